@@ -127,7 +127,7 @@ pub struct ScimFile {
     pub url: String,
     /// A reference to the token that Beadle sends to the server.
     pub token: String,
-    /// The name of the SCIM dialect that the server speaks.
+    /// The SCIM dialect of the server.
     pub dialect: String,
     /// How Beadle requests the next page of a list.
     pub paging: Option<Paging>,

@@ -121,7 +121,7 @@ pub struct ApplyContext {
     /// True if the run sleeps until its turn to write. Only commands set `patient`, because a
     /// command has no queue that could retry the write later.
     pub patient: bool,
-    /// The generation of the policy that the plan was made from.
+    /// The generation of the policy from which the planner made the plan.
     pub generation: String,
     /// The time when the plan was made. No write of the plan begins later than [`OLDEST`] after
     /// this time.
@@ -174,7 +174,7 @@ impl Step {
 /// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// Every change with its result, in the order of the plan.
     pub steps: Vec<Step>,

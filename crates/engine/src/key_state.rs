@@ -69,7 +69,7 @@ impl DriftCause {
 /// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// Since when the key has been as declared, not as declared, or skipped.
     pub since: Time,
@@ -205,8 +205,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys of a scope that are not in `keys`. The repositories or groups
-    /// of these keys no longer exist, so no run reads them.
+    /// Deletes the state of each key in a scope, except the keys in `keys`. The repositories or
+    /// groups of these keys no longer exist, so no run reads them.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,

@@ -316,7 +316,7 @@ pub struct Waived {
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
-    /// The line of the policy that declares the waiver. `None` for a waiver of `beadle waive`.
+    /// The policy line with the waiver. `None` for a waiver of `beadle waive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<PolicyLocation>,
 }
@@ -324,7 +324,7 @@ pub struct Waived {
 /// The list of changes that would make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// The generation of the policy that the plan was made from. A printed plan does not contain
     /// the generation, because it is the same for all keys.

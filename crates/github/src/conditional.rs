@@ -4,8 +4,8 @@
 //! not document how it computes the tag, but Beadle's authors observed that the tag is
 //! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So Beadle can compute the tag of a kept
 //! body for a new token. Beadle checks each answer against this formula. If the tag of an answer
-//! does not follow the formula, Beadle sends the tag only with the token of the read that returned
-//! it.
+//! does not follow the formula, Beadle sends the tag only with the token that it used for the read
+//! with this tag.
 
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ fn links(answer: &Answer) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// The part of a kept answer that contains the time of the last read.
+/// The part of a kept answer with the time of the last read.
 #[derive(Deserialize)]
 struct LastRead {
     read: Option<Time>,

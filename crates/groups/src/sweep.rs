@@ -152,7 +152,7 @@ async fn accounts(
     Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
-/// Returns the groups of a target that Beadle remembers, with their names. Sends no request.
+/// Returns the remembered groups of a target, with their names. Sends no request.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
     let links = GroupLinks(Some(store.clone())).all(target).await?;
     let named = |(group_key, link): (GroupKey, GroupLink)| Named {
@@ -213,7 +213,7 @@ impl GroupSweep {
         Ok(())
     }
 
-    /// Deletes the states of this directory's groups that the sweep does not mark. No mapping
+    /// Deletes the state of each group of this directory that the sweep does not mark. No mapping
     /// includes such a group any more, and Beadle does not remember it, so no run checks it.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();

@@ -126,8 +126,8 @@ pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
-/// Returns the digest of the values that the policy declares for an aspect of a repository. Returns
-/// `None` if the policy declares no values. The digest ignores the lines of the values.
+/// Returns a digest of what the policy declares for one aspect of a repository. Returns `None` if
+/// the policy declares no values. The digest ignores the lines of the values.
 pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;

@@ -20,7 +20,7 @@ const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
 /// process that received the delivery may still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// The part of the index that contains a delivery until all its keys are marked.
+/// A part of the index. It contains each delivery until all keys of the delivery are marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {

@@ -27,10 +27,10 @@
 //!
 //! Transactions run at the level `READ COMMITTED` and take explicit locks. The default level of the
 //! database does not matter. At this level, each statement sees everything that was committed
-//! before the statement began. So a statement after a lock sees the changes of the transaction that
-//! had the lock before. The level `SERIALIZABLE` would need no locks. But if two transactions read
-//! neighbouring entries of an index, this level would cancel one of them. Most claims read such
-//! entries.
+//! before the statement began. So after a transaction gets a lock, its next statement sees what the
+//! previous owner of the lock changed. The level `SERIALIZABLE` would need no locks. But if two
+//! transactions read neighbouring entries of an index, this level would cancel one of them. Most
+//! claims read such entries.
 //!
 //! | lock | taken by | protects |
 //! |---|---|---|

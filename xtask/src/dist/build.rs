@@ -50,8 +50,9 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns pairs of names. The first is a folder of this machine that a compiler may write into a
-/// program. The second is the name that the compiler writes instead. A later pair has priority.
+/// Returns pairs of names. The first is a folder on this machine. A compiler may write the name of
+/// this folder into a program. The second is the name that the compiler writes instead. A later
+/// pair has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

@@ -25,7 +25,7 @@ struct Step {
     /// The result of the write: `written`, `failed`, `unknown` or `open`.
     end: &'static str,
     why: String,
-    /// The generation of the policy that asked for the value, or the name of an undo.
+    /// The generation in which the policy asked for the value, or the name of an undo.
     generation: String,
     /// The person who had changed the value before, if that person is known.
     by: Option<String>,

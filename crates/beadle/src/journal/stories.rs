@@ -1,4 +1,4 @@
-//! Joins the entries of the journal that belong together, with the newest first.
+//! Joins those entries of the journal that belong together, with the newest first.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The findings of a check, and the conclusion of the check that follows from them.
+//! The findings of a check, and the conclusion that follows from these findings.
 
 use std::collections::BTreeSet;
 
@@ -118,7 +118,8 @@ pub(super) struct Findings {
     pub(super) is_public: bool,
     /// True if the pull request is in the base of another organisation.
     pub(super) is_foreign: bool,
-    /// The folders of the parts of the policy that are in the repository of the pull request.
+    /// The parts of the policy in the repository of the pull request. Each part is named by its
+    /// folder.
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,

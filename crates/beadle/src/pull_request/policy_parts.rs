@@ -55,7 +55,7 @@ pub(super) struct Sides {
     pub(super) before: Option<Vec<Side>>,
     /// The files after the pull request.
     pub(super) after: Vec<Side>,
-    /// The last commit of the branch that the pull request changes.
+    /// The last commit on the base branch of the pull request.
     pub(super) base: Option<String>,
     /// True if the pull request changes a file of the policy.
     pub(super) is_changed: bool,

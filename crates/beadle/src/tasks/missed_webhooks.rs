@@ -1,4 +1,4 @@
-//! Finds the webhooks of an App that GitHub sent but Beadle did not accept.
+//! Finds those webhooks that GitHub sent for an App but Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -161,13 +161,12 @@ pub struct Mapping {
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.
     pub role: Option<Role>,
-    /// The name of the group at the target that becomes the parent of the groups that Beadle
-    /// creates.
+    /// The parent of the groups that Beadle creates, by its name at the target.
     pub parent: Option<String>,
     /// The description of the groups at the target. `{group}` is replaced with the name of the
     /// source group.
     pub description: Option<String>,
-    /// The line of the configuration that has the mapping.
+    /// The line of the mapping in the configuration.
     #[serde(skip)]
     pub asked: Option<PolicyLocation>,
 }

@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members of these groups of a directory. The members may have
-/// changed since the last read.
+/// Returns the ids of the remembered members, for each of these groups of a directory. The members
+/// may have changed since the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,

@@ -84,7 +84,7 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns the properties of the policy that the organisation does not define. Such a name may be
+/// Returns those properties in the policy that the organisation does not define. Such a name may be
 /// the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,

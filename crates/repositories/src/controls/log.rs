@@ -21,8 +21,8 @@ const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason of a run that skips a repository because the run did not find it. The repository may
-/// still exist without the App's access, and the policy then still applies to it.
+/// The reason that a run gives if it skips a repository because it did not find the repository. The
+/// repository may still exist without the App's access, and the policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls of the repositories of one organisation.

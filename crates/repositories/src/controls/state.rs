@@ -20,7 +20,7 @@ pub struct ControlState {
     pub subject: String,
     /// The commit or the generation of the policy in this run.
     pub commit: String,
-    /// The digests of the policy's parts that apply to the repository, see [`ControlLines`].
+    /// The digest of each part of the policy that applies to the repository, see [`ControlLines`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// The controls that the repository did not meet after the run, each with the reason why Beadle

@@ -219,7 +219,7 @@ impl Timeline {
     }
 }
 
-/// Returns the status of a control that a state declares, with the cause.
+/// Returns a control's status in a state, with the cause.
 fn status<'a>(state: &'a ControlState, path: &str) -> (ControlStatus, &'a str) {
     if let Some(why) = &state.failed {
         return (ControlStatus::Unknown, why.as_str());
@@ -274,7 +274,7 @@ async fn read_lines(
     Ok(found)
 }
 
-/// Returns the start and the end of each sweep of an organisation that ended before a moment.
+/// Returns each sweep of an organisation that ended before a moment, with its start and its end.
 async fn read_sweeps(store: &dyn Store, instance: &str, at: Time) -> Result<Vec<(Time, Time)>, StoreError> {
     let mut found = Vec::new();
     let key = Some(format!("sweep:{instance}"));

@@ -135,7 +135,8 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns the entries of a list that are certainly the same at GitHub as an earlier entry.
+/// Returns those entries of a list that are certainly the same at GitHub as an earlier entry of the
+/// list.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());

@@ -88,7 +88,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block that sets whether a list of the section `organization` is exclusive.
+/// The keys of a block. The block sets whether a list in the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so

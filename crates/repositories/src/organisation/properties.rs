@@ -57,7 +57,7 @@ const ENTRY: Shape = Shape::Map(&[
     key("require_explicit_values", Shape::Bool, "Whether new repositories must set a value."),
 ]);
 
-/// The fields in the body of a definition that can change.
+/// The fields of a definition whose values can change.
 const FIELDS: &[&str] = &[
     "description",
     "required",
@@ -95,8 +95,8 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field that the policy declares. At GitHub, the default of a property with
-/// several values is a list, and every other default is a text. A policy can use both forms.
+/// Returns the declared value of a field. At GitHub, the default of a property with several values
+/// is a list, and every other default is a text. A policy can use both forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {

@@ -113,9 +113,9 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns the part of a policy's successive plans that two other lists do not have: the successive
-/// plans of the earlier policy (`earlier`), and the plans that already count (`counted`). Returns
-/// `None` if there are no plans.
+/// Returns what is in a policy's successive plans, but in neither of two other lists: the
+/// successive plans of the earlier policy (`earlier`), and the plans that already count
+/// (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {

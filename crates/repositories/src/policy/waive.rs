@@ -128,7 +128,7 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
-/// Returns the second key of a block that sets the same value at GitHub.
+/// Returns another key of the block, if this key sets the same value at GitHub as the key `name`.
 fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
     match (place, name) {
         (_, "contexts") => Some("checks"),

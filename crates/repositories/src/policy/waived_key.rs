@@ -8,7 +8,7 @@ use super::pattern::META;
 use super::problem::nearest;
 use super::shape::{Key, Shape, Status};
 
-/// The part of a path that stands for every entry of a list.
+/// A step of a path. This step stands for every entry of a list.
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";

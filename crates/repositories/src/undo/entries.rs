@@ -18,8 +18,8 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// The parts of an entry that an undo does not restore, although the journal has the values of the
-/// entry.
+/// Those parts of an entry that an undo does not restore, although the journal has the values of
+/// the entry.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),

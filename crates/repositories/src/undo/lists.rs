@@ -7,7 +7,7 @@ pub(super) struct Entries {
     pub(super) list: &'static str,
     /// The first word of the names of entries in plans.
     pub(super) prefix: &'static str,
-    /// The key of an entry that contains the name of the thing.
+    /// The key whose value is the name of the thing in an entry.
     pub(super) id: &'static str,
     /// The value in a plan that creates or removes an entry.
     pub(super) primary: &'static str,

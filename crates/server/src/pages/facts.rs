@@ -135,7 +135,7 @@ pub struct PullFacts {
     pub key: String,
     /// The organisation that uses the policy.
     pub organisation: String,
-    /// The name of the pull request that people know, such as `acme/admin#7`.
+    /// The name by which people know the pull request, such as `acme/admin#7`.
     pub name: String,
     /// The number of the pull request.
     pub number: u64,

@@ -9,7 +9,7 @@ pub(super) const RULING_PATH: &str = "/holds/decide";
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// The id of the list of keys that the form of a waiver suggests.
+/// The id of a list in the page. From this list, the form for a waiver suggests keys.
 const KEYS_ID: &str = "waivable-keys";
 
 /// The initial values of the form of a waiver.

@@ -30,8 +30,8 @@ pub(crate) struct TeamSource {
     pub(crate) source: FileSource,
 }
 
-/// Returns the files of the policy that declare groups of a target. Each entry has the name of the
-/// source, the name of the file, and the function that reads the text.
+/// Returns those files of the policy that declare groups for a target. Each entry has the name of
+/// the source, the name of the file, and the function that reads the text.
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,

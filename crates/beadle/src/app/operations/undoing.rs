@@ -103,7 +103,7 @@ fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
     (!is_known).then_some("the configuration has no organisation of this name")
 }
 
-/// The values of one undo that are the same for all organisations.
+/// The parameters of one undo. They are the same for all organisations.
 pub(crate) struct Undo<'a> {
     /// The name of the undo, such as `undo of 1234`.
     pub(crate) name: String,

@@ -210,8 +210,8 @@ impl AcceptedPolicy {
         Ok(policy)
     }
 
-    /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
-    /// same until [`PreparedPolicy::accept_after`].
+    /// Stores the texts of a generation, if the store does not have them yet. The accepted
+    /// generation stays the same until [`PreparedPolicy::accept_after`].
     pub(crate) async fn prepare(
         store: &dyn Store,
         file: &OrgConfig,

@@ -39,7 +39,7 @@ impl Fate {
     }
 }
 
-/// A commit of the repository that has the policy of an organisation.
+/// A commit in the repository that contains an organisation's policy.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyCommit {
     /// The id of the commit.

@@ -82,7 +82,8 @@ fn open(
     Ok(checks)
 }
 
-/// Returns the parts of a policy that is in a repository, the organisation's own part first.
+/// If a policy is in a repository, returns the parts of the policy, the organisation's own part
+/// first.
 fn parts(app: &App, file: &OrgConfig) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let Some(own) = file.policy.repository() else { return Ok(parts) };

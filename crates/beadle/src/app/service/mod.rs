@@ -1,6 +1,6 @@
-//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS. The
-//! files of this folder find the reconciler of a key, stop runs with an outdated generation, and
-//! report the condition of the service.
+//! The parts that a process needs to work on keys. The process is `beadle serve`, or the worker
+//! function on AWS. The files of this folder find the reconciler of a key, stop runs with an
+//! outdated generation, and report the condition of the service.
 
 pub(super) mod generation_fence;
 pub(crate) mod last_sweep_generation;

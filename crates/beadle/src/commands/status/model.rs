@@ -57,7 +57,7 @@ pub(super) struct ServiceStatus {
     pub(super) other_configuration: Vec<String>,
 }
 
-/// The state of the service that works on the store.
+/// The state of the service. This service works on the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
@@ -196,8 +196,8 @@ pub(super) struct WaiverInForce {
 pub(super) struct PauseInForce {
     /// The paused organisation, target or key.
     pub(super) scope: String,
-    /// The name of the scope that people know, such as `acme/widgets`. If no name of a key is known,
-    /// the key.
+    /// The name by which people know the scope, such as `acme/widgets`. If no name of a key is
+    /// known, the key.
     pub(super) name: String,
     pub(super) until: Time,
 }

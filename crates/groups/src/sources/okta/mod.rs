@@ -27,7 +27,7 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// The names of the attributes of people that the targets use.
+    /// The names of people's attributes that the targets use.
     uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
@@ -175,7 +175,7 @@ impl OktaSource {
         }
     }
 
-    /// Returns the attributes of a person that the targets use.
+    /// Returns a person's attributes that the targets use.
     fn attributes(&self, profile: &Profile) -> Map<String, Value> {
         let mut attributes = Map::new();
         for name in &self.uses {

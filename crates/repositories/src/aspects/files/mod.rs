@@ -90,7 +90,7 @@ fn reads(sections: &Sections<'_>) -> Asks {
     sections.get("files").map(|list| named(list.items())).unwrap_or_default()
 }
 
-/// Returns the parts of a repository that the templates of these entries name.
+/// Returns those parts of a repository that the templates of these entries name.
 fn named(entries: &[Node]) -> Asks {
     let templates = || entries.iter().filter_map(|entry| entry.get("template")?.text());
     let names = |fact: &str| templates().any(|template| template.contains(fact));

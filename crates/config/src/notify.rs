@@ -65,7 +65,8 @@ pub struct NotifyIssuesFile {
     pub repository: String,
 }
 
-/// A daily period, from a minute of the day to another one. It can contain midnight.
+/// A daily period, from one minute of the day to another minute of the day. It can contain
+/// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QuietHours {

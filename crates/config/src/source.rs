@@ -45,7 +45,7 @@ impl Source {
         })
     }
 
-    /// Returns every value of the file, by the path of its key, such as `org.acme.mode`.
+    /// Returns every value of the file, by the path of the value's key, such as `org.acme.mode`.
     pub fn values(&self) -> BTreeMap<String, String> {
         values(&self.text)
     }

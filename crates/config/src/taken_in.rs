@@ -232,7 +232,7 @@ mod tests {
         assert_eq!((taken.mode, taken.is_taken_in), (Mode::Observe, true));
         assert_eq!(taken.app.as_ref().unwrap().installation, Some(102));
         assert_eq!(taken.policy, PolicySource::Folder("base".into()));
-        // After a new installation in the same organisation, the id is another one.
+        // After a new installation in the same organisation, the installation has another id.
         let again = [Installed { installation: 300, ..all[1].clone() }];
         assert!(!file.has_taken_in(&again));
         file.take_in(&[]);

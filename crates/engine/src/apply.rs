@@ -239,7 +239,7 @@ impl Report {
         }
     }
 
-    /// Creates the report of a plan before its first write.
+    /// Creates the report of a plan before the first write of the plan.
     pub fn of_unwritten<W>(plan: &Plan<W>) -> Self {
         let step = |change: &Change<W>| Step { change: change.describe(), outcome: StepResult::NotReached };
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }

@@ -71,7 +71,7 @@ impl DriftCause {
 pub struct KeyState {
     /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
-    /// Since when the key has been as declared, not as declared, or skipped.
+    /// The time since which the key has been as declared, not as declared, or skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,

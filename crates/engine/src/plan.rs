@@ -179,8 +179,8 @@ pub struct Change<W> {
     pub what: String,
     /// All values that the write sets or removes.
     pub fields: Vec<Field>,
-    /// The mode that applies to the change. If only a newer version knows the mode, Beadle uses
-    /// [`Mode::Observe`].
+    /// The mode that applies to the change. If a newer version wrote the mode and this version does
+    /// not know the mode, Beadle uses [`Mode::Observe`].
     #[serde(deserialize_with = "stored_mode")]
     pub mode: Mode,
     /// The positions of other changes of the plan. Beadle must write them before this change.

@@ -47,8 +47,9 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// If GitHub answered 404: the digest of the credential and its permissions. Beadle needs the
-    /// digest because GitHub also answers 404 if the credential lacks a permission.
+    /// If GitHub answered 404: the digest of the credential and of the credential's permissions.
+    /// Beadle needs the digest because GitHub also answers 404 if the credential lacks a
+    /// permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
     /// The id of the repository that had this path at the last read. `None` if the path is not below a

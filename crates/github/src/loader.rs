@@ -126,7 +126,8 @@ impl Loader {
             tokio::spawn(trace::carried(async move {
                 loader.api.clock().sleep(wait).await;
                 let (asks, lane) = loader.pending.lock().close();
-                // Beadle sends the batch in the most urgent lane of all its requests.
+                // Each request of the batch has a lane. Beadle sends the batch in the most urgent
+                // of these lanes.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
                 loader.answer(&api, asks).await;
             }));

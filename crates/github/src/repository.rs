@@ -321,7 +321,7 @@ pub struct DeployKey {
     pub key: String,
     /// The title.
     pub title: String,
-    /// Whether the key can only read.
+    /// True if the key can only read.
     pub read_only: bool,
 }
 

@@ -118,9 +118,9 @@ impl Marker {
     }
 
     /// Returns the group with the name that all targets remember for the group. Returns `None` if
-    /// the targets remember no name, or if they remember different names. If only the members of
-    /// the group changed, the name is enough to find the group's keys. So Beadle sends no request
-    /// to the directory here. The runs of the keys read the group.
+    /// the targets remember no name, or if they remember different names. If the members of the
+    /// group changed and nothing else changed, the name is enough to find the group's keys. So
+    /// Beadle sends no request to the directory here. The runs of the keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;

@@ -140,7 +140,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows only the names of the secrets, not their values.
+        // A preview knows only the names of the secrets, not the values of the secrets.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }

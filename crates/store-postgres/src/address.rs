@@ -24,7 +24,7 @@ const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::fro
 
 /// The settings of each session. A call of a store takes as long as these limits only if the
 /// database has a problem. An open transaction without a statement belongs to a process that was
-/// stopped or lost its connection. The locks of this transaction must not block the other
+/// stopped or has lost the connection. The locks of this transaction must not block the other
 /// processes.
 const SESSION: &str =
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=15s";

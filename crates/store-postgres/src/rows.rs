@@ -108,8 +108,8 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
 }
 
 /// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Otherwise,
-/// two transactions could create the row of a new key at the same time. One of them would overwrite
-/// the marks of the other.
+/// two transactions could create the row of a new key at the same time. One transaction would
+/// overwrite the marks of the other transaction.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,

@@ -137,7 +137,7 @@ pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, 
     number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
 
-/// Returns the account that the headers of an answer describe, and its figures.
+/// Returns the account that the headers of an answer describe, and the figures of this account.
 pub(crate) fn account(
     headers: &HeaderMap,
     rate_limit_headers: RateLimitHeaders,

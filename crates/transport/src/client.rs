@@ -382,7 +382,8 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
-    /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
+    /// Returns the error for a request that has to wait, because Beadle's own pace delays the
+    /// request.
     fn pacing(&self, until: Time, spares_events: bool) -> Wait {
         let credential = self.budgets.credential().to_owned();
         Wait { credential, resource: Resource::Secondary, until, spares_events, spares_others: false }

@@ -50,7 +50,8 @@ impl Wire for Network {
     }
 }
 
-/// Returns the message of an error with its causes, because the message of reqwest names no cause.
+/// Returns the messages of an error and of its causes, because the message of reqwest names no
+/// cause.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -226,8 +226,8 @@ async fn serve(
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
-                // The function can work on the keys in the messages only if their organisations and
-                // targets are open.
+                // The function can work on the keys in the messages only if the organisations and
+                // targets of these keys are open.
                 service.open_all().await;
                 driver.run_due(deadline.min(clock.now() + PROBING), is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))

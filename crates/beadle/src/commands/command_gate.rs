@@ -125,9 +125,9 @@ pub(super) async fn are_mappings_held(
     Ok(true)
 }
 
-/// Records that the policy of an organisation was applied to all of its repositories. If a part of
-/// the plan was unknown, the plan did not show all changes. In that case the next plan must pass
-/// the gate too.
+/// Records that a command applied the policy of an organisation to all repositories of the
+/// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
+/// the next plan must pass the gate too.
 pub(super) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,

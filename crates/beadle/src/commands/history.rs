@@ -75,7 +75,7 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     Ok(FINE)
 }
 
-/// Adds the values of a write to their settings.
+/// Adds the values of a write to the settings that the values belong to.
 fn add(settings: &mut Settings, story: &Story) {
     let Detail::Change(intended) = &story.entry.detail else { return };
     let (change, generation) = (&intended.change, &intended.generation);

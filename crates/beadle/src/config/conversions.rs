@@ -65,8 +65,8 @@ pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     }
 }
 
-/// Returns the rules that dispatch workflows. If the modes of a rule and of its organisation
-/// differ, the more careful mode applies.
+/// Returns the rules that dispatch workflows. If a rule and the organisation of the rule have
+/// different modes, the more careful mode applies.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),

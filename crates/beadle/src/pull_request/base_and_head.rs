@@ -65,8 +65,8 @@ impl Side {
 }
 
 /// Reads the texts of several sides. Beadle reads equal contents only once. Beadle does not read a
-/// content that `known` already has. `known` has the texts of the policy in force, by the ids of
-/// their contents.
+/// content that `known` already has. `known` has the texts of the policy in force, by the content
+/// id of each text.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,

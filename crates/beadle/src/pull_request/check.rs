@@ -104,7 +104,7 @@ impl Reconcile for PolicyCheck {
 }
 
 impl PolicyCheck {
-    /// Returns the name of the policy's repository with its owner.
+    /// Returns the name of the policy's repository, with the owner of the repository.
     fn repository(&self) -> String {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
     }

@@ -14,7 +14,7 @@ use crate::config::RepositorySource;
 pub(crate) struct Part {
     /// Reads the repository.
     pub(crate) reader: Reader,
-    /// The folder of the files in the repository, and its branch.
+    /// The folder of the files in the repository, and the branch of the repository.
     pub(crate) source: RepositorySource,
     /// True if the part is the base of the policy, false if it is the organisation's own part.
     pub(crate) is_base: bool,

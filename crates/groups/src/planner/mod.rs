@@ -224,7 +224,8 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// Returns the source groups of a group at the target, each with its mapping.
+    /// Returns the source groups of a group at the target. Each source group comes with its
+    /// mapping.
     async fn sources_of<'a>(
         &self,
         mappings: &'a Mappings,

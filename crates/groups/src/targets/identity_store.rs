@@ -113,7 +113,7 @@ impl Arrived {
     }
 }
 
-/// Returns the text of an error, followed by the texts of its causes.
+/// Returns the text of an error, followed by the texts of the error's causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

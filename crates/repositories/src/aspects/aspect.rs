@@ -193,9 +193,9 @@ pub trait Step: Send + Sync + 'static {
     fn turn(&self) -> Turn {
         Turn::default()
     }
-    /// Returns the part of the step that the fields of its change do not show. A step that creates
-    /// a thing returns the whole body: a key that one of two policies leaves out is in the body,
-    /// but not in the fields. See [`Instructions::unshown`].
+    /// Returns what the step sets in addition to the fields of the step's change. A step that
+    /// creates a thing returns the whole body: a key that one of two policies leaves out is in the
+    /// body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -314,8 +314,9 @@ pub struct Unresolved {
 }
 
 impl AspectPlan {
-    /// Creates the plan of an aspect after its planner failed. The whole aspect is then unknown. If
-    /// the failure must end the whole run, the function returns the failure instead.
+    /// Creates the plan of an aspect after the planner of the aspect failed. The whole aspect is
+    /// then unknown. If the failure must end the whole run, the function returns the failure
+    /// instead.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);

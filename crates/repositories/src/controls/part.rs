@@ -34,7 +34,7 @@ pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())
 }
 
-/// Divides the values of a repository by their files.
+/// Divides the values of a repository by the files that declare the values.
 pub(super) fn parts(policy: &Policy, controls: Vec<DeclaredControl>) -> Vec<Part> {
     let mut files: BTreeMap<Arc<str>, BTreeMap<String, (String, u32)>> = BTreeMap::new();
     for DeclaredControl { path, value, asked } in controls {

@@ -83,7 +83,8 @@ impl ControlState {
 
 /// The values that one file of the policy declares for repositories, with their lines at a commit.
 /// The name of the note contains a digest. The digest covers the file, the paths and the values,
-/// but not the lines. So if only lines move, the states of the repositories stay the same.
+/// but not the lines. So if lines move and nothing else changes, the states of the repositories
+/// stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
     /// The time at which the values got these lines.

@@ -144,7 +144,7 @@ impl Timeline {
         rows.into_values().collect()
     }
 
-    /// Returns the rows of a state by their controls.
+    /// Returns the rows of a state, by the control of each row.
     fn of_state(
         &self,
         state: &ControlState,

@@ -74,8 +74,8 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// Returns the number of repositories if the conditions of a ruleset name each repository by its
-/// full name. Returns `None` if the conditions contain a pattern or a property, because a pattern
+/// Returns the number of repositories, if the conditions of a ruleset contain the full name of each
+/// repository. Returns `None` if the conditions contain a pattern or a property, because a pattern
 /// or a property can match any repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));

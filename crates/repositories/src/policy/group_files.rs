@@ -14,7 +14,8 @@ pub(super) fn is_mapping_file(file: &str) -> bool {
     without_base(file) == MAPPINGS
 }
 
-/// Returns whether a file declares the teams or the members of a policy or of its base.
+/// Returns whether a file declares teams or members. The file belongs to a policy or to the
+/// policy's base.
 pub(super) fn is_people_file(file: &str) -> bool {
     ["teams", "members"].contains(&stem(file))
 }

@@ -1,4 +1,4 @@
-//! Checks the values of a policy against its rules (`rule_file.rs`).
+//! Checks the values of a policy against the rules of the policy (`rule_file.rs`).
 
 use beadle_engine::PolicyLocation;
 use serde_json::{Map, Value, json};

@@ -282,8 +282,8 @@ fn is_same_key(one: &str, other: &str) -> bool {
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in its shortest form. If two keys set the same value, both have the
-/// same name in this form.
+/// Returns the parts of a path in the shortest form of the path. If two keys set the same value,
+/// both have the same name in this form.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")

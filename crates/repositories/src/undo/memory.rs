@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(600);
 /// The number of keys that Beadle makes due in one transaction.
 const BATCH: usize = 500;
 
-/// The id of the organisation itself in the name of its note.
+/// The word in the name of the organisation's own note, in place of the id of a repository.
 pub(crate) const ORGANISATION: &str = "organisation";
 
 /// The values that an undo restored in a repository.
@@ -182,8 +182,8 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     Ok(notes.len())
 }
 
-/// Returns the names of the notes of a scope, each with the key of its repository. For the note
-/// about the organisation itself, the key is `None`.
+/// Returns the names of the notes of a scope, each with the key of the note's repository. For the
+/// note about the organisation itself, the key is `None`.
 async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
     let key = scope.parse::<Key>().ok();
     let organisation = match &key {

@@ -12,7 +12,7 @@ pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) payload: Value,
     pub(crate) repository_id: Option<u64>,
-    /// Whether only the webhook of an organisation gets the event, and not an App.
+    /// True if only the webhook of an organisation gets the event, and not an App.
     pub(crate) organisation_only: bool,
 }
 

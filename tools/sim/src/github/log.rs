@@ -15,7 +15,7 @@ pub struct LogLies {
     /// How many reads of the log can lack a new row. For each row, the simulator computes a number
     /// of reads up to this maximum. A read begins with a request for the first page.
     pub late: u32,
-    /// Whether the log shows each row at two places.
+    /// True if the log shows each row at two places.
     pub repeat: bool,
     /// The seed of the order and the delays.
     pub seed: u64,

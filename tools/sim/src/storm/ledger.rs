@@ -61,8 +61,8 @@ impl Ledger {
         found
     }
 
-    /// Returns the differences between two final states: the one of the run that filled the ledger,
-    /// and another one.
+    /// Returns the differences between two final states: the state after the run that filled the
+    /// ledger, and another state.
     pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();

@@ -106,8 +106,8 @@ impl Witness {
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own].into_iter().chain(call.family.map(Refused::Family)) {
-            // If two requests have the same time, one was on its way when the vendor refused the
-            // other one.
+            // If two requests have the same time, the first request was on its way when the vendor
+            // refused the second request.
             let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
             if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
                 let early = until.duration_since(now).as_millis();

@@ -280,7 +280,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 /// The held changes that wider limits can release.
 #[derive(Clone, Default)]
 pub(crate) struct Released {
-    /// The digests of the changes that the window of the guard holds, by their keys.
+    /// The digests of the changes that the window of the guard holds, by the keys of the changes.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys with a change that needs an approval. The reason can be the limits of a group.
     stopped: BTreeSet<Key>,

@@ -1,5 +1,5 @@
-//! The directories and the targets of the configuration, and the reconcilers of their events and
-//! sweeps.
+//! The directories and the targets of the configuration, and the reconcilers for events and sweeps
+//! of these directories and targets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl Directories {
     }
 
     /// Returns the budgets of the directories and of the SCIM servers. If the groups of a target
-    /// are teams, it uses the budget of its organisation.
+    /// are teams, the target uses the budget of the teams' organisation.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()

@@ -1,5 +1,5 @@
-//! A target: the groups of a SCIM server, or the teams of an organisation, with its planner, its
-//! writer and its probe.
+//! A target with its planner, its writer and its probe. The target is either the groups of a SCIM
+//! server or the teams of an organisation.
 
 use std::sync::Arc;
 

@@ -102,7 +102,7 @@ pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
 }
 
-/// Returns the name of a key in its newest journal entry.
+/// Returns the name of a key in the newest journal entry about this key.
 async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {

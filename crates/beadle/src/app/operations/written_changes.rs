@@ -132,8 +132,8 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>
     }
 }
 
-/// Selects the writes of a run from all writes of its key. These are the last writes before the
-/// entry of the run.
+/// Selects the writes of a run from all writes of the run's key. These are the last writes before
+/// the entry of the run.
 fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     let mut left = counts.written;
     let mut found: Vec<Written> = Vec::new();

@@ -215,7 +215,7 @@ impl ServedOrganisation {
         read
     }
 
-    /// Returns the first policy of the organisation after its opening. If the policy is in a
+    /// Returns the first policy after the opening of the organisation. If the policy is in a
     /// repository, this is the last accepted policy, so that the organisation opens without GitHub.
     /// The next look at the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
@@ -312,7 +312,8 @@ impl ServedOrganisation {
     }
 
     /// Returns the first policy of the service. This is the last accepted generation, or `read` if
-    /// no service has accepted a generation. Another generation must first pass the gate.
+    /// no service has accepted a generation. Another generation must pass the gate before Beadle
+    /// uses it.
     async fn accepted(
         &self,
         app: &App,

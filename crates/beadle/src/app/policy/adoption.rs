@@ -118,9 +118,9 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
     }
 }
 
-/// Reads the policy of an organisation from its repository, if the commit has changed. Starts to
-/// use a new generation, if the gate lets the generation pass. Returns `None` if there is nothing
-/// new.
+/// Reads the policy of an organisation from the policy's repository, if the commit has changed.
+/// Starts to use a new generation, if the gate lets the generation pass. Returns `None` if there is
+/// nothing new.
 pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,

@@ -71,7 +71,7 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     Ok(condition)
 }
 
-/// Returns the condition of an organisation, without the counts of its repositories.
+/// Returns the condition of an organisation, without the counts of the organisation's repositories.
 async fn organisation(
     store: &dyn Store,
     org: &ServedOrganisation,

@@ -29,8 +29,9 @@ impl InForce for PolicyInForce {
     }
 }
 
-/// Returns the name of the accepted generation if services follow it. Services do not follow a
-/// generation if only a command applied it, or if it was accepted with other modes.
+/// Returns the name of the accepted generation if services follow it. Services do not follow two
+/// kinds of generations: a generation that only a command applied, and a generation that was
+/// accepted with other modes.
 fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
     let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
     accepted.map(|accepted| accepted.generation)

@@ -168,7 +168,8 @@ impl ReconcilerRegistry {
     }
 
     /// Makes the runs check that this process uses the accepted generation, because other processes
-    /// can accept another one. The check applies only to instances that the caller adds later.
+    /// can accept another generation. The check applies only to instances that the caller adds
+    /// later.
     pub(crate) fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
     }

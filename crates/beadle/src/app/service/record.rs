@@ -31,7 +31,7 @@ pub(crate) struct ServiceRecord {
     pub(crate) organisations: BTreeMap<String, InForce>,
     /// The modes of each target's mappings, by the name of the target.
     pub(crate) targets: BTreeMap<String, String>,
-    /// A digest of every value of the configuration file, by the path of its key.
+    /// A digest of every value in the configuration file, by the path of the value's key.
     pub(crate) configuration: BTreeMap<String, String>,
 }
 

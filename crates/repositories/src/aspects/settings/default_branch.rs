@@ -2,7 +2,8 @@
 //!
 //! Beadle renames or creates the branch after all other changes. The present default branch
 //! therefore has its protection before the rename, and keeps the protection under the new name. If
-//! Beadle creates the branch, it first writes the protection of the branch.
+//! Beadle creates the branch, Beadle writes the protection of the branch before all other changes
+//! of the branch.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>

@@ -201,7 +201,8 @@ impl AspectPlanner for Settings {
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
-                        // GitHub accepts a message only in a body that also contains its title.
+                        // GitHub accepts a message only in a body that also contains the title of
+                        // the message.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
                             let live =

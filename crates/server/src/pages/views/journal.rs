@@ -86,7 +86,7 @@ fn unknown_kind(name: &str) -> Refused {
     ))
 }
 
-/// Returns the facts of an entry, and its trace if it has one.
+/// Returns the facts of an entry, and the trace of the entry if the entry has a trace.
 fn facts(entry: &Entry) -> Html {
     let facts = detail::detail(&entry.detail);
     match entry.trace {

@@ -1,4 +1,4 @@
-//! The spans of runs and tasks.
+//! Makes the spans for runs and tasks.
 
 use crate::clock::Time;
 use crate::key::Key;

@@ -1,5 +1,5 @@
-//! The sweep of a directory. The sweep marks every group that a mapping includes. The sweep also
-//! marks every group that Beadle remembers, even if no mapping includes the group any more.
+//! Begins the sweep of a directory. The sweep marks every group that a mapping includes. The sweep
+//! also marks every group that Beadle remembers, even if no mapping includes the group any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking is
-//! interrupted, a later call completes the marking.
+//! Stores the inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking
+//! is interrupted, a later call completes the marking.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;

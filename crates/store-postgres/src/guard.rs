@@ -1,5 +1,5 @@
-//! The guard's windows in PostgreSQL. The functions load them, call the engine's rules, and store
-//! the result.
+//! Stores the guard's windows in PostgreSQL. The functions load them, call the engine's rules, and
+//! store the result.
 //!
 //! Every function that writes a reservation or a hold first locks the window of the instance with an
 //! advisory lock, because the guard's rules concern all reservations of an instance together. A lock

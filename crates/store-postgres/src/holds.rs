@@ -1,4 +1,4 @@
-//! The held changes in PostgreSQL.
+//! Stores the held changes in PostgreSQL.
 
 use std::collections::BTreeMap;
 

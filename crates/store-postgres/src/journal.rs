@@ -1,4 +1,4 @@
-//! The journal in PostgreSQL.
+//! Stores the journal in PostgreSQL.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The guard's windows and holds in SQLite. The functions load them, call the engine's rules, and
-//! store the result.
+//! Stores the guard's windows and holds in SQLite. The functions load them, call the engine's
+//! rules, and store the result.
 
 use std::collections::BTreeMap;
 

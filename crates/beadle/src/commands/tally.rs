@@ -1,4 +1,5 @@
-//! The results of all changes of a command. All commands compute their exit code here.
+//! Counts the results of all changes that a command makes. All commands compute their exit code
+//! here.
 
 use beadle_engine::{Report, StepResult};
 

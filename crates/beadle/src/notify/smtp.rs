@@ -1,4 +1,4 @@
-//! The conversation with an SMTP server.
+//! Sends messages through an SMTP server.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 

@@ -1,4 +1,4 @@
-//! A policy in a repository. After a merge, Beadle starts to use the policy. If Beadle cannot
+//! Tests a policy in a repository. After a merge, Beadle starts to use the policy. If Beadle cannot
 //! accept the policy, the last generation stays in force.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The labels of a repository. GitHub ignores upper and lower case in the names of labels. If a
-//! label has another name than the policy declares, Beadle renames the label. After a rename, the
-//! label stays on its issues.
+//! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
+//! labels. If a label has another name than the policy declares, Beadle renames the label. After a
+//! rename, the label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 

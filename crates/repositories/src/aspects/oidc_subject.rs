@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of a repository's workflows. Cloud providers use this
-//! text to decide what a workflow may do. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository.
+//! Plans and writes the subject of the OpenID Connect tokens of a repository's workflows. Cloud
+//! providers use this text to decide what a workflow may do. If the policy has the section, Beadle
+//! makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 

@@ -1,4 +1,4 @@
-//! The values of a repository's custom properties.
+//! Plans and writes the values of a repository's custom properties.
 //!
 //! <https://docs.github.com/rest/repos/custom-properties>
 

@@ -1,6 +1,6 @@
-//! The security features of a repository. Beadle does not use the switch "enable for all" of an
-//! organisation, because no API shows whether this switch is on. Secret scanning and push
-//! protection belong to the settings (`repository.security_and_analysis`).
+//! Plans and writes the security features of a repository. Beadle does not use the switch "enable
+//! for all" of an organisation, because no API shows whether this switch is on. Secret scanning and
+//! push protection belong to the settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>

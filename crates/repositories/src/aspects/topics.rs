@@ -1,4 +1,4 @@
-//! The topics of a repository. GitHub stores topics in lower case.
+//! Plans and writes the topics of a repository. GitHub stores topics in lower case.
 //!
 //! <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
 

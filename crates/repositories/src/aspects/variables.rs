@@ -1,5 +1,6 @@
-//! The variables of Actions. A repository has variables, and each of its environments has variables
-//! too. GitHub ignores the case of a name, and shows the name in capitals.
+//! Plans and writes the variables of Actions. A repository has variables, and each of its
+//! environments has variables too. GitHub ignores the case of a name, and shows the name in
+//! capitals.
 //!
 //! Beadle reads the variables of a repository with one call for 30 variables. A call with an
 //! unchanged answer does not count toward the hourly limit. GraphQL shows no variables.

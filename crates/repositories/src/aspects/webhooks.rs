@@ -1,7 +1,7 @@
-//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
-//! webhook has a secret, but never the secret itself. Beadle therefore remembers a keyed digest of
-//! the secret that it wrote (`secret_memory.rs`). Beadle writes the secret if the webhook has none,
-//! or if the value in the configuration has changed.
+//! Plans and writes the webhooks of a repository or an organisation. The address identifies a
+//! webhook. GitHub shows whether a webhook has a secret, but never the secret itself. Beadle
+//! therefore remembers a keyed digest of the secret that it wrote (`secret_memory.rs`). Beadle
+//! writes the secret if the webhook has none, or if the value in the configuration has changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 

@@ -1,7 +1,7 @@
-//! The Actions permissions of the organisation. These include the repositories that can run
-//! Actions, the allowed actions, the rights of the workflow token, and how long GitHub keeps
-//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if the
-//! policy has a key of the setting.
+//! Plans and writes the Actions permissions of the organisation. These include the repositories
+//! that can run Actions, the allowed actions, the rights of the workflow token, and how long GitHub
+//! keeps artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if
+//! the policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 

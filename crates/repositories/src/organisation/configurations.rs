@@ -1,7 +1,7 @@
-//! The code security configurations of an organisation. A configuration sets the security features
-//! of many repositories. GitHub can attach a configuration to repositories, and a configuration can
-//! be the default for new repositories. Beadle does not use the switch "enable for all", because no
-//! API shows whether this switch is on.
+//! Plans and writes the code security configurations of an organisation. A configuration sets the
+//! security features of many repositories. GitHub can attach a configuration to repositories, and a
+//! configuration can be the default for new repositories. Beadle does not use the switch "enable
+//! for all", because no API shows whether this switch is on.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 

@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of the organisation's workflows. The subject applies to
-//! each repository that has no claims of its own and does not use GitHub's default form. If the
-//! policy has the section, Beadle reads the subject in one call.
+//! Plans and writes the subject of the OpenID Connect tokens of the organisation's workflows. The
+//! subject applies to each repository that has no claims of its own and does not use GitHub's
+//! default form. If the policy has the section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 

@@ -1,5 +1,6 @@
-//! The definitions of custom properties. If the policy has the list, Beadle reads all definitions
-//! in one call. If Beadle removes a definition, all repositories lose their values of the property.
+//! Plans and writes the definitions of custom properties. If the policy has the list, Beadle reads
+//! all definitions in one call. If Beadle removes a definition, all repositories lose their values
+//! of the property.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 

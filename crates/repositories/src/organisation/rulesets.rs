@@ -1,5 +1,5 @@
-//! The rulesets of the organisation. An organisation has only a few rulesets, and REST shows them
-//! completely.
+//! Plans and writes the rulesets of the organisation. An organisation has only a few rulesets, and
+//! REST shows them completely.
 //!
 //! <https://docs.github.com/rest/orgs/rules>
 

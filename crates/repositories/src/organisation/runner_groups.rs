@@ -1,7 +1,7 @@
-//! The groups of self-hosted runners in the organisation. Beadle reads the list in one call. For
-//! each declared group with the visibility `selected`, Beadle reads the repositories in one more
-//! call. Beadle does not change the groups of the enterprise. Beadle never removes the default
-//! group, because GitHub needs this group.
+//! Plans and writes the groups of self-hosted runners in the organisation. Beadle reads the list in
+//! one call. For each declared group with the visibility `selected`, Beadle reads the repositories
+//! in one more call. Beadle does not change the groups of the enterprise. Beadle never removes the
+//! default group, because GitHub needs this group.
 //!
 //! <https://docs.github.com/rest/actions/self-hosted-runner-groups>
 

@@ -1,7 +1,8 @@
-//! The organisation's secrets of Actions, Dependabot and Codespaces. The policy contains only the
-//! name of a secret in the configuration, never the secret itself. As for the secrets of
-//! repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value that it
-//! wrote. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
+//! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The policy
+//! contains only the name of a secret in the configuration, never the secret itself. As for the
+//! secrets of repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value
+//! that it wrote. Beadle keeps secrets that the policy does not list, unless the list is
+//! `exclusive`.
 //!
 //! Beadle reads each list in one call for 100 secrets. For each secret with the visibility
 //! `selected`, Beadle reads the repositories in one more call. Beadle makes these calls only if the

@@ -1,6 +1,6 @@
-//! The organisation's variables of Actions. Beadle reads the list in one call. For each variable
-//! with the visibility `selected`, Beadle reads the repositories in one more call. Beadle makes
-//! these calls only if the policy has the list.
+//! Plans and writes the organisation's variables of Actions. Beadle reads the list in one call. For
+//! each variable with the visibility `selected`, Beadle reads the repositories in one more call.
+//! Beadle makes these calls only if the policy has the list.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 

@@ -1,5 +1,5 @@
-//! The webhooks of the organisation, by their addresses. If the policy has the list, Beadle reads
-//! it in one call.
+//! Plans and writes the webhooks of the organisation. The address identifies a webhook. If the
+//! policy has the list, Beadle reads it in one call.
 //!
 //! <https://docs.github.com/rest/orgs/webhooks>
 

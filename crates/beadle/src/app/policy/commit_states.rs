@@ -1,5 +1,5 @@
-//! The states of the commits of a policy. One commit is in force. The gate may hold another commit,
-//! and Beadle may be unable to use a third commit.
+//! Finds out which commit of a policy has which state. One commit is in force. The gate may hold
+//! another commit, and Beadle may be unable to use a third commit.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};

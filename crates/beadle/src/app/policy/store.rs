@@ -1,5 +1,5 @@
-//! The files of policies in the store. The store keeps a policy from a repository together with its
-//! commit. So a start without GitHub uses the last accepted policy.
+//! Keeps the files of policies in the store. The store keeps a policy from a repository together
+//! with its commit. So a start without GitHub uses the last accepted policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

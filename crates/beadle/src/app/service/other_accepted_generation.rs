@@ -1,4 +1,5 @@
-//! The accepted generations in the store. The fence stops each run that uses another generation.
+//! Compares the generation of this process with the accepted generation in the store. The fence
+//! stops each run that uses another generation.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The reconcilers of a process. The kind and the instance of a key determine its reconciler. The
-//! instance is an organisation, a directory or a target.
+//! Finds the reconciler for a key. The kind and the instance of the key determine the reconciler.
+//! The instance is an organisation, a directory or a target.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The size of a week, and its world.
+//! Defines the size of the simulated week, and makes the simulated world.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The deployment environments of a repository, with their variables and secrets. GitHub ignores
-//! the case of an environment's name.
+//! Plans and writes the deployment environments of a repository, with their variables and secrets.
+//! GitHub ignores the case of an environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. Beadle does not
 //! use GraphQL here, because GraphQL does not show the Apps and the branches that can deploy.

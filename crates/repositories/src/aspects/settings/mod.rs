@@ -1,5 +1,5 @@
-//! The settings of a repository. The settings are the fields in the body of
-//! `PATCH /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
+//! Plans and writes the settings of a repository. The settings are the fields in the body of `PATCH
+//! /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 

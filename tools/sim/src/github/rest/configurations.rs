@@ -1,4 +1,4 @@
-//! The code security configurations of an organisation, and their repositories.
+//! Simulates the code security configurations of an organisation, and their repositories.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 

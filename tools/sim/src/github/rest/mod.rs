@@ -1,4 +1,4 @@
-//! The part of GitHub's REST API that Beadle and safe-settings use.
+//! Simulates the part of GitHub's REST API that Beadle and safe-settings use.
 //!
 //! <https://docs.github.com/rest>
 

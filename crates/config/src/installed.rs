@@ -4,7 +4,7 @@
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// An installation of the App of `[installations]` in an organisation.
+/// An installation of the App in `[installations]` in an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The login of the organisation.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 
-/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of an
-/// organisation of GitHub.
+/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of a
+/// GitHub organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
@@ -212,7 +212,7 @@ pub struct IdentityStoreFile {
 pub struct GroupGuardFile {
     /// A group with at least this number of members is large.
     pub large: Option<usize>,
-    /// The maximum share of the members of a large group, in percent, who may leave in a window.
+    /// The maximum percentage of members who may leave a large group in a window.
     pub percent: Option<usize>,
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,

@@ -125,7 +125,7 @@ impl<M: Metadata> Note<M> {
     }
 
     /// Lists the notes as [`Self::list`] does, for people. An unreadable value is no error, even if
-    /// Beadle needs the value. The second list has the rest of the name of each unreadable note.
+    /// Beadle needs the value. The second list has the rest of each unreadable note's name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,

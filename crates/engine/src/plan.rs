@@ -133,7 +133,7 @@ impl Risks {
         self.gravest().is_some_and(Risk::is_guarded)
     }
 
-    /// Returns the sum of the numbers of all risks.
+    /// Adds up the numbers for all risks, and returns the sum.
     pub fn total(&self) -> u32 {
         Risk::ALL.iter().map(|risk| self.count(*risk)).sum()
     }
@@ -383,7 +383,7 @@ impl<W> Plan<W> {
         self.changes = kept;
     }
 
-    /// Returns the sum of the risks of all changes.
+    /// Adds up the risks of all changes, and returns the sum.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for change in &self.changes {

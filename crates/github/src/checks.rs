@@ -161,8 +161,8 @@ impl Reader {
     }
 }
 
-/// Writes check runs and comments of pull requests of one repository. This type can write nothing
-/// else.
+/// Writes check runs and comments for the pull requests of one repository. This type can write
+/// nothing else.
 #[derive(Clone)]
 pub struct CheckWriter {
     api: Api,

@@ -152,13 +152,13 @@ struct LastRead {
     read: Option<Time>,
 }
 
-/// Returns the prefix of the names of all kept answers in a store.
+/// Returns the common beginning of the names that kept answers have in a store.
 pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
 
-/// Returns the time of the last read of a kept answer. The real last read can be up to a day later.
-/// Returns `None` if an older version of Beadle stored the answer.
+/// Returns the time at which Beadle last read a kept answer. The real last read can be up to a day
+/// later. Returns `None` if an older version of Beadle stored the answer.
 pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }

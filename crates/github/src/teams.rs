@@ -62,7 +62,7 @@ struct Above {
     slug: String,
 }
 
-/// A row of REST's list of a team's repositories.
+/// One repository in the list that REST shows for a team.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,

@@ -162,8 +162,8 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(links.into_iter().map(named).collect())
 }
 
-/// Returns a summary of the sweep of a directory, if the sweep has ended. Returns `None` if the
-/// sweep has not ended, or if there was no sweep.
+/// Returns a summary of a directory's sweep, if the sweep has ended. Returns `None` if the sweep
+/// has not ended, or if there was no sweep.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,

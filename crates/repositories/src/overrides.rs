@@ -144,7 +144,7 @@ impl Overrides {
         note_of_file(&self.organisation, &layer.file)
     }
 
-    /// Returns the prefix of the names of the notes about all files.
+    /// Returns the common beginning of the names that notes about files have.
     fn of_files(&self) -> String {
         note_of_file(&self.organisation, "")
     }

@@ -42,8 +42,8 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
-/// Returns the prefix of the names of all notes about the secrets in an organisation. In each name,
-/// the owner of the secret follows this prefix, up to the next colon.
+/// Returns the common beginning of the names that notes about secrets have in an organisation. In
+/// each name, the owner of the secret follows this prefix, up to the next colon.
 pub(crate) fn prefix(organisation: &str) -> String {
     let organisation = organisation.to_lowercase();
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()

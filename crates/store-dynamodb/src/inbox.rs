@@ -14,8 +14,8 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// The maximum size of one part of a body. An item has at most 400 KB, including its other
-/// attributes.
+/// The maximum size of one part, if a body is stored in parts. An item has at most 400 KB,
+/// including its other attributes.
 const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
 /// process that received the delivery may still complete it.

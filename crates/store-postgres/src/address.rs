@@ -11,8 +11,8 @@ use crate::failed::describe;
 
 /// The schema that the store uses if the URL names none.
 const SCHEMA: &str = "beadle";
-/// The maximum length of the name of a schema. The name of the channel for notifications contains
-/// the schema's name, and PostgreSQL cuts names off after 63 bytes.
+/// The maximum length of a schema's name. The name of the channel for notifications contains the
+/// schema's name, and PostgreSQL cuts names off after 63 bytes.
 const LONGEST: usize = 40;
 
 /// How long a new connection may take.

@@ -71,7 +71,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
 pub(crate) struct Sorted {
     /// The rows that can be read.
     pub(crate) rows: Vec<Row>,
-    /// The texts of the keys of the other rows.
+    /// The keys of the other rows, as texts.
     pub(crate) damaged: Vec<(String, String)>,
 }
 

@@ -63,7 +63,7 @@ pub struct ClientSettings {
 /// `<prefix>-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitHeaders {
-    /// The beginning of the names of the headers.
+    /// The first characters of each header name.
     pub prefix: &'static str,
     /// The share of the vendor's limits that this credential may use, in percent.
     pub share: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request};
 
-/// The maximum size of the body of an answer, in bytes.
+/// The maximum size of an answer's body, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// An answer as it arrived: the status, the headers and the whole body.

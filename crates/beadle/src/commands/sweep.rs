@@ -132,7 +132,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// The results of the sweep of one organisation or target.
+/// The results after sweeping one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,

@@ -56,7 +56,7 @@ pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
-/// Returns the limits of waivers of an organisation.
+/// Returns the limits for waivers in an organisation.
 pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     let default = WaiverRules::default();
     WaiverRules {

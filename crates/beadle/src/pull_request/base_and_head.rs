@@ -14,7 +14,7 @@ use super::concurrency_limit::ParseTurns;
 use crate::app::policy::mode_check;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
-/// The files of a part of a policy at one commit.
+/// The files that one part of a policy has at one commit.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) commit: Commit,

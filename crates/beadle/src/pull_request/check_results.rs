@@ -1,4 +1,4 @@
-//! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
+//! Keeps the results for checked open pull requests as notes in the store. The pages and `beadle
 //! previews` show these results, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};

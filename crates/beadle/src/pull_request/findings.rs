@@ -45,7 +45,7 @@ pub(super) struct Previewed {
 }
 
 impl Previewed {
-    /// Returns the sum of the risks of all changes.
+    /// Adds up the risks of all changes, and returns the sum.
     pub(super) fn risks(&self) -> Risks {
         let mut sums = Risks::default();
         self.plans.iter().for_each(|(_, plan)| sums.merge(&plan.risks()));
@@ -59,7 +59,8 @@ impl Previewed {
         self.plans.iter().filter(has_change).count() as u64
     }
 
-    /// Returns the sum of the risks of all changes in groups, and the number of these groups.
+    /// Adds up the risks of all changes in groups, and returns the sum and the number of these
+    /// groups.
     pub(super) fn group_risks(&self) -> (Risks, u64) {
         let (mut sums, mut touched) = (Risks::default(), BTreeSet::new());
         for (key, plan) in self.groups.iter().flat_map(ChangedGroups::plans) {

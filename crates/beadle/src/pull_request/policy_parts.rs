@@ -37,8 +37,8 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Returns the path of a file of the policy in the repository of the pull request. Returns
-    /// `None` if the file is in another repository.
+    /// Returns the path that a policy file has in the pull request's repository. Returns `None` if
+    /// the file is in another repository.
     pub(super) fn path(&self, file: &str) -> Option<String> {
         let (folder, file) = match file.strip_prefix(BASE) {
             Some(file) => (self.base.as_ref()?, file),

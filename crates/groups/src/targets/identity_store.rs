@@ -1,5 +1,5 @@
-//! Reads the members of a group of AWS IAM Identity Center with the Identity Store API. This API
-//! and SCIM use the same ids.
+//! Reads the members of an AWS IAM Identity Center group with the Identity Store API. This API and
+//! SCIM use the same ids.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 

@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's autolinks.
+/// The aspect for a repository's autolinks.
 pub(crate) const AUTOLINKS: Aspect = Aspect {
     name: "autolinks",
     sections: &[key("autolinks", SHAPE, "Autolinks. Beadle removes others, unless the list is `additive`.")],

@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, Section, forms};
 
-/// The aspect of a repository's deploy keys.
+/// The aspect for a repository's deploy keys.
 pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
     name: "deploy_keys",
     sections: &[key(

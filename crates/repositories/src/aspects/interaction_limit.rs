@@ -18,7 +18,7 @@ use super::aspect::{
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 
-/// The aspect of a repository's interaction limit.
+/// The aspect for a repository's interaction limit.
 pub(crate) const INTERACTION_LIMIT: Aspect = Aspect {
     name: "interaction_limit",
     sections: &[key("interaction_limit", SHAPE, "Who may comment and open issues and pull requests.")],

@@ -17,7 +17,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{BY_REGEX, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's labels.
+/// The aspect for a repository's labels.
 pub(crate) const LABELS: Aspect = Aspect {
     name: "labels",
     sections: &[key("labels", SHAPE, "Labels. Beadle removes others, unless the list is `additive`.")],

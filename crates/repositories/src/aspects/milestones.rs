@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's milestones.
+/// The aspect for a repository's milestones.
 pub(crate) const MILESTONES: Aspect = Aspect {
     name: "milestones",
     sections: &[key(

@@ -16,7 +16,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
 use crate::policy::{Node, forms};
 
-/// The aspect of the subject of OpenID Connect tokens.
+/// The aspect for the subject of OpenID Connect tokens.
 pub(crate) const OIDC_SUBJECT: Aspect = Aspect {
     name: "oidc_subject",
     sections: &[key("oidc_subject", SHAPE, "The subject of the workflows' OpenID Connect tokens.")],

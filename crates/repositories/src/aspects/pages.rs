@@ -17,7 +17,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::OPTIONAL_TEXT;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's GitHub Pages site.
+/// The aspect for a repository's GitHub Pages site.
 pub(crate) const PAGES: Aspect = Aspect {
     name: "pages",
     sections: &[key("pages", SHAPE, "The GitHub Pages site.")],

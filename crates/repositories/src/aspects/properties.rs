@@ -14,7 +14,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{BY_REGEX, layered, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's custom properties.
+/// The aspect for a repository's custom properties.
 pub(crate) const PROPERTIES: Aspect = Aspect {
     name: "custom_properties",
     sections: &[key(

@@ -37,7 +37,7 @@ use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 /// The sections of a policy that list secrets.
 pub(crate) const SECTIONS: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
 
-/// The aspect of the secrets of Actions.
+/// The aspect for Actions secrets.
 pub(crate) const OF_ACTIONS: Aspect = Aspect {
     name: "secrets",
     sections: &[section(
@@ -49,7 +49,7 @@ pub(crate) const OF_ACTIONS: Aspect = Aspect {
     ..ASPECT
 };
 
-/// The aspect of the secrets of Dependabot.
+/// The aspect for Dependabot secrets.
 pub(crate) const OF_DEPENDABOT: Aspect = Aspect {
     name: "dependabot_secrets",
     sections: &[section(
@@ -61,7 +61,7 @@ pub(crate) const OF_DEPENDABOT: Aspect = Aspect {
     ..ASPECT
 };
 
-/// The aspect of the secrets of Codespaces.
+/// The aspect for Codespaces secrets.
 pub(crate) const OF_CODESPACES: Aspect = Aspect {
     name: "codespaces_secrets",
     sections: &[section(

@@ -16,7 +16,7 @@ use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::listed;
 
-/// The aspect of a repository's topics.
+/// The aspect for a repository's topics.
 pub(crate) const TOPICS: Aspect = Aspect {
     name: "topics",
     sections: &[],

@@ -21,7 +21,7 @@ use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's variables.
+/// The aspect for a repository's variables.
 pub(crate) const VARIABLES: Aspect = Aspect {
     name: "variables",
     sections: &[key(
@@ -101,7 +101,7 @@ fn text(node: &Node) -> String {
     }
 }
 
-/// Plans the changes of the variables of one place. `seen` contains the variables at GitHub.
+/// Plans the changes for the variables in one place. `seen` contains the variables at GitHub.
 pub(crate) fn compare(place: &Place, wanted: &Wanted<'_>, seen: &[Value], plan: &mut AspectPlan) {
     let matched = pair_entries(kind(LIST), wanted.items, seen);
     let mut change = |name: &str, before: Value, after: Value, asked: &PolicyLocation, call: Call| {

@@ -25,7 +25,7 @@ const CAUSE: usize = 500;
 /// repository may still exist without the App's access, and the policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
-/// Records the controls of the repositories of one organisation.
+/// Records the controls for the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -233,7 +233,7 @@ impl ControlLog {
     }
 }
 
-/// Returns the id of the repository of a key.
+/// Returns the id of the repository that a key names.
 fn repository(key: &Key) -> Option<u64> {
     key.id().parse().ok().filter(|_| key.kind() == "repository")
 }

@@ -27,8 +27,8 @@ pub(super) struct Part {
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit of a file of the policy. For a policy in a folder, returns the generation in
-/// place of the commit.
+/// Returns the commit that a policy file comes from. For a policy in a folder, returns the
+/// generation in place of the commit.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())

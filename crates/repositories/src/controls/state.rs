@@ -52,13 +52,13 @@ impl ControlState {
         Note::of(&[instance, id, &moment(at)])
     }
 
-    /// Returns the prefix of the notes of one repository. The newest note comes first.
+    /// Returns the common prefix of all notes about one repository. The newest note comes first.
     pub(super) fn of_repository(instance: &str, id: &str) -> Note<Self> {
         Note::of(&[instance, id, ""])
     }
 
-    /// Returns the prefix of the notes of one organisation. In the name of a note, the id of the
-    /// repository and the moment follow this prefix.
+    /// Returns the common prefix of all notes about one organisation. In the name of a note, the id
+    /// of the repository and the moment follow this prefix.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }
@@ -117,12 +117,12 @@ impl ControlLines {
         Note::of(&[instance, digest, &moment(at)])
     }
 
-    /// Returns the prefix of the notes of one part. The newest note comes first.
+    /// Returns the common prefix of all notes about one part. The newest note comes first.
     pub(super) fn of_part(instance: &str, digest: &str) -> Note<Self> {
         Note::of(&[instance, digest, ""])
     }
 
-    /// Returns the prefix of the notes of one organisation.
+    /// Returns the common prefix of all notes about one organisation.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }

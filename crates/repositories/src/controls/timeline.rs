@@ -23,7 +23,7 @@ const NOT_DECLARED: &str =
     "the policy declares no such key for this repository, or Beadle does not compare it";
 const NO_LINES: &str = "the store has no record of the values that a file of the policy declared";
 
-/// The record of the repositories of one organisation up to a moment.
+/// The record about all repositories of one organisation, up to a moment.
 #[derive(Debug)]
 pub struct Timeline {
     /// The moment.
@@ -198,10 +198,10 @@ impl Timeline {
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
-    /// Returns the time of the last check of one control. `checked` is the time of the last check
-    /// of the repository. For some parts, a sweep compares a stored answer, and the check then has
-    /// the time of the answer. If the store does not have this time, the function returns the
-    /// earliest possible time.
+    /// Returns the time at which Beadle last checked one control. `checked` is the time at which
+    /// Beadle last checked the repository. For some parts, a sweep compares a stored answer, and
+    /// the check then has the time of the answer. If the store does not have this time, the
+    /// function returns the earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,

@@ -1,5 +1,5 @@
-//! The description of an aspect of the organisation itself. [`crate::aspects::Aspect`] is the
-//! description of an aspect of a repository.
+//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] is the description of
+//! an aspect of a repository.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};

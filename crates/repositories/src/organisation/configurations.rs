@@ -19,7 +19,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, OPTIONAL_BOOL, OPTIONAL_TEXT};
 
-/// The aspect of an organisation's code security configurations.
+/// The aspect for an organisation's code security configurations.
 pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
     name: "code_security_configurations",
     section: "code_security_configurations",

@@ -48,8 +48,8 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of a change of the claims. A cloud provider may use a claim that the new
-/// subject no longer contains.
+/// Returns the risk of changing the claims. A cloud provider may use a claim that the new subject
+/// no longer contains.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::TEXTS;
 use crate::policy::{Node, forms};
 
-/// The aspect of the definitions of custom properties.
+/// The aspect for the definitions of custom properties.
 pub(super) const PROPERTIES: OrganisationAspect = OrganisationAspect {
     name: "organization_custom_properties",
     section: "organization.custom_properties",
@@ -107,7 +107,7 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. Both values have the form of [`comparable`].
+/// Returns the risk of changing one field. Both values have the form of [`comparable`].
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
         // If a value is no longer allowed, the repositories with this value lose it.

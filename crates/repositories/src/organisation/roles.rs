@@ -26,7 +26,7 @@ fn comparable(key: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. The change affects all people with the role.
+/// Returns the risk of changing one field. The change affects all people with the role.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| BASES.iter().position(|known| value == known);
     let is_wider = match key {

@@ -13,7 +13,7 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The aspect of an organisation's rulesets. The aspect of the repositories' rulesets has the
+/// The aspect for an organisation's rulesets. The aspect for the repositories' rulesets has the
 /// description of the section.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",

@@ -29,7 +29,7 @@ use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
 use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 
-/// The aspect of an organisation's secrets of Actions.
+/// The aspect for an organisation's Actions secrets.
 pub(super) const OF_ACTIONS: OrganisationAspect = OrganisationAspect {
     name: "organization_secrets",
     section: "organization.secrets",
@@ -44,7 +44,7 @@ pub(super) const OF_ACTIONS: OrganisationAspect = OrganisationAspect {
     planner: &Secrets { product: "actions" },
 };
 
-/// The aspect of an organisation's secrets of Dependabot.
+/// The aspect for an organisation's Dependabot secrets.
 pub(super) const OF_DEPENDABOT: OrganisationAspect = OrganisationAspect {
     name: "organization_dependabot_secrets",
     section: "organization.dependabot_secrets",
@@ -62,7 +62,7 @@ pub(super) const OF_DEPENDABOT: OrganisationAspect = OrganisationAspect {
     planner: &Secrets { product: "dependabot" },
 };
 
-/// The aspect of an organisation's secrets of Codespaces.
+/// The aspect for an organisation's Codespaces secrets.
 pub(super) const OF_CODESPACES: OrganisationAspect = OrganisationAspect {
     name: "organization_codespaces_secrets",
     section: "organization.codespaces_secrets",

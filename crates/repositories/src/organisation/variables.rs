@@ -15,7 +15,7 @@ use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::{Node, forms};
 
-/// The aspect of an organisation's variables.
+/// The aspect for an organisation's variables.
 pub(super) const VARIABLES: OrganisationAspect = OrganisationAspect {
     name: "organization_variables",
     section: "organization.variables",

@@ -11,7 +11,7 @@ use crate::aspects::webhooks::{ENTRY, compare};
 use crate::aspects::{AppPermission, AspectPlan};
 use crate::policy::shape::key;
 
-/// The aspect of an organisation's webhooks.
+/// The aspect for an organisation's webhooks.
 pub(super) const WEBHOOKS: OrganisationAspect = OrganisationAspect {
     name: "organization_webhooks",
     section: "organization.webhooks",

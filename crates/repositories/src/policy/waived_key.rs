@@ -12,7 +12,7 @@ use super::shape::{Key, Shape, Status};
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";
-/// The name of the entry of `branches` for the default branch.
+/// The name that stands for the default branch in `branches`.
 pub(super) const DEFAULT: &str = "default";
 /// The list of topics in the section `repository`. This list has entries, like a section that is a
 /// list.
@@ -23,7 +23,7 @@ pub(super) const PROTECTION: &str = "protection";
 /// The maximum number of places in a path at which Beadle tries to correct an unknown part.
 const MOST_TRIED: usize = 8;
 
-/// The keys of the lists of actors in branch protection.
+/// The keys for lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
 /// The keys that no waiver can exempt separately, by their list or block. If the policy lacked only

@@ -5,7 +5,7 @@
 pub(super) struct Entries {
     /// The name of the aspect, which is also the name of the list.
     pub(super) list: &'static str,
-    /// The first word of the names of entries in plans.
+    /// The first word in the name that an entry has in plans.
     pub(super) prefix: &'static str,
     /// The key whose value is the name of the thing in an entry.
     pub(super) id: &'static str,

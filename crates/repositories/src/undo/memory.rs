@@ -143,9 +143,9 @@ pub struct ObservedValue {
     pub what: String,
     /// The name of the value.
     pub name: String,
-    /// The time of the last undo of the repository.
+    /// The time of the last undo in the repository.
     pub at: Time,
-    /// The operator of the last undo of the repository.
+    /// The operator who started the last undo in the repository.
     pub by: String,
 }
 

@@ -55,7 +55,7 @@ pub struct WaiverFacts {
     pub can_end: bool,
 }
 
-/// An installation of the App of `[installations]`.
+/// An installation of the App in `[installations]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstallationFacts {
     /// The login of the organisation.
@@ -75,9 +75,9 @@ pub struct UndoneFacts {
     pub what: String,
     /// The name of the value.
     pub name: String,
-    /// The time of the last undo of the repository.
+    /// The time of the last undo in the repository.
     pub at: Time,
-    /// The operator of the last undo of the repository.
+    /// The operator who started the last undo in the repository.
     pub by: String,
 }
 

@@ -107,7 +107,8 @@ impl Tag {
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
-    /// The name of the column of a cell. A narrow screen shows the name next to the cell.
+    /// The name of the column that a cell belongs to. A narrow screen shows the name next to the
+    /// cell.
     Column(&'static str),
     Current,
     /// The name of the page, if a browser replaces its values when they change.

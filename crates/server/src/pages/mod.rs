@@ -191,8 +191,8 @@ impl Pages {
         content
     }
 
-    /// Returns the version of the values of a page. Beadle must read the version before the values,
-    /// so that a change between the two reads causes an event.
+    /// Returns the version of a page's values. Beadle must read the version before the values, so
+    /// that a change between the two reads causes an event.
     async fn live_page(&self, part: Part) -> LivePage {
         let version = self.live.version(part).await.unwrap_or_default();
         LivePage { part: part.as_str(), version }

@@ -139,7 +139,8 @@ pub struct OperationDone {
 pub struct UndoPreview {
     /// The name of the undo, such as `undo of 1234`.
     pub name: String,
-    /// The code of the changes of the plans. A confirmation is valid only for this code.
+    /// The code that identifies all changes in the plans. A confirmation is valid only for this
+    /// code.
     pub plan: String,
     /// The writes that Beadle would undo. The time in the request is fixed, so that the same
     /// request has the same plan later.

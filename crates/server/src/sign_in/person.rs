@@ -29,7 +29,7 @@ pub struct Visitor {
     pub at: Time,
     /// The token that each form of the session contains.
     pub token: String,
-    /// The digest of the id of the session.
+    /// The digest of the session's id.
     pub(super) session: String,
 }
 

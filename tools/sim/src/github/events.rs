@@ -72,7 +72,7 @@ fn organisation(world: &World, login: &str) -> Value {
     keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
 }
 
-/// Returns the events of a change of a repository.
+/// Returns the events that a change of a repository causes.
 pub(crate) fn of_change(
     world: &World,
     org: &str,

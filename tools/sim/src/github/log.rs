@@ -68,7 +68,7 @@ impl DeliveryLog {
         self.lies = lies;
     }
 
-    /// Returns all rows, in the order of the ends of the attempts.
+    /// Returns all rows, in the order in which the attempts ended.
     pub(crate) fn all(&self) -> Value {
         self.rows.iter().map(|(logged, _)| logged.row()).collect()
     }

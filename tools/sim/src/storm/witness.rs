@@ -71,10 +71,10 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct Witness {
     limits: SecondaryLimits,
-    /// The points of the requests of the last minute, for REST and for GraphQL.
+    /// The points of the requests in the last minute, for REST and for GraphQL.
     rest: VecDeque<(Instant, u64)>,
     graphql: VecDeque<(Instant, u64)>,
-    /// The times of the requests of the last hour that created content.
+    /// The times of those requests in the last hour that created content.
     content: VecDeque<Instant>,
     at_once: usize,
     /// The start and the end of each refusal.

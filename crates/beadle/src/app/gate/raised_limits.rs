@@ -54,7 +54,7 @@ impl Limited {
         }
     }
 
-    /// Returns the name of the configured version of the limits.
+    /// Returns the name for the configured limits.
     pub(crate) fn generation(&self) -> String {
         generation_of(&self.configured())
     }
@@ -147,7 +147,7 @@ pub(crate) enum LimitsAdoption {
     },
 }
 
-/// Returns the name of a version of limits.
+/// Returns the name for one version of limits.
 fn generation_of(limits: &GuardLimits) -> String {
     let text = serde_json::to_string(limits).unwrap_or_default();
     let digest = Sha256::digest(text);

@@ -40,7 +40,7 @@ struct Placed {
     asked: Option<PolicyLocation>,
 }
 
-/// Returns the name of the generation of mappings to one target.
+/// Returns the name for one generation of the mappings to a target.
 pub(in crate::app) fn generation_of(mappings: &[Mapping]) -> String {
     Mappings::new(mappings.to_vec()).generation
 }

@@ -218,15 +218,15 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler of the events of an organisation's teams. The reconciler marks the
-    /// affected groups as due. Returns `None` if no target has the teams of this organisation.
+    /// Returns the reconciler for events about the teams of an organisation. The reconciler marks
+    /// the affected groups as due. Returns `None` if no target has the teams of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
         (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
     }
 
-    /// Returns the reconciler of the sweeps of a directory.
+    /// Returns the reconciler for the sweeps of a directory.
     pub(crate) fn sweep(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> GroupSweep {
         GroupSweep {
             source: source.to_owned(),

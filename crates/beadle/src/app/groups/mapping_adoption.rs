@@ -1,5 +1,5 @@
-//! Starts to use new mappings of `beadle.toml` and of the files of `groups_from`, if the gate lets
-//! the mappings pass. The mappings to each target are a generation of their own.
+//! Starts to use new mappings in `beadle.toml` and in the files that `groups_from` names, if the
+//! gate lets the mappings pass. The mappings to each target are a generation of their own.
 
 use std::sync::Arc;
 

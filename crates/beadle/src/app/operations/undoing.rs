@@ -113,7 +113,7 @@ pub(crate) struct Undo<'a> {
     pub(crate) clock: &'a Clock,
 }
 
-/// The plan of the undo of one key.
+/// The plan for undoing the changes of one key.
 pub(crate) type UndoPlan = Plan<Box<dyn Step>>;
 
 /// The planned undo of one organisation.
@@ -132,7 +132,7 @@ impl PlannedUndo {
 }
 
 impl<'a> Undo<'a> {
-    /// Plans the undo of the changes of an organisation.
+    /// Plans the undo for an organisation.
     pub(crate) async fn plan(
         &self,
         org: &GithubOrganisation,

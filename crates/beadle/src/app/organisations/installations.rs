@@ -1,4 +1,4 @@
-//! The installations of the App of `[installations]`. The service lists the installations at GitHub
+//! The installations of the App in `[installations]`. The service lists the installations at GitHub
 //! and stores the list. If the list of the service's organisations changes, the service opens all
 //! organisations again.
 

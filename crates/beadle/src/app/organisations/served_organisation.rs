@@ -46,7 +46,7 @@ pub(crate) struct ServedOrganisation {
     opened_at: OnceLock<Time>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
-    /// The reader of the files of the policy.
+    /// The reader for the policy's files.
     files: Mutex<FileReader>,
     /// The result of the last look at the repository of the policy.
     pub(in crate::app) looked: Mutex<LastLook>,
@@ -74,7 +74,7 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. In that case the worker runs no
     /// key before the first generation has passed the gate.
     is_first: AtomicBool,
-    /// The result of the last read of the policy: accepted or rejected.
+    /// The result of the last time that Beadle read the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 

@@ -11,7 +11,7 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::{OrgConfig, RepositorySource};
 
-/// The state of the policy of a commit.
+/// The state of the policy at a commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// The policy is in force.

@@ -14,7 +14,7 @@ use crate::pull_request::check_router::{NothingToCheck, PolicyChecks};
 use crate::pull_request::concurrency_limit::CheckTurns;
 use crate::pull_request::policy_parts::Part;
 
-/// Returns the reconciler of the `check` keys of an organisation. If Beadle cannot open the check,
+/// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
 /// Beadle logs the reason, and the keys end without a check.
 pub(in crate::app) fn reconciler(
     app: &App,

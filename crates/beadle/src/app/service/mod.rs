@@ -63,7 +63,7 @@ pub(crate) struct Service {
     pub(crate) process: String,
     /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
-    /// The installations of the App of `[installations]`.
+    /// The installations of the App in `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
     /// The lease on the work that only one of several processes does. There is no lease if no other

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{Config, needs_restart};
 use crate::output::plural::counted;
 
-/// The maximum age of the record of a running service. A function on AWS renews its record once a
+/// The maximum age of a running service's record. A function on AWS renews its record once a
 /// minute.
 pub(crate) const RUNNING: Duration = Duration::from_secs(180);
 /// The maximum number of keys that a sentence names.

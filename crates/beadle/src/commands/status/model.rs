@@ -19,7 +19,7 @@ pub(super) struct Status {
     pub(super) service: ServiceStatus,
     /// The organisations, the directories and the targets, in the order of the configuration.
     pub(super) instances: Vec<InstanceStatus>,
-    /// The installations of the App of `[installations]`.
+    /// The installations of the App in `[installations]`.
     pub(super) installations: Vec<InstallationStatus>,
     /// The differences from the policy, grouped by cause. The most severe kind comes first.
     pub(super) problems: Vec<Problem>,
@@ -182,7 +182,7 @@ pub(super) struct HeldPolicy {
 #[derive(Debug, Serialize)]
 pub(super) struct WaiverInForce {
     pub(super) instance: String,
-    /// The code of a waiver of `beadle waive`. An operator uses the code to end the waiver.
+    /// The code of a waiver that `beadle waive` made. An operator uses the code to end the waiver.
     pub(super) code: String,
     pub(super) keys: Vec<String>,
     pub(super) repositories: Vec<String>,

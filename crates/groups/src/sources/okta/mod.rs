@@ -17,7 +17,7 @@ use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
 pub use catchup::{Catchup, Caught};
 
-/// The number of groups in one page of Okta's list of groups.
+/// The number of groups in one page of the list from Okta.
 const PAGE: usize = 200;
 
 /// A source that reads the groups and people of an Okta organisation.

@@ -35,7 +35,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::listed;
 
-/// The aspect of a repository's environments.
+/// The aspect for a repository's environments.
 pub(crate) const ENVIRONMENTS: Aspect = Aspect {
     name: "environments",
     sections: &[key(

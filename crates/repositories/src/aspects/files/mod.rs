@@ -33,7 +33,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::layered;
 use crate::policy::{Node, forms};
 
-/// The aspect of the files that Beadle keeps in a repository.
+/// The aspect for the files that Beadle keeps in a repository.
 pub(crate) const FILES: Aspect = Aspect {
     name: "files",
     sections: &[key(

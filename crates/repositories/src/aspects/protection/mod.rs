@@ -28,7 +28,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
 use crate::policy::{BranchWant, MissingBranch, Node, merge};
 
-/// The aspect of a repository's branch protection rules.
+/// The aspect for a repository's branch protection rules.
 pub(crate) const PROTECTION: Aspect = Aspect {
     name: "protection",
     sections: &[key("branches", SHAPE, "Branch protection rules. Beadle keeps rules that are not listed.")],

@@ -22,7 +22,7 @@ use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
 use crate::policy::{CONDITIONS, Desired, Node, RULES, UNDESCRIBED};
 
-/// The aspect of a repository's rulesets.
+/// The aspect for a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
     name: "rulesets",
     sections: &[key(

@@ -73,7 +73,7 @@ pub(crate) fn is_rest_only(key: &str) -> bool {
     KEYS.iter().any(|(name, _, rest_only)| *name == key && *rest_only)
 }
 
-/// The aspect of a repository's settings.
+/// The aspect for a repository's settings.
 pub(crate) const SETTINGS: Aspect = Aspect {
     name: "settings",
     sections: &[],

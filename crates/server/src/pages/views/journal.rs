@@ -15,7 +15,7 @@ use crate::sign_in::Visitor;
 
 /// The number of entries of a page.
 const ROWS: usize = 50;
-/// The columns of a table of entries.
+/// The columns in a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
 /// The kinds of entries that a reader can choose.
 const KINDS: [EntryKind; 10] = [
@@ -95,7 +95,7 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows of a table of entries. If the visitor may undo writes, the rows have links for
+/// Returns the rows for a table of entries. If the visitor may undo writes, the rows have links for
 /// this. `organisations` are the organisations whose sweeps the entries can have.
 pub(in crate::pages) fn rows(
     entries: &[Entry],

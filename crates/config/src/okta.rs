@@ -65,7 +65,7 @@ impl OktaFile {
         Schedule { every: self.sweep_every, default: Span::from_days(1), cron: self.schedule.as_deref() }
     }
 
-    /// Returns the references to the secrets that Beadle uses to read from Okta.
+    /// Returns the references to those secrets with which Beadle reads from Okta.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         self.token.iter().chain(self.app.iter().map(|app| &app.key))
     }

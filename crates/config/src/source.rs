@@ -180,7 +180,7 @@ fn kind_wanted(wanted: &str) -> &str {
     }
 }
 
-/// Returns the words in a message that are in backticks.
+/// Returns those words of a message that are in backticks.
 fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }

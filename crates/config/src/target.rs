@@ -111,7 +111,7 @@ impl TeamsFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// By the name of the person at the identity provider that is connected to the organisation.
+    /// By the name that the person has at the organisation's identity provider.
     Saml,
     /// By the person's mail address. The organisation must have verified the domain of the address.
     Mail,

@@ -204,7 +204,7 @@ pub struct Collaborator {
     pub permission: Permission,
 }
 
-/// An invitation to a repository that the account has not accepted yet.
+/// An invitation to a repository. The account has not accepted the invitation yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// The id of the invitation.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// The first word of the hint in a mark that a sweep made. The next words of the hint are the time
-/// of the sweep's marks, and the directory.
+/// If a sweep made a mark, the hint of the mark begins with this word. The next words of the hint
+/// are the time of the sweep's marks, and the directory.
 const SWEPT: &str = "swept ";
 /// The first word of the hint if a command plans a key without a mark. The next word of the hint is
 /// the start time of the sweep.

@@ -15,7 +15,7 @@ use beadle_engine::{BudgetAccount, Resource, Time};
 use crate::TransportError;
 use crate::client::RateLimitHeaders;
 
-/// An answer to a request that succeeded.
+/// The answer to a successful request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The method and the path of the request, for messages.

@@ -18,8 +18,8 @@ pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// functions build the AWS crates.
 const DRAFT_FEATURES: &str = "postgres";
 
-/// Builds the program of a target, and returns its path. The program contains the list of its
-/// dependencies. `cargo audit bin` reads this list.
+/// Builds the program of a target, and returns the path of the program. The program contains the
+/// list of its dependencies. `cargo audit bin` reads this list.
 pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<PathBuf> {
     step(&format!("program for {}", target.label));
     // Cargo does not distinguish builds that differ only in the flags below. So each build has its

@@ -36,8 +36,8 @@ pub(super) struct Kept {
     read: Time,
     /// The ids of the people who belong to the group.
     stay: Vec<String>,
-    /// The ids of the people in the group who must lose their access. The directory's list of users
-    /// may lack these people.
+    /// The ids of those people in the group who must lose their access. The directory's list of
+    /// users may lack these people.
     leave: Vec<String>,
 }
 

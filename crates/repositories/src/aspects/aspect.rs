@@ -28,7 +28,7 @@ pub struct Aspect {
     pub(crate) permissions: &'static [AppPermission],
     /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns the parts of a repository that a policy with these sections needs. Beadle reads
+    /// Returns those parts of a repository that a policy with these sections needs. Beadle reads
     /// these parts for many repositories together. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
@@ -41,7 +41,7 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Returns the sections of a policy that this aspect applies, completely or in part.
+    /// Returns those sections of a policy that this aspect applies, completely or in part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
@@ -113,7 +113,7 @@ impl AccessLevel {
     }
 }
 
-/// The sections of one policy file that Beadle applies to repositories.
+/// Those sections of one policy file that Beadle applies to repositories.
 pub(crate) struct Sections<'a> {
     root: &'a Node,
     left_out: &'a [&'a str],

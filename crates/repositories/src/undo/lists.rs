@@ -9,7 +9,7 @@ pub(super) struct Entries {
     pub(super) prefix: &'static str,
     /// The key whose value is the name of the thing in an entry.
     pub(super) id: &'static str,
-    /// The value in a plan that creates or removes an entry.
+    /// The name of the value with which a plan creates or removes an entry.
     pub(super) primary: &'static str,
     /// True if the plan of a removal shows all values of the entry: the name and one more value.
     pub(super) is_whole: bool,

@@ -122,7 +122,8 @@ pub(super) enum Attribute<'a> {
     /// The name of a form's field, or the name of an element for a screen reader.
     Label(&'static str),
     Lang(&'static str),
-    /// The id of the element with the values that a browser suggests for a field.
+    /// The id of an element. A browser takes the values that it suggests for a field from this
+    /// element.
     List(&'static str),
     Method(&'static str),
     Name(&'static str),

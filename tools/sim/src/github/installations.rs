@@ -40,8 +40,8 @@ pub(crate) fn of_change(world: &World, before: &Installations, sender: &str) -> 
     let mut events = Vec::new();
     for login in before.keys().chain(now.keys().filter(|login| !before.contains_key(*login))) {
         let action = match (before.get(login), now.get(login)) {
-            // Without the key `installed`, a new organisation of the state has the App from its
-            // beginning.
+            // Without the key `installed`, a new organisation of the state has the App from the
+            // start.
             (None, Some(_)) if is_listed => "created",
             (Some(_), None) => "deleted",
             (Some(false), Some(true)) => "suspend",

@@ -10,7 +10,7 @@ use crate::github::deliver::Logged;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// True if the order of the rows does not depend on their ids.
+    /// True if the order of the rows does not depend on the ids of the rows.
     pub shuffle: bool,
     /// How many reads of the log can lack a new row. For each row, the simulator computes a number
     /// of reads up to this maximum. A read begins with a request for the first page.

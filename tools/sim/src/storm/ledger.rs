@@ -40,7 +40,7 @@ impl Ledger {
         self.states += 1;
     }
 
-    /// Returns the values of a state that no recorded state had in the same place.
+    /// Returns each value of a state, if no recorded state had this value in the same place.
     pub fn strangers(&self, state: &Value) -> Vec<String> {
         let present = leaves(state);
         let mut found = Vec::new();

@@ -43,7 +43,7 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<(Written, &'static str)>,
 }
 
-/// Finds the writes in the journal that an operator wants to undo.
+/// Finds those writes in the journal that an operator wants to undo.
 pub(crate) async fn select(
     config: &Config,
     store: &Arc<dyn Store>,

@@ -116,7 +116,7 @@ impl Events {
         }
     }
 
-    /// Sends the webhook of an event that changes nothing in the state of the simulator.
+    /// Sends the webhook for an event. The event changes nothing in the state of the simulator.
     fn deliver(&mut self, week: &Week, kind: Kind) {
         let repository = name(self.random.random_range(0..week.size.repositories));
         let (event, action) = if kind == Kind::Push {

@@ -86,9 +86,8 @@ impl Cuts {
     }
 }
 
-/// A request for a single group that has no answer yet. While this value exists, the request is
-/// counted in
-/// [`OktaSource`].
+/// A request for a single group. The request has no answer yet. While this value exists, the
+/// request is counted in [`OktaSource`].
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {

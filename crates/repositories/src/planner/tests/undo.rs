@@ -43,7 +43,7 @@ pub(super) async fn shop_with(policy: &str) -> World {
     World::new(state, policy).await
 }
 
-/// Returns the values of the repository that the policy changes.
+/// Returns those values of the repository that the policy changes.
 pub(super) fn live(world: &World) -> Value {
     let state = world.sim.state();
     let shop = &state["orgs"]["acme"]["repos"]["shop"];

@@ -97,7 +97,7 @@ fn flat(path: &Path) -> PathBuf {
     flat
 }
 
-/// Returns the lines of a page that are not in code blocks, with their line numbers.
+/// Returns those lines of a page that are not in code blocks, with the line numbers.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<String> = None;
     text.lines().enumerate().filter_map(move |(index, line)| {

@@ -1,4 +1,4 @@
-//! Builds the packages of the Lambda functions, and checks their sizes.
+//! Builds the packages of the Lambda functions, and checks the sizes of the packages.
 
 use std::path::PathBuf;
 use std::process::Command;

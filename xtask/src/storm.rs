@@ -31,7 +31,7 @@ enum Usual {
     Seconds(u64),
 }
 
-/// Where the test of a kind of storms is.
+/// The place of the test for one kind of storms.
 #[derive(Debug)]
 struct Place {
     package: &'static str,

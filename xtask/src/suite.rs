@@ -79,8 +79,8 @@ struct Program {
     folder: PathBuf,
 }
 
-/// The programs that must run. `programs` has the arguments of each program that runs all its tests
-/// in one process. If nextest has tests to run, `nextest` has its arguments.
+/// The programs that must run. `programs` lists the programs that run all of their tests in one
+/// process, each with its arguments. If nextest has tests to run, `nextest` has its arguments.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,

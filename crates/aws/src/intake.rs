@@ -164,7 +164,7 @@ impl Function {
             );
         };
         let response = ask(&serving, &parts, body.clone()).await;
-        // The worker may have taken in the organisation since the last read.
+        // The worker may have added the organisation since the last read.
         let is_doubtful = match response.status() {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::FORBIDDEN => self.file.installations.is_some(),

@@ -1,6 +1,6 @@
-//! The two queues of SQS. Each message names a key that can be claimed. A worker gets messages of
-//! `event` at once. SQS collects messages of `sweep` for a short time, so that one worker gets
-//! several of them and can combine their reads.
+//! Sends messages to the two queues of SQS. Each message names a key that can be claimed. A worker
+//! gets messages of `event` at once. SQS collects messages of `sweep` for a short time, so that one
+//! worker gets several of them and can combine their reads.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 
@@ -37,7 +37,7 @@ pub struct Message {
     pub key: Key,
     /// The lane in which the key is due.
     pub lane: Lane,
-    /// When the key can be claimed at the earliest.
+    /// The earliest time at which a worker can claim the key.
     pub at: Time,
 }
 

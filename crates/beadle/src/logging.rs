@@ -67,7 +67,7 @@ fn message(text: &str) -> String {
     lines.join("\n    ")
 }
 
-/// The maximum length of one line of a message, in characters. Longer lines are cut.
+/// The maximum length of one line in a message, in characters. Longer lines are cut.
 const MESSAGE: usize = 4096;
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct File {
     /// The organisations of GitHub.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
-    /// The rules for taking in organisations that no `[[org]]` names.
+    /// The rules for organisations that install the App and that no `[[org]]` names.
     pub installations: Option<InstallationsFile>,
     /// The directories, which are organisations of Okta.
     #[serde(default)]

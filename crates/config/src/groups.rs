@@ -149,7 +149,7 @@ pub enum OnRename {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Beadle keeps the group of the target with its members, and reports it.
+    /// Beadle keeps the group at the target and the group's members, and reports the group.
     #[default]
     Keep,
     /// Beadle removes all members from the group of the target.

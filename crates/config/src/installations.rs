@@ -5,27 +5,27 @@ use serde::Deserialize;
 use crate::org::github;
 use crate::{AppFile, PolicySource};
 
-/// `[installations]`: how Beadle takes in an organisation when somebody installs the App there.
+/// `[installations]`: which organisations Beadle adds when somebody installs the App there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstallationsFile {
     /// The address of GitHub's REST API.
     #[serde(default = "github")]
     pub api: String,
-    /// The GitHub App. Beadle takes in its installations.
+    /// The GitHub App. Beadle adds organisations that install this App.
     pub app: AppFile,
     /// References to all webhook secrets of the App that are valid now.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
-    /// Patterns of logins. Beadle takes in an organisation only if its login matches a pattern,
-    /// because anybody can install a public App.
+    /// Patterns of logins. Beadle adds an organisation only if the login matches a pattern, because
+    /// anybody can install a public App.
     pub organisations: Vec<String>,
     /// The folder or the repository of the policy. All these organisations have the same policy.
     pub policy: PolicySource,
 }
 
 impl InstallationsFile {
-    /// Returns whether Beadle may take in an organisation with this login.
+    /// Returns whether Beadle may add an organisation with this login.
     pub fn allows(&self, login: &str) -> bool {
         self.organisations.iter().any(|pattern| matches(pattern, login))
     }

@@ -4,7 +4,7 @@
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// An installation of the App of `[installations]` in an organisation.
+/// An installation of the App in `[installations]` in an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The login of the organisation.
@@ -15,7 +15,7 @@ pub struct Installed {
     pub installation: u64,
     /// The last state that GitHub reported.
     pub state: InstallationState,
-    /// When the installation got this state.
+    /// The time at which the installation got this state.
     pub since: Time,
 }
 

@@ -16,9 +16,9 @@ const UTC: &str = "UTC";
 pub struct NotifyFile {
     /// The name of the channel in the store, in logs and in metrics.
     pub name: String,
-    /// A reference to the address of an incoming webhook of Slack.
+    /// A reference to the address of a Slack incoming webhook.
     pub slack: Option<String>,
-    /// A reference to the address of a webhook of a Teams workflow.
+    /// A reference to the webhook address of a Teams workflow.
     pub teams: Option<String>,
     /// Any other receiver of webhooks.
     pub webhook: Option<NotifyWebhookFile>,
@@ -26,7 +26,7 @@ pub struct NotifyFile {
     pub email: Option<NotifyEmailFile>,
     /// The repository where Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
-    /// The template of the title of each topic. The default is Beadle's own title.
+    /// The template for the title of each topic. The default is Beadle's own title.
     pub title: Option<String>,
     /// The template of the text below the title. The default is Beadle's own text.
     pub body: Option<String>,
@@ -65,7 +65,8 @@ pub struct NotifyIssuesFile {
     pub repository: String,
 }
 
-/// A daily period, from a minute of the day to another one. It can contain midnight.
+/// A daily period, from one minute of the day to another minute of the day. It can contain
+/// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QuietHours {

@@ -25,7 +25,8 @@ pub struct OktaFile {
     /// References to all values of the event hook's header that are valid now.
     #[serde(default)]
     pub hook_secrets: Vec<String>,
-    /// The name of the header that proves a request of the event hook.
+    /// The name of the header that Okta sends with each request of the event hook. The value of the
+    /// header proves that the request comes from Okta.
     #[serde(default = "authorization")]
     pub hook_header: String,
     /// A second header that the event hook must send, such as an API key.
@@ -64,7 +65,7 @@ impl OktaFile {
         Schedule { every: self.sweep_every, default: Span::from_days(1), cron: self.schedule.as_deref() }
     }
 
-    /// Returns the references to the secrets that Beadle uses to read from Okta.
+    /// Returns the references to those secrets with which Beadle reads from Okta.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         self.token.iter().chain(self.app.iter().map(|app| &app.key))
     }

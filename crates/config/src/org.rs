@@ -89,7 +89,7 @@ pub struct OrgFile {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommentApprovalFile {
-    /// The name of a repository of the organisation. A comment on any of its issues and pull
+    /// The name of a repository in the organisation. A comment on any of its issues and pull
     /// requests can approve.
     pub repository: String,
     /// The slug of the team. Its members can approve.

@@ -33,7 +33,7 @@ pub struct RepositorySource {
     /// The branch, the tag or the commit.
     #[serde(default = "main_branch", rename = "ref")]
     pub reference: String,
-    /// Whether Beadle refuses a policy from a branch that accepts changes without a review.
+    /// True if Beadle refuses a policy from a branch that accepts changes without a review.
     #[serde(default)]
     pub require_review: bool,
 }

@@ -1,8 +1,8 @@
-//! The address of a database of PostgreSQL.
+//! The address of a PostgreSQL database.
 
 use std::fmt;
 
-/// The address of a database of PostgreSQL. It may contain a password, so `Debug` and `Display` leave
+/// The address of a PostgreSQL database. It may contain a password, so `Debug` and `Display` leave
 /// the password out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);

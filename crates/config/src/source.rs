@@ -45,7 +45,7 @@ impl Source {
         })
     }
 
-    /// Returns every value of the file, by the path of its key, such as `org.acme.mode`.
+    /// Returns every value of the file, by the path of the value's key, such as `org.acme.mode`.
     pub fn values(&self) -> BTreeMap<String, String> {
         values(&self.text)
     }
@@ -180,7 +180,7 @@ fn kind_wanted(wanted: &str) -> &str {
     }
 }
 
-/// Returns the words in a message that are in backticks.
+/// Returns those words of a message that are in backticks.
 fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }

@@ -43,7 +43,7 @@ impl FromStr for StoreLocation {
     type Err = String;
 
     /// Parses the path of a file, `dynamodb://TABLE` with optional parameters (`?region=`,
-    /// `&endpoint=`), or the address of a database of PostgreSQL.
+    /// `&endpoint=`), or the address of a PostgreSQL database.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(url) = PostgresUrl::parse(text) {
             return url.map(Self::Postgres);

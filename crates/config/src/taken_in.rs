@@ -88,8 +88,8 @@ impl File {
         installed.iter().map(|one| (one, standing(one))).collect()
     }
 
-    /// Adds an organisation in mode `observe` for each installation that Beadle takes in. Removes
-    /// the organisations that an earlier call added.
+    /// Adds an organisation in mode `observe` for each installation with [`Standing::TakenIn`].
+    /// Removes the organisations that an earlier call added.
     pub fn take_in(&mut self, installed: &[Installed]) {
         self.org.retain(|org| !org.is_taken_in);
         let Some(from) = &self.installations else { return };
@@ -100,14 +100,15 @@ impl File {
         self.org.extend(taken);
     }
 
-    /// Returns an example of the organisations that Beadle takes in. A check of the files uses it,
+    /// Returns an example of the organisations that Beadle adds. A check of the files uses it,
     /// because the check knows no real organisation.
     pub fn any_taken_in(&self) -> Option<Arc<OrgFile>> {
         let from = self.installations.as_ref()?;
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether the configuration has exactly the organisations that Beadle must take in.
+    /// Returns whether the configuration already contains each organisation that Beadle must add
+    /// because of `installed`, and no other added organisation.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!((taken.mode, taken.is_taken_in), (Mode::Observe, true));
         assert_eq!(taken.app.as_ref().unwrap().installation, Some(102));
         assert_eq!(taken.policy, PolicySource::Folder("base".into()));
-        // After a new installation in the same organisation, the id is another one.
+        // After a new installation in the same organisation, the installation has another id.
         let again = [Installed { installation: 300, ..all[1].clone() }];
         assert!(!file.has_taken_in(&again));
         file.take_in(&[]);

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 
-/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of an
-/// organisation of GitHub.
+/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of a
+/// GitHub organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
@@ -111,7 +111,7 @@ impl TeamsFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// By the name of the person at the identity provider that is connected to the organisation.
+    /// By the name that the person has at the organisation's identity provider.
     Saml,
     /// By the person's mail address. The organisation must have verified the domain of the address.
     Mail,
@@ -127,7 +127,7 @@ pub struct ScimFile {
     pub url: String,
     /// A reference to the token that Beadle sends to the server.
     pub token: String,
-    /// The name of the SCIM dialect that the server speaks.
+    /// The SCIM dialect of the server.
     pub dialect: String,
     /// How Beadle requests the next page of a list.
     pub paging: Option<Paging>,
@@ -212,7 +212,7 @@ pub struct IdentityStoreFile {
 pub struct GroupGuardFile {
     /// A group with at least this number of members is large.
     pub large: Option<usize>,
-    /// The maximum share of the members of a large group, in percent, who may leave in a window.
+    /// The maximum percentage of members who may leave a large group in a window.
     pub percent: Option<usize>,
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use toml::Value;
 
-/// Returns every value in the text of a configuration file, by the path of its key. An entry of a
-/// list of tables has its name in the path, such as `org.acme.mode`, or its position if it has no
-/// name. A text that is not TOML has no values.
+/// Returns every value in the text of a configuration file, by the path of the value's key. An
+/// entry of a list of tables has its name in the path, such as `org.acme.mode`, or its position if
+/// it has no name. A text that is not TOML has no values.
 pub(crate) fn values(text: &str) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     if let Ok(table) = toml::from_str::<toml::Table>(text) {

@@ -121,7 +121,7 @@ pub struct ApplyContext {
     /// True if the run sleeps until its turn to write. Only commands set `patient`, because a
     /// command has no queue that could retry the write later.
     pub patient: bool,
-    /// The generation of the policy that the plan was made from.
+    /// The generation of the policy from which the planner made the plan.
     pub generation: String,
     /// The time when the plan was made. No write of the plan begins later than [`OLDEST`] after
     /// this time.
@@ -134,8 +134,8 @@ pub struct ApplyContext {
 pub enum StepResult {
     /// Beadle wrote the change.
     Written,
-    /// The mode does not allow the change, or an operator undid its values. See
-    /// [`Step::is_undone`].
+    /// The mode does not allow the change, or the change would replace values that an undo
+    /// restored. See [`Step::is_undone`].
     Withheld,
     /// The guard holds the change until an operator approves it.
     Held {
@@ -164,7 +164,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Returns whether Beadle only observes the change, because an operator undid its values.
+    /// Returns whether Beadle only observes the change, because the change would replace values
+    /// that an undo restored.
     pub fn is_undone(&self) -> bool {
         self.outcome == StepResult::Withheld && self.change.undone
     }
@@ -173,7 +174,7 @@ impl Step {
 /// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// Every change with its result, in the order of the plan.
     pub steps: Vec<Step>,
@@ -193,13 +194,14 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// Returns the number of changes that Beadle only observes, because an operator undid their
-    /// values.
+    /// Returns the number of changes that Beadle only observes, because they would replace values
+    /// that an undo restored.
     pub fn undone(&self) -> usize {
         self.steps.iter().filter(|step| step.is_undone()).count()
     }
 
-    /// Returns the number of changes that the mode does not allow. Undone changes do not count.
+    /// Returns the number of changes that the mode does not allow. Changes that Beadle only
+    /// observes after an undo do not count.
     pub fn withheld(&self) -> usize {
         self.count(|result| *result == StepResult::Withheld) - self.undone()
     }
@@ -237,7 +239,7 @@ impl Report {
         }
     }
 
-    /// Creates the report of a plan before its first write.
+    /// Creates the report of a plan before the first write of the plan.
     pub fn of_unwritten<W>(plan: &Plan<W>) -> Self {
         let step = |change: &Change<W>| Step { change: change.describe(), outcome: StepResult::NotReached };
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }

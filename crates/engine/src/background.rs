@@ -129,7 +129,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Creates a driver for these tasks. All of them are due at once.
+    /// Creates a driver for these tasks. All of them are due immediately.
     pub fn new(store: Arc<dyn Store>, clock: Clock, tasks: Vec<Arc<dyn BackgroundTask>>) -> Self {
         let now = clock.now();
         let slot = |task: Arc<dyn BackgroundTask>| {

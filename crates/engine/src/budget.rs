@@ -291,7 +291,7 @@ impl Budgets {
         accounts
     }
 
-    /// Returns the name of the credential that people know.
+    /// Returns the name by which people know the credential.
     pub fn credential(&self) -> &str {
         &self.credential
     }

@@ -33,10 +33,10 @@ impl Leave {
 
 /// The instructions of a write. The instructions can contain more values than the change shows.
 pub trait Instructions {
-    /// Returns the part of the write that the values of the change do not show, such as the
-    /// parameters of a new ruleset. `None` means that the values show everything. Two writes with
-    /// different texts are different writes. The text contains no secret. It may contain the digest
-    /// of a secret.
+    /// Returns what the write sets in addition to the values in the change, such as the parameters
+    /// of a new ruleset. `None` means that the values show everything. Two writes with different
+    /// texts are different writes. The text contains no secret. It may contain the digest of a
+    /// secret.
     fn unshown(&self) -> Option<String>;
 }
 
@@ -142,9 +142,9 @@ impl PlannedValues {
         }
     }
 
-    /// Returns the part of a plan of the same key that the added plans do not have. A value is also
-    /// new if Beadle needs less approval to write it than in the added plans. A change stays in the
-    /// returned part, even if it depends on a change that is left out.
+    /// Compares a plan of the same key with the added plans, and returns the part that only this
+    /// plan has. A value is also new if Beadle needs less approval to write it than in the added
+    /// plans. A change stays in the returned part, even if it depends on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
@@ -172,8 +172,9 @@ impl PlannedValues {
         Caused { plan, writes, drift }
     }
 
-    /// Leaves out each key of a new content that another plan sets to the same value. If a write
-    /// can need an approval, its value stays whole, because any key of the value can be the reason.
+    /// Leaves out each key of a new content if another plan sets this key to the same value. If a
+    /// write can need an approval, its value stays whole, because any key of the value can be the
+    /// reason.
     fn without_known_keys<W: Instructions>(
         &self,
         change: &Change<W>,

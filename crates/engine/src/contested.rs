@@ -1,5 +1,5 @@
 //! Finds contested changes. If Beadle makes the same change very often within an hour, another
-//! writer probably undoes it each time.
+//! writer probably reverts the change each time.
 //!
 //! If a contested change removes, weakens or exposes something, Beadle holds it until an operator
 //! approves it. Beadle repeats any other contested change at growing intervals. A protection

@@ -66,7 +66,7 @@ impl Failure {
         self
     }
 
-    /// Returns whether Beadle must plan again at once, because it has no reason to wait.
+    /// Returns whether Beadle must plan again immediately, because it has no reason to wait.
     pub fn asks_for_another_plan(&self, now: Time) -> bool {
         matches!(self.class, Class::RateLimited { until, .. } if until <= now)
     }

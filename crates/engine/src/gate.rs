@@ -39,7 +39,7 @@ pub fn noun(generation: &str) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holder {
-    /// The service. It puts the generation in force after an approval.
+    /// The service. It starts to use the generation after an approval.
     Service,
     /// `beadle apply` or `beadle sweep`. An operator runs the command again after an approval.
     Command,

@@ -88,7 +88,7 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The key that the entry is about; `-` if it is about no key.
     pub key: String,
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// The number of the intent that this result belongs to; `None` for all other kinds.
     pub intent: Option<u64>,

@@ -142,8 +142,9 @@ impl Lane {
         }
     }
 
-    /// Returns the lane with this stored name. If only a newer version knows the lane, the result
-    /// is the last lane. The key stays due, and does not delay a more urgent key.
+    /// Returns the lane with this stored name. If a newer version wrote the lane and this version
+    /// does not know the lane, the result is the last lane. The key stays due, and does not delay a
+    /// more urgent key.
     pub fn stored(name: &str) -> Self {
         name.parse().unwrap_or(Self::Sweep)
     }

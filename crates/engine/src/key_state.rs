@@ -23,7 +23,8 @@ const UNKNOWNS: usize = 20;
 pub enum DriftCause {
     /// The change depends on another change that was not written.
     Blocked,
-    /// The mode does not allow the change, or an operator undid its values.
+    /// The mode does not allow the change, or the change would replace values that an undo
+    /// restored.
     Mode,
     /// The guard holds the change.
     Held,
@@ -68,16 +69,17 @@ impl DriftCause {
 /// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
-    /// Since when the key has been as declared, not as declared, or skipped.
+    /// The time since which the key has been as declared, not as declared, or skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,
     /// The number of changes that the mode does not allow.
     #[serde(default)]
     pub withheld: usize,
-    /// The number of changes that Beadle only observes, because an operator undid their values.
+    /// The number of changes that Beadle only observes, because they would replace values that an
+    /// undo restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
     /// The number of changes that the guard holds.
@@ -203,8 +205,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys of a scope that are not in `keys`. The repositories or groups
-    /// of these keys no longer exist, so no run reads them.
+    /// Deletes the state of each key in a scope, except the keys in `keys`. The repositories or
+    /// groups of these keys no longer exist, so no run reads them.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 pub trait Metadata: Serialize + DeserializeOwned {
     /// The first part of the names of all notes of this kind.
     const KIND: &'static str;
-    /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
+    /// True if the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
     /// True if Beadle must not treat an unreadable value as a missing value, for example because
     /// the value exempts or protects something. For such a value, the reading functions of [`Note`]
@@ -115,7 +115,7 @@ impl<M: Metadata> Note<M> {
     }
 
     /// Lists the notes with names that begin with this name. Each entry has the rest of the note's
-    /// name, and its value. The list leaves out values that cannot be read.
+    /// name, and the value of the note. The list leaves out values that cannot be read.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl<M: Metadata> Note<M> {
     }
 
     /// Lists the notes as [`Self::list`] does, for people. An unreadable value is no error, even if
-    /// Beadle needs the value. The second list has the rest of the name of each unreadable note.
+    /// Beadle needs the value. The second list has the rest of each unreadable note's name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,

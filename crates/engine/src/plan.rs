@@ -133,7 +133,7 @@ impl Risks {
         self.gravest().is_some_and(Risk::is_guarded)
     }
 
-    /// Returns the sum of the numbers of all risks.
+    /// Adds up the numbers for all risks, and returns the sum.
     pub fn total(&self) -> u32 {
         Risk::ALL.iter().map(|risk| self.count(*risk)).sum()
     }
@@ -179,8 +179,8 @@ pub struct Change<W> {
     pub what: String,
     /// All values that the write sets or removes.
     pub fields: Vec<Field>,
-    /// The mode that applies to the change. If only a newer version knows the mode, Beadle uses
-    /// [`Mode::Observe`].
+    /// The mode that applies to the change. If a newer version wrote the mode and this version does
+    /// not know the mode, Beadle uses [`Mode::Observe`].
     #[serde(deserialize_with = "stored_mode")]
     pub mode: Mode,
     /// The positions of other changes of the plan. Beadle must write them before this change.
@@ -189,7 +189,7 @@ pub struct Change<W> {
     /// it. `None` means that the change needs an approval only if it exceeds a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// True if the write would change values that an operator undid. Beadle only observes these
+    /// True if the write would replace values that an undo restored. Beadle only observes these
     /// values, so the mode of the change is [`Mode::Observe`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
@@ -258,8 +258,8 @@ impl<W> Change<W> {
             && self.fields.iter().zip(&other.fields).all(has_same_values)
     }
 
-    /// Makes Beadle only observe the change, because the write would change values that an operator
-    /// undid.
+    /// Makes Beadle only observe the change, because the write would replace values that an undo
+    /// restored.
     pub fn observe_undone(&mut self) {
         self.mode = Mode::Observe;
         self.undone = true;
@@ -316,7 +316,7 @@ pub struct Waived {
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
-    /// The line of the policy that declares the waiver. `None` for a waiver of `beadle waive`.
+    /// The policy line with the waiver. `None` for a waiver of `beadle waive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<PolicyLocation>,
 }
@@ -324,7 +324,7 @@ pub struct Waived {
 /// The list of changes that would make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The name of the key that people know, such as `acme/widgets`.
+    /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
     /// The generation of the policy that the plan was made from. A printed plan does not contain
     /// the generation, because it is the same for all keys.
@@ -383,7 +383,7 @@ impl<W> Plan<W> {
         self.changes = kept;
     }
 
-    /// Returns the sum of the risks of all changes.
+    /// Adds up the risks of all changes, and returns the sum.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for change in &self.changes {

@@ -160,7 +160,7 @@ pub struct Claim {
     pub lane: Lane,
     /// The number of this try. The first try is 1.
     pub attempt: u32,
-    /// Since when the key has been due, for the journal.
+    /// The time since which the key has been due, for the journal.
     pub since: Time,
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,

@@ -59,8 +59,8 @@ pub fn refused_note(key: &Key) -> String {
     Refusals::note(key).name().to_owned()
 }
 
-/// Forgets the refusals of all keys of this kind and instance. Their next runs then send the refused
-/// changes again.
+/// Forgets the refusals for all keys with this kind and instance. Their next runs then send the
+/// refused changes again.
 pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> Result<(), StoreError> {
     let notes = refused_note(&Key::new(kind, instance, ""));
     for (name, _) in store.notes(&notes).await? {

@@ -1,4 +1,4 @@
-//! The spans of runs and tasks.
+//! Makes the spans for runs and tasks.
 
 use crate::clock::Time;
 use crate::key::Key;
@@ -39,8 +39,8 @@ pub(crate) fn end_run(mut span: Span, outcome: Option<&Outcome>) {
     }
 }
 
-/// Begins the span of a write. The span has the aspect of the change, but neither its name nor a
-/// value.
+/// Begins the span of a write. The span has the aspect of the change. The span has neither the name
+/// nor a value of the change.
 pub(crate) fn of_write(key: &Key, aspect: &str) -> Span {
     Span::begin(|current| {
         NewSpan::within(current, "write")

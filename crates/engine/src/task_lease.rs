@@ -1,5 +1,5 @@
 //! The lease on the background tasks of a store. Several processes can use one store. Some tasks
-//! must run in only one of them: the process that holds the lease.
+//! must run in only one of these processes: the process that holds the lease.
 //!
 //! The lease does not depend on the clocks of the machines. The holder replaces the stored lease at
 //! regular times, and counts the time since its last replacement. If that time reaches [`VALID`],

@@ -65,7 +65,7 @@ pub enum CopyError {
          Beadle that has used the source store"
     )]
     Newer(u64),
-    /// A call of one of the stores failed.
+    /// A call to one of the stores failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! The text of a value before or after a change.
+//! Writes a value before or after a change as a text.
 
 use serde_json::Value;
 

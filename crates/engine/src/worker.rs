@@ -28,7 +28,7 @@ use crate::subjects::Subjects;
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerSettings {
     /// The maximum number of keys that the worker works on at the same time. The worker claims
-    /// several keys at once, so that their reads can be combined.
+    /// several keys together, so that their reads can be combined.
     pub concurrency: usize,
     /// The maximum time between two looks at the queue. Another process may have made a key due
     /// without a signal to this worker.

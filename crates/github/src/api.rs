@@ -48,7 +48,8 @@ pub struct Api {
     repository: Option<u64>,
     /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
-    /// When the plan of the writes stops being valid. `None` if no plan limits the writes.
+    /// The time at which the plan of the writes stops being valid. `None` if no plan limits the
+    /// writes.
     valid_until: Option<Time>,
 }
 
@@ -392,8 +393,8 @@ struct Call<'a> {
     resource: Resource,
     accept: &'static str,
     writes: bool,
-    /// When the name in the path becomes too old to use. `None` if the path contains no name whose
-    /// owner can change.
+    /// The time at which the name in the path becomes too old to use. `None` if the path contains
+    /// no name whose owner can change.
     by: Option<Time>,
     /// The `ETag` to send. If a request has an `ETag`, GitHub sends the body only if the body has
     /// changed.

@@ -33,7 +33,8 @@ pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     }
 }
 
-/// Builds the repository of a GraphQL node, and reads every list of the repository to its end.
+/// Builds a repository from a GraphQL node, and reads every list of the repository to the end of
+/// the list.
 pub(crate) async fn assemble(
     api: &Api,
     node: &Value,

@@ -272,8 +272,8 @@ mod tests {
         secrets.signing_key(&Reference::File("app.pem".into())).unwrap()
     }
 
-    /// Returns the credential of an App, its client and its network. In this test, an owner accepts
-    /// a permission after GitHub has created the first token.
+    /// Returns the credential of an App, and the client and the network of this credential. In this
+    /// test, an owner accepts a permission after GitHub has created the first token.
     fn app() -> (Auth, Client, Arc<Recorder>) {
         let minted = AtomicUsize::new(0);
         let wire = Recorder::new(move |_| {

@@ -26,7 +26,7 @@ impl Below {
         Self(Path::at("actions/variables").value(name))
     }
 
-    /// Returns the path of the definition of a custom property.
+    /// Returns the path of a custom property's definition.
     pub fn property(name: &str) -> Self {
         Self(Path::at("properties/schema").value(name))
     }

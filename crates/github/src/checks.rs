@@ -20,7 +20,7 @@ const ANNOTATIONS: usize = 50;
 pub struct CheckRun {
     /// The id of the check run.
     pub id: u64,
-    /// The id that the App gave to the check run for its own use.
+    /// The id that the App gave to the check run. Only the App uses this id.
     pub external_id: String,
     /// True if the check run has a conclusion.
     pub is_completed: bool,
@@ -161,8 +161,8 @@ impl Reader {
     }
 }
 
-/// Writes check runs and comments of pull requests of one repository. This type can write nothing
-/// else.
+/// Writes check runs and comments for the pull requests of one repository. This type can write
+/// nothing else.
 #[derive(Clone)]
 pub struct CheckWriter {
     api: Api,

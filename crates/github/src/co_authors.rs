@@ -1,5 +1,5 @@
-//! The further authors of a commit, whom the commit's message names. GitHub adds these names when
-//! it squashes the commits of several people.
+//! Finds the further authors of a commit. The message of the commit names these authors. GitHub
+//! adds these names when it squashes the commits of several people.
 //!
 //! <https://docs.github.com/pull-requests/committing-changes-to-your-project/creating-and-editing-commits/creating-a-commit-with-multiple-authors>
 

@@ -1,4 +1,4 @@
-//! The comment of an App on a pull request.
+//! Reads and writes the comment of an App on a pull request.
 //!
 //! <https://docs.github.com/rest/issues/comments>
 

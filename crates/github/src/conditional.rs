@@ -4,8 +4,8 @@
 //! not document how it computes the tag, but Beadle's authors observed that the tag is
 //! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So Beadle can compute the tag of a kept
 //! body for a new token. Beadle checks each answer against this formula. If the tag of an answer
-//! does not follow the formula, Beadle sends the tag only with the token of the read that returned
-//! it.
+//! does not follow the formula, Beadle sends the tag only with the token that it used for the read
+//! with this tag.
 
 use std::time::Duration;
 
@@ -47,8 +47,9 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// If GitHub answered 404: the digest of the credential and its permissions. Beadle needs the
-    /// digest because GitHub also answers 404 if the credential lacks a permission.
+    /// If GitHub answered 404: the digest of the credential and of the credential's permissions.
+    /// Beadle needs the digest because GitHub also answers 404 if the credential lacks a
+    /// permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
     /// The id of the repository that had this path at the last read. `None` if the path is not below a
@@ -145,19 +146,19 @@ fn links(answer: &Answer) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// The part of a kept answer that contains the time of the last read.
+/// The part of a kept answer with the time of the last read.
 #[derive(Deserialize)]
 struct LastRead {
     read: Option<Time>,
 }
 
-/// Returns the prefix of the names of all kept answers in a store.
+/// Returns the common beginning of the names that kept answers have in a store.
 pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
 
-/// Returns the time of the last read of a kept answer. The real last read can be up to a day later.
-/// Returns `None` if an older version of Beadle stored the answer.
+/// Returns the time at which Beadle last read a kept answer. The real last read can be up to a day
+/// later. Returns `None` if an older version of Beadle stored the answer.
 pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }

@@ -55,7 +55,7 @@ struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// Returns the cursor of the next page of a connection, or `None` after the last page.
+/// Returns the cursor for a connection's next page, or `None` after the last page.
 pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     match shape(&connection["pageInfo"]) {
         Some(PageInfo { has_next_page: false, .. }) => Ok(None),

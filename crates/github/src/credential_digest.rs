@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct CredentialDigest([u8; 32]);
 
 impl CredentialDigest {
-    /// Computes the digest of a text that identifies the credential and its permissions.
+    /// Computes the digest of a text. The text identifies the credential and the permissions of the
+    /// credential.
     pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }

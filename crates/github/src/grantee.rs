@@ -18,8 +18,8 @@ pub struct Grantee {
     id: u64,
     /// The name that the team or the account had when Beadle made the plan.
     name: String,
-    /// When Beadle resolved the name. `None` if the name comes from a list, because the age of the
-    /// list is unknown.
+    /// The time at which Beadle resolved the name. `None` if the name comes from a list, because
+    /// the age of the list is unknown.
     asked: Option<Time>,
 }
 

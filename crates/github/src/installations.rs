@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// The type of an account that is an organisation. Installations with other account types belong to
-/// people and enterprises.
+/// The word with which GitHub marks an account as an organisation. Installations with other account
+/// types belong to people and enterprises.
 const ORGANISATION: &str = "Organization";
 
 /// An installation of the App in an organisation.

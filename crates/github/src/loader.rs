@@ -91,8 +91,8 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads again the parts of a repository that came from a read of the whole organisation, or
-    /// from earlier reads.
+    /// Reads parts of one repository again, if these parts came from a read of the whole
+    /// organisation or from earlier reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let all = self.asks();
@@ -126,7 +126,8 @@ impl Loader {
             tokio::spawn(trace::carried(async move {
                 loader.api.clock().sleep(wait).await;
                 let (asks, lane) = loader.pending.lock().close();
-                // Beadle sends the batch in the most urgent lane of all its requests.
+                // Each request of the batch has a lane. Beadle sends the batch in the most urgent
+                // of these lanes.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
                 loader.answer(&api, asks).await;
             }));
@@ -263,7 +264,7 @@ impl Loader {
         results
     }
 
-    /// Reads the data of the whole organisation that this number of repositories needs.
+    /// Reads data of the whole organisation, as far as this number of repositories needs it.
     pub(crate) async fn bulk(&self, api: &Api, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
         Box::pin(self.bulk_with(api, repositories, missing(api, &selected_by))).await

@@ -1,4 +1,5 @@
-//! Reads the members of an organisation and of its teams, and their names at the identity provider.
+//! Reads the members of an organisation and of the organisation's teams, and the names of these
+//! members at the identity provider.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Reads the invitations to an organisation, and changes its members and owners.
+//! Reads the invitations to an organisation, and changes the members and owners of the
+//! organisation.
 //!
 //! <https://docs.github.com/rest/orgs/members>
 

@@ -35,7 +35,7 @@ pub struct Resolved {
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
-    /// When Beadle asked GitHub about the name. Another owner can get the name later.
+    /// The time at which Beadle asked GitHub about the name. Another owner can get the name later.
     pub asked: Time,
 }
 

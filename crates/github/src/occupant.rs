@@ -47,8 +47,8 @@ struct Owner {
 }
 
 impl Reader {
-    /// Returns the visibility of a repository of any owner. Returns `None` if it does not exist, or
-    /// if the credential cannot see it.
+    /// Returns the visibility of a repository. The repository can belong to any owner. Returns
+    /// `None` if it does not exist, or if the credential cannot see it.
     pub async fn visibility_of(&self, owner: &str, name: &str) -> Result<Option<Visibility>, Failure> {
         const DOING: &str = "looking up a repository";
         let variables = json!({ "owner": owner, "name": name });

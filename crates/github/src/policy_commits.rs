@@ -1,4 +1,4 @@
-//! The commits of a new version of a policy.
+//! Lists the commits that make a new version of a policy.
 //!
 //! <https://docs.github.com/rest/commits/commits#list-commits>
 

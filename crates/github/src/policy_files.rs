@@ -38,7 +38,7 @@ const MOST_ALONE: usize = 200;
 /// answer. One answer has up to 100,000 entries, so a folder that needs more answers has too many
 /// files anyway.
 const MOST_FOLDERS: usize = 100;
-/// The media type of the text of a file.
+/// The media type for a file's text.
 const RAW: &str = "application/vnd.github.raw+json";
 
 /// A commit of a repository.
@@ -270,8 +270,8 @@ impl Reader {
         Ok(text.map(str::to_owned))
     }
 
-    /// Returns the id of the tree of a folder. The function reads the tree of one folder after the
-    /// other, from the root.
+    /// Returns the id of the Git tree for a folder. The function reads the tree of one folder after
+    /// the other, from the root.
     async fn folder(&self, repository: &str, commit: &str, folder: &str) -> Result<String, Failure> {
         let mut id = commit.to_owned();
         for name in folder.split('/').filter(|name| !name.is_empty()) {

@@ -1,4 +1,4 @@
-//! Reads the values of custom properties, of one repository or of all repositories at once.
+//! Reads the values of custom properties, of one repository or of all repositories together.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::repository::Known;
 use crate::unsure::Unsure;
 
-/// The property values of all repositories of an organisation.
+/// The property values for all repositories in an organisation.
 pub(crate) struct Properties {
     by_repository: HashMap<u64, BTreeMap<String, Value>>,
     /// The approximate number of calls that the read took.
@@ -52,7 +52,7 @@ fn values(properties: Vec<Property>) -> BTreeMap<String, Value> {
     set.map(|property| (property.property_name, property.value)).collect()
 }
 
-/// Reads the property values of all repositories of the organisation.
+/// Reads the property values for all repositories in the organisation.
 pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
     let path = Path::at("orgs").value(api.organisation()).then("properties/values?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;

@@ -97,8 +97,8 @@ pub struct Reader {
     sweep: Option<Time>,
 }
 
-/// When a ruleset was last changed, and the digest of the state that the policy wanted at that
-/// time.
+/// The time of the last change of a ruleset, and the digest of the state that the policy wanted at
+/// that time.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -437,7 +437,7 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
     Ok(rows.into_iter().map(invitation).collect())
 }
 
-/// Reads the settings of a repository that only REST shows.
+/// Reads those settings of a repository that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
     let answer = api.read(&Path::at("repos").value(owner).value(name)).await?;
     answer.json().map_err(Failure::from)

@@ -56,7 +56,7 @@ impl AppRegistration {
     }
 
     /// Exchanges a code for the App. A code is valid once, for one hour. Beadle does not retry the
-    /// request, because the code is used up even if only the answer was lost.
+    /// request, because the code is already used up if the request arrived and the answer was lost.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");
         let none = SecretString::from(String::new());

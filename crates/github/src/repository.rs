@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use crate::rulesets::Ruleset;
 use crate::unsure::Unsure;
 
-/// A part of a repository that Beadle knows or does not know. An unknown part is not the same as an
-/// empty part: Beadle removes nothing because of an unknown part.
+/// One part of a repository. Beadle knows this part or does not know it. An unknown part is not the
+/// same as an empty part: Beadle removes nothing because of an unknown part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known<T> {
     /// Beadle did not read the part, because nothing asked for it.
@@ -204,7 +204,7 @@ pub struct Collaborator {
     pub permission: Permission,
 }
 
-/// An invitation to a repository that the account has not accepted yet.
+/// An invitation to a repository. The account has not accepted the invitation yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// The id of the invitation.
@@ -321,7 +321,7 @@ pub struct DeployKey {
     pub key: String,
     /// The title.
     pub title: String,
-    /// Whether the key can only read.
+    /// True if the key can only read.
     pub read_only: bool,
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 /// Reads an object. Returns `None` if the value is not an object, or if a required field is
 /// missing, null or of the wrong type.
 pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    // Without this check, serde would also accept a list that has the values of the fields in their
-    // order.
+    // Without this check, serde would also accept a list with the values of the fields, in the
+    // order of the fields.
     if value.is_object() { T::deserialize(value).ok() } else { None }
 }
 

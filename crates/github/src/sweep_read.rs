@@ -35,8 +35,9 @@ impl SweepRead {
         sweep == Some(self.sweep) && self.begun <= now && now.since(self.begun) < SHARED_FOR
     }
 
-    /// Returns whether the lists know a repository. The values of a repository that is not in the
-    /// list of property values are unknown. Each retry of its run would find the same list.
+    /// Returns whether the lists know a repository. If a repository is not in the list of property
+    /// values, the values of the repository are unknown. Each retry of its run would find the same
+    /// list.
     pub(crate) fn knows(&self, repository: u64) -> bool {
         self.properties.as_ref().is_none_or(|properties| properties.has(repository))
     }

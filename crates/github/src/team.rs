@@ -240,8 +240,8 @@ impl NamedTeam {
         self.write(Method::PATCH, Some(settings.clone())).await
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the group of
-    /// the identity provider that has this id. With `None`, the call ends the connection.
+    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the identity
+    /// provider's group with this id. With `None`, the call ends the connection.
     pub async fn connect(&self, group: Option<u64>) -> Result<(), Failure> {
         let (method, body) = match group {
             Some(id) => (Method::PATCH, Some(json!({ "group_id": id }))),

@@ -1,5 +1,5 @@
 //! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
-//! For many repositories, Beadle reads the teams of the whole organisation at once: a snapshot. If
+//! For many repositories, Beadle reads the teams of the whole organisation together: a snapshot. If
 //! a team has a custom role, GraphQL shows only the base role, but REST shows the custom role. So
 //! if the organisation may have custom roles, Beadle reads the snapshot by REST.
 
@@ -62,7 +62,7 @@ struct Above {
     slug: String,
 }
 
-/// A row of REST's list of a team's repositories.
+/// One repository in the list that REST shows for a team.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,

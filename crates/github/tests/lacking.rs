@@ -1,5 +1,5 @@
-//! Tests that Beadle can read from a server that does not know an optional field. Beadle sends the
-//! same document again without this field.
+//! Tests how Beadle reads from a server that does not know an optional field of a GraphQL document.
+//! Beadle sends the document again without the unknown field.
 
 use std::error::Error;
 

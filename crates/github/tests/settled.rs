@@ -1,4 +1,4 @@
-//! Tests the parts of a ruleset that GraphQL does not show. After Beadle compared a policy with
+//! Tests those parts of a ruleset that GraphQL does not show. After Beadle compared a policy with
 //! REST's answer, it knows these parts only for this policy.
 
 use beadle_engine::{Budgets, Clock, Time};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// The first word of the hint in a mark that a sweep made. The next words of the hint are the time
-/// of the sweep's marks, and the directory.
+/// If a sweep made a mark, the hint of the mark begins with this word. The next words of the hint
+/// are the time of the sweep's marks, and the directory.
 const SWEPT: &str = "swept ";
 /// The first word of the hint if a command plans a key without a mark. The next word of the hint is
 /// the start time of the sweep.
@@ -28,9 +28,9 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark for a group of a target. Only this function may create marks of groups, because a
-/// run must know whether its last mark in the sweep lane comes from a sweep. `sweep` is the
-/// directory and the time of the sweep's marks.
+/// Creates a mark for a group of a target. No other function may create such a mark, because this
+/// function adds the hint. From the hint, a run learns whether a sweep made the last mark in the
+/// sweep lane. `sweep` is the directory and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the

@@ -117,7 +117,7 @@ impl Recent {
 
 impl Departure {
     /// Returns whether the departure is still in the window. A departure with a time in the future
-    /// also counts, because its time may come from a wrong clock.
+    /// also counts, because this time may come from a wrong clock.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }

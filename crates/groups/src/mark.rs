@@ -1,6 +1,6 @@
-//! Marks the groups at the targets that a changed group or person of a directory affects. The
-//! intake cannot mark these groups, because an event names only an id and the intake does not know
-//! the mappings.
+//! If a group or person of a directory has changed, marks those groups at the targets that the
+//! change affects. The intake cannot mark these groups, because an event names only an id and the
+//! intake does not know the mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -117,10 +117,10 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// Returns the group with the name that all targets remember for the group. Returns `None` if
-    /// the targets remember no name, or if they remember different names. If only the members of
-    /// the group changed, the name is enough to find the group's keys. So Beadle sends no request
-    /// to the directory here. The runs of the keys read the group.
+    /// Returns the group, with its name if all targets remember the same name. Returns `None` if
+    /// the targets remember no name, or if they remember different names. If the members of the
+    /// group changed and nothing else changed, the name is enough to find the group's keys. So
+    /// Beadle sends no request to the directory here. The runs of the keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;

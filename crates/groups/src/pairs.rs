@@ -97,8 +97,8 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
     Ok(pairs)
 }
 
-/// Returns the groups of the target that have the same members as one group of a directory. Returns
-/// `None` if no group has the same members, or if the directory's group has no members.
+/// Returns those groups at the target that have the same members as one group of a directory.
+/// Returns `None` if no group has the same members, or if the directory's group has no members.
 async fn candidate(
     target: &dyn TargetReader,
     (name, source): (&str, &dyn Source),

@@ -1,5 +1,5 @@
-//! The sweep of a directory. The sweep marks every group that a mapping includes. The sweep also
-//! marks every group that Beadle remembers, even if no mapping includes the group any more.
+//! Begins the sweep of a directory. The sweep marks every group that a mapping includes. The sweep
+//! also marks every group that Beadle remembers, even if no mapping includes the group any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -152,7 +152,7 @@ async fn accounts(
     Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
-/// Returns the groups of a target that Beadle remembers, with their names. Sends no request.
+/// Returns the remembered groups of a target, with their names. Sends no request.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
     let links = GroupLinks(Some(store.clone())).all(target).await?;
     let named = |(group_key, link): (GroupKey, GroupLink)| Named {
@@ -162,8 +162,8 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(links.into_iter().map(named).collect())
 }
 
-/// Returns a summary of the sweep of a directory, if the sweep has ended. Returns `None` if the
-/// sweep has not ended, or if there was no sweep.
+/// Returns a summary of a directory's sweep, if the sweep has ended. Returns `None` if the sweep
+/// has not ended, or if there was no sweep.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,
@@ -213,7 +213,7 @@ impl GroupSweep {
         Ok(())
     }
 
-    /// Deletes the states of this directory's groups that the sweep does not mark. No mapping
+    /// Deletes the state of each group of this directory that the sweep does not mark. No mapping
     /// includes such a group any more, and Beadle does not remember it, so no run checks it.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();

@@ -22,11 +22,11 @@ pub(crate) fn digest(value: &Value) -> String {
     STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>())
 }
 
-/// Returns the agreement for the declared values of an aspect. The agreement is a digest of the
-/// secrets that the policy names, and of the version of Beadle. The version is in the digest,
-/// because another version may compare other values. The digests of the secrets are keyed, like all
-/// stored digests of secrets. [`beadle_engine::PartRead::declared`] contains the other declared
-/// values.
+/// Returns the agreement for the declared values of an aspect. The agreement is a digest. Beadle
+/// computes the digest from the secrets that the policy names, and from the version of Beadle. The
+/// version is in the digest, because another version may compare other values. The digests of the
+/// secrets are keyed, like all stored digests of secrets. [`beadle_engine::PartRead::declared`]
+/// contains the other declared values.
 ///
 /// Returns `None` if the configuration lacks a secret, or if no store has the key of the digests.
 /// The run must then read the aspect.

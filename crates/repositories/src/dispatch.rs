@@ -125,7 +125,7 @@ pub struct Dispatch {
 /// A dispatch for which Beadle does not know whether GitHub received it.
 struct Uncertain {
     intent: u64,
-    /// When Beadle tried the dispatch for the first time.
+    /// The time at which Beadle tried the dispatch for the first time.
     at: Time,
     /// The time at which GitHub's list certainly shows the runs of all tries.
     listed: Time,

@@ -29,7 +29,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// Begins the reads of the repository of a key.
+    /// Begins the reads for a key's repository.
     pub(crate) async fn begin(
         store: &Arc<dyn Store>,
         key: &Key,
@@ -47,8 +47,8 @@ impl Looks {
         })
     }
 
-    /// Returns the time of the last read of an aspect. The run can use stored answers since this
-    /// time. Returns `None` if the run must read the aspect.
+    /// Returns the time at which Beadle last read an aspect. The run can use stored answers since
+    /// this time. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
@@ -126,8 +126,8 @@ pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
-/// Returns the digest of the values that the policy declares for an aspect of a repository. Returns
-/// `None` if the policy declares no values. The digest ignores the lines of the values.
+/// Returns a digest of what the policy declares for one aspect of a repository. Returns `None` if
+/// the policy declares no values. The digest ignores the lines of the values.
 pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;

@@ -33,10 +33,11 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
-/// Returns the track of a change in its stage. Beadle writes the changes of one track one after the
-/// other, and different tracks at the same time. Usually, each aspect has one track. If Beadle may
-/// write the things of an aspect in any order, each thing has its own track. In some stages, all
-/// changes share one track, because they affect the whole repository or need an earlier feature.
+/// Returns the track of a change within the change's stage. Beadle writes the changes of one track
+/// one after the other, and different tracks at the same time. Usually, each aspect has one track.
+/// If Beadle may write the things of an aspect in any order, each thing has its own track. In some
+/// stages, all changes share one track, because they affect the whole repository or need an earlier
+/// feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {

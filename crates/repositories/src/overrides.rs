@@ -144,7 +144,7 @@ impl Overrides {
         note_of_file(&self.organisation, &layer.file)
     }
 
-    /// Returns the prefix of the names of the notes about all files.
+    /// Returns the common beginning of the names that notes about files have.
     fn of_files(&self) -> String {
         note_of_file(&self.organisation, "")
     }
@@ -194,7 +194,7 @@ impl Overrides {
 
     /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans a single
     /// repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` may be the owner, Beadle asks again at once, except in a
+    /// minutes. If the repository `id` may be the owner, Beadle asks again immediately, except in a
     /// sweep.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
@@ -217,8 +217,8 @@ impl Overrides {
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns the file that may belong to this repository or to another repository, and the reason
-    /// why the owner is not certain.
+    /// Returns a file in repos/ and the reason why its owner is not certain. The file may belong to
+    /// the repository `id` or to another repository.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;

@@ -44,7 +44,7 @@ pub struct RepositoryPlanner {
     modes: Modes,
     overrides: Overrides,
     reached: Option<Reached>,
-    /// The values that an operator undid.
+    /// The values that an undo restored.
     undone: Option<Memory>,
     names: Names,
     secrets: Arc<Secrets>,
@@ -140,8 +140,8 @@ impl RepositoryPlanner {
 
     /// Makes the planner use the waivers in `store`, and remember six things in `store`: the
     /// repository of each file in repos/, the layers of each repository, the ids behind names,
-    /// digests of the secrets that Beadle wrote, the values that an operator undid, and the
-    /// controls that each repository met.
+    /// digests of the secrets that Beadle wrote, the values that an undo restored, and the controls
+    /// that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();

@@ -251,8 +251,9 @@ impl Reached {
         if self.looks_only { Ok(()) } else { note.put(self.store.as_ref(), memory).await }
     }
 
-    /// Compares the present layers of a repository with its layers in the last run. If the policy
-    /// itself declared the change that caused a difference, the difference is not a move.
+    /// Compares the present layers of a repository with the repository's layers in the last run. If
+    /// the policy itself declared the change that caused a difference, the difference is not a
+    /// move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,

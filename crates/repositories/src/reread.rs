@@ -49,7 +49,7 @@ impl Reread {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
 
-    /// Returns the moment of a run that begins now.
+    /// Returns the moment for a run that begins now.
     pub(crate) fn moment(&self, now: Time) -> Moment {
         Moment { now, next: (self.next_sweep)(now).max(now), period: self.period }
     }

@@ -42,8 +42,8 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
-/// Returns the prefix of the names of all notes about the secrets in an organisation. In each name,
-/// the owner of the secret follows this prefix, up to the next colon.
+/// Returns the common beginning of the names that notes about secrets have in an organisation. In
+/// each name, the owner of the secret follows this prefix, up to the next colon.
 pub(crate) fn prefix(organisation: &str) -> String {
     let organisation = organisation.to_lowercase();
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
@@ -140,7 +140,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows only the names of the secrets, not their values.
+        // A preview knows only the names of the secrets, not the values of the secrets.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }

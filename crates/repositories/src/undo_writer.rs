@@ -1,6 +1,6 @@
-//! Writes an undo. Before each write, Beadle remembers the undone values. Without this memory, the
-//! next run would write the policy's values again. Beadle also records that no run has checked the
-//! repository since the undo.
+//! Writes an undo. Before each write, Beadle remembers which values the undo restores. Without this
+//! memory, the next run would write the policy's values again. Beadle also records that no run has
+//! checked the repository since the undo.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct UndoWriter {
 }
 
 impl UndoWriter {
-    /// Creates a writer that remembers in `store` the values that `by` undid.
+    /// Creates a writer that remembers in `store` which values the undo of `by` restores.
     pub fn new(writer: RepositoryWriter, store: Arc<dyn Store>, clock: Clock, by: String) -> Self {
         let log = Arc::new(ControlLog::new(store.clone(), &clock));
         Self { writer, store, log, clock, by }
@@ -50,7 +50,7 @@ struct Remembering {
 impl Session<Box<dyn Step>> for Remembering {
     async fn write(&self, change: &Change<Box<dyn Step>>) -> Result<(), Failure> {
         keep(self.store.as_ref(), &self.key, change, &self.by, self.clock.now()).await?;
-        // Without this record, a report would show an undone value as met until the next run.
+        // Without this record, a report would show a restored value as met until the next run.
         self.log.record_failure(&self.key, &Failure::new(Class::Retry, UNCHECKED)).await?;
         self.session.write(change).await
     }

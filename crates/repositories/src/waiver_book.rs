@@ -152,9 +152,9 @@ impl WaiverBook {
     }
 }
 
-/// Returns the waivers without the keys that `others` exempt for at least the same time. The
-/// function checks each key separately, because a waiver can have one more key or repository in
-/// another policy.
+/// Returns `waivers` with fewer keys. A key stays only if `others` do not exempt it, or exempt it
+/// for a shorter time. The function checks each key separately, because a waiver can have one more
+/// key or repository in another policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     let mut left = Vec::new();
     for waiver in waivers {

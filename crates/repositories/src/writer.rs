@@ -1,4 +1,4 @@
-//! Writes the changes of a plan to its repository.
+//! Writes the changes of a plan to the plan's repository.
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};

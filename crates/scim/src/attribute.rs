@@ -257,8 +257,8 @@ pub(crate) fn fill(body: &mut Value, attributes: &[(Attribute, Value)]) {
     }
 }
 
-/// Returns the operations of a PATCH that sets these attributes of a user. All other entries of a
-/// list, and all other values of an entry, keep the values that `user` has.
+/// Returns the operations with which a PATCH request sets these attributes of a user. All other
+/// entries of a list, and all other values of an entry, keep the values that `user` has.
 pub(crate) fn operations(user: &Map<String, Value>, attributes: &[(Attribute, Value)]) -> Vec<Value> {
     let mut operations = Vec::new();
     let mut lists: Map<String, Value> = Map::new();

@@ -3,7 +3,7 @@
 //!
 //! Servers differ, and a request in a wrong dialect often causes no error. So the configuration
 //! names the dialect. [`Reader::probe`] compares the dialect with the server's description of
-//! itself and with its behaviour.
+//! itself and with the server's behaviour.
 
 mod api;
 mod attribute;

@@ -42,7 +42,7 @@ pub struct Refused {
     pub why: String,
 }
 
-/// The result of a write of members.
+/// The result of writing members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     /// The members that the server refused.

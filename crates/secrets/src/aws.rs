@@ -145,7 +145,7 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     Ok(values)
 }
 
-/// Returns the message of an error with its causes, because the message of the SDK alone is only
+/// Returns the messages of an error and of its causes, because the message of the SDK alone is only
 /// `service error`.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

@@ -39,7 +39,7 @@ pub struct InstanceCondition {
     pub paused_keys: u64,
     /// The start of the last sweep.
     pub last_sweep: Option<Time>,
-    /// When the next sweep is due.
+    /// The time at which the next sweep is due.
     pub next_sweep: Option<Time>,
     /// Since when the generation of the policy is in force.
     pub in_force_since: Option<Time>,

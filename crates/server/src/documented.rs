@@ -52,7 +52,7 @@ fn scraped() -> String {
 /// A metric with its type and its labels.
 type Described = BTreeMap<String, (String, BTreeSet<String>)>;
 
-/// Returns the name and the labels of a series, from its line in a scrape.
+/// Returns the name and the labels of a series, from the series' line in a scrape.
 fn series(line: &str) -> (String, BTreeSet<String>) {
     let end = line.find(['{', ' ']).unwrap();
     let labels = line[end..].strip_prefix('{').and_then(|rest| rest.split_once('}'));

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of bytes of one permit of the semaphore. Sizes in kibibytes are exact enough.
+/// The number of bytes for which one permit of the semaphore stands. Sizes in kibibytes are exact
+/// enough.
 const GRAIN: u64 = 1024;
 
 /// The maximum size of a small body, in bytes. Most webhooks are smaller.

@@ -93,8 +93,8 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// Returns the name of a failing task and the first line of its error. Returns `None` if the task
-/// does not fail.
+/// Returns the name of a failing task, and the first line of the task's error. Returns `None` if
+/// the task does not fail.
 fn failure_line(task: &TaskRecord) -> Option<String> {
     let why = task.failure.as_ref()?;
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))

@@ -1,5 +1,5 @@
-//! Requests to read the configuration again. The operator listener sends them, and the service
-//! carries them out one after the other.
+//! Requests to read the configuration again. The operator listener sends the requests, and the
+//! service executes one request after the other.
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};

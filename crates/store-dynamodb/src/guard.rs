@@ -1,5 +1,5 @@
-//! The guard's window and holds in DynamoDB. The window of an instance is one item. A change of the
-//! window and of its holds is one transaction.
+//! Stores the guard's window and holds in DynamoDB. The window of an instance is one item. A change
+//! of the window and of its holds is one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -181,7 +181,7 @@ impl DynamoStore {
                 continue;
             };
             // No other entry has the number of this entry. If the store already has this entry, an
-            // earlier try of the transaction succeeded, and its answer was lost.
+            // earlier try of the transaction succeeded, and the answer to that try was lost.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }

@@ -1,6 +1,6 @@
-//! The holds, with one item for each. The store writes a hold only if the stored hold has not
-//! changed since the read. So a write cannot replace an approval, or a hold, that another process
-//! has stored in the meantime.
+//! Stores the holds, with one item for each. The store writes a hold only if the stored hold has
+//! not changed since the read. So a write cannot replace an approval, or a hold, that another
+//! process has stored in the meantime.
 
 use std::collections::BTreeMap;
 

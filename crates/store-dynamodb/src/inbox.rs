@@ -1,5 +1,5 @@
-//! The inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking is
-//! interrupted, a later call completes the marking.
+//! Stores the inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking
+//! is interrupted, a later call completes the marking.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -14,13 +14,13 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// The maximum size of one part of a body. An item has at most 400 KB, including its other
-/// attributes.
+/// The maximum size of one part, if a body is stored in parts. An item has at most 400 KB,
+/// including its other attributes.
 const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
 /// process that received the delivery may still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// The part of the index that contains a delivery until all its keys are marked.
+/// A part of the index. It contains each delivery until all keys of the delivery are marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {

@@ -151,8 +151,8 @@ impl DynamoStore {
         self.put_action(doing, item)
     }
 
-    /// Returns the action of a transaction that records an intent as open until its result is
-    /// stored.
+    /// Returns the action with which a transaction records an intent as open. The intent stays open
+    /// until its result is stored.
     pub(crate) fn open_action(
         &self,
         doing: &'static str,

@@ -152,7 +152,7 @@ fn pause(item: &Item) -> Option<Pause> {
     Some(Pause { scope: get(item, "sk")?.to_owned(), until: Time(until) })
 }
 
-/// Returns the name and the value of a note, from its item.
+/// Returns the name and the value of a note, from the item of the note.
 fn named(doing: &'static str, item: &Item) -> Result<(String, String), StoreError> {
     Ok((get(item, "sk").unwrap_or_default().to_owned(), unpacked(doing, item, "value")?))
 }

@@ -1,4 +1,4 @@
-//! The queue in DynamoDB: the due keys and their leases.
+//! Stores the queue in DynamoDB: the due keys and their leases.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;

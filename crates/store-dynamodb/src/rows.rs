@@ -57,7 +57,7 @@ fn fields(row: &Row) -> serde_json::Result<Fields> {
     serde_json::from_value(serde_json::to_value(row)?)
 }
 
-/// Reads the row of a key from its item.
+/// Reads the row of a key from the item of the row.
 pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     get_json(doing, item, "row").map_err(|error| match error {
         StoreError::Corrupt { doing, why } => {
@@ -67,7 +67,7 @@ pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     })
 }
 
-/// Returns the key of a row, from the name of its item.
+/// Returns the key of a row, from the name of the row's item.
 pub(crate) fn key_of(item: &Item) -> &str {
     get(item, "pk").and_then(|pk| pk.strip_prefix("row#")).unwrap_or_default()
 }

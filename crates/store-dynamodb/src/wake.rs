@@ -16,7 +16,7 @@ pub struct Due {
     pub key: Key,
     /// The lane in which the key is due.
     pub lane: Lane,
-    /// When the key can be claimed at the earliest.
+    /// The earliest time at which a worker can claim the key.
     pub at: Time,
 }
 

@@ -11,8 +11,8 @@ use crate::failed::describe;
 
 /// The schema that the store uses if the URL names none.
 const SCHEMA: &str = "beadle";
-/// The maximum length of the name of a schema. The name of the channel for notifications contains
-/// the schema's name, and PostgreSQL cuts names off after 63 bytes.
+/// The maximum length of a schema's name. The name of the channel for notifications contains the
+/// schema's name, and PostgreSQL cuts names off after 63 bytes.
 const LONGEST: usize = 40;
 
 /// How long a new connection may take.
@@ -24,7 +24,7 @@ const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::fro
 
 /// The settings of each session. A call of a store takes as long as these limits only if the
 /// database has a problem. An open transaction without a statement belongs to a process that was
-/// stopped or lost its connection. The locks of this transaction must not block the other
+/// stopped or has lost the connection. The locks of this transaction must not block the other
 /// processes.
 const SESSION: &str =
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=15s";

@@ -1,5 +1,5 @@
-//! The guard's windows in PostgreSQL. The functions load them, call the engine's rules, and store
-//! the result.
+//! Stores the guard's windows in PostgreSQL. The functions load them, call the engine's rules, and
+//! store the result.
 //!
 //! Every function that writes a reservation or a hold first locks the window of the instance with an
 //! advisory lock, because the guard's rules concern all reservations of an instance together. A lock
@@ -15,9 +15,9 @@ use crate::failed::Failed;
 use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
-/// The length of the loaded part of the window. The store needs this part to record how changes
-/// ended. The window ends at the newest reservation. A write may end long after its reservation,
-/// and the store must still find the reservation.
+/// The store loads a part of the window. This is the length of that part. The store needs this part
+/// to record how changes ended. The window ends at the newest reservation. A write may end long
+/// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";

@@ -15,8 +15,8 @@ use crate::failed::Failed;
 /// statement ends with the error of the server.
 const LIMIT: Duration = Duration::from_secs(75);
 
-/// When a server last gave no answer. All connections to a server hang together, so they share this
-/// time.
+/// The time at which a server last gave no answer. All connections to a server hang together, so
+/// they share this time.
 static HUNG: Mutex<Option<Instant>> = const_mutex(None);
 
 /// Waits for an answer of the server, but no longer than the limit.

@@ -1,4 +1,4 @@
-//! The held changes in PostgreSQL.
+//! Stores the held changes in PostgreSQL.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ pub(crate) async fn delete<C: GenericClient>(on: &C, digests: &[String]) -> Resu
     sql::execute(on, "DELETE FROM hold WHERE digest = ANY ($1)", &[&digests]).await.map(drop)
 }
 
-/// Returns the instances of the holds that have one of these digests, sorted.
+/// Returns the instance of each hold that has one of these digests, sorted.
 pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> Result<Vec<String>, Failed> {
     let query = "SELECT DISTINCT instance FROM hold WHERE digest = ANY ($1) ORDER BY instance";
     let rows = sql::query(on, query, &[&digests]).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn settle(
     Ok(Some(decided))
 }
 
-/// Deletes the holds of an instance that belong to other generations. Returns their number. The
+/// Deletes those holds of an instance that belong to other generations. Returns their number. The
 /// caller has locked the window of the instance.
 pub(crate) async fn forget(
     transaction: &Transaction<'_>,

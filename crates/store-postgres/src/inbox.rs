@@ -1,4 +1,4 @@
-//! The inbox: the deliveries, and the deletion of old data.
+//! Stores the deliveries of the inbox, and deletes old data.
 
 use beadle_engine::{Delivery, DeliveryRow, Listing, Retention, Time};
 use deadpool_postgres::{GenericClient, Transaction};

@@ -95,8 +95,9 @@ async fn is_valid(client: &tokio_postgres::Client, name: &str) -> Result<Option<
     Ok(found.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Builds an index of a table or of a partition. An interrupted build has left an invalid index. The
-/// index of a partition can also be complete, if only its attachment failed.
+/// Builds an index of a table or of a partition. If the index is invalid, an earlier build was
+/// interrupted, and this function builds the index again. If the index is complete, this function
+/// does nothing. An index of a partition can be complete because only its attachment failed.
 async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on: &str) -> Result<(), Failed> {
     if is_valid(client, name).await? == Some(true) {
         return Ok(());

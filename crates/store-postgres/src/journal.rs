@@ -1,4 +1,4 @@
-//! The journal in PostgreSQL.
+//! Stores the journal in PostgreSQL.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 /// lock of this row until the commit, so entries become visible in the order of their numbers. A
 /// reader can continue after the greatest number that it has seen, and misses no entry. This is the
 /// last step of each transaction that writes entries, because all these transactions wait for this
-/// lock. There is one exception: the beginning of a guarded write stores the number of its intent
-/// after this step.
+/// lock. There is one exception: the beginning of a guarded write stores the number of the write's
+/// intent after this step.
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
@@ -93,7 +93,7 @@ pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Re
     Call::prepare(transaction, &statement, params).await?.run(transaction).await.map(drop)
 }
 
-/// Returns the numbers of the intents that have their results among the entries.
+/// Returns the number of each intent whose result is among the entries.
 fn ended(entries: &[Entry]) -> Vec<i64> {
     entries.iter().filter_map(|entry| entry.intent.map(stored)).collect()
 }

@@ -69,8 +69,9 @@ impl PostgresStore {
         found.await.map_err(error_of(DOING))
     }
 
-    /// Reads the version of the schema that `url` names. Returns `None` if the schema has no store. In
-    /// contrast to [`PostgresStore::open`], the function changes nothing.
+    /// Reads the version of the schema. `url` names the database and the schema. Returns `None` if
+    /// the schema has no store. In contrast to [`PostgresStore::open`], the function changes
+    /// nothing.
     pub async fn version(url: &str) -> Result<Option<SchemaVersion>, StoreError> {
         const DOING: &str = "reading the version of the schema";
         let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;

@@ -1,6 +1,6 @@
 //! The partitions of the journal. A partition has the entries of a range of numbers. So the store
-//! deletes old entries all at once, by dropping their partition. To delete them one by one,
-//! PostgreSQL would write as much as for their insertion.
+//! deletes old entries together, by dropping their partition. To delete them one by one, PostgreSQL
+//! would write as much as for their insertion.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal
 //! works even if the role of the process must not create tables.
@@ -13,14 +13,14 @@ use crate::failed::Failed;
 use crate::sql::{self, get};
 use crate::{journal, retry};
 
-/// The beginning of the names of partitions. The rest is the number of the partition.
+/// The first characters of each partition's name. The rest is the number of the partition.
 const PREFIX: &str = "journal_";
 
 /// Drops each partition if all of its entries are older than `before`. Creates the next partition.
 /// If this fails, the next call tries again.
 ///
 /// Returns whether to delete the remaining old entries one by one. The result is `false` while an
-/// old partition is in use, because the store will drop all of its entries at once.
+/// old partition is in use, because the store will drop all of its entries together.
 pub(crate) async fn keep_up(pool: &Pool, before: Time) -> bool {
     let (dropped, created) = (drop_old(pool, before).await, create_next(pool).await);
     for failed in [dropped.as_ref().err(), created.as_ref().err()].into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The pauses of instances and keys.
+//! Stores the pauses of instances and keys.
 
 use beadle_engine::{Pause, Time};
 use deadpool_postgres::GenericClient;

@@ -1,5 +1,5 @@
-//! The queue in PostgreSQL. Each function loads and locks rows, calls the engine's rules, and stores
-//! the rows in one transaction.
+//! Stores the queue in PostgreSQL. Each function loads and locks rows, calls the engine's rules,
+//! and stores the rows in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! The requests of the writers. Each one calls the engine's rules for the rows of its keys.
+//! Defines the requests that the writers execute. Each one calls the engine's rules for the rows of
+//! its keys.
 
 use beadle_engine::{Accepted, Entry, Key, Lease, Mark, Outcome, Time};
 

@@ -71,7 +71,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
 pub(crate) struct Sorted {
     /// The rows that can be read.
     pub(crate) rows: Vec<Row>,
-    /// The texts of the keys of the other rows.
+    /// The keys of the other rows, as texts.
     pub(crate) damaged: Vec<(String, String)>,
 }
 
@@ -108,8 +108,8 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
 }
 
 /// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Otherwise,
-/// two transactions could create the row of a new key at the same time. One of them would overwrite
-/// the marks of the other.
+/// two transactions could create the row of a new key at the same time. One transaction would
+/// overwrite the marks of the other transaction.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,

@@ -34,8 +34,8 @@ const FULL: usize = 16 * 1024 * 1024;
 /// other requests of the group for long.
 const HASTY: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
-/// Begins the transaction of a single request, after its group failed. The other requests wait for
-/// this transaction.
+/// Begins the transaction of a single request, after the group of this request failed. The other
+/// requests wait for this transaction.
 const BRIEF: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
 
@@ -241,7 +241,7 @@ async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn 
         // not wait for them. If the next group fails too, it waits for the end of this task.
         // Further requests then wait in the channel, which has a limited size.
         if let Some(before) = alone.take() {
-            let _ = before.await; // a panic is in the log, and its callers got an error
+            let _ = before.await; // a panic is in the log, and the callers got an error
         }
         alone = Some(tokio::spawn(write_alone(shared.clone(), group, Some(late.clone()))));
     }
@@ -386,7 +386,8 @@ async fn attempt(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> R
     }
 }
 
-/// Begins the transaction of a group, stores its deliveries, and locks the rows of its keys.
+/// Begins the transaction of a group of requests, stores the deliveries of the group, and locks the
+/// rows of the group's keys.
 async fn load<'a>(
     client: &'a Client,
     group: &[Box<dyn Work>],

@@ -1,5 +1,5 @@
-//! The guard's windows and holds in SQLite. The functions load them, call the engine's rules, and
-//! store the result.
+//! Stores the guard's windows and holds in SQLite. The functions load them, call the engine's
+//! rules, and store the result.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::{damaged, named};
 
-/// The length of the loaded part of the window. The store needs this part to record how changes
-/// ended. The window ends at the newest reservation. A write may end long after its reservation,
-/// and the store must still find the reservation.
+/// The store loads a part of the window. This is the length of that part. The store needs this part
+/// to record how changes ended. The window ends at the newest reservation. A write may end long
+/// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The window of one instance, as the store loaded it from the file.

@@ -1,4 +1,4 @@
-//! The journal, the list of deliveries, and the deletion of old data.
+//! Stores the journal, lists the deliveries, and deletes old data.
 
 use std::time::Duration;
 

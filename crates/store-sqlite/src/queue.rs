@@ -1,5 +1,5 @@
-//! The inbox and the queue in SQLite. Each function loads rows, calls the engine's rules, and
-//! stores the rows in one transaction.
+//! Stores the inbox and the queue in SQLite. Each function loads rows, calls the engine's rules,
+//! and stores the rows in one transaction.
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
 use beadle_engine::{

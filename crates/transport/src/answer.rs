@@ -15,7 +15,7 @@ use beadle_engine::{BudgetAccount, Resource, Time};
 use crate::TransportError;
 use crate::client::RateLimitHeaders;
 
-/// An answer to a request that succeeded.
+/// The answer to a successful request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The method and the path of the request, for messages.
@@ -137,7 +137,7 @@ pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, 
     number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
 
-/// Returns the account that the headers of an answer describe, and its figures.
+/// Returns the account that the headers of an answer describe, and the figures of this account.
 pub(crate) fn account(
     headers: &HeaderMap,
     rate_limit_headers: RateLimitHeaders,

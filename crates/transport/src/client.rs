@@ -27,7 +27,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How far the client spreads waiting requests over time. Otherwise, the client would send all
-/// requests that wait for the same moment at once.
+/// waiting requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
@@ -63,7 +63,7 @@ pub struct ClientSettings {
 /// `<prefix>-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitHeaders {
-    /// The beginning of the names of the headers.
+    /// The first characters of each header name.
     pub prefix: &'static str,
     /// The share of the vendor's limits that this credential may use, in percent.
     pub share: u64,
@@ -382,7 +382,8 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
-    /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
+    /// Returns the error for a request that has to wait, because Beadle's own pace delays the
+    /// request.
     fn pacing(&self, until: Time, spares_events: bool) -> Wait {
         let credential = self.budgets.credential().to_owned();
         Wait { credential, resource: Resource::Secondary, until, spares_events, spares_others: false }

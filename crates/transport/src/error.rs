@@ -15,7 +15,7 @@ pub enum TransportError {
         request: String,
         /// The account with the used-up limit.
         resource: Resource,
-        /// When the vendor accepts requests again.
+        /// The time from which the vendor accepts requests again.
         until: Time,
     },
     /// The vendor denied the credential, so that no request with this credential can succeed.
@@ -27,7 +27,7 @@ pub enum TransportError {
         status: u16,
         /// The vendor's error message, shortened.
         message: String,
-        /// When Beadle tries the credential again.
+        /// The time at which Beadle tries the credential again.
         until: Time,
     },
     /// The network failed: no answer arrived, or only a part of it.
@@ -93,7 +93,7 @@ pub enum TransportError {
     Outdated {
         /// The method and the path of the request.
         request: String,
-        /// When Beadle noticed that the plan is too old.
+        /// The time at which Beadle noticed that the plan is too old.
         now: Time,
     },
     /// The address of a link or a redirect is outside the configured origin.

@@ -1,4 +1,4 @@
-//! The spans of requests to vendors.
+//! Makes the spans for requests to vendors.
 
 use beadle_engine::Resource;
 use beadle_engine::trace::{NewSpan, Span, SpanKind};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request};
 
-/// The maximum size of the body of an answer, in bytes.
+/// The maximum size of an answer's body, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// An answer as it arrived: the status, the headers and the whole body.
@@ -50,7 +50,8 @@ impl Wire for Network {
     }
 }
 
-/// Returns the message of an error with its causes, because the message of reqwest names no cause.
+/// Returns the messages of an error and of its causes, because the message of reqwest names no
+/// cause.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -20,7 +20,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(100);
-/// The share of the hourly limits that a sweep leaves for events, in percent.
+/// The percentage of the hourly limits that a sweep leaves for events.
 const RESERVE: u64 = 20;
 /// The number of keys that a worker runs at the same time.
 const AT_ONCE: usize = 64;

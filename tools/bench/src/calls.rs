@@ -148,7 +148,7 @@ async fn everything_declared() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures the sweeps of a day of the service, with the same organisation and policy.
+/// Measures the sweeps that the service makes in a day, with the same organisation and policy.
 pub(crate) async fn day() -> anyhow::Result<()> {
     println!("a day of the service, unchanged organisation, everything declared\n");
     println!("{:52} {:>7} {:>8} {:>9} {:>9}", "", "", "a repo", "REST/repo", "pts/repo");

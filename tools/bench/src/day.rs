@@ -1,6 +1,6 @@
 //! Measures the sweeps of one day as the service runs them, with the default times. The first sweep
-//! reads everything. Each further sweep reads a share of the parts that only REST shows. The day
-//! passes in simulated time, and no rate limit applies.
+//! reads everything. Only REST shows some parts. Each further sweep reads a share of these parts.
+//! The day passes in simulated time, and no rate limit applies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ fn print_patterns(patterns: &Patterns, sweeps: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The parts of the service that sweep an organisation.
+/// Those parts of the service that sweep an organisation.
 struct Day {
     clock: Clock,
     store: Arc<dyn Store>,

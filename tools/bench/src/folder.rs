@@ -177,7 +177,7 @@ impl Folder {
         command
     }
 
-    /// Runs the binary with the configuration of this folder to its end.
+    /// Runs the binary with the configuration of this folder, and waits until the binary ends.
     pub(crate) async fn run(&self, args: &[&str]) -> anyhow::Result<Ended> {
         let mut child = self.beadle(args).spawn()?;
         let (started, mut most) = (now(), 0);

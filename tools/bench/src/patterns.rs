@@ -20,7 +20,7 @@ pub(crate) struct Spent {
 pub(crate) struct Patterns(BTreeMap<String, Spent>);
 
 impl Patterns {
-    /// Adds the REST calls in these entries of the simulator's log of calls.
+    /// Adds the REST calls in these entries. The entries come from the simulator's log.
     pub(crate) fn add(&mut self, calls: &[Value]) {
         for call in calls {
             let path = call["path"].as_str().unwrap_or_default();

@@ -39,7 +39,7 @@ impl Processes {
         Ok(started)
     }
 
-    /// Returns the largest of the peak memories of the processes, in MiB.
+    /// Returns the peak memory of the process with the highest peak, in MiB.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         self.children.iter().try_fold(0, |most, child| Ok(peak(child.id())?.max(most)))
     }

@@ -178,7 +178,7 @@ impl ServerUser {
     }
 }
 
-/// Returns the path of a program of PostgreSQL: from `PATH`, or from the folder of Debian's package.
+/// Returns the path of a PostgreSQL program: from `PATH`, or from the folder of Debian's package.
 fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| panic!("`{name}` is missing: install Debian's package `postgresql`"))
 }

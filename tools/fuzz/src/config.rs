@@ -1,4 +1,4 @@
-//! The configuration file.
+//! Fuzzes the configuration file.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::seed::Seed;
 
-/// The fault of one page of a list.
+/// The fault in one page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,

@@ -47,23 +47,23 @@ pub struct Fault {
     pub body: Option<Value>,
     /// The delay of the answer in milliseconds.
     pub delay_ms: u64,
-    /// Whether the call waits until all faults are cleared.
+    /// True if the call waits until all faults are cleared.
     pub hold: bool,
-    /// Whether the connection breaks before the answer, after the call has changed the state.
+    /// True if the connection breaks before the answer, after the call has changed the state.
     pub reset: bool,
-    /// Whether the connection breaks in the middle of the answer.
+    /// True if the connection breaks in the middle of the answer.
     pub truncate: bool,
     /// A GraphQL field. All lists inside this field lack their last entry, but `totalCount` does
     /// not change.
     pub shorten: Option<String>,
-    /// Whether the list in the answer lacks its last entry. The list is a plain list (Okta) or
+    /// True if the list in the answer lacks its last entry. The list is a plain list (Okta) or
     /// `Resources` (SCIM). The stated counts do not change.
     pub short: bool,
-    /// Whether the last entry of the list in the answer is a copy of the first entry.
+    /// True if the last entry of the list in the answer is a copy of the first entry.
     pub twice: bool,
-    /// Whether the list in the answer is empty.
+    /// True if the list in the answer is empty.
     pub empty: bool,
-    /// Whether the answer lacks the link to the next page.
+    /// True if the answer lacks the link to the next page.
     pub last: bool,
     /// How the rows of the lists in the simulated GitHub's answer are wrong. The simulator applies
     /// the entries in this order.

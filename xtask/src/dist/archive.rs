@@ -15,7 +15,7 @@ pub(crate) fn tar(release: &Release, folder: &Path, names: &[&str], archive: &Pa
     run(tar.arg("--directory").arg(folder).arg("--create").arg("--file").arg(archive).args(names))
 }
 
-/// Compresses a file of the release, and adds `suffix` to its name.
+/// Compresses a file of the release, and adds `suffix` to the name of the file.
 pub(crate) fn compress(file: &Path, suffix: &str) -> anyhow::Result<()> {
     run(Command::new("gzip").args(["-9", "--no-name", "--force", "--suffix", suffix]).arg(file))
 }

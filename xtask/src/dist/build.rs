@@ -18,8 +18,8 @@ pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// functions build the AWS crates.
 const DRAFT_FEATURES: &str = "postgres";
 
-/// Builds the program of a target, and returns its path. The program contains the list of its
-/// dependencies. `cargo audit bin` reads this list.
+/// Builds the program of a target, and returns the path of the program. The program contains the
+/// list of its dependencies. `cargo audit bin` reads this list.
 pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<PathBuf> {
     step(&format!("program for {}", target.label));
     // Cargo does not distinguish builds that differ only in the flags below. So each build has its
@@ -50,8 +50,9 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns pairs of names. The first is a folder of this machine that a compiler may write into a
-/// program. The second is the name that the compiler writes instead. A later pair has priority.
+/// Returns pairs of names. The first is a folder on this machine. A compiler may write the name of
+/// this folder into a program. The second is the name that the compiler writes instead. A later
+/// pair has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

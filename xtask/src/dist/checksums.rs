@@ -1,4 +1,4 @@
-//! Writes the checksums of the files of a release.
+//! Writes the checksums of a release's files.
 
 use std::process::Command;
 

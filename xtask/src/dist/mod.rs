@@ -21,9 +21,9 @@ use crate::tools;
 use release::Release;
 use target::{Kind, Target};
 
-/// The name of the folder of a release in `target`.
+/// The name of the folder that contains a release in `target`.
 const PACKAGES: &str = "packages";
-/// The name of the folder of the second build. Both builds must be equal.
+/// The name of the second build's folder. Both builds must be equal.
 const AGAIN: &str = "packages-again";
 
 /// The arguments of `cargo xtask dist`.

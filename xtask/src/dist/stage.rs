@@ -16,9 +16,9 @@ use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// The lines of the unit that differ in a package: the line in the workspace, and the line in the
-/// packages. A package creates a user who owns the files in `/etc/beadle`, so the service reads its
-/// secrets there.
+/// The unit in a package has some other lines than the unit in the workspace. Each entry has the
+/// line in the workspace, and the line in the packages. A package creates a user who owns the files
+/// in `/etc/beadle`, so the service reads its secrets there.
 const UNIT: &[(&str, &str)] = &[
     ("ExecStart=/usr/local/bin/beadle ", "ExecStart=/usr/bin/beadle "),
     ("DynamicUser=yes\n", "User=beadle\nGroup=beadle\n"),

@@ -105,7 +105,7 @@ fn file_of(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Walks through the code of a module, and collects its imports and paths.
+/// Walks through the code of a module, and collects the imports and paths in the code.
 struct Code<'a>(&'a mut Module);
 
 impl<'ast> Visit<'ast> for Code<'_> {

@@ -1,5 +1,5 @@
-//! The content of `xtask/house.toml`: the layers of the packages, and the exceptions from the rules
-//! with their reasons.
+//! The content of `xtask/house.toml`: the layers of the packages, and the exceptions from the
+//! rules. Each exception has a reason.
 
 use std::path::Path;
 

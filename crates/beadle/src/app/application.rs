@@ -46,7 +46,7 @@ impl App {
         self.organisation_with(policy, file)
     }
 
-    /// Reads the policy of an organisation from its folder or its repository.
+    /// Reads the policy of an organisation from the policy's folder or repository.
     pub(crate) async fn read_policy(
         &self,
         file: &OrgConfig,
@@ -99,8 +99,8 @@ impl App {
         GithubOrganisation::new(&self.config, file, policy, self.client_of(file)?)
     }
 
-    /// Returns the client of an organisation, and its pace of bulk writes. Opens the client if it is
-    /// not open yet. Sends no request.
+    /// Returns the client of an organisation, and the organisation's pace of bulk writes. Opens the
+    /// client if it is not open yet. Sends no request.
     pub(super) fn client_of(&self, file: &OrgConfig) -> anyhow::Result<(Api, WritePace)> {
         self.clients.get_or_open(&self.config, file, &self.clock, &self.options)
     }
@@ -111,8 +111,8 @@ impl App {
         Ok(Reader::new(api, Asks::default()))
     }
 
-    /// Returns the reader of an organisation, and the writer of the issues in one of its
-    /// repositories. Sends no request.
+    /// Returns the reader of an organisation, and the writer for issues in one repository of this
+    /// organisation. Sends no request.
     pub(crate) fn issues(&self, file: &OrgConfig, repository: &str) -> anyhow::Result<(Reader, IssueWriter)> {
         let (api, _) = self.client_of(file)?;
         Ok((Reader::new(api.clone(), Asks::default()), IssueWriter::new(api, repository)))

@@ -1,4 +1,4 @@
-//! The worker as a Lambda function.
+//! Runs the worker as a Lambda function.
 
 mod emf_metrics;
 mod worker;

@@ -55,8 +55,8 @@ const LAST_LOOK: Duration = Duration::from_secs(10);
 const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of second messages in one minute and one lane. Each message is for one key.
 const MOST: usize = 500;
-/// The time between two reads of the condition of the repositories. With 10,000 repositories, one
-/// read takes 3 MB of the table or more.
+/// The time between two reads that find out the condition of the repositories. With 10,000
+/// repositories, one read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
 /// The maximum time that the function spends on probes before it works on messages. The gate can
 /// need minutes to plan a new target. The keys of other organisations and targets must not wait for
@@ -229,8 +229,8 @@ async fn serve(
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
-                // The function can work on the keys in the messages only if their organisations and
-                // targets are open.
+                // The function can work on the keys in the messages only if the organisations and
+                // targets of these keys are open.
                 service.open_all().await;
                 driver.run_due(deadline.min(clock.now() + PROBING), is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))

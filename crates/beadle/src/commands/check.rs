@@ -36,7 +36,7 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     unknown.map(problem).collect()
 }
 
-/// Returns the YAML files of the folder that Beadle does not read as part of the policy. For
+/// Returns those YAML files in the folder that Beadle does not read as part of the policy. For
 /// example, if the name of a folder is misspelled, a layer is missing. Without this check, nobody
 /// would notice the missing layer.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
@@ -60,8 +60,9 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 /// Keys that only `deployment-settings.yml` can have.
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
-/// The files beside the folder of the policy that can have deployment settings. In a repository for
-/// safe-settings, these files are often in the root, and the policy is in a folder below.
+/// The names of the files with deployment settings of safe-settings. They are beside the folder of
+/// the policy. In a repository for safe-settings, these files are often in the root, and the policy
+/// is in a folder below.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
 /// Returns warnings about unread files with the deployment settings of safe-settings. Adds the

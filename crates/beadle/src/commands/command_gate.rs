@@ -59,7 +59,7 @@ async fn usable_limits(
     Ok(usable)
 }
 
-/// Puts the limits of a command for an organisation in force.
+/// Starts to use the limits of a command for an organisation.
 pub(super) async fn limit_organisation(
     org: &GithubOrganisation,
     store: &Arc<dyn Store>,
@@ -70,7 +70,7 @@ pub(super) async fn limit_organisation(
     Ok(())
 }
 
-/// Puts the limits of a command for a target in force.
+/// Starts to use the limits of a command for a target.
 pub(super) async fn limit_target(
     target: &GroupTarget,
     store: &Arc<dyn Store>,
@@ -87,8 +87,8 @@ fn may_write(directories: &Directories, target: &str) -> bool {
     mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
 }
 
-/// Returns whether a service holds a target or its mappings for a command. Prints how to approve
-/// what the service holds.
+/// Returns whether a command must stop, because the service holds the target or the mappings to
+/// this target. Also prints how to approve what the service holds.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -125,9 +125,9 @@ pub(super) async fn are_mappings_held(
     Ok(true)
 }
 
-/// Records that the policy of an organisation was applied to all of its repositories. If a part of
-/// the plan was unknown, the plan did not show all changes. In that case the next plan must pass
-/// the gate too.
+/// Records that a command applied the policy of an organisation to all repositories of the
+/// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
+/// the next plan must pass the gate too.
 pub(super) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,

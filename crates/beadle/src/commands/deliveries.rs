@@ -92,8 +92,8 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     )
 }
 
-/// Returns the body of the Okta delivery that contained this event. The store has the same time for
-/// an event and its delivery. The function finds the delivery by this time.
+/// Searches for the Okta delivery with this event, and returns the body of the delivery. The store
+/// has the same time for an event and its delivery. The function finds the delivery by this time.
 async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut event: Option<DeliveryRow> = None;
     let mut brought = Vec::new();

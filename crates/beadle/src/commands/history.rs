@@ -25,7 +25,7 @@ struct Step {
     /// The result of the write: `written`, `failed`, `unknown` or `open`.
     end: &'static str,
     why: String,
-    /// The generation of the policy that asked for the value, or the name of an undo.
+    /// The generation in which the policy asked for the value, or the name of an undo.
     generation: String,
     /// The person who had changed the value before, if that person is known.
     by: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     Ok(FINE)
 }
 
-/// Adds the values of a write to their settings.
+/// Adds the values of a write to the settings that the values belong to.
 fn add(settings: &mut Settings, story: &Story) {
     let Detail::Change(intended) = &story.entry.detail else { return };
     let (change, generation) = (&intended.change, &intended.generation);

@@ -100,7 +100,8 @@ impl Search<'_> {
         Ok(shown)
     }
 
-    /// Returns the line for a story, with the number of its entry if the user wants it.
+    /// Returns the line for a story, with the number of the story's entry if the user wants the
+    /// number.
     fn line(&self, story: &Story, printer: &Printer) -> String {
         let line = line(story, &self.organisations, printer);
         if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }

@@ -64,8 +64,8 @@ pub(crate) const PENDING: u8 = 2;
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let read = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
     let config = || read().map(Arc::new);
-    // The configuration with the organisations that the service took in. The store has these
-    // organisations.
+    // The configuration with the organisations that the service added because of `[installations]`.
+    // The store has these organisations.
     let whole = async || anyhow::Ok(Arc::new(installations::with_stored(read()?).await?));
     // If a command calls a vendor, it also needs the secrets that are stored at AWS.
     let armed = async || {

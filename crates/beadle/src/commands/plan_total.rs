@@ -55,8 +55,8 @@ struct Total {
     risks: Risks,
     /// For each risk, the number of values that the mode does not let Beadle write.
     kept: Risks,
-    /// For each risk, the number of values that an operator undid. Beadle only observes these
-    /// values.
+    /// For each risk, the number of values that Beadle only observes, because an undo restored
+    /// them.
     undone: Risks,
     incomplete: Vec<String>,
     /// The changes that the guard limits and an operator can approve. Each entry has the digest,

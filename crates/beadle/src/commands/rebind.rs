@@ -1,4 +1,4 @@
-//! `beadle rebind`: confirms that a name in the policy belongs to its present owner.
+//! `beadle rebind`: confirms that a name in the policy means the present owner of this name.
 
 use std::sync::Arc;
 

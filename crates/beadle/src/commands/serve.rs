@@ -138,8 +138,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Waits until the service must take in other organisations, and until it may reload for this
-/// reason.
+/// Waits until the installations of the App require other organisations, and until the service may
+/// reload for this reason.
 async fn installations_changed(in_use: &RunningService, pace: &ReloadPace, clock: &Clock) {
     in_use.installations_changed().await;
     let at = pace.next(clock.now());

@@ -132,7 +132,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// The results of the sweep of one organisation or target.
+/// The results after sweeping one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -358,7 +358,7 @@ fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     }
 }
 
-/// Approves the changes of the plan that have their digests on the command line.
+/// Approves those changes of the plan whose digests are on the command line.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,

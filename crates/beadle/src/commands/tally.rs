@@ -1,4 +1,5 @@
-//! The results of all changes of a command. All commands compute their exit code here.
+//! Counts the results of all changes that a command makes. All commands compute their exit code
+//! here.
 
 use beadle_engine::{Report, StepResult};
 
@@ -12,7 +13,8 @@ pub(crate) struct Tally {
     /// The number of policies that the gate holds. Beadle wrote no change of these policies.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
-    /// The number of changes that Beadle only observes, because an operator undid their values.
+    /// The number of changes that Beadle only observes, because they would replace values that an
+    /// undo restored.
     pub(crate) undone: usize,
     /// The number of unwritten changes that depend on a skipped or held change.
     pub(crate) waiting: usize,

@@ -1,4 +1,4 @@
-//! The checks of the configuration file that need the crate of a vendor.
+//! Checks the configuration file with the crates of the vendors.
 
 use beadle_config::{
     AttributesFile, File, Invalid, KeyPath, NotifyEmailFile, OktaFile, OrgFile, ScimFile,

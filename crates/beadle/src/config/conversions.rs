@@ -56,7 +56,7 @@ pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
-/// Returns the limits of waivers of an organisation.
+/// Returns the limits for waivers in an organisation.
 pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     let default = WaiverRules::default();
     WaiverRules {
@@ -65,8 +65,8 @@ pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     }
 }
 
-/// Returns the rules that dispatch workflows. If the modes of a rule and of its organisation
-/// differ, the more careful mode applies.
+/// Returns the rules that dispatch workflows. If a rule and the organisation of the rule have
+/// different modes, the more careful mode applies.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),

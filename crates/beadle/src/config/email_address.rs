@@ -1,4 +1,4 @@
-//! The addresses of e-mail in the configuration file.
+//! Parses the e-mail addresses in the configuration file.
 
 use lettre::Address;
 

@@ -65,8 +65,8 @@ pub(super) fn mappings(
     Ok(all)
 }
 
-/// Returns a mapping for each file of a policy that declares groups of a target: the teams of an
-/// organisation, or its members.
+/// Returns a mapping for each policy file that declares groups for a target. The groups are the
+/// teams of an organisation, or the members of the organisation.
 pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>> {
     let mut all = Vec::new();
     for target in &file.target {

@@ -83,13 +83,13 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the paths of the files of `groups_from`.
+    /// Returns the paths of the files that `groups_from` names.
     pub(crate) fn mapping_files(&self) -> Vec<PathBuf> {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings of `beadle.toml` and of the files of `groups_from`. `further` has the
-    /// texts of these files.
+    /// Returns all mappings in `beadle.toml` and in the files that `groups_from` names. `further`
+    /// has the texts of these files.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {

@@ -36,7 +36,7 @@ impl ConfigPlace {
 }
 
 impl Config {
-    /// Some keys need a restart. For these keys, takes over the values of the configuration in use.
+    /// Some keys need a restart. For these keys, keeps the values of the configuration in use.
     /// Returns all changed keys, and the changed keys that need a restart.
     pub(crate) fn follow(&mut self, in_use: &Self) -> (Vec<String>, Vec<String>) {
         let keys: std::collections::BTreeSet<&String> =

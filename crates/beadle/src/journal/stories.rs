@@ -1,4 +1,4 @@
-//! Joins the entries of the journal that belong together, with the newest first.
+//! Joins those entries of the journal that belong together, with the newest first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ impl Stories {
         Ok(None)
     }
 
-    /// Returns the story of an intent, with the result and the causes from the later entries of its
-    /// key.
+    /// Returns the story of an intent, with the result and the causes from later entries about the
+    /// intent's key.
     async fn looked_up(&self, entry: Entry) -> Result<Story, StoreError> {
         let key = Some(entry.key.clone());
         let listing = Listing { after: entry.seq, key, limit: LATER, ..Listing::default() };

@@ -1,4 +1,4 @@
-//! Joins the entries of the journal that belong together, from the oldest to the newest.
+//! Joins those entries of the journal that belong together, from the oldest to the newest.
 
 use std::mem::take;
 

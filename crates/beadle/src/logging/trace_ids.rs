@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Returns the line with the id of a trace at its end.
+/// Returns the line, with the id of a trace at the end of the line.
 fn with_trace(line: &str, trace: TraceId, is_json: bool) -> String {
     let line = line.trim_end_matches('\n');
     match line.strip_suffix('}').filter(|_| is_json) {

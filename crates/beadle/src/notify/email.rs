@@ -1,4 +1,4 @@
-//! Messages by e-mail.
+//! Writes messages in the form of e-mail.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc5322>
 

@@ -97,8 +97,8 @@ fn refusal(status: StatusCode) -> String {
     format!("the receiver answered {status}{hint}")
 }
 
-/// Returns the message of an error and of all its causes, because reqwest's own message names no
-/// cause.
+/// Returns the message of an error, and the messages of all causes of this error, because reqwest's
+/// own message names no cause.
 fn causes(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::from(error))
 }

@@ -13,8 +13,8 @@ use super::text::{Text, advice};
 use crate::app::application::App;
 use crate::output::markdown::{Page, Piece};
 
-/// Brings the issues of all topics of a message up to date. A second try finds the issues of the
-/// first try by their markers, so Beadle opens no issue twice.
+/// Brings the issues of all topics of a message up to date. Each issue has a marker. With the
+/// markers, a second try finds the issues of the first try, so Beadle opens no issue twice.
 pub(super) async fn send(
     app: &App,
     channel: &str,

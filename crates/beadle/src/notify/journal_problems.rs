@@ -45,7 +45,7 @@ const WRITING: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
-    /// The name of the key that people know.
+    /// The name by which people know the key.
     subject: String,
     unknown: Vec<UnknownPart>,
     contested: Vec<ContestedPart>,

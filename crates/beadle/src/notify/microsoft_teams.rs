@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::http_post::Post;
 use super::text::{Text, cut};
 
-/// The maximum size of all texts of a card in bytes. Teams allows 28 KB for the whole message, and
+/// The maximum size of all texts in a card, in bytes. Teams allows 28 KB for the whole message, and
 /// a character can need two bytes in JSON.
 const CARD: usize = 14_000;
 /// The size of a block without its text.

@@ -21,8 +21,8 @@ use crate::notify::journal_problems::Place;
 const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of remaining days of a credential. Beadle reports a new problem when the credential
-/// reaches one of these numbers.
+/// The numbers of days that a credential is still valid. Beadle reports a new problem when the
+/// credential reaches one of these numbers.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The number of keys that Beadle lists in addition to the counted keys, because more keys can
 /// become parked after the count.

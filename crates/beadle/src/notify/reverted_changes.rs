@@ -19,7 +19,7 @@ const PEOPLE: usize = 3;
 /// restore.
 const CREATED: &str = "repository.created";
 
-/// A change of a person that Beadle changed back.
+/// A change that a person made and that Beadle reverted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RevertedPart {
     pub(super) aspect: String,
@@ -54,8 +54,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// Returns the change of a known person that a write reverted; `None` if the write reverted no such
-/// change.
+/// If a write reverted a change, and the person who made this change is known, returns the change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::http_post::Post;
 use super::text::{Text, cut};
 
-/// The maximum size of the text of a section. Slack allows 3,000 characters.
+/// The maximum size of a text in a section. Slack allows 3,000 characters.
 const SECTION: usize = 2900;
 
 /// Returns a message with one section for each topic. The sections are plain text: Slack interprets

@@ -1,4 +1,4 @@
-//! The conversation with an SMTP server.
+//! Sends messages through an SMTP server.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc5321>
 
@@ -27,7 +27,7 @@ const CONNECTING: Duration = Duration::from_secs(15);
 const LEAVING: Duration = Duration::from_secs(2);
 /// The only code that accepts the command DATA.
 const GO_ON: u16 = 354;
-/// The maximum length of an error of the server, in characters.
+/// The maximum length of an error from the server, in characters.
 const ERROR: usize = 300;
 
 /// The name and the password for the server.

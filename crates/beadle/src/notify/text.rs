@@ -1,4 +1,4 @@
-//! The texts of messages. Each kind of channel encodes the texts for its place.
+//! Writes the texts of messages. Each kind of channel encodes the texts for its place.
 
 use beadle_engine::notify::{Item, Line, ProblemKind, State, Topic};
 

@@ -64,8 +64,9 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
         Detail::Operator(action) => operator(action),
         Detail::Refused(refused) => refused.to_string(),
-        // `beadle undo` needs the number of the sweep, which is the number of its entry.
-        // Beadle does not undo writes to groups, and the sweep of a directory has no other writes.
+        // `beadle undo` needs the number of the sweep, which is the number of the sweep's journal
+        // entry. Beadle does not undo writes to groups, and the sweep of a directory has no other
+        // writes.
         Detail::Sweep(end) if organisations.contains(&story.entry.subject) => {
             format!("sweep {} {end}", story.entry.seq)
         }

@@ -1,4 +1,4 @@
-//! The addresses of policy lines at GitHub.
+//! Makes links to the lines of a policy at GitHub.
 
 use beadle_engine::PolicyLocation;
 use beadle_repositories::policy::{BASE, PolicyOrigin};
@@ -24,13 +24,13 @@ impl PolicyLinks {
         }
     }
 
-    /// Returns the address of a line from its text, such as `repos/shop.yml:7`.
+    /// Returns the address of a line. The line is given as a text such as `repos/shop.yml:7`.
     pub(crate) fn link_of(&self, shown: &str) -> Option<String> {
         let (file, line) = shown.rsplit_once(':')?;
         Some(self.link(&PolicyLocation { file: file.into(), line: line.parse().ok()? }))
     }
 
-    /// Returns one line for each repository of the policy, with its commit.
+    /// Returns one line for each repository of the policy, with the commit of the repository.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |what: &str, origin: &PolicyOrigin| {
             format!("{what} {} at commit {}", origin.shown(), origin.generation())

@@ -14,7 +14,7 @@ use super::concurrency_limit::ParseTurns;
 use crate::app::policy::mode_check;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
-/// The files of a part of a policy at one commit.
+/// The files that one part of a policy has at one commit.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) commit: Commit,
@@ -40,7 +40,8 @@ pub(super) async fn side(
     }
 }
 
-/// Returns whether a file is a part of the policy, or whether its name must be reported.
+/// Returns whether the check needs a file. This is a file of the policy, a file with tests of the
+/// policy, or a file whose name is invalid, because the check must report the name.
 fn matters(path: &str) -> bool {
     !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
 }
@@ -64,8 +65,8 @@ impl Side {
 }
 
 /// Reads the texts of several sides. Beadle reads equal contents only once. Beadle does not read a
-/// content that `known` already has. `known` has the texts of the policy in force, by the ids of
-/// their contents.
+/// content that `known` already has. `known` has the texts of the policy in force, by the content
+/// id of each text.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,

@@ -32,7 +32,8 @@ use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 /// get their turn.
 const TURNS: usize = 5;
 
-/// Checks the pull requests of a repository that has a part of the policy of one organisation.
+/// Checks the pull requests of a repository. The repository contains a part of one organisation's
+/// policy.
 pub(crate) struct PolicyCheck {
     /// The name of the organisation that uses the policy.
     pub(crate) organisation: String,
@@ -40,7 +41,7 @@ pub(crate) struct PolicyCheck {
     pub(crate) mode: Mode,
     /// The repository of the checked pull requests.
     pub(crate) source: RepositorySource,
-    /// The address of the pages of the GitHub server that has this repository.
+    /// The web address of the GitHub server with this repository.
     pub(crate) web: String,
     /// Reads this repository.
     pub(crate) reader: Reader,
@@ -61,7 +62,8 @@ pub(crate) struct PolicyCheck {
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team that can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// The configuration of the organisation, with the parts of a policy that the service refuses.
+    /// The configuration of the organisation. It also says which parts of a policy the service
+    /// refuses.
     pub(crate) file: Arc<OrgConfig>,
     /// The whole configuration, with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
@@ -102,7 +104,7 @@ impl Reconcile for PolicyCheck {
 }
 
 impl PolicyCheck {
-    /// Returns the name of the policy's repository with its owner.
+    /// Returns the name of the policy's repository, with the owner of the repository.
     fn repository(&self) -> String {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
     }

@@ -1,4 +1,4 @@
-//! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
+//! Keeps the results for checked open pull requests as notes in the store. The pages and `beadle
 //! previews` show these results, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
@@ -13,7 +13,7 @@ use crate::output::escape::cut;
 /// The maximum number of pull requests of one organisation. Everybody who can read a repository can
 /// open pull requests from a fork.
 const MOST: usize = 200;
-/// The maximum number of kinds of changes of one pull request.
+/// The maximum number of different kinds of changes in one pull request.
 const KINDS: usize = 50;
 /// The maximum number of characters of a text.
 const TEXT: usize = 300;
@@ -25,7 +25,7 @@ pub(crate) struct CheckedPull {
     pub(crate) key: String,
     /// The organisation that uses the policy.
     pub(crate) organisation: String,
-    /// The name of the pull request that people know, such as `acme/admin#7`.
+    /// The name by which people know the pull request, such as `acme/admin#7`.
     pub(crate) name: String,
     /// The number of the pull request.
     pub(crate) number: u64,
@@ -49,8 +49,9 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result, or a newer
-    /// version with a reason that this version does not know.
+    /// The reason why `merge` is `None`. The reason is missing in two cases: an older version of
+    /// Beadle stored the result, or a newer version stored a reason that this version does not
+    /// know.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// What a merge would change. `None` if there is no preview.
@@ -89,8 +90,8 @@ impl NoPreview {
 /// What the merge of a pull request would change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merge {
-    /// The generation of the policy that the changes compare with. `None` if an older version of
-    /// Beadle stored the result.
+    /// The generation of the policy in force with which the check compared the pull request. `None`
+    /// if an older version of Beadle stored the result.
     #[serde(default)]
     pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write, of repositories and groups.
@@ -143,7 +144,7 @@ impl CheckedPull {
         Note::of(&[key.instance(), key.id()])
     }
 
-    /// Creates the result of a check. `name` is the name of the pull request that people know.
+    /// Creates the result of a check. `name` is the name by which people know the pull request.
     pub(super) fn new(key: &Key, (name, number): (&str, u64), findings: &Findings, now: Time) -> Self {
         let (conclusion, title) = findings.conclusion();
         Self {

@@ -7,7 +7,7 @@ use beadle_engine::{Failure, Reconcile, Report, Run};
 use super::check::{PolicyCheck, report, subject};
 use super::concurrency_limit::CheckTurns;
 
-/// Checks the pull requests of each repository that has a part of the policy of one organisation.
+/// Checks the pull requests of each repository that contains a part of one organisation's policy.
 pub(crate) struct PolicyChecks {
     /// One check for each repository. The list has at least one entry.
     pub(crate) checks: Vec<PolicyCheck>,

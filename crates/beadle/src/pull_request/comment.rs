@@ -89,7 +89,7 @@ fn render(findings: &Findings) -> (Page, u64) {
     (page, left)
 }
 
-/// Returns the first digits of the id of a commit.
+/// Returns the first digits of a commit's id.
 fn short(commit: &str) -> String {
     commit.chars().take(12).collect()
 }

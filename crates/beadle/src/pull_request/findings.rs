@@ -1,4 +1,4 @@
-//! The findings of a check, and the conclusion of the check that follows from them.
+//! The findings of a check, and the conclusion that follows from these findings.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ pub(super) struct Previewed {
 }
 
 impl Previewed {
-    /// Returns the sum of the risks of all changes.
+    /// Adds up the risks of all changes, and returns the sum.
     pub(super) fn risks(&self) -> Risks {
         let mut sums = Risks::default();
         self.plans.iter().for_each(|(_, plan)| sums.merge(&plan.risks()));
@@ -59,7 +59,8 @@ impl Previewed {
         self.plans.iter().filter(has_change).count() as u64
     }
 
-    /// Returns the sum of the risks of all changes in groups, and the number of these groups.
+    /// Adds up the risks of all changes in groups, and returns the sum and the number of these
+    /// groups.
     pub(super) fn group_risks(&self) -> (Risks, u64) {
         let (mut sums, mut touched) = (Risks::default(), BTreeSet::new());
         for (key, plan) in self.groups.iter().flat_map(ChangedGroups::plans) {
@@ -118,7 +119,8 @@ pub(super) struct Findings {
     pub(super) is_public: bool,
     /// True if the pull request is in the base of another organisation.
     pub(super) is_foreign: bool,
-    /// The folders of the parts of the policy that are in the repository of the pull request.
+    /// The parts of the policy in the repository of the pull request. Each part is named by its
+    /// folder.
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,

@@ -1,4 +1,5 @@
-//! Groups the changes of a preview with their values, so that one line shows one kind of change.
+//! Groups the changes of a preview, with the values of the changes, so that one line shows one kind
+//! of change.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

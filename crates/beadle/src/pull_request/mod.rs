@@ -1,4 +1,4 @@
-//! Checks the pull requests of a policy's repository, and of the repository of its base.
+//! Checks the pull requests of a policy's repository, and of the repository with the policy's base.
 //!
 //! A check reads the policies of both sides as data, validates the head, runs its tests, and shows
 //! what the change would do. A check writes only a check run and one comment.

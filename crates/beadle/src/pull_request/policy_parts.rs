@@ -14,7 +14,7 @@ use crate::config::RepositorySource;
 pub(crate) struct Part {
     /// Reads the repository.
     pub(crate) reader: Reader,
-    /// The folder of the files in the repository, and its branch.
+    /// The folder of the files in the repository, and the branch of the repository.
     pub(crate) source: RepositorySource,
     /// True if the part is the base of the policy, false if it is the organisation's own part.
     pub(crate) is_base: bool,
@@ -37,8 +37,8 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Returns the path of a file of the policy in the repository of the pull request. Returns
-    /// `None` if the file is in another repository.
+    /// Returns the path that a policy file has in the pull request's repository. Returns `None` if
+    /// the file is in another repository.
     pub(super) fn path(&self, file: &str) -> Option<String> {
         let (folder, file) = match file.strip_prefix(BASE) {
             Some(file) => (self.base.as_ref()?, file),
@@ -55,7 +55,7 @@ pub(super) struct Sides {
     pub(super) before: Option<Vec<Side>>,
     /// The files after the pull request.
     pub(super) after: Vec<Side>,
-    /// The last commit of the branch that the pull request changes.
+    /// The last commit on the base branch of the pull request.
     pub(super) base: Option<String>,
     /// True if the pull request changes a file of the policy.
     pub(super) is_changed: bool,

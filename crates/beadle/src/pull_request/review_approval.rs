@@ -1,5 +1,5 @@
-//! Approves a held generation of the policy by a review of its pull request. The approval counts
-//! only for the plan that the check of the pull request showed.
+//! Approves a held generation of the policy, if a review approved the pull request of this
+//! generation. The approval counts only for the plan that the check of the pull request showed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,23 +30,23 @@ impl Metadata for ShownPlan {
     const KIND: &'static str = "shown-plan";
 }
 
-/// Finds the reviews of one pull request that approve its plan.
+/// Finds those reviews of one pull request that approve the plan of the pull request.
 pub(super) struct ByReview<'a> {
     pub(super) reader: &'a Reader,
     pub(super) store: &'a dyn Store,
     pub(super) clock: &'a Clock,
     /// The key of the pull request.
     pub(super) key: &'a Key,
-    /// The name of the pull request that people know, such as `acme/admin#7`.
+    /// The name by which people know the pull request, such as `acme/admin#7`.
     pub(super) subject: &'a str,
     pub(super) repository: &'a str,
     /// The slug of the team that may approve.
     pub(super) team: &'a str,
 }
 
-/// Returns the last review of each reviewer who approves the shown plan and is not the author. A
-/// review is valid only if the check already showed this plan at that time. A check can run again
-/// at the same commit, and then show another plan.
+/// Returns the last review of each reviewer, if the review approves the shown plan and the reviewer
+/// is not the author. A review is valid only if the check already showed this plan at that time. A
+/// check can run again at the same commit, and then show another plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
@@ -120,7 +120,7 @@ impl ByReview<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Returns a review by a member of the team that approves the shown commit.
+    /// Returns a review that approves the shown commit, if the reviewer is a member of the team.
     async fn review(&self, pull: &Pull, shown: &ShownPlan) -> Result<Option<Review>, Failure> {
         if pull.head != shown.head {
             return Ok(None);

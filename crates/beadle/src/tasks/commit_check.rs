@@ -94,7 +94,7 @@ impl BackgroundTask for CommitCheck {
         let (reader, writer, app) = opened.map_err(failed)?;
         let visibility = reader.visibility_of(reader.organisation(), &source.repository).await?;
         // If the repository belongs to another organisation, the members of that organisation can
-        // read its check runs.
+        // read the check runs of the repository.
         let is_foreign = source.owner(&file.name) != file.name;
         let name = format!("beadle policy ({})", file.name);
         let readers = Readers::of(visibility, is_foreign, file.base.is_some());

@@ -12,7 +12,7 @@ use crate::app::service::Service;
 /// The time between two reads of the list. A webhook normally reports a change at once.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// The task that lists the installations of the App of `[installations]`.
+/// The task that lists the installations of the App in `[installations]`.
 pub(super) struct Installations(pub(super) Arc<Service>);
 
 #[async_trait]

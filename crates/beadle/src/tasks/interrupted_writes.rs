@@ -13,8 +13,8 @@ use beadle_engine::{
 use super::LOCAL;
 use crate::app::service::Service;
 
-/// Marks the keys of the writes that began at `before` or earlier and have no result. Returns the
-/// number of these writes.
+/// Searches for writes that began at `before` or earlier and have no result, and marks their keys.
+/// Returns the number of these writes.
 pub(crate) async fn recover_interrupted_writes(
     store: &dyn Store,
     before: Time,

@@ -1,4 +1,4 @@
-//! Puts raised limits of the guard in force, if the gate lets them pass.
+//! Starts to use raised limits of the guard, if the gate lets the limits pass.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::app::service::Service;
 /// The timeout for each run. The gate plans every key that has a held change.
 const PLANNING: Duration = Duration::from_secs(1800);
 
-/// The task that puts raised limits in force.
+/// The task that starts to use raised limits.
 pub(super) struct LimitsReload {
     service: Arc<Service>,
     /// The last failed attempts, by the names of the organisations and targets.
@@ -39,7 +39,7 @@ impl LimitsReload {
         orgs.map(Limited::Organisation).chain(agreed.cloned().map(Limited::Target)).collect()
     }
 
-    /// Puts the limits of one organisation or target in force.
+    /// Starts to use the limits of one organisation or target.
     async fn adopt(&self, of: &Limited) -> Result<LimitsAdoption, Failure> {
         let (name, now) = (of.name().to_owned(), self.service.clock().now());
         let generation = of.generation();

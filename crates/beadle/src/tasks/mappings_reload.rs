@@ -1,5 +1,5 @@
-//! Reads the mappings regularly. Puts a new generation of the mappings in force, if the gate lets
-//! it pass.
+//! Reads the mappings regularly. Starts to use a new generation of the mappings, if the gate lets
+//! the generation pass.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -52,7 +52,7 @@ impl MappingsReload {
         Ok(found)
     }
 
-    /// Puts new mappings to one target in force.
+    /// Starts to use new mappings to one target.
     async fn adopt(&self, target: &TargetConfig, found: &Mappings) -> Result<MappingAdoption, Failure> {
         let (name, wanted) = (&target.name, to_target(found, &target.name));
         let generation = Mappings::new(wanted.clone()).generation;

@@ -1,4 +1,4 @@
-//! Finds the webhooks of an App that GitHub sent but Beadle did not accept.
+//! Finds those webhooks that GitHub sent for an App but Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use beadle_repositories::recovery::Installed;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if
-/// the configuration sets a shorter time.
+/// The minimum time until Beadle reads GitHub's list of deliveries again. This minimum applies even
+/// if the configuration sets a shorter time.
 const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | `organisation_opening` | organisation | all | opens an organisation that could not be opened at the start |
 //! | `own_login_lookup` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
-//! | `policy_reload` | organisation | all | puts a new generation of the policy in force |
+//! | `policy_reload` | organisation | all | starts to use a new generation of the policy |
 //! | `budget_sharing` | organisation | all | shares the budget of the credential with other processes |
 //! | `commit_check` | organisation | one | shows at each commit of the policy whether the policy is in force |
 //! | `sweep_start` | organisation, directory | one | starts sweeps |
@@ -21,8 +21,8 @@
 //! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |
 //! | `declared_team_changes` | file of a policy | all | looks for changes of the teams and members that a policy declares |
 //! | `installation_listing` | process | all | lists the App's installations, so that Beadle learns which organisations it must work on |
-//! | `mappings_reload` | process | all | reads the mappings, and puts new ones in force |
-//! | `limits_reload` | process | all | puts raised limits of the guard in force, if the gate lets them pass |
+//! | `mappings_reload` | process | all | reads the mappings, and starts to use new ones |
+//! | `limits_reload` | process | all | starts to use raised limits of the guard, if the gate lets the limits pass |
 //! | `rest_answer_pruning` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `control_record_pruning` | process | one | deletes records of controls that are older than the retention |
 //! | `service_record_update` | process | all | stores what the process uses, for `beadle status` |

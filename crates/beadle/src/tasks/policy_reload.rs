@@ -1,4 +1,4 @@
-//! Reads the policy of an organisation regularly, and puts a new generation of the policy in force.
+//! Reads the policy of an organisation regularly, and starts to use a new generation of the policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ const PLANNING: Duration = Duration::from_secs(1800);
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
     /// True if the process may run keys before it uses a generation that another process has
-    /// accepted. A function on AWS first takes over that generation.
+    /// accepted. False on AWS, because a function starts to use such a generation before it runs
+    /// any key.
     may_be_late: bool,
 }
 

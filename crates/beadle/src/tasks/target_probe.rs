@@ -17,8 +17,8 @@ use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::groups::target::GroupTarget;
 use crate::app::service::Service;
 
-/// The timeout for each run. The gate plans all groups of a target that is new or has another
-/// address.
+/// The timeout for each run. If the target is new or has a new address, the gate plans all groups
+/// of the target.
 const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that probes one target.

@@ -1,4 +1,4 @@
-//! Decisions about groups of held changes. One code is valid for exactly the changes that an
+//! Tests decisions about groups of held changes. One code is valid for exactly the changes that an
 //! operator saw.
 
 use std::collections::BTreeSet;

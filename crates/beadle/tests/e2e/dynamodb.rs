@@ -1,4 +1,4 @@
-//! The state in a DynamoDB table of moto.
+//! Tests the service with its state in a DynamoDB table of moto.
 
 use std::collections::BTreeSet;
 use std::process::Command;

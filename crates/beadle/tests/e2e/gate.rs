@@ -1,5 +1,5 @@
-//! The gate. If a new generation of the policy would change too much, the gate holds the whole
-//! generation. Until an approval, the last generation stays in force.
+//! Tests the gate. If a new generation of the policy would change too much, the gate holds the
+//! whole generation. Until an approval, the last generation stays in force.
 
 use std::time::Duration;
 

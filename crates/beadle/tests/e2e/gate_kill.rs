@@ -1,5 +1,5 @@
-//! A kill at each point of the gate. Before the approval, Beadle writes nothing. After the
-//! approval, Beadle writes exactly the approved changes, each once.
+//! Tests that kill the service at each point of the gate. Before the approval, Beadle writes
+//! nothing. After the approval, Beadle writes exactly the approved changes, each once.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The guard. Beadle writes removals up to the limit of the window, and holds the other removals
-//! until an approval. Beadle writes all other changes of every plan.
+//! Tests the guard. Beadle writes removals up to the limit of the window, and holds the other
+//! removals until an approval. Beadle writes all other changes of every plan.
 
 use std::time::Duration;
 

@@ -90,7 +90,7 @@ struct Init {
 }
 
 impl Init {
-    /// Waits for a line of the output that contains a text, and returns the line.
+    /// Waits for a line with this text in the output, and returns the line.
     async fn line_with(&mut self, part: &str) -> String {
         let found = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {

@@ -1,5 +1,5 @@
-//! The running service takes in an organisation that installs the App, in mode `observe`. The
-//! service uses new permissions of the App as soon as an owner accepts them.
+//! Tests that the running service adds an organisation in mode `observe` when the organisation
+//! installs the App. The service uses new permissions of the App as soon as an owner accepts them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::world::{Serving, World, acme};
 const LOOKS: usize = 600;
 
 /// Returns a world with the declared organisation `acme`, and three organisations without the App.
-/// Beadle may take in two of these three. The third is a stranger.
+/// Beadle may add two of these three organisations. The third is a stranger.
 pub(crate) async fn world() -> World {
     let mut state = acme(json!({ "widgets": declared() }));
     let drifted = || json!({ "teams": { "contractors": "admin" }, "branches": { "main": {} } });

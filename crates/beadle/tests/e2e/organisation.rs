@@ -1,4 +1,4 @@
-//! The settings of an organisation: its rulesets and its code security configurations.
+//! Tests the settings of an organisation: the rulesets and the code security configurations.
 
 use serde_json::{Value, json};
 

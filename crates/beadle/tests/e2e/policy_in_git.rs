@@ -1,5 +1,5 @@
-//! A policy in a repository. A merge puts the policy in force. If Beadle cannot accept the policy,
-//! the last generation stays in force.
+//! Tests a policy in a repository. After a merge, Beadle starts to use the policy. If Beadle cannot
+//! accept the policy, the last generation stays in force.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The state in a real PostgreSQL server.
+//! Tests the service with its state in a real PostgreSQL server.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};

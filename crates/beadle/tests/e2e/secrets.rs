@@ -14,7 +14,7 @@ environments: [{ name: production, secrets: [{ name: NPM_TOKEN, secret: npm }] }
 webhooks: [{ url: 'https://ci.example.com/', secret: npm }]
 ";
 
-/// The places in the state of the repository that must have the value.
+/// Those places in the state of the repository that must have the value.
 const PLACES: [&str; 5] = [
     "/secrets/NPM_TOKEN/value",
     "/dependabot_secrets/NPM_TOKEN/value",

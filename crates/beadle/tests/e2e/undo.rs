@@ -135,7 +135,7 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
     world.beadle(&["approve", &group, "--reason", "the contract ended"]).await.expect(0);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert!(have(&json!({ "platform": "admin" })));
-    // Only the approved changes are undone.
+    // The undo reverts only the approved changes.
     world.beadle(&["undo", &group, "--yes"]).await.expect(0);
     assert!(have(&json!({ "contractors": "push", "platform": "admin" })));
 

@@ -1,4 +1,5 @@
-//! A simulated GitHub, a folder with configuration and policy, and the real binary.
+//! Starts the real binary with a simulated GitHub, and with a folder for the configuration and the
+//! policy.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

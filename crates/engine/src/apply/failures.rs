@@ -1,4 +1,4 @@
-//! The failures of a run that the run itself causes.
+//! Lists the failures that a run itself causes.
 
 use crate::clock::Time;
 use crate::failure::{Class, Failure};

@@ -8,8 +8,8 @@ pub(super) fn ends_run(failure: &Failure) -> bool {
 }
 
 /// Returns the more severe of two failures. Whoever handles the more severe failure also handles
-/// the other one. A defect is the most severe failure. Of all other failures, a failure that ends
-/// the run is more severe than one that lets the run continue.
+/// the less severe failure. A defect is the most severe failure. Of all other failures, a failure
+/// that ends the run is more severe than one that lets the run continue.
 pub(super) fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

@@ -1,5 +1,5 @@
 //! Groups held changes with the same content and the same cause. An operator can then decide about
-//! equal changes of many repositories at once. All rules are pure functions over the stored holds.
+//! equal changes of many repositories together. All rules are pure functions over the stored holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +140,8 @@ pub fn limit_holds<'a, 'b>(
     Ok(holds.iter().filter(is_chosen).copied().collect())
 }
 
-/// Returns whether a name is the name of the hold's repository, with or without its owner.
+/// Returns whether a name is the name of the hold's repository, with or without the owner of the
+/// repository.
 fn is_in(hold: &Hold, name: &str) -> bool {
     let own = hold.subject.rsplit('/').next().unwrap_or_default();
     name.eq_ignore_ascii_case(&hold.subject) || name.eq_ignore_ascii_case(own)

@@ -42,8 +42,8 @@ impl Spent {
         }
     }
 
-    /// Returns the state with this stored name. If only a newer version knows the state, the result
-    /// is [`Self::Unknown`], so that the room stays used.
+    /// Returns the state with this stored name. If a newer version wrote the state and this version
+    /// does not know the state, the result is [`Self::Unknown`], so that the room stays used.
     pub fn stored(name: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Unknown)
     }
@@ -375,7 +375,7 @@ pub fn begin(
 }
 
 /// How a change that was submitted to the guard ended. If the answer to the write is lost, the
-/// change has no end, and its room still counts as used.
+/// change has no end, and the room of the change still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// The change was written. The number is the number of the write's intent in the journal.
@@ -387,8 +387,9 @@ pub enum End {
     NotBegun,
 }
 
-/// Records the end of a change in its reservation and in its hold. Returns the hold that the store
-/// must keep. Returns `None` if the change has no hold, or if its approval is used up.
+/// Records the end of a change in the reservation and in the hold of the change. Returns the hold
+/// that the store must keep. Returns `None` if the change has no hold, or if its approval is used
+/// up.
 ///
 /// The function changes only the room and the approval that this write itself uses. A second call
 /// for the same write therefore changes nothing. A late call changes nothing either, if another run

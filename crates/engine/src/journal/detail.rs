@@ -175,8 +175,8 @@ pub struct RunCounts {
     /// The number of changes that the mode does not allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<usize>,
-    /// The number of changes that Beadle only observes, because an operator undid their values.
-    /// `None` if there are none.
+    /// The number of changes that Beadle only observes, because they would replace values that an
+    /// undo restored. `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<usize>,
     /// The number of changes that failed or were not reached, plus the number of changes that

@@ -73,18 +73,18 @@ pub enum OperatorAction {
         /// The operator who began the pause.
         by: String,
     },
-    /// The operator undid what Beadle wrote.
+    /// The operator reverted writes of Beadle with an undo.
     Undid {
         /// The name of the undo, such as `undo of 1234`.
         undid: String,
-        /// The operator who undid the writes.
+        /// The operator who started the undo.
         by: String,
     },
-    /// The operator let Beadle write the policy's values over the undone values again (`beadle
-    /// resume`).
+    /// The operator let Beadle write the policy's values again over the values that an undo
+    /// restored (`beadle resume`).
     EndedUndo {
-        /// The number of repositories that had undone values. The organisation itself counts as
-        /// one.
+        /// The number of repositories that had values from an undo. The organisation itself counts
+        /// as one.
         ended_undo: usize,
         /// The operator who ended the undo.
         by: String,

@@ -51,7 +51,7 @@ pub struct PolicyHeld {
 pub struct PolicyWithdrawn {
     /// The name of the generation.
     pub withdrawn_generation: String,
-    /// The code of the plan that was held.
+    /// The code of the held plan.
     pub plan: String,
     /// Why the hold ended.
     pub why: String,

@@ -17,8 +17,8 @@ pub struct UnwrittenChange {
     pub asked: Option<PolicyLocation>,
     /// The reason why Beadle did not write the change.
     pub because: Obstacle,
-    /// True if an operator undid the values of the change. The reason is then [`Obstacle::Mode`],
-    /// because older versions know no other reason.
+    /// True if the change would replace values that an undo restored. The reason is then
+    /// [`Obstacle::Mode`], because older versions know no other reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
     /// The digest of the change, if the guard holds it. An operator uses the digest to approve the

@@ -125,7 +125,7 @@ pub struct Ledger {
     told: Vec<Told>,
     changing: Vec<Changing>,
     outbox: Option<Outgoing>,
-    /// The times of the messages of the last hour.
+    /// The times of the messages in the last hour.
     sent: Vec<Time>,
     /// The number of messages that were made.
     made: u64,

@@ -70,8 +70,8 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         self.decide(digest, &Decision::approve(by, None), now).await
     }
-    /// Deletes the holds of this instance that belong to another generation than `generation`.
-    /// Returns the number of deleted holds.
+    /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
+    /// the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
     /// Lists the reservations since a time, over the windows of all instances, in order.
     async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;

@@ -4,8 +4,8 @@ use crate::clock::Time;
 use crate::journal::{Detail, Entry, EntryKind};
 use crate::plan::Risk;
 
-/// Conditions for the entries of a list that begins with the newest entry, and a limit of their
-/// number.
+/// Conditions for the entries of a list, and the maximum number of entries. The list begins with
+/// the newest entry.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// If set, the list contains only entries with a smaller number.

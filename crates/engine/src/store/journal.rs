@@ -31,7 +31,7 @@ pub trait Journal: Send + Sync + 'static {
     /// Lists entries, with the newest entry first. The list is empty only if no entry meets the
     /// conditions.
     async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError>;
-    /// Returns whether the store has an index of the kinds of entries. If it has none, a search for
+    /// Returns whether the store has an index by the kind of entries. If it has none, a search for
     /// one kind in [`Journal::newest_entries`] reads the other entries too.
     fn has_index_of_kinds(&self) -> bool {
         false

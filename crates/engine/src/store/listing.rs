@@ -2,7 +2,7 @@
 
 use crate::clock::Time;
 
-/// Conditions for the entries of a list, and a limit of their number.
+/// Conditions for the entries of a list, and the maximum number of entries.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// In the journal: the list contains only entries with a greater number. For deliveries: the

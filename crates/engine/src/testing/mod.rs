@@ -76,7 +76,8 @@ async fn begin(store: &SharedStore, n: u64, digest: &str, now: Time) -> Begun {
     store.begin(None, &key(n), intent, now).await.unwrap()
 }
 
-/// Begins the write of a change that the guard has allowed, and returns the number of its intent.
+/// Begins the write of a change that the guard has allowed, and returns the number of the write's
+/// intent.
 async fn begun(store: &SharedStore, n: u64, digest: &str, now: Time) -> u64 {
     match begin(store, n, digest, now).await {
         Begun::Yes(number) => number,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::context::TraceContext;
 use crate::clock::Time;
 
-/// The side of a call that a span shows.
+/// What a span shows: work inside of Beadle, or one side of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpanKind {
     /// Work inside of Beadle.

@@ -1,5 +1,5 @@
 //! Checks two things. The guard learns the end of a write although the store fails at that moment.
-//! No write follows an answer of the store that comes too late.
+//! If an answer of the store comes too late, no write follows.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(10);
 /// How long the runs of a process may take after it is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The parts of a process that are lost when it is killed.
+/// What a process loses when it is killed.
 pub(crate) struct Process {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,

@@ -53,7 +53,7 @@ pub(crate) struct Scenario {
     pub(crate) repeats: u32,
     /// The time between two writes of sweeps, in milliseconds.
     pub(crate) pace: u64,
-    /// Whether an instance may occupy only a part of the places of a worker.
+    /// True if an instance may occupy only a part of the places of a worker.
     pub(crate) are_runs_shared: bool,
     /// Whether one aspect may lose or weaken something only in a small share of the repositories.
     pub(crate) is_share_limited: bool,

@@ -15,8 +15,8 @@ pub(crate) const KEYS: u64 = 3;
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
 /// The part of the window in which every write certainly counts. A clock that is ahead by [`APART`]
-/// lets a reservation leave the window earlier by this time. A slow store can carry out a call
-/// late, with an old time. A run and its calls end after five minutes.
+/// lets a reservation leave the window earlier by this time. A slow store can execute a call late,
+/// with an old time. A run and its calls end after five minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
 /// The limits of the guard. They are small, so that a storm reaches them.

@@ -50,7 +50,7 @@ pub(crate) fn kept_files(count: usize) -> String {
     )
 }
 
-/// Returns the document that reads the commits and the files of the branch of Beadle.
+/// Returns the document that reads the commits and the files on Beadle's branch.
 pub(crate) fn branch_of_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ viewer {{ login }} node(id: $id) {{ ... on Repository {{

@@ -70,7 +70,7 @@ pub(crate) struct ParentNode {
     pub(crate) slug: String,
 }
 
-/// The part of an answer that tells how many entries a list has.
+/// The number of entries in a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Count {

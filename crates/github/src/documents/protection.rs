@@ -18,7 +18,7 @@ pub(super) const RULE: &str = "
     bypassPullRequestAllowances(first: 10) { ...bypassPulls }
     bypassForcePushAllowances(first: 10) { ...bypassForce }";
 
-/// The fields that Beadle reads of the actor of a list entry ([`AllowanceNode`]).
+/// The fields that Beadle reads from the actor in a list entry ([`AllowanceNode`]).
 const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
 /// Returns the GraphQL fragments for the four lists of actors of a rule. Each list has a separate
@@ -44,7 +44,7 @@ pub(crate) fn more_rules() -> String {
     )
 }
 
-/// Returns the document that reads a further page of a rule's list of actors.
+/// Returns the document that reads a further page of the actors in a rule.
 pub(crate) fn more_actors(list: &str) -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on BranchProtectionRule {{
@@ -109,7 +109,7 @@ pub(crate) struct CheckApp {
     pub(crate) database_id: Option<i64>,
 }
 
-/// One entry of a rule's list of actors.
+/// One actor in the list of a rule.
 #[derive(Deserialize)]
 pub(crate) struct AllowanceNode {
     pub(crate) actor: ActorNode,

@@ -147,7 +147,7 @@ pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id
         totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } }
     } } } }";
 
-/// One row of a repository's list of topics.
+/// One topic in the list of a repository.
 #[derive(Deserialize)]
 pub(crate) struct TopicNode {
     pub(crate) topic: Topic,

@@ -42,7 +42,7 @@ pub(crate) struct ParentTeam {
     pub(crate) slug: String,
 }
 
-/// Reads a further page of the repositories of one team ([`RepositoryEdge`]).
+/// Reads a further page of one team's repositories ([`RepositoryEdge`]).
 pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!, $after: String) {
     organization(login: $org) {
         team(slug: $slug) {

@@ -28,7 +28,7 @@ pub enum GroupKey {
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
-/// The beginning of the `externalId` of each of Beadle's groups.
+/// The first characters of the `externalId` that Beadle gives to each of its groups.
 pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {

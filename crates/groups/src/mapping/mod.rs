@@ -156,18 +156,17 @@ pub struct Mapping {
     /// True if Beadle may remove all members without an approval if the source group is empty.
     pub may_empty: bool,
     /// The patterns of the protected groups. Only a small number of members may leave a protected
-    /// group at once, even if the group is large.
+    /// group at the same time, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.
     pub role: Option<Role>,
-    /// The name of the group at the target that becomes the parent of the groups that Beadle
-    /// creates.
+    /// The parent of the groups that Beadle creates, by its name at the target.
     pub parent: Option<String>,
     /// The description of the groups at the target. `{group}` is replaced with the name of the
     /// source group.
     pub description: Option<String>,
-    /// The line of the configuration that has the mapping.
+    /// The line of the mapping in the configuration.
     #[serde(skip)]
     pub asked: Option<PolicyLocation>,
 }

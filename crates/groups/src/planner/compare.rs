@@ -18,7 +18,7 @@ type Differs = (&'static str, Value, Value);
 /// An attribute with its present and its wanted value.
 pub(super) type AttributeChange = (Attribute, Value, Value);
 
-/// The joiners and the leavers of a group, and the further differences of its members.
+/// The joiners and the leavers of a group, and other differences in the group's members.
 #[derive(Default)]
 pub(super) struct Difference {
     pub(super) joiners: Vec<(Person, TargetAccount, Role)>,

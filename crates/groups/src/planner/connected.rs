@@ -10,7 +10,7 @@ use super::seen::Seen;
 use super::{Desired, GROUP, GroupPlanner, What, Write, known};
 use crate::targets::EXTERNAL_GROUP;
 
-/// Returns the risk of a change of the connection.
+/// Returns the risk of changing the connection.
 fn risk(before: &Value) -> Risk {
     // If there is an earlier group, its members can lose the access of this group. If there is no
     // earlier group, nobody loses access.

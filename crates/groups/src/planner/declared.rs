@@ -11,7 +11,7 @@ use super::preview::{GroupPreview, Shown};
 use crate::mapping::{GroupKey, Mappings};
 use crate::sources::{FileSource, FileTeam};
 
-/// A file of a policy that declares groups, before and after a change of its text.
+/// A policy file that declares groups, before and after a change of the file's text.
 #[derive(Clone)]
 pub struct ChangedFile {
     /// The name of the source. The file declares the groups of this source.
@@ -23,7 +23,7 @@ pub struct ChangedFile {
 }
 
 impl GroupPlanner {
-    /// Plans the groups of the target that the files declare differently after the change. The
+    /// Plans those groups of the target that the files declare differently after the change. The
     /// result contains only the values that the earlier texts do not ask for. The total in the
     /// result is the number of groups that the new texts make. `mappings` are the mappings that are
     /// in force with the new texts.

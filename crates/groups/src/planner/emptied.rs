@@ -1,5 +1,5 @@
-//! Holds the leavers of a group if a source group has lost all of its members at once. This rule
-//! applies to unions and to groups with one source group.
+//! Holds the leavers of a group if a source group has lost all of its members at the same time.
+//! This rule applies to unions and to groups with one source group.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;

@@ -30,14 +30,14 @@ const MOST: usize = 5000;
 /// The remembered members of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// When the members last changed. This time comes from a list that Beadle read before the
-    /// members.
+    /// The time at which the members last changed. This time comes from a list that Beadle read
+    /// before the members.
     changed: String,
     read: Time,
     /// The ids of the people who belong to the group.
     stay: Vec<String>,
-    /// The ids of the people in the group who must lose their access. The directory's list of users
-    /// may lack these people.
+    /// The ids of those people in the group who must lose their access. The directory's list of
+    /// users may lack these people.
     leave: Vec<String>,
 }
 
@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members of these groups of a directory. The members may have
-/// changed since the last read.
+/// Returns the ids of the remembered members, for each of these groups of a directory. The members
+/// may have changed since the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,

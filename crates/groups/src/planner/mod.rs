@@ -93,7 +93,7 @@ struct Desired<'a> {
     people: BTreeMap<String, Person>,
     /// The role of each person. `None` if no mapping sets a role.
     roles: Option<BTreeMap<String, Role>>,
-    /// The people in the lists who must lose their access.
+    /// Those people in the lists who must lose their access.
     leaving: BTreeMap<String, Person>,
     /// The directory of each person in the lists.
     homes: BTreeMap<String, &'a str>,
@@ -224,7 +224,8 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// Returns the source groups of a group at the target, each with its mapping.
+    /// Returns the source groups of a group at the target. Each source group comes with its
+    /// mapping.
     async fn sources_of<'a>(
         &self,
         mappings: &'a Mappings,

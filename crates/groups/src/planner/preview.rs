@@ -100,7 +100,7 @@ impl GroupPreview {
 }
 
 impl GroupPlanner {
-    /// Plans the groups of the target that have different mappings in `before` and `after`. The
+    /// Plans those groups of the target that have different mappings in `before` and `after`. The
     /// result contains only the values that `before` does not let Beadle write.
     pub async fn preview(&self, before: &Mappings, after: &Mappings) -> Result<GroupPreview, Failure> {
         let (old, new) = (self.with(before), self.with(after));
@@ -174,7 +174,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the unions of the target that have different mappings.
+/// Returns those unions of the target that have different mappings.
 fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet<GroupKey> {
     let names: BTreeSet<&String> = before
         .all

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Desired, What, Write};
 use crate::targets::TargetGroup;
 
-/// Returns the risk of a new value of a setting.
+/// Returns the risk of a new value for a setting.
 fn risk(name: &str, before: &Value, after: &Value) -> Risk {
     match name {
         // Members of a team have the access of all teams above it.

@@ -114,8 +114,8 @@ pub(crate) enum What {
     Remove {
         /// The ids of the accounts.
         accounts: Vec<String>,
-        /// When Beadle read the directory and the target. If this time is too long ago, Beadle does
-        /// not write the removal.
+        /// The time at which Beadle read the directory and the target. If this time is too long
+        /// ago, Beadle does not write the removal.
         read: Time,
         /// The number of members at the time of the read.
         members: usize,

@@ -51,7 +51,7 @@ pub struct Person {
     pub status: String,
     /// True if Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
-    /// The attributes of the person that an expression of a target uses.
+    /// The person's attributes that an expression of a target uses.
     pub profile: Map<String, Value>,
     /// The name of the person's account at the target, if the source names accounts.
     pub account: Option<String>,

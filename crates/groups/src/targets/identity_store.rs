@@ -1,5 +1,5 @@
-//! Reads the members of a group of AWS IAM Identity Center with the Identity Store API. This API
-//! and SCIM use the same ids.
+//! Reads the members of an AWS IAM Identity Center group with the Identity Store API. This API and
+//! SCIM use the same ids.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 
@@ -113,7 +113,7 @@ impl Arrived {
     }
 }
 
-/// Returns the text of an error, followed by the texts of its causes.
+/// Returns the text of an error, followed by the texts of the error's causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

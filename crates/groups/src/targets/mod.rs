@@ -246,7 +246,7 @@ pub trait StopNote: Send + Sync {
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns the noted write of a group's members, if its effect is still unknown.
+    /// Returns the noted write of a group's members, if the effect of the write is still unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }

@@ -50,8 +50,8 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
-                    // This fault returns a list of the right length that repeats one row and lacks
-                    // another row.
+                    // With this fault, a list has the right length, but the list repeats one row
+                    // and lacks another row.
                     8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),

@@ -61,7 +61,7 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// The part of a process that a kill loses: everything in memory.
+/// What a process loses when it is killed: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,

@@ -22,7 +22,7 @@ pub(crate) struct Seeds {
     end: u64,
     /// The start time of all seeds, and the maximum duration.
     time: Option<(Instant, Duration)>,
-    /// Whether a storm disturbs the calls to each vendor.
+    /// True if a storm disturbs the calls to each vendor.
     is_stormy: bool,
     folder: PathBuf,
     /// The file of an empty store. Each interleaving begins with a copy of this file, because it

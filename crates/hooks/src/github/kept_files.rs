@@ -9,8 +9,8 @@ use super::payload::{Payload, PushedCommit};
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
 
-/// The actions of a pull request that make Beadle check its files. No other action, such as a new
-/// label, changes the proposed files or the branch that gets them.
+/// Those actions of a pull request after which Beadle checks the files of the pull request. No
+/// other action, such as a new label, changes the proposed files or the branch that gets them.
 const ACTIONS: [&str; 5] = ["closed", "edited", "opened", "reopened", "synchronize"];
 
 /// Returns whether the event can change one of these: the files that Beadle keeps, the branch that

@@ -29,7 +29,7 @@ const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 /// teams are numbers.
 pub const MEMBERSHIP: &str = "organisation";
 
-/// The kind of the key of all installations of an App.
+/// The kind of a key that stands for all installations of an App.
 pub const INSTALLATIONS: &str = "installations";
 
 /// Returns the mark for an event that reports an installation, a removal or a suspension of the

@@ -114,7 +114,7 @@ pub enum WebhookRefusal {
     NotConfigured(String),
 }
 
-/// A verified request: the delivery, and the marks of the keys that it makes due.
+/// A verified request: the delivery, and the marks for the keys that the delivery makes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedWebhook {
     /// The delivery to store.

@@ -84,14 +84,14 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 impl Event {
-    /// Returns the event as a delivery, and the marks of the keys that it makes due. Returns `None`
-    /// if the uuid of the event is missing or invalid.
+    /// Returns the event as a delivery, and the marks for the keys that the event makes due.
+    /// Returns `None` if the uuid of the event is missing or invalid.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
         is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
     }
 
-    /// Returns the event as a delivery that has this id, and the marks of the keys that it makes
-    /// due.
+    /// Returns the event as a delivery with this id, and the marks for the keys that the event
+    /// makes due.
     pub(super) fn stored_as(&self, id: String, instance: &str, now: Time) -> (Delivery, Vec<Mark>) {
         let delivery = Delivery {
             source: EVENTS.into(),

@@ -18,7 +18,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
 
-/// The aspect of a repository's Actions permissions.
+/// The aspect for a repository's Actions permissions.
 pub(crate) const ACTIONS: Aspect = Aspect {
     name: "actions",
     sections: &[key(

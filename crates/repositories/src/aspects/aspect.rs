@@ -28,8 +28,8 @@ pub struct Aspect {
     pub(crate) permissions: &'static [AppPermission],
     /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns the parts of a repository that a policy with these sections needs. Beadle reads
-    /// these parts for many repositories at once. The planner of the aspect reads everything else.
+    /// Returns those parts of a repository that a policy with these sections needs. Beadle reads
+    /// these parts for many repositories together. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
@@ -41,7 +41,7 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Returns the sections of a policy that this aspect applies, completely or in part.
+    /// Returns those sections of a policy that this aspect applies, completely or in part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
@@ -113,7 +113,7 @@ impl AccessLevel {
     }
 }
 
-/// The sections of one policy file that Beadle applies to repositories.
+/// Those sections of one policy file that Beadle applies to repositories.
 pub(crate) struct Sections<'a> {
     root: &'a Node,
     left_out: &'a [&'a str],
@@ -193,9 +193,9 @@ pub trait Step: Send + Sync + 'static {
     fn turn(&self) -> Turn {
         Turn::default()
     }
-    /// Returns the part of the step that the fields of its change do not show. A step that creates
-    /// a thing returns the whole body: a key that one of two policies leaves out is in the body,
-    /// but not in the fields. See [`Instructions::unshown`].
+    /// Returns what the step sets in addition to the fields of the step's change. A step that
+    /// creates a thing returns the whole body: a key that one of two policies leaves out is in the
+    /// body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -314,8 +314,9 @@ pub struct Unresolved {
 }
 
 impl AspectPlan {
-    /// Creates the plan of an aspect after its planner failed. The whole aspect is then unknown. If
-    /// the failure must end the whole run, the function returns the failure instead.
+    /// Creates the plan of an aspect after the planner of the aspect failed. The whole aspect is
+    /// then unknown. If the failure must end the whole run, the function returns the failure
+    /// instead.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);

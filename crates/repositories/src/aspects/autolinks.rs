@@ -1,7 +1,7 @@
-//! The autolinks of a repository. GitHub has no call to change an autolink, so Beadle deletes the
-//! autolink and creates it again. GitHub does not document whether the case of a prefix matters. If
-//! a live autolink differs from a listed autolink only in the case of its prefix, Beadle treats
-//! both as the same autolink and does not delete the live one.
+//! Plans and writes the autolinks of a repository. GitHub has no call to change an autolink, so
+//! Beadle deletes the autolink and creates it again. GitHub does not document whether the case of a
+//! prefix matters. If a live autolink differs from a listed autolink only in the case of its
+//! prefix, Beadle treats both as the same autolink and does not delete the live one.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's autolinks.
+/// The aspect for a repository's autolinks.
 pub(crate) const AUTOLINKS: Aspect = Aspect {
     name: "autolinks",
     sections: &[key("autolinks", SHAPE, "Autolinks. Beadle removes others, unless the list is `additive`.")],

@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
 
-/// The aspect of a repository's direct collaborators.
+/// The aspect for a repository's direct collaborators.
 pub(crate) const COLLABORATORS: Aspect = Aspect {
     name: "collaborators",
     sections: &[key(

@@ -1,8 +1,8 @@
-//! The deploy keys of a repository. The public key without its comment is the identity of an entry.
-//! GitHub has no call to change a deploy key, and refuses to add the same key twice. To change a
-//! key, Beadle therefore deletes the key and adds it again. Beadle reads the keys of many
-//! repositories at once. If the keys of a repository differ from the policy, Beadle makes one REST
-//! call, because GraphQL does not show the ids that a deletion needs.
+//! Plans and writes the deploy keys of a repository. The public key without its comment is the
+//! identity of an entry. GitHub has no call to change a deploy key, and refuses to add the same key
+//! twice. To change a key, Beadle therefore deletes the key and adds it again. Beadle reads the
+//! keys of many repositories together. If the keys of a repository differ from the policy, Beadle
+//! makes one REST call, because GraphQL does not show the ids that a deletion needs.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 
@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, Section, forms};
 
-/// The aspect of a repository's deploy keys.
+/// The aspect for a repository's deploy keys.
 pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
     name: "deploy_keys",
     sections: &[key(

@@ -1,5 +1,5 @@
-//! The immutability of a repository's releases. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository.
+//! Plans and writes the immutability of a repository's releases. If the policy has the section,
+//! Beadle makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/repos/repos#check-if-immutable-releases-are-enabled-for-a-repository>
 

@@ -1,8 +1,8 @@
-//! The interaction limit of a public repository. GitHub ends each limit after some time, at the
-//! latest after six months. The policy declares a permanent limit, so Beadle treats the end of a
-//! limit as drift, and sets the limit again in the next run. Beadle does not compare the end times
-//! of limits, because each new limit has another end time. If the policy has the section, Beadle
-//! makes one conditional REST call for each public repository.
+//! Plans and writes the interaction limit of a public repository. GitHub ends each limit after some
+//! time, at the latest after six months. The policy declares a permanent limit, so Beadle treats
+//! the end of a limit as drift, and sets the limit again in the next run. Beadle does not compare
+//! the end times of limits, because each new limit has another end time. If the policy has the
+//! section, Beadle makes one conditional REST call for each public repository.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 
@@ -18,7 +18,7 @@ use super::aspect::{
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 
-/// The aspect of a repository's interaction limit.
+/// The aspect for a repository's interaction limit.
 pub(crate) const INTERACTION_LIMIT: Aspect = Aspect {
     name: "interaction_limit",
     sections: &[key("interaction_limit", SHAPE, "Who may comment and open issues and pull requests.")],

@@ -1,6 +1,6 @@
-//! The labels of a repository. GitHub ignores upper and lower case in the names of labels. If a
-//! label has another name than the policy declares, Beadle renames the label. After a rename, the
-//! label stays on its issues.
+//! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
+//! labels. If a label has another name than the policy declares, Beadle renames the label. After a
+//! rename, the label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -17,7 +17,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{BY_REGEX, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's labels.
+/// The aspect for a repository's labels.
 pub(crate) const LABELS: Aspect = Aspect {
     name: "labels",
     sections: &[key("labels", SHAPE, "Labels. Beadle removes others, unless the list is `additive`.")],

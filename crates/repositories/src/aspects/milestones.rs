@@ -1,6 +1,7 @@
-//! The milestones of a repository, by their titles. GitHub does not document whether the case of a
-//! title matters. So Beadle does not delete a milestone whose title differs from the policy only in
-//! case. Beadle reads the milestones of many repositories at once.
+//! Plans and writes the milestones of a repository. The title identifies a milestone. GitHub does
+//! not document whether the case of a title matters. So Beadle does not delete a milestone whose
+//! title differs from the policy only in upper and lower case. Beadle reads the milestones of many
+//! repositories together.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 
@@ -17,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's milestones.
+/// The aspect for a repository's milestones.
 pub(crate) const MILESTONES: Aspect = Aspect {
     name: "milestones",
     sections: &[key(

@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of a repository's workflows. Cloud providers use this
-//! text to decide what a workflow may do. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository.
+//! Plans and writes the subject of the OpenID Connect tokens of a repository's workflows. Cloud
+//! providers use this text to decide what a workflow may do. If the policy has the section, Beadle
+//! makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -16,7 +16,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
 use crate::policy::{Node, forms};
 
-/// The aspect of the subject of OpenID Connect tokens.
+/// The aspect for the subject of OpenID Connect tokens.
 pub(crate) const OIDC_SUBJECT: Aspect = Aspect {
     name: "oidc_subject",
     sections: &[key("oidc_subject", SHAPE, "The subject of the workflows' OpenID Connect tokens.")],

@@ -1,6 +1,6 @@
-//! The GitHub Pages site of a repository. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository. Before Beadle publishes another branch, it makes one
-//! GraphQL call.
+//! Plans and writes the GitHub Pages site of a repository. If the policy has the section, Beadle
+//! makes one conditional REST call for each repository. Before Beadle publishes another branch, it
+//! makes one GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 
@@ -17,7 +17,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::OPTIONAL_TEXT;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's GitHub Pages site.
+/// The aspect for a repository's GitHub Pages site.
 pub(crate) const PAGES: Aspect = Aspect {
     name: "pages",
     sections: &[key("pages", SHAPE, "The GitHub Pages site.")],
@@ -88,7 +88,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     }
 }
 
-/// Returns the keys that differ between a site and the policy, each with the value for GitHub.
+/// Compares a site with the policy, and returns each key whose value differs. The key comes with
+/// the value before and the value that Beadle must write.
 fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     let mut found = Vec::new();
     let mut add = |key: &'static str, before: &Value, after: Value| {

@@ -1,4 +1,4 @@
-//! The values of a repository's custom properties.
+//! Plans and writes the values of a repository's custom properties.
 //!
 //! <https://docs.github.com/rest/repos/custom-properties>
 
@@ -14,7 +14,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{BY_REGEX, layered, listed};
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's custom properties.
+/// The aspect for a repository's custom properties.
 pub(crate) const PROPERTIES: Aspect = Aspect {
     name: "custom_properties",
     sections: &[key(
@@ -84,7 +84,7 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns the properties of the policy that the organisation does not define. Such a name may be
+/// Returns those properties in the policy that the organisation does not define. Such a name may be
 /// the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,

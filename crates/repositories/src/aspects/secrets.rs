@@ -2,8 +2,8 @@
 //! of its environments. The policy contains only the name of a secret in the configuration, never
 //! the secret itself.
 //!
-//! GitHub shows the name of each secret and the time of its last change. GitHub never shows the
-//! value. Beadle therefore remembers a keyed digest of each value that it wrote
+//! GitHub shows the name of each secret, and the time of the secret's last change. GitHub never
+//! shows the value. Beadle therefore remembers a keyed digest of each value that it wrote
 //! (`secret_memory.rs`). Beadle writes a secret in four cases: it is missing, its value in the
 //! configuration changed, Beadle never wrote it, or somebody else changed it after Beadle. Beadle
 //! keeps secrets that the policy does not list. If the list is `exclusive`, Beadle removes such
@@ -37,7 +37,7 @@ use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 /// The sections of a policy that list secrets.
 pub(crate) const SECTIONS: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
 
-/// The aspect of the secrets of Actions.
+/// The aspect for Actions secrets.
 pub(crate) const OF_ACTIONS: Aspect = Aspect {
     name: "secrets",
     sections: &[section(
@@ -49,7 +49,7 @@ pub(crate) const OF_ACTIONS: Aspect = Aspect {
     ..ASPECT
 };
 
-/// The aspect of the secrets of Dependabot.
+/// The aspect for Dependabot secrets.
 pub(crate) const OF_DEPENDABOT: Aspect = Aspect {
     name: "dependabot_secrets",
     sections: &[section(
@@ -61,7 +61,7 @@ pub(crate) const OF_DEPENDABOT: Aspect = Aspect {
     ..ASPECT
 };
 
-/// The aspect of the secrets of Codespaces.
+/// The aspect for Codespaces secrets.
 pub(crate) const OF_CODESPACES: Aspect = Aspect {
     name: "codespaces_secrets",
     sections: &[section(
@@ -131,7 +131,8 @@ impl Step for Put {
         let body = sealed_body(&key, &self.value)?;
         let own = list.own(&self.name.name);
         named.send(Method::PUT, own.clone(), Some(body)).await?;
-        // If GitHub does not show the time of the write, Beadle uses the time of its own clock.
+        // If GitHub does not show the time of the write, Beadle uses the time of Beadle's own
+        // clock.
         let shown = named.read(own).await.unwrap_or_default();
         let updated_at = shown["updated_at"].as_str();
         let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;

@@ -1,6 +1,6 @@
-//! The security features of a repository. Beadle does not use the switch "enable for all" of an
-//! organisation, because no API shows whether this switch is on. Secret scanning and push
-//! protection belong to the settings (`repository.security_and_analysis`).
+//! Plans and writes the security features of a repository. Beadle does not use the switch "enable
+//! for all" of an organisation, because no API shows whether this switch is on. Secret scanning and
+//! push protection belong to the settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -19,7 +19,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{OPTIONAL_TEXT, layered};
 
-/// The aspect of a repository's security features.
+/// The aspect for a repository's security features.
 pub(crate) const SECURITY: Aspect = Aspect {
     name: "security",
     sections: &[key("security", SHAPE, "Security features.")],
@@ -97,7 +97,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
 ];
 
-/// The path of the default setup of code scanning, below the repository.
+/// The path for code scanning's default setup, below the repository.
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
 #[async_trait]

@@ -18,7 +18,7 @@ use crate::policy::TeamWant;
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
-/// The aspect of a repository's teams.
+/// The aspect for a repository's teams.
 pub(crate) const TEAMS: Aspect = Aspect {
     name: "teams",
     sections: &[key(

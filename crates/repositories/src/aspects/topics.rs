@@ -1,4 +1,4 @@
-//! The topics of a repository. GitHub stores topics in lower case.
+//! Plans and writes the topics of a repository. GitHub stores topics in lower case.
 //!
 //! <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
 
@@ -16,7 +16,7 @@ use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::listed;
 
-/// The aspect of a repository's topics.
+/// The aspect for a repository's topics.
 pub(crate) const TOPICS: Aspect = Aspect {
     name: "topics",
     sections: &[],

@@ -11,7 +11,7 @@ use super::aspect::{Aspect, AspectPlan, AspectPlanner, Context, Stage, reads_not
 use crate::policy::name_pattern::{LastPattern, SECTION, mismatch};
 use crate::policy::shape::{Shape, key};
 
-/// The aspect of the pattern for names.
+/// The aspect for the pattern of repository names.
 pub(crate) const VALIDATOR: Aspect = Aspect {
     name: SECTION,
     sections: &[key(SECTION, SHAPE, "What the name of a repository must match. Beadle only reports.")],

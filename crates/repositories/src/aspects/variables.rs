@@ -1,5 +1,6 @@
-//! The variables of Actions. A repository has variables, and each of its environments has variables
-//! too. GitHub ignores the case of a name, and shows the name in capitals.
+//! Plans and writes the variables of Actions. A repository has variables, and each of its
+//! environments has variables too. GitHub ignores the case of a name, and shows the name in
+//! capitals.
 //!
 //! Beadle reads the variables of a repository with one call for 30 variables. A call with an
 //! unchanged answer does not count toward the hourly limit. GraphQL shows no variables.
@@ -20,7 +21,7 @@ use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
-/// The aspect of a repository's variables.
+/// The aspect for a repository's variables.
 pub(crate) const VARIABLES: Aspect = Aspect {
     name: "variables",
     sections: &[key(
@@ -100,7 +101,7 @@ fn text(node: &Node) -> String {
     }
 }
 
-/// Plans the changes of the variables of one place. `seen` contains the variables at GitHub.
+/// Plans the changes for the variables in one place. `seen` contains the variables at GitHub.
 pub(crate) fn compare(place: &Place, wanted: &Wanted<'_>, seen: &[Value], plan: &mut AspectPlan) {
     let matched = pair_entries(kind(LIST), wanted.items, seen);
     let mut change = |name: &str, before: Value, after: Value, asked: &PolicyLocation, call: Call| {

@@ -1,7 +1,7 @@
-//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
-//! webhook has a secret, but never the secret itself. Beadle therefore remembers a keyed digest of
-//! the secret that it wrote (`secret_memory.rs`). Beadle writes the secret if the webhook has none,
-//! or if the value in the configuration has changed.
+//! Plans and writes the webhooks of a repository or an organisation. The address identifies a
+//! webhook. GitHub shows whether a webhook has a secret, but never the secret itself. Beadle
+//! therefore remembers a keyed digest of the secret that it wrote (`secret_memory.rs`). Beadle
+//! writes the secret if the webhook has none, or if the value in the configuration has changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -24,7 +24,7 @@ use crate::policy::shapes::{layered, listed};
 use crate::policy::{Node, forms};
 use crate::secret_memory::{Compared, SecretMemory, SecretName, fingerprint};
 
-/// The aspect of a repository's webhooks.
+/// The aspect for a repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
     name: "webhooks",
     sections: &[key("webhooks", SHAPE, "Webhooks. Beadle removes others, unless the list is `additive`.")],
@@ -212,9 +212,10 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Plans the changes of a list of webhooks. `declared` contains the entries of the policy, the list
-/// that has these entries, and whether Beadle removes other webhooks. The next parameter contains
-/// the configured secrets, the owner of the webhooks, and Beadle's memory of written secrets.
+/// Plans the changes for a list of webhooks. `declared` contains the entries of the policy, the
+/// list that has these entries, and whether Beadle removes other webhooks. The next parameter
+/// contains the configured secrets, the owner of the webhooks, and Beadle's memory of written
+/// secrets.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],

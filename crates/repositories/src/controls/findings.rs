@@ -68,7 +68,7 @@ pub(super) fn aspect_of(names: &[&str]) -> Option<&'static str> {
 }
 
 /// Returns the controls in `parts` that are not as declared after a run. `undone` contains the
-/// changes whose values an operator undid.
+/// changes that would replace values that an undo restored.
 pub(super) fn findings(
     declared: &[Arc<Part>],
     report: &Report,

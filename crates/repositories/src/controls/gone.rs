@@ -12,9 +12,9 @@ pub(super) const GONE: &str = "the sweep did not find the repository, or the pol
 /// The maximum number of notes in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Records the repositories of an organisation that a sweep did not find. `found` contains the ids
-/// of the repositories that the sweep found. The sweep read its list at the time `listed`, so the
-/// function does not change a state that a later run recorded.
+/// Records those repositories of an organisation that a sweep did not find. `found` contains the
+/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`, so
+/// the function does not change a state that a later run recorded.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

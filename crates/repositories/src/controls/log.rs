@@ -21,11 +21,11 @@ const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason of a run that skips a repository because the run did not find it. The repository may
-/// still exist without the App's access, and the policy then still applies to it.
+/// The reason that a run gives if it skips a repository because it did not find the repository. The
+/// repository may still exist without the App's access, and the policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
-/// Records the controls of the repositories of one organisation.
+/// Records the controls for the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -44,7 +44,7 @@ struct Declared {
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
-    /// The changes whose values an operator undid.
+    /// The changes that would replace values that an undo restored.
     undone: Option<UndoneChanges>,
 }
 
@@ -80,7 +80,7 @@ impl ControlLog {
         self.found.lock().insert(repository, declared);
     }
 
-    /// Keeps the changes of the plan that an operator undid.
+    /// Keeps those changes of the plan that would replace values that an undo restored.
     pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
         if let Some(declared) = self.found.lock().get_mut(&repository) {
             declared.undone = Some(undone);
@@ -233,7 +233,7 @@ impl ControlLog {
     }
 }
 
-/// Returns the id of the repository of a key.
+/// Returns the id of the repository that a key names.
 fn repository(key: &Key) -> Option<u64> {
     key.id().parse().ok().filter(|_| key.kind() == "repository")
 }

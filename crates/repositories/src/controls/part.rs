@@ -27,14 +27,14 @@ pub(super) struct Part {
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit of a file of the policy. For a policy in a folder, returns the generation in
-/// place of the commit.
+/// Returns the commit that a policy file comes from. For a policy in a folder, returns the
+/// generation in place of the commit.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())
 }
 
-/// Divides the values of a repository by their files.
+/// Divides the values of a repository by the files that declare the values.
 pub(super) fn parts(policy: &Policy, controls: Vec<DeclaredControl>) -> Vec<Part> {
     let mut files: BTreeMap<Arc<str>, BTreeMap<String, (String, u32)>> = BTreeMap::new();
     for DeclaredControl { path, value, asked } in controls {

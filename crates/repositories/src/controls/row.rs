@@ -65,7 +65,7 @@ pub struct ControlRow {
     /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. If
     /// the waiver is not in the policy, the value is `beadle waive`.
     pub policy: Option<String>,
-    /// The commit of the policy that contains this line.
+    /// The commit of the policy in which this line is.
     pub commit: Option<String>,
     /// The time of the last known check before the moment of the report. The real last check may be
     /// later.

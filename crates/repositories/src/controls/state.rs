@@ -20,7 +20,7 @@ pub struct ControlState {
     pub subject: String,
     /// The commit or the generation of the policy in this run.
     pub commit: String,
-    /// The digests of the policy's parts that apply to the repository, see [`ControlLines`].
+    /// The digest of each part of the policy that applies to the repository, see [`ControlLines`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// The controls that the repository did not meet after the run, each with the reason why Beadle
@@ -52,13 +52,13 @@ impl ControlState {
         Note::of(&[instance, id, &moment(at)])
     }
 
-    /// Returns the prefix of the notes of one repository. The newest note comes first.
+    /// Returns the common prefix of all notes about one repository. The newest note comes first.
     pub(super) fn of_repository(instance: &str, id: &str) -> Note<Self> {
         Note::of(&[instance, id, ""])
     }
 
-    /// Returns the prefix of the notes of one organisation. In the name of a note, the id of the
-    /// repository and the moment follow this prefix.
+    /// Returns the common prefix of all notes about one organisation. In the name of a note, the id
+    /// of the repository and the moment follow this prefix.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }
@@ -83,7 +83,8 @@ impl ControlState {
 
 /// The values that one file of the policy declares for repositories, with their lines at a commit.
 /// The name of the note contains a digest. The digest covers the file, the paths and the values,
-/// but not the lines. So if only lines move, the states of the repositories stay the same.
+/// but not the lines. So if lines move and nothing else changes, the states of the repositories
+/// stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
     /// The time at which the values got these lines.
@@ -116,12 +117,12 @@ impl ControlLines {
         Note::of(&[instance, digest, &moment(at)])
     }
 
-    /// Returns the prefix of the notes of one part. The newest note comes first.
+    /// Returns the common prefix of all notes about one part. The newest note comes first.
     pub(super) fn of_part(instance: &str, digest: &str) -> Note<Self> {
         Note::of(&[instance, digest, ""])
     }
 
-    /// Returns the prefix of the notes of one organisation.
+    /// Returns the common prefix of all notes about one organisation.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }

@@ -23,7 +23,7 @@ const NOT_DECLARED: &str =
     "the policy declares no such key for this repository, or Beadle does not compare it";
 const NO_LINES: &str = "the store has no record of the values that a file of the policy declared";
 
-/// The record of the repositories of one organisation up to a moment.
+/// The record about all repositories of one organisation, up to a moment.
 #[derive(Debug)]
 pub struct Timeline {
     /// The moment.
@@ -47,7 +47,8 @@ pub struct RecordedRepository {
     states: Vec<ControlState>,
     /// The time since which no run has checked the repository, because its runs fail.
     parked: Option<Time>,
-    /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
+    /// The time at which a sweep last read the parts that only REST shows. `None` if each run reads
+    /// all parts.
     reads: Option<LastRead>,
 }
 
@@ -143,7 +144,7 @@ impl Timeline {
         rows.into_values().collect()
     }
 
-    /// Returns the rows of a state by their controls.
+    /// Returns the rows of a state, by the control of each row.
     fn of_state(
         &self,
         state: &ControlState,
@@ -197,10 +198,10 @@ impl Timeline {
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
-    /// Returns the time of the last check of one control. `checked` is the time of the last check
-    /// of the repository. For some parts, a sweep compares a stored answer, and the check then has
-    /// the time of the answer. If the store does not have this time, the function returns the
-    /// earliest possible time.
+    /// Returns the time at which Beadle last checked one control. `checked` is the time at which
+    /// Beadle last checked the repository. For some parts, a sweep compares a stored answer, and
+    /// the check then has the time of the answer. If the store does not have this time, the
+    /// function returns the earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,
@@ -218,7 +219,7 @@ impl Timeline {
     }
 }
 
-/// Returns the status of a control that a state declares, with the cause.
+/// Returns a control's status in a state, with the cause.
 fn status<'a>(state: &'a ControlState, path: &str) -> (ControlStatus, &'a str) {
     if let Some(why) = &state.failed {
         return (ControlStatus::Unknown, why.as_str());
@@ -273,7 +274,7 @@ async fn read_lines(
     Ok(found)
 }
 
-/// Returns the start and the end of each sweep of an organisation that ended before a moment.
+/// Returns each sweep of an organisation that ended before a moment, with its start and its end.
 async fn read_sweeps(store: &dyn Store, instance: &str, at: Time) -> Result<Vec<(Time, Time)>, StoreError> {
     let mut found = Vec::new();
     let key = Some(format!("sweep:{instance}"));

@@ -104,8 +104,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 }
 
 /// Matches the entries of a policy with the entries at GitHub. GitHub may ignore the case of a
-/// name. So entries whose names differ only in case also match, after all better matches. Without
-/// this match, Beadle would delete the entry and create it again.
+/// name. So entries whose names differ only in upper and lower case also match, after all better
+/// matches. Without this match, Beadle would delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -135,7 +135,8 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns the entries of a list that are certainly the same at GitHub as an earlier entry.
+/// Returns those entries of a list that are certainly the same at GitHub as an earlier entry of the
+/// list.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());

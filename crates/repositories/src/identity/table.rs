@@ -15,7 +15,7 @@ pub(super) enum Compare {
     /// ignores the case of other letters.
     FoldedAscii,
     /// Compares texts. GitHub does not document whether it ignores case. So if two values differ
-    /// only in case, Beadle does not know whether they are the same at GitHub.
+    /// only in upper and lower case, Beadle does not know whether they are the same at GitHub.
     PerhapsFolded,
     /// Compares public keys, and ignores their comments.
     PublicKey,
@@ -168,8 +168,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Returns a text without differences of case, in every script. For example, `ß` becomes the same
-/// text as `SS`, and the two small forms of sigma become the same.
+/// Returns a text without differences of upper and lower case, in every script. For example, `ß`
+/// becomes the same text as `SS`, and the two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }

@@ -85,7 +85,7 @@ fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }
 
-/// Returns a name for a file that no other file has.
+/// Returns a name for a file. No other file has this name.
 fn free_name(name: &str, taken: &mut BTreeSet<String>) -> String {
     let mut free = name.to_owned();
     let mut number = 2;

@@ -22,7 +22,7 @@ const LABELS: &[(&str, &str, &str)] = &[
     ("wontfix", "ffffff", "This will not be worked on"),
 ];
 
-/// Returns the parts of a repository that Beadle reads for many repositories at once.
+/// Returns the parts of a repository that Beadle reads for many repositories together.
 pub(super) fn observed(seen: &Repository) -> Observed {
     let mut observed = Observed { name: seen.name.clone(), ..Observed::default() };
     for unit in settings().filter(|unit| !is_without_effect(seen, unit.name)) {

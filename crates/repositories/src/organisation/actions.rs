@@ -1,7 +1,7 @@
-//! The Actions permissions of the organisation. These include the repositories that can run
-//! Actions, the allowed actions, the rights of the workflow token, and how long GitHub keeps
-//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if the
-//! policy has a key of the setting.
+//! Plans and writes the Actions permissions of the organisation. These include the repositories
+//! that can run Actions, the allowed actions, the rights of the workflow token, and how long GitHub
+//! keeps artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if
+//! the policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::TEXTS;
 use crate::policy::{Node, forms};
 
-/// The aspect of an organisation's Actions permissions.
+/// The aspect for an organisation's Actions permissions.
 pub(super) const ACTIONS: OrganisationAspect = OrganisationAspect {
     name: "organization_actions",
     section: "organization.actions",
@@ -203,7 +203,7 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of a change of one value.
+/// Returns the risk of changing one value.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |known: &[&str], value: &Value| known.iter().position(|known| value == known);
     let rises = |known: &[&str]| place(known, before) < place(known, after);
@@ -259,7 +259,7 @@ impl Call {
     }
 }
 
-/// Adds the difference of a list of repositories to the fields and the requests of a change.
+/// Compares a list of repositories, and adds the difference to the fields and requests of a change.
 async fn repositories(
     context: &Context<'_>,
     list: &List,
@@ -291,7 +291,8 @@ async fn repositories(
     Ok(())
 }
 
-/// Adds the difference of the list of allowed actions to the fields and the requests of a change.
+/// Compares the list of allowed actions, and adds the difference to the fields and requests of a
+/// change.
 async fn selected_actions(
     context: &Context<'_>,
     section: &Node,

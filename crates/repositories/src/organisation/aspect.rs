@@ -1,5 +1,5 @@
-//! The description of an aspect of the organisation itself. [`crate::aspects::Aspect`] is the
-//! description of an aspect of a repository.
+//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] is the description of
+//! an aspect of a repository.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -88,7 +88,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block that sets whether a list of the section `organization` is exclusive.
+/// The keys of a block. The block sets whether a list in the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so

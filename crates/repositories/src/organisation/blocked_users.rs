@@ -13,7 +13,7 @@ use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::key;
 use crate::policy::shapes::LOGIN;
 
-/// The aspect of an organisation's blocked users.
+/// The aspect for an organisation's blocked users.
 pub(super) const BLOCKED_USERS: OrganisationAspect = OrganisationAspect {
     name: "blocked_users",
     section: "organization.blocked_users",

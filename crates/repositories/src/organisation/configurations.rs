@@ -1,7 +1,7 @@
-//! The code security configurations of an organisation. A configuration sets the security features
-//! of many repositories. GitHub can attach a configuration to repositories, and a configuration can
-//! be the default for new repositories. Beadle does not use the switch "enable for all", because no
-//! API shows whether this switch is on.
+//! Plans and writes the code security configurations of an organisation. A configuration sets the
+//! security features of many repositories. GitHub can attach a configuration to repositories, and a
+//! configuration can be the default for new repositories. Beadle does not use the switch "enable
+//! for all", because no API shows whether this switch is on.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -19,7 +19,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, OPTIONAL_BOOL, OPTIONAL_TEXT};
 
-/// The aspect of an organisation's code security configurations.
+/// The aspect for an organisation's code security configurations.
 pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
     name: "code_security_configurations",
     section: "code_security_configurations",

@@ -53,7 +53,7 @@ pub(super) fn turns_off(wanted: &Map<String, Value>, live: Option<&Value>) -> bo
     })
 }
 
-/// Returns the risk of a change of one value of a configuration.
+/// Returns the risk of changing one value in a configuration.
 pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let (before, after) = (before.as_str(), after.as_str());
     let is_weaker = match key {

@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of the organisation's workflows. The subject applies to
-//! each repository that has no claims of its own and does not use GitHub's default form. If the
-//! policy has the section, Beadle reads the subject in one call.
+//! Plans and writes the subject of the OpenID Connect tokens of the organisation's workflows. The
+//! subject applies to each repository that has no claims of its own and does not use GitHub's
+//! default form. If the policy has the section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -14,7 +14,7 @@ use crate::aspects::{AspectPlan, Step, WriteTarget, field};
 use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
 
-/// The aspect of the subject of OpenID Connect tokens.
+/// The aspect for the subject that GitHub writes into the OpenID Connect tokens of workflows.
 pub(super) const OIDC_SUBJECT: OrganisationAspect = OrganisationAspect {
     name: "organization_oidc_subject",
     section: "organization.oidc_subject",
@@ -48,8 +48,8 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of a change of the claims. A cloud provider may use a claim that the new
-/// subject no longer contains.
+/// Returns the risk of changing the claims. A cloud provider may use a claim that the new subject
+/// no longer contains.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{LOGIN, NAME, SLUGS, TEXTS};
 
-/// The aspect of an organisation's roles.
+/// The aspect for an organisation's roles.
 pub(super) const ORGANISATION_ROLES: OrganisationAspect = OrganisationAspect {
     name: "organization_roles",
     section: "organization.organization_roles",

@@ -1,5 +1,6 @@
-//! The definitions of custom properties. If the policy has the list, Beadle reads all definitions
-//! in one call. If Beadle removes a definition, all repositories lose their values of the property.
+//! Plans and writes the definitions of custom properties. If the policy has the list, Beadle reads
+//! all definitions in one call. If Beadle removes a definition, all repositories lose their values
+//! of the property.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -16,7 +17,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::TEXTS;
 use crate::policy::{Node, forms};
 
-/// The aspect of the definitions of custom properties.
+/// The aspect for the definitions of custom properties.
 pub(super) const PROPERTIES: OrganisationAspect = OrganisationAspect {
     name: "organization_custom_properties",
     section: "organization.custom_properties",
@@ -57,7 +58,7 @@ const ENTRY: Shape = Shape::Map(&[
     key("require_explicit_values", Shape::Bool, "Whether new repositories must set a value."),
 ]);
 
-/// The fields in the body of a definition that can change.
+/// The fields of a definition whose values can change.
 const FIELDS: &[&str] = &[
     "description",
     "required",
@@ -95,8 +96,8 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field that the policy declares. At GitHub, the default of a property with
-/// several values is a list, and every other default is a text. A policy can use both forms.
+/// Returns the declared value of a field. At GitHub, the default of a property with several values
+/// is a list, and every other default is a text. A policy can use both forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {
@@ -106,7 +107,7 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. Both values have the form of [`comparable`].
+/// Returns the risk of changing one field. Both values have the form of [`comparable`].
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
         // If a value is no longer allowed, the repositories with this value lose it.

@@ -14,7 +14,7 @@ use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, TEXTS};
 
-/// The aspect of an organisation's custom repository roles.
+/// The aspect for an organisation's custom repository roles.
 pub(super) const REPOSITORY_ROLES: OrganisationAspect = OrganisationAspect {
     name: "custom_repository_roles",
     section: "custom_repository_roles",

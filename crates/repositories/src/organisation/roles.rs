@@ -8,7 +8,7 @@ use super::sets::as_set;
 use crate::aspects::field;
 use crate::policy::Node;
 
-/// The fields of a role that can change, other than its name.
+/// The fields of a role whose values can change, except the name.
 const FIELDS: &[&str] = &["description", "base_role", "permissions"];
 /// The possible base roles, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];
@@ -26,7 +26,7 @@ fn comparable(key: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. The change affects all people with the role.
+/// Returns the risk of changing one field. The change affects all people with the role.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| BASES.iter().position(|known| value == known);
     let is_wider = match key {

@@ -1,5 +1,5 @@
-//! The rulesets of the organisation. An organisation has only a few rulesets, and REST shows them
-//! completely.
+//! Plans and writes the rulesets of the organisation. An organisation has only a few rulesets, and
+//! REST shows them completely.
 //!
 //! <https://docs.github.com/rest/orgs/rules>
 
@@ -13,7 +13,7 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The aspect of an organisation's rulesets. The aspect of the repositories' rulesets has the
+/// The aspect for an organisation's rulesets. The aspect for the repositories' rulesets has the
 /// description of the section.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
@@ -74,8 +74,8 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// Returns the number of repositories if the conditions of a ruleset name each repository by its
-/// full name. Returns `None` if the conditions contain a pattern or a property, because a pattern
+/// Returns the number of repositories, if the conditions of a ruleset contain the full name of each
+/// repository. Returns `None` if the conditions contain a pattern or a property, because a pattern
 /// or a property can match any repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));

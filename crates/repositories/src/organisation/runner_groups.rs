@@ -1,7 +1,7 @@
-//! The groups of self-hosted runners in the organisation. Beadle reads the list in one call. For
-//! each declared group with the visibility `selected`, Beadle reads the repositories in one more
-//! call. Beadle does not change the groups of the enterprise. Beadle never removes the default
-//! group, because GitHub needs this group.
+//! Plans and writes the groups of self-hosted runners in the organisation. Beadle reads the list in
+//! one call. For each declared group with the visibility `selected`, Beadle reads the repositories
+//! in one more call. Beadle does not change the groups of the enterprise. Beadle never removes the
+//! default group, because GitHub needs this group.
 //!
 //! <https://docs.github.com/rest/actions/self-hosted-runner-groups>
 
@@ -19,7 +19,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, TEXTS};
 use crate::policy::{Node, forms};
 
-/// The aspect of an organisation's runner groups.
+/// The aspect for an organisation's runner groups.
 pub(super) const RUNNER_GROUPS: OrganisationAspect = OrganisationAspect {
     name: "runner_groups",
     section: "organization.runner_groups",
@@ -112,7 +112,7 @@ fn is_read_only(row: &Value, key: &str) -> bool {
     is_about_workflows && row["workflow_restrictions_read_only"] == json!(true)
 }
 
-/// Returns the risk of a change of one field.
+/// Returns the risk of changing one field.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| VISIBILITIES.iter().position(|known| value == known);
     match key {

@@ -1,7 +1,8 @@
-//! The organisation's secrets of Actions, Dependabot and Codespaces. The policy contains only the
-//! name of a secret in the configuration, never the secret itself. As for the secrets of
-//! repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value that it
-//! wrote. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
+//! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The policy
+//! contains only the name of a secret in the configuration, never the secret itself. As for the
+//! secrets of repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value
+//! that it wrote. Beadle keeps secrets that the policy does not list, unless the list is
+//! `exclusive`.
 //!
 //! Beadle reads each list in one call for 100 secrets. For each secret with the visibility
 //! `selected`, Beadle reads the repositories in one more call. Beadle makes these calls only if the
@@ -28,7 +29,7 @@ use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
 use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 
-/// The aspect of an organisation's secrets of Actions.
+/// The aspect for an organisation's Actions secrets.
 pub(super) const OF_ACTIONS: OrganisationAspect = OrganisationAspect {
     name: "organization_secrets",
     section: "organization.secrets",
@@ -43,7 +44,7 @@ pub(super) const OF_ACTIONS: OrganisationAspect = OrganisationAspect {
     planner: &Secrets { product: "actions" },
 };
 
-/// The aspect of an organisation's secrets of Dependabot.
+/// The aspect for an organisation's Dependabot secrets.
 pub(super) const OF_DEPENDABOT: OrganisationAspect = OrganisationAspect {
     name: "organization_dependabot_secrets",
     section: "organization.dependabot_secrets",
@@ -61,7 +62,7 @@ pub(super) const OF_DEPENDABOT: OrganisationAspect = OrganisationAspect {
     planner: &Secrets { product: "dependabot" },
 };
 
-/// The aspect of an organisation's secrets of Codespaces.
+/// The aspect for an organisation's Codespaces secrets.
 pub(super) const OF_CODESPACES: OrganisationAspect = OrganisationAspect {
     name: "organization_codespaces_secrets",
     section: "organization.codespaces_secrets",

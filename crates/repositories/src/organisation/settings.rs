@@ -14,7 +14,7 @@ use crate::aspects::{AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Key, Shape, Status, key, never};
 use crate::policy::{Node, forms};
 
-/// The aspect of an organisation's settings.
+/// The aspect for an organisation's settings.
 pub(super) const SETTINGS: OrganisationAspect = OrganisationAspect {
     name: "organization",
     section: "organization",
@@ -167,7 +167,7 @@ const PROTECTING: &[&str] = &[
     "secret_scanning_validity_checks_enabled",
 ];
 
-/// The settings that apply to all existing repositories at once.
+/// The settings that apply to all existing repositories together.
 const OF_ALL_REPOSITORIES: &[&str] = &[
     "default_repository_permission",
     "members_can_fork_private_repositories",
@@ -175,7 +175,7 @@ const OF_ALL_REPOSITORIES: &[&str] = &[
     "web_commit_signoff_required",
 ];
 
-/// Returns the risk of a change of one setting.
+/// Returns the risk of changing one setting.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if key == "default_repository_permission" {
         let place = |value: &Value| PERMISSIONS.iter().position(|known| value == known);

@@ -1,6 +1,6 @@
-//! The organisation's variables of Actions. Beadle reads the list in one call. For each variable
-//! with the visibility `selected`, Beadle reads the repositories in one more call. Beadle makes
-//! these calls only if the policy has the list.
+//! Plans and writes the organisation's variables of Actions. Beadle reads the list in one call. For
+//! each variable with the visibility `selected`, Beadle reads the repositories in one more call.
+//! Beadle makes these calls only if the policy has the list.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -15,7 +15,7 @@ use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::{Node, forms};
 
-/// The aspect of an organisation's variables.
+/// The aspect for an organisation's variables.
 pub(super) const VARIABLES: OrganisationAspect = OrganisationAspect {
     name: "organization_variables",
     section: "organization.variables",

@@ -1,5 +1,5 @@
-//! The webhooks of the organisation, by their addresses. If the policy has the list, Beadle reads
-//! it in one call.
+//! Plans and writes the webhooks of the organisation. The address identifies a webhook. If the
+//! policy has the list, Beadle reads it in one call.
 //!
 //! <https://docs.github.com/rest/orgs/webhooks>
 
@@ -11,7 +11,7 @@ use crate::aspects::webhooks::{ENTRY, compare};
 use crate::aspects::{AppPermission, AspectPlan};
 use crate::policy::shape::key;
 
-/// The aspect of an organisation's webhooks.
+/// The aspect for an organisation's webhooks.
 pub(super) const WEBHOOKS: OrganisationAspect = OrganisationAspect {
     name: "organization_webhooks",
     section: "organization.webhooks",

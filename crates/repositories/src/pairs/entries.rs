@@ -13,7 +13,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if two names that differ only in case mean the same entry.
+    /// True if two names mean the same entry although they differ in upper and lower case.
     pub(super) is_folded: bool,
 }
 

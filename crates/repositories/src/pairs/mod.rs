@@ -418,8 +418,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// Returns the text of a finding without its names, so that the test counts findings of the same
-/// kind together.
+/// Returns the text of a finding without names, so that the test counts findings of the same kind
+/// together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }

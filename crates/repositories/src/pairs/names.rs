@@ -75,8 +75,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name counts in this place. If only the name counts, it is correct that
-/// Beadle uses the new owner of the name.
+/// Returns whether only the name counts in this place. If the name counts and the id does not
+/// count, it is correct that Beadle uses the new owner of the name.
 fn is_by_name(place: &Place) -> bool {
     // The slug of an App gets another owner only if the App's owner gives up the slug. A name in
     // `except` only excludes a repository, so the file reaches all others.

@@ -12,10 +12,10 @@ use super::environments;
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
 /// If the organisation has at least this number of repositories, Beadle reads the teams of the
-/// whole organisation at once.
+/// whole organisation together.
 const MANY: usize = 21;
 
-/// The live values of a repository, in the form of sections of a policy.
+/// The live values of a repository, as sections in the form of a policy.
 pub(super) struct Live {
     pub(super) name: String,
     pub(super) sections: Value,
@@ -260,7 +260,7 @@ fn text(value: &Value) -> Value {
     }
 }
 
-/// Returns a branch protection rule in the form of the body of the REST PUT request.
+/// Returns a branch protection rule in the form that the body of a REST PUT request has.
 fn protection(rule: &Value) -> Value {
     let mut rule = without_nulls(rule);
     for list in [

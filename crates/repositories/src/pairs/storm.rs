@@ -260,8 +260,8 @@ struct Weathered {
     lost_writes: u64,
 }
 
-/// Runs the storm of a seed, and deletes its stores. Returns `None` if the calm run of the pair is
-/// not simple.
+/// Runs the storm of a seed, and deletes the stores of the storm. Returns `None` if the calm run of
+/// the pair is not simple.
 async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weathered>, String> {
     let weathered = Box::pin(weather(seed, sim, folder)).await;
     for name in [format!("{seed}-calm.db"), format!("{seed}.db")] {

@@ -22,8 +22,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
-    /// the key due.
+    /// Returns a copy of the planner for one run of a key. `is_swept` is true if a sweep made the
+    /// key due and nothing else made it due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
         let rule = self.reread.as_ref().filter(|_| is_repository(key) && is_swept && lane == Lane::Sweep);
         // The same store must have the stored answers and the times of their reads.

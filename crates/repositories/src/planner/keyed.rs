@@ -14,7 +14,7 @@ use crate::policy::Policy;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Makes the planner record the controls and the undone values that another planner found. A
+    /// Makes the planner record the controls and the restored values that another planner found. A
     /// command uses one planner for its plan, and another planner for its writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {

@@ -1,4 +1,4 @@
-//! Walks through the pages of the list of an organisation's repositories.
+//! Walks through the list of an organisation's repositories, page by page.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use beadle_github::{Cursor, Page, Reader, Repository};
 /// The list of all repositories. Only one page at a time is in memory.
 pub(crate) struct Pages {
     page: Page,
-    /// The names of the repositories of all pages so far, by id. If a repository appears twice in
+    /// The names of the repositories from all pages so far, by id. If a repository appears twice in
     /// the list, another repository may be missing. So a repository counts only once.
     names: BTreeMap<u64, String>,
     /// The number of pages so far.

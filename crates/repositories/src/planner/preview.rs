@@ -223,8 +223,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows the changes of the policy. A preview ignores the values that
-            // operators undid.
+            // A preview shows the changes of the policy. It also shows changes to values that an
+            // undo restored.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
@@ -386,8 +386,9 @@ impl Comparison<'_> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
         // A waiver without an effect hides nothing, so Beadle needs no further plan. A waiver of
-        // `archived` can make Beadle skip the repository. A waiver that has ended since hid changes
-        // from the first plans too, so the list of waivers does not decide.
+        // `archived` can make Beadle skip the repository. A waiver may have ended after the first
+        // plans. This waiver hid changes from the first plans too, so the list of waivers does not
+        // decide.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;

@@ -18,8 +18,8 @@ use crate::undo::is_in_aspect;
 const ROUNDS: usize = 3;
 
 /// Plans one repository. If the writes of the plan change what the policy declares for the
-/// repository, the function also plans the repository in its later state. Without this second plan,
-/// the gate would not see the removals of the key's next run.
+/// repository, the function also plans the repository in the state after these writes. Without this
+/// second plan, the gate would not see the removals of the key's next run.
 pub(super) async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -89,7 +89,8 @@ impl Consequences {
             // A waiver of `archived` can make Beadle skip a repository until the end of the waiver.
             found.plan.skipped = None;
         }
-        // If a waiver has ended since the first plans, its changes wait for nothing any more.
+        // If a waiver has ended after the first plans, the changes that it exempted wait for
+        // nothing any more.
         for change in later.plan.changes.iter().filter(|_| !waivers.is_empty()) {
             let plan = found.delayed.entry(end_of(change, waivers)).or_insert_with(|| Plan::new(subject));
             plan.changes.push(Change { after: Vec::new(), ..change.clone() });
@@ -113,9 +114,9 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns the part of a policy's successive plans that two other lists do not have: the successive
-/// plans of the earlier policy (`earlier`), and the plans that already count (`counted`). Returns
-/// `None` if there are no plans.
+/// Returns what is in a policy's successive plans, but in neither of two other lists: the
+/// successive plans of the earlier policy (`earlier`), and the plans that already count
+/// (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {

@@ -194,7 +194,7 @@ fn waiting(one: &Reversal, why: &str) -> Waiting {
     Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
 }
 
-/// Returns the lists of the organisation itself that the undo needs.
+/// Returns those lists of the organisation itself that the undo needs.
 async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, Failure> {
     let mut observed = Observed::default();
     if all.iter().any(|one| one.aspect == "organisation_rulesets") {

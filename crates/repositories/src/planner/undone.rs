@@ -1,4 +1,4 @@
-//! Makes Beadle only observe the values that an operator undid.
+//! Makes Beadle only observe the values that an undo restored.
 
 use beadle_engine::{Failure, Key, Plan};
 use beadle_github::Repository;
@@ -9,9 +9,9 @@ use crate::policy::Policy;
 use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
-    /// Makes Beadle only observe the undone values in the plan of a repository. If an undone value
-    /// is in the same change as other values, Beadle writes the other values with a second plan,
-    /// which leaves out the undone values.
+    /// Makes Beadle only observe the values that an undo restored in a repository. If a restored
+    /// value is in the same change as other values, Beadle writes the other values with a second
+    /// plan, which leaves out the restored values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,
@@ -25,9 +25,9 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            // The second plan does not declare the undone values, so Beadle must not record it as
-            // the declared values. The second plan reads all parts, because Beadle makes it only
-            // for a change.
+            // The second plan does not declare the restored values, so Beadle must not record this
+            // plan as the declared values. The second plan reads all parts, because Beadle makes it
+            // only for a change.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
@@ -40,7 +40,8 @@ impl RepositoryPlanner {
         Ok(())
     }
 
-    /// Forgets the undone values of a key if the policy in the last plan had the same values.
+    /// Forgets the values that an undo restored for a key, if the policy in the last plan had the
+    /// same values.
     pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
         let Some(memory) = &self.undone else { return Ok(()) };
         let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };

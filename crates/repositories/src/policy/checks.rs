@@ -244,8 +244,9 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::Warning));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        // safe-settings ignores the name. A file with a name may be meant for one repository only,
-        // so Beadle writes nothing because of the name.
+        // safe-settings ignores `name` in such a file. The author may have meant the file for one
+        // repository only. So Beadle accepts the file only in mode `observe`, where Beadle writes
+        // nothing.
         let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
                     repositories";
         let problem = Problem::error(value.asked.clone(), value.column, text);

@@ -51,8 +51,8 @@ pub(super) struct Contradiction<'a> {
     /// The names of the section, and sometimes of a part of the section. If `disable_plugins`
     /// contains one of these names, Beadle does not use the values.
     pub(super) names: &'static [&'static str],
-    /// The keys of the section that contradict each other. If the list is empty, Beadle cannot use
-    /// the whole section.
+    /// The contradicting keys of the section. If the list is empty, Beadle cannot use the whole
+    /// section.
     pub(super) keys: Vec<&'static str>,
     /// The contradicting values. Beadle reports the problem at the line of the first value.
     values: Vec<&'a Node>,
@@ -77,7 +77,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// Returns the problem of a file that contains all of the values.
+    /// Returns the problem for a file. The file contains all of the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {

@@ -15,7 +15,7 @@ use super::waived_key::parts;
 use super::wants::Desired;
 use crate::aspects;
 
-/// The value of a control that forbids other entries in a list.
+/// The value of a control, if the control forbids other entries in a list.
 pub(crate) const NO_OTHERS: &str = "no other entries";
 
 /// One value that the policy declares for a repository.
@@ -105,7 +105,7 @@ fn is_carried_below(shape: &Shape, names: &[&str]) -> bool {
     }
 }
 
-/// Returns whether Beadle removes the entries of a list that the policy does not declare.
+/// Returns whether Beadle removes those entries from a list that the policy does not declare.
 fn is_exclusive(target: &MergedLayers, list: &str) -> bool {
     let mode = target.list_modes.get(list).map(|mode| mode.exclusive);
     mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&list))

@@ -81,7 +81,7 @@ impl Policy {
     /// Returns the repositories that the policy creates. `names` must contain the names of all
     /// repositories of the organisation. A file may contain a new name or a former name of its
     /// repository. If a repository has one of these names, the file belongs to this repository, and
-    /// the policy does not create another one.
+    /// the policy does not create another repository.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {
         let sets = |layer: &Layer| {
             let sets =

@@ -161,7 +161,8 @@ impl Policy {
     }
 }
 
-/// Returns whether an entry of a list applies to this repository, by its `include` and `exclude`.
+/// Returns whether an entry of a list applies to this repository. The keys `include` and `exclude`
+/// of the entry decide.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
         // The check of the policy has already refused invalid globs.

@@ -96,8 +96,8 @@ struct Step<'a> {
     minimums: BTreeMap<String, PolicyLocation>,
 }
 
-/// Returns the values of a repository with paths that begin with `key`, each with its explanation.
-/// Also returns the values that a layer removed.
+/// Returns those values of a repository whose paths begin with `key`. Each value has an
+/// explanation. Also returns the values that a layer removed.
 pub fn explain(
     policy: &Policy,
     target: &MergedLayers,

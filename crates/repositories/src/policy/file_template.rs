@@ -1,4 +1,5 @@
-//! The templates of files. A template can name facts about its repository.
+//! Makes the text of a file from a template. A template can name facts about the repository that
+//! gets the file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -247,7 +247,8 @@ impl Policy {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
                 self.validators.extend(validators(root));
-                // The list in a file of the policy replaces the list in the file of its base.
+                // The list in a file of the policy replaces the list in the same file of the
+                // policy's base.
                 let value = root.get("restrictedRepos");
                 if let Some(restricted) = value.and_then(|value| Restricted::read(value, problems)) {
                     self.restricted = restricted;
@@ -300,7 +301,7 @@ impl Policy {
         self.sources.get(MAPPINGS).map(String::as_str)
     }
 
-    /// Returns the places of the policy that name a secret.
+    /// Returns each place in the policy that names a secret.
     pub fn secrets(&self) -> Vec<&Node> {
         let mut found = Vec::new();
         for root in self.layers.iter().flat_map(Layer::roots) {
@@ -395,7 +396,7 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
-/// Returns the keys of a file that contain JavaScript validators.
+/// Returns those keys of a file that contain JavaScript validators.
 fn validators(root: &Node) -> Vec<Node> {
     let is_empty = |value: &Node| value.items().is_empty() && value.entries().is_empty();
     let found = root

@@ -9,12 +9,13 @@ use super::origin::BASE;
 use super::problem::Problem;
 use super::teams_file::{TEAMS, read_teams};
 
-/// Returns whether a file has the mappings of groups of a policy or of its base.
+/// Returns whether a file contains the mappings of a policy or of the policy's base.
 pub(super) fn is_mapping_file(file: &str) -> bool {
     without_base(file) == MAPPINGS
 }
 
-/// Returns whether a file declares the teams or the members of a policy or of its base.
+/// Returns whether a file declares teams or members. The file belongs to a policy or to the
+/// policy's base.
 pub(super) fn is_people_file(file: &str) -> bool {
     ["teams", "members"].contains(&stem(file))
 }
@@ -44,7 +45,8 @@ fn without_base(file: &str) -> &str {
     file.strip_prefix(BASE).unwrap_or(file)
 }
 
-/// Returns the name of a file of a policy or of its base, without the extension.
+/// Returns the name of a file without the extension. The file belongs to a policy or to the
+/// policy's base.
 fn stem(file: &str) -> &str {
     let file = without_base(file);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)

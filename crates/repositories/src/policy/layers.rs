@@ -366,7 +366,7 @@ impl Layer {
         self.root.get("repository")?.get("name")?.text()
     }
 
-    /// Returns the former name of the repository of the file. If a repository still has this name,
+    /// Returns the former name of the file's repository. If a repository still has this name,
     /// Beadle renames it to the name of the file.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()

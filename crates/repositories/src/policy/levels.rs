@@ -19,7 +19,7 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
     }
 }
 
-/// The common beginning of the paths of keys in `repository.security_and_analysis`.
+/// The beginning that is common to the paths of keys in `repository.security_and_analysis`.
 const ANALYSIS: &str = "security_and_analysis.";
 
 /// Returns whether the section `security` turns a feature on or off.

@@ -1,5 +1,5 @@
-//! Checks the sections of the organisation itself against the rules that their shapes cannot
-//! express.
+//! Checks the sections of the organisation itself against those rules that the shapes of the
+//! sections cannot express.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;

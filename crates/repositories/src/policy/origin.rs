@@ -8,7 +8,7 @@ use super::schema::FileKind;
 /// The number of digits of the commit in the name of a generation.
 const DIGITS: usize = 12;
 
-/// The first part of the path of every file of a base.
+/// The first part of each path, if the file belongs to a base.
 pub const BASE: &str = "base/";
 
 /// Returns the rank of a base's file, if the file sets no rank. This rank is lower than the ranks

@@ -47,8 +47,8 @@ pub struct Problem {
 impl Problem {
     /// Creates a finding that is an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // The message can contain control characters from the file. A terminal would carry out such
-        // characters.
+        // The message can contain control characters from the file. A terminal would execute such
+        // characters as commands.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None, stops_writes: false }
     }
@@ -113,7 +113,7 @@ fn shown(source: &str, at: usize) -> Option<String> {
         None if is_below_secret(source, at) => NOT_SHOWN.to_owned(),
         None => line.to_owned(),
     };
-    // A terminal would carry out control characters.
+    // A terminal would execute control characters as commands.
     Some(line.replace(char::is_control, " "))
 }
 

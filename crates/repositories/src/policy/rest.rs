@@ -152,8 +152,8 @@ fn parts<'a>(file: &'a str, root: &'a Node) -> Vec<Part<'a>> {
     parts
 }
 
-/// Returns the conditions of a file, or of one entry of its `first_match`. `case` is the index of
-/// the entry.
+/// Returns the conditions of a file, or of one entry in the file's `first_match`. `case` is the
+/// index of the entry.
 pub(super) fn picks(root: &Node, case: Option<usize>) -> Vec<Pick<'_>> {
     let mut picks = chosen(root);
     picks.extend(of_suborg(root));

@@ -1,4 +1,4 @@
-//! Checks the values of a policy against its rules (`rule_file.rs`).
+//! Checks the values of a policy against the rules of the policy (`rule_file.rs`).
 
 use beadle_engine::PolicyLocation;
 use serde_json::{Map, Value, json};
@@ -177,7 +177,7 @@ fn judged<'a>(rule: &'a PolicyRule, values: &Value, at: &Node) -> Option<Violati
     Some(Violation { rule, asked: place.asked.clone(), column: place.column, why })
 }
 
-/// Returns the value in a block that the rule names. If the block has no such value, returns the
+/// Returns the value that the rule names in a block. If the block has no such value, returns the
 /// block.
 fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     let mut found = rule.paths.iter().rev().filter_map(|path| {

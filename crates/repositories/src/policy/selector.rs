@@ -248,7 +248,7 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// Returns the values of a custom property that match, if the selector names the property.
+    /// Returns the matching values of a custom property, if the selector names the property.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())

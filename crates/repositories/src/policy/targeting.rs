@@ -276,8 +276,8 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer and the modes of its lists. The function leaves out the
-    /// sections that layers of lower rank disable, and records the sections that this layer
+    /// Returns the values of a layer, and the modes of the layer's lists. The function leaves out
+    /// the sections that layers of lower rank disable, and records the sections that this layer
     /// disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);

@@ -19,7 +19,7 @@ const TEXT: &str = "template";
 /// template in each line could use all memory.
 const FILLED: usize = 64 << 20;
 
-/// Returns whether a file is a template of a policy or of its base.
+/// Returns whether a file is a template of a policy or of the policy's base.
 pub(super) fn is_template_file(file: &str) -> bool {
     file.strip_prefix(BASE).unwrap_or(file).rsplit_once('/').is_some_and(|(folder, _)| folder == TEMPLATES)
 }

@@ -118,7 +118,7 @@ fn walk(place: Place<'_>, node: &mut Node, parts: &[&str], kept: &mut Vec<String
     }
 }
 
-/// Returns whether the list of a section is in its key `include`.
+/// Returns whether the list of a section is in the section's key `include`.
 fn has_include(section: &Node) -> bool {
     section.get("include").is_some_and(|list| matches!(list.kind, Kind::List(_)))
 }
@@ -128,7 +128,7 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
-/// Returns the second key of a block that sets the same value at GitHub.
+/// Returns another key of the block, if this key sets the same value at GitHub as the key `name`.
 fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
     match (place, name) {
         (_, "contexts") => Some("checks"),
@@ -219,7 +219,7 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
-/// so Beadle cannot keep one entry separately. Only a rule of a ruleset can lose some of its
+/// so Beadle cannot keep one entry separately. Only a rule of a ruleset can lose some of the rule's
 /// parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {

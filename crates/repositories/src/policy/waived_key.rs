@@ -8,11 +8,11 @@ use super::pattern::META;
 use super::problem::nearest;
 use super::shape::{Key, Shape, Status};
 
-/// The part of a path that stands for every entry of a list.
+/// A step of a path. This step stands for every entry of a list.
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";
-/// The name of the entry of `branches` for the default branch.
+/// The name that stands for the default branch in `branches`.
 pub(super) const DEFAULT: &str = "default";
 /// The list of topics in the section `repository`. This list has entries, like a section that is a
 /// list.
@@ -23,7 +23,7 @@ pub(super) const PROTECTION: &str = "protection";
 /// The maximum number of places in a path at which Beadle tries to correct an unknown part.
 const MOST_TRIED: usize = 8;
 
-/// The keys of the lists of actors in branch protection.
+/// The keys for lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
 /// The keys that no waiver can exempt separately, by their list or block. If the policy lacked only
@@ -282,8 +282,8 @@ fn is_same_key(one: &str, other: &str) -> bool {
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in its shortest form. If two keys set the same value, both have the
-/// same name in this form.
+/// Returns the parts of a path in the shortest form of the path. If two keys set the same value,
+/// both have the same name in this form.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")

@@ -13,7 +13,7 @@ use super::waiver::{Waiver, parse_until};
 /// The file of a policy with the waivers.
 pub const WAIVERS: &str = "waivers.yml";
 
-/// Returns whether a file contains the waivers of a policy or of its base.
+/// Returns whether a file contains the waivers of a policy or of the policy's base.
 pub(super) fn is_waiver_file(file: &str) -> bool {
     let file = file.strip_prefix(BASE).unwrap_or(file);
     ["waivers.yml", "waivers.yaml"].contains(&file)

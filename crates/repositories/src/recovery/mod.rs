@@ -253,9 +253,9 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Stores the id of the delivery in the inbox, without a payload, and marks its repository as
-    /// due. If GitHub later sends the same delivery, Beadle already knows its id and changes
-    /// nothing.
+    /// Stores the id of the delivery in the inbox, without a payload, and marks the delivery's
+    /// repository as due. If GitHub later sends the same delivery, Beadle already knows its id and
+    /// changes nothing.
     async fn mark(
         &self,
         of: &Installed,

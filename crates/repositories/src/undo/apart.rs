@@ -1,6 +1,6 @@
-//! Takes undone values out of changes that also have other values. Otherwise, Beadle would only
-//! observe the other values too, for example a protection that somebody switched off after the
-//! undo.
+//! Takes the values that an undo restored out of changes that also have other values. Otherwise,
+//! Beadle would only observe the other values too, for example a protection that somebody switched
+//! off after the undo.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use super::reversal;
 /// same list, the second write also sets the values of the first change.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of the undone values that share a change with other values. The paths have the
-/// form of waivers. The result leaves out a value that no path can name.
+/// Returns the paths of those restored values that share a change with other values. The paths have
+/// the form of waivers. The result leaves out a value that no path can name.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -27,9 +27,9 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Splits the changes that would write undone values together with other values. `others` is the
-/// plan of a policy without the undone values. If `others` has no change that is a part of a mixed
-/// change, Beadle only observes the mixed change.
+/// Splits the changes that would replace restored values and also write other values. `others` is
+/// the plan of a policy without the restored values. If `others` has no change that is a part of a
+/// mixed change, Beadle only observes the mixed change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();
@@ -57,7 +57,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
     }
 }
 
-/// Returns whether a change would write both undone values and other values.
+/// Returns whether a change would replace restored values and also write other values.
 fn is_mixed<W>(undone: &Undone, plan: &Plan<W>, change: &Change<W>) -> bool {
     let has_undone = |one: &Change<W>| one.fields.iter().any(|field| undone.has(one, field));
     let has_others = change.fields.iter().any(|field| !undone.has(change, field));

@@ -1,5 +1,5 @@
-//! The sections of an undo's policy file. Each list starts with the present entries of the
-//! repository. If a policy needs other keys together with a key, the file also gets these other
+//! Makes the sections of the policy file for an undo. Each list starts with the present entries of
+//! the repository. If a policy needs other keys together with a key, the file also gets these other
 //! keys.
 
 use std::collections::BTreeMap;

@@ -18,8 +18,8 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// The parts of an entry that an undo does not restore, although the journal has the values of the
-/// entry.
+/// Those parts of an entry that an undo does not restore, although the journal has the values of
+/// the entry.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),
@@ -182,8 +182,8 @@ impl Entries {
     }
 }
 
-/// Returns whether an entry has this name. GitHub ignores the case of most names. In no list do the
-/// names of two entries differ only in case.
+/// Returns whether an entry has this name. GitHub ignores the case of most names. The names of two
+/// entries in one list never differ only in upper and lower case.
 fn is(entry: &Value, id: &str, thing: &str) -> bool {
     entry[id].as_str().is_some_and(|name| name.eq_ignore_ascii_case(thing))
 }

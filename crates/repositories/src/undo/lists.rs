@@ -5,11 +5,11 @@
 pub(super) struct Entries {
     /// The name of the aspect, which is also the name of the list.
     pub(super) list: &'static str,
-    /// The first word of the names of entries in plans.
+    /// The first word in the name that an entry has in plans.
     pub(super) prefix: &'static str,
-    /// The key of an entry that contains the name of the thing.
+    /// The key whose value is the name of the thing in an entry.
     pub(super) id: &'static str,
-    /// The value in a plan that creates or removes an entry.
+    /// The name of the value with which a plan creates or removes an entry.
     pub(super) primary: &'static str,
     /// True if the plan of a removal shows all values of the entry: the name and one more value.
     pub(super) is_whole: bool,

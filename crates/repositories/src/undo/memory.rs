@@ -1,6 +1,6 @@
-//! Remembers the values of a repository that an operator undid. Beadle only observes such a value
-//! until the policy agrees with it, or until an operator resumes it. Without this memory, the next
-//! run would write the policy's values again.
+//! Remembers which values of a repository an undo restored. Beadle only observes such a value until
+//! the policy agrees with it, or until an operator resumes it. Without this memory, the next run
+//! would write the policy's values again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,27 +16,28 @@ use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
-/// For this duration after an undo, Beadle forgets no undone value. During this time, GitHub may
-/// still show the value from before the undo, and the policy agrees with that value.
+/// For this duration after an undo, Beadle forgets no value that the undo restored. During this
+/// time, GitHub may still show the value that the undo replaced. Because the policy has the
+/// replaced value, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
-/// The number of keys that become due at once.
+/// The number of keys that Beadle makes due in one transaction.
 const BATCH: usize = 500;
 
-/// The id of the organisation itself in the name of its note.
+/// The word in the name of the organisation's own note, in place of the id of a repository.
 pub(crate) const ORGANISATION: &str = "organisation";
 
-/// The values of a repository that an operator undid.
+/// The values that an undo restored in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undone {
     /// The time of the last undo.
     at: Time,
-    /// The operator who undid the values.
+    /// The operator who started the undo.
     by: String,
     values: Vec<UndoneValue>,
 }
 
-/// A value that an operator undid. The note does not contain the value itself.
+/// A value that an undo restored. The note does not contain the value itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct UndoneValue {
     aspect: String,
@@ -52,7 +53,7 @@ impl Metadata for Undone {
 }
 
 impl Undone {
-    /// Returns whether an operator undid this value of a change.
+    /// Returns whether an undo restored this value of a change.
     pub(super) fn has<W>(&self, change: &Change<W>, field: &Field) -> bool {
         let (what, name) = reversal::named(change, field);
         let value = UndoneValue { aspect: change.aspect.clone(), what, name };
@@ -60,7 +61,7 @@ impl Undone {
     }
 
     /// Leaves out the values that no waiver may exempt, so that Beadle compares these values again.
-    /// An operator may have undone such a value before the configuration listed its key.
+    /// An undo may have restored such a value before the configuration listed the key of the value.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
             |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
@@ -70,7 +71,7 @@ impl Undone {
 }
 
 impl UndoneValue {
-    /// Returns whether an undone value covers a value of a change. An undone environment covers
+    /// Returns whether a restored value covers a value of a change. A restored environment covers
     /// every value in this environment.
     fn covers(&self, value: &Self) -> bool {
         let inner = value.what.strip_prefix(self.what.as_str());
@@ -133,7 +134,7 @@ pub(crate) async fn keep<W>(
     note.put(store, &undone).await
 }
 
-/// A value that Beadle only observes, because an operator undid it.
+/// A value that Beadle only observes, because an undo restored it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedValue {
     /// The aspect of the value.
@@ -142,13 +143,13 @@ pub struct ObservedValue {
     pub what: String,
     /// The name of the value.
     pub name: String,
-    /// The time of the last undo of the repository.
+    /// The time of the last undo in the repository.
     pub at: Time,
-    /// The operator of the last undo of the repository.
+    /// The operator who started the last undo in the repository.
     pub by: String,
 }
 
-/// Lists the values of a repository, or of the organisation itself, that an operator undid.
+/// Lists the values that an undo restored in a repository, or in the organisation itself.
 pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>, StoreError> {
     let Some(Undone { at, by, values }) = of_key(key).get(store).await? else { return Ok(Vec::new()) };
     let shown = |value: UndoneValue| {
@@ -158,15 +159,16 @@ pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>
     Ok(values.into_iter().map(shown).collect())
 }
 
-/// Returns the number of repositories of a scope that have undone values. The organisation itself
-/// counts as one repository. The scope is either the key of a repository, or an organisation.
+/// Returns the number of repositories in a scope in which an undo restored values. The organisation
+/// itself counts as one repository. The scope is either the key of a repository, or an
+/// organisation.
 pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
     Ok(of_scope(store, scope).await?.len())
 }
 
-/// Forgets the undone values of a scope, and makes the repositories due. Beadle then changes the
-/// values again as the policy declares. Returns the number that [`count`] would have returned
-/// before.
+/// Forgets which values an undo restored in a scope, and makes the repositories due. Beadle then
+/// changes the values again as the policy declares. Returns the number that [`count`] would have
+/// returned before.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {
@@ -180,8 +182,8 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     Ok(notes.len())
 }
 
-/// Returns the names of the notes of a scope, each with the key of its repository. For the note
-/// about the organisation itself, the key is `None`.
+/// Returns the names of the notes of a scope, each with the key of the note's repository. For the
+/// note about the organisation itself, the key is `None`.
 async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
     let key = scope.parse::<Key>().ok();
     let organisation = match &key {
@@ -201,23 +203,24 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
-/// The changes of a plan that Beadle only observes, because an operator undid their values.
+/// The changes of a plan that Beadle only observes, because they would replace values that an undo
+/// restored.
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// The person who undid the values, for reports.
+    /// The person who started the undo, for reports.
     pub(crate) why: String,
 }
 
-/// The undone values that a planner remembers.
+/// The restored values that a planner remembers.
 #[derive(Clone)]
 pub(crate) struct Memory {
     store: Arc<dyn Store>,
     organisation: String,
     /// True if Beadle only reads its memory, and forgets nothing.
     looks_only: bool,
-    /// The values that remain undone, by the id of the repository. The map has only repositories
-    /// for which the last plan agreed with some undone values.
+    /// The restored values that the policy still contradicts, by the id of the repository. The map
+    /// has only repositories for which the last plan agreed with some restored values.
     agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
@@ -231,16 +234,16 @@ impl Memory {
         self.looks_only = true;
     }
 
-    /// Returns the undone values of a repository, if there are any. `never` contains the keys that
-    /// Beadle still compares.
+    /// Returns the values that an undo restored in a repository, if there are any. `never` contains
+    /// the keys that Beadle still compares.
     pub(crate) async fn of(&self, id: &str, never: &[String]) -> Result<Option<Undone>, StoreError> {
         let stored = own(&self.organisation, id).get(self.store.as_ref()).await?;
         Ok(stored.map(|undone| undone.without(never)))
     }
 
-    /// Makes Beadle only observe the undone values of a repository. For the organisation itself,
-    /// `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still compares. Returns the
-    /// changes that Beadle only observes.
+    /// Makes Beadle only observe the values that an undo restored in a repository. For the
+    /// organisation itself, `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still
+    /// compares. Returns the changes that Beadle only observes.
     pub(crate) async fn observe<W>(
         &self,
         (id, never): (&str, &[String]),
@@ -280,7 +283,7 @@ impl Memory {
             plan.waits.extend(waits);
         }
         // While a part is unknown or waived, Beadle does not know whether the policy agrees with
-        // the undone values in this part.
+        // the restored values in this part.
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
         let is_waived = |aspect: &str| plan.waived.iter().any(|waived| is_in_aspect(&waived.key, aspect));
         let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
@@ -296,9 +299,9 @@ impl Memory {
         Ok(Some(found))
     }
 
-    /// Forgets the undone values that agree with the policy of the last plan. Beadle calls this
-    /// function only after it has carried out the plan. A plan that an operator declined can belong
-    /// to another policy.
+    /// Forgets the restored values that agree with the policy of the last plan. Beadle calls this
+    /// function only after it has applied the plan. A plan that an operator declined can belong to
+    /// another policy.
     pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };

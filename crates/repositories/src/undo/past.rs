@@ -1,4 +1,5 @@
-//! Makes the policy of one repository with the values before the undone writes.
+//! Makes the policy of one repository with the values from before the writes that an undo must
+//! revert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::policy::{Policy, PolicyError, Severity};
 
 /// The names of the values that can be null at GitHub and in a policy.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
-/// The start of the names of security features in plans.
+/// The first characters of the name that a security feature has in plans.
 const FEATURE: &str = "security_and_analysis.";
 
 /// The policy that declares the earlier values, and the values that it cannot declare.

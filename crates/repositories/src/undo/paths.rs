@@ -3,8 +3,8 @@
 use super::{entries, protection};
 use crate::policy::check_waived_key;
 
-/// Returns the path of a value in the policy, by its aspect, its part and its name. Returns `None`
-/// if no path can name the value.
+/// Returns the path that a value has in the policy. The aspect, the part and the name identify the
+/// value. Returns `None` if no path can name the value.
 pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
     let path = match aspect {
         "settings" => format!("repository.{name}"),

@@ -32,8 +32,8 @@ pub(super) fn key(name: &str) -> Option<String> {
     Some(format!("{block}.{key}"))
 }
 
-/// Puts the earlier value of a rule into its entry of `branches`. `all` contains all values that
-/// the undo restores.
+/// Puts the earlier value of a rule into the rule's entry of `branches`. `all` contains all values
+/// that the undo restores.
 pub(super) fn put(
     entries: &mut Vec<Value>,
     one: &Reversal,

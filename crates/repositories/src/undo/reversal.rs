@@ -71,7 +71,7 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
 }
 
 /// Returns a secret or a variable that Beadle deletes together with its environment, although the
-/// undone changes did not write it.
+/// reverted changes did not write it.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -222,8 +222,9 @@ pub(crate) enum Planned {
     Restores,
     /// The change contains no value that the undo must restore.
     Other,
-    /// The change contains values that the undo must restore, but the undo must not write this
-    /// change. The list contains the positions of these values, each with the reason.
+    /// The change contains values that the undo is asked to restore, but the undo cannot restore
+    /// all of them, or the change also has other values. So the undo does not write this change.
+    /// The list contains the positions of the values that stay as they are, each with the reason.
     Leaves(Vec<(usize, String)>),
 }
 

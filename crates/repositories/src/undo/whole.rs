@@ -14,8 +14,8 @@ use crate::aspects::protection::declared;
 use crate::import::Observed;
 use crate::policy::known_rule;
 
-/// The maximum length of the values of a deleted thing, as JSON. Entries of the journal and holds
-/// must stay small.
+/// The maximum length of the JSON text with all values of a deleted thing. Entries of the journal
+/// and holds must stay small.
 const MOST: usize = 32_000;
 
 /// Adds the present values of a thing to the change that deletes it.

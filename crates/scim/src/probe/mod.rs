@@ -282,7 +282,8 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Asks for the users of a group that does not exist. A correct server returns no users.
+    /// Asks for the users in a group, with an id that no group has. A correct server returns no
+    /// users.
     async fn impossible_group(&self) -> Result<&'static str, Failure> {
         let does = impossible(&self.api, "Users", "groups.value").await?;
         if does == NOBODY {

@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A policy for the browser: the pages can have a style sheet and forms of this listener. The pages
-/// have no scripts, no images and no frames.
+/// The content security policy of most pages. A browser then loads style sheets only from this
+/// listener, and sends forms only to this listener. It loads no scripts, no images and no frames.
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The policy for the browser on a page that replaces its values when they change. The page also
+/// The content security policy of a page that replaces its values when they change. The page also
 /// has the script of this listener. The script may send requests to this listener. No other page
 /// runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \

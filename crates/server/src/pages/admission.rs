@@ -12,11 +12,11 @@ use super::live_stream::LIVE_PATH;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 
-/// The path of the start of a sign-in.
+/// The path at which a sign-in starts.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header of a request that an open page sends by itself. Such a request does not extend the
-/// session.
+/// The header that an open page adds to each request that it sends by itself. Such a request does
+/// not extend the session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether Beadle handles a request.

@@ -13,7 +13,8 @@ pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
     /// Something differs from the policy, the last run did not write it, and no other state is more
-    /// important. The mode does not allow the change, or an operator undid the value.
+    /// important. The mode does not allow the change, or the change would replace a value that an
+    /// undo restored.
     Drifted,
     /// The guard holds a change.
     Held,
@@ -214,7 +215,7 @@ pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>
     Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
 }
 
-/// Returns the state of a key, its reason and its beginning.
+/// Returns the state of a key, the reason for the state, and the beginning of the state.
 fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
         return (Condition::Parked, parked.why.clone(), parked.since);
@@ -231,7 +232,7 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     }
 }
 
-/// Returns the state of a key after its last run.
+/// Returns the state of a key after the key's last run.
 fn of_run(left: &KeyState) -> (Condition, String) {
     let changes = |count: usize| match count {
         1 => "1 change".to_owned(),

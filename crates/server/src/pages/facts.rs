@@ -55,7 +55,7 @@ pub struct WaiverFacts {
     pub can_end: bool,
 }
 
-/// An installation of the App of `[installations]`.
+/// An installation of the App in `[installations]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstallationFacts {
     /// The login of the organisation.
@@ -66,7 +66,7 @@ pub struct InstallationFacts {
     pub since: Time,
 }
 
-/// A value that Beadle only observes, because an operator undid it.
+/// A value that Beadle only observes, because an undo restored it.
 #[derive(Clone, Debug, Serialize)]
 pub struct UndoneFacts {
     /// The aspect of the value.
@@ -75,9 +75,9 @@ pub struct UndoneFacts {
     pub what: String,
     /// The name of the value.
     pub name: String,
-    /// The time of the last undo of the repository.
+    /// The time of the last undo in the repository.
     pub at: Time,
-    /// The operator of the last undo of the repository.
+    /// The operator who started the last undo in the repository.
     pub by: String,
 }
 
@@ -92,7 +92,7 @@ pub struct HeldPolicy {
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
-    /// When the hold began.
+    /// The time at which the hold began.
     pub since: Time,
     /// The exceeded limits.
     pub why: String,
@@ -135,7 +135,7 @@ pub struct PullFacts {
     pub key: String,
     /// The organisation that uses the policy.
     pub organisation: String,
-    /// The name of the pull request that people know, such as `acme/admin#7`.
+    /// The name by which people know the pull request, such as `acme/admin#7`.
     pub name: String,
     /// The number of the pull request.
     pub number: u64,
@@ -203,7 +203,7 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the waivers that cover a repository of an organisation. The waiver that ends first
     /// comes first.
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
-    /// Returns the values of a repository that Beadle only observes, because an operator undid them.
+    /// Returns the values that Beadle only observes in a repository, because an undo restored them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
     /// Returns the results of the checks of open pull requests that change a policy, the newest
     /// result first.

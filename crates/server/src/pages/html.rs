@@ -107,7 +107,8 @@ impl Tag {
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
-    /// The name of the column of a cell. A narrow screen shows the name next to the cell.
+    /// The name of the column that a cell belongs to. A narrow screen shows the name next to the
+    /// cell.
     Column(&'static str),
     Current,
     /// The name of the page, if a browser replaces its values when they change.
@@ -121,7 +122,8 @@ pub(super) enum Attribute<'a> {
     /// The name of a form's field, or the name of an element for a screen reader.
     Label(&'static str),
     Lang(&'static str),
-    /// The id of the element with the values that a browser suggests for a field.
+    /// The id of an element. A browser takes the values that it suggests for a field from this
+    /// element.
     List(&'static str),
     Method(&'static str),
     Name(&'static str),

@@ -65,7 +65,7 @@ impl Versions {
         format!("{version:016x}")
     }
 
-    /// Reads the values of the pages that are cheap to read. The function reads no state of a
+    /// Reads those values of the pages that are cheap to read. The function reads no state of a
     /// repository and no held change. This is enough, because a run that changes a state also
     /// changes the journal or the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {

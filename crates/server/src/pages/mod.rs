@@ -87,7 +87,7 @@ const DESCRIPTION: &str = include_str!("assets/openapi.json");
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
 /// How many answers Beadle prepares at the same time. One answer can read the states of all
-/// repositories, so many answers at once would need a lot of memory.
+/// repositories, so many answers at the same time would need a lot of memory.
 const TURNS: usize = 8;
 /// How long a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
@@ -191,8 +191,8 @@ impl Pages {
         content
     }
 
-    /// Returns the version of the values of a page. Beadle must read the version before the values,
-    /// so that a change between the two reads causes an event.
+    /// Returns the version of a page's values. Beadle must read the version before the values, so
+    /// that a change between the two reads causes an event.
     async fn live_page(&self, part: Part) -> LivePage {
         let version = self.live.version(part).await.unwrap_or_default();
         LivePage { part: part.as_str(), version }

@@ -150,7 +150,7 @@ async fn approve_policy(State(sign_in): Shared, sender: Sender, body: Bytes) -> 
     operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
 }
 
-/// The body of an approval of a held policy.
+/// The body of a request to approve a held policy.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyBody {
@@ -198,7 +198,7 @@ impl Asked for PauseBody {
     }
 }
 
-/// The body of the end of a pause.
+/// The body of a request to end a pause.
 #[derive(Deserialize)]
 struct ResumeBody(ScopeBody);
 
@@ -215,7 +215,7 @@ impl Asked for ResumeBody {
     }
 }
 
-/// The body of the end of an undo.
+/// The body of a request to end an undo.
 #[derive(Deserialize)]
 struct EndUndoBody(ScopeBody);
 
@@ -272,7 +272,7 @@ impl Asked for SweepBody {
     }
 }
 
-/// The body of the end of a waiver.
+/// The body of a request to end a waiver.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EndWaiverBody {

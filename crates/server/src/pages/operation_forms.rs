@@ -33,7 +33,7 @@ pub(super) const UNDO_PATH: &str = "/undo";
 /// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
 
-/// The names of the kinds of scopes in a form.
+/// The names that the kinds of scopes have in a form.
 pub(super) const ORGANISATION: &str = "organisation";
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const TARGET: &str = "target";
@@ -110,7 +110,8 @@ pub(super) fn resume_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Ht
     post(RESUME_PATH, visitor, vec![scope_field(scope)], "Resume")
 }
 
-/// Returns the form that lets the policy apply to undone values again.
+/// Returns the form with which a person applies the policy again to the values that an undo
+/// restored.
 pub(super) fn end_undo_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     post(END_UNDO_PATH, visitor, vec![scope_field(scope)], "Follow the policy again")
@@ -151,7 +152,7 @@ pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     post(TASK_PATH, visitor, vec![hidden("name", name)], "Run now")
 }
 
-/// Returns a link to the form of an undo of a run, for a person who may undo. For everybody else,
+/// Returns a link to the form for undoing a run, for a person who may undo. For everybody else,
 /// returns the command that undoes the run.
 pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     if may(visitor, Role::Approver).is_none() {

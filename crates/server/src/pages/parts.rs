@@ -137,7 +137,7 @@ fn span(from: Time, to: Time) -> String {
     }
 }
 
-/// Returns the address of the page of a repository; `None` if a browser cannot ask for this name.
+/// Returns the address of a repository's page; `None` if a browser cannot ask for this name.
 pub(super) fn repository(subject: &str) -> Option<Link> {
     let (owner, name) = subject.split_once('/')?;
     Link::to("/repositories").segment(owner)?.segment(name)

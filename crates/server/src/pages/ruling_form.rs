@@ -9,10 +9,10 @@ pub(super) const RULING_PATH: &str = "/holds/decide";
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// The id of the list of keys that the form of a waiver suggests.
+/// The id of a list in the page. From this list, the form for a waiver suggests keys.
 const KEYS_ID: &str = "waivable-keys";
 
-/// The initial values of the form of a waiver.
+/// The initial values in the form for a waiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WaiverValues<'a> {
     pub(super) repository: &'a str,

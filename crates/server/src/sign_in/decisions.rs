@@ -19,7 +19,7 @@ pub struct DecisionRequest {
     pub by: String,
     /// The person's login at GitHub; `None` if it is not known.
     pub login: Option<String>,
-    /// When the person saw the changes.
+    /// The time at which the person saw the changes.
     pub shown: Time,
 }
 
@@ -63,8 +63,9 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are not as the person saw them, or somebody decided before. If the decision is
-    /// stored for a part of the changes, the text says so.
+    /// The changes are no longer the same as on the page that the person saw, or somebody has
+    /// already decided about them. If the decision is stored for a part of the changes, the text
+    /// says so.
     Conflict(String),
     /// The person asks too often.
     TooMany(String),

@@ -45,7 +45,7 @@ pub(crate) use sessions::Denied;
 pub(crate) const RETURN_PATH: &str = "/sign-in/return";
 /// The name of the cookie with the id of the session.
 const SESSION: &str = "beadle-session";
-/// The name of the cookie of a sign-in that has begun.
+/// The name of the cookie that a browser has while a person signs in.
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
@@ -88,7 +88,7 @@ pub(crate) struct Ruled {
     pub(crate) code: String,
     pub(crate) ruling: Ruling,
     pub(crate) reason: String,
-    /// When Beadle showed the page.
+    /// The time at which Beadle showed the page.
     pub(crate) shown: Time,
     /// The token of the form.
     pub(crate) token: String,

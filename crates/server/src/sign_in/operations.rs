@@ -27,7 +27,8 @@ pub struct UndoRequest {
     /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
     /// if `since` is set.
     pub runs: Vec<String>,
-    /// The start of the undone time. Beadle undoes everything that it wrote after this time.
+    /// The start of the time that the undo covers. The undo reverts everything that Beadle wrote
+    /// after this time.
     pub since: Option<Time>,
     /// The only organisation of the undo.
     pub organisation: Option<String>,
@@ -60,7 +61,7 @@ pub enum Operation {
         /// What to resume.
         scope: ScopeRequest,
     },
-    /// Apply the policy again to undone values.
+    /// Apply the policy again to the values that an undo restored.
     EndUndo {
         /// Where the values are.
         scope: ScopeRequest,
@@ -138,7 +139,8 @@ pub struct OperationDone {
 pub struct UndoPreview {
     /// The name of the undo, such as `undo of 1234`.
     pub name: String,
-    /// The code of the changes of the plans. A confirmation is valid only for this code.
+    /// The code that identifies all changes in the plans. A confirmation is valid only for this
+    /// code.
     pub plan: String,
     /// The writes that Beadle would undo. The time in the request is fixed, so that the same
     /// request has the same plan later.

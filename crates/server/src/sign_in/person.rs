@@ -23,13 +23,13 @@ pub struct Visitor {
     pub person: Person,
     /// What the person may do.
     pub role: Role,
-    /// When the person signed in.
+    /// The time at which the person signed in.
     pub since: Time,
     /// The time of the request. Beadle reads the values of a page after this time.
     pub at: Time,
     /// The token that each form of the session contains.
     pub token: String,
-    /// The digest of the id of the session.
+    /// The digest of the session's id.
     pub(super) session: String,
 }
 

@@ -25,7 +25,7 @@ const CHECKED: Duration = Duration::from_secs(300);
 /// How long a person may decide after the sign-in, if the provider names the groups of a person
 /// only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
-/// The shortest time between two records of the use of a session.
+/// The shortest time between two records that a person used a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
 /// The maximum number of sessions of a person. Each sign-in reads all sessions. Without this limit,
@@ -54,7 +54,7 @@ impl Metadata for Session {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct SessionUse {
     seen: Time,
-    /// When the provider confirmed the role.
+    /// The time at which the provider confirmed the role.
     checked: Time,
 }
 
@@ -211,7 +211,7 @@ impl Sessions {
         Ok(Some(session))
     }
 
-    /// Returns the digest of the setup of the provider.
+    /// Returns the digest of the provider's setup.
     fn setup(&self) -> String {
         digest(&self.provider.setup())
     }

@@ -1,4 +1,4 @@
-//! The deliveries of the storms, and the check of the deliveries that a store has.
+//! Makes the deliveries for the storms, and checks which deliveries a store has.
 
 use std::collections::BTreeSet;
 use std::path::Path;

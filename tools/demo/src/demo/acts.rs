@@ -55,8 +55,8 @@ pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Resu
     Ok(())
 }
 
-/// Makes many changes at once. While the service repairs them, the demo kills it and starts it
-/// again.
+/// Makes many changes at the same time. While the service repairs them, the demo kills it and
+/// starts it again.
 pub(super) async fn burst(
     sim: &Sim,
     service: &mut Service,

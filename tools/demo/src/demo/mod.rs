@@ -18,7 +18,7 @@ use service::Service;
 
 use crate::{FAILED, FINE};
 
-/// The delay of each answer of the simulated GitHub.
+/// The delay before each answer from the simulated GitHub.
 const LATENCY: Duration = Duration::from_millis(30);
 /// The length of the minute in the simulated rate limits.
 const MINUTE: Duration = Duration::from_secs(2);

@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    /// Moves the permissions of a renamed team to its new name. If somebody deleted the team (`to`
-    /// is `None`), removes its permissions.
+    /// Moves the permissions of a renamed team to the team's new name. If somebody deleted the team
+    /// (`to` is `None`), removes its permissions.
     pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
         let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
             return;

@@ -1,6 +1,6 @@
-//! The commits of repositories. Each change of a repository's `contents` makes one commit, and the
-//! repository keeps the files of every commit. So a test can merge a change by a patch of the
-//! state.
+//! Makes the commits of repositories. Each change of a repository's `contents` makes one commit,
+//! and the repository keeps the files of every commit. So a test can merge a change by a patch of
+//! the state.
 //!
 //! <https://docs.github.com/rest/commits/commits>
 
@@ -128,7 +128,7 @@ pub(crate) fn add(
     commit
 }
 
-/// Makes a commit if the files of a repository have changed since its last commit. The key `commit`
+/// Makes a commit if the files of a repository have changed since the last commit. The key `commit`
 /// of the state can name the `author` and the `message`.
 pub(crate) fn complete(repository: &mut Value) {
     let named = repository.as_object_mut().and_then(|found| found.remove("commit")).unwrap_or_default();

@@ -12,7 +12,7 @@ pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) payload: Value,
     pub(crate) repository_id: Option<u64>,
-    /// Whether only the webhook of an organisation gets the event, and not an App.
+    /// True if only the webhook of an organisation gets the event, and not an App.
     pub(crate) organisation_only: bool,
 }
 
@@ -72,7 +72,7 @@ fn organisation(world: &World, login: &str) -> Value {
     keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
 }
 
-/// Returns the events of a change of a repository.
+/// Returns the events that a change of a repository causes.
 pub(crate) fn of_change(
     world: &World,
     org: &str,

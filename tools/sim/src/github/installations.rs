@@ -33,15 +33,15 @@ pub(crate) fn is_valid(world: &World, app: &str, org: &str) -> bool {
     is_installed(&app, org) && !shapes::is_suspended(&app, org)
 }
 
-/// Returns the events of the installations that changed since `before`.
+/// Compares the present installations with `before`, and returns an event for each difference.
 pub(crate) fn of_change(world: &World, before: &Installations, sender: &str) -> Vec<Event> {
     let now = present(world);
     let is_listed = world.acting(APP_SLUG).is_some_and(|app| app["installed"].is_array());
     let mut events = Vec::new();
     for login in before.keys().chain(now.keys().filter(|login| !before.contains_key(*login))) {
         let action = match (before.get(login), now.get(login)) {
-            // Without the key `installed`, a new organisation of the state has the App from its
-            // beginning.
+            // Without the key `installed`, a new organisation of the state has the App from the
+            // start.
             (None, Some(_)) if is_listed => "created",
             (Some(_), None) => "deleted",
             (Some(false), Some(true)) => "suspend",

@@ -73,7 +73,7 @@ pub(crate) struct Accounts {
     limits: Limits,
     hours: HashMap<(String, &'static str), RateAccount>,
     minutes: HashMap<(String, &'static str), Minute>,
-    /// When each token created content in the last hour.
+    /// The times in the last hour at which each token created content.
     created: HashMap<String, VecDeque<Instant>>,
     /// True if the present hour never ends. Each answer then states that the limit resets in an
     /// hour.

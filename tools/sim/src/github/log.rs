@@ -1,5 +1,5 @@
-//! The log of the App's deliveries. All pages use the same order of rows. A test can make the rows
-//! wrong.
+//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make the
+//! rows wrong.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,12 +10,12 @@ use crate::github::deliver::Logged;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// True if the order of the rows does not depend on their ids.
+    /// True if the order of the rows does not depend on the ids of the rows.
     pub shuffle: bool,
     /// How many reads of the log can lack a new row. For each row, the simulator computes a number
     /// of reads up to this maximum. A read begins with a request for the first page.
     pub late: u32,
-    /// Whether the log shows each row at two places.
+    /// True if the log shows each row at two places.
     pub repeat: bool,
     /// The seed of the order and the delays.
     pub seed: u64,
@@ -68,7 +68,7 @@ impl DeliveryLog {
         self.lies = lies;
     }
 
-    /// Returns all rows, in the order of the ends of the attempts.
+    /// Returns all rows, in the order in which the attempts ended.
     pub(crate) fn all(&self) -> Value {
         self.rows.iter().map(|(logged, _)| logged.row()).collect()
     }

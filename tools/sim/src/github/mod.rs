@@ -120,7 +120,7 @@ pub struct Settings {
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: std::time::Duration,
-    /// Whether the log of calls contains the bodies of requests and answers.
+    /// True if the log of calls contains the bodies of requests and answers.
     pub record: bool,
 }
 

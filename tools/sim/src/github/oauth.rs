@@ -27,7 +27,7 @@ struct Code {
 #[derive(Default)]
 pub(crate) struct Codes {
     codes: HashMap<String, Code>,
-    /// The login of the person of each token.
+    /// The login of the person that each token belongs to.
     people: HashMap<String, String>,
 }
 

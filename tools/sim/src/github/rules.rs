@@ -25,7 +25,7 @@ const PAIRS: &[(&str, &str, &[&str])] = &[
 ];
 const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
-/// The maximum length of the description of an organisation, in characters.
+/// The maximum length of an organisation's description, in characters.
 const OF_ORGANISATION: usize = 160;
 /// The maximum length of a comment, in characters.
 const COMMENT: usize = 65_536;

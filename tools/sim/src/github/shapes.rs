@@ -144,7 +144,8 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
     shown
 }
 
-/// Returns the short form of a repository that other objects contain. It has no settings.
+/// Returns a repository in its short form. Other objects contain this form. The short form has no
+/// settings.
 pub(crate) fn simple_repository(world: &World, org: &str, of: &Value) -> Value {
     let whole = repository(world, org, of, false);
     let keys =

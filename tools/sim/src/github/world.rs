@@ -84,8 +84,8 @@ fn security() -> Value {
     })
 }
 
-/// Returns the keys of a new repository that are not settings, such as its branches and teams. All
-/// of them are empty.
+/// Returns those keys of a new repository that are not settings, such as the branches and the
+/// teams. All of them are empty.
 fn lists() -> Value {
     json!({
         "topics": [],
@@ -282,7 +282,7 @@ impl World {
                         entries.for_each(|entry| identify(entry, &mut fresh));
                     }
                 }
-                // In a document, the name of an entry can be the address of its webhook.
+                // In a document, the name of a webhook's entry can be the address of the webhook.
                 for (address, hook) in entries_mut(&mut repository["hooks"]) {
                     default(&mut hook["config"], "url", json!(address));
                 }

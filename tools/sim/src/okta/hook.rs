@@ -32,14 +32,14 @@ pub struct Hook {
     pub together: usize,
     /// How often each delivery is sent again after the first time.
     pub repeats: u32,
-    /// Whether the deliveries of one change are sent in a random order.
+    /// True if the deliveries of one change are sent in a random order.
     pub shuffled: bool,
     /// The share of deliveries that get lost, from 0 to 1.
     pub loss: f64,
     /// The maximum delay of a delivery, in milliseconds. Each delivery gets a random delay up to
     /// this value.
     pub delay_ms: u64,
-    /// Whether deliveries wait until the test calls `deliver`.
+    /// True if deliveries wait until the test calls `deliver`.
     pub held: bool,
     /// The seed of the random numbers.
     pub seed: u64,

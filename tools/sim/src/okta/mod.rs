@@ -40,7 +40,7 @@ pub struct Settings {
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: Duration,
-    /// Whether the log of calls contains the bodies of requests and answers.
+    /// True if the log of calls contains the bodies of requests and answers.
     pub record: bool,
     /// The maximum number of calls in a minute, for each family of paths.
     pub limit: u64,

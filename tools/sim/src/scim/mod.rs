@@ -31,9 +31,9 @@ pub struct Settings {
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: Duration,
-    /// Whether the log of calls contains the bodies of requests and answers.
+    /// True if the log of calls contains the bodies of requests and answers.
     pub record: bool,
-    /// Whether a page can have fewer rows than requested.
+    /// True if a page can have fewer rows than requested.
     pub short_pages: bool,
     /// How many calls do not find a new resource.
     pub slow_to_show: u32,

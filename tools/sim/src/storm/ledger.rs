@@ -40,7 +40,7 @@ impl Ledger {
         self.states += 1;
     }
 
-    /// Returns the values of a state that no recorded state had in the same place.
+    /// Returns each value of a state, if no recorded state had this value in the same place.
     pub fn strangers(&self, state: &Value) -> Vec<String> {
         let present = leaves(state);
         let mut found = Vec::new();
@@ -61,8 +61,8 @@ impl Ledger {
         found
     }
 
-    /// Returns the differences between two final states: the one of the run that filled the ledger,
-    /// and another one.
+    /// Returns the differences between two final states: the state after the run that filled the
+    /// ledger, and another state.
     pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();

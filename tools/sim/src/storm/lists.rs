@@ -1,4 +1,4 @@
-//! Makes the lists of an answer wrong in a way that a careful client can notice. There are three
+//! Adds a fault to the lists of an answer. A careful client can notice this fault. There are three
 //! kinds: the list has a wrong total, a row appears twice, or a row does not show its identity.
 
 use rand::rngs::StdRng;
@@ -155,7 +155,7 @@ fn id_of(row: &Value) -> Option<(&'static str, &Value)> {
     fields.iter().find_map(|field| Some((*field, holder.get(*field).filter(|id| !id.is_null())?)))
 }
 
-/// Replaces the id of a row that has one, or removes it.
+/// If a row has an id, replaces or removes the id.
 fn set_id(row: &mut Value, field: &str, id: Option<Value>) {
     let is_edge = row["node"].is_object();
     let holder = if is_edge { &mut row["node"] } else { row };

@@ -112,7 +112,7 @@ enum Disturbance {
 #[derive(Debug)]
 struct State {
     random: StdRng,
-    /// Whether the vendor is GitHub. Only GitHub answers 403 because of a limit, and has its own
+    /// True if the vendor is GitHub. Only GitHub answers 403 because of a limit, and has its own
     /// headers for a used-up budget. Only at GitHub can Beadle notice an earlier state.
     is_github: bool,
     is_over: bool,
@@ -382,8 +382,8 @@ fn family_of(path: &str) -> Option<&'static str> {
     Some(["groups", "users", "logs", "apps"].into_iter().find(|family| *family == first).unwrap_or("others"))
 }
 
-/// Returns a text that is equal for equal requests. Two requests are equal even if only one of them
-/// has a tag.
+/// Returns a text that is equal for equal requests. Two requests are equal even if one request has
+/// a tag and the other request has no tag.
 fn name_of(request: &Request<Bytes>) -> String {
     format!("{} {} {}", request.method(), request.uri(), String::from_utf8_lossy(request.body()))
 }

@@ -71,10 +71,10 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct Witness {
     limits: SecondaryLimits,
-    /// The points of the requests of the last minute, for REST and for GraphQL.
+    /// The points of the requests in the last minute, for REST and for GraphQL.
     rest: VecDeque<(Instant, u64)>,
     graphql: VecDeque<(Instant, u64)>,
-    /// The times of the requests of the last hour that created content.
+    /// The times of those requests in the last hour that created content.
     content: VecDeque<Instant>,
     at_once: usize,
     /// The start and the end of each refusal.
@@ -106,8 +106,8 @@ impl Witness {
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own].into_iter().chain(call.family.map(Refused::Family)) {
-            // If two requests have the same time, one was on its way when the vendor refused the
-            // other one.
+            // If two requests have the same time, the first request was on its way when the vendor
+            // refused the second request.
             let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
             if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
                 let early = until.duration_since(now).as_millis();

@@ -1,4 +1,4 @@
-//! The clients of GitHub, one for each organisation.
+//! Opens the clients for GitHub's API, one for each organisation.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

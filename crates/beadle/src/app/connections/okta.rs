@@ -1,4 +1,4 @@
-//! The clients of Okta, one for each directory.
+//! Opens the clients for Okta's API, one for each directory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The approved holds of a generation that an operator approved as a whole.
+//! The approved holds of a generation, if an operator approved the generation as a whole.
 
 use std::collections::BTreeSet;
 

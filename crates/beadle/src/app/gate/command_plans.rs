@@ -25,7 +25,7 @@ fn name(file: &OrgConfig, shard: Shard) -> String {
 }
 
 /// Returns the limits of one shard. A shard does not see the writes of the other shards, so each
-/// shard has a part of the limits. `guard` has the limits of the guard that are in force.
+/// shard has a part of the limits. `guard` has the guard's limits in force.
 fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
     let limits = file.gate_limits_with(guard);
     GateLimits {
@@ -40,7 +40,7 @@ fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
 
 /// Checks the plan of a command for the whole organisation or for one shard. Returns the hold if
 /// the plan needs an approval. If the plan is approved, its changes pass the guard. `guard` has the
-/// limits of the guard that are in force.
+/// guard's limits in force.
 pub(crate) async fn held_plan(
     (file, guard): (&OrgConfig, &Limits),
     policy: &Policy,

@@ -31,7 +31,7 @@ pub(crate) struct HeldGeneration {
     /// an older version stored the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commit: Option<PolicyCommitted>,
-    /// The code of the plan that the hold shows. An approval is valid only for this code.
+    /// The code of the shown plan. An approval is valid only for this code.
     pub(crate) digest: String,
     /// The start of the hold.
     pub(crate) since: Time,

@@ -23,7 +23,7 @@ use crate::config::{Config, TargetConfig};
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// Returns the name of a version of a target.
+/// Returns the name for one version of a target.
 fn generation_of(place: &str) -> String {
     let digest = Sha256::digest(place);
     digest.iter().take(6).fold(String::from(TARGET_PREFIX), |text, byte| format!("{text}{byte:02x}"))

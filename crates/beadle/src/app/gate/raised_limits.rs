@@ -1,5 +1,5 @@
-//! Puts raised limits of the guard in force, if the gate lets them pass. The raised limits would
-//! release held changes, so the gate counts these changes.
+//! Starts to use raised limits of the guard, if the gate lets the limits pass. The raised limits
+//! would release held changes, so the gate counts these changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Limited {
         }
     }
 
-    /// Returns the name of the configured version of the limits.
+    /// Returns the name for the configured limits.
     pub(crate) fn generation(&self) -> String {
         generation_of(&self.configured())
     }
@@ -147,7 +147,7 @@ pub(crate) enum LimitsAdoption {
     },
 }
 
-/// Returns the name of a version of limits.
+/// Returns the name for one version of limits.
 fn generation_of(limits: &GuardLimits) -> String {
     let text = serde_json::to_string(limits).unwrap_or_default();
     let digest = Sha256::digest(text);
@@ -159,10 +159,10 @@ fn note_of(name: &str) -> String {
     format!("{name} limits")
 }
 
-/// Puts the configured limits in force, if the gate lets them pass. If the process ends at any
-/// point of this function, the next call continues. `planned` has the held changes from the last
-/// plan that this process made for held limits. If some of these changes are no longer held, the
-/// limits can pass.
+/// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
+/// any point of this function, the next call continues. `planned` has the held changes from the
+/// last plan that this process made for held limits. If some of these changes are no longer held,
+/// the limits can pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -201,13 +201,13 @@ pub(crate) async fn adopt(
     if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
     }
-    // Only one process plans the changes. The other processes take over the limits after that
-    // process has accepted them.
+    // Only one process plans the changes. The other processes start to use the limits after that
+    // process has accepted the limits.
     if !service.is_chosen() {
         return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
-    // The plan takes minutes. Another process may put the same approved limits in force during this
+    // The plan takes minutes. Another process may start to use the same approved limits during this
     // time. The changes must not pass twice.
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
@@ -280,7 +280,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 /// The held changes that wider limits can release.
 #[derive(Clone, Default)]
 pub(crate) struct Released {
-    /// The digests of the changes that the window of the guard holds, by their keys.
+    /// The digests of the changes that the window of the guard holds, by the keys of the changes.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys with a change that needs an approval. The reason can be the limits of a group.
     stopped: BTreeSet<Key>,

@@ -40,7 +40,7 @@ struct Placed {
     asked: Option<PolicyLocation>,
 }
 
-/// Returns the name of the generation of mappings to one target.
+/// Returns the name for one generation of the mappings to a target.
 pub(in crate::app) fn generation_of(mappings: &[Mapping]) -> String {
     Mappings::new(mappings.to_vec()).generation
 }
@@ -158,7 +158,7 @@ pub(in crate::app) async fn follow(
                     in_force.replace_configured(name, accepted.mappings(store, name).await?);
                 }
             }
-            // Two processes with different configurations must not take over each other's mappings
+            // Two processes with different configurations must not replace each other's mappings
             // again and again.
             Some(_) | None => {}
         }
@@ -166,8 +166,8 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Puts no mapping of the configuration in force, because the accepted mappings are unknown. Beadle
-/// does not change a group without a mapping.
+/// Does not use the mappings of the configuration, because the accepted mappings are unknown.
+/// Beadle does not change a group without a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

@@ -1,5 +1,5 @@
-//! The directories and the targets of the configuration, and the reconcilers of their events and
-//! sweeps.
+//! The directories and the targets of the configuration, and the reconcilers for events and sweeps
+//! of these directories and targets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub(crate) struct TeamSource {
     pub(crate) source: FileSource,
 }
 
-/// Returns the files of the policy that declare groups of a target. Each entry has the name of the
-/// source, the name of the file, and the function that reads the text.
+/// Returns those files of the policy that declare groups for a target. Each entry has the name of
+/// the source, the name of the file, and the function that reads the text.
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
@@ -172,7 +172,7 @@ impl Directories {
     }
 
     /// Returns the budgets of the directories and of the SCIM servers. If the groups of a target
-    /// are teams, it uses the budget of its organisation.
+    /// are teams, the target uses the budget of the teams' organisation.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
@@ -218,15 +218,15 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler of the events of an organisation's teams. The reconciler marks the
-    /// affected groups as due. Returns `None` if no target has the teams of this organisation.
+    /// Returns the reconciler for events about the teams of an organisation. The reconciler marks
+    /// the affected groups as due. Returns `None` if no target has the teams of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
         (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
     }
 
-    /// Returns the reconciler of the sweeps of a directory.
+    /// Returns the reconciler for the sweeps of a directory.
     pub(crate) fn sweep(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> GroupSweep {
         GroupSweep {
             source: source.to_owned(),

@@ -1,5 +1,5 @@
-//! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
-//! them pass. The mappings to each target are a generation of their own.
+//! Starts to use new mappings in `beadle.toml` and in the files that `groups_from` names, if the
+//! gate lets the mappings pass. The mappings to each target are a generation of their own.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub(crate) enum MappingAdoption {
     },
 }
 
-/// Puts the mappings of the configuration to a target in force, if the gate lets them pass. If the
-/// process ends at any point of this function, the next call continues.
+/// Starts to use the mappings of the configuration to a target, if the gate lets the mappings pass.
+/// If the process ends at any point of this function, the next call continues.
 pub(crate) async fn adopt(
     service: &Service,
     target: &TargetConfig,
@@ -76,8 +76,8 @@ pub(crate) async fn adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
-    // Only one process plans the changes. The other processes take over the mappings after that
-    // process has accepted them.
+    // Only one process plans the changes. The other processes start to use the mappings after that
+    // process has accepted the mappings.
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }
@@ -87,7 +87,7 @@ pub(crate) async fn adopt(
     };
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
-    // The plan takes minutes. Another process may put the same approved mappings in force during
+    // The plan takes minutes. Another process may start to use the same approved mappings during
     // this time. The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {

@@ -16,7 +16,7 @@ pub(crate) struct MappingsInForce {
 }
 
 struct Parts {
-    /// The mappings of `beadle.toml` and of the files of `groups_from`, by their targets.
+    /// The mappings in `beadle.toml` and in the files that `groups_from` names, by their targets.
     configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
@@ -72,13 +72,14 @@ impl MappingsInForce {
         parts.combined_with(&configured, None)
     }
 
-    /// Returns whether the mappings of this generation of an organisation's policy are in force.
+    /// Returns whether the mappings from this generation of an organisation's policy are in force.
     pub(crate) fn has_policy(&self, organisation: &str, generation: &str) -> bool {
         let parts = self.parts.lock();
         parts.of_policies.get(organisation).is_some_and(|of| of.generation == generation)
     }
 
-    /// Returns whether the mappings of another generation of an organisation's policy are in force.
+    /// Returns whether the mappings from another generation of an organisation's policy are in
+    /// force.
     pub(in crate::app) fn has_other_policy(&self, organisation: &str, generation: &str) -> bool {
         let parts = self.parts.lock();
         parts.of_policies.get(organisation).is_some_and(|of| of.generation != generation)
@@ -103,7 +104,7 @@ impl MappingsInForce {
         }
     }
 
-    /// Records that the mappings of this generation of an organisation's policy cannot be used.
+    /// Records that the mappings from this generation of an organisation's policy cannot be used.
     /// These targets wait for another generation.
     pub(crate) fn refuse_policy(&self, organisation: &str, generation: &str, targets: Vec<String>) {
         let mut parts = self.parts.lock();

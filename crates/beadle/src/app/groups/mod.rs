@@ -1,4 +1,4 @@
-//! Opens the directories and the targets of groups, and puts the mappings between them in force.
+//! Opens the directories and the targets of groups, and starts to use the mappings between them.
 
 pub(crate) mod accepted_mappings;
 pub(crate) mod directories_and_targets;

@@ -1,5 +1,5 @@
-//! Converts `members.yml` of a policy to the membership of the organisation, and checks that the
-//! organisation keeps its owners.
+//! Converts a policy's `members.yml` to the membership of the organisation, and checks that the
+//! organisation does not lose its owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! A target: the groups of a SCIM server, or the teams of an organisation, with its planner, its
-//! writer and its probe.
+//! A target with its planner, its writer and its probe. The target is either the groups of a SCIM
+//! server or the teams of an organisation.
 
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl GroupTarget {
         GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }
     }
 
-    /// Replaces the limits in force. The existing planners and writers keep their old limits of
-    /// each group.
+    /// Replaces the limits in force. A planner or writer that already exists keeps the limits for
+    /// groups from the time when it was created.
     pub(crate) fn set_limits(&self, limits: GuardLimits) {
         self.limits.replace(limits.guard);
         if let Some(groups) = limits.groups {
@@ -125,8 +125,9 @@ impl GroupTarget {
         }
     }
 
-    /// Returns the name of the server's behaviour in the store. If another server gets the same
-    /// target name, its behaviour has another name in the store.
+    /// Returns the name of the note in which the store keeps the server's behaviour. The name
+    /// contains the address of the server. So if a target gets another address, Beadle does not use
+    /// the note about the old server.
     fn evidence(&self) -> String {
         let base = self.file.scim.as_ref().map_or("", |scim| scim.url.trim_end_matches('/'));
         beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])

@@ -22,7 +22,8 @@ use crate::output::render;
 pub(crate) trait Progress: Send + Sync {
     /// Takes the result of one change of `subject`.
     fn step(&self, subject: &str, step: &Step);
-    /// Takes the name of a plan if its changes differ from the changes that the operator saw.
+    /// If the changes of a plan differ from the changes that the operator saw, takes the name of
+    /// the plan.
     fn outdated(&self, subject: &str);
 }
 

@@ -9,8 +9,8 @@ use crate::app::operations::hold_decisions::NamedChange;
 /// The policy in force.
 pub(crate) struct PolicyFacts<'a> {
     pub(crate) generation: &'a str,
-    /// The logins of the people who wrote the commits that the policy comes from. If the list is
-    /// empty, these people are not known.
+    /// The logins of the people who wrote the commits of the policy. If the list is empty, these
+    /// people are not known.
     pub(crate) authors: Vec<String>,
 }
 

@@ -14,8 +14,8 @@ pub(crate) fn is_named(held: &HeldGeneration, name: &str) -> bool {
 }
 
 /// Returns an error if several plans wait for an approval. Organisations with the same policy have
-/// the same generation, and an operator may have seen only the plan of one of them. If a service and
-/// a command hold the same plan, one approval is for both.
+/// the same generation, and an operator may have seen only the plan of one organisation. If a
+/// service and a command hold the same plan, one approval is for both.
 pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     let open: Vec<&HeldGeneration> =
         held.iter().map(|(_, held)| held).filter(|held| held.approved.is_none()).collect();

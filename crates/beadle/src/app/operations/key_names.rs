@@ -10,7 +10,8 @@ use beadle_repositories::policy::nearest;
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::config::Config;
 
-/// How many journal entries Beadle reads at once. So a long journal never has to fit into memory.
+/// How many journal entries Beadle reads with one call of the store. So a long journal never has to
+/// fit into memory.
 pub(crate) const PAGE: u32 = 1000;
 
 /// Returns every possible key of a text. The text can be a key, or the present or a former name of
@@ -38,8 +39,8 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
 
 /// The maximum number of names that Beadle collects to suggest a similar name.
 const MOST: u32 = 10_000;
-/// How many entries Beadle reads at once to find the name of a key. In most cases, the newest entry
-/// has the name.
+/// How many entries Beadle reads with one call of the store to find the name of a key. In most
+/// cases, the newest entry has the name.
 const FEW: u32 = 5;
 
 /// Returns every possible key of a text that belongs to a repository.
@@ -101,7 +102,7 @@ pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
 }
 
-/// Returns the name of a key in its newest journal entry.
+/// Returns the name of a key in the newest journal entry about this key.
 async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {

@@ -54,10 +54,10 @@ pub(crate) struct PauseScope {
 /// What the end of a pause did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Resumed {
-    /// The pause ended. In some repositories, Beadle still observes the undone values and does not
-    /// write them.
+    /// The pause ended. Some repositories may have values that an undo restored. Beadle still only
+    /// observes these values.
     Ended {
-        /// The number of repositories with undone values.
+        /// The number of repositories with values that an undo restored.
         undone: usize,
     },
     /// There is no pause.
@@ -154,9 +154,9 @@ impl PauseScope {
         Ok(Resumed::Ended { undone: undo::count(store, scope).await? })
     }
 
-    /// Lets Beadle replace the undone values of a scope with the values of the policy again. The
-    /// end of a pause does not replace undone values, because the operator who ends the pause may
-    /// not know about the undo. Returns the number of repositories.
+    /// Lets Beadle replace the values that an undo restored in a scope. Beadle then writes the
+    /// values of the policy again. The end of a pause does not replace restored values, because the
+    /// operator who ends the pause may not know about the undo. Returns the number of repositories.
     pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {

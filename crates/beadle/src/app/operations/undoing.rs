@@ -43,7 +43,7 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<(Written, &'static str)>,
 }
 
-/// Finds the writes in the journal that an operator wants to undo.
+/// Finds those writes in the journal that an operator wants to undo.
 pub(crate) async fn select(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -103,7 +103,7 @@ fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
     (!is_known).then_some("the configuration has no organisation of this name")
 }
 
-/// The values of one undo that are the same for all organisations.
+/// The parameters of one undo. They are the same for all organisations.
 pub(crate) struct Undo<'a> {
     /// The name of the undo, such as `undo of 1234`.
     pub(crate) name: String,
@@ -113,7 +113,7 @@ pub(crate) struct Undo<'a> {
     pub(crate) clock: &'a Clock,
 }
 
-/// The plan of the undo of one key.
+/// The plan for undoing the changes of one key.
 pub(crate) type UndoPlan = Plan<Box<dyn Step>>;
 
 /// The planned undo of one organisation.
@@ -132,7 +132,7 @@ impl PlannedUndo {
 }
 
 impl<'a> Undo<'a> {
-    /// Plans the undo of the changes of an organisation.
+    /// Plans the undo for an organisation.
     pub(crate) async fn plan(
         &self,
         org: &GithubOrganisation,

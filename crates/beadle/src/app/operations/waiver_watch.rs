@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How long before the end of a waiver Beadle gives notice.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// The waivers of one organisation that were in force at the last look.
+/// The waivers in force at the last look, for one organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeenWaivers {
     waivers: Vec<SeenWaiver>,

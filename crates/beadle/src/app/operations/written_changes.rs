@@ -89,7 +89,7 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
 }
 
 /// Returns the digests of the changes of each code. A code is either a digest itself, or the code
-/// of a group that an operator approved.
+/// of a group of changes, if an operator approved the whole group.
 async fn digests(
     store: &dyn Store,
     codes: Vec<String>,
@@ -132,8 +132,8 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>
     }
 }
 
-/// Selects the writes of a run from all writes of its key. These are the last writes before the
-/// entry of the run.
+/// Selects the writes of a run from all writes of the run's key. These are the last writes before
+/// the entry of the run.
 fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     let mut left = counts.written;
     let mut found: Vec<Written> = Vec::new();
@@ -194,7 +194,7 @@ async fn writes(
                         one.is_confirmed = result.written == Happened::Yes;
                     }
                 }
-                // An entry of a kind that only a newer version knows can be a write too.
+                // An entry can be a write too if only a newer version knows the kind of the entry.
                 (Detail::Other(_), None) if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);

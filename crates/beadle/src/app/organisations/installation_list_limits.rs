@@ -58,7 +58,7 @@ pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) ->
     all
 }
 
-/// When Beadle listed the installations the last time.
+/// The time at which Beadle last listed the installations.
 #[derive(Debug, Default)]
 pub(crate) struct ListPace {
     /// The time of the last list, and the number of its requests.

@@ -1,4 +1,4 @@
-//! The installations of the App of `[installations]`. The service lists the installations at GitHub
+//! The installations of the App in `[installations]`. The service lists the installations at GitHub
 //! and stores the list. If the list of the service's organisations changes, the service opens all
 //! organisations again.
 
@@ -17,8 +17,8 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// Adds the organisations that the service took in to the configuration. A command reads these
-/// organisations from the store, and sends no request.
+/// Adds the organisations that the service accepted from `[installations]` to the configuration. A
+/// command reads these organisations from the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()
         && let Some(store) = store::open_if_there(&config).await?
@@ -68,7 +68,7 @@ pub(crate) struct Installations {
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
     /// changes. If the list is incomplete, nothing changes. If the list is long, does not read it
-    /// again at once. A later look of the background task reads the list.
+    /// again immediately. A later look of the background task reads the list.
     pub(crate) async fn look(
         &self,
         config: &Config,

@@ -31,8 +31,8 @@ use crate::config::OrgConfig;
 /// The log text for an organisation that Beadle cannot open. The text tells the operator the
 /// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// The maximum time that the work on the keys waits for the first attempt to put another generation
-/// in force. After this time, the work begins with the last accepted policy. An attempt can take
+/// The maximum time that the work on the keys waits for the first attempt to use another
+/// generation. After this time, the work begins with the last accepted policy. An attempt can take
 /// long in a large organisation, and it can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
@@ -42,25 +42,25 @@ pub(crate) struct ServedOrganisation {
     /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
-    /// When the organisation opened.
+    /// The time at which Beadle opened the organisation.
     opened_at: OnceLock<Time>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
-    /// The reader of the files of the policy.
+    /// The reader for the policy's files.
     files: Mutex<FileReader>,
     /// The result of the last look at the repository of the policy.
     pub(in crate::app) looked: Mutex<LastLook>,
     /// The record for the shared budget of the organisation, once the organisation is open.
     share: Mutex<Option<BudgetShare>>,
-    /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
-    /// force.
+    /// A lock that lets only one caller at a time plan a new generation of the policy and start to
+    /// use the generation.
     pub(in crate::app) adopting: Mutex<()>,
     /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
     /// task holds the lock while it decides whether this policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The policy that this process used before it took over the policy of another process. The
-    /// other process had already made the affected keys due, so this process may have run some of
-    /// them with the old policy.
+    /// The policy that this process used before it started to use the policy that another process
+    /// had accepted. The other process had already made the affected keys due, so this process may
+    /// have run some of them with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
@@ -74,7 +74,7 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. In that case the worker runs no
     /// key before the first generation has passed the gate.
     is_first: AtomicBool,
-    /// The result of the last read of the policy: accepted or rejected.
+    /// The result of the last time that Beadle read the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 
@@ -84,8 +84,7 @@ enum Beginning {
     /// The policy is already accepted, so the work on the keys begins at once.
     Accepted,
     /// The policy is the last accepted one, and another generation waits for the gate. The work
-    /// begins after the first attempt to put the other generation in force, or after
-    /// [`FIRST_ATTEMPT`].
+    /// begins after the first attempt to use the other generation, or after [`FIRST_ATTEMPT`].
     Outdated,
     /// No generation was accepted before. The work begins after the gate lets the first generation
     /// pass.
@@ -216,7 +215,7 @@ impl ServedOrganisation {
         read
     }
 
-    /// Returns the first policy of the organisation after its opening. If the policy is in a
+    /// Returns the first policy after the opening of the organisation. If the policy is in a
     /// repository, this is the last accepted policy, so that the organisation opens without GitHub.
     /// The next look at the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
@@ -313,7 +312,8 @@ impl ServedOrganisation {
     }
 
     /// Returns the first policy of the service. This is the last accepted generation, or `read` if
-    /// no service has accepted a generation. Another generation must first pass the gate.
+    /// no service has accepted a generation. Another generation must pass the gate before Beadle
+    /// uses it.
     async fn accepted(
         &self,
         app: &App,
@@ -375,12 +375,12 @@ impl ServedOrganisation {
         *self.candidate.lock() = Some(generation);
     }
 
-    /// Puts the generation in force that another process has accepted in the meantime. A policy in a
-    /// repository is the same for all processes. A policy in a folder may differ between processes.
-    /// So this process follows in two cases: if it has read the same files, or if it holds the
-    /// lease and no process uses the accepted generation any more. If the process did not follow,
-    /// the fence would stop all its runs. The gate then compares the files of the process with the
-    /// accepted ones. Returns whether the work on the keys can begin.
+    /// Starts to use the generation that another process has accepted in the meantime. A policy in
+    /// a repository is the same for all processes. A policy in a folder may differ between
+    /// processes. So this process follows in two cases: if it has read the same files, or if it
+    /// holds the lease and no process uses the accepted generation any more. If the process did not
+    /// follow, the fence would stop all its runs. The gate then compares the files of the process
+    /// with the accepted ones. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,
@@ -428,7 +428,7 @@ impl ServedOrganisation {
         !self.is_first() && opened.policy.current().generation == generation
     }
 
-    /// Puts a generation in force that another process has accepted.
+    /// Starts to use a generation that another process has accepted.
     async fn put_in_force(
         &self,
         app: &App,
@@ -445,7 +445,7 @@ impl ServedOrganisation {
             }
         };
         let _alone = self.generation_change.lock().await;
-        // This process may have put this generation or a newer one in force in the meantime.
+        // This process may have started to use this generation or a newer one in the meantime.
         if !self.is_in_force(&policy.generation, opened) && self.is_accepted(store, &policy).await? {
             self.note_follow(opened);
             opened.policy.replace(policy);
@@ -456,7 +456,7 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Remembers the policy in force before this process takes over another policy.
+    /// Remembers the policy in force before this process starts to use another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // Before the first generation is accepted, no key runs.
         if !self.is_first() {

@@ -99,8 +99,8 @@ impl Decisions for PageDecisions {
 }
 
 impl PageDecisions {
-    /// Checks that a person may approve the changes. The person must not be the author of the
-    /// policy that causes the changes. The same rule applies to an approval by a comment.
+    /// Checks that a person may approve the changes. If a policy causes the changes, the person
+    /// must not be the author of this policy. The same rule applies to an approval by a comment.
     async fn check_approver(
         &self,
         named: &[NamedChange<'_>],

@@ -23,8 +23,8 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes at the time of the acceptance.
     pub(crate) modes: String,
-    /// The codes of the parts of each file's text. The parts are notes of their own, because a note
-    /// must stay small, and because most files do not change.
+    /// The text of each file as the codes of its parts. The parts are notes of their own, because a
+    /// note must stay small, and because most files do not change.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
     /// The repositories and folders that the policy comes from. `None` if the policy comes from a
@@ -43,7 +43,7 @@ impl Metadata for AcceptedPolicy {
     const IS_NEEDED: bool = true;
 }
 
-/// Reads the codes of the parts of each file. The first version stored the text of a file in one
+/// Reads, for each file, the codes of its parts. The first version stored the text of a file in one
 /// part, under one code.
 fn stored_files<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -87,7 +87,7 @@ fn source(policy: &Policy) -> Option<String> {
     Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
 }
 
-/// Returns the code of a part of a text. The code names the part in the store.
+/// Returns the code for one part of a text. The code names the part in the store.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
 }
@@ -210,8 +210,8 @@ impl AcceptedPolicy {
         Ok(policy)
     }
 
-    /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
-    /// same until [`PreparedPolicy::accept_after`].
+    /// Stores the texts of a generation, if the store does not have them yet. The accepted
+    /// generation stays the same until [`PreparedPolicy::accept_after`].
     pub(crate) async fn prepare(
         store: &dyn Store,
         file: &OrgConfig,

@@ -1,4 +1,4 @@
-//! Puts a new generation of a policy in force, if the gate lets it pass.
+//! Starts to use a new generation of a policy, if the gate lets the generation pass.
 
 use beadle_engine::gate::is_counted;
 use beadle_engine::{
@@ -30,7 +30,7 @@ const NOT_OPEN: &str = "the organisation is not open";
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
-/// The result of an attempt to put a new generation in force.
+/// The result of an attempt to use a new generation.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// The generation is in force.
@@ -81,9 +81,9 @@ impl Adoption {
     }
 }
 
-/// Puts a new generation of an organisation's policy in force, if the gate lets it pass. The caller
-/// has read the generation completely. If the process ends at any point of this function, the next
-/// call continues, because the store has all necessary facts.
+/// Starts to use a new generation of an organisation's policy, if the gate lets the generation
+/// pass. The caller has read the generation completely. If the process ends at any point of this
+/// function, the next call continues, because the store has all necessary facts.
 pub(crate) async fn adopt(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -118,14 +118,15 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
     }
 }
 
-/// Reads the policy of an organisation from its repository, if the commit has changed. Puts a new
-/// generation in force, if the gate lets it pass. Returns `None` if there is nothing new.
+/// Reads the policy of an organisation from the policy's repository, if the commit has changed.
+/// Starts to use a new generation, if the gate lets the generation pass. Returns `None` if there is
+/// nothing new.
 pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
     // Beadle takes the lock before it reads the policy. Without this order, another caller could
-    // put a newer generation in force after this read. This call would then replace the newer
+    // start to use a newer generation after this read. This call would then replace the newer
     // generation with the older generation.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
@@ -247,7 +248,7 @@ fn complete(preview: &Preview, mapped: &GenerationGroupChanges) -> Result<(), Fa
     Err(Failure::new(Class::Retry, format!("{first}{more}")))
 }
 
-/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is
+/// Starts to use a generation that passed the gate, and makes the affected keys due. `before` is
 /// the policy that the gate compared with the generation. `approved` is the approval together with
 /// the approved changes of repositories. `mapped` has the approved changes of groups. `accepted` is
 /// the accepted generation before the plan. In mode `observe`, `accepted` is `None`.
@@ -273,8 +274,8 @@ async fn enact(
         None => None,
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
-    // The store may answer so late that the lease has ended. Another process may then have put the
-    // same approved generation in force. The changes of the generation must not pass twice.
+    // The store may answer so late that the lease has ended. Another process may then have started
+    // to use the same approved generation. The changes of the generation must not pass twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
         if !is_same || !service.is_chosen() {
@@ -346,7 +347,7 @@ async fn put_in_force(
     }
 }
 
-/// Puts a generation in force without the gate if another process has accepted it. The other
+/// Starts to use a generation without the gate if another process has accepted it. The other
 /// process may have written a part of the changes, so a plan would differ from the approved one.
 /// Returns `None` if no process has accepted the generation. If the process that accepted the
 /// generation ended before it marked the affected keys, a sweep finds them.
@@ -399,7 +400,7 @@ async fn try_follow_with_checks(
     followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
-/// Makes keys due again after this process took over a generation that another process had
+/// Makes keys due again after this process started to use a generation that another process had
 /// accepted. The other process had made the same keys due, but this process may have run them with
 /// its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {

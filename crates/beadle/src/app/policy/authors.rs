@@ -10,10 +10,9 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 
-/// Returns the logins of the authors and the committers of the commits that the policy of an
-/// organisation comes from. Beadle reads the commits again, because authors can change their logins
-/// after the policy came into force. With an old login in the list, they could approve their own
-/// policy.
+/// Finds the commits of an organisation's policy, and returns the logins of their authors and
+/// committers. Beadle reads the commits again, because authors can change their logins after the
+/// policy came into force. With an old login in the list, they could approve their own policy.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is not known at this server, returns an empty list.

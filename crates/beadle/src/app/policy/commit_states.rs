@@ -1,5 +1,5 @@
-//! The states of the commits of a policy. One commit is in force. The gate may hold another commit,
-//! and Beadle may be unable to use a third commit.
+//! Finds out which commit of a policy has which state. One commit is in force. The gate may hold
+//! another commit, and Beadle may be unable to use a third commit.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -11,7 +11,7 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::{OrgConfig, RepositorySource};
 
-/// The state of the policy of a commit.
+/// The state of the policy at a commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// The policy is in force.
@@ -39,7 +39,7 @@ impl Fate {
     }
 }
 
-/// A commit of the repository that has the policy of an organisation.
+/// A commit in the repository that contains an organisation's policy.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyCommit {
     /// The id of the commit.

@@ -28,7 +28,7 @@ pub(crate) struct ChangedGroups {
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the previous version also asks for.
     pub(crate) drift: u64,
-    /// The plans of the groups that have an unknown part and no change.
+    /// The plans with an unknown part and without a change, one plan for each group.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,

@@ -1,4 +1,4 @@
-//! Puts the mappings of an organisation's policy in force, together with the policy.
+//! Starts to use the mappings of an organisation's policy, together with the policy.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn all_targets(config: &Config) -> Vec<String> {
     config.file.target.iter().map(|target| target.name.clone()).collect()
 }
 
-/// Puts the mappings of an organisation's policy in force, if the policy is accepted and its
+/// Starts to use the mappings of an organisation's policy, if the policy is accepted and its
 /// mappings are not in force yet.
 pub(in crate::app) async fn follow(
     config: &Config,

@@ -1,5 +1,5 @@
-//! Reads the policy of an organisation, stores its files, and puts a new generation in force after the
-//! gate lets it pass.
+//! Reads the policy of an organisation, stores the files of the policy, and starts to use a new
+//! generation after the gate lets the generation pass.
 
 pub(crate) mod accepted;
 pub(crate) mod adoption;

@@ -19,7 +19,7 @@ pub(crate) fn accept(policy: Policy, refusals: Refusals) -> Result<Policy, Polic
         let hint = "write them as rules in rules/*.yml and remove the key, or set `validators = \"ignored\"` in [[org]]";
         Problem::error(key.asked.clone(), key.column, text).hint(hint)
     };
-    // The check of the policy has already reported that Beadle does not carry out these keys.
+    // The check of the policy has already reported that Beadle does not implement these keys.
     let is_other = |remark: &&Problem| {
         !validators.iter().any(|key| key.asked == remark.asked && key.column == remark.column)
     };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::policy::repository_policy::is_refused;
 
-/// The result of the last read of a policy.
+/// The result of the last time that Beadle read a policy.
 #[derive(Debug, Default)]
 pub(crate) struct NewestPolicy {
     is_rejected: AtomicBool,

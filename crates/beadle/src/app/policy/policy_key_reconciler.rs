@@ -9,7 +9,7 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::adoption::{Adoption, reload};
 use crate::app::service::Service;
 
-/// Reads the policy of one organisation, and puts a new generation of the policy in force.
+/// Reads the policy of one organisation, and starts to use a new generation of the policy.
 struct PolicyReconciler {
     /// The service that owns this reconciler.
     service: Weak<Service>,
@@ -35,7 +35,8 @@ impl Reconcile for PolicyReconciler {
         // continues after the run, and the next run waits for it.
         let organisation = self.organisation.clone();
         let reloaded = tokio::spawn(async move {
-            // After a reload of the configuration, an old plan must not put a policy in force.
+            // After a reload of the configuration, an old plan must not replace the policy in
+            // force.
             tokio::select! {
                 reloaded = reload(&service, &organisation) => reloaded,
                 () = service.stop.cancelled() => Err(Failure::new(Class::Retry, "the service stops").into()),

@@ -14,7 +14,7 @@ use crate::pull_request::check_router::{NothingToCheck, PolicyChecks};
 use crate::pull_request::concurrency_limit::CheckTurns;
 use crate::pull_request::policy_parts::Part;
 
-/// Returns the reconciler of the `check` keys of an organisation. If Beadle cannot open the check,
+/// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
 /// Beadle logs the reason, and the keys end without a check.
 pub(in crate::app) fn reconciler(
     app: &App,
@@ -82,7 +82,8 @@ fn open(
     Ok(checks)
 }
 
-/// Returns the parts of a policy that is in a repository, the organisation's own part first.
+/// If a policy is in a repository, returns the parts of the policy, the organisation's own part
+/// first.
 fn parts(app: &App, file: &OrgConfig) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let Some(own) = file.policy.repository() else { return Ok(parts) };

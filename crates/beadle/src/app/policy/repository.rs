@@ -84,7 +84,7 @@ impl PolicyPart {
         })
     }
 
-    /// Reads the texts of a commit that are not in `known` yet. Returns the texts by the ids of
+    /// Reads the texts of a commit, except the texts in `known`. Returns the texts by the ids of
     /// their contents.
     pub(crate) async fn missing(
         &self,

@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct LastLook {
     commit: String,
-    /// The generation of the policy of the commit.
+    /// The generation of the policy at the commit.
     generation: String,
     /// The policy of the commit, if the policy is not in force.
     found: Option<Policy>,

@@ -1,5 +1,5 @@
-//! The files of policies in the store. The store keeps a policy from a repository together with its
-//! commit. So a start without GitHub uses the last accepted policy.
+//! Keeps the files of policies in the store. The store keeps a policy from a repository together
+//! with its commit. So a start without GitHub uses the last accepted policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +110,7 @@ impl KeptPolicy {
     }
 }
 
-/// Returns the name of a commit together with the commit of its base.
+/// Returns the name of a commit of the policy together with the commit of the policy's base.
 pub(crate) fn name(own: &str, base: Option<&str>) -> String {
     base.map_or_else(|| own.to_owned(), |base| format!("{own}+{base}"))
 }
@@ -128,8 +128,8 @@ fn in_force_note(organisation: &str) -> Note<InForce> {
     Note::of(&[organisation])
 }
 
-/// Returns the note of a policy by the name of its commits. With an empty name, returns the prefix
-/// of all policies.
+/// Returns the note of a policy by the name of the policy's commits. With an empty name, returns
+/// the prefix of all policies.
 fn commit_note(organisation: &str, name: &str) -> Note<KeptPolicy> {
     Note::of(&[organisation, name])
 }
@@ -156,7 +156,7 @@ pub(crate) async fn all(store: &dyn Store, organisation: &str) -> Result<Vec<Kep
     Ok(all.into_iter().map(|(_, kept)| kept).collect())
 }
 
-/// Returns the stored texts of an organisation's policy, by the ids of their contents.
+/// Returns the stored texts of an organisation's policy, by the content id of each text.
 pub(crate) async fn texts(
     store: &dyn Store,
     organisation: &str,
@@ -245,7 +245,7 @@ pub(crate) async fn accept(
         }),
     };
     store.journal(None, vec![entry], now).await?;
-    // This process or another one may have looked at a newer commit and deleted the files.
+    // This process or another process may have looked at a newer commit and deleted the files.
     let kept = commit_note(organisation, &name).get(store).await?;
     let stored = texts(store, organisation).await?;
     if kept.is_none_or(|kept| kept.blobs().any(|blob| !stored.contains_key(blob))) {

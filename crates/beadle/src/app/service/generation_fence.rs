@@ -1,9 +1,9 @@
-//! Stops the runs of a process if another process has replaced its generation. Without this fence,
-//! a run with a replaced generation would write values that nobody wants any more. The new
-//! generation had marked the key as due, and the run would also complete this mark.
+//! Stops the runs of a process if another process has replaced the generation of this process.
+//! Without this fence, a run with a replaced generation would write values that nobody wants any
+//! more. The new generation had marked the key as due, and the run would also complete this mark.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
-//! write. At its next look, the process takes over the accepted generation. Until then, other
+//! write. At its next look, the process starts to use the accepted generation. Until then, other
 //! processes can work on the key.
 
 use std::sync::Arc;
@@ -104,8 +104,8 @@ struct FencedSession<X> {
 #[async_trait]
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
-        // Beadle does not make the key wait, but plans the key again at once. The result of this
-        // change is "not reached".
+        // Beadle does not make the key wait, but plans the key again immediately. The result of
+        // this change is "not reached".
         let asked_at = self.clock.now();
         check(self.in_force.as_ref(), asked_at).await?;
         let now = self.clock.now();
@@ -256,7 +256,7 @@ mod tests {
         let refused = reconciler.reconcile(&run).await.unwrap_err();
         assert!(matches!(refused.class, Class::RateLimited { spares_events: false, .. }), "{refused}");
         assert_eq!(counts(), (1, 1));
-        // This process takes over the accepted generation.
+        // This process starts to use the accepted generation.
         generation.0.store(false, Ordering::SeqCst);
         reconciler.reconcile(&run).await.unwrap();
         session.write(&change).await.unwrap();

@@ -13,7 +13,7 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 
-/// The number of states in a page. If there are many repositories, all states at once would need a
+/// The number of states in a page. If there are many repositories, all states together would need a
 /// lot of memory.
 const PAGE: u32 = 1000;
 
@@ -71,7 +71,7 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     Ok(condition)
 }
 
-/// Returns the condition of an organisation, without the counts of its repositories.
+/// Returns the condition of an organisation, without the counts of the organisation's repositories.
 async fn organisation(
     store: &dyn Store,
     org: &ServedOrganisation,

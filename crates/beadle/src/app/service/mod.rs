@@ -1,6 +1,6 @@
-//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS. The
-//! files of this folder find the reconciler of a key, stop runs with an outdated generation, and
-//! report the condition of the service.
+//! The parts that a process needs to work on keys. The process is `beadle serve`, or the worker
+//! function on AWS. The files of this folder find the reconciler of a key, stop runs with an
+//! outdated generation, and report the condition of the service.
 
 pub(super) mod generation_fence;
 pub(crate) mod last_sweep_generation;
@@ -61,9 +61,9 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
     /// The name of this process in the store. Each process gets a new name.
     pub(crate) process: String,
-    /// When the process began to use its configuration.
+    /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
-    /// The installations of the App of `[installations]`.
+    /// The installations of the App in `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
     /// The lease on the work that only one of several processes does. There is no lease if no other
@@ -184,7 +184,7 @@ impl Service {
         Ok(is_new)
     }
 
-    /// Puts the mappings of an organisation's policy in force, if they are not in force yet.
+    /// Starts to use the mappings of an organisation's policy, if they are not in force yet.
     pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
@@ -253,7 +253,7 @@ impl Service {
         }
     }
 
-    /// Puts the accepted mappings of the configuration in force.
+    /// Starts to use the accepted mappings of the configuration.
     pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
         let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
         let is_first = !self.has_mappings.load(Ordering::SeqCst);

@@ -1,4 +1,5 @@
-//! The accepted generations in the store. The fence stops each run that uses another generation.
+//! Compares the generation of this process with the accepted generation in the store. The fence
+//! stops each run that uses another generation.
 
 use std::sync::Arc;
 
@@ -29,8 +30,9 @@ impl InForce for PolicyInForce {
     }
 }
 
-/// Returns the name of the accepted generation if services follow it. Services do not follow a
-/// generation if only a command applied it, or if it was accepted with other modes.
+/// Returns the name of the accepted generation if services follow it. Services do not follow two
+/// kinds of generations: a generation that only a command applied, and a generation that was
+/// accepted with other modes.
 fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
     let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
     accepted.map(|accepted| accepted.generation)

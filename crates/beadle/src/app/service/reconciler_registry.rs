@@ -1,5 +1,5 @@
-//! The reconcilers of a process. The kind and the instance of a key determine its reconciler. The
-//! instance is an organisation, a directory or a target.
+//! Finds the reconciler for a key. The kind and the instance of the key determine the reconciler.
+//! The instance is an organisation, a directory or a target.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub(crate) struct InstanceRouter {
     configured: Arc<[String]>,
     /// The shortest and the longest time that a key waits if its instance is not open.
     hold: RangeInclusive<Duration>,
-    /// When the process began to open the instances.
+    /// The time at which the process began to open the instances.
     since: Time,
     clock: Clock,
 }
@@ -168,7 +168,8 @@ impl ReconcilerRegistry {
     }
 
     /// Makes the runs check that this process uses the accepted generation, because other processes
-    /// can accept another one. The check applies only to instances that the caller adds later.
+    /// can accept another generation. The check applies only to instances that the caller adds
+    /// later.
     pub(crate) fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
     }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{Config, needs_restart};
 use crate::output::plural::counted;
 
-/// The maximum age of the record of a running service. A function on AWS renews its record once a
+/// The maximum age of a running service's record. A function on AWS renews its record once a
 /// minute.
 pub(crate) const RUNNING: Duration = Duration::from_secs(180);
 /// The maximum number of keys that a sentence names.
@@ -21,9 +21,9 @@ const NAMED: usize = 5;
 /// The record of one process that works on keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceRecord {
-    /// When the process wrote the record.
+    /// The time at which the process wrote the record.
     pub(crate) at: Time,
-    /// When the process began to use its configuration.
+    /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
     /// The version of Beadle.
     pub(crate) version: String,
@@ -31,7 +31,7 @@ pub(crate) struct ServiceRecord {
     pub(crate) organisations: BTreeMap<String, InForce>,
     /// The modes of each target's mappings, by the name of the target.
     pub(crate) targets: BTreeMap<String, String>,
-    /// A digest of every value of the configuration file, by the path of its key.
+    /// A digest of every value in the configuration file, by the path of the value's key.
     pub(crate) configuration: BTreeMap<String, String>,
 }
 

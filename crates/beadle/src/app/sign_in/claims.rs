@@ -1,4 +1,4 @@
-//! The claims of an ID token of OpenID Connect.
+//! The claims in an ID token of OpenID Connect.
 //!
 //! <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 

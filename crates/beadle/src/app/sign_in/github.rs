@@ -42,8 +42,8 @@ impl GithubSignIn {
         Ok(Self { service: service.clone(), file, secret, roles, http, web, rest })
     }
 
-    /// Returns the role of an account by its teams. The login must still belong to the account with
-    /// this id, because GitHub can give a login to another person.
+    /// Returns the role of an account. The role depends on the account's teams. The login must
+    /// still belong to the account with this id, because GitHub can give a login to another person.
     async fn role(&self, id: &str, login: &str) -> Result<Option<Role>, SignInFailure> {
         let failed = |failure: Failure| SignInFailure(failure.text);
         let org = self.service.orgs.iter().find(|org| org.file.name == self.file.org);

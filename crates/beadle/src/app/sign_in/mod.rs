@@ -1,4 +1,4 @@
-//! The providers of identities. People use these providers to sign in to the pages.
+//! Opens the providers of identities. People use these providers to sign in to the pages.
 
 mod claims;
 mod github;

@@ -8,9 +8,9 @@ use crate::output::printer::Printer;
 
 /// The path of the webhook listener.
 const HOOKS: &str = "/hooks/github";
-/// The maximum length of the login of an account at GitHub, in characters.
+/// The maximum length of an account's login at GitHub, in characters.
 const LOGIN: usize = 39;
-/// The maximum length of the name of an App at GitHub, in characters.
+/// The maximum length of an App's name at GitHub, in characters.
 const APP_NAME: usize = 34;
 
 /// The values that the operator wants.

@@ -57,7 +57,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Returns the places for a configuration file and the folder of its policy.
+    /// Returns the place for the configuration file, and the place for the folder of the policy.
     pub(super) fn new(config: &Path, policy: &str) -> Self {
         let parent = config.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = parent.unwrap_or(Path::new("."));

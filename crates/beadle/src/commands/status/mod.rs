@@ -60,7 +60,7 @@ async fn look(
     printer: &Printer,
 ) -> anyhow::Result<(Vec<String>, u8)> {
     let answer = readiness::answer(config).await;
-    // With `--watch`, the service may have taken in other organisations since the last look.
+    // With `--watch`, the service may have added other organisations since the last look.
     let mut config = Config::clone(config);
     installations::take_in(&mut config, store).await?;
     let status = stored_state::gather(&config, store, answer, now).await?;

@@ -13,13 +13,13 @@ use crate::commands::{FAILED, FINE, PENDING};
 pub(super) struct Status {
     /// The version of this command.
     pub(super) version: &'static str,
-    /// When the command read the state.
+    /// The time at which the command read the state.
     pub(super) at: Time,
     /// The service.
     pub(super) service: ServiceStatus,
     /// The organisations, the directories and the targets, in the order of the configuration.
     pub(super) instances: Vec<InstanceStatus>,
-    /// The installations of the App of `[installations]`.
+    /// The installations of the App in `[installations]`.
     pub(super) installations: Vec<InstallationStatus>,
     /// The differences from the policy, grouped by cause. The most severe kind comes first.
     pub(super) problems: Vec<Problem>,
@@ -51,13 +51,13 @@ pub(super) struct ServiceStatus {
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
-    /// When the service began to use its configuration.
+    /// The time at which the service began to use its configuration.
     pub(super) started: Option<Time>,
     /// The keys whose value in the configuration file differs from the value that the service uses.
     pub(super) other_configuration: Vec<String>,
 }
 
-/// The state of the service that works on the store.
+/// The state of the service. This service works on the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
@@ -182,7 +182,7 @@ pub(super) struct HeldPolicy {
 #[derive(Debug, Serialize)]
 pub(super) struct WaiverInForce {
     pub(super) instance: String,
-    /// The code of a waiver of `beadle waive`. An operator uses the code to end the waiver.
+    /// The code of a waiver that `beadle waive` made. An operator uses the code to end the waiver.
     pub(super) code: String,
     pub(super) keys: Vec<String>,
     pub(super) repositories: Vec<String>,
@@ -196,8 +196,8 @@ pub(super) struct WaiverInForce {
 pub(super) struct PauseInForce {
     /// The paused organisation, target or key.
     pub(super) scope: String,
-    /// The name of the scope that people know, such as `acme/widgets`. If no name of a key is known,
-    /// the key.
+    /// The name by which people know the scope, such as `acme/widgets`. If no name of a key is
+    /// known, the key.
     pub(super) name: String,
     pub(super) until: Time,
 }

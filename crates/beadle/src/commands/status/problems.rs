@@ -41,7 +41,7 @@ impl Problems {
     }
 }
 
-/// A parked key with the name that people know.
+/// A parked key, with the name by which people know the key.
 pub(super) struct ParkedKey {
     pub(super) key: Key,
     pub(super) name: String,

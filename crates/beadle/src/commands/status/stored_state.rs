@@ -317,7 +317,7 @@ fn installation_states(config: &Config, installed: &[Installed]) -> Vec<Installa
     config.file.standings(installed).into_iter().map(state).collect()
 }
 
-/// Returns whether a task belongs to an organisation that Beadle no longer takes in.
+/// Returns whether a task belongs to an organisation on which Beadle no longer works.
 fn is_of_gone(task: &str, installations: &[InstallationStatus]) -> bool {
     let is_gone = |one: &&InstallationStatus| !matches!(one.standing, Standing::TakenIn | Standing::Declared);
     let is_its = |one: &InstallationStatus| {

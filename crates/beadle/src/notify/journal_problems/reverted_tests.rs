@@ -1,4 +1,4 @@
-//! Tests of the changes of people that Beadle changed back.
+//! Tests the notifications about changes that people made and Beadle reverted.
 
 use beadle_engine::EntryKind;
 use beadle_engine::journal::{SweepEnd, SweepSummary};

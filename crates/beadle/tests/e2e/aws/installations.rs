@@ -1,4 +1,4 @@
-//! The functions on AWS take in an organisation that installs the App.
+//! Tests that the functions on AWS add an organisation when it installs the App.
 
 use std::time::Duration;
 

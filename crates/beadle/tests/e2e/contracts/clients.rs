@@ -77,14 +77,14 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
-/// The steps of a Probot app that work.
+/// The steps that work, from the list of a Probot app.
 const PROBOT: &str = "\
     app installations repository.created repository.created.sender settings settings.unchanged \
     settings.raw overrides repository repository.update topics alerts labels milestones collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
-/// The steps of a Probot app that the simulator does not have.
+/// The steps that the simulator does not have, from the list of a Probot app.
 const PROBOT_MISSING: &[Missing] = &[];
 
 /// The steps of Okta's SDK that work.

@@ -238,7 +238,8 @@ async fn the_window_of_the_target_also_counts_small_removals_of_many_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_mail_with_another_id_is_another_person() {
     let world = settled().await;
-    // An account at the target has the login of a person who must be added, but it has another id.
+    // Beadle must add a person. An account at the target has the login of this person, but the
+    // account has another id.
     world.aws.patch(&json!({ "users": { "a00290": { "externalId": "00u-somebody-else" } } }));
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.out.contains("unknown") || swept.err.contains("unknown"), "{}{}", swept.out, swept.err);

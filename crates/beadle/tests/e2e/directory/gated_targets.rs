@@ -1,4 +1,5 @@
-//! The gate for a target. The address of the target changes between two starts of the service.
+//! Tests the gate for a target. The address of the target changes between two starts of the
+//! service.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tests of the members of an organisation that its policy declares.
+//! Tests the members of an organisation, if the policy of the organisation declares the members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -246,7 +246,7 @@ impl World {
         serving.until_swept("corp", self.ports[1]).await;
     }
 
-    /// Writes a file in the policy of the organisation that has the teams.
+    /// Writes a file in the policy of the organisation with the teams.
     pub(crate) fn policy(&self, file: &str, text: &str) {
         std::fs::write(self.path().join("policy").join(file), text).unwrap();
     }

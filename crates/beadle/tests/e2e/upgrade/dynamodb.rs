@@ -1,4 +1,4 @@
-//! A rolling upgrade on a table of moto.
+//! Tests a rolling upgrade on a table of moto.
 
 use beadle_emulate::Moto;
 use beadle_store_dynamodb::DynamoSettings;

@@ -1,4 +1,4 @@
-//! A rolling upgrade on a real PostgreSQL server.
+//! Tests a rolling upgrade on a real PostgreSQL server.
 
 use beadle_emulate::Cluster;
 

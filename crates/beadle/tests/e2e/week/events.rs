@@ -1,5 +1,5 @@
-//! The events of a week. A seed decides the events. Most events change nothing that the policy
-//! declares.
+//! Makes the events of the simulated week. A seed decides the events. Most events change nothing
+//! that the policy declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ struct Pending {
     made: Instant,
 }
 
-/// The events of a week.
+/// Makes the events of the simulated week.
 pub(super) struct Events {
     random: StdRng,
     /// The number of events of each kind since the start of the day.
@@ -116,7 +116,7 @@ impl Events {
         }
     }
 
-    /// Sends the webhook of an event that changes nothing in the state of the simulator.
+    /// Sends the webhook for an event. The event changes nothing in the state of the simulator.
     fn deliver(&mut self, week: &Week, kind: Kind) {
         let repository = name(self.random.random_range(0..week.size.repositories));
         let (event, action) = if kind == Kind::Push {

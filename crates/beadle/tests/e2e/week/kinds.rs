@@ -1,4 +1,5 @@
-//! The kinds of events of a week, and their changes.
+//! Lists the kinds of events that happen in the simulated week, and defines what each kind of event
+//! changes.
 
 use std::collections::{BTreeSet, HashMap};
 

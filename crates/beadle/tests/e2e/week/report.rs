@@ -1,4 +1,4 @@
-//! The figures of a week.
+//! Collects the figures of the simulated week.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The size of a week, and its world.
+//! Defines the size of the simulated week, and makes the simulated world.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ pub(super) fn staying(group: usize, size: &Size) -> impl Iterator<Item = usize> 
     (0..STAYING).map(move |n| (2 * group + n) % all)
 }
 
-/// Returns the file of the policy that a commit changes.
+/// Returns the policy file that a commit changes.
 pub(super) fn layer(has_projects: bool) -> String {
     format!("suborgrepos: ['r0000*']\nrepository:\n  has_projects: {has_projects}\n")
 }

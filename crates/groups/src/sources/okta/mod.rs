@@ -17,7 +17,7 @@ use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
 pub use catchup::{Catchup, Caught};
 
-/// The number of groups in one page of Okta's list of groups.
+/// The number of groups in one page of the list from Okta.
 const PAGE: usize = 200;
 
 /// A source that reads the groups and people of an Okta organisation.
@@ -27,7 +27,7 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// The names of the attributes of people that the targets use.
+    /// The names of people's attributes that the targets use.
     uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
@@ -86,9 +86,8 @@ impl Cuts {
     }
 }
 
-/// A request for a single group that has no answer yet. While this value exists, the request is
-/// counted in
-/// [`OktaSource`].
+/// A request for a single group. The request has no answer yet. While this value exists, the
+/// request is counted in [`OktaSource`].
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -175,7 +174,7 @@ impl OktaSource {
         }
     }
 
-    /// Returns the attributes of a person that the targets use.
+    /// Returns a person's attributes that the targets use.
     fn attributes(&self, profile: &Profile) -> Map<String, Value> {
         let mut attributes = Map::new();
         for name in &self.uses {

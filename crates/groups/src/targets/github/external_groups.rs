@@ -1,6 +1,6 @@
-//! Reads the groups of the identity provider that can set the members of teams. Only enterprises
-//! with managed users have such groups. Each read is one call, which costs nothing from the budget
-//! if the answer has not changed.
+//! Reads the identity provider's groups. Such a group can set the members of teams. Only
+//! enterprises with managed users have such groups. Each read is one call, which costs nothing from
+//! the budget if the answer has not changed.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 

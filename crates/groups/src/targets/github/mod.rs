@@ -30,7 +30,7 @@ use people::{People, account};
 /// How long Beadle remembers the list of the organisation's members, and the owner of each account.
 /// Beadle never uses a remembered list of the members of a team.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// The maximum age of the list of teams when Beadle takes over a team by its name.
+/// When Beadle takes over a team by its name, the list of teams must not be older than this.
 const SURE: Duration = Duration::from_secs(60);
 /// How long Beadle uses the answer that no identity provider manages a team.
 const KEPT: Duration = Duration::from_secs(3600);

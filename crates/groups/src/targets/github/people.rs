@@ -41,8 +41,8 @@ pub(super) struct People {
     pub(super) logins: HashMap<String, u64>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
-    /// The logins in the list that are not members of the organisation, by the person's name at the
-    /// directory.
+    /// Those logins in the list that are not members of the organisation, by the person's name at
+    /// the directory.
     pub(super) strangers: HashMap<String, String>,
 }
 

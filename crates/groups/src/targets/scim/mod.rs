@@ -36,7 +36,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// A source of a group's members that replaces the SCIM server.
+/// A source from which Beadle reads a group's members in place of the SCIM server.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
     /// Returns the ids of all members of a group, or an error if the list is incomplete. Returns
@@ -72,7 +72,7 @@ pub struct ScimReader {
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The attributes of an account that must have the same values as the person.
+/// Those attributes of an account that must have the same values as the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 

@@ -28,8 +28,8 @@ struct Unread {
     stay: BTreeSet<String>,
     added: Vec<String>,
     removed: Vec<String>,
-    /// When the write began. `None` if an earlier version of Beadle wrote the note, because that
-    /// version did not store the time.
+    /// The time at which the write began. `None` if an earlier version of Beadle wrote the note,
+    /// because that version did not store the time.
     #[serde(default)]
     at: Option<Time>,
 }

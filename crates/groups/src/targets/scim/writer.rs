@@ -32,7 +32,7 @@ impl ScimWriter {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Returns an error if the target is stopped because it did not carry out an earlier write
+    /// Returns an error if the target is stopped, because the target did not store an earlier write
     /// correctly.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
@@ -68,7 +68,8 @@ impl ScimWriter {
     ///
     /// Beadle then forgets the members until it has read the write back. A write with an unknown
     /// effect may remove a member, and Beadle could treat the next write as the cause of this
-    /// removal. If Beadle has not read back the previous write yet, this function first does so.
+    /// removal. If Beadle has not read back the previous write yet, this function reads it back
+    /// before the next write.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -339,8 +340,8 @@ impl TargetWriter for ScimWriter {
             return Ok(());
         }
         self.may_write()?;
-        // A write of a phone number or an address replaces the whole list, so Beadle first reads
-        // the present list.
+        // A write of a phone number or an address replaces the whole list, so Beadle reads the
+        // present list before the write.
         let Some(user) = self.reader.scim.user(account).await? else {
             let text =
                 format!("the target no longer has the account {account}; Beadle reads the account again");

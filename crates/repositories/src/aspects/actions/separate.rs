@@ -32,7 +32,7 @@ struct Setting {
     key: &'static str,
     /// The path below the repository.
     path: &'static str,
-    /// The field of the body that contains the value.
+    /// The field with the value in the body of the request.
     field: &'static str,
     of: Of,
 }

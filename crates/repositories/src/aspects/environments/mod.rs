@@ -1,5 +1,5 @@
-//! The deployment environments of a repository, with their variables and secrets. GitHub ignores
-//! the case of an environment's name.
+//! Plans and writes the deployment environments of a repository, with their variables and secrets.
+//! GitHub ignores the case of an environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. Beadle does not
 //! use GraphQL here, because GraphQL does not show the Apps and the branches that can deploy.
@@ -35,7 +35,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::listed;
 
-/// The aspect of a repository's environments.
+/// The aspect for a repository's environments.
 pub(crate) const ENVIRONMENTS: Aspect = Aspect {
     name: "environments",
     sections: &[key(

@@ -93,7 +93,7 @@ pub(super) fn is_whole(rule: &Value) -> bool {
     rule["id"].is_u64() && rule["app"]["id"].is_u64()
 }
 
-/// Returns the ids of the Apps that a list of the policy names. If an App does not exist, the
+/// Returns the id of each App that a list of the policy names. If an App does not exist, the
 /// function records the reason and returns `None`. `seen` contains the rules at GitHub.
 pub(super) async fn apps(
     context: &Context<'_>,

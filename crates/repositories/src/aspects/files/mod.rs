@@ -5,7 +5,7 @@
 //!
 //! If the policy has the section, Beadle makes one GraphQL query for each repository. While
 //! Beadle's branch exists, Beadle makes a second query. If a template names the topics or the
-//! custom properties, Beadle reads these values for many repositories at once.
+//! custom properties, Beadle reads these values for many repositories together.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 
@@ -33,7 +33,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::layered;
 use crate::policy::{Node, forms};
 
-/// The aspect of the files that Beadle keeps in a repository.
+/// The aspect for the files that Beadle keeps in a repository.
 pub(crate) const FILES: Aspect = Aspect {
     name: "files",
     sections: &[key(
@@ -90,7 +90,7 @@ fn reads(sections: &Sections<'_>) -> Asks {
     sections.get("files").map(|list| named(list.items())).unwrap_or_default()
 }
 
-/// Returns the parts of a repository that the templates of these entries name.
+/// Returns those parts of a repository that the templates of these entries name.
 fn named(entries: &[Node]) -> Asks {
     let templates = || entries.iter().filter_map(|entry| entry.get("template")?.text());
     let names = |fact: &str| templates().any(|template| template.contains(fact));

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::wanted::Wanted;
 
-/// The title of the pull request, and the first line of the message of its commits.
+/// The title of the pull request. Each commit of the pull request has a message with the same first
+/// line.
 pub(super) const TITLE: &str = "Update files to match the policy";
 
 /// The text of a pull request that Beadle closes. The text has no list of files, because no person

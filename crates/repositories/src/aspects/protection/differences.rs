@@ -203,7 +203,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns the new exceptions of a push restriction that have no write access. GitHub silently
+/// Returns those new exceptions of a push restriction that have no write access. GitHub silently
 /// removes such actors. Without this check, Beadle would try to add these actors in every run.
 async fn powerless(
     context: &Context<'_>,

@@ -1,6 +1,6 @@
-//! The branch protection rules of a repository, by the pattern of branch names. Beadle writes the
-//! rules by GraphQL, which can protect a branch that does not exist yet, and can update a rule
-//! without a deletion.
+//! Plans and writes the branch protection rules of a repository. The pattern for branch names
+//! identifies a rule. Beadle writes the rules by GraphQL, which can protect a branch that does not
+//! exist yet, and can update a rule without a deletion.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -28,7 +28,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
 use crate::policy::{BranchWant, MissingBranch, Node, merge};
 
-/// The aspect of a repository's branch protection rules.
+/// The aspect for a repository's branch protection rules.
 pub(crate) const PROTECTION: Aspect = Aspect {
     name: "protection",
     sections: &[key("branches", SHAPE, "Branch protection rules. Beadle keeps rules that are not listed.")],

@@ -1,5 +1,5 @@
-//! Translates a branch rule from the form of policies into the fields of GraphQL. The form of
-//! policies is the body of the REST PUT request.
+//! Translates a branch rule of a policy into the fields of GraphQL. In the policy, the rule has the
+//! form of the body that a PUT request to the REST API needs:
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 //!

@@ -22,7 +22,7 @@ use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
 use crate::policy::{CONDITIONS, Desired, Node, RULES, UNDESCRIBED};
 
-/// The aspect of a repository's rulesets.
+/// The aspect for a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
     name: "rulesets",
     sections: &[key(
@@ -180,7 +180,7 @@ fn without_base(want: &Node) -> String {
     )
 }
 
-/// The type of the rules that require checks, and the parameter with the checks.
+/// The type of a rule that requires checks, and the parameter that contains these checks.
 const CHECKS: &str = "required_status_checks";
 
 /// Returns the list of the checks that a declared ruleset requires.
@@ -199,7 +199,7 @@ fn without_check(list: &Node) -> String {
     )
 }
 
-/// Returns whether Beadle leaves out the rule of a declared ruleset that requires checks. Beadle
+/// Returns whether Beadle leaves out the rule for required checks from a declared ruleset. Beadle
 /// leaves out this rule if the policy lists no check of its own, and the ruleset at GitHub does not
 /// have the rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {

@@ -1,8 +1,8 @@
-//! A declared default branch that does not exist.
+//! Renames or creates the declared default branch if this branch does not exist.
 //!
 //! Beadle renames or creates the branch after all other changes. The present default branch
 //! therefore has its protection before the rename, and keeps the protection under the new name. If
-//! Beadle creates the branch, it first writes the protection of the branch.
+//! Beadle creates the branch, Beadle has already written the protection of the branch.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>

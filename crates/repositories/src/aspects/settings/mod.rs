@@ -1,5 +1,5 @@
-//! The settings of a repository. The settings are the fields in the body of
-//! `PATCH /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
+//! Plans and writes the settings of a repository. The settings are the fields in the body of `PATCH
+//! /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -73,7 +73,7 @@ pub(crate) fn is_rest_only(key: &str) -> bool {
     KEYS.iter().any(|(name, _, rest_only)| *name == key && *rest_only)
 }
 
-/// The aspect of a repository's settings.
+/// The aspect for a repository's settings.
 pub(crate) const SETTINGS: Aspect = Aspect {
     name: "settings",
     sections: &[],
@@ -201,7 +201,8 @@ impl AspectPlanner for Settings {
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
-                        // GitHub accepts a message only in a body that also contains its title.
+                        // GitHub accepts a message only in a body that also contains the title of
+                        // the message.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
                             let live =

@@ -1,5 +1,6 @@
-//! The reviewers of requests to bypass push protection. A policy names a team by its slug or by its
-//! id, and a role by its id. For each slug, Beadle makes one conditional REST call.
+//! Plans and writes the reviewers of requests to bypass push protection. A policy names a team by
+//! its slug or by its id, and a role by its id. For each slug, Beadle makes one conditional REST
+//! call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 

@@ -14,7 +14,7 @@ use crate::creation::{WithCreations, creation_key};
 
 /// If `CREATION_KILLS` is not set, the number of kills for each way to create a repository.
 const USUAL: usize = 12;
-/// The maximum number of keys that the process claims at once.
+/// The maximum number of keys that the process claims together.
 const KEYS: usize = 8;
 
 const SETTINGS: &str = "repository: { visibility: public, has_wiki: false }

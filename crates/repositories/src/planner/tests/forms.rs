@@ -1,8 +1,9 @@
 //! The table of forms. A policy can contain the same value in several forms, and Beadle writes
 //! nothing for another form. Each row has a policy that the test applies once, and other forms of
-//! this policy. The forms differ in the order of keys and entries, in case, in omitted defaults, in
-//! `null` and empty values, and in ids and names. After Beadle has applied the first policy, the
-//! plan of each other form must be empty. The forms of environments are in `environments.rs`.
+//! this policy. The forms differ in the order of keys and entries, in upper and lower case, in
+//! omitted defaults, in `null` and empty values, and in ids and names. After Beadle has applied the
+//! first policy, the plan of each other form must be empty. The forms of environments are in
+//! `environments.rs`.
 
 use super::world::World;
 use super::*;

@@ -7,7 +7,7 @@ use super::*;
 /// The end-to-end tests of the organisation use the same policy.
 const SETTINGS: &str = include_str!("organisation.yml");
 
-/// Returns the part of the state that belongs to the organisation itself.
+/// Returns what belongs to the organisation itself in the state.
 fn own(state: &Value) -> Value {
     let org = &state["orgs"]["acme"];
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })

@@ -8,7 +8,7 @@ use super::*;
 
 const SETTINGS: &str = include_str!("organization.yml");
 
-/// The parts of the state of an organisation that the section declares.
+/// Those parts of an organisation's state that the section declares.
 const PARTS: &[&str] = &[
     "settings",
     "actions",

@@ -43,7 +43,7 @@ pub(super) async fn shop_with(policy: &str) -> World {
     World::new(state, policy).await
 }
 
-/// Returns the values of the repository that the policy changes.
+/// Returns those values of the repository that the policy changes.
 pub(super) fn live(world: &World) -> Value {
     let state = world.sim.state();
     let shop = &state["orgs"]["acme"]["repos"]["shop"];
@@ -358,7 +358,8 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, although the policy does not agree with the undone value.
+    // The plan has no change, although the policy does not agree with the value that the undo
+    // restored.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

@@ -1,4 +1,5 @@
-//! Tests undone values in the record of controls. A report must not show an undone value as met.
+//! Tests the record of controls after an undo. A report must not show a value that an undo restored
+//! as met.
 
 use beadle_engine::{Limits, Planner as _, Report, StepResult};
 
@@ -33,7 +34,8 @@ async fn an_undone_value_that_shares_a_write_with_others_is_not_met() {
     Box::pin(world.apply()).await;
     let (_, last) = written(&world, 0).await;
     Box::pin(undo(&world, 0, last)).await;
-    // Another value of the rule differs too, so Beadle also makes a plan without the undone value.
+    // Another value of the rule differs too, so Beadle also makes a plan without the restored
+    // value.
     let weaker = json!({ "protection": { "main": { "required_linear_history": false } } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": weaker } } } })).await;
     let rows = rows(&world).await;

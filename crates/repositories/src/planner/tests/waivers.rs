@@ -262,8 +262,9 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
     // Each row has the waiver of the earlier policy, the waiver of the new policy, and the end of
-    // an operator's waiver. The last two values are the expected results: the first if only the new
-    // policy declares the removal, the second if both policies declare it.
+    // an operator's waiver. The last two values are the expected results: the first result if the
+    // new policy declares the removal and the old policy does not, the second result if both
+    // policies declare the removal.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
         ("a removed waiver", until_20, NONE, None, &now, &now),

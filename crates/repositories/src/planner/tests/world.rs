@@ -9,7 +9,7 @@ use super::*;
 
 /// A budget that is never used up.
 const PLENTY: u64 = 1_000_000_000;
-/// A limit of the guard that is never reached.
+/// A limit for the guard. No test reaches this limit.
 const MOST: u32 = 1_000_000;
 /// Limits of the guard that never hold a change.
 pub(super) const UNLIMITED: Limits = Limits {

@@ -86,8 +86,9 @@ fn unlisted(rule: &Node) -> Problem {
         .hint("list the checks, or write `- context: '{{EXTERNALLY_DEFINED}}'` if others set them at GitHub")
 }
 
-/// Finds the problems of a ruleset's rule that requires checks. `same` are the parts of the ruleset
-/// in all files, and `after` are the rulesets of files of the same or a higher rank.
+/// Finds the problems in a rule that requires checks, if a ruleset has such a rule. `same` are the
+/// parts of the ruleset in all files, and `after` are the rulesets of files of the same or a higher
+/// rank.
 fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Option<Problem> {
     let (_, rule) = one.rules().find(|(kind, _)| *kind == CHECKS)?;
     let same: Vec<&Stated<'_>> = same.iter().copied().filter(|other| one.meets(other)).collect();

@@ -108,7 +108,8 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation names its repositories, and its branches or tags.
+/// Checks that a ruleset of the organisation says to which repositories, and to which branches or
+/// tags, it applies.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let conditions = ruleset.get("conditions");
     let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());

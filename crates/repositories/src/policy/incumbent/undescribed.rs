@@ -11,7 +11,7 @@ fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::NotYet)
 }
 
-/// Removes the parts of a ruleset that Beadle does not support, and reports each line.
+/// Removes those parts of a ruleset that Beadle does not support, and reports each line.
 pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     let Some(rules) = ruleset.child("rules") else { return };
     let is_list = matches!(rules.kind, Kind::List(_));

@@ -108,7 +108,7 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// The sections of repositories and the sections of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION, &[OF_THE_ORGANIZATION]];
 
-/// Returns the names of the keys in the section `organization` that Beadle supports.
+/// Returns the names of those keys in the section `organization` that Beadle supports.
 pub(crate) fn organization_keys() -> impl Iterator<Item = &'static str> {
     ORGANIZATION.iter().filter(|key| key.status == Status::Carried).map(|key| key.name)
 }

@@ -47,7 +47,7 @@ pub(super) struct Problem {
     count: usize,
     /// The key that has the state for the longest time.
     key: Key,
-    /// The name of this key that people know.
+    /// The name by which people know this key.
     subject: String,
     /// The held changes of these keys that wait for a decision, the most severe ones first. Empty
     /// for other states than [`Condition::Held`].
@@ -86,7 +86,7 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     found
 }
 
-/// Returns, for each key, the positions of the groups with a change of the key that waits for a
+/// Returns, for each key, the positions of the groups in which a change of this key waits for a
 /// decision.
 fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
@@ -120,7 +120,8 @@ impl Problem {
         joined([why, short_list(self.holds.iter().map(HeldChange::html), NAMED)])
     }
 
-    /// Returns the name of the only key, or the number of keys with a link to their list.
+    /// Returns the name of the only key, or the number of keys with a link to the list of these
+    /// keys.
     fn name(&self) -> Html {
         let (place, one, many) = match self.kind.as_str() {
             REPOSITORY => ("/repositories", "repository", "repositories"),

@@ -22,7 +22,7 @@ const KEYS: usize = 5;
 pub(in crate::pages) struct DeliveriesPage {
     /// The deliveries, with the newest one first.
     deliveries: Vec<DeliveryRow>,
-    /// The known names of the keys of the deliveries.
+    /// The known names for the keys that the deliveries name.
     names: Names,
     /// The number of deliveries to skip for the next page; `None` on the last page.
     next: Option<u64>,

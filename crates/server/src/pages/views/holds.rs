@@ -40,7 +40,7 @@ struct Group {
     /// The reason of the operator.
     reason: Option<String>,
     why: String,
-    /// When the oldest hold began.
+    /// The time at which the oldest hold began.
     since: Time,
     /// The number of changes.
     changes: usize,
@@ -150,7 +150,8 @@ impl Group {
         }
     }
 
-    /// Adds the approvals of groups that ended because the plan changed.
+    /// Searches for earlier approvals of the examples in each group, and adds an approval to the
+    /// group if it ended because the plan changed.
     async fn find_void(groups: &mut [Self], store: &dyn Store) -> Result<(), Refused> {
         let examples: Vec<Hold> = groups.iter().flat_map(|group| group.examples.iter().cloned()).collect();
         let mut found = VoidApproval::of(store, &examples).await?.into_iter();

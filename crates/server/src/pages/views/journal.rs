@@ -15,7 +15,7 @@ use crate::sign_in::Visitor;
 
 /// The number of entries of a page.
 const ROWS: usize = 50;
-/// The columns of a table of entries.
+/// The columns in a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
 /// The kinds of entries that a reader can choose.
 const KINDS: [EntryKind; 10] = [
@@ -86,7 +86,7 @@ fn unknown_kind(name: &str) -> Refused {
     ))
 }
 
-/// Returns the facts of an entry, and its trace if it has one.
+/// Returns the facts of an entry, and the trace of the entry if the entry has a trace.
 fn facts(entry: &Entry) -> Html {
     let facts = detail::detail(&entry.detail);
     match entry.trace {
@@ -95,7 +95,7 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows of a table of entries. If the visitor may undo writes, the rows have links for
+/// Returns the rows for a table of entries. If the visitor may undo writes, the rows have links for
 /// this. `organisations` are the organisations whose sweeps the entries can have.
 pub(in crate::pages) fn rows(
     entries: &[Entry],

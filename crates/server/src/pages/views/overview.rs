@@ -240,7 +240,7 @@ impl View for Overview {
     }
 }
 
-/// The address of the description of the API.
+/// The address at which the description of the API is.
 const API: &str = "/api/v1/openapi.json";
 
 #[cfg(test)]

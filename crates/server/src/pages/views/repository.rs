@@ -18,14 +18,14 @@ use crate::pages::ruling_form::{WaiverValues, waiver_form};
 use crate::pages::view::View;
 use crate::sign_in::{ScopeRequest, Visitor};
 
-/// One repository: its state, its waivers, its undone values, its place in the queue, its holds and
-/// its journal.
+/// One repository: its state, its waivers, the values that an undo restored, its place in the
+/// queue, its holds and its journal.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct RepositoryPage {
     repository: Thing,
     /// The waivers that cover the repository. The waiver that ends first comes first.
     waivers: Vec<WaiverFacts>,
-    /// The values that Beadle only observes, because an operator undid them.
+    /// The values that Beadle only observes, because an undo restored them.
     undone: Vec<UndoneFacts>,
     /// Some parts are not read by every sweep. For each of them, when Beadle last read the part, by
     /// the name of the part.

@@ -9,8 +9,8 @@ use super::resolve::{Object, Resolved, text};
 use crate::github::commits::{self, Commit};
 use crate::github::world::World;
 
-/// The first characters of the node id of a branch. The next parts are the id of the repository and
-/// the name of the branch.
+/// The first characters of a branch's node id. The next parts are the id of the repository and the
+/// name of the branch.
 const REF: &str = "REF_kgDO";
 
 /// Returns the node id of a branch.
@@ -37,7 +37,7 @@ pub(super) fn branch(found: &Value, repository: u64, name: &str) -> Resolved {
     }
 }
 
-/// Returns the value of a field of a branch.
+/// Returns the value that a field has in a branch.
 pub(super) fn reference(
     world: &World,
     repository: u64,

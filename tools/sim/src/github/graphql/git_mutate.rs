@@ -1,4 +1,4 @@
-//! The GraphQL mutations of branches, commits and pull requests.
+//! Simulates the GraphQL mutations of branches, commits and pull requests.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 

@@ -113,7 +113,7 @@ fn shape(mutation: &str) -> Option<Shape> {
     }
 }
 
-/// Returns the type of a field that does not belong to a rule.
+/// Returns the type of a field, if the field does not belong to a rule.
 fn own_kind(field: &str) -> Kind {
     match field {
         "force" | "draft" | "maintainerCanModify" => Bool,

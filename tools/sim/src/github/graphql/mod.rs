@@ -151,7 +151,7 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     Outcome { body, cost, operation, is_mutation }
 }
 
-/// Returns the first field of the query that is in the list `lacks` of the state. An older
+/// Returns the first field in the query that is also in the list `lacks` of the state. An older
 /// Enterprise Server does not have every field. It rejects a whole query if one field is unknown.
 fn lacking(world: &World, text: &str) -> Option<String> {
     let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns the value of a field that depends on the sender of the request.
+    /// Returns the value of a field, if the value depends on the sender of the request.
     fn of_viewer(&self, object: &Object, field: &str) -> Option<Resolved> {
         match (object, field) {
             (Object::Query, "viewer") => {

@@ -1,5 +1,5 @@
-//! The GraphQL mutations. This file has the mutations that create, change and delete branch
-//! protection rules.
+//! Simulates the GraphQL mutations. This file has the mutations that create, change and delete
+//! branch protection rules.
 
 use serde_json::{Map, Value, json};
 

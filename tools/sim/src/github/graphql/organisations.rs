@@ -1,4 +1,4 @@
-//! The fields of organisations and teams.
+//! Simulates the fields of organisations and teams.
 
 use serde_json::{Map, Value, json};
 

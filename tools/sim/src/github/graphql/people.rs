@@ -1,4 +1,4 @@
-//! The people of an organisation, of its teams, and of its identity provider.
+//! Simulates the people of an organisation, of its teams, and of its identity provider.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! The fields of repositories.
+//! Simulates the fields of repositories.
 
 use serde_json::{Map, Value, json};
 

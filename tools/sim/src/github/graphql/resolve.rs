@@ -103,7 +103,7 @@ impl Object {
     }
 }
 
-/// Returns the value of a field of an object.
+/// Returns the value that a field has in an object.
 pub(super) fn resolve(
     world: &World,
     object: &Object,

@@ -1,4 +1,4 @@
-//! The fields of branch protection rules.
+//! Simulates the fields of branch protection rules.
 
 use serde_json::{Map, Value, json};
 

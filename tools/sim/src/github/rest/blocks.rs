@@ -1,4 +1,4 @@
-//! The accounts that an organisation blocks.
+//! Simulates the accounts that an organisation blocks.
 //!
 //! <https://docs.github.com/rest/orgs/blocking>
 

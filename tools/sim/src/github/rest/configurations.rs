@@ -1,4 +1,4 @@
-//! The code security configurations of an organisation, and their repositories.
+//! Simulates the code security configurations of an organisation, and their repositories.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -8,7 +8,7 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The keys of a configuration that the state has but GitHub does not show.
+/// Those keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
 /// The default values of the features that a new configuration leaves out. They come from GitHub's

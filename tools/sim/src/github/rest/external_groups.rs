@@ -1,4 +1,4 @@
-//! The groups of the identity provider that set the members of teams. In the state,
+//! Simulates the groups of the identity provider that set the members of teams. In the state,
 //! `external_groups` of an organisation has the groups by their names. Each has its `id` and the
 //! logins of its `members`.
 //!

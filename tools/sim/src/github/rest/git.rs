@@ -55,7 +55,7 @@ fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
     })
 }
 
-/// Returns a commit with the accounts of its author and its committer. Both are the same account.
+/// Returns a commit with the accounts of the author and the committer. Both are the same account.
 /// It is null if the state has no person or App with the name of the author.
 fn with_accounts(world: &World, org: &str, name: &str, commit: &Commit<'_>) -> Value {
     let account = match commit.author.strip_suffix("[bot]") {

@@ -1,4 +1,4 @@
-//! The members of an organisation, and the invitations to become one.
+//! Simulates the members of an organisation, and the invitations to become one.
 //!
 //! <https://docs.github.com/rest/orgs/members>
 

@@ -1,4 +1,4 @@
-//! The part of GitHub's REST API that Beadle and safe-settings use.
+//! Simulates the part of GitHub's REST API that Beadle and safe-settings use.
 //!
 //! <https://docs.github.com/rest>
 
@@ -199,7 +199,7 @@ fn has_id(entry: &Value, id: &str) -> bool {
     entry["id"].as_u64().is_some_and(|known| Some(known) == id.parse().ok())
 }
 
-/// Returns the page of a list that a call requests, with the `Link` header.
+/// Returns the page that a call requests from a list, with the `Link` header.
 pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
         let value = call.query.iter().find(|(other, _)| other == name);
@@ -223,7 +223,7 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     reply
 }
 
-/// Returns a page of a list that GitHub puts into an object, with the total of all pages.
+/// Returns a page of a list. GitHub puts such a list into an object with the total of all pages.
 pub(crate) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
     let total = rows.len();
     let mut reply = page(call, rows);
@@ -275,7 +275,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// The keys of a body that the simulator stores for a new or changed repository.
+/// Those keys of a body that the simulator stores for a new or changed repository.
 const SETTABLE: &[&str] = &[
     "name",
     "description",

@@ -1,4 +1,4 @@
-//! The subject of the OpenID Connect tokens of workflows.
+//! Simulates the subject of the OpenID Connect tokens of workflows.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 

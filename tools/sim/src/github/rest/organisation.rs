@@ -1,4 +1,4 @@
-//! The settings of an organisation.
+//! Simulates the settings of an organisation.
 //!
 //! <https://docs.github.com/rest/orgs/orgs#update-an-organization>
 

@@ -1,4 +1,4 @@
-//! The Actions permissions of an organisation.
+//! Simulates the Actions permissions of an organisation.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 

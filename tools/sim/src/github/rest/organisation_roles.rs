@@ -1,4 +1,4 @@
-//! The custom repository roles and the roles of an organisation.
+//! Simulates the custom repository roles and the roles of an organisation.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>,
 //! <https://docs.github.com/rest/orgs/organization-roles>

@@ -1,4 +1,4 @@
-//! The collaborators of a repository, and the invitations to become one.
+//! Simulates the collaborators of a repository, and the invitations to become one.
 
 use serde_json::{Value, json};
 

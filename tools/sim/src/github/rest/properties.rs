@@ -1,4 +1,4 @@
-//! The values and the definitions of custom properties.
+//! Simulates the values and the definitions of custom properties.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 

@@ -1,4 +1,4 @@
-//! The groups of self-hosted runners of an organisation.
+//! Simulates the groups of self-hosted runners of an organisation.
 //!
 //! <https://docs.github.com/rest/actions/self-hosted-runner-groups>
 

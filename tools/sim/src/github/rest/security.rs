@@ -1,4 +1,4 @@
-//! The settings of a repository's security features.
+//! Simulates the settings of a repository's security features.
 //!
 //! <https://docs.github.com/rest/repos/repos#check-if-dependabot-security-updates-are-enabled-for-a-repository>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#update-a-code-scanning-default-setup-configuration>

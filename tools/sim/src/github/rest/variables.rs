@@ -19,7 +19,7 @@ pub(super) struct Holder<'a> {
 }
 
 impl Holder<'_> {
-    /// Returns the part of a repository that has the variables or secrets.
+    /// Returns the part of a repository with the variables or secrets.
     pub(super) fn of<'b>(&self, repository: &'b Value) -> &'b Value {
         match self.environment {
             Some(name) => &repository["environments"][name],
@@ -27,7 +27,7 @@ impl Holder<'_> {
         }
     }
 
-    /// Changes the part of the repository that has the variables or secrets.
+    /// Changes the part of the repository with the variables or secrets.
     pub(super) fn edit(&self, world: &mut World, sender: &str, edit: impl FnOnce(&mut Value)) {
         world.edit(self.org, self.repository, sender, |found| match self.environment {
             Some(name) => edit(&mut found["environments"][name]),

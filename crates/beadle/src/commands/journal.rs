@@ -33,7 +33,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
     let clock = Clock::system();
     let organisations = config.orgs(None)?.into_iter().map(|org| org.name.clone()).collect();
     let since = args.since.map(|since| clock.now() - since);
-    let search = Search { since, store, keys, organisations, args };
+    let search = Search { store, keys, organisations, since, args };
     let shown = match args.format {
         JournalFormat::Ndjson => {
             anyhow::ensure!(

@@ -229,9 +229,9 @@ impl Deployment {
     /// Waits until a group of the target has exactly these people.
     pub(crate) async fn until_holds(&self, name: &str, members: std::ops::Range<usize>) {
         let wanted = members.map(login).collect();
-        if !self.directory.comes_to_hold(name, &wanted).await {
-            panic!("{name} holds {:?}, not {wanted:?}\n{}", self.directory.members(name), self.logs());
-        }
+        let is_equal = self.directory.comes_to_hold(name, &wanted).await;
+        let members = self.directory.members(name);
+        assert!(is_equal, "{name} holds {members:?}, not {wanted:?}\n{}", self.logs());
     }
 
     /// Waits until no key is due or running. The list of waiting keys comes from an index, and the

@@ -241,7 +241,7 @@ pub(super) fn line(name: &'static str) -> Html {
     filled_line(name, "")
 }
 
-/// Returns a field as [`line`] does, with an initial value.
+/// Returns a field as [`line()`] does, with an initial value.
 pub(super) fn filled_line(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"text\" required", name, value)
 }

@@ -163,6 +163,7 @@ async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
 #[tokio::test]
 async fn a_write_that_conflicts_with_a_transaction_is_sent_again() {
     let moto = Moto::start().await;
+    moto.store(DynamoSettings::default()).await;
     let odds = Odds { throttled: 0, conflict: 50, lost: 0, stale: 0 };
     let proxy = Proxy::start(&moto.url, odds, 3).await;
     let store = moto.by(&proxy.url, DynamoSettings::default()).await;

@@ -8,12 +8,12 @@ use beadle_engine::{Clock, Store, WritePace};
 use beadle_github::{Api, Asks, IssueWriter, Reader};
 use beadle_repositories::Policy;
 
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
 use crate::app::file_timeout::FileReader;
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::organisations::github::{GithubOrganisation, read_folder};
+use crate::app::organisations::open_organisation::{GithubOrganisation, read_folder};
 use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::repository_policy::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};

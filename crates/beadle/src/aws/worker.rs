@@ -26,9 +26,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::emf_metrics;
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::installation_reconciler;
+use crate::app::organisations::installation_list_reconciler;
 use crate::app::organisations::installations;
 use crate::app::policy::policy_key_reconciler;
 use crate::app::service::Service;
@@ -186,7 +186,7 @@ async fn serve(
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold / SHORTER..=hold));
     policy_key_reconciler::begin(&service);
-    installation_reconciler::begin(&service);
+    installation_list_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
     // Other functions may use the same credentials now. So this function updates the shared budgets

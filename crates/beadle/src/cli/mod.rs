@@ -1,6 +1,6 @@
 //! The command line, with help that teaches.
 
-mod args;
+mod command_args;
 mod decide_args;
 mod help;
 mod holds_and_previews_args;
@@ -14,13 +14,13 @@ use std::time::Duration;
 use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub(crate) use args::{
+pub(crate) use command_args::{
     ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
     SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
     UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
-pub(crate) use args::{AwsCommand, AwsDoctorArgs};
+pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, RejectArgs};
 pub(crate) use holds_and_previews_args::{HoldsArgs, PreviewsArgs};
 pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};

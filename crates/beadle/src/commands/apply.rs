@@ -8,20 +8,22 @@ use beadle_engine::apply::{PlanWriter, Planner};
 use beadle_engine::{Change, Lane, Plan, Store};
 
 use crate::app::application::App;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::store;
 use crate::cli::ApplyArgs;
-use crate::commands::apply_rounds::{Rounds, Went, settle};
-use crate::commands::command_gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
-use crate::commands::expected_write_duration::announce;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::tally::Tally;
+use crate::commands::shared::apply_rounds::{Rounds, Went, settle};
+use crate::commands::shared::command_gate::{
+    accept, are_mappings_held, is_held, limit_organisation, limit_target,
+};
+use crate::commands::shared::expected_write_duration::announce;
+use crate::commands::shared::tally::Tally;
 use crate::config::Config;
+use crate::output::plans_and_results::{self, WholePlan};
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
-use crate::output::render::{self, WholePlan};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
@@ -58,7 +60,7 @@ async fn all(
                 let (mut shown, mut plans) = plan(&org, &planner, selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 if rounds.is_first() && is_held(&org, &shown, selection, (store, clock), printer).await? {
-                    printer.lines(render::text(printer, &shown));
+                    printer.lines(plans_and_results::text(printer, &shown));
                     tally.held_policies += 1;
                     break;
                 }
@@ -140,7 +142,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
-        printer.lines(render::text(printer, shown));
+        printer.lines(plans_and_results::text(printer, shown));
     }
     if !has_news {
         rounds.end(shown);
@@ -210,7 +212,7 @@ fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> 
             "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
              add `--yes`",
             plan.of,
-            render::by_risk(needed.into_iter(), plan.scope.is_undo())
+            plans_and_results::by_risk(needed.into_iter(), plan.scope.is_undo())
         );
     }
     Ok(())
@@ -248,7 +250,7 @@ mod tests {
     use beadle_engine::{Key, Mode, Risk};
 
     use super::*;
-    use crate::output::render::PlanScope;
+    use crate::output::plans_and_results::PlanScope;
 
     #[test]
     fn without_a_terminal_an_apply_may_add_and_an_undo_may_write_nothing() {

@@ -7,7 +7,7 @@ use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::operations::generation_approval::{ambiguity, approve, is_named};
 use crate::app::store;
 use crate::cli::ApproveArgs;
-use crate::commands::hold_decision::{decide_changes, decider};
+use crate::commands::shared::hold_decision::{decide_changes, decider};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::printer::Printer;

@@ -9,7 +9,7 @@ use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::store;
 use crate::commands::{FINE, ago};
 use crate::config::Config;

@@ -11,9 +11,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::app::store::clock_check;
@@ -116,7 +116,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
         }
     }
     if !config.file.okta.is_empty() || !config.file.target.is_empty() {
-        doctor.found |= super::targets::probe(config, None, printer).await? != FINE;
+        doctor.found |= super::targets_probe::probe(config, None, printer).await? != FINE;
     }
     Ok(doctor)
 }

@@ -10,14 +10,14 @@ use beadle_repositories::policy::{Did, Explained};
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::output::plans_and_results::waived_line;
 use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
-use crate::output::render::waived_line;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     if let Some(name) = &args.group {

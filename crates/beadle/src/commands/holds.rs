@@ -12,9 +12,9 @@ use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::escape;
 use crate::output::journal_run_and_policy::commit;
+use crate::output::plans_and_results;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
-use crate::output::render;
 
 /// The maximum number of repositories or groups that a group of changes names.
 const EXAMPLES: usize = 5;
@@ -127,7 +127,7 @@ fn show_changes(group: &HoldGroup, (as_json, now): (bool, Time), printer: &Print
         let Hold { digest, subject, why, since, .. } = hold;
         let head = printer.paint(Tone::Heading, format!("{digest}  {subject}"));
         printer.line(format!("{head}  held for {}: {}", ago(*since, now), state(&group.state, why)));
-        for line in render::change_lines(printer, &hold.change) {
+        for line in plans_and_results::change_lines(printer, &hold.change) {
             printer.line(line);
         }
     }

@@ -12,9 +12,9 @@ use beadle_repositories::policy::read_text;
 use beadle_repositories::{Incumbent, Policy, Severity, import_policy};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::cli::{ImportArgs, Tool};
-use crate::commands::{FAILED, FINE, equal_group_mappings};
+use crate::commands::{FAILED, FINE, import_group_mappings};
 use crate::config::Config;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
@@ -44,9 +44,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
     let mut import = read?;
     let mut mapped = None;
     if args.repo.is_empty() {
-        match Box::pin(equal_group_mappings::mappings(&app)).await {
+        match Box::pin(import_group_mappings::mappings(&app)).await {
             Ok(Some((text, groups))) => {
-                import.files.insert(equal_group_mappings::FILE.to_owned(), text);
+                import.files.insert(import_group_mappings::FILE.to_owned(), text);
                 mapped = Some(groups);
             }
             Ok(None) => {}
@@ -78,15 +78,15 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
 async fn only_groups(config: &Arc<Config>, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
-    if let Some((text, groups)) = Box::pin(equal_group_mappings::mappings(&app)).await? {
-        write(&args.into, &BTreeMap::from([(equal_group_mappings::FILE.to_owned(), text)]))?;
+    if let Some((text, groups)) = Box::pin(import_group_mappings::mappings(&app)).await? {
+        write(&args.into, &BTreeMap::from([(import_group_mappings::FILE.to_owned(), text)]))?;
         say_mapped(groups, &args.into, printer);
     }
     Ok(FINE)
 }
 
 fn say_mapped(groups: usize, folder: &Path, printer: &Printer) {
-    let (file, groups) = (equal_group_mappings::FILE, counted(groups, "group", "groups"));
+    let (file, groups) = (import_group_mappings::FILE, counted(groups, "group", "groups"));
     printer.line(format!("wrote {}: mappings of {groups}", folder.join(file).display()));
     printer.line(format!(
         "next: move {file} to the folder of beadle.toml, set `groups_from = [\"{file}\"]`, and run `beadle plan`"

@@ -1,42 +1,40 @@
-//! The commands, one file each.
+//! The commands, one file or folder each. `shared` has what several commands use, `plan_base` is a
+//! part of `beadle plan`, and `import_group_mappings` is a part of `beadle import`. Commands that only
+//! print a text, such as `beadle schema`, are in this file.
 
 mod apply;
-mod apply_rounds;
 mod approve;
 #[cfg(feature = "aws")]
-mod aws;
+mod aws_doctor;
 mod budget;
 mod check;
-mod command_gate;
 mod deliveries;
 mod doctor;
-mod equal_group_mappings;
-mod expected_write_duration;
 mod explain;
 mod healthcheck;
 mod history;
-mod hold_decision;
 mod holds;
 mod import;
+mod import_group_mappings;
 mod init;
 mod journal;
 mod pause;
 mod plan;
 mod plan_base;
-mod plan_total;
+mod plan_total_of_shards;
 mod previews;
 mod queue;
-mod rebind;
+mod rebind_name_to_owner;
 mod reject;
 mod reload;
 mod report;
-mod self_check;
+mod self_check_before_upgrade;
 mod serve;
+mod shared;
 mod status;
-mod store;
+mod store_copy;
 mod sweep;
-mod tally;
-mod targets;
+mod targets_probe;
 mod tasks;
 mod undo;
 mod waive;
@@ -78,7 +76,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Apply(args) => Box::pin(apply::run(&armed().await?, &args, printer)).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
         Command::Previews(args) => previews::run(&*config()?, &args, printer).await,
-        Command::PlanTotal(args) => plan_total::run(&*whole().await?, &args, printer),
+        Command::PlanTotal(args) => plan_total_of_shards::run(&*whole().await?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
@@ -94,10 +92,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
-            aws::doctor(&*armed().await?, &args, printer).await
+            aws_doctor::doctor(&*armed().await?, &args, printer).await
         }
         Command::Targets(TargetsCommand::Probe { release }) => {
-            targets::probe(&armed().await?, release.as_deref(), printer).await
+            targets_probe::probe(&armed().await?, release.as_deref(), printer).await
         }
         Command::Pause { scope, time } => pause::pause(&whole().await?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&whole().await?, &scope, printer).await,
@@ -107,7 +105,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Undo(args) => Box::pin(undo::run(&armed().await?, &args, printer)).await,
         Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
-        Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
+        Command::Rebind(args) => rebind_name_to_owner::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
                 SchemaFile::Settings => schema(FileKind::Settings),
@@ -138,8 +136,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             tasks::run(&config, command, json, printer).await
         }
         Command::Healthcheck => healthcheck::run(&*config()?, printer).await,
-        Command::Store(StoreCommand::Copy { from, to }) => store::copy(&*config()?, from, to, printer).await,
-        Command::Itself(SelfCommand::Check) => self_check::run(&*config()?, printer).await,
+        Command::Store(StoreCommand::Copy { from, to }) => {
+            store_copy::copy(&*config()?, from, to, printer).await
+        }
+        Command::Itself(SelfCommand::Check) => self_check_before_upgrade::run(&*config()?, printer).await,
         Command::Init(args) => {
             Box::pin(init::begin(&cli.config, &args, printer)).await?;
             Box::pin(init::finish(&armed().await?, &cli.config, &args, printer)).await
@@ -175,8 +175,20 @@ async fn operator(config: &Config) -> String {
     caller.unwrap_or_else(shell_user)
 }
 
+/// Returns the caller's identity at AWS, or `None` if AWS does not answer.
 #[cfg(feature = "aws")]
-use aws::caller;
+async fn caller() -> Option<String> {
+    let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let answer = aws_sdk_sts::Client::new(&aws).get_caller_identity().send().await;
+    match answer {
+        Ok(identity) => identity.arn().map(str::to_owned),
+        Err(error) => {
+            let error = aws_sdk_sts::Error::from(error);
+            tracing::warn!(%error, "AWS caller identity unknown, using the user name of the shell");
+            None
+        }
+    }
+}
 
 /// Returns `None`: this build has no AWS SDK, so its store cannot be a table.
 #[cfg(not(feature = "aws"))]

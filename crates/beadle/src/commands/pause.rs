@@ -8,7 +8,7 @@ use std::time::Duration;
 use beadle_engine::Clock;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::store;
 use crate::cli::Scope;

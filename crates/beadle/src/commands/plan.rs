@@ -11,20 +11,20 @@ use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::application::App;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::plan_base;
-use crate::commands::tally::code;
+use crate::commands::shared::tally::code;
 use crate::config::Config;
+use crate::output::plans_and_results::{self, PlanScope, WholePlan};
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
-use crate::output::render::{self, PlanScope, WholePlan};
 use crate::tasks::other_modes;
 
 /// The number of groups that Beadle plans at the same time.
@@ -86,17 +86,19 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     }
     match args.format {
         Format::Json => {
-            printer.json(&serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
+            printer.json(&serde_json::to_string_pretty(&plans_and_results::json(&plans, selection.shard))?);
         }
         Format::Text => {
             for notice in &held {
                 printer.line(notice);
             }
             for plan in &plans {
-                printer.lines(render::text(printer, plan));
+                printer.lines(plans_and_results::text(printer, plan));
             }
         }
-        Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
+        Format::Markdown => {
+            plans.iter().for_each(|plan| printer.lines(plans_and_results::markdown(plan).trim_end()))
+        }
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
     // Beadle counts a plan with an unknown part like a plan with a change, because the unknown part

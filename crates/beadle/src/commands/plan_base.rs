@@ -15,15 +15,15 @@ use crate::app::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
-use crate::app::policy::group_preview::{self, ChangedGroups};
+use crate::app::policy::group_changes_between_versions::{self, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
-use crate::commands::tally::code;
+use crate::commands::shared::tally::code;
 use crate::config::OrgConfig;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plans_and_results::{self, PlanScope, WholePlan};
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::progress::Progress;
-use crate::output::render::{self, PlanScope, WholePlan};
 
 /// Plans the changes from the policy in the folder `base` to the configured policy.
 pub(crate) async fn run(
@@ -87,7 +87,7 @@ pub(crate) async fn run(
     let left = wholes.iter().filter(|plan| plan.is_pending()).count();
     match args.format {
         Format::Json => {
-            let mut json = render::json(&wholes, args.selection.shard);
+            let mut json = plans_and_results::json(&wholes, args.selection.shard);
             json["preview"] = json!({
                 "base": before.generation, "generation": after.generation, "affected": affected, "total": total,
                 "drift": drift, "held": is_held, "verdict": verdict, "plan": shown.digest, "sums": shown.sums,
@@ -97,7 +97,7 @@ pub(crate) async fn run(
         }
         Format::Text => {
             for plan in &wholes {
-                printer.lines(render::text(printer, plan));
+                printer.lines(plans_and_results::text(printer, plan));
             }
             printer.line(compared);
             for line in &delayed {
@@ -116,7 +116,7 @@ pub(crate) async fn run(
             printer.lines(page.text().trim_end());
             for plan in &wholes {
                 printer.line("");
-                printer.lines(render::markdown(plan).trim_end());
+                printer.lines(plans_and_results::markdown(plan).trim_end());
             }
         }
     }
@@ -153,7 +153,7 @@ async fn groups(
     store: Option<&Arc<dyn Store>>,
     printer: &Printer,
 ) -> anyhow::Result<Vec<ChangedGroups>> {
-    if !group_preview::differ(before, after) {
+    if !group_changes_between_versions::differ(before, after) {
         return Ok(Vec::new());
     }
     let (directories, failures) = app.available_directories_without(&file.name).await?;
@@ -162,7 +162,9 @@ async fn groups(
     }
     let progress = Progress::new(&format!("reading the groups of {}", file.name), printer);
     let opened = (app.config.as_ref(), &directories);
-    let found = group_preview::preview(opened, (store, &app.clock), file, (before, after, false)).await;
+    let found =
+        group_changes_between_versions::preview(opened, (store, &app.clock), file, (before, after, false))
+            .await;
     progress.end();
     Ok(found?)
 }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::output::escape;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
-use crate::pull_request::check_results::{CheckedPull, Merge};
+use crate::pull_request::stored_check_results::{CheckedPull, Merge};
 
 /// The number of digits of a commit.
 const DIGITS: usize = 12;
@@ -113,7 +113,7 @@ mod tests {
     use beadle_engine::{GateSums, Risks};
 
     use super::*;
-    use crate::pull_request::check_results::NoPreview;
+    use crate::pull_request::stored_check_results::NoPreview;
 
     #[test]
     fn a_pull_request_shows_its_changes_the_gate_and_the_drift_apart() {

@@ -5,7 +5,7 @@ use beadle_engine::guard::{Decision, group_holds};
 
 use crate::app::store;
 use crate::cli::RejectArgs;
-use crate::commands::hold_decision::{decide_changes, decider};
+use crate::commands::shared::hold_decision::{decide_changes, decider};
 use crate::config::Config;
 use crate::output::printer::Printer;
 

@@ -1,7 +1,7 @@
 //! `beadle serve`: the listeners, the worker and the background tasks.
 
 mod configured_service;
-mod reload_pace;
+mod installation_reload_limit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::configured_service::{GRACE, Prepared, Routes, RunningService};
-use self::reload_pace::ReloadPace;
+use self::installation_reload_limit::ReloadPace;
 use crate::app::organisations::installations;
 use crate::app::store;
 use crate::commands::FINE;

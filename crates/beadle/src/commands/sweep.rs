@@ -14,23 +14,25 @@ use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, 
 use serde_json::json;
 
 use crate::app::application::App;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::ClientOptions;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::operations::applier::{Applier, write};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
-use crate::commands::apply_rounds::{MOST, settle};
-use crate::commands::command_gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
-use crate::commands::expected_write_duration::announce;
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::tally::Tally;
+use crate::commands::shared::apply_rounds::{MOST, settle};
+use crate::commands::shared::command_gate::{
+    accept, are_mappings_held, is_held, limit_organisation, limit_target,
+};
+use crate::commands::shared::expected_write_duration::announce;
+use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plans_and_results::{self, PlanScope, WholePlan};
 use crate::output::printer::{Printer, Tone};
-use crate::output::render::{self, PlanScope, WholePlan};
 
 /// The maximum number of times that Beadle reads the list of repositories if the list is
 /// incomplete.
@@ -442,8 +444,8 @@ fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     page.heading(2, &[Piece::value(&shown.of), Piece::own("shard"), shard]);
     page.table(&counts.map(|(what, _)| what));
     page.row(&counts.map(|(_, number)| Piece::number(number)));
-    render::incomplete(&mut page, shown);
-    render::outcomes(&mut page, reports);
+    plans_and_results::incomplete(&mut page, shown);
+    plans_and_results::outcomes(&mut page, reports);
     format!("{}\n", page.text())
 }
 

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use beadle_engine::{Change, Key, StepResult};
 
 use crate::app::application::App;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::undoing::{Undo, UndoSelection, select};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{agreed, declined, summary, writes};
-use crate::commands::command_gate::limit_organisation;
 use crate::commands::operator;
-use crate::commands::tally::Tally;
+use crate::commands::shared::command_gate::limit_organisation;
+use crate::commands::shared::tally::Tally;
 use crate::config::Config;
+use crate::output::plans_and_results::{self, PlanScope, WholePlan};
 use crate::output::printer::Printer;
-use crate::output::render::{self, PlanScope, WholePlan};
 
 /// An undo that a command carries out.
 struct UndoCommand<'a> {
@@ -39,7 +39,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     };
     let selected = select(config, &store, &asked).await?;
     for (one, why) in &selected.left {
-        let change = render::differences(&one.change);
+        let change = plans_and_results::differences(&one.change);
         printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
     }
     let mut left = selected.left.len();
@@ -96,7 +96,7 @@ impl UndoCommand<'_> {
             unmatched: Vec::new(),
             links: None,
         };
-        printer.lines(render::text(printer, &shown));
+        printer.lines(plans_and_results::text(printer, &shown));
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {

@@ -7,7 +7,7 @@ use beadle_engine::Clock;
 use beadle_repositories::policy::Waiver;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving::{check, until, waive};
 use crate::app::store;

@@ -8,7 +8,7 @@ use beadle_repositories::readable_waivers;
 use serde_json::json;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving;
 use crate::app::store;

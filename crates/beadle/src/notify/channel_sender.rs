@@ -11,7 +11,7 @@ use super::http_post::{client, send};
 use super::smtp::SignIn;
 use super::template::Templates;
 use super::text::Text;
-use super::{issues, microsoft_teams, slack, smtp, webhook};
+use super::{issues, microsoft_teams_message, slack_message, smtp, webhook_message};
 use crate::app::application::App;
 
 /// The client that all channels share.
@@ -47,13 +47,16 @@ impl Sender {
             return smtp::send(email, sign_in, outgoing, &texts).await;
         }
         let (address, post) = if let Some(reference) = &channel.slack {
-            (secret(reference)?, slack::message(&texts))
+            (secret(reference)?, slack_message::message(&texts))
         } else if let Some(reference) = &channel.teams {
-            (secret(reference)?, microsoft_teams::message(&texts))
+            (secret(reference)?, microsoft_teams_message::message(&texts))
         } else if let Some(receiver) = &channel.webhook {
             let secrets = receiver.secrets.iter().map(|reference| secret(reference));
             let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
-            (secret(&receiver.url)?, webhook::message(outgoing, &texts, &channel.name, &secrets, now)?)
+            (
+                secret(&receiver.url)?,
+                webhook_message::message(outgoing, &texts, &channel.name, &secrets, now)?,
+            )
         } else {
             // The check of the configuration refuses a channel without a receiver.
             return Err(SendFailure::new("the channel has no receiver"));

@@ -2,15 +2,15 @@
 //! channel.
 
 pub(crate) mod channel_sender;
-mod email;
+mod email_message;
 mod http_post;
 mod issues;
 pub(crate) mod journal_problems;
-mod microsoft_teams;
+mod microsoft_teams_message;
 pub(crate) mod problems;
 mod reverted_changes;
-mod slack;
+mod slack_message;
 mod smtp;
 pub(crate) mod template;
 mod text;
-mod webhook;
+mod webhook_message;

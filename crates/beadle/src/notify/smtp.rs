@@ -14,7 +14,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 
-use super::email::message;
+use super::email_message::message;
 use super::http_post::SendFailure;
 use super::text::Text;
 use crate::config::email_address::address;

@@ -5,11 +5,11 @@ pub(crate) mod journal_line;
 pub(crate) mod journal_run_and_policy;
 pub(crate) mod journal_write;
 pub(crate) mod markdown;
+pub(crate) mod plans_and_results;
 pub(crate) mod plural;
 pub(crate) mod policy_links;
 pub(crate) mod printer;
 pub(crate) mod progress;
-pub(crate) mod render;
 
 pub use printer::{Printer, Tone};
 

@@ -14,17 +14,17 @@ use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
-use super::check_results::CheckedPull;
+use super::check_outcome::{Examined, LIMIT};
 use super::check_runs::{Runs, cancelled};
-use super::examined::{Examined, LIMIT};
 use super::findings::{Findings, PullNames};
-use super::policy_parts::{Folders, Part, Sides};
+use super::own_and_base_parts::{Folders, Part, Sides};
 use super::review_approval::ByReview;
+use super::stored_check_results::CheckedPull;
 use super::unfinished_check::unfinished;
-use super::{base_and_head, comment, followed_checks, policy_parts, policy_preview};
+use super::{base_and_head, findings_markdown, followed_checks, own_and_base_parts, policy_preview};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::organisation_members_file;
-use crate::app::policy::group_preview;
+use crate::app::policy::group_changes_between_versions;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
@@ -256,7 +256,7 @@ impl PolicyCheck {
             self.remember(&run.lease.key, (&subject, number), &examined).await?;
             followed_checks::follow_again(self.store.as_ref(), &self.organisation, &in_force).await?;
             if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review) {
-                let digest = findings.shown_plan().filter(|_| comment::shows_all_changes(findings));
+                let digest = findings.shown_plan().filter(|_| findings_markdown::shows_all_changes(findings));
                 by_review.remember(&pull.head, digest).await?;
             }
             self.comment(&reader, &writer, number, &examined).await?;
@@ -324,7 +324,7 @@ impl PolicyCheck {
             preview: None,
         };
         let changed: Vec<bool> = self.parts.iter().map(|part| self.is_changed(part, pull)).collect();
-        let sides = match policy_parts::sides(&self.parts, &changed, lane, pull).await? {
+        let sides = match own_and_base_parts::sides(&self.parts, &changed, lane, pull).await? {
             Ok(sides) if sides.is_changed => sides,
             Ok(_) => return Ok(Examined::Unchanged),
             Err(why) => {
@@ -354,7 +354,7 @@ impl PolicyCheck {
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
-        let texts = match policy_parts::texts(&self.parts, lane, sides, known).await {
+        let texts = match own_and_base_parts::texts(&self.parts, lane, sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
                 return Ok(());
@@ -410,7 +410,7 @@ impl PolicyCheck {
         let (opened, state) =
             ((self.config.as_ref(), self.directories.as_ref()), (Some(&self.store), &self.clock));
         let of = (&*before, &after, findings.is_from_fork);
-        let groups = group_preview::preview(opened, state, &self.file, of);
+        let groups = group_changes_between_versions::preview(opened, state, &self.file, of);
         let groups = Box::pin(groups).await?;
         let of = (self.organisation.as_str(), &self.planner);
         let limits = self.file.gate_limits_with(&self.guard.current());
@@ -445,10 +445,10 @@ impl PolicyCheck {
         number: u64,
         examined: &Examined,
     ) -> Result<(), Failure> {
-        let marker = comment::marker(&self.organisation);
+        let marker = findings_markdown::marker(&self.organisation);
         let (body, is_news) = match examined {
-            Examined::Unchanged => (format!("{marker}\n{}", comment::unchanged()), false),
-            Examined::Changed(findings) => (comment::comment(findings), true),
+            Examined::Unchanged => (format!("{marker}\n{}", findings_markdown::unchanged()), false),
+            Examined::Changed(findings) => (findings_markdown::comment(findings), true),
             Examined::TooLong => return Ok(()),
         };
         let own = reader.own_comment(&self.source.repository, number, self.app, &marker).await?;

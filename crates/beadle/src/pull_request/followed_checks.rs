@@ -4,7 +4,7 @@
 use beadle_engine::{Lane, Mark, Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-use super::check_results::CheckedPull;
+use super::stored_check_results::CheckedPull;
 
 /// The last generation in force that the results of an organisation follow.
 #[derive(Serialize, Deserialize)]

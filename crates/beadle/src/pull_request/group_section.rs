@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use beadle_engine::{Change, Key, Plan, Risk, Risks};
 
 use super::findings::{Previewed, parts};
-use crate::app::policy::group_preview::ChangedGroups;
+use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::markdown::{Page, Piece};
 
 /// The maximum length of the section, in bytes. The rest of the text is for the repositories.

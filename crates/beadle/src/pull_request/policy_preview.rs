@@ -5,7 +5,7 @@ use beadle_repositories::{Policy, RepositoryPlanner};
 
 use super::findings::Previewed;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
-use crate::app::policy::group_preview::ChangedGroups;
+use crate::app::policy::group_changes_between_versions::ChangedGroups;
 
 /// Plans the repositories with declared values that differ between two policies. `groups` has the
 /// changes of access groups by the second policy. Writes nothing.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::sweep_summary::ended;
+use super::sweep_summary_log::ended;
 use super::{LOCAL, LOOK};
 use crate::app::groups::directories_and_targets::TeamSource;
 use crate::app::service::Service;

@@ -9,12 +9,12 @@
 //! | `own_login_lookup` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | all | starts to use a new generation of the policy |
 //! | `budget_sharing` | organisation | all | shares the budget of the credential with other processes |
-//! | `commit_check` | organisation | one | shows at each commit of the policy whether the policy is in force |
+//! | `commit_state_check_run` | organisation | one | shows at each commit of the policy whether the policy is in force |
 //! | `sweep_start` | organisation, directory | one | starts sweeps |
 //! | `comment_approvals` | organisation | one | looks for comments that approve held changes |
-//! | `sweep_summary` | organisation, directory | one | logs the summary of a sweep |
+//! | `sweep_summary_log` | organisation, directory | one | logs the summary of a sweep |
 //! | `missed_webhooks` | App | one | finds webhooks that GitHub sent and Beadle did not accept |
-//! | `target_probe` | target | all | compares the target with its configuration |
+//! | `target_opening` | target | all | compares the target with its configuration |
 //! | `waiver_ends` | organisation | all | makes the repositories of a waiver due when it ends, and warns before |
 //! | `token_expiry_warning` | target | all | warns before a token ends |
 //! | `system_log_reading` | directory | one | reads the System Log for events that no hook delivered |
@@ -40,7 +40,7 @@
 mod budget_sharing;
 mod changed_groups;
 mod comment_approvals;
-mod commit_check;
+mod commit_state_check_run;
 mod control_record_pruning;
 mod declared_team_changes;
 mod inbox_journal_pruning;
@@ -60,9 +60,9 @@ mod rest_answer_pruning;
 mod service_record_update;
 mod store_clock_check;
 mod sweep_start;
-mod sweep_summary;
+mod sweep_summary_log;
 mod system_log_reading;
-mod target_probe;
+mod target_opening;
 mod token_expiry_warning;
 mod waiver_ends;
 
@@ -80,7 +80,7 @@ use crate::app::store;
 pub(crate) use budget_sharing::is_shared_budget;
 pub(crate) use interrupted_writes::recover_interrupted_writes;
 pub(crate) use sweep_start::other_modes;
-pub(crate) use target_probe::is_target_probe;
+pub(crate) use target_opening::is_target_probe;
 
 /// The period of the tasks that only check whether there is work.
 const LOOK: Duration = Duration::from_secs(10);
@@ -135,13 +135,13 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(policy_reload::PolicyReload::new(of(), host == Host::Service)));
         all.push(Arc::new(budget_sharing::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
-        all.push(Arc::new(sweep_summary::Repositories(of())));
+        all.push(Arc::new(sweep_summary_log::Repositories(of())));
         all.push(Arc::new(waiver_ends::WaiverEnds(of())));
         if org.file.approve_by_comment.is_some() {
             all.push(Arc::new(comment_approvals::CommentApprovals(of())));
         }
         if org.file.commit_check {
-            all.push(Arc::new(commit_check::CommitCheck(of())));
+            all.push(Arc::new(commit_state_check_run::CommitCheck(of())));
         }
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());
@@ -154,13 +154,13 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(missed_webhooks::MissedWebhooks { service: service.clone(), app, orgs }));
     }
     for target in service.directories.targets.values() {
-        all.push(Arc::new(target_probe::TargetProbe::new(service.clone(), target.clone())));
+        all.push(Arc::new(target_opening::TargetProbe::new(service.clone(), target.clone())));
         all.push(Arc::new(token_expiry_warning::TokenExpiry::new(service.clone(), target.clone())));
     }
     for (file, okta) in &service.directories.okta {
         let directory = Directory { service: service.clone(), file: file.clone(), okta: okta.clone() };
         all.push(Arc::new(sweep_start::Groups(directory.clone())));
-        all.push(Arc::new(sweep_summary::Groups(directory.clone())));
+        all.push(Arc::new(sweep_summary_log::Groups(directory.clone())));
         all.push(Arc::new(system_log_reading::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }

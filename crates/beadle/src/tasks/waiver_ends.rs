@@ -12,9 +12,9 @@ use beadle_repositories::policy::{Waiver, WaiverState};
 use beadle_repositories::{stored_waiver, stored_waivers};
 
 use super::{LOOK, REMOTE};
+use crate::app::operations::waiver_comparison::{SeenWaivers, look};
 use crate::app::operations::waiver_repositories::{covered, mark};
-use crate::app::operations::waiver_watch::{SeenWaivers, look};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::config::waiver_rules;

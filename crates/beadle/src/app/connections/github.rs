@@ -7,7 +7,7 @@ use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_github::{Api, Credential, Endpoint};
 use beadle_transport::ContentLimits;
 
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::config::{Config, OrgConfig};
 
 /// The maximum number of concurrent requests of one client. GitHub allows 100 concurrent requests

@@ -8,7 +8,7 @@ use beadle_groups::sources::Catchup;
 use beadle_okta::{Credential, Okta};
 use beadle_transport::ClientSettings;
 
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
 /// Opens the client of a directory. Sends no request.

@@ -13,7 +13,7 @@ use beadle_transport::ClientSettings;
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
 use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config};

@@ -7,8 +7,8 @@ use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Limits, Mode, Plan, Sto
 use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
-use crate::app::gate::approved_generation_release::let_pass;
 use crate::app::gate::generation_holds;
+use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::accepted_mappings::{generation_of, to_target};
 use crate::app::groups::directories_and_targets::Directories;

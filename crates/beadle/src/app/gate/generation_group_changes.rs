@@ -7,7 +7,7 @@ use beadle_repositories::Policy;
 
 use crate::app::gate::accepted_target_place::is_in_use;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::policy::group_preview::changed_files;
+use crate::app::policy::group_changes_between_versions::changed_files;
 use crate::app::service::Service;
 
 /// The number of marks that one transaction stores.

@@ -3,10 +3,10 @@
 
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target_place;
-pub(super) mod approved_generation_release;
 pub(crate) mod command_plans;
 pub(super) mod generation_group_changes;
 pub(super) mod generation_holds;
+pub(super) mod guard_holds_of_approved_plan;
 pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
 pub(crate) mod new_or_moved_target;

@@ -11,8 +11,8 @@ use beadle_groups::sweep::remembered;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_target_place::{self, place};
-use crate::app::gate::approved_generation_release::let_pass;
 use crate::app::gate::generation_holds;
+use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::mapping_adoption::limits;
 use crate::app::groups::target::GroupTarget;

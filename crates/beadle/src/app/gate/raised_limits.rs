@@ -14,13 +14,13 @@ use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_limits;
-use crate::app::gate::approved_generation_release::let_pass;
 use crate::app::gate::generation_holds;
+use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::mapping_adoption;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::Service;
 
 /// The number of keys that Beadle plans at the same time.

@@ -12,7 +12,7 @@ use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
 use beadle_repositories::policy::{MEMBERS, TEAMS, nearest};
 
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
 use crate::app::connections::okta::open_okta;
 use crate::app::connections::target::{open_scim, open_teams};

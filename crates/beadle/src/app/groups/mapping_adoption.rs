@@ -7,8 +7,8 @@ use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::gate::accepted_limits::usable;
-use crate::app::gate::approved_generation_release::{let_pass, take_back};
 use crate::app::gate::generation_holds;
+use crate::app::gate::guard_holds_of_approved_plan::{let_pass, take_back};
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::accepted_mappings::{self, generation_of, to_target};

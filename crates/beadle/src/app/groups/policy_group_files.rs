@@ -14,7 +14,7 @@ use beadle_repositories::policy::{DeclaredTeam, Problem, TEAMS, read_teams, read
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::file_timeout::FileReader;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::store::{in_force, texts};

@@ -14,9 +14,9 @@ use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
+use crate::output::plans_and_results;
 use crate::output::printer::Printer;
-use crate::output::render;
 
 /// Receives the results while Beadle writes a plan.
 pub(crate) trait Progress: Send + Sync {
@@ -29,7 +29,7 @@ pub(crate) trait Progress: Send + Sync {
 
 impl Progress for Printer {
     fn step(&self, subject: &str, step: &Step) {
-        self.line(render::step(self, subject, step));
+        self.line(plans_and_results::step(self, subject, step));
     }
 
     fn outdated(&self, subject: &str) {

@@ -4,7 +4,7 @@
 
 use beadle_github::Commit;
 
-use crate::app::operations::hold_decisions::NamedChange;
+use crate::app::operations::held_change_decisions::NamedChange;
 
 /// The policy in force.
 pub(crate) struct PolicyFacts<'a> {

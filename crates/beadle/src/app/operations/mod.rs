@@ -4,13 +4,13 @@
 pub(crate) mod applier;
 pub(crate) mod approval_rules;
 pub(crate) mod generation_approval;
-pub(crate) mod hold_decisions;
+pub(crate) mod held_change_decisions;
 pub(crate) mod key_names;
 pub(crate) mod pausing;
 pub(crate) mod reload_result;
 pub(crate) mod retrying;
 pub(crate) mod undoing;
+pub(crate) mod waiver_comparison;
 pub(crate) mod waiver_repositories;
-pub(crate) mod waiver_watch;
 pub(crate) mod waiving;
 pub(crate) mod written_changes;

@@ -15,7 +15,7 @@ use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 use crate::app::operations::applier::{Applier, Progress, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::written_changes::{Written, named, since};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
 
 /// What an operator wants to undo.

@@ -19,7 +19,7 @@ use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::newest_state::NewestPolicy;
 use crate::app::policy::repository_policy::{LastLook, RepositoryPolicy, kept_from_anywhere};

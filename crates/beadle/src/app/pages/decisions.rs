@@ -1,104 +1,106 @@
-//! The decisions, the waivers and the operations of people who signed in to the pages.
+//! Approvals and rejections by people who signed in to the pages: of held changes, and of held
+//! policies.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
-use beadle_engine::{Hold, StoreError, one_line};
-use beadle_repositories::policy::Waiver;
-use beadle_server::sign_in::{
-    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, OperationDone, OperationRequest, UndoPreview,
-    UndoRequest, WaiverDone, WaiverRequest,
-};
+use beadle_engine::{Hold, StoreError};
+use beadle_server::sign_in::{DecisionDone, DecisionRefusal, DecisionRequest, OperationDone};
+use tokio::sync::Mutex;
 
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::operations::approval_rules::{PolicyFacts, closed, involved};
-use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
-use crate::app::operations::waiver_repositories::covered;
-use crate::app::operations::waiving::{check, until, waive};
-use crate::app::pages::approver::{NO_LOGIN, forbidden, server_of_logins};
-use crate::app::pages::operations::PageOperations;
+use crate::app::operations::generation_approval::{ambiguity, approve};
+use crate::app::operations::held_change_decisions::{
+    Effect, NamedChange, effect, named_changes, store_decisions,
+};
+use crate::app::pages::approver::{
+    NO_LOGIN, check_policy_approver, forbidden, server_of_logins, shown_policy,
+};
+use crate::app::pages::refusal::refusal;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
-use crate::config::waiver_rules;
 use crate::output::plural::counted;
 
-/// Stores the decisions in the store of a service, and carries out the operations.
-pub(crate) struct PageDecisions(pub(crate) Arc<Service>, pub(crate) PageOperations);
+/// Stores the decisions in the store of a service.
+pub(crate) struct PageDecisions {
+    service: Arc<Service>,
+    /// Held during an approval of a policy, so that two such approvals never run at the same time.
+    approving: Mutex<()>,
+}
 
-#[async_trait]
-impl Decisions for PageDecisions {
-    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
-        let unavailable = |error: StoreError| DecisionRefusal::Unavailable(error.to_string());
-        let store = self.0.store.as_ref();
-        if asked.ruling == Ruling::Approve {
-            let groups = group_holds(store.holds().await.map_err(unavailable)?);
-            self.check_approver(&shown(&groups, asked)?, asked).await?;
-        }
-        // The check asks GitHub. During the check, Beadle can hold other changes.
-        let groups = group_holds(store.holds().await.map_err(unavailable)?);
-        let named = shown(&groups, asked)?;
-        let decision =
-            Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
-        let now = self.0.clock().now();
-        let decided = store_decisions(store, &named, &decision, now).await.map_err(unavailable)?;
-        self.0.bell.notify_one();
-        outcome(&decided, &decision)
-    }
-
-    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
-        let now = self.0.clock().now();
-        let unknown = || DecisionRefusal::NotFound(format!("there is no repository `{}`", asked.repository));
-        let (owner, name) = asked.repository.split_once('/').ok_or_else(unknown)?;
-        let org = self.0.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(owner));
-        let org = org.ok_or_else(unknown)?;
-        if asked.keys.is_empty() {
-            return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
-        }
-        // A page shows the hint on the same line as the error.
-        let invalid = |error: anyhow::Error| DecisionRefusal::Invalid(one_line(&error.to_string()));
-        let named = (now, "the end");
-        let waiver = Waiver {
-            keys: asked.keys.clone(),
-            repositories: vec![name.to_owned()],
-            until: until(&asked.until, named).map_err(invalid)?,
-            reason: asked.reason.clone(),
-            owner: asked.by.clone(),
-            asked: None,
-        };
-        check(&waiver, &org.file, named).map_err(invalid)?;
-        let Some(open) = org.open() else {
-            let why = format!("the organisation {} is unavailable", org.file.name);
-            return Err(DecisionRefusal::Unavailable(why));
-        };
-        let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
-        let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-        // A pattern would also exempt other repositories, and repositories that do not exist yet.
-        if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
-            return Err(unknown());
-        }
-        let store = self.0.store.as_ref();
-        let stored = waive(store, &org.file, &waiver, (&rows, asked.by.clone()), now).await;
-        stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
-        self.0.bell.notify_one();
-        Ok(WaiverDone { code: waiver.id(), until: waiver.until })
-    }
-
-    fn waivable_keys(&self, organisation: &str) -> Vec<String> {
-        let org = self.0.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
-        org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
-    }
-
-    async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {
-        self.1.operate(asked).await
-    }
-
-    async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
-        self.1.plan_undo(asked).await
-    }
+fn unavailable(error: &StoreError) -> DecisionRefusal {
+    DecisionRefusal::Unavailable(error.to_string())
 }
 
 impl PageDecisions {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, approving: Mutex::default() }
+    }
+
+    /// Stores a decision about held changes.
+    pub(crate) async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+        let store = self.service.store.as_ref();
+        if asked.ruling == Ruling::Approve {
+            let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
+            self.check_approver(&shown(&groups, asked)?, asked).await?;
+        }
+        // The check asks GitHub. During the check, Beadle can hold other changes.
+        let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
+        let named = shown(&groups, asked)?;
+        let decision =
+            Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
+        let now = self.service.clock().now();
+        let decided =
+            store_decisions(store, &named, &decision, now).await.map_err(|error| unavailable(&error))?;
+        self.service.bell.notify_one();
+        outcome(&decided, &decision)
+    }
+
+    /// Approves the shown generation with the shown plan, if a hold still has both. A service and a
+    /// command can hold the same plan.
+    pub(crate) async fn approve_policy(
+        &self,
+        (plan, generation): (&str, &str),
+        reason: &str,
+        (by, login): (&str, Option<&str>),
+    ) -> Result<OperationDone, DecisionRefusal> {
+        let _alone = self.approving.lock().await;
+        let store = self.service.store.as_ref();
+        let all = HeldGeneration::all(store).await.map_err(|error| unavailable(&error))?;
+        let (first, held) = shown_policy(&all, (plan, generation))?;
+        if let Some(why) = ambiguity(&held) {
+            return Err(DecisionRefusal::Conflict(why.replace('\n', "; ")));
+        }
+        check_policy_approver(&self.service, first, login).await?;
+        let at = self.service.clock().now();
+        let (mut approved, mut before) = (false, None);
+        for (note, held) in held {
+            let approval = GenerationApproval { by: by.to_owned(), reason: reason.to_owned(), at };
+            let stored = approve(store, (note.as_str(), held.clone()), approval).await;
+            let stored = stored.map_err(|error| match refusal(&error) {
+                // The hold has ended, or its plan has changed.
+                DecisionRefusal::NotFound(why) => DecisionRefusal::Conflict(why),
+                other => other,
+            });
+            match stored? {
+                Some(other) => before = Some(other),
+                None => approved = true,
+            }
+        }
+        match before.filter(|_| !approved) {
+            Some(other) => Err(DecisionRefusal::Conflict(format!("{other} approved the policy before"))),
+            None => {
+                let done = format!(
+                    "{}: approved for {}; the service puts it in force if its plan is still the same",
+                    first.generation, first.organisation
+                );
+                Ok(OperationDone { done: vec![done] })
+            }
+        }
+    }
+
     /// Checks that a person may approve the changes. If a policy causes the changes, the person
     /// must not be the author of this policy. The same rule applies to an approval by a comment.
     async fn check_approver(
@@ -107,15 +109,15 @@ impl PageDecisions {
         asked: &DecisionRequest,
     ) -> Result<(), DecisionRefusal> {
         let Some(login) = &asked.login else { return Err(forbidden(NO_LOGIN)) };
-        let web = server_of_logins(&self.0);
+        let web = server_of_logins(&self.service);
         let instances: BTreeSet<&str> = named.iter().map(|one| one.hold.key.instance()).collect();
         for instance in instances {
-            let organisation = self.0.orgs.iter().find(|org| org.file.name == instance);
+            let organisation = self.service.orgs.iter().find(|org| org.file.name == instance);
             let Some(open) = organisation.and_then(|org| org.open()) else {
                 return Err(forbidden("the author of the change is not known"));
             };
             let policy = open.policy.current();
-            let authors = policy_authors(&self.0.app, (&open, web.as_deref()), &policy).await;
+            let authors = policy_authors(&self.service.app, (&open, web.as_deref()), &policy).await;
             let authors = authors.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
             let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
             for one in named.iter().filter(|one| one.hold.key.instance() == instance) {

@@ -19,7 +19,7 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
-use crate::pull_request::check_results::{CheckedPull, Merge};
+use crate::pull_request::stored_check_results::{CheckedPull, Merge};
 
 /// Knows the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);

@@ -2,7 +2,7 @@
 //! people with the functions of [`operations`](crate::app::operations).
 
 mod approver;
-pub(super) mod decisions;
+mod decisions;
 pub(crate) mod facts;
 pub(super) mod operations;
 mod refusal;

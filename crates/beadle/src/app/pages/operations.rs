@@ -1,30 +1,31 @@
-//! Carries out the operations of people who signed in to the pages. The commands use the same
-//! functions.
+//! Carries out the operations of people who signed in to the pages, and creates their waivers. The
+//! commands use the same functions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
+use beadle_repositories::policy::Waiver;
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
-    DecisionRefusal, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
+    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
+    ScopeRequest, UndoPreview, UndoRequest, WaiverDone, WaiverRequest,
 };
-use tokio::sync::Mutex;
 
-use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
-use crate::app::operations::generation_approval::{ambiguity, approve};
 use crate::app::operations::key_names::ensure_known;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::operations::reload_result::ReloadResult;
 use crate::app::operations::retrying::{keys_to_retry, retry};
 use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving;
-use crate::app::organisations::github::GithubOrganisation;
-use crate::app::pages::approver::{check_policy_approver, shown_policy};
+use crate::app::organisations::open_organisation::GithubOrganisation;
+use crate::app::pages::decisions::PageDecisions;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::pages::undo::PageUndo;
 use crate::app::service::Service;
+use crate::config::waiver_rules;
 use crate::output::plural::counted;
 
 /// Carries out operations in a service.
@@ -32,9 +33,8 @@ pub(crate) struct PageOperations {
     service: Arc<Service>,
     driver: Driver,
     reloads: Reloads,
+    decisions: PageDecisions,
     undo: PageUndo,
-    /// Held during an approval, so that two approvals never run at the same time.
-    approving: Mutex<()>,
 }
 
 type Done = Result<OperationDone, DecisionRefusal>;
@@ -47,20 +47,62 @@ fn unavailable(error: &StoreError) -> DecisionRefusal {
     DecisionRefusal::Unavailable(error.to_string())
 }
 
-impl PageOperations {
-    pub(crate) fn new(service: Arc<Service>, driver: Driver, reloads: Reloads) -> Self {
-        Self { undo: PageUndo::new(service.clone()), service, driver, reloads, approving: Mutex::default() }
+#[async_trait]
+impl Decisions for PageOperations {
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+        Box::pin(self.decisions.decide(asked)).await
     }
 
-    pub(crate) async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
-        self.undo.plan(asked).await
+    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
+        let now = self.service.clock().now();
+        let unknown = || DecisionRefusal::NotFound(format!("there is no repository `{}`", asked.repository));
+        let (owner, name) = asked.repository.split_once('/').ok_or_else(unknown)?;
+        let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(owner));
+        let org = org.ok_or_else(unknown)?;
+        if asked.keys.is_empty() {
+            return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
+        }
+        // A page shows the hint on the same line as the error.
+        let invalid =
+            |error: anyhow::Error| DecisionRefusal::Invalid(beadle_engine::one_line(&error.to_string()));
+        let named = (now, "the end");
+        let waiver = Waiver {
+            keys: asked.keys.clone(),
+            repositories: vec![name.to_owned()],
+            until: waiving::until(&asked.until, named).map_err(invalid)?,
+            reason: asked.reason.clone(),
+            owner: asked.by.clone(),
+            asked: None,
+        };
+        waiving::check(&waiver, &org.file, named).map_err(invalid)?;
+        let Some(open) = org.open() else {
+            let why = format!("the organisation {} is unavailable", org.file.name);
+            return Err(DecisionRefusal::Unavailable(why));
+        };
+        let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
+        let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+        // A pattern would also exempt other repositories, and repositories that do not exist yet.
+        if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
+            return Err(unknown());
+        }
+        let store = self.service.store.as_ref();
+        let stored = waiving::waive(store, &org.file, &waiver, (&rows, asked.by.clone()), now).await;
+        stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
+        self.service.bell.notify_one();
+        Ok(WaiverDone { code: waiver.id(), until: waiver.until })
     }
 
-    pub(crate) async fn operate(&self, asked: &OperationRequest) -> Done {
+    fn waivable_keys(&self, organisation: &str) -> Vec<String> {
+        let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
+        org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
+    }
+
+    async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {
         let OperationRequest { operation, by, login } = asked;
         let done = match operation {
             Operation::ApprovePolicy { plan, generation, reason } => {
-                self.approve_policy((plan, generation), reason, (by, login.as_deref())).await
+                let approver = (by.as_str(), login.as_deref());
+                self.decisions.approve_policy((plan, generation), reason, approver).await
             }
             Operation::Pause { scope, time } => self.pause(scope, *time, by).await,
             Operation::Resume { scope } => self.resume(scope, by).await,
@@ -76,44 +118,15 @@ impl PageOperations {
         done
     }
 
-    /// Approves the shown generation with the shown plan, if a hold still has both. A service and a
-    /// command can hold the same plan.
-    async fn approve_policy(
-        &self,
-        (plan, generation): (&str, &str),
-        reason: &str,
-        (by, login): (&str, Option<&str>),
-    ) -> Done {
-        let _alone = self.approving.lock().await;
-        let store = self.service.store.as_ref();
-        let all = HeldGeneration::all(store).await.map_err(|error| unavailable(&error))?;
-        let (first, held) = shown_policy(&all, (plan, generation))?;
-        if let Some(why) = ambiguity(&held) {
-            return Err(DecisionRefusal::Conflict(why.replace('\n', "; ")));
-        }
-        check_policy_approver(&self.service, first, login).await?;
-        let at = self.service.clock().now();
-        let (mut approved, mut before) = (false, None);
-        for (note, held) in held {
-            let approval = GenerationApproval { by: by.to_owned(), reason: reason.to_owned(), at };
-            let stored = approve(store, (note.as_str(), held.clone()), approval).await;
-            let stored = stored.map_err(|error| match refusal(&error) {
-                // The hold has ended, or its plan has changed.
-                DecisionRefusal::NotFound(why) => DecisionRefusal::Conflict(why),
-                other => other,
-            });
-            match stored? {
-                Some(other) => before = Some(other),
-                None => approved = true,
-            }
-        }
-        match before.filter(|_| !approved) {
-            Some(other) => Err(DecisionRefusal::Conflict(format!("{other} approved the policy before"))),
-            None => Ok(one(format!(
-                "{}: approved for {}; the service puts it in force if its plan is still the same",
-                first.generation, first.organisation
-            ))),
-        }
+    async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
+        self.undo.plan(asked).await
+    }
+}
+
+impl PageOperations {
+    pub(crate) fn new(service: Arc<Service>, driver: Driver, reloads: Reloads) -> Self {
+        let (decisions, undo) = (PageDecisions::new(service.clone()), PageUndo::new(service.clone()));
+        Self { service, driver, reloads, decisions, undo }
     }
 
     async fn pause(&self, scope: &ScopeRequest, time: Duration, by: &str) -> Done {

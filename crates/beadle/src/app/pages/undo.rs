@@ -10,11 +10,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::app::operations::applier::Progress;
 use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, select};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
+use crate::output::plans_and_results::differences;
 use crate::output::plural::counted;
-use crate::output::render::differences;
 
 /// How long an answer waits for the end of the writes. The writes continue afterwards.
 const PATIENCE: Duration = Duration::from_secs(45);

@@ -7,15 +7,15 @@ use beadle_engine::{
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
-use crate::app::gate::approved_generation_release::{let_pass, take_back};
 use crate::app::gate::generation_group_changes::{self, GenerationGroupChanges};
 use crate::app::gate::generation_holds;
+use crate::app::gate::guard_holds_of_approved_plan::{let_pass, take_back};
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration, delayed_lines};
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
-use crate::app::policy::affected_keys;
+use crate::app::policy::affected_key_marks;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::output::plural::counted;
@@ -442,7 +442,7 @@ async fn mark(
         VoidApproval::record(store, &outdated, now).await?;
         store.release(outdated.into_iter().map(|hold| hold.digest).collect()).await?;
     }
-    let marks = affected_keys::marks(affected);
+    let marks = affected_key_marks::marks(affected);
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
         fail::fail_point!("between-generation-marks", |_| std::process::abort());

@@ -6,7 +6,7 @@ use beadle_repositories::Policy;
 
 use crate::app::application::App;
 use crate::app::operations::approval_rules::authors;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 

@@ -7,7 +7,7 @@ use beadle_github::{Asks, CheckWriter, Reader};
 
 use crate::app::application::App;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::{OrgConfig, RepositorySource};
 

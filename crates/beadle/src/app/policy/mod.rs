@@ -3,15 +3,15 @@
 
 pub(crate) mod accepted;
 pub(crate) mod adoption;
-mod affected_keys;
+mod affected_key_marks;
 pub(crate) mod authors;
 pub(crate) mod commit_states;
-pub(crate) mod group_preview;
+pub(crate) mod group_changes_between_versions;
 pub(super) mod mappings;
 pub(crate) mod mode_check;
 pub(super) mod newest_state;
 pub(crate) mod policy_key_reconciler;
-pub(super) mod pull_request_checks;
+pub(super) mod pull_request_check_opening;
 pub(crate) mod repository;
 pub(crate) mod repository_policy;
 pub(crate) mod store;

@@ -28,11 +28,11 @@ use crate::app::gate::generation_holds;
 use crate::app::groups::accepted_mappings;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
 use crate::app::organisations::installations::Installations;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::mappings as policy_mappings;
-use crate::app::policy::pull_request_checks;
+use crate::app::policy::pull_request_check_opening;
 use crate::app::service::reconciler_registry::ReconcilerRegistry;
 use crate::app::service::record::ServiceRecord;
 use crate::config::Config;
@@ -175,7 +175,8 @@ impl Service {
         let is_new = org.open_now(&self.app, is_chosen, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
-            let check = pull_request_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
+            let check =
+                pull_request_check_opening::reconciler(&self.app, &opened, &self.directories, &self.store);
             self.reconcilers.add_check(&opened.file.name, check);
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());

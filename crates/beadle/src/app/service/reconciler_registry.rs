@@ -13,7 +13,7 @@ use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, T
 
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::generation_fence::InForce;
 use crate::app::service::other_accepted_generation::{MappingsToTarget, PolicyInForce};
 use crate::config::{Config, OrgConfig};

@@ -12,7 +12,6 @@ use beadle_engine::Driver;
 use beadle_server::sign_in::IdentityProvider;
 use beadle_server::{Reloads, SignIn};
 
-use crate::app::pages::decisions::PageDecisions;
 use crate::app::pages::operations::PageOperations;
 use crate::app::service::Service;
 use github::GithubSignIn;
@@ -40,8 +39,7 @@ pub(crate) fn open(
     } else {
         return Ok(None);
     };
-    let operations = PageOperations::new(service.clone(), driver.clone(), reloads.clone());
-    let decisions = Arc::new(PageDecisions(service.clone(), operations));
+    let operations = Arc::new(PageOperations::new(service.clone(), driver.clone(), reloads.clone()));
     let place = (service.store.clone(), service.clock().clone());
-    Ok(Some(Arc::new(SignIn::new(file.origin(), provider, decisions, place))))
+    Ok(Some(Arc::new(SignIn::new(file.origin(), provider, operations, place))))
 }

@@ -16,7 +16,7 @@ use beadle_github::{Reader, RegisteredApp};
 use beadle_repositories::{AppNeeds, Policy, app_needs};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::cli::InitArgs;
 use crate::commands::doctor::{Doctor, diagnose};
 use crate::commands::init::answers::{Answers, collect};

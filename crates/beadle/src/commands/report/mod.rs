@@ -1,7 +1,7 @@
 //! `beadle report`: shows which repositories met which line of the policy at a moment.
 
 mod csv;
-mod rows;
+mod row_formats;
 mod time_argument;
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use beadle_engine::Clock;
 use beadle_repositories::controls::{ControlStatus, Timeline};
 use beadle_repositories::policy::check_waived_key;
 
-use self::rows::{COLUMNS, Tally, as_json, cells, table};
+use self::row_formats::{COLUMNS, Tally, as_json, cells, table};
 use self::time_argument::moment;
 use crate::app::store;
 use crate::cli::{ReportArgs, ReportFormat};

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
-use crate::app::organisations::installation_reconciler;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
+use crate::app::organisations::installation_list_reconciler;
 use crate::app::pages::facts::PageFacts;
 use crate::app::policy::policy_key_reconciler;
 use crate::app::service::Service;
@@ -62,7 +62,7 @@ impl Prepared {
             service.share();
         }
         policy_key_reconciler::begin(&service);
-        installation_reconciler::begin(&service);
+        installation_list_reconciler::begin(&service);
         let mut senders = Senders {
             github: webhook_senders::github(config, &service.org_facts())?,
             okta: webhook_senders::okta(config)?,

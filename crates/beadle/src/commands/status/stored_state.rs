@@ -20,7 +20,7 @@ use super::model::{
 use super::problems::{ParkedKey, counts, problems};
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::operations::key_names as names;
-use crate::app::operations::waiver_watch::SeenWaivers;
+use crate::app::operations::waiver_comparison::SeenWaivers;
 use crate::app::organisations::installations;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::store as policy_store;

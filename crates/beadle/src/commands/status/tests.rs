@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::model::{ProblemKind, ServiceState, Status};
 use super::stored_state::gather;
 use super::*;
-use crate::app::operations::waiver_watch::{SeenWaivers, look as look_at_waivers};
+use crate::app::operations::waiver_comparison::{SeenWaivers, look as look_at_waivers};
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::app::service::record::{InForce, ServiceRecord, digests};
 

@@ -8,7 +8,7 @@ use super::model::{
     InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
     Status, WaiverInForce,
 };
-use crate::app::operations::waiver_watch::NOTICE;
+use crate::app::operations::waiver_comparison::NOTICE;
 use crate::app::service::record::sentence;
 use crate::commands::ago;
 use crate::output::escape::{self, VALUE};

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
 use crate::app::operations::approval_rules::PolicyFacts;
-use crate::app::operations::hold_decisions::{Effect, effect, store_decisions};
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::operations::held_change_decisions::{Effect, effect, store_decisions};
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;

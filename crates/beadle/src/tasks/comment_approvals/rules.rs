@@ -7,7 +7,7 @@ use beadle_engine::guard::HoldGroup;
 use beadle_github::IssueComment;
 
 use crate::app::operations::approval_rules::{PolicyFacts, closed, involved};
-use crate::app::operations::hold_decisions::{NamedChange, named_changes};
+use crate::app::operations::held_change_decisions::{NamedChange, named_changes};
 
 /// The maximum length of a reason, in characters. A comment can have 65,536 characters, and the
 /// journal repeats the reason for each change of a group.

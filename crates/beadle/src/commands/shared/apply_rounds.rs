@@ -1,24 +1,25 @@
-//! The rounds of `beadle apply`. A write can change which repositories a layer selects. The
-//! declared values of a repository can then change too. So Beadle plans again after the writes,
-//! until a plan has only changes that Beadle has already tried to write.
+//! The rounds of `beadle apply`, and the limits and waits of rounds, which `beadle sweep` uses too. A
+//! write can change which repositories a layer selects. The declared values of a repository can
+//! then change too. So Beadle plans again after the writes, until a plan has only changes that
+//! Beadle has already tried to write.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use beadle_engine::{Clock, Key, Plan, Report, StepResult};
 
-use crate::commands::tally::Tally;
-use crate::output::render::WholePlan;
+use crate::commands::shared::tally::Tally;
+use crate::output::plans_and_results::WholePlan;
 
 /// The maximum number of rounds for one organisation or target. Without a maximum, two layers could
 /// undo each other's changes without end.
-pub(super) const MOST: usize = 5;
+pub(in crate::commands) const MOST: usize = 5;
 /// The time between the writes and the next read. The answers of the vendor may show the writes
 /// only after this time.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Waits before Beadle reads the written values.
-pub(super) async fn settle(clock: &Clock) {
+pub(in crate::commands) async fn settle(clock: &Clock) {
     // The simulated GitHub shows a write at once, and the tests run `apply` hundreds of times. So
     // the tests do not wait.
     fail::fail_point!("settle", |_| ());
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::commands::{FINE, PENDING};
-    use crate::output::render::PlanScope;
+    use crate::output::plans_and_results::PlanScope;
 
     fn key() -> Key {
         Key::new("repository", "acme", 1)

@@ -1,4 +1,5 @@
-//! The gate for the plans of `beadle apply` and `beadle sweep`.
+//! The gate for the plans of `beadle apply` and `beadle sweep`, and the limits of the guard for these
+//! two commands and `beadle undo`.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::new_or_moved_target;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::cli::Selection;
 use crate::config::Config;
+use crate::output::plans_and_results::WholePlan;
 use crate::output::printer::Printer;
-use crate::output::render::WholePlan;
 
 /// Returns whether the gate holds the plan of a command. The gate holds the plan if no service has
 /// accepted the policy and the plan needs an approval. Prints how to approve the plan. If the
 /// operator named single repositories, only the guard checks the plan.
-pub(super) async fn is_held(
+pub(in crate::commands) async fn is_held(
     org: &GithubOrganisation,
     shown: &WholePlan,
     selection: &Selection,
@@ -60,7 +61,7 @@ async fn usable_limits(
 }
 
 /// Starts to use the limits of a command for an organisation.
-pub(super) async fn limit_organisation(
+pub(in crate::commands) async fn limit_organisation(
     org: &GithubOrganisation,
     store: &Arc<dyn Store>,
     printer: &Printer,
@@ -71,7 +72,7 @@ pub(super) async fn limit_organisation(
 }
 
 /// Starts to use the limits of a command for a target.
-pub(super) async fn limit_target(
+pub(in crate::commands) async fn limit_target(
     target: &GroupTarget,
     store: &Arc<dyn Store>,
     printer: &Printer,
@@ -89,7 +90,7 @@ fn may_write(directories: &Directories, target: &str) -> bool {
 
 /// Returns whether a command must stop, because the service holds the target or the mappings to
 /// this target. Also prints how to approve what the service holds.
-pub(super) async fn are_mappings_held(
+pub(in crate::commands) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
     target: &str,
@@ -128,7 +129,7 @@ pub(super) async fn are_mappings_held(
 /// Records that a command applied the policy of an organisation to all repositories of the
 /// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
 /// the next plan must pass the gate too.
-pub(super) async fn accept(
+pub(in crate::commands) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,
     selection: &Selection,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::commands::plan::Writable;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
@@ -16,7 +16,7 @@ const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 /// Announces how long the writes will take, if they take long. GitHub allows only one write at a
 /// time.
-pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
+pub(in crate::commands) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
     let changes = plans.iter().flat_map(|plan| &plan.changes);
     let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
     let budget = &org.file.budget;

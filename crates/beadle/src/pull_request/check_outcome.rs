@@ -5,10 +5,10 @@ use std::time::Duration;
 use beadle_engine::{Class, Failure};
 use beadle_github::{CheckOutput, Conclusion};
 
-use super::check_results::CheckedPull;
 use super::check_runs::output;
-use super::comment;
 use super::findings::Findings;
+use super::findings_markdown;
+use super::stored_check_results::CheckedPull;
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and Beadle must conclude the
 /// check run before.
@@ -29,13 +29,13 @@ impl Examined {
     pub(super) fn output(&self) -> CheckOutput {
         match self {
             Self::Unchanged => {
-                let text = comment::unchanged().to_owned();
+                let text = findings_markdown::unchanged().to_owned();
                 output(Conclusion::Success, "The policy is not changed", text)
             }
             Self::Changed(findings) => {
                 let (conclusion, title) = findings.conclusion();
                 let annotations = findings.annotations();
-                CheckOutput { conclusion, title, summary: comment::summary(findings), annotations }
+                CheckOutput { conclusion, title, summary: findings_markdown::summary(findings), annotations }
             }
             Self::TooLong => {
                 let text =

@@ -4,7 +4,9 @@
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, is_undo, limit_holds};
 use beadle_engine::{Hold, Mode, Store, Time};
 
-use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::app::operations::held_change_decisions::{
+    Effect, NamedChange, effect, named_changes, store_decisions,
+};
 use crate::cli::DecideArgs;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;
@@ -14,7 +16,7 @@ use crate::output::printer::Printer;
 /// Returns the name of the operator for the journal. A name of `--as` comes before the name of the
 /// system user, and does not replace it. If the store is a table, AWS names the caller, and no
 /// option may give another name.
-pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
+pub(in crate::commands) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
     let Some(person) = &args.person else { return Ok(operator(config).await) };
     anyhow::ensure!(
         !config.is_at_aws(),
@@ -25,7 +27,7 @@ pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Resul
 
 /// Decides about the held changes that `codes` name. If the options do not fit the changes, or if a
 /// reason is missing, stores no decision. Returns the exit code.
-pub(super) async fn decide_changes(
+pub(in crate::commands) async fn decide_changes(
     store: &dyn Store,
     (groups, codes): (&[HoldGroup], &[&String]),
     args: &DecideArgs,

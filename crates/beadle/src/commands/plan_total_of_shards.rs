@@ -9,12 +9,12 @@ use beadle_repositories::Shard;
 use serde::Deserialize;
 
 use crate::cli::PlanTotalArgs;
+use crate::commands::shared::tally::code;
 use crate::commands::sweep::append;
-use crate::commands::tally::code;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plans_and_results;
 use crate::output::printer::{Printer, Tone};
-use crate::output::render;
 
 /// The JSON output of `beadle plan`, reduced to the parts that this command needs.
 #[derive(Deserialize)]
@@ -180,10 +180,10 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
     page.table(&["digest", "of", "aspect", "change"]);
     for (digest, of, change) in &total.guarded {
         printer.line(format!("  {digest}  {of}"));
-        for line in render::change_lines(printer, change) {
+        for line in plans_and_results::change_lines(printer, change) {
             printer.line(format!("  {line}"));
         }
-        let what = Piece::value(render::differences(change));
+        let what = Piece::value(plans_and_results::differences(change));
         page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
     }
     printer.line("hint: to approve a change, add `--approve DIGEST` here and to the sweep of every shard");

@@ -8,7 +8,7 @@ use beadle_okta::{Okta, Since};
 use beadle_scim::{Evidence, Finding, Probed};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::groups::target::{GroupTarget, TOKEN_DAYS};
 use crate::app::store;
 use crate::commands::{FAILED, FINE};

@@ -327,7 +327,7 @@ mod tests {
 
     use super::super::findings::tests::{change, findings, preview, problem};
     use super::*;
-    use crate::app::policy::group_preview::ChangedGroups;
+    use crate::app::policy::group_changes_between_versions::ChangedGroups;
 
     fn removal(team: &str) -> Change<()> {
         change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)

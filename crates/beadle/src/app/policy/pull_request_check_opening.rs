@@ -7,12 +7,12 @@ use beadle_github::{Asks, CheckWriter, Reader};
 
 use crate::app::application::App;
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::OrgConfig;
 use crate::pull_request::check::PolicyCheck;
 use crate::pull_request::check_router::{NothingToCheck, PolicyChecks};
 use crate::pull_request::concurrency_limit::CheckTurns;
-use crate::pull_request::policy_parts::Part;
+use crate::pull_request::own_and_base_parts::Part;
 
 /// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
 /// Beadle logs the reason, and the keys end without a check.

@@ -1,4 +1,5 @@
-//! The approved holds of a generation, if an operator approved the generation as a whole.
+//! The approved holds of a generation, which let its changes pass the guard, if an operator approved
+//! the plan of the generation as a whole.
 
 use std::collections::BTreeSet;
 

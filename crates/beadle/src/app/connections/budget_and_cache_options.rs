@@ -1,4 +1,5 @@
-//! The options that the application passes to the clients of vendors.
+//! The options about budgets and stored answers that the application passes to the clients of
+//! vendors.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::ClientOptions;
+use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::store;
 use crate::cli::RebindArgs;
 use crate::commands::{FINE, operator};

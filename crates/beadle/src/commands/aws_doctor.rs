@@ -92,17 +92,3 @@ async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String
     );
     Ok(format!("{name}: {waiting} waiting, 0 failed messages"))
 }
-
-/// Returns the caller's identity at AWS, or `None` if AWS does not answer.
-pub(super) async fn caller() -> Option<String> {
-    let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
-    let answer = aws_sdk_sts::Client::new(&aws).get_caller_identity().send().await;
-    match answer {
-        Ok(identity) => identity.arn().map(str::to_owned),
-        Err(error) => {
-            let error = aws_sdk_sts::Error::from(error);
-            tracing::warn!(%error, "AWS caller identity unknown, using the user name of the shell");
-            None
-        }
-    }
-}

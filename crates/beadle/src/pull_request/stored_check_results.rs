@@ -5,9 +5,9 @@ use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::findings::{Findings, Previewed};
-use super::kinds::kinds;
+use super::stored_change_kinds::kinds;
 use crate::app::gate::held_generation::HeldGroup;
-use crate::app::policy::group_preview::ChangedGroups;
+use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape::cut;
 
 /// The maximum number of pull requests of one organisation. Everybody who can read a repository can

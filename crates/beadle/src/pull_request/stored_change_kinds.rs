@@ -8,7 +8,7 @@ use beadle_engine::{Change, Key, Plan, Risk};
 use serde_json::Value;
 
 use crate::app::gate::held_generation::HeldGroup;
-use crate::output::render::differences;
+use crate::output::plans_and_results::differences;
 
 /// The maximum number of examples of a kind.
 const EXAMPLES: usize = 5;

@@ -1,0 +1,7 @@
+//! What several commands use.
+
+pub(super) mod apply_rounds;
+pub(super) mod command_gate;
+pub(super) mod expected_write_duration;
+pub(super) mod hold_decision;
+pub(super) mod tally;

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::exchange::{exchange, request, store};
     use crate::pages::{
-        Access, Facts, InstallationFacts, Live, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+        Access, CoveringWaivers, Facts, InstallationFacts, Live, OrganisationFacts, PullFacts, UndoneFacts,
     };
 
     /// A process without organisations and targets.
@@ -225,8 +225,8 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {
-            Ok(Vec::new())
+        async fn waivers(&self, _: &str, _: &str) -> Result<CoveringWaivers, StoreError> {
+            Ok(CoveringWaivers::default())
         }
 
         async fn undone(&self, _: &Key) -> Result<Vec<UndoneFacts>, StoreError> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use beadle_engine::guard::{Decision, Ruling, decide};
 use beadle_engine::{Hold, HoldList, Key, Lane, Mark, StoreError, Time};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 use crate::DynamoStore;
 use crate::items::{Item, Range, TRIES, corrupt, failed, get, get_json, json, pause, text, unavailable};
@@ -48,6 +48,20 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
         ("g".to_owned(), text(format!("hold#{}", hold.key))),
         ("gs".to_owned(), text(&hold.digest)),
     ]))
+}
+
+/// Returns all holds, the oldest first. An unreadable hold is no error.
+fn readable(read: impl Iterator<Item = Result<Stored, StoreError>>) -> Result<HoldList, StoreError> {
+    let mut list = HoldList::default();
+    for stored in read {
+        match stored {
+            Ok(stored) => list.holds.push(stored.hold),
+            Err(StoreError::Corrupt { why, .. }) => list.unreadable.push(why),
+            Err(other) => return Err(other),
+        }
+    }
+    list.holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
+    Ok(list)
 }
 
 impl DynamoStore {
@@ -142,27 +156,18 @@ impl DynamoStore {
     pub(crate) async fn list_holds(&self) -> Result<HoldList, StoreError> {
         const DOING: &str = "listing holds";
         let items = self.query(DOING, (false, "hold"), &Range::default(), |_| false).await?;
-        let mut list = HoldList::default();
-        for item in &items {
-            match Stored::of(DOING, item) {
-                Ok(stored) => list.holds.push(stored.hold),
-                Err(StoreError::Corrupt { why, .. }) => list.unreadable.push(why),
-                Err(other) => return Err(other),
-            }
-        }
-        list.holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
-        Ok(list)
+        readable(items.iter().map(|item| Stored::of(DOING, item)))
     }
 
     /// Lists the holds of a key. The index gives only the digests. The store then reads each hold
     /// consistently, so that the list contains new approvals.
-    pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+    pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<HoldList, StoreError> {
         const DOING: &str = "listing holds";
         let part = format!("hold#{key}");
         let items = self.query(DOING, (true, &part), &Range::default(), |_| false).await?;
         let digests = items.iter().filter_map(|item| get(item, "sk"));
-        let holds = try_join_all(digests.map(|digest| self.hold(DOING, digest))).await?;
-        Ok(holds.into_iter().flatten().map(|stored| stored.hold).collect())
+        let holds = join_all(digests.map(|digest| self.hold(DOING, digest))).await;
+        readable(holds.into_iter().filter_map(Result::transpose))
     }
 
     pub(crate) async fn forget_digests(&self, digests: &[String]) -> Result<(), StoreError> {

@@ -114,7 +114,7 @@ impl GuardStore for DynamoStore {
         self.list_holds().await
     }
 
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError> {
         self.holds_of_key(key).await
     }
 

@@ -35,9 +35,13 @@ pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Optio
 
 /// Lists all holds.
 pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<HoldList, Failed> {
-    let rows = sql::query(on, "SELECT hold, digest FROM hold ORDER BY since, digest", &[]).await?;
+    readable(&sql::query(on, "SELECT hold, digest FROM hold ORDER BY since, digest", &[]).await?)
+}
+
+/// Returns the holds of all rows. An unreadable hold is no error.
+fn readable(rows: &[tokio_postgres::Row]) -> Result<HoldList, Failed> {
     let mut list = HoldList::default();
-    for row in &rows {
+    for row in rows {
         match read(row) {
             Ok(hold) => list.holds.push(hold),
             Err(Failed::Damaged(why)) => list.unreadable.push(why),
@@ -56,10 +60,9 @@ pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> 
 }
 
 /// Lists the holds of a key.
-pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<Vec<Hold>, Failed> {
-    let query = "SELECT hold, digest FROM hold WHERE key = $1 ORDER BY digest";
-    let rows = sql::query(on, query, &[&key]).await?;
-    rows.iter().map(read).collect()
+pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<HoldList, Failed> {
+    let query = "SELECT hold, digest FROM hold WHERE key = $1 ORDER BY since, digest";
+    readable(&sql::query(on, query, &[&key]).await?)
 }
 
 /// Stores holds. If a digest occurs several times, the last hold is stored.

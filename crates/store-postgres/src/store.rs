@@ -218,7 +218,7 @@ impl GuardStore for PostgresStore {
         holds::version(&client).await.map_err(error_of(DOING))
     }
 
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError> {
         const DOING: &str = "listing holds";
         let client = self.client(DOING).await?;
         holds::of_key(&client, key.as_str()).await.map_err(error_of(DOING))

@@ -194,7 +194,12 @@ pub(crate) fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()>
 
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<HoldList> {
     let mut statement = connection.prepare_cached("SELECT hold, digest FROM hold ORDER BY since, digest")?;
-    let mut rows = statement.query([])?;
+    let rows = statement.query([])?;
+    readable(rows)
+}
+
+/// Returns the holds of all rows. An unreadable hold is no error.
+fn readable(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<HoldList> {
     let mut list = HoldList::default();
     while let Some(row) = rows.next()? {
         match read(row) {
@@ -217,11 +222,11 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec<Hold>> {
-    connection
-        .prepare_cached("SELECT hold, digest FROM hold WHERE key = ?1")?
-        .query_map([key], read)?
-        .collect()
+pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<HoldList> {
+    let sql = "SELECT hold, digest FROM hold WHERE key = ?1 ORDER BY since, digest";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query([key])?;
+    readable(rows)
 }
 
 pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {

@@ -199,7 +199,7 @@ impl GuardStore for SqliteStore {
         self.read("comparing holds", guard::version).await
     }
 
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError> {
         let key = key.clone();
         self.read("listing holds", move |connection| guard::of_key(connection, key.as_str())).await
     }

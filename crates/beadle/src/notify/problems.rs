@@ -8,6 +8,7 @@ use beadle_engine::gate::is_of_command;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
 use beadle_engine::notify::{Problem, ProblemKind, Topic};
 use beadle_engine::{History, Hold, Key, Store, StoreError, Time};
+use beadle_repositories::readable_waivers;
 use parking_lot::Mutex;
 
 use crate::app::gate::held_generation::HeldGeneration;
@@ -36,6 +37,15 @@ const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
 const MAPPINGS: &str = "mappings";
+/// The instance of unreadable held changes. Beadle does not know to which organisation or target
+/// such a change belongs.
+const STORE: &str = "store";
+/// The effect of an unreadable held change.
+const NO_DECISION: &str = "Beadle does not write the change, and nobody can approve or reject any held change until \
+                           Beadle can read this one";
+/// The effect of an unreadable waiver.
+const NO_RUN: &str = "Beadle changes no repository of the organisation until it can read the waiver, or until somebody \
+                      ends the waiver with `beadle waivers --end CODE`";
 
 /// The names of parked keys.
 #[derive(Default)]
@@ -49,13 +59,10 @@ pub(crate) async fn find(
     now: Time,
 ) -> Result<Vec<Problem>, StoreError> {
     let store = service.store.as_ref();
-    // An approved or rejected change needs no decision.
-    let groups = group_holds(store.holds().await?);
-    let open = groups.iter().filter(|group| group.state == HoldState::Open);
-    let mut found: Vec<Problem> = open.flat_map(held).collect();
-    let policies = HeldGeneration::all(store).await?.into_iter();
-    let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
-    found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
+    let mut found = held_and_unreadable(store).await?;
+    for org in &service.orgs {
+        found.extend(unreadable_waivers(store, &org.file.name).await?);
+    }
     let count = store.depth(now).await?.parked;
     if count > 0 {
         found.extend(parked(store, names, count).await?);
@@ -83,7 +90,7 @@ pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let oktas = file.okta.iter().map(|okta| okta.name.as_str());
     let targets = file.target.iter().map(|target| target.name.as_str());
     let team_files = service.directories.team_files.keys().map(String::as_str);
-    orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS]).collect()
+    orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS, STORE]).collect()
 }
 
 fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
@@ -95,6 +102,32 @@ fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: 
         why: why.to_owned(),
         code: String::new(),
     }
+}
+
+/// Returns the problems of the held changes and of the held policies. An unreadable hold hides no
+/// other one, and is a problem too.
+async fn held_and_unreadable(store: &dyn Store) -> Result<Vec<Problem>, StoreError> {
+    let list = store.all_holds().await?;
+    let names = list.unreadable_names();
+    let mut found: Vec<Problem> = names.map(|name| unreadable(STORE, name, NO_DECISION)).collect();
+    // An approved or rejected change needs no decision.
+    let groups = group_holds(list.holds);
+    let open = groups.iter().filter(|group| group.state == HoldState::Open);
+    found.extend(open.flat_map(held));
+    let policies = HeldGeneration::all(store).await?.into_iter();
+    let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
+    found.extend(policies.filter(waits).map(|(note, held)| held_policy(&note, &held)));
+    Ok(found)
+}
+
+/// Returns the problems of an organisation's unreadable waivers.
+async fn unreadable_waivers(store: &dyn Store, organisation: &str) -> Result<Vec<Problem>, StoreError> {
+    let (_, names) = readable_waivers(store, organisation).await?;
+    Ok(names.iter().map(|name| unreadable(organisation, name, NO_RUN)).collect())
+}
+
+fn unreadable(instance: &str, name: &str, why: &str) -> Problem {
+    problem(Topic::new(ProblemKind::Unreadable, instance), name, name, "unreadable", why)
 }
 
 /// Returns the problems of a group of held changes. The texts have names but no values, because a
@@ -122,11 +155,16 @@ fn held(group: &HoldGroup) -> Vec<Problem> {
     group.holds.iter().map(one).collect()
 }
 
-/// Returns the problem of a held policy. If the plan of the policy changes while the gate holds the
-/// policy, the problem stays the same.
-fn held_policy(held: &HeldGeneration) -> Problem {
+/// Returns the problem of a held policy. `note` is the name of the note with the hold. If the plan
+/// of the policy changes while the gate holds the policy, the problem stays the same.
+fn held_policy(note: &str, held: &HeldGeneration) -> Problem {
     let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
-    problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
+    let generation = &held.generation;
+    if !held.is_readable() {
+        // Several unreadable holds can have no known generation, so the note identifies the hold.
+        return problem(topic, note, &format!("{generation} (held in {note})"), "unknown changes", &held.why);
+    }
+    problem(topic, generation, generation, held.summary(), &held.why)
 }
 
 /// Returns the problems of the parked keys. `count` was the number of parked keys a moment ago.
@@ -223,8 +261,9 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::testing::change;
-    use beadle_engine::{Note, PolicyLocation, Risk, TaskRecord};
+    use beadle_engine::testing::{self, change};
+    use beadle_engine::{Limits, Note, PolicyLocation, Risk, TaskRecord};
+    use beadle_repositories::stored_waiver;
     use serde_json::json;
 
     use super::*;
@@ -262,6 +301,62 @@ mod tests {
         let found = held(&group_holds(vec![hold(1, "", true)])[0]);
         assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
         assert_eq!(found[0].code, "d1", "the code of one change is its digest");
+    }
+
+    /// Returns the kind, the instance and the subject of each problem.
+    fn shown(found: &[Problem]) -> Vec<(ProblemKind, &str, &str)> {
+        found.iter().map(|one| (one.topic.kind, one.topic.instance.as_str(), one.subject.as_str())).collect()
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_hold_is_a_problem_and_hides_no_other_one() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        let asked = vec![testing::hold(1), testing::hold(2), testing::hold(3)];
+        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        for digest in ["d1", "d3"] {
+            file.execute("UPDATE hold SET hold = '\"hunter2\"' WHERE digest = ?1", [digest]).unwrap();
+        }
+        store.put(HeldGeneration::note("acme limits").name(), "{").await.unwrap();
+        store.put(HeldGeneration::note("acme").name(), "{").await.unwrap();
+        let held = HeldGeneration::new(("labs", "g1"), &[], 1, Time(0));
+        HeldGeneration::note("labs").put(store, &held).await.unwrap();
+        let found = held_and_unreadable(store).await.unwrap();
+        assert_eq!(
+            shown(&found),
+            [
+                (ProblemKind::Unreadable, STORE, "the hold d1"),
+                (ProblemKind::Unreadable, STORE, "the hold d3"),
+                (ProblemKind::Held, "acme", "acme/r2"),
+                (ProblemKind::PolicyHeld, "acme", "unknown (held in acme)"),
+                (ProblemKind::PolicyHeld, "acme", "unknown (held in acme limits)"),
+                (ProblemKind::PolicyHeld, "labs", "g1"),
+            ]
+        );
+        let texts: String = found.iter().map(|problem| format!("{} {}", problem.what, problem.why)).collect();
+        assert!(!texts.contains("hunter2"), "a message has no stored value: {texts}");
+        let ids: BTreeSet<(&Topic, &str)> = found.iter().map(|one| (&one.topic, one.id.as_str())).collect();
+        assert_eq!(ids.len(), found.len(), "each of them is a problem of its own");
+    }
+
+    #[tokio::test]
+    async fn each_unreadable_waiver_is_a_problem_of_its_organisation() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let readable =
+            r#"{"keys":["topics"],"repositories":["*"],"until":7,"reason":"release","owner":"ann"}"#;
+        for (code, text) in [("a", readable), ("b", r#"{"paths":["topics"]}"#), ("c", "{")] {
+            store.put(stored_waiver("acme", code).name(), text).await.unwrap();
+        }
+        let found = unreadable_waivers(store, "acme").await.unwrap();
+        let kind = ProblemKind::Unreadable;
+        assert_eq!(
+            shown(&found),
+            [(kind, "acme", "the waiver b of acme"), (kind, "acme", "the waiver c of acme")]
+        );
+        assert!(unreadable_waivers(store, "labs").await.unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -88,6 +88,9 @@ fn what(topic: &Topic, count: u64) -> String {
         ProblemKind::SweepFailed => "a sweep failed".into(),
         ProblemKind::CredentialEnds => "a credential expires soon".into(),
         ProblemKind::Reverted => format!("{}{aspect} reverted", counted(count, "change", "changes")),
+        ProblemKind::Unreadable => {
+            format!("Beadle cannot read {}", counted(count, "stored value", "stored values"))
+        }
     }
 }
 
@@ -104,6 +107,7 @@ fn none(topic: &Topic) -> String {
         ProblemKind::SweepFailed => "the sweeps succeed".into(),
         ProblemKind::CredentialEnds => "no credential expires soon".into(),
         ProblemKind::Reverted => format!("no change{aspect} was reverted for 1 day"),
+        ProblemKind::Unreadable => "Beadle can read all stored values".into(),
     }
 }
 
@@ -135,6 +139,10 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
             "To keep a change, propose it as a change of the policy. For a limited time, propose a \
              waiver in `waivers.yml`, or ask an operator for `beadle waive NAME --keys KEYS --until TIME \
              --reason TEXT`. `beadle explain NAME` shows the keys."
+        }
+        ProblemKind::Unreadable => {
+            "Use the newest version of Beadle that has used this store. `beadle status` names each value and \
+             the effect."
         }
     }
 }

@@ -9,10 +9,10 @@ use beadle_engine::journal::WaiverEnded;
 use beadle_engine::{BackgroundTask, Detail, Entry, EntryKind, Failure, Key, Lane, Runs, TaskStatus};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState};
-use beadle_repositories::{stored_waiver, stored_waivers};
+use beadle_repositories::stored_waiver;
 
 use super::{LOOK, REMOTE};
-use crate::app::operations::waiver_comparison::{SeenWaivers, look};
+use crate::app::operations::waiver_comparison::{KnownWaivers, SeenWaivers};
 use crate::app::operations::waiver_repositories::{covered, mark};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
@@ -86,14 +86,13 @@ impl BackgroundTask for WaiverEnds {
         };
         let (store, file) = (service.store.as_ref(), &organisation.file);
         let (rules, policy, now) = (waiver_rules(file), org.policy.current(), service.clock().now());
-        let stored = stored_waivers(store, &file.name).await?;
-        let note = SeenWaivers::note(&file.name);
-        let before = note.get(store).await?.unwrap_or_default();
-        let found = look(&before, (&policy.waivers, &stored), &rules, now);
+        let known = KnownWaivers::read(store, &file.name).await?;
+        let found = known.look(&policy.waivers, &rules, now);
         service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
         // Each process shows the numbers of waivers, but only one process records the ends of
         // waivers.
         if !service.is_chosen() {
+            known.check(&file.name)?;
             return Ok(TaskStatus::Idle);
         }
         if !found.ended.is_empty() {
@@ -101,10 +100,10 @@ impl BackgroundTask for WaiverEnds {
         }
         // Beadle stores the record after the marks. If the process ends in between, the next look
         // finds the same ended waivers again.
-        if found.now != before {
-            note.put(store, &found.now).await?;
+        if found.now != known.before {
+            SeenWaivers::note(&file.name).put(store, &found.now).await?;
         }
-        for waiver in stored.iter().filter(|waiver| waiver.state(&rules, now) == WaiverState::Ended) {
+        for waiver in known.stored.iter().filter(|waiver| waiver.state(&rules, now) == WaiverState::Ended) {
             stored_waiver(&file.name, &waiver.id()).forget(store).await?;
         }
         for waiver in &found.near {
@@ -112,6 +111,9 @@ impl BackgroundTask for WaiverEnds {
             let (organisation, owner, until) = (&file.name, &waiver.owner, waiver.until.to_string());
             tracing::warn!(organisation, keys, repositories, owner, until, "waiver ends soon");
         }
+        // The task fails only now, because an unreadable waiver must not stop the work for the
+        // others.
+        known.check(&file.name)?;
         if found.ended.is_empty() {
             return Ok(TaskStatus::Idle);
         }

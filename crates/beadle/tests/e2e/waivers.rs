@@ -77,3 +77,32 @@ async fn a_waiver_that_ends_while_the_service_is_down_is_enforced_after_its_star
     }
     assert_eq!(serving.stop().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_waiver_is_named_and_keeps_no_other_waiver_from_its_end() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    world.beadle(&waive("2s")).await.expect(0);
+    let store = rusqlite::Connection::open(world.path().join("beadle.db")).unwrap();
+    store.execute("INSERT INTO note VALUES ('waiver:acme:c1', '{')", []).unwrap();
+    while !serving.log().contains("waiver ended") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while !world.beadle(&["tasks"]).await.out.contains("the waiver c1 of acme") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
+    // The task deletes a waiver after it has recorded the end.
+    loop {
+        let page = world.http.get(&url).send().await.unwrap().text().await.unwrap();
+        let page: Value = page.parse().unwrap();
+        assert_eq!(page["unreadable_waivers"], json!(["the waiver c1 of acme"]), "{page}");
+        if page["waivers"] == json!([]) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(serving.stop().await, Some(0));
+}

@@ -48,11 +48,13 @@ pub enum ProblemKind {
     CredentialEnds,
     /// Beadle reverted the change of a person.
     Reverted,
+    /// This version of Beadle cannot read a stored hold or waiver.
+    Unreadable,
 }
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Held,
         Self::Contested,
         Self::Parked,
@@ -63,6 +65,7 @@ impl ProblemKind {
         Self::SweepFailed,
         Self::CredentialEnds,
         Self::Reverted,
+        Self::Unreadable,
     ];
 
     /// Returns the name that is stored, sent and used in the configuration.
@@ -78,6 +81,7 @@ impl ProblemKind {
             Self::SweepFailed => "sweep-failed",
             Self::CredentialEnds => "credential-ends",
             Self::Reverted => "reverted",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -44,8 +44,13 @@ pub trait GuardStore: Send + Sync + 'static {
         list.unreadable.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
-    /// Lists the held changes of one key.
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
+    /// Lists the held changes of one key, for people. An unreadable hold is no error.
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError>;
+    /// Lists the held changes of one key, for decisions. Returns an error if one of them is
+    /// unreadable.
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        self.all_holds_of(key).await?.complete()
+    }
     /// Begins a write, in one transaction. The call checks the lease and the pauses, marks the
     /// reserved room as used, and adds the intent to the journal. The room stays used until
     /// [`GuardStore::conclude`] frees it.

@@ -8,8 +8,8 @@ use crate::guard::Hold;
 pub struct HoldList {
     /// The holds that this version can read, the oldest first.
     pub holds: Vec<Hold>,
-    /// One text for each other hold. The text names the hold, and explains why this version cannot
-    /// read it.
+    /// One text for each other hold: the name of the hold, `: `, and the reason why this version
+    /// cannot read it. For example, `the hold 5d0c1e2f: ...`.
     pub unreadable: Vec<String>,
 }
 
@@ -27,8 +27,28 @@ impl HoldList {
         }
     }
 
+    /// Returns the names of the unreadable holds, without the reasons. A reason can quote a value of
+    /// the hold, so a text for other systems must not have it.
+    pub fn unreadable_names(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(|text| text.split_once(": ").map_or(text.as_str(), |(name, _)| name))
+    }
+
     /// Returns the number of holds that wait for an operator. An unreadable hold waits too.
     pub fn count_waiting(&self) -> usize {
         self.holds.iter().filter(|hold| hold.is_open()).count() + self.unreadable.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_unreadable_hold_has_no_reason() {
+        let texts =
+            ["the hold d1: invalid type: string \"hunter2\"", "the hold d2 in the table `hold`: EOF", "d3"];
+        let list = HoldList { holds: Vec::new(), unreadable: texts.map(str::to_owned).into() };
+        let names: Vec<&str> = list.unreadable_names().collect();
+        assert_eq!(names, ["the hold d1", "the hold d2 in the table `hold`", "d3"]);
     }
 }

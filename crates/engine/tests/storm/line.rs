@@ -221,11 +221,13 @@ impl GuardStore for Line {
         Ok(HoldList { holds, unreadable: Vec::new() })
     }
 
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        self.call(READING, |state| {
-            state.model.holds.values().filter(|hold| hold.key == *key).cloned().collect()
-        })
-        .await
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError> {
+        let holds: Vec<Hold> = self
+            .call(READING, |state| {
+                state.model.holds.values().filter(|hold| hold.key == *key).cloned().collect()
+            })
+            .await?;
+        Ok(HoldList { holds, unreadable: Vec::new() })
     }
 
     async fn begin(

@@ -55,6 +55,16 @@ pub struct WaiverFacts {
     pub can_end: bool,
 }
 
+/// The waivers that cover one repository.
+#[derive(Clone, Debug, Default)]
+pub struct CoveringWaivers {
+    /// The waivers. The waiver that ends first comes first.
+    pub waivers: Vec<WaiverFacts>,
+    /// The names of the organisation's stored waivers that this version cannot read. Each of them
+    /// can cover the repository.
+    pub unreadable: Vec<String>,
+}
+
 /// An installation of the App in `[installations]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstallationFacts {
@@ -200,9 +210,8 @@ pub trait Facts: Send + Sync + 'static {
     async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError>;
     /// Returns the names of the configured organisations, in the order of the configuration.
     fn names(&self) -> Vec<String>;
-    /// Returns the waivers that cover a repository of an organisation. The waiver that ends first
-    /// comes first.
-    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
+    /// Returns the waivers that cover a repository of an organisation.
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<CoveringWaivers, StoreError>;
     /// Returns the values that Beadle only observes in a repository, because an undo restored them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
     /// Returns the results of the checks of open pull requests that change a policy, the newest

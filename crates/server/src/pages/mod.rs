@@ -76,8 +76,8 @@ use crate::sign_in::SignIn;
 
 pub use access::Access;
 pub use facts::{
-    Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
-    WaiverFacts,
+    CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts,
+    PullFacts, UndoneFacts, WaiverFacts,
 };
 pub use live::Live;
 

@@ -135,8 +135,8 @@ impl Facts for NoFacts {
         Ok(Vec::new())
     }
 
-    async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {
-        Ok(Vec::new())
+    async fn waivers(&self, _: &str, _: &str) -> Result<CoveringWaivers, StoreError> {
+        Ok(CoveringWaivers::default())
     }
 
     async fn undone(&self, _: &Key) -> Result<Vec<UndoneFacts>, StoreError> {

@@ -121,10 +121,10 @@ impl Facts for HostileFacts {
         Ok(vec![InstallationFacts { login: HOSTILE.into(), standing: HOSTILE.into(), since: Time(1) }])
     }
 
-    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {
-        let is_shop = (organisation, repository) == ("acme", "shop");
-        let all = self.organisations().await?.into_iter().flat_map(|org| org.waivers);
-        Ok(all.filter(|_| is_shop).collect())
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<CoveringWaivers, StoreError> {
+        let acme = self.organisations().await?.remove(0);
+        let waivers = if (organisation, repository) == ("acme", "shop") { acme.waivers } else { Vec::new() };
+        Ok(CoveringWaivers { waivers, unreadable: acme.unreadable_waivers })
     }
 
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError> {

@@ -68,6 +68,10 @@ async fn a_hold_that_cannot_be_read_stays_and_the_holds_of_other_generations_end
     let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
     assert_eq!((digests, list.unreadable.len()), (vec!["d2", "d3"], 1));
     assert!(list.unreadable[0].contains("the hold d1"), "{:?}", list.unreadable);
+    assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the hold d1"]);
+    let own = store.all_holds_of(&key(1)).await.unwrap();
+    assert_eq!((own.holds.len(), own.unreadable), (0, list.unreadable));
+    assert_eq!(store.all_holds_of(&key(2)).await.unwrap().complete().unwrap().len(), 1);
     assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
     let error = store.holds().await.unwrap_err().to_string();
     assert!(error.contains("the hold d1"), "{error}");

@@ -118,6 +118,11 @@ async fn an_entry_or_a_hold_that_cannot_be_read_is_named_and_stays() {
     let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
     assert_eq!((digests, list.unreadable.len()), (vec!["d2"], 1));
     assert!(list.unreadable[0].contains("the hold d1 "), "{:?}", list.unreadable);
+    let names: Vec<&str> = list.unreadable_names().collect();
+    assert_eq!(names, ["the hold d1 in the table `hold`"]);
+    let own = store.all_holds_of(&hold(1).key).await.unwrap();
+    assert_eq!((own.holds.len(), &own.unreadable), (0, &list.unreadable));
+    assert_eq!(store.all_holds_of(&hold(2).key).await.unwrap().holds.len(), 1);
     store.forget_holds("acme", "another generation").await.unwrap();
     let retention =
         Retention { bodies_before: Time(0), ids_before: Time(0), journal_before: Time(0), batch: 10 };

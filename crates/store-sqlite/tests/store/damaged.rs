@@ -149,6 +149,12 @@ async fn a_hold_that_cannot_be_read_hides_no_other_hold_and_stops_its_own_change
     assert_eq!(list.unreadable.len(), 1);
     assert!(list.unreadable[0].starts_with("the hold d2: "), "{:?}", list.unreadable);
     assert!(store.holds().await.is_err(), "a decision must know every hold");
+    for (n, readable, unreadable) in [(1, 1, 0), (2, 0, 1)] {
+        let key = hold(n).key;
+        let list = store.all_holds_of(&key).await.unwrap();
+        assert_eq!((list.holds.len(), list.unreadable.len()), (readable, unreadable), "{key}");
+        assert_eq!(store.holds_of(&key).await.is_err(), unreadable > 0, "{key}");
+    }
     store.reserve(None, &limits, vec![hold(1)], Time(2)).await.unwrap().unwrap();
     assert!(store.reserve(None, &limits, vec![hold(2)], Time(2)).await.is_err());
 }

@@ -163,8 +163,10 @@ impl HeldGeneration {
     fn unreadable(note: &str, text: &str) -> Self {
         let stored: Value = serde_json::from_str(text).unwrap_or_default();
         let word = |name: &str, other: &str| stored[name].as_str().unwrap_or(other).to_owned();
+        // The name of a note begins with the name of the organisation, which has no blank.
+        let organisation = note.split(' ').next().unwrap_or(note);
         Self {
-            organisation: word("organisation", note),
+            organisation: word("organisation", organisation),
             generation: word("generation", "unknown"),
             commit: None,
             digest: String::new(),

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use beadle_engine::{Metadata, Note, Time};
+use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
+use beadle_repositories::stored_waiver;
 use serde::{Deserialize, Serialize};
 
 /// How long before the end of a waiver Beadle gives notice.
@@ -47,6 +48,48 @@ impl SeenWaivers {
     /// Returns the number of waivers in force that end soon.
     pub(crate) fn ending(&self) -> usize {
         self.waivers.iter().filter(|seen| seen.is_noticed).count()
+    }
+}
+
+/// The data in the store that a look at the waivers of one organisation needs.
+pub(crate) struct KnownWaivers {
+    /// The waivers in force at the last look.
+    pub(crate) before: SeenWaivers,
+    /// The waivers of `beadle waive` that this version can read.
+    pub(crate) stored: Vec<Waiver>,
+    /// The codes of the other waivers of `beadle waive`.
+    unreadable: Vec<String>,
+}
+
+impl KnownWaivers {
+    /// Reads the data. An unreadable waiver is no error, so that it does not keep the other waivers
+    /// from their ends.
+    pub(crate) async fn read(store: &dyn Store, organisation: &str) -> Result<Self, StoreError> {
+        let (stored, unreadable) = stored_waiver(organisation, "").list_readable(store).await?;
+        let stored = stored.into_iter().map(|(_, waiver)| waiver).collect();
+        let before = SeenWaivers::note(organisation).get(store).await?.unwrap_or_default();
+        Ok(Self { before, stored, unreadable })
+    }
+
+    /// Compares the waivers with the waivers of the last look. Nobody knows the end of an
+    /// unreadable waiver. So if the last look saw this waiver in force, it stays in force.
+    pub(crate) fn look(&self, of_policy: &[Waiver], rules: &WaiverRules, now: Time) -> Look {
+        let mut found = look(&self.before, (of_policy, &self.stored), rules, now);
+        let (kept, ended): (Vec<Waiver>, Vec<Waiver>) =
+            found.ended.into_iter().partition(|waiver| self.unreadable.contains(&waiver.id()));
+        let is_kept = |seen: &&SeenWaiver| kept.contains(&seen.waiver);
+        found.now.waivers.extend(self.before.waivers.iter().filter(is_kept).cloned());
+        Look { ended, ..found }
+    }
+
+    /// Returns an error that names each unreadable waiver, if there is one.
+    pub(crate) fn check(&self, organisation: &str) -> Result<(), StoreError> {
+        if self.unreadable.is_empty() {
+            return Ok(());
+        }
+        let names = self.unreadable.iter().map(|code| format!("the waiver {code} of {organisation}"));
+        let what = names.collect::<Vec<_>>().join(", ");
+        Err(StoreError::Newer { doing: "reading the waivers", what })
     }
 }
 
@@ -142,6 +185,42 @@ mod tests {
             assert_eq!(look.now.count(), usize::from((0..10 * DAY).contains(&now)), "{now}");
             seen = look.now;
         }
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_waiver_keeps_no_other_waiver_from_its_end() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let (store, rules) = (store.as_ref(), WaiverRules::default());
+        let (teams, labels) = (waiver("teams", DAY), waiver("labels", 2 * DAY));
+        let [of_teams, of_labels] = [&teams, &labels].map(|waiver| stored_waiver("acme", &waiver.id()));
+        of_teams.put(store, &teams).await.unwrap();
+        of_labels.put(store, &labels).await.unwrap();
+        let known = KnownWaivers::read(store, "acme").await.unwrap();
+        let seen = known.look(&[], &rules, Time(0)).now;
+        assert_eq!((seen.count(), known.check("acme")), (2, Ok(())));
+        SeenWaivers::note("acme").put(store, &seen).await.unwrap();
+        // No look has seen this waiver.
+        store.put(stored_waiver("acme", "c1").name(), "{").await.unwrap();
+        store.put(of_labels.name(), r#"{"paths":["labels"]}"#).await.unwrap();
+        let known = KnownWaivers::read(store, "acme").await.unwrap();
+        let found = known.look(&[], &rules, Time(3 * DAY));
+        assert_eq!((keys(&found.ended), found.now.count()), (vec!["teams"], 1));
+        let error = known.check("acme").unwrap_err().to_string();
+        for code in ["c1", labels.id().as_str()] {
+            assert!(error.contains(&format!("the waiver {code} of acme")), "{error}");
+        }
+        SeenWaivers::note("acme").put(store, &found.now).await.unwrap();
+        of_teams.forget(store).await.unwrap();
+        let known = KnownWaivers::read(store, "acme").await.unwrap();
+        assert!(
+            known.look(&[], &rules, Time(4 * DAY)).ended.is_empty(),
+            "the waiver of the teams ended once"
+        );
+        // An operator ends the unreadable waiver.
+        of_labels.forget(store).await.unwrap();
+        let known = KnownWaivers::read(store, "acme").await.unwrap();
+        let found = known.look(&[], &rules, Time(4 * DAY));
+        assert_eq!((keys(&found.ended), found.now.count()), (vec!["labels"], 0));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use beadle_engine::gate::Holder;
 use beadle_engine::{Key, StoreError, Time};
 use beadle_repositories::policy::Waiver;
-use beadle_repositories::{readable_waivers, stored_waivers, undo};
+use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
-    WaiverFacts,
+    CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts,
+    PullFacts, UndoneFacts, WaiverFacts,
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
@@ -69,15 +69,15 @@ impl Facts for PageFacts {
         Ok(facts.collect())
     }
 
-    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<CoveringWaivers, StoreError> {
         let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
-        let stored = stored_waivers(store, organisation).await?;
+        let (stored, unreadable) = readable_waivers(store, organisation).await?;
         let Some(org) = self.0.orgs.iter().find(|org| org.file.name == organisation) else {
-            return Ok(Vec::new());
+            return Ok(CoveringWaivers::default());
         };
         let mut all = all_waivers(org, stored);
         all.retain(|waiver| waiver.covers(repository));
-        Ok(waiver_facts(org, all, now))
+        Ok(CoveringWaivers { waivers: waiver_facts(org, all, now), unreadable })
     }
 
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError> {

@@ -189,8 +189,8 @@ impl GuardStore for MortalStore {
         passes!(self, self.inner.all_holds())
     }
 
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        passes!(self, self.inner.holds_of(key))
+    async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError> {
+        passes!(self, self.inner.all_holds_of(key))
     }
 
     async fn begin(

@@ -1,7 +1,7 @@
 //! Makes the parts that the page of one repository and the page of one group have in common: the
 //! place in the queue, the pauses, the holds and the journal.
 
-use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time, one_line};
+use beadle_engine::{Entry, Hold, HoldList, Key, Pause, Row, Store, StoreError, Time, one_line};
 use serde::Serialize;
 
 use super::holds;
@@ -12,6 +12,7 @@ use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
 use crate::pages::parts::{code, moment, more, section, state, table};
+use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
 /// The number of entries of the journal on the page.
@@ -24,6 +25,8 @@ pub(in crate::pages) struct Work {
     queue: Option<Row>,
     pauses: Vec<Pause>,
     holds: Vec<Hold>,
+    /// The held changes of the key that this version cannot read.
+    unreadable_holds: Vec<String>,
     /// The newest entries of the journal, with the newest one first.
     journal: Vec<Entry>,
     /// The older entries begin before the entry with this number. `None` if there are no older
@@ -37,10 +40,12 @@ impl Work {
         let found = newest(store, (key.as_str(), None), ENTRIES, &|_: &Entry| true).await?;
         let mut pauses = store.pauses(now).await?;
         pauses.retain(|pause| pause.covers(key));
+        let HoldList { holds, unreadable } = store.all_holds_of(key).await?;
         Ok(Self {
             queue: store.row(key).await?,
             pauses,
-            holds: store.holds_of(key).await?,
+            holds,
+            unreadable_holds: unreadable,
             journal: found.entries,
             older: found.older,
         })
@@ -89,7 +94,8 @@ impl Work {
 
     /// Returns the holds.
     pub(in crate::pages) fn holds(&self, now: Time) -> Html {
-        section("Holds", [holds::table_of(&self.holds, now, None)])
+        let holds = holds::table_of(&self.holds, now, None);
+        section("Holds", [holds, unreadable_list(&self.unreadable_holds)])
     }
 
     /// Returns the journal of the key. If there are no entries, returns the sentence `empty`.
@@ -105,5 +111,33 @@ impl Work {
         let entries = journal::rows(&self.journal, &[], now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
         section("Journal", [entries, more(older, "Older entries")])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Limits, testing};
+
+    use super::*;
+    use crate::exchange::store;
+
+    #[tokio::test]
+    async fn an_unreadable_hold_is_named_and_hides_no_other_hold_of_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let (shop, web) = (testing::hold(1).key, testing::hold(3).key);
+        let second = Hold { key: shop.clone(), ..testing::hold(2) };
+        let asked = vec![testing::hold(1), second, testing::hold(3)];
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+        let work = Work::load(store.as_ref(), &shop, Time(5)).await.unwrap();
+        let digests: Vec<&str> = work.holds.iter().map(|hold| hold.digest.as_str()).collect();
+        assert_eq!(digests, ["d2"]);
+        let shown = work.holds(Time(5));
+        assert!(shown.as_str().contains("the hold d1: "), "{}", shown.as_str());
+        let other = Work::load(store.as_ref(), &web, Time(5)).await.unwrap();
+        assert_eq!((other.holds.len(), other.unreadable_holds.len()), (1, 0));
     }
 }

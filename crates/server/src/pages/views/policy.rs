@@ -12,6 +12,7 @@ use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
 use crate::pages::operation_forms::{end_waiver_form, policy_form};
 use crate::pages::parts::{code, facts, link, list, moment, more, paragraph, section, state, table};
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -157,6 +158,9 @@ impl View for Policies {
         let all = self.organisations.iter().flat_map(|org| &org.held);
         let gate: Vec<Html> = all.map(|of| held(of, now, self.visitor.as_ref())).collect();
         let gate = if gate.is_empty() { vec![paragraph([text("The gate holds no policy.")])] } else { gate };
+        let unreadable = self.organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned());
+        let unreadable: Vec<String> = unreadable.collect();
+        let waivers = waivers(&self.organisations, now, self.visitor.as_ref());
         let older = self.older.map(|before| Link::to(Self::PLACE).with("before", &before.to_string()));
         vec![
             table(
@@ -167,7 +171,7 @@ impl View for Policies {
             ),
             paragraph([link(&Link::to(previews::PATH), "What merging an open pull request would change")]),
             section("The gate", gate),
-            section("Waivers", [waivers(&self.organisations, now, self.visitor.as_ref())]),
+            section("Waivers", [waivers, unreadable_list(&unreadable)]),
             section(
                 "Generations",
                 [

@@ -10,11 +10,12 @@ use super::policy::{waiver_row, waiver_table};
 use super::things::REPOSITORY;
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Thing, called};
-use crate::pages::facts::{Facts, UndoneFacts, WaiverFacts};
+use crate::pages::facts::{CoveringWaivers, Facts, UndoneFacts, WaiverFacts};
 use crate::pages::html::{Html, text};
 use crate::pages::operation_forms::{end_undo_form, undo_repository_link};
 use crate::pages::parts::{code, facts, moment, section, table};
 use crate::pages::ruling_form::{WaiverValues, waiver_form};
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::{ScopeRequest, Visitor};
 
@@ -25,6 +26,9 @@ pub(in crate::pages) struct RepositoryPage {
     repository: Thing,
     /// The waivers that cover the repository. The waiver that ends first comes first.
     waivers: Vec<WaiverFacts>,
+    /// The names of the organisation's stored waivers that this version cannot read. Each of them
+    /// can cover the repository.
+    unreadable_waivers: Vec<String>,
     /// The values that Beadle only observes, because an undo restored them.
     undone: Vec<UndoneFacts>,
     /// Some parts are not read by every sweep. For each of them, when Beadle last read the part, by
@@ -68,9 +72,11 @@ pub(in crate::pages) async fn load(
         return Err(Refused::NotFound(why));
     };
     let read = LastRead::note(&repository.key).get(store).await?.unwrap_or_default();
+    let CoveringWaivers { waivers, unreadable } = known.waivers(repository.key.instance(), name).await?;
     Ok(RepositoryPage {
         read: read.parts.into_iter().map(|(part, read)| (part, read.at)).collect(),
-        waivers: known.waivers(repository.key.instance(), name).await?,
+        waivers,
+        unreadable_waivers: unreadable,
         undone: known.undone(&repository.key).await?,
         work: Work::load(store, &repository.key, now).await?,
         repository,
@@ -130,11 +136,46 @@ impl View for RepositoryPage {
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, Some(&scope), visitor),
-            section("Waivers", [waivers, waiver]),
+            section("Waivers", [waivers, unreadable_list(&self.unreadable_waivers), waiver]),
             section("Undone values", [undone(&self.undone, now), end_undo, undo]),
             section("Last reads", [read(&self.read, now)]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this repository.", (now, visitor)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Key;
+
+    use super::*;
+    use crate::exchange::store;
+    use crate::pages::condition::Condition;
+
+    #[tokio::test]
+    async fn the_page_names_the_waivers_that_this_version_cannot_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let key = Key::new("repository", "acme", 1);
+        let page = RepositoryPage {
+            waivers: Vec::new(),
+            unreadable_waivers: vec!["the waiver b of acme".to_owned()],
+            undone: Vec::new(),
+            read: BTreeMap::new(),
+            work: Work::load(store.as_ref(), &key, Time(5)).await.unwrap(),
+            repository: Thing {
+                key,
+                subject: "acme/shop".to_owned(),
+                state: Condition::AsDeclared,
+                why: String::new(),
+                since: Time(1),
+                pending: 0,
+            },
+            waivable: Vec::new(),
+            visitor: None,
+        };
+        let shown: String = page.content(Time(5)).iter().map(Html::as_str).collect();
+        assert!(shown.contains("the waiver b of acme"), "{shown}");
     }
 }

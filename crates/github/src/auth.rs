@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Store, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
-use beadle_transport::{Client, Method, Path, Request, TransportError};
+use beadle_transport::{Client, Method, Path, Request, TokenError, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -107,20 +107,35 @@ impl Auth {
     }
 
     /// Returns the credential for a call: the token of the App's installation, or the configured
-    /// token. `store` remembers which organisation the login means.
+    /// token. `store` remembers which organisation the login means. If the App is no longer
+    /// installed, the error blocks the credential for every key of the organisation.
     pub(crate) async fn access(
         &self,
         client: &Client,
         store: Option<&dyn Store>,
-    ) -> Result<Access, TransportError> {
-        let (app, installation) = match &self.credential {
-            Credential::App { id, installation, .. } => (*id, installation),
+    ) -> Result<Access, TokenError> {
+        match &self.credential {
+            Credential::App { id, installation, .. } => {
+                let access = self.access_of_app(client, store, *id, *installation).await;
+                access.map_err(|error| client.no_token(error))
+            }
             Credential::Token(token) => {
                 let authorization = bearer(token.expose_secret());
                 let digest = CredentialDigest::of(authorization.expose_secret());
-                return Ok(Access { authorization, digest });
+                Ok(Access { authorization, digest })
             }
-        };
+        }
+    }
+
+    /// Returns the token of the App's installation. An error is about the requests for a token, not
+    /// about the call that needs the token.
+    async fn access_of_app(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+        app: u64,
+        installation: Option<u64>,
+    ) -> Result<Access, TransportError> {
         // This method holds the lock during the request, so that parallel calls share one request
         // for a token.
         let mut slot = self.token.lock().await;
@@ -128,7 +143,7 @@ impl Auth {
             return Ok(token.access.clone());
         }
         let installation = match installation {
-            Some(installation) => *installation,
+            Some(installation) => installation,
             None => self.find_installation(client, store).await?,
         };
         let minted = match self.mint(client, installation).await {
@@ -166,7 +181,15 @@ impl Auth {
     async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
         let path = Path::at("app/installations").id(installation).then("access_tokens");
         let request = self.as_app(Method::POST, path, Some(&json!({}))).await?;
-        client.send(&request).await?.json()
+        client.send(&request).await.map_err(|error| self.not_installed(error))?.json()
+    }
+
+    /// Explains the answer 404 to a request about the App's installation.
+    fn not_installed(&self, error: TransportError) -> TransportError {
+        let TransportError::Status { request, status: 404, .. } = error else { return error };
+        let message =
+            format!("the App is not installed on {}, or there is no such organisation", self.organisation);
+        TransportError::Status { request, status: 404, message }
     }
 
     async fn find_installation(
@@ -182,20 +205,13 @@ impl Auth {
         let shown = path.to_string();
         let request = self.as_app(Method::GET, path, None).await?;
         let found = client.send(&request).await.map_err(|error| match error {
-            TransportError::Status { request, status: 404, .. } => {
-                let message = format!(
-                    "the App is not installed on {}, or there is no such organisation",
-                    self.organisation
-                );
-                TransportError::Status { request, status: 404, message }
-            }
             TransportError::Status { request, status: 401, message } => {
                 let message = format!(
                     "{message}; check that the private key belongs to this App's id, and that the clock is right"
                 );
                 TransportError::Status { request, status: 401, message }
             }
-            error => error,
+            error => self.not_installed(error),
         })?;
         let found: Installation = found.json()?;
         if let (Some(store), Some(owner)) = (store, found.account.and_then(|account| account.id)) {
@@ -245,32 +261,14 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-    use aws_lc_rs::rsa::{KeyPair, KeySize};
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     use beadle_engine::Budgets;
-    use beadle_secrets::{Reference, SecretStore};
+    use beadle_secrets::testing::signing_key;
     use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
 
     use super::*;
 
     const NOW: Time = Time(1_000_000_000_000);
-
-    /// Returns a new private key.
-    fn key() -> SigningKey {
-        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("app.pem"), pem).unwrap();
-        let secrets = SecretStore::new(folder.path().to_owned());
-        secrets.signing_key(&Reference::File("app.pem".into())).unwrap()
-    }
 
     /// Returns the credential of an App, and the client and the network of this credential. In this
     /// test, an owner accepts a permission after GitHub has created the first token.
@@ -289,7 +287,7 @@ mod tests {
         let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
         let budgets = Budgets::new("acme", 0);
         let client = Client::new("https://github.test/", budgets, clock.clone(), settings).unwrap();
-        let credential = Credential::App { id: 7, key: key(), installation: Some(1) };
+        let credential = Credential::App { id: 7, key: signing_key(), installation: Some(1) };
         (Auth::new(credential, "acme", clock), client, wire)
     }
 

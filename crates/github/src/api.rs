@@ -121,9 +121,14 @@ impl Api {
         Box::pin(self.auth.access(&self.client, self.kept.as_deref())).await
     }
 
-    /// Makes the next request get a new token of the App.
-    pub(crate) async fn drop_token(&self) {
-        self.auth.drop_token().await;
+    /// See [`Auth::drop_token`].
+    pub(crate) async fn drop_token(&self, accepted: Time) {
+        self.auth.drop_token(accepted).await;
+    }
+
+    /// See [`Auth::heed_accepted_permissions`].
+    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
+        self.auth.heed_accepted_permissions(accepted).await;
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.

@@ -17,6 +17,9 @@ use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
+/// The clocks of two processes may differ by less than this time. Beadle treats a token as older
+/// than an event if it requested the token at most this time after the event.
+const CLOCKS: Duration = Duration::from_secs(60);
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock may be ahead of GitHub's clock.
 const BACK: i64 = 60;
@@ -54,6 +57,8 @@ pub(crate) struct Access {
 struct Token {
     access: Access,
     expires: Time,
+    /// A time before GitHub created the token.
+    requested: Time,
 }
 
 /// The credential of one organisation, and the token that Beadle uses at present.
@@ -62,6 +67,9 @@ pub(crate) struct Auth {
     organisation: String,
     clock: Clock,
     token: Mutex<Option<Token>>,
+    /// The last event after which this process checked whether its token has the new permissions.
+    /// Code that changes this value holds the lock of the token.
+    heeded: parking_lot::Mutex<Option<Time>>,
     installation: Mutex<Option<u64>>,
 }
 
@@ -98,6 +106,7 @@ impl Auth {
             organisation: organisation.to_owned(),
             clock,
             token: Mutex::default(),
+            heeded: parking_lot::Mutex::default(),
             installation: Mutex::default(),
         }
     }
@@ -142,6 +151,7 @@ impl Auth {
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.access.clone());
         }
+        let requested = self.clock.now();
         let installation = match installation {
             Some(installation) => installation,
             None => self.find_installation(client, store).await?,
@@ -158,14 +168,28 @@ impl Auth {
             authorization: bearer(&minted.token.0),
             digest: CredentialDigest::of(&json!([app, minted.permissions]).to_string()),
         };
-        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()) };
+        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()), requested };
         Ok(slot.insert(token).access.clone())
     }
 
     /// Forgets the token of the App, so that the next request gets a new token. A token keeps the
-    /// permissions that the installation had when GitHub created the token.
-    pub(crate) async fn drop_token(&self) {
-        *self.token.lock().await = None;
+    /// permissions that the installation had when GitHub created the token. `accepted` is the time
+    /// that the other processes get for this event.
+    pub(crate) async fn drop_token(&self, accepted: Time) {
+        let mut slot = self.token.lock().await;
+        *self.heeded.lock() = Some(accepted);
+        *slot = None;
+    }
+
+    /// Forgets the token of the App if GitHub may have created it before `accepted`, a time by the
+    /// clock of any process. This process forgets at most one token for the same time. Without this
+    /// limit, every run could request a token while a clock is wrong.
+    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
+        let mut slot = self.token.lock().await;
+        let is_heeded = self.heeded.lock().replace(accepted) == Some(accepted);
+        if !is_heeded && slot.as_ref().is_some_and(|token| token.requested <= accepted + CLOCKS) {
+            *slot = None;
+        }
     }
 
     /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
@@ -315,8 +339,35 @@ mod tests {
         let first = auth.access(&client, None).await.unwrap();
         assert_eq!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 1, "the token is still valid");
-        auth.drop_token().await;
+        auth.drop_token(NOW).await;
         assert_ne!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 2);
+        // The note about this event also comes back to the process that wrote it.
+        auth.heed_accepted_permissions(NOW).await;
+        auth.access(&client, None).await.unwrap();
+        assert_eq!(wire.arrived().len(), 2, "the token is from after the event");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_may_be_older_than_an_event_is_replaced_once() {
+        let second = Duration::from_secs(1);
+        // The other clock is up to a minute behind or any time ahead.
+        for (accepted, is_older) in [
+            (NOW - CLOCKS - second, false),
+            (NOW - CLOCKS, true),
+            (NOW, true),
+            (NOW + CLOCKS, true),
+            (NOW + CLOCKS * 60, true),
+        ] {
+            let (auth, client, wire) = app();
+            auth.heed_accepted_permissions(accepted - CLOCKS).await;
+            auth.access(&client, None).await.unwrap();
+            assert_eq!(wire.arrived().len(), 1);
+            for _ in 0..3 {
+                auth.heed_accepted_permissions(accepted).await;
+                auth.access(&client, None).await.unwrap();
+                assert_eq!(wire.arrived().len(), 1 + usize::from(is_older), "{accepted}");
+            }
+        }
     }
 }

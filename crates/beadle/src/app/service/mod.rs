@@ -176,7 +176,7 @@ impl Service {
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
             let check = pull_request_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
-            self.reconcilers.add_check(&opened.file.name, check);
+            self.reconcilers.add_check(&opened, check);
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
         }

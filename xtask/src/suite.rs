@@ -28,7 +28,8 @@ pub(crate) const BUILD: &[&str] =
 
 /// The features that only tests need. Cargo sets them when it builds the tests. Another build with
 /// these features compiles no crate again.
-pub(crate) const TESTING: &[&str] = &["--features", "beadle-engine/testing,beadle-transport/testing"];
+pub(crate) const TESTING: &[&str] =
+    &["--features", "beadle-engine/testing,beadle-secrets/testing,beadle-transport/testing"];
 
 /// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");

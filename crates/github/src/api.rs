@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Lane, Resource, Store, Time};
-use beadle_transport::{Answer, Body, Client, Method, Path, Request, TransportError};
+use beadle_transport::{Answer, Body, Client, Method, Path, Request, TokenError, TransportError};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -117,13 +117,18 @@ impl Api {
     }
 
     /// Returns the credential for the next request, with the digest of the credential.
-    pub(crate) async fn access(&self) -> Result<Access, TransportError> {
+    pub(crate) async fn access(&self) -> Result<Access, TokenError> {
         Box::pin(self.auth.access(&self.client, self.kept.as_deref())).await
     }
 
-    /// Makes the next request get a new token of the App.
-    pub(crate) async fn drop_token(&self) {
-        self.auth.drop_token().await;
+    /// See [`Auth::drop_token`].
+    pub(crate) async fn drop_token(&self, accepted: Time) {
+        self.auth.drop_token(accepted).await;
+    }
+
+    /// See [`Auth::heed_accepted_permissions`].
+    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
+        self.auth.heed_accepted_permissions(accepted).await;
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.
@@ -339,14 +344,7 @@ impl Api {
     ) -> Result<(Answer, SecretString), TransportError> {
         let mut again = true;
         loop {
-            let access = match self.auth.access(&self.client, self.kept.as_deref()).await {
-                // If the App is no longer installed, every key of the organisation is denied too.
-                Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
-                    return Err(self.client.denied(error));
-                }
-                access => access?,
-            };
-            let Access { authorization, digest } = access;
+            let Access { authorization, digest } = self.access().await?;
             *used = Some(digest);
             let (method, path) = (call.method.clone(), call.path.clone());
             let mut request = request(method, path, call.body.as_ref(), call.resource, authorization.clone());

@@ -68,12 +68,6 @@ impl Reader {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }
 
-    /// Makes the next request get a new token of the App. If an owner of the organisation has
-    /// accepted new permissions, only a new token has them. This method itself sends no request.
-    pub async fn drop_token(&self) {
-        self.api().drop_token().await;
-    }
-
     /// Returns whether the App of the credential is installed on the organisation. Returns an error
     /// if the credential is a token.
     pub async fn is_installed(&self) -> Result<bool, Failure> {

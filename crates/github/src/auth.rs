@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Store, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
-use beadle_transport::{Client, Method, Path, Request, TransportError};
+use beadle_transport::{Client, Method, Path, Request, TokenError, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
+/// The clocks of two processes may differ by less than this time. Beadle treats a token as older
+/// than an event if it requested the token at most this time after the event.
+const CLOCKS: Duration = Duration::from_secs(60);
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock may be ahead of GitHub's clock.
 const BACK: i64 = 60;
@@ -54,6 +57,8 @@ pub(crate) struct Access {
 struct Token {
     access: Access,
     expires: Time,
+    /// A time before GitHub created the token.
+    requested: Time,
 }
 
 /// The credential of one organisation, and the token that Beadle uses at present.
@@ -62,6 +67,9 @@ pub(crate) struct Auth {
     organisation: String,
     clock: Clock,
     token: Mutex<Option<Token>>,
+    /// The last event after which this process checked whether its token has the new permissions.
+    /// Code that changes this value holds the lock of the token.
+    heeded: parking_lot::Mutex<Option<Time>>,
     installation: Mutex<Option<u64>>,
 }
 
@@ -98,6 +106,7 @@ impl Auth {
             organisation: organisation.to_owned(),
             clock,
             token: Mutex::default(),
+            heeded: parking_lot::Mutex::default(),
             installation: Mutex::default(),
         }
     }
@@ -107,28 +116,44 @@ impl Auth {
     }
 
     /// Returns the credential for a call: the token of the App's installation, or the configured
-    /// token. `store` remembers which organisation the login means.
+    /// token. `store` remembers which organisation the login means. If the App is no longer
+    /// installed, the error blocks the credential for every key of the organisation.
     pub(crate) async fn access(
         &self,
         client: &Client,
         store: Option<&dyn Store>,
-    ) -> Result<Access, TransportError> {
-        let (app, installation) = match &self.credential {
-            Credential::App { id, installation, .. } => (*id, installation),
+    ) -> Result<Access, TokenError> {
+        match &self.credential {
+            Credential::App { id, installation, .. } => {
+                let access = self.access_of_app(client, store, *id, *installation).await;
+                access.map_err(|error| client.no_token(error))
+            }
             Credential::Token(token) => {
                 let authorization = bearer(token.expose_secret());
                 let digest = CredentialDigest::of(authorization.expose_secret());
-                return Ok(Access { authorization, digest });
+                Ok(Access { authorization, digest })
             }
-        };
+        }
+    }
+
+    /// Returns the token of the App's installation. An error is about the requests for a token, not
+    /// about the call that needs the token.
+    async fn access_of_app(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+        app: u64,
+        installation: Option<u64>,
+    ) -> Result<Access, TransportError> {
         // This method holds the lock during the request, so that parallel calls share one request
         // for a token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.access.clone());
         }
+        let requested = self.clock.now();
         let installation = match installation {
-            Some(installation) => *installation,
+            Some(installation) => installation,
             None => self.find_installation(client, store).await?,
         };
         let minted = match self.mint(client, installation).await {
@@ -143,14 +168,28 @@ impl Auth {
             authorization: bearer(&minted.token.0),
             digest: CredentialDigest::of(&json!([app, minted.permissions]).to_string()),
         };
-        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()) };
+        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()), requested };
         Ok(slot.insert(token).access.clone())
     }
 
     /// Forgets the token of the App, so that the next request gets a new token. A token keeps the
-    /// permissions that the installation had when GitHub created the token.
-    pub(crate) async fn drop_token(&self) {
-        *self.token.lock().await = None;
+    /// permissions that the installation had when GitHub created the token. `accepted` is the time
+    /// that the other processes get for this event.
+    pub(crate) async fn drop_token(&self, accepted: Time) {
+        let mut slot = self.token.lock().await;
+        *self.heeded.lock() = Some(accepted);
+        *slot = None;
+    }
+
+    /// Forgets the token of the App if GitHub may have created it before `accepted`, a time by the
+    /// clock of any process. This process forgets at most one token for the same time. Without this
+    /// limit, every run could request a token while a clock is wrong.
+    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
+        let mut slot = self.token.lock().await;
+        let is_heeded = self.heeded.lock().replace(accepted) == Some(accepted);
+        if !is_heeded && slot.as_ref().is_some_and(|token| token.requested <= accepted + CLOCKS) {
+            *slot = None;
+        }
     }
 
     /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
@@ -166,7 +205,15 @@ impl Auth {
     async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
         let path = Path::at("app/installations").id(installation).then("access_tokens");
         let request = self.as_app(Method::POST, path, Some(&json!({}))).await?;
-        client.send(&request).await?.json()
+        client.send(&request).await.map_err(|error| self.not_installed(error))?.json()
+    }
+
+    /// Explains the answer 404 to a request about the App's installation.
+    fn not_installed(&self, error: TransportError) -> TransportError {
+        let TransportError::Status { request, status: 404, .. } = error else { return error };
+        let message =
+            format!("the App is not installed on {}, or there is no such organisation", self.organisation);
+        TransportError::Status { request, status: 404, message }
     }
 
     async fn find_installation(
@@ -182,20 +229,13 @@ impl Auth {
         let shown = path.to_string();
         let request = self.as_app(Method::GET, path, None).await?;
         let found = client.send(&request).await.map_err(|error| match error {
-            TransportError::Status { request, status: 404, .. } => {
-                let message = format!(
-                    "the App is not installed on {}, or there is no such organisation",
-                    self.organisation
-                );
-                TransportError::Status { request, status: 404, message }
-            }
             TransportError::Status { request, status: 401, message } => {
                 let message = format!(
                     "{message}; check that the private key belongs to this App's id, and that the clock is right"
                 );
                 TransportError::Status { request, status: 401, message }
             }
-            error => error,
+            error => self.not_installed(error),
         })?;
         let found: Installation = found.json()?;
         if let (Some(store), Some(owner)) = (store, found.account.and_then(|account| account.id)) {
@@ -245,32 +285,14 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-    use aws_lc_rs::rsa::{KeyPair, KeySize};
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     use beadle_engine::Budgets;
-    use beadle_secrets::{Reference, SecretStore};
+    use beadle_secrets::testing::signing_key;
     use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
 
     use super::*;
 
     const NOW: Time = Time(1_000_000_000_000);
-
-    /// Returns a new private key.
-    fn key() -> SigningKey {
-        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("app.pem"), pem).unwrap();
-        let secrets = SecretStore::new(folder.path().to_owned());
-        secrets.signing_key(&Reference::File("app.pem".into())).unwrap()
-    }
 
     /// Returns the credential of an App, and the client and the network of this credential. In this
     /// test, an owner accepts a permission after GitHub has created the first token.
@@ -289,7 +311,7 @@ mod tests {
         let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
         let budgets = Budgets::new("acme", 0);
         let client = Client::new("https://github.test/", budgets, clock.clone(), settings).unwrap();
-        let credential = Credential::App { id: 7, key: key(), installation: Some(1) };
+        let credential = Credential::App { id: 7, key: signing_key(), installation: Some(1) };
         (Auth::new(credential, "acme", clock), client, wire)
     }
 
@@ -317,8 +339,35 @@ mod tests {
         let first = auth.access(&client, None).await.unwrap();
         assert_eq!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 1, "the token is still valid");
-        auth.drop_token().await;
+        auth.drop_token(NOW).await;
         assert_ne!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 2);
+        // The note about this event also comes back to the process that wrote it.
+        auth.heed_accepted_permissions(NOW).await;
+        auth.access(&client, None).await.unwrap();
+        assert_eq!(wire.arrived().len(), 2, "the token is from after the event");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_may_be_older_than_an_event_is_replaced_once() {
+        let second = Duration::from_secs(1);
+        // The other clock is up to a minute behind or any time ahead.
+        for (accepted, is_older) in [
+            (NOW - CLOCKS - second, false),
+            (NOW - CLOCKS, true),
+            (NOW, true),
+            (NOW + CLOCKS, true),
+            (NOW + CLOCKS * 60, true),
+        ] {
+            let (auth, client, wire) = app();
+            auth.heed_accepted_permissions(accepted - CLOCKS).await;
+            auth.access(&client, None).await.unwrap();
+            assert_eq!(wire.arrived().len(), 1);
+            for _ in 0..3 {
+                auth.heed_accepted_permissions(accepted).await;
+                auth.access(&client, None).await.unwrap();
+                assert_eq!(wire.arrived().len(), 1 + usize::from(is_older), "{accepted}");
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Reader`] has no method that writes, and a plan needs only a [`Reader`]. So code that has only
 //! a [`Reader`] cannot write.
 
+mod accepted_permissions;
 mod access;
 mod api;
 mod app;

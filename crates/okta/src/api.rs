@@ -219,10 +219,7 @@ impl Okta {
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
-            let authorization = match self.auth.authorization(client).await {
-                Err(error) if matches!(error.status(), Some(401 | 403)) => return Err(client.denied(error)),
-                authorization => authorization?,
-            };
+            let authorization = self.auth.authorization(client).await?;
             let request = Request {
                 method: Method::GET,
                 path: path.clone(),

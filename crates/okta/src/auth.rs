@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
-use beadle_transport::{Body, Client, Method, Path, Request, TransportError};
+use beadle_transport::{Body, Client, Method, Path, Request, TokenError, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -61,20 +61,31 @@ impl Auth {
     }
 
     /// Returns the value of the `Authorization` header for a request.
-    pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
-        let (id, key_id, key, scopes) = match &self.credential {
-            Credential::App { client, key_id, key, scopes } => (client, key_id, key, scopes),
-            Credential::Token(token) => {
-                return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
+    pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TokenError> {
+        match &self.credential {
+            Credential::App { client: id, key_id, key, scopes } => {
+                let token = self.token_of_app(client, (id.as_str(), key_id.as_deref(), key), scopes).await;
+                token.map_err(|error| client.no_token(error))
             }
-        };
+            Credential::Token(token) => Ok(SecretString::from(format!("SSWS {}", token.expose_secret()))),
+        }
+    }
+
+    /// Returns the access token of the service app. An error is about the request for the token, not
+    /// about the request that needs the token.
+    async fn token_of_app(
+        &self,
+        client: &Client,
+        (id, key_id, key): (&str, Option<&str>, &SigningKey),
+        scopes: &[String],
+    ) -> Result<SecretString, TransportError> {
         // This method holds the lock until the token has arrived, so that concurrent requests cause
         // only one request for a token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
         }
-        let assertion = self.assertion(id, key_id.clone(), key).await?;
+        let assertion = self.assertion(id, key_id.map(str::to_owned), key).await?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", &scopes.join(" "))

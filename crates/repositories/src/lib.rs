@@ -1,6 +1,7 @@
 //! Reconciles repositories with a policy. This crate reads the policy, finds the repositories that
 //! each file reaches, and plans and writes each aspect.
 
+mod accepted_permissions;
 mod affected;
 mod agreed;
 pub mod aspects;
@@ -34,6 +35,7 @@ mod undo_writer;
 mod waiver_book;
 pub mod writer;
 
+pub use accepted_permissions::WithAcceptedPermissions;
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
 /// Returns the names of all aspects, of repositories and of the organisation.

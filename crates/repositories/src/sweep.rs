@@ -40,8 +40,9 @@ impl Reconcile for Sweep {
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
             // The event that started the sweep may report new permissions of the App. The runs of
-            // this sweep must not use a token without these permissions.
-            self.reader.drop_token().await;
+            // this sweep must not use a token without these permissions, in any process. So this
+            // happens before the sweep marks the keys.
+            self.reader.drop_token().await?;
         }
         if run.lane < Lane::Sweep {
             // For the same reason, the marked runs must send the refused changes again. They have the

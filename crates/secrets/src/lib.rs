@@ -7,6 +7,8 @@ mod reference;
 mod secret_store;
 #[cfg(feature = "signing")]
 mod signing;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use reference::Reference;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -37,6 +37,11 @@ enum Kind {
 }
 
 impl SigningKey {
+    /// Reads a private key in PEM form. The error explains why the text is not a private key.
+    pub(crate) fn of_pem(pem: &str) -> Result<Self, String> {
+        Ok(Self(Kind::Here(Arc::new(local(pem)?))))
+    }
+
     /// Returns the claims as a signed JSON Web Token.
     #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "with AWS' SDK it may ask AWS"))]
     pub async fn sign(&self, header: &Header, claims: &Value) -> Result<String, SigningError> {
@@ -63,9 +68,8 @@ impl SecretStore {
             return Ok(SigningKey(Kind::Kms { client: aws_sdk_kms::Client::new(aws), key: key.clone() }));
         }
         let pem = self.current(reference)?;
-        let key = local(pem.expose_secret())
-            .map_err(|why| SecretError::NoPrivateKey(reference.to_string(), why))?;
-        Ok(SigningKey(Kind::Here(Arc::new(key))))
+        SigningKey::of_pem(pem.expose_secret())
+            .map_err(|why| SecretError::NoPrivateKey(reference.to_string(), why))
     }
 }
 

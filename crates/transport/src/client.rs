@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::answer::{self, Answer};
 use crate::content::{ContentLimits, ContentPace, MINUTES};
-use crate::error::TransportError;
+use crate::error::{TokenError, TransportError};
 use crate::pace::Pace;
 use crate::path::Path;
 use crate::request::{Request, label, outgoing, unsendable};
@@ -216,6 +216,13 @@ impl Client {
         }
         let until = self.budgets.deny(self.clock.now());
         TransportError::Denied { request, status, message, until }
+    }
+
+    /// Converts the error of a request for a token. If the vendor refused the request, it denied the
+    /// credential, see [`Self::denied`].
+    pub fn no_token(&self, error: TransportError) -> TokenError {
+        let is_refused = error.status().is_some() && error.class() == Class::Rejected;
+        TokenError::new(if is_refused { self.denied(error) } else { error })
     }
 
     /// Sends a request. If the network or the vendor fails, the client retries a read at once, but

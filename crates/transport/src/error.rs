@@ -73,6 +73,9 @@ pub enum TransportError {
         /// The reason why Beadle cannot use the credential.
         why: String,
     },
+    /// Beadle has no token for the request, so Beadle did not send the request.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// A value in the path cannot be a part of an address. Beadle did not send the request.
     #[error("{request}: not sent: {why}")]
     Unaddressable {
@@ -130,6 +133,7 @@ impl TransportError {
             Self::Late { .. } => Class::Conflict,
             // Beadle makes a new plan at once, and the run does not count as a failed attempt.
             Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
+            Self::Token(error) => error.class(),
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }
@@ -166,11 +170,38 @@ impl TransportError {
         matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
     }
 
-    /// Returns the HTTP status of the answer. Returns `None` if there was no answer.
+    /// Returns the HTTP status of the answer to the request. Returns `None` if there was no answer.
+    /// A refused request for a token is no answer to the request that needed the token.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
             _ => None,
+        }
+    }
+}
+
+/// The reason why Beadle has no token for a request.
+///
+/// The vendor answered another request: the request for the token. If a caller read this answer as
+/// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
+/// create or remove something for this reason. So this type shows no status.
+/// [`Client::no_token`](crate::Client::no_token) creates the values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TokenError(Box<TransportError>);
+
+impl TokenError {
+    pub(crate) fn new(error: TransportError) -> Self {
+        Self(Box::new(error))
+    }
+
+    /// Returns what the engine does after the error. The error is never [`Class::Rejected`] or
+    /// [`Class::Conflict`], because some callers read these classes as facts about the resource:
+    /// it does not exist, or it changed.
+    fn class(&self) -> Class {
+        match self.0.class() {
+            Class::Rejected | Class::Conflict => Class::Retry,
+            class => class,
         }
     }
 }
@@ -185,6 +216,39 @@ impl From<TransportError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_answer_to_a_request_for_a_token_says_nothing_about_another_request() {
+        let request = || "POST app/installations/1/access_tokens".to_owned();
+        let status =
+            |status| TransportError::Status { request: request(), status, message: "Not Found".to_owned() };
+        for refused in [
+            status(301),
+            status(400),
+            status(401),
+            status(403),
+            status(404),
+            status(409),
+            status(410),
+            status(422),
+            status(500),
+            TransportError::Unaddressable { request: request(), why: "empty".to_owned() },
+            TransportError::Timeout { request: request(), seconds: 10 },
+            TransportError::Late { request: request() },
+        ] {
+            let text = refused.to_string();
+            let error = TransportError::from(TokenError::new(refused));
+            assert_eq!(error.status(), None, "{text}");
+            assert!(!error.is_unaddressable() && !error.is_timeout() && !error.is_late(), "{text}");
+            assert_eq!(error.class(), Class::Retry, "{text}");
+            assert_eq!(error.to_string(), text);
+        }
+        let until = Time(7);
+        let denied =
+            TransportError::Denied { request: request(), status: 404, message: String::new(), until };
+        let class = TransportError::from(TokenError::new(denied)).class();
+        assert_eq!(class, Class::RateLimited { until, spares_events: false }, "the other keys wait too");
+    }
 
     #[test]
     fn our_own_pace_is_told_from_a_limit_that_a_vendor_named() {

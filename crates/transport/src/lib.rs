@@ -17,7 +17,7 @@ mod wire;
 pub use answer::Answer;
 pub use client::{Client, ClientSettings, RateLimitHeaders};
 pub use content::ContentLimits;
-pub use error::TransportError;
+pub use error::{TokenError, TransportError};
 pub use http::Method;
 pub use path::Path;
 pub use request::{Body, Request};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, Time};
+use beadle_repositories::WithAcceptedPermissions;
 
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
@@ -87,6 +88,13 @@ impl Reconcile for InstanceRouter {
     }
 }
 
+/// Makes the runs of a reconciler use the permissions of the App that an owner has accepted. The
+/// reconciler of sweeps needs no such addition. A sweep only lists the repositories, and the list
+/// needs no new permission.
+fn with_accepted_permissions(org: &GithubOrganisation, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
+    Arc::new(WithAcceptedPermissions { inner, reader: org.reader.clone() })
+}
+
 /// The reconcilers for every kind of key, by instance.
 pub(crate) struct ReconcilerRegistry {
     repositories: InstanceRouter,
@@ -136,18 +144,19 @@ impl ReconcilerRegistry {
             Arc::new(PolicyInForce { store, file, policy }) as Arc<dyn InForce>
         });
         let [repository, sweep] = org.reconcilers(store, clock, in_force);
-        self.repositories.add(&org.file.name, repository);
+        self.repositories.add(&org.file.name, with_accepted_permissions(org, repository));
         self.sweeps.add(&org.file.name, sweep);
     }
 
     /// Adds the reconciler of an organisation's dispatches. Dispatches do not depend on the policy.
     pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
-        self.dispatches.add(&org.file.name, org.dispatches(store, clock));
+        let dispatch = with_accepted_permissions(org, org.dispatches(store, clock));
+        self.dispatches.add(&org.file.name, dispatch);
     }
 
     /// Adds the reconciler for the pull requests that change the policy of an organisation.
-    pub(crate) fn add_check(&self, org: &str, check: Arc<dyn Reconcile>) {
-        self.checks.add(org, check);
+    pub(crate) fn add_check(&self, org: &GithubOrganisation, check: Arc<dyn Reconcile>) {
+        self.checks.add(&org.file.name, with_accepted_permissions(org, check));
     }
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's

@@ -1,0 +1,97 @@
+//! Tests that a call without a token fails. If a call read the answer to the request for the token
+//! as the answer about its resource, the resource would seem not to exist.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use beadle_engine::{Budgets, Class, Clock, Failure, Time};
+use beadle_github::{Api, Asks, Credential, Endpoint, Reader};
+use beadle_secrets::SigningKey;
+use beadle_secrets::testing::signing_key;
+use beadle_transport::ClientSettings;
+use beadle_transport::testing::Recorder;
+use serde_json::json;
+
+/// Creates a reader of an App. If `patient` is true, the reader belongs to a command.
+fn reader(
+    wire: &Arc<Recorder>,
+    key: SigningKey,
+    installation: Option<u64>,
+    patient: bool,
+) -> Result<Reader, String> {
+    let settings = ClientSettings { wire: Some(wire.clone()), patient, ..ClientSettings::default() };
+    let (clock, budgets) = (Clock::simulated(Time(1_000_000_000_000)), Budgets::new("acme", 0));
+    let credential = Credential::App { id: 7, key, installation };
+    let endpoint = Endpoint::new("https://github.test");
+    let api = Api::new(&endpoint, "acme", credential, budgets, &clock, settings)?;
+    Ok(Reader::new(api, Asks::default()))
+}
+
+/// Makes calls for which an answer 403 or 404 about the resource is no failure. Returns the failure
+/// of each call.
+async fn failures(reader: &Reader) -> [(&'static str, Option<Failure>); 9] {
+    [
+        ("pull", reader.pull("policy", 7).await.err()),
+        ("is_in_team", reader.is_in_team("team", "mona").await.err()),
+        ("user_writes", reader.user_writes("mona", "acme", "shop").await.err()),
+        ("team_role", reader.team_role("team", "acme", "shop").await.err()),
+        ("team_writes", reader.team_writes("team", "acme", "shop").await.err()),
+        ("person", reader.person("mona").await.err()),
+        ("kept_by", reader.kept_by("team").await.err()),
+        ("merge_base", reader.merge_base("policy", "a", "b").await.err()),
+        ("of_organisation", reader.of_organisation("hooks").await.err()),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result<(), Box<dyn Error>> {
+    let key = signing_key();
+    for status in [400, 401, 403, 404, 410, 422] {
+        // GitHub refuses the token of a configured installation, the lookup of the installation, or
+        // the token after the lookup.
+        for (installation, is_found) in [(Some(1), false), (None, false), (None, true)] {
+            for patient in [false, true] {
+                let wire = Recorder::new(move |arrived| {
+                    if is_found && arrived.segments == ["orgs", "acme", "installation"] {
+                        return (200, json!({ "id": 1 }));
+                    }
+                    (status, json!({ "message": "Not Found" }))
+                });
+                let reader = reader(&wire, key.clone(), installation, patient)?;
+                for (call, failure) in Box::pin(failures(&reader)).await {
+                    let case = format!("{call}: {status}, {installation:?}, {is_found}, {patient}");
+                    let Some(failure) = failure else { panic!("{case}: no failure") };
+                    // In the service, all keys of the organisation wait. A command retries nothing, but
+                    // it must not read the failure as GitHub's refusal of one request.
+                    let is_denied = matches!(failure.class, Class::RateLimited { .. });
+                    assert_eq!(is_denied, !patient, "{case}: {failure:?}");
+                    assert!(is_denied || failure.class == Class::Retry, "{case}: {failure:?}");
+                }
+                for arrived in wire.arrived() {
+                    let is_for_the_token = arrived.segments == ["orgs", "acme", "installation"]
+                        || arrived.segments == ["app", "installations", "1", "access_tokens"];
+                    assert!(is_for_the_token, "{arrived:?}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_uninstalled_during_a_command_makes_nothing_disappear() -> Result<(), Box<dyn Error>> {
+    let sent = AtomicUsize::new(0);
+    let wire = Recorder::new(move |_| match sent.fetch_add(1, Ordering::SeqCst) {
+        0 => (201, json!({ "token": "one", "expires_at": "2001-09-09T02:46:40Z" })),
+        1 => (200, json!({ "state": "active" })),
+        2 => (401, json!({ "message": "Bad credentials" })),
+        _ => (404, json!({ "message": "Not Found" })),
+    });
+    let reader = reader(&wire, signing_key(), Some(1), true)?;
+    assert!(reader.is_in_team("team", "mona").await?);
+    let Err(failure) = reader.is_in_team("team", "mona").await else { panic!("the member disappeared") };
+    assert!(failure.text.contains("the App is not installed on acme"), "{failure}");
+    assert_eq!(wire.arrived().len(), 4);
+    Ok(())
+}

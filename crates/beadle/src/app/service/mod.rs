@@ -175,7 +175,7 @@ impl Service {
         let is_new = org.open_now(&self.app, is_chosen, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
-let check =
+            let check =
                 pull_request_check_opening::reconciler(&self.app, &opened, &self.directories, &self.store);
             self.reconcilers.add_check(&opened, check);
             let mut budgets = self.budgets.write();

@@ -113,7 +113,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The thread of this read may start so late that the time limit is over.
+        // The thread of this read may start so late that the time limit has already passed.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {

@@ -35,7 +35,8 @@ impl Decisions for PageDecisions {
             let groups = group_holds(store.holds().await.map_err(unavailable)?);
             self.check_approver(&shown(&groups, asked)?, asked).await?;
         }
-        // The check asks GitHub. During the check, Beadle can hold other changes.
+        // The check sends requests to GitHub and takes time. Meanwhile, Beadle can begin to hold
+        // other changes.
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
         let decision =
@@ -99,8 +100,9 @@ impl Decisions for PageDecisions {
 }
 
 impl PageDecisions {
-    /// Checks that a person may approve the changes. If a policy causes the changes, the person
-    /// must not be the author of this policy. The same rule applies to an approval by a comment.
+    /// Checks that a person is allowed to approve the changes. If a policy causes the changes, the
+    /// person must not be the author of this policy. The same rule applies to an approval by a
+    /// comment.
     async fn check_approver(
         &self,
         named: &[NamedChange<'_>],
@@ -148,7 +150,7 @@ fn shown<'a>(
     Ok(named)
 }
 
-/// Returns what a decision did. `decided` are the stored holds.
+/// Returns the effect of a decision. `decided` are the stored holds.
 fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone, DecisionRefusal> {
     let (mut changes, mut other) = (0, None);
     for hold in decided {

@@ -33,7 +33,7 @@ pub(crate) struct PageOperations {
     driver: Driver,
     reloads: Reloads,
     undo: PageUndo,
-    /// Held during an approval, so that two approvals never run at the same time.
+    /// A lock for approvals, so that two approvals never run at the same time.
     approving: Mutex<()>,
 }
 
@@ -275,7 +275,7 @@ impl PageOperations {
         }
     }
 
-    /// Finds the scope that a person names.
+    /// Finds the scope in the request of a person.
     async fn scope(&self, asked: &ScopeRequest) -> Result<PauseScope, DecisionRefusal> {
         let none = ScopeNames::default();
         let names = match asked {

@@ -23,8 +23,8 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes at the time of the acceptance.
     pub(crate) modes: String,
-    /// The text of each file as the codes of its parts. The parts are notes of their own, because a
-    /// note must stay small, and because most files do not change.
+    /// For each file, the codes of the parts of its text. The parts are notes of their own, because
+    /// a note must stay small, and because most files do not change.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
     /// The repositories and folders that the policy comes from. `None` if the policy comes from a
@@ -43,8 +43,8 @@ impl Metadata for AcceptedPolicy {
     const IS_NEEDED: bool = true;
 }
 
-/// Reads, for each file, the codes of its parts. The first version stored the text of a file in one
-/// part, under one code.
+/// Reads the codes of each file's parts. The first version stored the text of a file in one part,
+/// under one code.
 fn stored_files<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
@@ -95,7 +95,7 @@ fn code(text: &str) -> String {
 /// A generation with stored texts that is not accepted yet.
 pub(crate) struct PreparedPolicy {
     accepted: AcceptedPolicy,
-    /// The codes of stored parts that no file of the generation has.
+    /// The codes of the stored parts that belong to no file of the generation.
     unused: Vec<String>,
 }
 
@@ -112,8 +112,8 @@ impl PreparedPolicy {
         AcceptedPolicy::note(&file.name).replace(store, before, &self.accepted).await
     }
 
-    /// Deletes the texts that no file of the accepted generation has. If the deletion fails, the
-    /// next generation deletes these texts.
+    /// Deletes the texts that belong to no file of the accepted generation. If the deletion fails,
+    /// the next generation deletes these texts.
     pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
             if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {

@@ -63,7 +63,7 @@ async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("{} due, {} running, {} parked", counted(due, "key", "keys"), depth.leased, depth.parked))
 }
 
-/// Checks one queue. The result has the number of its messages. A message in the queue's
+/// Checks one queue. Returns a text with the number of messages. A message in the queue's
 /// dead-letter queue is an error.
 async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String> {
     let name = url.rsplit('/').next().unwrap_or(url);

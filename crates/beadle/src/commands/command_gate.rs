@@ -87,8 +87,8 @@ fn may_write(directories: &Directories, target: &str) -> bool {
     mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
 }
 
-/// Returns whether a command must stop, because the service holds the target or the mappings to
-/// this target. Also prints how to approve what the service holds.
+/// Returns whether a command must stop, because the service holds the target or its mappings. Also
+/// prints how an operator approves the held target or mappings.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -126,8 +126,8 @@ pub(super) async fn are_mappings_held(
 }
 
 /// Records that a command applied the policy of an organisation to all repositories of the
-/// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
-/// the next plan must pass the gate too.
+/// organisation. If a part of the plan was unknown, the plan did not show all changes. In that
+/// case, the next plan must also pass the gate.
 pub(super) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,

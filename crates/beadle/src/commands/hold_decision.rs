@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
-/// Returns the name of the operator for the journal. A name of `--as` comes before the name of the
-/// system user, and does not replace it. If the store is a table, AWS names the caller, and no
-/// option may give another name.
+/// Returns the name of the operator for the journal. The name of `--as` comes before the name of
+/// the system user, and does not replace that name. If the store is a table, the name comes from
+/// AWS, and no option can set another name.
 pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
     let Some(person) = &args.person else { return Ok(operator(config).await) };
     anyhow::ensure!(
@@ -23,8 +23,8 @@ pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Resul
     Ok(format!("{person} (system user {})", operator(config).await))
 }
 
-/// Decides about the held changes that `codes` name. If the options do not fit the changes, or if a
-/// reason is missing, stores no decision. Returns the exit code.
+/// Decides about the held changes with these codes. Stores no decision if the options do not match
+/// the changes. Also stores none if a reason is missing. Returns the exit code.
 pub(super) async fn decide_changes(
     store: &dyn Store,
     (groups, codes): (&[HoldGroup], &[&String]),
@@ -82,8 +82,8 @@ pub(super) async fn decide_changes(
     Ok(code)
 }
 
-/// Limits the changes by the options. Returns an error if an option names no change, or if the
-/// decision needs a reason.
+/// Keeps only the changes that match the options. Returns an error if an option matches no change,
+/// or if a reason is missing.
 fn chosen(named: &mut Vec<NamedChange<'_>>, args: &DecideArgs, decision: &Decision) -> Result<(), String> {
     if named.is_empty() {
         return Ok(());

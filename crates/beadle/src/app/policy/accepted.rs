@@ -316,7 +316,7 @@ mod tests {
         AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
         let name = AcceptedPolicy::note(&file.name).name().to_owned();
         let stored = store.get(&name).await.unwrap().unwrap();
-        // The first version stored one code for each file, and not a list.
+        // For each file, the first version stored one code and not a list.
         let mut first: serde_json::Value = serde_json::from_str(&stored).unwrap();
         first["files"]["settings.yml"] = first["files"]["settings.yml"][0].clone();
         store.put(&name, &first.to_string()).await.unwrap();

@@ -15,14 +15,14 @@ use beadle_engine::{
     Time, Turn,
 };
 
-/// How long a key waits after the fence stopped its run. After this time, another process can claim
-/// the key.
+/// The time that a key waits after the fence stopped its run. After this time, another process can
+/// claim the key.
 const WAIT: Duration = Duration::from_secs(2);
 /// The maximum age of the store's answer when Beadle writes. If the answer is older, another
 /// process can have the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
-/// Knows the generation in use by this process, and the accepted generation.
+/// Compares the generation in use by this process with the accepted generation.
 #[async_trait]
 pub(crate) trait InForce: Send + Sync + 'static {
     /// Returns the accepted generation, if this process uses another generation.
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// A store that answers after this time.
+    /// An answer that takes this time.
     struct Slow(Duration);
 
     #[async_trait]

@@ -21,17 +21,18 @@ pub(super) struct Status {
     pub(super) instances: Vec<InstanceStatus>,
     /// The installations of the App in `[installations]`.
     pub(super) installations: Vec<InstallationStatus>,
-    /// The differences from the policy, grouped by cause. The most severe kind comes first.
+    /// The differences between the present state and the policy, grouped by cause. The most severe
+    /// kind comes first.
     pub(super) problems: Vec<Problem>,
-    /// The generations that the gate holds.
+    /// The held generations.
     pub(super) held_policies: Vec<HeldPolicy>,
-    /// The waivers that are in force. The waiver that ends first comes first.
+    /// The waivers that are in force. The waiver with the earliest end comes first.
     pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
     pub(super) pauses: Vec<PauseInForce>,
     /// The budgets of the credentials.
     pub(super) budgets: Vec<Budget>,
-    /// The tokens with an end in the configuration.
+    /// The tokens that have a configured end.
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,

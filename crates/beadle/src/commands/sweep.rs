@@ -1,4 +1,4 @@
-//! `beadle sweep`: plans and writes the repositories of a shard, and all groups, without
+//! `beadle sweep`: plans and writes the repositories of a shard and all groups. It does not ask for
 //! confirmation.
 
 use std::collections::BTreeSet;
@@ -107,8 +107,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     Ok(tally.code())
 }
 
-/// Sweeps the groups of the targets. Also returns the number of targets with mappings that the
-/// service holds.
+/// Sweeps the groups of the targets. Also returns the number of targets whose mappings the service
+/// holds.
 async fn groups(
     app: &App,
     directories: &Directories,
@@ -132,7 +132,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// The results after sweeping one organisation or target.
+/// The results of the sweep of one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -149,7 +149,8 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Returns how many changes of this plan Beadle wrote without effect or never tried to write.
+    /// Returns the number of unwritten changes in this plan. Beadle wrote these changes without
+    /// effect, or never tried to write them.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -268,8 +269,8 @@ async fn one(
     Ok(Some(swept))
 }
 
-/// Returns the arguments of the next round. An approval is for one write only, so the next round
-/// has no approval for a change that this round has already planned.
+/// Returns the arguments of the next round. An approval is valid for only one write. So the next
+/// round has no approval for a change that this round has already planned.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();
     args.selection.repo = names;
@@ -302,9 +303,9 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     if !args.selection.is_by_name() && args.selection.shard.of() == 1 {
         applier.counts(&shown.of, shown.among()).await?;
     }
-    // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // The new plan can contain further changes. For example, the run of another group may have
-    // created the account of a member.
+    // Nobody confirmed the plan. So Beadle makes a new plan directly before the write, and writes
+    // this plan. The new plan can contain further changes. For example, the run of another group
+    // may have created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {
@@ -350,8 +351,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Removes the digests of this plan from the digests without a change. If a digest remains at the
-/// end, it is misspelled or belongs to another shard.
+/// `unknown` has the digests without a known change. Removes the digests of this plan from this
+/// set. If a digest remains at the end, it is misspelled or belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

@@ -101,8 +101,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of GitHub's oldest answer that the last sweeps compared with the policy. `None` if
-    /// no sweep of a service recorded its reads.
+    /// The last sweeps compared answers of GitHub with the policy. This is the time of the oldest
+    /// of these answers. `None` if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
@@ -118,7 +118,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// The time since which GitHub reports this state of the installation.
+    /// GitHub has reported this state of the installation since this time.
     pub(super) since: Time,
 }
 
@@ -142,7 +142,7 @@ impl ProblemKind {
     pub(super) const ALL: [Self; 5] =
         [Self::Parked, Self::Contested, Self::Held, Self::Unknown, Self::Drifted];
 
-    /// Returns the printed name.
+    /// Returns the name in the output.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Parked => "parked",
@@ -163,7 +163,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// The time since which the problem exists, in the repository or group that had it first.
+    /// The time at which the first repository or group got the problem.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -197,8 +197,8 @@ pub(super) struct WaiverInForce {
 pub(super) struct PauseInForce {
     /// The paused organisation, target or key.
     pub(super) scope: String,
-    /// The name by which people know the scope, such as `acme/widgets`. If no name of a key is
-    /// known, the key.
+    /// The readable name of the scope, such as `acme/widgets`. If a key has no known name, this is
+    /// the key itself.
     pub(super) name: String,
     pub(super) until: Time,
 }
@@ -230,7 +230,7 @@ pub(super) struct FailingTask {
 }
 
 impl Status {
-    /// Returns the exit code, for a monitor.
+    /// Returns the exit code, which a monitoring tool can use.
     pub(super) fn code(&self) -> u8 {
         let is_down = matches!(self.service.state, ServiceState::Stopped | ServiceState::NotReady);
         let is_running = self.service.state == ServiceState::Up;

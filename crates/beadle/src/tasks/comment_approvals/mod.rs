@@ -129,7 +129,8 @@ impl CommentApprovals {
     }
 }
 
-/// Returns since when changes wait for a decision; `None` if no change waits.
+/// Returns the time at which the oldest waiting change began to wait for a decision. Returns `None`
+/// if no change waits.
 fn waiting_since(groups: &[HoldGroup]) -> Option<Time> {
     groups.iter().filter(|group| group.state == HoldState::Open).map(HoldGroup::since).min()
 }

@@ -1,5 +1,5 @@
-//! Handles messages of the queues. Each message names one key. The handler claims the keys that are
-//! due, and runs them.
+//! Handles messages of the queues. Each message contains one key. The handler claims the keys that
+//! are due, and runs them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -41,7 +41,8 @@ impl App {
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client. The results do not share the answers that they have read.
+    /// both results share a client. But one result does not use the answers that the other result
+    /// has read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

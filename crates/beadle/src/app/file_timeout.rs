@@ -30,7 +30,7 @@ struct UnderWay {
 
 impl FileReader {
     /// Runs `read`. `read` reports each file before it reads the file. If the file system does not
-    /// answer, the error names the last reported file.
+    /// answer, the error contains the name of the last reported file.
     pub(crate) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,

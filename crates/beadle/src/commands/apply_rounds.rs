@@ -1,5 +1,5 @@
 //! The rounds of `beadle apply`. A write can change which repositories a layer selects. The
-//! declared values of a repository can then change too. So Beadle plans again after the writes,
+//! declared values of a repository can then also change. So Beadle plans again after the writes,
 //! until a plan has only changes that Beadle has already tried to write.
 
 use std::collections::{BTreeSet, HashMap};

@@ -1,5 +1,4 @@
-//! `beadle journal`: shows what Beadle wrote, held and refused. Also shows who caused each of these
-//! actions.
+//! `beadle journal`: shows the writes, holds and refusals of Beadle, and their causes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,7 +27,7 @@ use crate::output::progress::Progress;
 use crate::output::render::{self, PlanScope, WholePlan};
 use crate::tasks::other_modes;
 
-/// The number of groups that Beadle plans at the same time.
+/// The number of groups for which Beadle makes plans at the same time.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {

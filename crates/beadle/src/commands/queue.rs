@@ -98,8 +98,8 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
 }
 
 /// For people, returns the readable name of a key. For programs, returns the key itself.
-/// Organisations and targets have only one name. If the journal does not know a key, the key has
-/// only one name too.
+/// Organisations and targets have only one name. A key that the journal does not know also has only
+/// one name.
 async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Result<String> {
     let name = match scope.parse::<Key>() {
         Ok(key) => names::name(store, &key).await?,

@@ -41,8 +41,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printe
     Box::pin(sweep(config, args, printer)).await
 }
 
-/// The arguments of the command, and the operator. The operator approves the digests in the
-/// arguments.
+/// The arguments of the command, and the name of the operator. The operator approves the digests in
+/// the arguments.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,

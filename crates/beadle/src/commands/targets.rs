@@ -19,7 +19,7 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if the configured store exists. The store remembers the earlier behaviour of each
+    /// The store, if the configured store exists. The store contains the earlier behaviour of each
     /// server.
     store: Option<Arc<dyn Store>>,
     /// The name of a stopped target, if the operator wants Beadle to write to this target again.

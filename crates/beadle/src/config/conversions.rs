@@ -107,8 +107,8 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     })
 }
 
-/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and what the
-/// entry must be.
+/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and the expected
+/// form of the entry.
 pub(super) struct InvalidAttribute {
     pub(super) is_custom: bool,
     pub(super) key: String,

@@ -10,8 +10,8 @@ use super::story::Story;
 /// The maximum number of causes in a text.
 const SHOWN: usize = 3;
 
-/// Returns the possible causes for the state of an aspect. A webhook about a repository counts only
-/// if its event reports changes of the aspect.
+/// Returns the possible causes for the state of an aspect. A webhook about a repository is a
+/// possible cause only if its event reports changes of the aspect.
 pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     let Some(change) = story.change() else { return Vec::new() };
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());

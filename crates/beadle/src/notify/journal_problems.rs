@@ -24,7 +24,7 @@ const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 /// The time for which Beadle continues to report a person's change after Beadle reverted this
 /// change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of reverted changes that Beadle remembers for one key.
+/// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
 /// The age of the oldest entry that the first pass reads. This is also true for the first pass
 /// after a long interruption.
@@ -34,8 +34,8 @@ const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
-/// The maximum number of unknown parts, and of contested changes, that Beadle remembers for one
-/// key. The note of the key must stay small.
+/// For one key, Beadle stores at most this number of unknown parts, and the same number of
+/// contested changes. The note of the key must stay small.
 const PARTS: usize = 50;
 /// The maximum time that a process needs to write an entry of the journal after it has reserved the
 /// entry's number. In DynamoDB, an entry can become visible later than an entry with a larger
@@ -131,7 +131,7 @@ impl Troubles {
             after = last.seq;
             let before = all.place.clone();
             if since.is_some() {
-                // The first pass leaves out older entries on purpose.
+                // The first pass intentionally skips older entries.
                 all.place.after = first.seq.saturating_sub(1);
             }
             for entry in &entries {

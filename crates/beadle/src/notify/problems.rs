@@ -209,8 +209,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the problem of a credential that ends in this number of days. Each number of [`DAYS`]
-/// makes a new problem.
+/// Returns the problem of a credential that ends in this number of days. There is a new problem for
+/// each number of [`DAYS`].
 fn ending(target: &str, days: i64) -> Option<Problem> {
     let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
     let what = match days {

@@ -166,8 +166,8 @@ fn values(item: &Item) -> Value {
     })))
 }
 
-/// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The template
-/// decides what comes before and after the value, so a fence of backticks would not be safe. This
+/// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The text before
+/// and after the value comes from the template, so a fence of backticks would not be safe. This
 /// function encodes each character that could have a meaning.
 fn code(text: &str) -> String {
     if text.is_empty() {

@@ -49,9 +49,8 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// The reason why `merge` is `None`. The reason is missing in two cases: an older version of
-    /// Beadle stored the result, or a newer version stored a reason that this version does not
-    /// know.
+    /// The reason why `merge` is `None`. The reason is missing if an older version of Beadle stored
+    /// the result. It is also missing if a newer version stored an unknown reason.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// The effect of a merge. `None` if there is no preview.

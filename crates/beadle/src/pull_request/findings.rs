@@ -137,7 +137,7 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
     pub(super) tests: usize,
-    /// The failures of the policy's tests. These failures are findings too.
+    /// The failures of the policy's tests. These failures are also findings.
     pub(super) failures: Vec<Problem>,
     /// The changes of the policy. `None` if the policy is invalid, or if `is_hidden` is true.
     pub(super) preview: Option<Previewed>,
@@ -220,9 +220,9 @@ impl Findings {
     }
 
     /// Removes parts of the configuration from the findings, if everybody can read the findings.
-    /// The hint of an error in a mapping can name a target or a directory. A stranger could find
-    /// more names with other mappings. So the check does not show the error in a stranger's
-    /// mapping.
+    /// The hint of an error in a mapping can contain the name of a target or a directory. A
+    /// stranger could find more names with other mappings. So the check does not show the error in
+    /// a stranger's mapping.
     pub(super) fn hide_configuration(&mut self) {
         let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
         let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;

@@ -1,5 +1,5 @@
 //! Approves a held generation of the policy, if a review approved the pull request of this
-//! generation. The approval counts only for the plan that the check of the pull request showed.
+//! generation. The approval is valid only for the plan that the check of the pull request showed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

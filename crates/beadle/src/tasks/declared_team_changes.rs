@@ -55,8 +55,8 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// Returns the ids of the teams that differ from at least one look in `before`: the last look
-    /// of any process, and the last look of this process.
+    /// Returns the ids of the teams that differ from at least one look in `before`. These looks are
+    /// the last look of any process, and the last look of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for before in before {

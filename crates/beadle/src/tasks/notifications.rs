@@ -117,7 +117,7 @@ impl Notifications {
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
         // Another process may change the ledger at the same time, for example with a further
-        // problem. The changed ledger also has the message in progress.
+        // problem. In the changed ledger, the message is still marked as in progress.
         for _ in 0..REPLACED {
             let stored = note.stored(store).await?;
             let mut ledger = stored.value.clone().unwrap_or_default();

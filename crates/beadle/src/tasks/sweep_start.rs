@@ -57,9 +57,9 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        // If another process has accepted a generation, this process must use it too. Otherwise
-        // this process would delete the holds of that generation, and start a sweep with its own
-        // old generation.
+        // If another process has accepted a generation, this process must also use this generation.
+        // Otherwise this process would delete the holds of that generation, and start a sweep with
+        // its own old generation.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }

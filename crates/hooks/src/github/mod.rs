@@ -126,8 +126,8 @@ pub struct VerifiedWebhook {
 /// The instance of deliveries and keys that belong to no organisation.
 pub const NO_INSTANCE: &str = "-";
 
-/// Returns whether a text can be the name of an event or an id at GitHub. The names of events are
-/// words, and the ids are UUIDs. So Beadle refuses longer texts.
+/// Returns whether a text can be an event name or an id at GitHub. The names of events are words,
+/// and the ids are UUIDs. So Beadle refuses longer texts.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -1,5 +1,5 @@
-//! Shares the budget of one credential among processes. Processes with the same credential tell
-//! each other through the store how much of the budget they have spent.
+//! Shares the budget of one credential among processes. Processes with the same credential report
+//! through the store how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,8 @@ impl BudgetShare {
         }
     }
 
-    /// Reports to the store how much of the budget this process spent. Adapts this process's budget
-    /// and pace to the spending of the other processes.
+    /// Reports the spending of this process to the store. Adapts this process's budget and pace to
+    /// the spending of the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
@@ -84,7 +84,7 @@ pub(crate) struct SpawnedShare {
 }
 
 impl SpawnedShare {
-    /// Updates the share once, and then starts a task that updates the share regularly. So a
+    /// Updates the share immediately. Then starts a task that updates the share regularly. So a
     /// command keeps its share while it waits for an answer at the terminal.
     pub(crate) async fn begin(
         file: &OrgConfig,

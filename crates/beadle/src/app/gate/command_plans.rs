@@ -1,5 +1,5 @@
 //! The gate for commands that write. If no service has accepted the policy, the plan of a command
-//! must pass the gate in the same way as a new generation of a service.
+//! must pass the gate. The same rule applies to a new generation of a service.
 
 use std::sync::Arc;
 

@@ -215,8 +215,8 @@ impl HeldGeneration {
         check_gate(limits, risks, *repositories, self.total)
     }
 
-    /// Returns one line for each hold of an organisation. The line names the generation, the holder
-    /// and the start of the hold, and tells how to approve the generation.
+    /// Returns one line for each hold of an organisation. The line contains the generation, the
+    /// holder and the start of the hold. It also explains how to approve the generation.
     pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
         let all = Self::all(store).await?.into_iter();
         let its = all.filter(|(_, held)| held.organisation == organisation);

@@ -1,5 +1,5 @@
 //! Lets the work on a target begin, if the gate lets the target pass. If a target is new, its
-//! groups are new too. If its address, organisation or kind has changed, its groups are other
+//! groups are also new. If its address, organisation or kind has changed, its groups are other
 //! groups than before. In both cases, the gate counts everything that Beadle would write to the
 //! target.
 

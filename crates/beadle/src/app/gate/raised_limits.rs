@@ -23,7 +23,7 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::Service;
 
-/// The number of keys that Beadle plans at the same time.
+/// The number of keys for which Beadle makes plans at the same time.
 const AT_ONCE: usize = 8;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
@@ -161,9 +161,9 @@ fn note_of(name: &str) -> String {
 }
 
 /// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
-/// any point of this function, the next call continues. `planned` has the held changes from the
-/// last plan that this process made for held limits. If some of these changes are no longer held,
-/// the limits can pass.
+/// any point of this function, the next call continues. `planned` has the held changes from this
+/// process's last plan of held limits. If some of these changes are no longer held, the limits can
+/// pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,

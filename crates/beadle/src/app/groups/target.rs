@@ -132,7 +132,7 @@ impl GroupTarget {
         beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
     }
 
-    /// Returns the server's behaviour that the store remembers. For a new server, the result is
+    /// Returns the server's earlier behaviour from the store. For a new server, the result is
     /// empty.
     pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> Result<Evidence, StoreError> {
         let note = self.evidence();

@@ -52,8 +52,8 @@ pub(crate) struct Applier<'a, P, W> {
     /// The lane of the API calls that plan and write.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
-    /// True if Beadle writes only the changes that it showed. The value is `true` if somebody
-    /// confirmed exactly the shown changes.
+    /// True if Beadle must write only the shown changes. This is the case if somebody confirmed
+    /// exactly these changes.
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
@@ -179,7 +179,7 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     Ok(written?)
 }
 
-/// Records what a run found.
+/// Records the findings of a run.
 async fn record<P: Planner, W>(
     applier: &Applier<'_, P, W>,
     key: &Key,

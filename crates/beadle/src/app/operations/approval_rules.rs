@@ -1,7 +1,8 @@
 //! The rules about who can approve held changes at GitHub or on a page. The rules are pure
 //! functions.
 //!
-//! The texts contain nothing that a person wrote, because Beadle sends them to GitHub.
+//! Beadle sends the texts of these rules to GitHub. So the texts contain nothing that a person
+//! wrote.
 
 use beadle_github::Commit;
 

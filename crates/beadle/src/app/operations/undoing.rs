@@ -1,4 +1,4 @@
-//! Undoes what Beadle wrote. `beadle undo` and the pages use this module.
+//! Undoes writes of Beadle. `beadle undo` and the pages use this module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) struct UndoSelection {
     /// The numbers of runs, sweeps or writes in the journal, and the codes of changes or approved
     /// groups. Empty if `since` is set.
     pub(crate) what: Vec<String>,
-    /// Beadle undoes everything that it wrote after this time.
+    /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,
     /// If this field is set, Beadle undoes only writes to this organisation.
     pub(crate) org: Option<String>,

@@ -78,8 +78,8 @@ impl GithubOrganisation {
         &self.web.0
     }
 
-    /// Returns the planner of the organisation's repositories. With a store, the planner remembers
-    /// the repository of each file in `repos/`.
+    /// Returns the planner of the organisation's repositories. If there is a store, the planner
+    /// stores in it the repository of each file in `repos/`.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))

@@ -375,11 +375,11 @@ impl ServedOrganisation {
     }
 
     /// Starts to use the generation that another process has accepted in the meantime. A policy in
-    /// a repository is the same for all processes. A policy in a folder may differ between
-    /// processes. So this process follows in two cases: if it has read the same files, or if it
-    /// holds the lease and no process uses the accepted generation any more. If the process did not
-    /// follow, the fence would stop all its runs. The gate then compares the files of the process
-    /// with the accepted ones. Returns whether the work on the keys can begin.
+    /// a repository is the same for all processes. A policy in a folder can differ between
+    /// processes. A process then uses the accepted generation in two cases: it has read the same
+    /// files, or it holds the lease and no process uses this generation any more. In the second
+    /// case, the fence would otherwise stop all runs. Then the gate compares its files with the
+    /// accepted files. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,

@@ -10,8 +10,8 @@ use crate::app::service::Service;
 /// The reason why a person without a known login cannot approve.
 pub(crate) const NO_LOGIN: &str = "your login at GitHub is not known, so you may be the author of the policy";
 
-/// Returns the answer to a person who must not approve. The answer names the reason, and says that
-/// another person can approve.
+/// Returns the answer to a person who must not approve. The answer contains the reason, and says
+/// that another person can approve.
 pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }

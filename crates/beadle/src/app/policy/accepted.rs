@@ -87,7 +87,7 @@ fn source(policy: &Policy) -> Option<String> {
     Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
 }
 
-/// Returns the code for one part of a text. The code names the part in the store.
+/// Returns the code for one part of a text. The code is the name of the part in the store.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
 }
@@ -210,8 +210,8 @@ impl AcceptedPolicy {
         Ok(policy)
     }
 
-    /// Stores the texts of a generation, if the store does not have them yet. The accepted
-    /// generation stays the same until [`PreparedPolicy::accept_after`].
+    /// Stores the texts of a generation, if the store does not have them yet. Only
+    /// [`PreparedPolicy::accept_after`] replaces the accepted generation.
     pub(crate) async fn prepare(
         store: &dyn Store,
         file: &OrgConfig,

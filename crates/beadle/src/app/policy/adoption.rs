@@ -49,7 +49,7 @@ pub(crate) enum Adoption {
         why: String,
     },
     /// Another process plans the generation for the gate. If that process accepts the generation,
-    /// this process starts to use the generation too.
+    /// this process also starts to use the generation.
     Elsewhere {
         /// The name of the generation.
         generation: String,

@@ -48,9 +48,9 @@ pub(crate) struct PolicyCommit {
     pub(crate) fate: Fate,
 }
 
-/// Returns each commit with a known state of the policy once. If the policy has a base, the same
-/// commit can be in force with one commit of the base, and held with another commit of the base. In
-/// that case, the commit is in force.
+/// Returns the commits with a known state of the policy. Each commit occurs only once. If the
+/// policy has a base, one commit can belong to two generations, with different commits of the base.
+/// If one of the two generations is in force and the other is held, the commit is in force.
 pub(crate) async fn policy_commits(
     store: &dyn Store,
     organisation: &ServedOrganisation,

@@ -109,7 +109,7 @@ impl PolicyPart {
         }
     }
 
-    /// Returns the repository, folder and commit as text for errors.
+    /// Returns the repository, the folder and the commit as a text for error messages.
     fn place(&self, commit: &str) -> String {
         let short: String = commit.chars().take(12).collect();
         format!("the policy {} (commit {short})", self.shown())

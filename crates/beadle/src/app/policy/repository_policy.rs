@@ -206,7 +206,7 @@ impl RepositoryPolicy {
     }
 }
 
-/// Returns the policy of a generation, even if the configuration now names another repository or
+/// Returns the policy of a generation, even if the configuration now has another repository or
 /// folder. Reads only the store. The caller compares a new policy with the result. Returns `None`
 /// if the store does not have the policy.
 pub(crate) async fn kept_from_anywhere(

@@ -35,7 +35,8 @@ async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
     let text = match in_force.other().await {
         Ok(None) => return Ok(()),
         Ok(Some(generation)) => format!("another process has accepted the generation {generation}"),
-        // A process of the newer version has accepted its own generation, and can claim the key.
+        // A process with a newer version of Beadle has accepted its own generation. That process
+        // can claim the key.
         Err(error @ StoreError::Newer { .. }) => error.to_string(),
         Err(error) => return Err(error.into()),
     };

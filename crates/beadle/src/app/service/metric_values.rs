@@ -137,7 +137,7 @@ fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
 }
 
-/// Counts the problems of the keys. Each key counts once for each aspect. Also collects the
+/// Counts the problems of the keys. For each aspect, a key counts only once. Also collects the
 /// contested aspects. Does not count a paused key as failed, unknown or contested. A pause can end
 /// a run before the run has written everything, and no run looks at a paused key. So the alerts
 /// about a paused key would last until the end of the pause.

@@ -262,7 +262,7 @@ impl Service {
         Ok(())
     }
 
-    /// Returns whether the last probe of the target agreed with the configuration.
+    /// Returns whether the target agreed with the configuration at its last probe.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().contains(target)
     }

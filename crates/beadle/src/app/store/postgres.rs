@@ -22,8 +22,8 @@ pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
 }
 
 /// Reads the version of the schema, and changes nothing. Returns three versions: the version of the
-/// schema, the version of the oldest program that can work with the schema, and the version that
-/// this program writes. If there is no store, returns `None`.
+/// schema, the oldest program version that can use the schema, and the schema version of this
+/// program. If there is no store, returns `None`.
 #[cfg(feature = "postgres")]
 pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
     let found = beadle_store_postgres::PostgresStore::version(url.with_password()).await?;

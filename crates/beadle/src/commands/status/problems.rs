@@ -116,7 +116,7 @@ fn left(state: &KeyState) -> Option<String> {
 }
 
 /// For each instance and each kind of problem, returns the number of repositories or groups with
-/// this problem. Counts a repository with several problems of a kind only once.
+/// this problem. If a repository has several problems of one kind, counts the repository only once.
 pub(super) fn counts(problems: &[Problem]) -> BTreeMap<String, BTreeMap<ProblemKind, usize>> {
     let mut names: BTreeMap<&str, BTreeMap<ProblemKind, BTreeSet<&str>>> = BTreeMap::new();
     for problem in problems {

@@ -86,7 +86,7 @@ pub(super) async fn gather(
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
     // If no service runs, the stored results of the tasks are old. If Beadle no longer works on an
-    // organisation, the results of its tasks are old too.
+    // organisation, the results of its tasks are also old.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;

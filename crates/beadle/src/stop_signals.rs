@@ -36,7 +36,7 @@ impl StopSignals {
     }
 
     pub(crate) async fn next(&mut self) -> &'static str {
-        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
+        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends immediately
         "interrupt"
     }
 }

@@ -1,5 +1,4 @@
-//! Opens and owns the parts that the configuration names: store, clients, organisations, targets
-//! and reconcilers.
+//! Opens and owns the configured parts: store, clients, organisations, targets and reconcilers.
 //!
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from this application.

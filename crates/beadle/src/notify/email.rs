@@ -29,7 +29,7 @@ pub(super) fn message(
     to: &[Address],
 ) -> Result<Message, SendFailure> {
     let id = format!("<{}@{}>", outgoing.id, from.domain());
-    // Programs that answer e-mail must not answer this one (RFC 3834).
+    // Programs that answer e-mail must not answer this message (RFC 3834).
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let mut builder = Message::builder()
         .from(Mailbox::new(Some(SENDER.to_owned()), from.clone()))

@@ -33,8 +33,8 @@ pub(crate) struct Post {
     pub(crate) body: String,
 }
 
-/// Returns the client for all channels. The client follows no redirect, so a message goes only to
-/// the configured address.
+/// Returns the client for all channels. The client does not follow redirects, so a message goes
+/// only to the configured address.
 pub(crate) fn client() -> Result<reqwest::Client, SendFailure> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -236,7 +236,7 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
-            // A time in the future was stored while the clock was ahead.
+            // If the time is in the future, it was stored while the clock was ahead.
             let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
             let contested = trouble.contested.iter_mut().map(|part| &mut part.at);
             let times = since.chain(contested).chain(trouble.reverted.iter_mut().map(|part| &mut part.at));

@@ -172,7 +172,7 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
-        // A time in the future was stored while the clock was ahead.
+        // If the time is in the future, it was stored while the clock was ahead.
         let is_long = since > now || now.since(since) >= FAILING;
         let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
         // The text of a failure can change with each run, because an unavailable vendor causes

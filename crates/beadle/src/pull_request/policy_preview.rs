@@ -7,7 +7,7 @@ use super::findings::Previewed;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
 use crate::app::policy::group_preview::ChangedGroups;
 
-/// Plans the repositories with declared values that differ between two policies. `groups` has the
+/// Plans the repositories whose declared values differ between two policies. `groups` has the
 /// changes that the second policy makes in access groups. Writes nothing.
 pub(super) async fn preview(
     (organisation, planner): (&str, &RepositoryPlanner),

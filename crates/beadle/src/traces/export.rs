@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// An endpoint that stores the names of spans, or never answers.
+    /// An endpoint for tests. It stores the names of spans, or it never answers.
     #[derive(Clone, Debug, Default)]
     struct Endpoint {
         taken: Arc<Mutex<Vec<String>>>,

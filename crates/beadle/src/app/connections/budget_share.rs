@@ -21,8 +21,8 @@ pub(crate) fn period(file: &OrgConfig) -> Duration {
     sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-/// The record of how this process uses the credential of an organisation. Each process that uses
-/// the credential has its own record.
+/// A record that shows how this process uses the credential of an organisation. Each process that
+/// uses the credential has its own record.
 pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,

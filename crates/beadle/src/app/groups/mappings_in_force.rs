@@ -94,8 +94,8 @@ impl MappingsInForce {
         *self.all.write() = Arc::new(parts.combined());
     }
 
-    /// Records that the mappings of an organisation's policy to these targets are unknown until the
-    /// call of [`Self::replace_policy`].
+    /// Records that an organisation's policy has unknown mappings to these targets. The mappings
+    /// stay unknown until the call of [`Self::replace_policy`].
     pub(crate) fn await_policy(&self, organisation: &str, targets: Vec<String>) {
         let mut parts = self.parts.lock();
         if !parts.of_policies.contains_key(organisation) {

@@ -88,7 +88,7 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes of each code. A code is either a digest itself, or the code
+/// For each code, returns the digests of its changes. A code is either a digest itself, or the code
 /// of a group of changes that an operator approved as a whole.
 async fn digests(
     store: &dyn Store,

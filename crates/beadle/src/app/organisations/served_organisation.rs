@@ -28,8 +28,8 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text for an organisation that Beadle cannot open. The text tells the operator the
-/// consequence.
+/// The log text for an organisation that Beadle cannot open. The text contains the consequence for
+/// the operator.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 /// The maximum time that the work on the keys waits for the first attempt to use another
 /// generation. After this time, the work begins with the last accepted policy. An attempt can take

@@ -1,4 +1,4 @@
-//! The people who wrote the policy in force, by their present logins.
+//! Finds the present logins of the people who wrote a policy.
 
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{Class, Failure};

@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
-/// these targets wait until the policy is known again.
+/// An organisation's policy in force contains mappings. These are the targets of the mappings.
+/// After a restart, the groups of these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);

@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// The client for a provider. The client follows no redirect, so that no secret goes to another
-/// address.
+/// The client for a provider. The client does not follow redirects, so that no secret goes to
+/// another address.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {

@@ -134,7 +134,7 @@ pub(super) enum ProblemKind {
     Held,
     /// Beadle could not read or resolve a part.
     Unknown,
-    /// A change failed, or the mode does not allow it.
+    /// A change failed, or the mode does not allow the change.
     Drifted,
 }
 

@@ -238,8 +238,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
 mod tests {
     use super::*;
 
-    /// Returns the warnings about a folder with these files. `read` has the files that Beadle
-    /// reads.
+    /// Returns the warnings about a folder with these files. `read` lists the files that belong to
+    /// the policy.
     fn warnings(files: &[(&str, &str)], read: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in files {

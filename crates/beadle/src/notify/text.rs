@@ -139,7 +139,7 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
     }
 }
 
-/// Returns the beginning of a text, with at most this number of bytes.
+/// Shortens a text to at most this number of bytes.
 pub(super) fn cut(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
         return text.to_owned();

@@ -237,8 +237,8 @@ impl Directories {
     }
 }
 
-/// Returns the keys of the groups that have this name in the store. Sends no request, so the store
-/// must know the name of the group.
+/// Returns the keys of all groups with this name in the store. Sends no request, so the store must
+/// know the name of the group.
 pub(crate) async fn group_keys(
     config: &Config,
     store: &Arc<dyn Store>,

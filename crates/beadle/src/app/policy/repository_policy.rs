@@ -15,8 +15,8 @@ use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::config::{Config, OrgConfig, Refusals};
 
-/// How long Beadle waits before it reads an invalid policy of the same commit again. The cause may
-/// be outside of the repository. For example, a permission may be missing.
+/// If the policy of a commit is invalid, Beadle reads it again after this time. The cause may be
+/// outside of the repository. For example, a permission may be missing.
 const AGAIN: Duration = Duration::from_secs(600);
 
 /// The result of the last look at the repository of a policy.

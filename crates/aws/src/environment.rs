@@ -47,7 +47,7 @@ impl Environment {
     }
 }
 
-/// Returns the log level that the environment names. The default is `INFO`.
+/// Returns the log level from the environment. The default is `INFO`.
 pub fn log_level() -> tracing::Level {
     #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
     let level = std::env::var("BEADLE_LOG").ok();

@@ -30,8 +30,8 @@ use crate::senders::senders;
 
 /// The maximum age of the secrets. The intake reads older secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// The maximum age of the secrets after an invalid signature. The secret may have been replaced, so
-/// the intake then reads even fairly new secrets again.
+/// The maximum age of the secrets after an invalid signature. The intake then reads older secrets
+/// again, because somebody may have replaced the secret.
 const DOUBT: Duration = Duration::from_secs(10);
 
 /// The reason why the intake cannot start.
@@ -55,14 +55,14 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes with the secrets that they accept, and when these secrets were read.
+/// The routes together with their accepted secrets, and the time of the last read of these secrets.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
     read: Time,
 }
 
-/// Returns the settings of the store. The configuration file decides how long data is kept.
+/// Returns the settings of the store. The configuration file sets how long the store keeps data.
 fn settings(file: &File) -> DynamoSettings {
     DynamoSettings {
         bodies: file.retention.bodies.into(),
@@ -96,8 +96,8 @@ impl Function {
         })
     }
 
-    /// Reads the secrets, and the facts about organisations that the worker has stored, in
-    /// parallel. Returns `None` if no webhook can be accepted at present.
+    /// Reads two things in parallel: the secrets, and the facts about organisations in the store.
+    /// The worker has stored these facts. Returns `None` if no webhook can be accepted at present.
     async fn read(&self) -> Option<Serving> {
         let mut file = self.file.clone();
         if let Some(from) = &self.file.installations {
@@ -141,7 +141,8 @@ impl Function {
         Some(Serving { router: Arc::new(intake).router(), read: self.clock.now() })
     }
 
-    /// Returns the routes. If the secrets are older than `fresh`, they are read again first.
+    /// Returns the routes. If the secrets are older than `fresh`, the function first reads them
+    /// again.
     async fn serving(&self, fresh: Duration) -> Option<Serving> {
         let mut slot = self.serving.lock().await;
         let is_fresh = |serving: &Serving| self.clock.now().since(serving.read) <= fresh;
@@ -181,7 +182,8 @@ impl Function {
     }
 }
 
-/// Removes the part of an address before the route, such as the name of a gateway's stage.
+/// Removes the first part of an address, up to the route. For example, this part is the name of a
+/// gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

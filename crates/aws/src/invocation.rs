@@ -26,7 +26,7 @@ pub struct Record {
     pub body: String,
 }
 
-/// The answer of the function. It names the messages that the queue must deliver again.
+/// The answer of the function. The answer lists the messages that the queue must deliver again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {

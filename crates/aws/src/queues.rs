@@ -1,6 +1,6 @@
-//! Sends messages to the two queues of SQS. Each message names a key that can be claimed. A worker
-//! gets messages of `event` at once. SQS collects messages of `sweep` for a short time, so that one
-//! worker gets several of them and can combine their reads.
+//! Sends messages to the two queues of SQS. Each message contains a key that a worker can claim. A
+//! worker gets messages of `event` immediately. SQS collects messages of `sweep` for a short time,
+//! so that one worker gets several messages and can combine the reads of their keys.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 

@@ -1,5 +1,5 @@
 //! Finds the senders of accepted webhooks. The intake uses no other part of `beadle.toml` and
-//! contains no client of a vendor, so that it starts fast.
+//! contains no client of a vendor, so the intake starts fast.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 
-/// Returns the senders with readable secrets, and the names of the senders without them.
+/// Returns the senders with readable secrets, and the names of all other senders.
 pub(crate) fn senders(
     file: &File,
     secret_store: &SecretStore,

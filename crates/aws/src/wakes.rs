@@ -1,5 +1,5 @@
-//! Handles messages of the queues. Each message names one key. The handler claims the keys that are
-//! due, and runs them.
+//! Handles messages of the queues. Each message contains one key. The handler claims the keys that
+//! are due, and runs them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ pub struct WakeHandler {
 }
 
 impl WakeHandler {
-    /// Runs the keys of the messages. Returns the messages that the queue must deliver again: a
-    /// message that cannot be parsed, or a key that could not be claimed because of an error. All
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again. The
+    /// handler could not parse such a message, or could not claim its key because of an error. All
     /// other messages are done, because the row of each key says when the key runs next.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
@@ -113,9 +113,10 @@ impl WakeHandler {
         }
     }
 
-    /// Handles the keys that could not be claimed at `tried`. If a key becomes due soon, the
-    /// handler waits and claims it. If a new mark has delayed a key for longer, the handler sends a
-    /// message for the later time. All other keys get their message when their current run ends.
+    /// Handles the keys that the handler tried to claim at the time `tried`, but could not claim.
+    /// If a key becomes due soon, the handler waits and claims it. If a new mark has delayed a key
+    /// for longer, the handler sends a message for the later time. All other keys get their message
+    /// when their current run ends.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,
@@ -124,8 +125,9 @@ impl WakeHandler {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
-        // The first round tries again to claim all keys, even keys that were already due. Another
-        // worker may have had the key, or the claim may have failed.
+        // In the first round, the handler tries again to claim all keys, even keys that were
+        // already due. At the first try, another worker may have had the key, or the claim may have
+        // failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {

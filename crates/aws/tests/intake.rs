@@ -1,5 +1,5 @@
-//! Tests of the intake's program with the Runtime API of Lambda, behind gateways. moto, a
-//! simulation of AWS, provides the secrets, the table and the queues.
+//! Tests the intake's program behind gateways, with the Runtime API of Lambda. moto, a simulation
+//! of AWS, provides the secrets, the table and the queues.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
@@ -148,8 +148,8 @@ async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_logged() {
     assert!(intake.log().contains("has no `hook`"), "{}", intake.log());
     world.moto.replace_secret("github", &first).await;
     assert_eq!(world.send(&gateway, &first, "a", false).await.0, StatusCode::ACCEPTED);
-    // The intake has read the secrets a moment ago, so an invalid signature does not make it read
-    // them again.
+    // The intake has read the secrets a moment ago, so the intake does not read them again after an
+    // invalid signature.
     let second = secret();
     world.moto.replace_secret("github", &second).await;
     assert_eq!(world.send(&gateway, &second, "b", false).await.0, StatusCode::UNAUTHORIZED);

@@ -1,4 +1,4 @@
-//! Beadle keeps GitHub repositories and access groups as they are declared.
+//! Beadle keeps GitHub repositories and access groups in their declared state.
 
 mod app;
 #[cfg(feature = "aws")]
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use crate::cli::Cli;
 use crate::output::printer::Printer;
 
-/// Returns the command line, for programs that describe it, such as the generator of the man pages.
+/// Returns the definition of the command line. For example, the generator of the man pages uses it.
 pub fn command_line() -> clap::Command {
     cli::command()
 }
@@ -32,8 +32,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            // Exit code 2 means that changes are pending. So an error on the command line has exit
-            // code 1 like every other error.
+            // Exit code 2 means that changes are pending. So an error in the command line has exit
+            // code 1, like every other error.
             let _ = error.print(); // a closed pipe needs no message
             return ExitCode::from(u8::from(error.use_stderr()));
         }

@@ -1,4 +1,4 @@
-//! Structured logs on standard error, as text for people or JSON for collectors.
+//! Writes structured logs to standard error: as text for people, or as JSON for log collectors.
 
 mod trace_ids;
 
@@ -23,8 +23,8 @@ pub(crate) fn start_function() {
     builder.with_target(false).json().flatten_event(true).init();
 }
 
-/// Starts the log. Without an option, a service logs from level `info` on, and every other command
-/// from level `warn` on.
+/// Starts the log. Without an option, a service logs the level `info` and all higher levels. Every
+/// other command logs `warn` and `error`.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };
     let level = cli.log.clone().unwrap_or_else(|| default.to_owned());
@@ -50,9 +50,9 @@ pub(crate) fn start(cli: &Cli) {
     }
 }
 
-/// Writes one field of a log line for people. A value can come from outside. So the function
-/// escapes the characters that a terminal acts on, escapes line breaks, and cuts long values.
-/// Without the escapes, a value could begin a line that looks like another log entry.
+/// Writes one field of a readable log line. A value can come from outside. So the function escapes
+/// the characters that a terminal acts on, escapes line breaks, and cuts long values. Without the
+/// escapes, a value could begin a line that looks like another log entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),
@@ -61,7 +61,8 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 }
 
 /// Returns the message of a log entry. A message can have several lines, for example the problems
-/// of a policy. All lines after the first are indented, so that they do not look like entries.
+/// of a policy. The function indents all lines after the first, so that these lines do not look
+/// like entries.
 fn message(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| escape::cut(&escape::escaped(line), MESSAGE)).collect();
     lines.join("\n    ")

@@ -7,7 +7,7 @@ pub(crate) struct ReloadSignal(tokio::signal::unix::Signal);
 #[cfg(unix)]
 impl ReloadSignal {
     /// Begins to catch the signal. Before this call, the signal kills the process. After this call,
-    /// a signal is kept until the next call of [`Self::next`].
+    /// a signal waits for the next call of [`Self::next`].
     pub(crate) fn catch() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self(signal(SignalKind::hangup())?))

@@ -10,7 +10,7 @@ pub(crate) struct StopSignals {
 #[cfg(unix)]
 impl StopSignals {
     /// Begins to catch the signals. Before this call, a signal kills the process. After this call,
-    /// a signal is kept until the next call of [`Self::next`].
+    /// a signal waits for the next call of [`Self::next`].
     pub(crate) fn catch() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
@@ -36,7 +36,7 @@ impl StopSignals {
     }
 
     pub(crate) async fn next(&mut self) -> &'static str {
-        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
+        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends immediately
         "interrupt"
     }
 }

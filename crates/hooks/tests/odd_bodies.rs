@@ -1,5 +1,5 @@
-//! Tests with random requests. No request causes a panic, and a request without a valid signature
-//! is never accepted.
+//! Tests with random requests. No request causes a panic, and Beadle never accepts a request
+//! without a valid signature.
 
 use beadle_engine::{Time, read_hint};
 use beadle_hooks::github::{

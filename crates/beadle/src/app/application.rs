@@ -1,5 +1,5 @@
-//! The application: the configuration of a process, with the store, the clients and the targets
-//! that the process opens for it.
+//! The application. It has the configuration of a process, and also the store, the clients and the
+//! targets of this process.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::repository_policy::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 
-/// The parts that all processes need: a command, `beadle serve`, and the worker function on AWS.
+/// The parts that every process needs. A process is a command, `beadle serve`, or the worker
+/// function on AWS.
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
@@ -33,14 +34,15 @@ impl App {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
 
-    /// Returns the store for the answers that clients keep, if there is one.
+    /// Returns the store in which clients keep answers, if there is one.
     pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
         self.options.store.as_ref()
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client. The results do not share the answers that they have read.
+    /// both results share a client. But one result does not use the answers that the other result
+    /// has read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

@@ -30,7 +30,7 @@ struct UnderWay {
 
 impl FileReader {
     /// Runs `read`. `read` reports each file before it reads the file. If the file system does not
-    /// answer, the error names the last reported file.
+    /// answer, the error contains the name of the last reported file.
     pub(crate) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
@@ -113,7 +113,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The thread of this read may start so late that the time limit is over.
+        // The thread of this read may start so late that the time limit has already passed.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {

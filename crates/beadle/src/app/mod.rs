@@ -1,9 +1,8 @@
-//! Opens and owns the parts that the configuration names: store, clients, organisations, targets
-//! and reconcilers.
+//! Opens and owns the configured parts: store, clients, organisations, targets and reconcilers.
 //!
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
-//! function on AWS create one [`application::App`], and get the other parts from it. Each folder is
-//! one aspect of the application, and its `mod.rs` describes the aspect.
+//! function on AWS create one [`application::App`], and get the other parts from this application.
+//! Each folder is one aspect of the application, and its `mod.rs` describes the aspect.
 
 pub(crate) mod application;
 pub(crate) mod connections;

@@ -21,19 +21,19 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    /// Returns a number of things.
+    /// Returns a figure that counts things.
     fn count<N: TryInto<i64>>(name: &'static str, value: N) -> Self {
         Self { name, unit: "Count", value: value.try_into().unwrap_or(i64::MAX) }
     }
 
-    /// Returns a number of seconds.
+    /// Returns a figure in seconds.
     fn seconds(name: &'static str, value: u64) -> Self {
         Self { name, unit: "Seconds", value: value.try_into().unwrap_or(i64::MAX) }
     }
 }
 
-/// Returns the figures of the queue and of the guard. `oldest_due` is how long the oldest due key
-/// has been due, in seconds. `held` is the number of all held changes and held policies.
+/// Returns the figures of the queue and of the guard. `oldest_due` is the number of seconds since
+/// the oldest due key became due. `held` is the number of all held changes and held policies.
 /// `token_days` is the number of days until the first token of a target expires.
 pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) -> Vec<Figure> {
     let mut figures = vec![Figure::seconds("OldestDueSeconds", oldest_due), Figure::count("Held", held)];
@@ -94,7 +94,7 @@ mod tests {
         all
     }
 
-    /// Returns the names that follow a word at the beginning of a line.
+    /// Returns the names in all lines that begin with `word`. The names come after this word.
     fn named<'a>(text: &'a str, word: &str) -> BTreeSet<&'a str> {
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix(word));
         values.map(|value| value.trim_matches([' ', '=', '"'])).collect()

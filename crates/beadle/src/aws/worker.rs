@@ -43,20 +43,20 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// How long a key waits at most if its organisation or directory is not open, as a number of leases.
-/// Each wait costs one message.
+/// The maximum time that a key waits if its organisation or directory is not open, as a number of
+/// leases. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
-/// The first wait is this many times shorter than the longest one. A failure that ends at once, such
-/// as a conflict in the table, then delays no key for minutes.
+/// The first wait is the longest wait divided by this number. So a short failure, such as a
+/// conflict in the table, does not delay a key for minutes.
 const SHORTER: u32 = 20;
 /// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// How long a key must be due before the function sends a second message for the key.
+/// The time that a key must be due before the function sends a repeated message for the key.
 const WAITED: Duration = Duration::from_secs(60);
-/// The maximum number of second messages in one minute and one lane. Each message is for one key.
+/// The maximum number of repeated messages in one minute and one lane. Each message is for one key.
 const MOST: usize = 500;
-/// The time between two reads that find out the condition of the repositories. With 10,000
-/// repositories, one read takes 3 MB of the table or more.
+/// The time between two reads of the condition of the repositories. With 10,000 repositories, one
+/// read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
 /// The maximum time that the function spends on probes before it works on messages. The gate can
 /// need minutes to plan a new target. The keys of other organisations and targets must not wait for
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
 
 /// The invocations of the function. The function answers the invocations one after the other.
 struct Calls {
-    /// An invocation that waits until the function has opened everything again.
+    /// The invocation that the function answers after it has opened everything again.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }
@@ -251,8 +251,8 @@ async fn share_budgets(driver: Driver, clock: Clock) {
     }
 }
 
-/// Returns when AWS ends the function. AWS passes this time itself. `cargo lambda watch` passes the
-/// remaining time, so this function converts it.
+/// Returns the time at which AWS ends the function. AWS passes this time itself. `cargo lambda
+/// watch` passes the remaining duration, so this function converts the duration into a time.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }
@@ -271,8 +271,8 @@ struct Minute<'a> {
 }
 
 impl Minute<'_> {
-    /// Sends a message for every due key without a message, and runs the due background tasks. If a
-    /// step fails, the function logs the error and continues with the next step. At the end, the
+    /// Sends a message for each due key that has no message. Also runs the due background tasks. If
+    /// a step fails, the function logs the error and continues with the next step. At the end, the
     /// function returns the first error.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
@@ -300,7 +300,7 @@ impl Minute<'_> {
             "an organisation, directory or target is unavailable; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // A failed task makes the invocation fail even while the task is not due. So the alarm
+        // After a task fails, the invocations fail even while the task is not due. So the alarm
         // stays on until the task succeeds.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
         // A failed update of a shared budget does not make the invocation fail. AWS may have frozen
@@ -311,7 +311,7 @@ impl Minute<'_> {
         }
     }
 
-    /// Sends a second message for every key that has been due for a long time, and writes the
+    /// Sends a repeated message for every key that has been due for a long time. Also writes the
     /// metrics.
     async fn send_again(&self, now: Time) -> anyhow::Result<()> {
         let store = &self.woken.store;

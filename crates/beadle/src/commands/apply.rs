@@ -1,4 +1,4 @@
-//! `beadle apply`: shows the plan, asks for confirmation, writes the changes.
+//! `beadle apply`: shows the plan, asks for confirmation, and writes the changes.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 // Beadle opens the organisation again for every round. So no round uses an answer
-                // from before the last writes.
+                // that is older than the last writes.
                 let org = app.organisation(file).await?;
                 limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {
@@ -178,7 +178,7 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Returns whether a change needs `--yes` if Beadle has no terminal on which it can ask.
+/// Returns whether a change needs `--yes` when Beadle cannot ask on a terminal.
 pub(super) type NeedsYes = fn(&Change<()>) -> bool;
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In
@@ -202,7 +202,7 @@ pub(super) fn is_guarded(change: &Change<()>) -> bool {
     change.risks().is_guarded()
 }
 
-/// Returns an error that names the changes that need `--yes`, if the modes allow such changes.
+/// If the modes allow changes that need `--yes`, returns an error with these changes.
 fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));

@@ -32,8 +32,8 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Checks that a worker has run its background tasks within the last minutes. The check succeeds
-/// only if the worker has its secrets, its permissions and its schedule.
+/// Checks that a worker has run its background tasks a short time ago. The check succeeds only if
+/// the worker has its secrets, its permissions and its schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let store = store::open_existing(config).await?;
@@ -63,7 +63,7 @@ async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("{} due, {} running, {} parked", counted(due, "key", "keys"), depth.leased, depth.parked))
 }
 
-/// Checks one queue. The result has the number of its messages. A message in the queue's
+/// Checks one queue. Returns a text with the number of messages. A message in the queue's
 /// dead-letter queue is an error.
 async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String> {
     let name = url.rsplit('/').next().unwrap_or(url);

@@ -15,8 +15,7 @@ use crate::config::{Config, PolicySource, waiver_findings};
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// Returns one problem for each secret that the policy names but the configuration does not
-/// declare.
+/// Returns one problem for each secret that is in the policy, but not in the configuration.
 fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     let unknown = policy
         .secrets()
@@ -36,7 +35,7 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     unknown.map(problem).collect()
 }
 
-/// Returns those YAML files in the folder that Beadle does not read as part of the policy. For
+/// Returns the unread YAML files in the folder: the files that are not part of the policy. For
 /// example, if the name of a folder is misspelled, a layer is missing. Without this check, nobody
 /// would notice the missing layer.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
@@ -60,15 +59,15 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 /// Keys that only `deployment-settings.yml` can have.
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
-/// The names of the files with deployment settings of safe-settings. They are beside the folder of
-/// the policy. In a repository for safe-settings, these files are often in the root, and the policy
-/// is in a folder below.
+/// The names of the files with deployment settings of safe-settings. The files are beside the
+/// folder of the policy. In a repository for safe-settings, they are often in the root folder, and
+/// the policy is in a subfolder.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
 /// Returns warnings about unread files with the deployment settings of safe-settings. Adds the
 /// texts of these files to `sources`. The file can have any name and place, because safe-settings
-/// reads it from the path in `DEPLOYMENT_CONFIG_FILE`. Without the file, Beadle changes the
-/// repositories that safe-settings leaves alone.
+/// reads it from the path in `DEPLOYMENT_CONFIG_FILE`. If Beadle does not read the file, it changes
+/// repositories that safe-settings does not change.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {
@@ -239,8 +238,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
 mod tests {
     use super::*;
 
-    /// Returns the warnings about a folder with these files. `read` has the files that Beadle
-    /// reads.
+    /// Returns the warnings about a folder with these files. `read` lists the files that belong to
+    /// the policy.
     fn warnings(files: &[(&str, &str)], read: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in files {
@@ -251,7 +250,7 @@ mod tests {
         let unread = unread(folder.path(), &sources);
         let problems = misnamed(folder.path(), &unread, &mut sources);
         assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
-        // The excerpt comes from the text of the file.
+        // The error shows an excerpt from the text of the file.
         assert!(problems.iter().all(|problem| !sources[&*problem.asked.file].is_empty()));
         problems.into_iter().map(|problem| format!("{}: {}", problem.asked, problem.message)).collect()
     }

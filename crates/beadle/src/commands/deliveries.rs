@@ -76,7 +76,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// Returns the body of the delivery with this id, from any of the senders.
+/// Returns the body of the delivery with this id. Any sender can have sent the delivery.
 async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     for source in SOURCES {
         if let Some(body) = store.body(source, id).await?.filter(|body| !body.is_empty()) {
@@ -116,8 +116,8 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
     let Some(event) = event else { return Ok(None) };
     brought.retain(|row| row.received == event.received && row.instance == event.instance);
     for delivery in brought {
-        // If an event has no uuid, its id consists of the delivery's id and the position of the
-        // event.
+        // If an event has no uuid, the id of the event consists of the delivery's id and the
+        // event's position.
         let is_place = id.strip_prefix(&delivery.id).is_some_and(|rest| rest.starts_with('-'));
         if let Some(body) = store.body(SOURCE, &delivery.id).await?
             && !body.is_empty()

@@ -59,7 +59,7 @@ fn add_links(shown: &mut Value, links: &PolicyLinks) {
     }
 }
 
-/// Shows the sources of a group and the mapping that selects them.
+/// Shows the sources of a group, and the mapping that selects these sources.
 async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_if_there(config).await?;
     let app = App::new(config, ClientOptions { store, ..ClientOptions::PATIENT });
@@ -153,7 +153,7 @@ fn tell(explained: &Explanation, printer: &Printer) {
     }
 }
 
-/// Returns whether the printed lines of a value already name this line of a layer.
+/// Returns whether the output for a value already shows this line of a layer.
 fn is_shown(value: &Explained, line: &str) -> bool {
     value.set_by == line || value.overrode.iter().any(|other| other.said_by == line)
 }

@@ -1,5 +1,5 @@
 //! `beadle healthcheck`: checks that the service answers. The container image needs this command,
-//! because it contains no HTTP client such as `curl`.
+//! because the image contains no HTTP client such as `curl`.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

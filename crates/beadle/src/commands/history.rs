@@ -27,11 +27,11 @@ struct Step {
     why: String,
     /// The generation in which the policy asked for the value, or the name of an undo.
     generation: String,
-    /// The person who had changed the value before, if that person is known.
+    /// The person who had changed the value before, if Beadle knows this person.
     by: Option<String>,
 }
 
-/// The settings of one repository or group, each with its changes, the newest first.
+/// The settings of one repository or group, each with its changes. The newest change comes first.
 type Settings = BTreeMap<String, Vec<Step>>;
 
 pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -75,7 +75,7 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     Ok(FINE)
 }
 
-/// Adds the values of a write to the settings that the values belong to.
+/// Adds each value of a write to the setting of this value.
 fn add(settings: &mut Settings, story: &Story) {
     let Detail::Change(intended) = &story.entry.detail else { return };
     let (change, generation) = (&intended.change, &intended.generation);
@@ -99,7 +99,7 @@ fn add(settings: &mut Settings, story: &Story) {
     }
 }
 
-/// Returns whether the user asked for a setting. Upper and lower case do not matter.
+/// Returns whether the user asked for a setting. The comparison ignores case.
 fn is_wanted(setting: &str, wanted: Option<&str>) -> bool {
     wanted.is_none_or(|wanted| setting.to_lowercase().contains(&wanted.to_lowercase()))
 }

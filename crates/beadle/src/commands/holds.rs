@@ -16,7 +16,7 @@ use crate::output::plans_and_results;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of repositories or groups that a group of changes names.
+/// The maximum number of shown repositories or groups for one group of changes.
 const EXAMPLES: usize = 5;
 
 pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -149,7 +149,7 @@ fn show_group(group: &HoldGroup, now: Time, printer: &Printer) {
     }
 }
 
-/// Returns what the changes of a group do, such as `removes teams: team engineering in 170
+/// Returns the title of a group of changes, such as `removes teams: team engineering in 170
 /// repositories`.
 fn title(group: &HoldGroup) -> String {
     let HoldGroup { risk, aspect, title, holds, .. } = group;
@@ -174,7 +174,7 @@ fn source(group: &HoldGroup) -> String {
     }
 }
 
-/// Returns the first repositories or groups, and the number of the others.
+/// Returns the first repositories or groups, and how many others there are.
 fn subjects(group: &HoldGroup) -> String {
     let all = group.subjects();
     let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");

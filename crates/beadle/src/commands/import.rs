@@ -32,7 +32,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // Beadle checks the folder first, because the read of the whole organisation takes many calls.
+    // Beadle checks the folder first, because many calls are necessary to read the whole
+    // organisation.
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
     let reader = app.reader(file)?;
@@ -131,7 +132,7 @@ pub(crate) fn convert(tool: Tool, args: &ImportArgs, printer: &Printer) -> anyho
     Ok(FINE)
 }
 
-/// Returns what was written, for people.
+/// Returns a readable text about the written files.
 fn wrote(folder: &Path, files: &BTreeMap<String, String>, printer: &Printer) -> String {
     let lines: usize = files.values().map(|text| text.lines().count()).sum();
     let wrote = printer.paint(Tone::Good, format!("wrote {}", folder.display()));

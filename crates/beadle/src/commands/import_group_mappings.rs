@@ -13,12 +13,12 @@ use crate::app::application::App;
 /// The name of the file.
 pub(super) const FILE: &str = "groups.toml";
 
-/// How a mapping forms the name of the target's group.
+/// The way in which a mapping forms the name of the target's group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Naming {
     /// The mapping removes this prefix. The prefix can be empty.
     WithoutPrefix(String),
-    /// The mapping names the group.
+    /// The mapping contains the name of the group.
     Into(String),
 }
 
@@ -81,14 +81,14 @@ fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     text
 }
 
-/// Returns whether a mapping that includes this text selects only the group with this name.
+/// Returns whether a mapping with this text as its pattern selects only the group with this name.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with("id:")
         && !name.contains(['*', '?', '[', ']', '{', '}', '!', '\\', '/'])
 }
 
-/// Returns a string of TOML. TOML's strings have the escapes of JSON.
+/// Returns a TOML string with this text. Strings in TOML have the same escapes as strings in JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -1,4 +1,4 @@
-//! `beadle journal`: shows what Beadle wrote, held and refused, and who caused it.
+//! `beadle journal`: shows the writes, holds and refusals of Beadle, and their causes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::printer::Printer;
 
-/// How long `--follow` waits before it looks for new entries again.
+/// The time between two looks of `--follow` for new entries.
 const POLL: Duration = Duration::from_secs(1);
-/// How long `--follow` waits for the end of a run before it shows the writes of the run.
+/// The maximum time that `--follow` waits for the end of a run. After this time, it shows the
+/// writes of the run.
 const RUN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -67,7 +68,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Prints sentences, with the newest first. Returns their number.
+    /// Prints the newest sentence first. Returns the number of sentences.
     async fn list(&self, printer: &Printer) -> anyhow::Result<usize> {
         let history = History {
             after: self.args.after,
@@ -100,8 +101,8 @@ impl Search<'_> {
         Ok(shown)
     }
 
-    /// Returns the line for a story, with the number of the story's entry if the user wants the
-    /// number.
+    /// Returns the line for a story. The line includes the number of the entry if the user wants
+    /// this number.
     fn line(&self, story: &Story, printer: &Printer) -> String {
         let line = line(story, &self.organisations, printer);
         if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }
@@ -119,8 +120,8 @@ impl Search<'_> {
         Ok(story)
     }
 
-    /// Prints sentences in the order of the journal, until the user stops the command
-    /// or nobody reads the output. Returns the number of sentences.
+    /// Prints sentences in the order of the journal. Ends when the user stops the command, or when
+    /// nobody reads the output any more. Returns the number of sentences.
     async fn follow(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
         let mut forwards = StoriesForwards::default();
         let (mut after, mut shown) = (self.args.after, 0);

@@ -157,7 +157,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     }
 }
 
-/// Returns how long ago an event was, as text for people.
+/// Returns a readable text about the time since an event.
 fn ago(then: Time, now: Time) -> String {
     let seconds = now.since(then).as_secs();
     match seconds {
@@ -168,8 +168,8 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// Returns the name of the person who runs this command, for the journal. If the store is a table,
-/// AWS names the caller.
+/// Returns the name of the person who runs this command. The journal records this name. If the
+/// store is a table, the name comes from AWS.
 async fn operator(config: &Config) -> String {
     let caller = if config.is_at_aws() { caller().await } else { None };
     caller.unwrap_or_else(shell_user)

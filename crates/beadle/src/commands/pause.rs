@@ -59,7 +59,7 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     Ok(FINE)
 }
 
-/// Returns the scope that the options name. Asks GitHub for the id of a repository.
+/// Returns the scope in the options. Asks GitHub for the id of a repository.
 pub(super) async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<PauseScope> {
     let names = ScopeNames {
         org: scope.org.as_deref(),

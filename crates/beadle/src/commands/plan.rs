@@ -1,5 +1,5 @@
-//! `beadle plan`: shows the differences between the repositories and groups and the policy, as
-//! planned changes.
+//! `beadle plan`: compares the repositories and groups with the policy, and shows the differences
+//! as planned changes.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::output::printer::Printer;
 use crate::output::progress::Progress;
 use crate::tasks::other_modes;
 
-/// The number of groups that Beadle plans at the same time.
+/// The number of groups for which Beadle makes plans at the same time.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -159,8 +159,8 @@ pub(crate) async fn plan_groups(
                 failure.text
             ));
         }
-        // `beadle sweep` reads all groups of the directory once, and uses them for all plans. Other
-        // commands read each group alone.
+        // `beadle sweep` reads all groups of the directory once, and uses these groups for all
+        // plans. Other commands read each group separately.
         let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
@@ -176,7 +176,7 @@ pub(crate) async fn plan_groups(
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
         // If a union has groups of several directories, each directory returns the key of the
-        // union. The sorted list has equal keys side by side.
+        // union. In the sorted list, equal keys are next to each other.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

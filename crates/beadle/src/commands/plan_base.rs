@@ -123,7 +123,7 @@ pub(crate) async fn run(
     Ok(code(0, left))
 }
 
-/// Returns the verdict of the gate as a text. If the plan is incomplete, the missing part can have
+/// Formats the verdict of the gate as text. If the plan is incomplete, the missing part can have
 /// changes that exceed a limit.
 fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
     match verdict {
@@ -135,8 +135,8 @@ fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
     }
 }
 
-/// Returns the gate's limits of a service. Raised limits of the guard are valid only after a
-/// service has accepted them.
+/// Returns the limits that the gate of a service uses. Raised limits of the guard are valid only
+/// after a service has accepted them.
 async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow::Result<GateLimits> {
     let Some(store) = store else { return Ok(file.gate_limits()) };
     let configured = GuardLimits::of_organisation(file);
@@ -144,7 +144,7 @@ async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow
     Ok(file.gate_limits_with(&usable.guard))
 }
 
-/// Plans the groups that have different mappings, teams or members in two versions of the policy.
+/// Compares two versions of the policy. Plans the groups with different mappings, teams or members.
 /// If a directory or a target cannot open, only its own groups are unknown.
 async fn groups(
     app: &App,
@@ -187,9 +187,9 @@ fn held(changed: &ChangedGroups) -> Vec<String> {
     lines
 }
 
-/// Returns the plan of a target's groups, for printing. If the mapping and the declared members of
-/// a group differ, the plan has the changes of both. If a part of a group is unknown, the plan has
-/// the group even without a change.
+/// Returns the plan of a target's groups, for printing. If a new mapping and new declared members
+/// both change a group, the plan has all of these changes. If a part of a group is unknown, the
+/// plan has the group even without a change.
 fn of_groups(changed: ChangedGroups) -> WholePlan {
     let mut plans: BTreeMap<Key, Plan<()>> = BTreeMap::new();
     for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared).chain(changed.unknown) {
@@ -209,7 +209,7 @@ fn of_groups(changed: ChangedGroups) -> WholePlan {
     }
 }
 
-/// Returns a page with the verdict of the gate and the changes in groups, for pull requests.
+/// Returns the page of a pull request: the gate's verdict, and the changes sorted into groups.
 fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
     let mut page = Page::default();
     page.paragraph(&[Piece::value(verdict).bold()]);

@@ -1,4 +1,4 @@
-//! `beadle plan-total`: adds up the plans of all shards. So Beadle can check the total before a
+//! `beadle plan-total`: adds up the plans of all shards. So Beadle can check the total before any
 //! shard writes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,14 +53,14 @@ struct Planned {
 struct Total {
     /// The number of values to write, by risk. The guard counts values, not changes.
     risks: Risks,
-    /// For each risk, the number of values that the mode does not let Beadle write.
+    /// For each risk, the number of values that Beadle must not write in this mode.
     kept: Risks,
     /// For each risk, the number of values that Beadle only observes, because an undo restored
     /// them.
     undone: Risks,
     incomplete: Vec<String>,
-    /// The changes that the guard limits and an operator can approve. Each entry has the digest,
-    /// the subject and the change.
+    /// The changes that count for the limits of the guard, and that an operator can approve. Each
+    /// entry has the digest, the subject and the change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
@@ -88,7 +88,7 @@ impl Total {
     }
 }
 
-/// The totals, sorted so that organisations come before targets.
+/// The totals. Organisations come before targets.
 type Totals = BTreeMap<(Kind, String), Total>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,7 +190,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
     true
 }
 
-/// Returns the number of values of each risk, such as `2 additions, 1 removal`.
+/// Returns the number of values for each risk, such as `2 additions, 1 removal`.
 fn counts(risks: &Risks) -> String {
     let found = Risk::ALL.into_iter().map(|risk| (risk, risks.count(risk))).filter(|(_, count)| *count > 0);
     let texts: Vec<String> = found.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();

@@ -15,7 +15,7 @@ use crate::output::plural::counted;
 use crate::output::printer::Printer;
 use crate::pull_request::stored_check_results::{CheckedPull, Merge};
 
-/// The number of digits of a commit.
+/// The number of digits of a commit's id.
 const DIGITS: usize = 12;
 
 pub(crate) async fn run(config: &Config, args: &PreviewsArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -50,8 +50,8 @@ pub(crate) async fn run(config: &Config, args: &PreviewsArgs, printer: &Printer)
     Ok(FINE)
 }
 
-/// Returns a pull request as JSON. `base_in_force` tells whether the changes compare with the policy
-/// in force.
+/// Returns a pull request as JSON. `base_in_force` is the field about the base of the comparison:
+/// whether this base is the policy in force.
 fn json(pull: &CheckedPull, in_force: Option<&str>) -> serde_json::Result<Value> {
     let mut shown = serde_json::to_value(pull)?;
     if let Some(merge) = &pull.merge {

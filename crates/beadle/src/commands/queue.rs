@@ -89,7 +89,7 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
     match retrying::keys_to_retry(config, store, name).await {
         Ok(found) => Ok(found),
         Err(unknown) => {
-            // If a repository was always as declared, the journal has no entry about it.
+            // The journal has no entry about a repository that was always as declared.
             let scope = Scope { org: None, repo: Some(name.to_owned()), target: None };
             let Ok(found) = pause::resolve(config, &scope).await else { return Err(unknown) };
             Ok(vec![found.scope.parse()?])
@@ -97,8 +97,9 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
     }
 }
 
-/// Returns the name of a key for people, and the key for programs. Organisations and targets have
-/// only one name. If the journal does not know a key, the key has only one name too.
+/// For people, returns the readable name of a key. For programs, returns the key itself.
+/// Organisations and targets have only one name. A key that the journal does not know also has only
+/// one name.
 async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Result<String> {
     let name = match scope.parse::<Key>() {
         Ok(key) => names::name(store, &key).await?,

@@ -14,7 +14,7 @@ pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyho
         bail!("`reload` needs a running service; on AWS, deploy the functions with the new configuration");
     }
     let url = format!("http://{}/reload", reachable(config.file.server.operator));
-    // This request has no timeout, because the service first ends its runs in progress.
+    // This request has no timeout, because the service waits for the end of its current runs first.
     let mut request = reqwest::Client::builder().no_proxy().build()?.post(&url);
     if let Some(token) = &config.file.server.operator_token {
         request = request.bearer_auth(config.secret(token, "the operator token")?.expose_secret());

@@ -29,8 +29,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
         let format = format_of(&path)?;
         printer.lines(sentence(&path, format)?);
         if format.stored != format.supported {
-            // To read more, the command would have to open the store. But a program that opens the
-            // store can change its format.
+            // To read more, the command would have to open the store. But a program can change the
+            // format of the store when it opens the store.
             return Ok(PENDING);
         }
     } else if let StoreLocation::Postgres(url) = &config.place {
@@ -43,8 +43,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             return Ok(PENDING);
         }
     } else {
-        // The items of a table have no common version. Each version of Beadle can read the items of
-        // older versions.
+        // A table has no single version for all of its items. Each version of Beadle can read the
+        // items of older versions.
         printer.line(format!("the store is {}, which has no version of its format", config.place));
     }
     let store = store::open_existing(config).await?;

@@ -85,8 +85,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             }
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => (request, None),
-            // The file may have changes that no operator has reloaded yet, so the service does not
-            // read the file.
+            // The file may have changes for which no operator has started a reload. So the service
+            // does not read the file.
             () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
         let is_of_installations = kept.is_some();
@@ -138,8 +138,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Waits until the installations of the App require other organisations, and until the service may
-/// reload for this reason.
+/// Waits until the installations of the App require other organisations. Then waits until the pace
+/// allows a reload for this reason.
 async fn installations_changed(in_use: &RunningService, pace: &ReloadPace, clock: &Clock) {
     in_use.installations_changed().await;
     let at = pace.next(clock.now());
@@ -149,7 +149,8 @@ async fn installations_changed(in_use: &RunningService, pace: &ReloadPace, clock
     }
 }
 
-/// Waits for the next signal or request to reload the configuration. A signal expects no answer.
+/// Waits for the next signal or request for a reload of the configuration. The sender of a signal
+/// expects no answer.
 async fn next_request(
     signal: &mut ReloadSignal,
     requests: &mut mpsc::Receiver<ReloadRequest>,

@@ -57,8 +57,8 @@ async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyh
     if let StoreLocation::Table { .. } = place {
         let table = store::open_table(config, place).await?;
         table.create_table().await?;
-        // An error here is only a warning, because the copy works even if the caller may only read
-        // and write items.
+        // An error here is only a warning, because the copy works even if the caller is only
+        // allowed to read and write items.
         for done in [table.expire().await, table.protect().await] {
             if let Err(error) = done {
                 printer.note(format!("{place}: {error}; change this setting where you create tables"));

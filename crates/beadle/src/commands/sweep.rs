@@ -1,4 +1,4 @@
-//! `beadle sweep`: plans and writes the repositories of a shard, and all groups, without
+//! `beadle sweep`: plans and writes the repositories of a shard and all groups. It does not ask for
 //! confirmation.
 
 use std::collections::BTreeSet;
@@ -43,8 +43,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printe
     Box::pin(sweep(config, args, printer)).await
 }
 
-/// The arguments of the command, and the operator. The operator approves the digests in the
-/// arguments.
+/// The arguments of the command, and the name of the operator. The operator approves the digests in
+/// the arguments.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,
@@ -109,8 +109,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     Ok(tally.code())
 }
 
-/// Sweeps the groups of the targets. Also returns the number of targets with mappings that the
-/// service holds.
+/// Sweeps the groups of the targets. Also returns the number of targets whose mappings the service
+/// holds.
 async fn groups(
     app: &App,
     directories: &Directories,
@@ -134,7 +134,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// The results after sweeping one organisation or target.
+/// The results of the sweep of one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -151,7 +151,8 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Returns how many changes of this plan Beadle wrote without effect or never tried to write.
+    /// Returns the number of unwritten changes in this plan. Beadle wrote these changes without
+    /// effect, or never tried to write them.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -270,8 +271,8 @@ async fn one(
     Ok(Some(swept))
 }
 
-/// Returns the arguments of the next round. An approval is for one write only, so the next round
-/// has no approval for a change that this round has already planned.
+/// Returns the arguments of the next round. An approval is valid for only one write. So the next
+/// round has no approval for a change that this round has already planned.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();
     args.selection.repo = names;
@@ -304,9 +305,9 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     if !args.selection.is_by_name() && args.selection.shard.of() == 1 {
         applier.counts(&shown.of, shown.among()).await?;
     }
-    // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // The new plan can contain further changes. For example, the run of another group may have
-    // created the account of a member.
+    // Nobody confirmed the plan. So Beadle makes a new plan directly before the write, and writes
+    // this plan. The new plan can contain further changes. For example, the run of another group
+    // may have created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {
@@ -352,8 +353,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Removes the digests of this plan from the digests without a change. If a digest remains at the
-/// end, it is misspelled or belongs to another shard.
+/// `unknown` has the digests without a known change. Removes the digests of this plan from this
+/// set. If a digest remains at the end, it is misspelled or belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

@@ -19,11 +19,11 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if the configured store exists. The store remembers the earlier behaviour of each
+    /// The store, if the configured store exists. The store contains the earlier behaviour of each
     /// server.
     store: Option<Arc<dyn Store>>,
-    /// The name of a stopped target. The operator wants Beadle to write to this target again, even
-    /// if the probe made no writes.
+    /// The name of a stopped target, if the operator wants Beadle to write to this target again.
+    /// This is possible even if the probe made no writes.
     release: Option<&'a str>,
     failed: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) async fn probe(
         anyhow::bail!("the configuration has no target `{name}`");
     }
     let store = match release {
-        // The store has the reason why Beadle stopped the target, so it must exist.
+        // The store has the reason why Beadle stopped the target, so the store must exist.
         Some(_) => Some(store::open_existing(config).await?),
         None => store::open_if_there(config).await?,
     };
@@ -73,8 +73,8 @@ impl Probe<'_> {
         self.printer.line(format!("  {}     {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    /// Tests each kind of read of a directory. If a read fails, the output names the OAuth scope
-    /// that the read needs.
+    /// Tests each kind of read of a directory. If a read fails, the output contains the OAuth scope
+    /// that is necessary for this read.
     async fn okta(&mut self, okta: &Okta) {
         let needs =
             |scope: &str, failure: &Failure| format!("{}; the scope {scope} is required", failure.text);

@@ -85,7 +85,7 @@ fn show(record: &TaskRecord, now: Time, json: bool, printer: &Printer) -> anyhow
     Ok(())
 }
 
-/// Returns when a task last ran, and the result of that run.
+/// Returns the time and the result of the last run of a task.
 fn detail(record: &TaskRecord, now: Time) -> String {
     let (Some(ended), Some(took)) = (record.ended, record.took()) else { return "has not run yet".into() };
     let ran = format!("{} ago, in {} ms", ago(ended, now), took.as_millis());

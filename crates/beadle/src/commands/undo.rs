@@ -85,7 +85,7 @@ impl UndoCommand<'_> {
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Option<(Tally, usize)>> {
         let (undo, printer) = (&self.undo, self.printer);
-        // An undo must not use raised limits before a run of the policy may use them.
+        // An undo must not use raised limits before the runs of the policy can use them.
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
         let shown = WholePlan {

@@ -80,7 +80,7 @@ fn show(
     printer.line(format!("  {}", escape::one_line(&text)));
 }
 
-/// Returns the state of a waiver for people.
+/// Returns the state of a waiver as readable text.
 fn state(waiver: &Waiver, rules: &WaiverRules, now: Time) -> String {
     match waiver.state(rules, now) {
         WaiverState::InForce => format!("in force until {}", waiver.until),

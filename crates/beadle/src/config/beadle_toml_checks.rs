@@ -14,7 +14,7 @@ use super::conversions::{InvalidAttribute, checked_attributes, rules};
 use super::email_address::address;
 use crate::notify::template::{FIELDS, Templates};
 
-/// Checks the rules of the configuration file that need the crate of a vendor or a feature.
+/// Checks those rules of the configuration file that need a vendor's crate or a Cargo feature.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
     if file.traces.is_some() && cfg!(not(feature = "otel")) {
         let what = "`traces` needs a Beadle built with `--features otel`";
@@ -24,7 +24,7 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }
     for (entry, target) in file.target.iter().enumerate() {
-        // The teams of a policy are a source that has the name of the target.
+        // The teams of a policy are a source with the same name as the target.
         let is_source = target.github.as_ref().is_some_and(|teams| teams.teams_from_policy);
         if is_source && RESERVED.contains(&target.name.as_str()) {
             let at = KeyPath::new("target").entry(entry).key("name");

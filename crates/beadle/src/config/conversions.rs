@@ -1,4 +1,4 @@
-//! Converts the values of the configuration file to the types of the reconcilers.
+//! Converts the values of the configuration file to types of the reconcilers.
 
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     }
 }
 
-/// Returns the rules that dispatch workflows. If a rule and the organisation of the rule have
-/// different modes, the more careful mode applies.
+/// Returns the rules that dispatch workflows. If the modes of a rule and its organisation differ,
+/// the more careful mode applies.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),
@@ -92,8 +92,8 @@ pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
     stay.cloned().map(Status::from).collect()
 }
 
-/// Returns the dialect of a SCIM server, with the values that the file sets. Returns `None` if the
-/// dialect is unknown. In that case the check of the file has already failed.
+/// Returns the dialect of a SCIM server. Values in the file replace the values of the dialect.
+/// Returns `None` if the dialect is unknown. In that case the check of the file has already failed.
 pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     let base = Dialect::named(&scim.dialect)?;
     Some(Dialect {
@@ -107,8 +107,8 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     })
 }
 
-/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and what the
-/// entry must be.
+/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and the expected
+/// form of the entry.
 pub(super) struct InvalidAttribute {
     pub(super) is_custom: bool,
     pub(super) key: String,
@@ -153,7 +153,7 @@ pub(crate) fn attributes(file: &AttributesFile) -> Attributes {
     checked_attributes(file).map(|(_, attributes)| attributes).unwrap_or_default()
 }
 
-/// Returns the ways to find a person's account at GitHub, the most reliable way first.
+/// Returns the ways to find a person's account at GitHub. The most reliable way comes first.
 pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
     teams.found_by.iter().copied().map(Choice::domain).collect()
 }
@@ -166,8 +166,8 @@ pub(crate) fn membership_limits(teams: &TeamsFile) -> Option<MembershipLimits> {
     })
 }
 
-/// Returns the limits on the number of members who may leave one group. Values that the file does
-/// not set have their defaults.
+/// Returns the limits on the number of members that Beadle can remove from one group. A missing
+/// value in the file has its default.
 pub(crate) fn group_limits(guard: &GroupGuardFile) -> GroupLimits {
     let default = GroupLimits::default();
     GroupLimits {

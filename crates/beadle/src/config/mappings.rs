@@ -91,7 +91,7 @@ pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>
                 users: Users::Leave,
                 on_rename: OnRename::Follow,
                 on_delete: OnDelete::Keep,
-                // A team that the file names is the organisation's team with this name.
+                // A team in the file is the organisation's team with the same name.
                 adopt: true,
                 may_empty: false,
                 protected: Vec::new(),
@@ -105,7 +105,7 @@ pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>
     Ok(all)
 }
 
-/// Returns the mapping that the table at this path of the file declares.
+/// Returns the mapping in the table at this path of the file.
 fn mapping(groups: &GroupsFile, table: &KeyPath) -> Result<Mapping, Invalid> {
     let wrong = |key: &str, error: &MappingError| {
         let at = table.key(key);

@@ -1,5 +1,5 @@
-//! The configuration of the program: `beadle.toml`, its mappings and secrets, the senders of
-//! webhooks, and the checks that need the crate of a vendor.
+//! The configuration of the program: `beadle.toml`, its mappings and secrets, and the senders of
+//! webhooks. Some of its checks need the crate of a vendor.
 
 mod beadle_toml_checks;
 mod conversions;
@@ -43,7 +43,7 @@ pub(crate) struct Config {
     pub(crate) base: PathBuf,
     /// The content of the configuration file.
     pub(crate) file: File,
-    /// The mappings that `beadle.toml` itself contains.
+    /// The mappings in `beadle.toml` itself.
     own: Vec<Mapping>,
     /// All mappings, as they were when Beadle read the configuration.
     pub(crate) mappings: Mappings,
@@ -55,7 +55,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads and checks the configuration file and the files that it names. Reads no secrets.
+    /// Reads and checks the configuration file and the further files that it lists. Reads no
+    /// secrets.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let source = Source::read(path).map_err(|error| match error {
             ConfigError::Unreadable { .. } => {
@@ -83,13 +84,13 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the paths of the files that `groups_from` names.
+    /// Returns the paths of the files in `groups_from`.
     pub(crate) fn mapping_files(&self) -> Vec<PathBuf> {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings in `beadle.toml` and in the files that `groups_from` names. `further`
-    /// has the texts of these files.
+    /// Returns all mappings in `beadle.toml` and in the files of `groups_from`. `further` has the
+    /// texts of the files of `groups_from`.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
@@ -165,14 +166,14 @@ impl Config {
         self.references().into_iter().map(there).collect()
     }
 
-    /// Returns the value of a secret. `what` is the name of the secret in an error.
+    /// Returns the value of a secret. `what` is the name of the secret in error texts.
     pub(crate) fn secret(&self, reference: &str, what: &str) -> anyhow::Result<SecretString> {
         let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
         self.secrets.current(&reference).with_context(|| what.to_owned())
     }
 
-    /// Returns all values of a secret that are valid now. While a new value replaces an old one,
-    /// both are valid.
+    /// Returns all valid values of a secret. During a rotation, both the old and the new value are
+    /// valid.
     pub(crate) fn valid_secrets(
         &self,
         references: &[String],
@@ -205,8 +206,8 @@ impl Config {
         self
     }
 
-    /// Returns whether the store is a table at AWS. In that case the worker is a Lambda function,
-    /// or AWS names the caller of a command.
+    /// Returns whether the store is a table at AWS. In that case, the worker is a Lambda function,
+    /// or the name of a command's caller comes from AWS.
     pub(crate) fn is_at_aws(&self) -> bool {
         matches!(self.place, StoreLocation::Table { .. })
     }
@@ -220,8 +221,8 @@ impl Config {
     }
 }
 
-/// Reads the file of `users_from`. The file maps a login, an address or an id at the directory to a
-/// login at GitHub.
+/// Reads the file of `users_from`. The file maps accounts of a directory to logins at GitHub. An
+/// account is a login, an address or an id.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     Ok(Source::new(path, text).parse()?)

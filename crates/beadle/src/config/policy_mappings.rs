@@ -49,7 +49,7 @@ impl Config {
     }
 
     /// Returns the error for a mapping to the teams of another organisation. The people who can
-    /// change a policy decide only about their own organisation.
+    /// change a policy must decide only about their own organisation.
     fn of_other_organisation(&self, org: &OrgConfig, mapping: &Mapping, at: &KeyPath) -> Option<Invalid> {
         let is_its = |target: &&Arc<TargetFile>| target.name == mapping.target;
         let teams = self.file.target.iter().find(is_its)?.github.as_ref()?;
@@ -64,8 +64,8 @@ impl Config {
 }
 
 /// Returns whether two mappings of different files exclude each other. Two mappings exclude each
-/// other if they select groups with the same patterns, or if they belong to one union. A union of
-/// two files would lose members while Beadle knows only one of the files.
+/// other if they select groups with the same patterns, or if they belong to one union. If Beadle
+/// knew only one of two files, their union would lose members.
 fn overlaps(one: &Mapping, other: &Mapping) -> bool {
     let patterns = |mapping: &Mapping| {
         let mut texts: Vec<String> = mapping.include.iter().map(ToString::to_string).collect();
@@ -77,8 +77,8 @@ fn overlaps(one: &Mapping, other: &Mapping) -> bool {
         && (one.into.is_some() || (one.source == other.source && patterns(one) == patterns(other)))
 }
 
-/// Returns an error if mappings of the policies in force and new mappings of the configuration
-/// cannot both be in force.
+/// Returns an error if the new mappings of the configuration exclude mappings of the policies in
+/// force.
 pub(crate) fn check_policies(of_policies: &[Mapping], configured: &Mappings) -> anyhow::Result<()> {
     for mapping in of_policies {
         if let Some(other) = configured.all.iter().find(|other| overlaps(mapping, other)) {

@@ -7,8 +7,8 @@ use beadle_config::StoreLocation;
 use super::Config;
 
 /// The keys that the service reads only when its process starts. The service cannot replace open
-/// listeners, the store that it uses, or the running export of traces. The name of a table means
-/// all of its keys.
+/// listeners, its store, or the running export of traces. The name of a table stands for all keys
+/// of the table.
 const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.
@@ -18,7 +18,7 @@ pub(crate) fn needs_restart(key: &str) -> bool {
         .any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-/// The place of a process's configuration.
+/// The locations of the configuration file and the store of a process.
 pub(crate) struct ConfigPlace {
     /// The path of the configuration file.
     pub(crate) file: PathBuf,

@@ -25,8 +25,8 @@ pub(super) fn refuse(org: &OrgConfig, policy: &Policy) -> Result<(), PolicyError
     Err(PolicyError::Invalid { problems, sources: policy.sources.clone() })
 }
 
-/// Returns the findings about the ends of waivers. These findings depend on the time, so they are
-/// no reason to refuse a policy that was accepted before.
+/// Returns the findings about the ends of waivers. These findings depend on the time, so Beadle
+/// does not refuse an accepted policy because of them.
 pub(crate) fn findings(org: &OrgConfig, policy: &Policy, now: Time) -> Vec<Problem> {
     let rules = waiver_rules(org);
     let finding = |waiver: &Waiver| match waiver.state(&rules, now) {
@@ -46,7 +46,7 @@ pub(crate) fn findings(org: &OrgConfig, policy: &Policy, now: Time) -> Vec<Probl
     policy.waivers.iter().filter_map(finding).collect()
 }
 
-/// Returns an error that names the line of a waiver.
+/// Returns an error with the line of a waiver.
 fn problem(waiver: &Waiver, text: &str, hint: &str) -> Option<Problem> {
     waiver.asked.clone().map(|asked| Problem::error(asked, 1, text).hint(hint))
 }

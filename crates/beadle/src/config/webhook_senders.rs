@@ -32,8 +32,8 @@ pub(crate) fn installations(config: &Config) -> anyhow::Result<Option<github_hoo
     Ok(config.file.installations_sender(secrets))
 }
 
-/// Returns whether two directories have the same secret. If the secrets are equal, Beadle cannot
-/// find out which directory sent a delivery.
+/// Returns whether two directories have the same secret. With equal secrets, Beadle cannot find out
+/// which directory sent a delivery.
 fn share_a_secret(one: &okta_hooks::Sender, other: &okta_hooks::Sender) -> bool {
     let (Some(one), Some(other)) = (one.header_secrets.first(), other.header_secrets.first()) else {
         return false;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Entry, History, Key, Store, StoreError};
 
-/// Reads the entries of the whole journal, or of some keys, with the newest entry first.
+/// Reads the entries of the whole journal or of some keys. The newest entry comes first.
 pub(crate) struct Backwards {
     store: Arc<dyn Store>,
     parts: Vec<Part>,
@@ -20,8 +20,8 @@ struct Part {
 }
 
 impl Backwards {
-    /// Creates a reader of the entries that meet the conditions of `history`. Without keys, the
-    /// reader returns the entries of all keys. `history.limit` is the number of entries in a page.
+    /// Creates a reader for the entries that match `history`. Without keys, the reader returns the
+    /// entries of all keys. `history.limit` is the number of entries in a page.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         let part = |key: Option<String>| {
             let history = History { key, ..history.clone() };
@@ -34,7 +34,7 @@ impl Backwards {
         Self { store: store.clone(), parts }
     }
 
-    /// Returns the next entry; `None` after the oldest one.
+    /// Returns the next entry, or `None` after the oldest entry.
     pub(crate) async fn next_entry(&mut self) -> Result<Option<Entry>, StoreError> {
         for part in &mut self.parts {
             if part.page.is_empty() && !part.is_over {

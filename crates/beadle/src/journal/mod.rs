@@ -1,5 +1,5 @@
-//! Reads the journal for people: joins the entries that belong together, and finds who caused a
-//! change.
+//! Reads the journal and makes it readable for people. It joins entries that belong together, and
+//! finds the person who caused a change.
 
 pub(crate) mod backwards;
 pub(crate) mod reverted_state_makers;

@@ -1,5 +1,5 @@
-//! Finds who made the state that Beadle changed back, if webhooks or the directory report the
-//! person.
+//! Finds the person who made a state that Beadle changed back. This is possible only if a webhook
+//! or the directory reported the person.
 
 use beadle_engine::Key;
 use beadle_engine::journal::Cause;
@@ -7,11 +7,11 @@ use beadle_repositories::events_of;
 
 use super::story::Story;
 
-/// The maximum number of causes that a text names.
+/// The maximum number of causes in a text.
 const SHOWN: usize = 3;
 
-/// Returns the causes that can be responsible for the state of an aspect. A webhook about a
-/// repository counts only if its event reports changes of the aspect.
+/// Returns the possible causes for the state of an aspect. A webhook about a repository is a
+/// possible cause only if its event reports changes of the aspect.
 pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     let Some(change) = story.change() else { return Vec::new() };
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
@@ -30,9 +30,9 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     found
 }
 
-/// Returns who made the state that Beadle changed, such as `made by ann (team.edited)`. If no
-/// webhook names a person, returns the webhooks that made Beadle look at the key. For the write of
-/// an undo, returns the name of the undo.
+/// Returns a text about the person who made the state that Beadle changed, such as `made by ann
+/// (team.edited)`. If no webhook contains a person, returns the webhooks that made Beadle read the
+/// key. For the write of an undo, returns the name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
     if let Some(undo) = story.undo() {
         return Some(undo.to_owned());

@@ -1,4 +1,4 @@
-//! Joins those entries of the journal that belong together, with the newest first.
+//! Joins those entries of the journal that belong together. The newest entry comes first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::story::Story;
 /// The maximum time between a write and the entry about the end of its run. If a run was killed, the
 /// next entry about a run belongs to another run, with other causes.
 const RUN: Duration = Duration::from_secs(600);
-/// How many later entries of a key Beadle searches for the result of a write.
+/// To find the result of a write, Beadle reads at most this number of later entries of the key.
 const LATER: u32 = 200;
 
 /// Reads the journal backwards and joins each write with its result and its causes.
@@ -23,17 +23,16 @@ pub(crate) struct Stories {
     /// True if the entries are intents only. Then each story must look up its result and its
     /// causes.
     has_intents_only: bool,
-    /// The results for which the intent is not read yet. The intent of a result is older than the
-    /// result.
+    /// The results whose intent has not been read yet. An intent is older than its result.
     results: HashMap<u64, Detail>,
-    /// For each key, the oldest run that was read so far. The next older writes of the key can
+    /// For each key, the oldest run that the reader has read so far. Older writes of the key can
     /// belong to this run.
     runs: HashMap<String, Entry>,
 }
 
 impl Stories {
-    /// Creates a reader of stories with entries that meet the conditions of `history`. Without
-    /// keys, the reader returns the stories of all keys.
+    /// Creates a reader for the stories whose entries match `history`. Without keys, the reader
+    /// returns the stories of all keys.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         Self {
             store: store.clone(),
@@ -44,7 +43,7 @@ impl Stories {
         }
     }
 
-    /// Returns the next story; `None` after the oldest one.
+    /// Returns the next story, or `None` after the oldest story.
     pub(crate) async fn next_story(&mut self) -> Result<Option<Story>, StoreError> {
         while let Some(entry) = self.entries.next_entry().await? {
             if let Some(intent) = entry.intent {
@@ -67,8 +66,8 @@ impl Stories {
         Ok(None)
     }
 
-    /// Returns the story of an intent, with the result and the causes from later entries about the
-    /// intent's key.
+    /// Returns the story of an intent. Finds the result and the causes of the write in later
+    /// entries about the same key.
     async fn looked_up(&self, entry: Entry) -> Result<Story, StoreError> {
         let key = Some(entry.key.clone());
         let listing = Listing { after: entry.seq, key, limit: LATER, ..Listing::default() };
@@ -79,7 +78,7 @@ impl Stories {
     }
 }
 
-/// Returns the causes of a run, if a write can belong to this run.
+/// If a write can belong to this run, returns the causes of the run.
 fn causes(intent: &Entry, run: &Entry) -> Option<Vec<Cause>> {
     match &run.detail {
         Detail::Run(counts) if run.at.since(intent.at) <= RUN => {

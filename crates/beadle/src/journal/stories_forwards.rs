@@ -22,7 +22,7 @@ impl StoriesForwards {
                     story.result = Some(entry.detail);
                     Vec::new()
                 }
-                // The command has already shown this write, before its result was known.
+                // The command has already shown this write. At that time, the result was not known.
                 None => vec![Story::of(entry)],
             };
         }
@@ -45,8 +45,8 @@ impl StoriesForwards {
         ended
     }
 
-    /// Returns the writes that began before `time` in a run without an end in the journal. For
-    /// example, the process of the run was killed.
+    /// Returns the writes that began before `time`, if the journal does not have the end of their
+    /// run. For example, the process of the run was killed.
     pub(crate) fn older_than(&mut self, time: Time) -> Vec<Story> {
         let (old, open) = take(&mut self.open).into_iter().partition(|story| story.entry.at < time);
         self.open = open;

@@ -46,7 +46,7 @@ impl Story {
         }
     }
 
-    /// Returns the name of the undo that wrote the change, if it is the write of an undo.
+    /// If an undo wrote the change, returns the name of the undo.
     pub(crate) fn undo(&self) -> Option<&str> {
         match &self.entry.detail {
             Detail::Change(intended) if is_undo(&intended.generation) => Some(&intended.generation),
@@ -76,8 +76,7 @@ impl Story {
         }
     }
 
-    /// Returns whether a person or program had a part in the event. Upper and lower case do not
-    /// matter.
+    /// Returns whether a person or program had a part in the event. The comparison ignores case.
     pub(crate) fn is_about(&self, who: &str) -> bool {
         let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());
@@ -92,11 +91,10 @@ impl Story {
     }
 }
 
-/// Returns whether a name of the journal is the name of a person. A decision with `--as` has the
-/// name of the person together with the name of the system user, such as
-/// `mona (system user beadle)`. A decision on the pages has the login with the provider, such as
-/// `mona (signed in with GitHub)`. Only the last addition counts, because a name from outside can
-/// imitate an addition.
+/// Returns whether a name in the journal means this person. A decision with `--as` has the name of
+/// the person and then the name of the system user, such as `mona (system user beadle)`. A decision
+/// on the pages has the login and then the provider, such as `mona (signed in with GitHub)`. Only
+/// the last addition counts, because a person can choose a name that imitates an addition.
 fn is_named(name: &str, who: &str) -> bool {
     let is = |name: &str| name.eq_ignore_ascii_case(who);
     let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" ("));

@@ -1,5 +1,5 @@
-//! Adds the id of the current trace to each line of the log. With this id, an operator finds the
-//! trace of a line and the lines of a trace.
+//! Adds the id of the current trace to each line of the log. With this id, an operator can find the
+//! trace of a line, and all lines of a trace.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// A format of lines, with the id of the current trace at the end of each line.
+/// A line format that adds the id of the current trace to the end of each line.
 pub(super) struct WithTraceId<E> {
     format: E,
     is_json: bool,
 }
 
 impl<E> WithTraceId<E> {
-    /// Creates a format of text. The caller decides in `format` whether the lines have colours.
+    /// Creates a text format. The caller decides in `format` whether the lines have colours.
     pub(super) fn text(format: E) -> Self {
         Self { format, is_json: false }
     }
 
-    /// Creates a format of JSON, with one object a line.
+    /// Creates a JSON format with one object in each line.
     pub(super) fn json(format: E) -> Self {
         Self { format, is_json: true }
     }

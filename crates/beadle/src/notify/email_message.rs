@@ -18,7 +18,7 @@ use super::text::{Text, cut};
 const SENDER: &str = "Beadle";
 /// The maximum size of the subject in bytes.
 const SUBJECT: usize = 200;
-/// The last second that the header `Date` can have: the end of the year 9998.
+/// The latest possible time in the header `Date`: the last second of the year 9998.
 const LAST: u64 = 253_370_764_799;
 
 /// Returns a message as plain text and as HTML. A repeated message has the same `Message-ID`.
@@ -29,7 +29,7 @@ pub(super) fn message(
     to: &[Address],
 ) -> Result<Message, SendFailure> {
     let id = format!("<{}@{}>", outgoing.id, from.domain());
-    // Programs that answer e-mail must not answer this one (RFC 3834).
+    // Programs that answer e-mail must not answer this message (RFC 3834).
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let mut builder = Message::builder()
         .from(Mailbox::new(Some(SENDER.to_owned()), from.clone()))
@@ -48,7 +48,7 @@ fn seconds(at: Time) -> u64 {
     u64::try_from(at.seconds()).unwrap_or(0).min(LAST)
 }
 
-/// Returns the title of the first topic, and the number of the other topics.
+/// Returns the title of the first topic, and how many other topics there are.
 fn subject(texts: &[Text]) -> String {
     let first = texts.first().map_or("", |text| text.title.as_str());
     let text = match texts.len() {
@@ -60,7 +60,7 @@ fn subject(texts: &[Text]) -> String {
 }
 
 /// Returns a text as the value of a header: one line, without control characters. The value does
-/// not contain `=?`, because a mail program would decode it.
+/// not contain `=?`, because a mail program would decode the text after it.
 fn header(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cut(&line.replace("=?", "= ?"), SUBJECT)

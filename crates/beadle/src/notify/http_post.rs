@@ -8,20 +8,20 @@ use reqwest::{StatusCode, Url};
 /// The maximum duration of one request.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The reason why a channel did not get a message. The text contains no part of the address except
-/// the name of the host, because the rest can be a secret.
+/// The reason why a channel did not get a message. The text contains only the host name of the
+/// address, because the rest of the address can be secret.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
     /// The cause, and the advice for a person.
     pub(crate) text: String,
-    /// How long the receiver asks Beadle to wait.
+    /// The time that Beadle must wait, if the receiver asks for this.
     pub(crate) retry_after: Option<Duration>,
     /// True if the receiver refuses the content of the message.
     pub(crate) refuses_content: bool,
 }
 
 impl SendFailure {
-    /// Creates a failure without a time for the next try.
+    /// Creates a failure that does not set the time of the next try.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), retry_after: None, refuses_content: false }
     }
@@ -33,8 +33,8 @@ pub(crate) struct Post {
     pub(crate) body: String,
 }
 
-/// Returns the client for all channels. The client follows no redirect, so a message goes only to
-/// the configured address.
+/// Returns the client for all channels. The client does not follow redirects, so a message goes
+/// only to the configured address.
 pub(crate) fn client() -> Result<reqwest::Client, SendFailure> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -77,7 +77,7 @@ fn refuses_content(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }
 
-/// Parses the address. Only an address on this machine may be unencrypted.
+/// Parses the address. Every address except one on this machine must be encrypted.
 fn checked(address: &SecretString) -> Result<Url, SendFailure> {
     let url = Url::parse(address.expose_secret().trim());
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -98,7 +98,7 @@ fn refusal(status: StatusCode) -> String {
 }
 
 /// Returns the message of an error, and the messages of all causes of this error, because reqwest's
-/// own message names no cause.
+/// own message does not contain the causes.
 fn causes(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::from(error))
 }

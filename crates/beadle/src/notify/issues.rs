@@ -1,5 +1,5 @@
-//! Issues at GitHub: one for each topic. Beadle opens the issue, updates it, and closes it when the
-//! topic has recovered.
+//! Keeps one issue at GitHub for each topic. Beadle opens the issue, updates it, and closes it when
+//! the topic has recovered.
 
 use anyhow::Context as _;
 use beadle_config::NotifyIssuesFile;
@@ -13,8 +13,8 @@ use super::text::{Text, advice};
 use crate::app::application::App;
 use crate::output::markdown::{Page, Piece};
 
-/// Brings the issues of all topics of a message up to date. Each issue has a marker. With the
-/// markers, a second try finds the issues of the first try, so Beadle opens no issue twice.
+/// Updates the issues of all topics of a message. Each issue has a marker. With the markers, a
+/// second try finds the issues of the first try, so Beadle opens no issue twice.
 pub(super) async fn send(
     app: &App,
     channel: &str,

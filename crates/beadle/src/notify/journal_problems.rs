@@ -1,6 +1,6 @@
-//! Follows the journal, and remembers the unknown parts, the contested changes and the reverted
-//! changes of each key. Beadle reports a problem only after some time. The states of the keys and
-//! the holds do not show this time, because they show only the present.
+//! Follows the journal. Stores the unknown parts, the contested changes and the reverted changes of
+//! each key. Beadle reports a problem only after some time. The states of the keys and the holds
+//! show only the present, and not this time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,25 +16,26 @@ use super::reverted_changes::{RevertedPart, reverted_by};
 #[cfg(test)]
 mod reverted_tests;
 
-/// How long a part must be unknown before Beadle reports a problem.
+/// The time that a part must be unknown before Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// How long a change is a problem after the journal reported it as contested. While the change
-/// stays contested, the journal reports it again within the hour.
+/// The time for which a change is a problem after the journal reported it as contested. While the
+/// change stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How long Beadle keeps reporting a person's change after Beadle reverted that change.
+/// The time for which Beadle continues to report a person's change after Beadle reverted this
+/// change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of reverted changes that Beadle remembers for one key.
+/// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
-/// How far back the first pass reads the journal, and also the first pass after a long
-/// interruption.
+/// The age of the oldest entry that the first pass reads. This is also true for the first pass
+/// after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
-/// The maximum number of unknown parts, and of contested changes, that Beadle remembers for one
-/// key. The note of the key must stay small.
+/// For one key, Beadle stores at most this number of unknown parts, and the same number of
+/// contested changes. The note of the key must stay small.
 const PARTS: usize = 50;
 /// The maximum time that a process needs to write an entry of the journal after it has reserved the
 /// entry's number. In DynamoDB, an entry can become visible later than an entry with a larger
@@ -45,7 +46,7 @@ const WRITING: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
-    /// The name by which people know the key.
+    /// The readable name of the key.
     subject: String,
     unknown: Vec<UnknownPart>,
     contested: Vec<ContestedPart>,
@@ -79,13 +80,14 @@ impl Metadata for Trouble {
     const KIND: &'static str = "trouble";
 }
 
-/// How far Beadle has read the journal without a gap, and what the last sweeps reported.
+/// The position up to which Beadle has read the journal without a gap, and the results of the last
+/// sweeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Place {
     after: u64,
-    /// How many keys the last sweep checked, and how many of them failed. The key of the map is the
-    /// organisation or directory.
+    /// For each organisation or directory, the number of keys that the last sweep checked, and the
+    /// number of failed keys.
     pub(crate) sweeps: BTreeMap<String, (u64, u64)>,
 }
 
@@ -103,7 +105,7 @@ pub(crate) struct Troubles {
 
 impl Troubles {
     /// Reads the new entries of the journal. `turn` is the number of the pass. If there are many
-    /// keys, each pass looks at the states of other keys.
+    /// keys, each pass looks at the states of different keys.
     pub(crate) async fn follow(store: &dyn Store, turn: usize, now: Time) -> Result<Self, StoreError> {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
@@ -129,7 +131,7 @@ impl Troubles {
             after = last.seq;
             let before = all.place.clone();
             if since.is_some() {
-                // The first pass leaves out older entries on purpose.
+                // The first pass intentionally skips older entries.
                 all.place.after = first.seq.saturating_sub(1);
             }
             for entry in &entries {
@@ -152,9 +154,9 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Looks at some of the keys with unknown parts. Returns a key if its last run could read and
-    /// resolve all parts. A run without a change writes no entry to the journal. A sweep deletes
-    /// the state of a key that does not exist any more.
+    /// Looks at some of the keys with unknown parts. Returns those keys whose last run could read
+    /// and resolve all parts. A run without a change writes no entry to the journal. A sweep
+    /// deletes the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
@@ -208,8 +210,8 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Remembers what the run of an entry changed back. If the same person makes the same change
-    /// again, the problem stays the same.
+    /// Stores the changes that the run of an entry reverted. If the same person makes the same
+    /// change again, the problem stays the same.
     fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
         if parts.is_empty() {
             return;
@@ -234,7 +236,7 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
-            // A time in the future was stored while the clock was ahead.
+            // If the time is in the future, it was stored while the clock was ahead.
             let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
             let contested = trouble.contested.iter_mut().map(|part| &mut part.at);
             let times = since.chain(contested).chain(trouble.reverted.iter_mut().map(|part| &mut part.at));
@@ -251,7 +253,7 @@ impl Troubles {
         }
     }
 
-    /// Stores what has changed.
+    /// Stores the changed notes.
     async fn keep(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         for key in std::mem::take(&mut self.touched) {
             let note = Note::<Trouble>::of(&[&key]);
@@ -266,8 +268,8 @@ impl Troubles {
         Ok(())
     }
 
-    /// Returns the problems: parts that were unknown for a long time, contested changes, and
-    /// reverted changes of people.
+    /// Returns the problems. These are parts that were unknown for a long time, contested changes,
+    /// and people's changes that Beadle reverted.
     pub(crate) fn problems(&self, now: Time) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, trouble) in &self.keys {
@@ -309,8 +311,8 @@ impl Troubles {
 
 /// Returns the number of the last entry before a gap in the journal. `entries` are the entries
 /// after `after`. The next pass reads the entries after a gap again, because another process can
-/// still write the missing entry. Beadle does not wait for an old gap, because the missing entry
-/// was never written or is deleted.
+/// still write the missing entry. Beadle does not wait for an old gap, because its missing entry
+/// was never written, or was deleted.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;

@@ -1,5 +1,5 @@
-//! Notifications: the present problems, the texts of messages, and one file for each kind of
-//! channel.
+//! Notifications: the present problems, and the texts of messages. Each kind of channel has a file
+//! of its own.
 
 pub(crate) mod channel_sender;
 mod email_message;

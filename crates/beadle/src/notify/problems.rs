@@ -17,22 +17,22 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::notify::journal_problems::Place;
 
-/// How long a background task must fail before Beadle reports a problem. If a vendor is unavailable
-/// only for a moment, no person must act.
+/// The time that a background task must fail before Beadle reports a problem. If a vendor is
+/// unavailable only for a moment, nobody has to do anything.
 const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of days that a credential is still valid. Beadle reports a new problem when the
-/// credential reaches one of these numbers.
+/// The numbers of remaining days of a credential. Beadle reports a new problem when the credential
+/// reaches one of these numbers.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The number of keys that Beadle lists in addition to the counted keys, because more keys can
 /// become parked after the count.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
-/// How many entries of the journal Beadle searches for the name of a key.
+/// To find the name of a key, Beadle searches at most this number of journal entries.
 const NEWEST: u32 = 20;
-/// The maximum number of names to remember.
+/// The maximum number of names that Beadle keeps in memory.
 const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
@@ -51,7 +51,7 @@ const NO_RUN: &str = "Beadle changes no repository of the organisation until it 
 #[derive(Default)]
 pub(crate) struct Names(Mutex<HashMap<Key, String>>);
 
-/// Returns the present problems that the store, the background tasks and the targets show.
+/// Returns the present problems of the store, the background tasks and the targets.
 pub(crate) async fn find(
     service: &Service,
     place: &Place,
@@ -196,7 +196,8 @@ async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Prob
     Ok(found)
 }
 
-/// Returns the newest name of a key in the journal, or the key itself if the journal has none.
+/// Returns the newest name of a key in the journal, or the key itself if the journal has no name
+/// for it.
 async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
     let history = History { key: Some(key.to_string()), limit: NEWEST, ..History::default() };
     let entries = store.newest_entries(history).await?;
@@ -209,7 +210,7 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
-        // A time in the future was stored while the clock was ahead.
+        // If the time is in the future, it was stored while the clock was ahead.
         let is_long = since > now || now.since(since) >= FAILING;
         let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
         // The text of a failure can change with each run, because an unavailable vendor causes
@@ -235,8 +236,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // The list is necessary: an iterator with closures cannot stay in the future while it waits for
-    // the store.
+    // The list is necessary. The function waits for the store in this loop, and an iterator with
+    // closures cannot be a part of its future.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
@@ -246,8 +247,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the problem of a credential that ends in this number of days. Each number of [`DAYS`]
-/// makes a new problem.
+/// Returns the problem of a credential that ends in this number of days. There is a new problem for
+/// each number of [`DAYS`].
 fn ending(target: &str, days: i64) -> Option<Problem> {
     let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
     let what = match days {

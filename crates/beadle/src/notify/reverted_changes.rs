@@ -1,5 +1,5 @@
-//! Finds the changes of people that Beadle changed back. The name of a person is known only if a
-//! webhook of GitHub named it.
+//! Finds people's changes that Beadle reverted. Beadle knows the name of a person only from a
+//! webhook of GitHub.
 
 use std::cmp::Reverse;
 
@@ -11,9 +11,9 @@ use crate::journal::reverted_state_makers::makers;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::{Story, WriteEnd};
 
-/// The maximum number of journal entries of one run that Beadle reads here.
+/// The maximum number of journal entries that Beadle reads here for one run.
 const ENTRIES: u32 = 500;
-/// The maximum number of people that a text names.
+/// The maximum number of people in a text.
 const PEOPLE: usize = 3;
 /// The event about a new repository. A new repository has no earlier state that Beadle could
 /// restore.
@@ -23,17 +23,17 @@ const CREATED: &str = "repository.created";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RevertedPart {
     pub(super) aspect: String,
-    /// What Beadle wrote, and who had changed the aspect before. The text has no values, because a
-    /// value can be confidential.
+    /// The change that Beadle wrote, and the person who had changed the aspect before. The text has
+    /// no values, because a value can be confidential.
     pub(super) what: String,
     /// The line of the policy that asks for the written value.
     pub(super) why: String,
     pub(super) at: Time,
 }
 
-/// Returns the changes of people that a run reverted. `end` is the last entry of the run. Leaves
-/// out groups: Beadle writes a change of the directory to the group, and never reverts a change of
-/// the directory.
+/// Returns people's changes that a run reverted. `end` is the last entry of the run. Leaves out
+/// groups: Beadle writes a change of the directory to the group, and never reverts a change of the
+/// directory.
 pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<RevertedPart>, StoreError> {
     let Detail::Run(run) = &end.detail else { return Ok(Vec::new()) };
     let is_named = run.after.iter().flatten().any(|cause| cause.by.is_some());
@@ -54,7 +54,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// If a write reverted a change, and the person who made this change is known, returns the change.
+/// If a write reverted the change of a known person, returns this change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {
@@ -72,7 +72,7 @@ fn reverted(story: &Story) -> Option<RevertedPart> {
     Some(RevertedPart {
         aspect: change.aspect.clone(),
         // Another person or the policy can have caused the difference at the same time. So the text
-        // does not say that these people caused it.
+        // does not say that these people caused the difference.
         what: format!("{risk} {what}, after a change by {by}"),
         why: asked.map_or_else(String::new, |asked| format!("{asked} at {generation} asks for it")),
         at: story.entry.at,
@@ -135,7 +135,7 @@ mod tests {
         entry(EntryKind::Run, key, None, Detail::Run(counts))
     }
 
-    /// Returns the changes that the second of two equal runs reverted, for a test.
+    /// Stores two equal runs for a test. Returns the changes that the second run reverted.
     async fn found(
         key: &str,
         generation: &str,

@@ -1,4 +1,4 @@
-//! Messages for an incoming webhook of Slack.
+//! Writes messages for an incoming webhook of Slack.
 //!
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
@@ -10,8 +10,8 @@ use super::text::{Text, cut};
 /// The maximum size of a text in a section. Slack allows 3,000 characters.
 const SECTION: usize = 2900;
 
-/// Returns a message with one section for each topic. The sections are plain text: Slack interprets
-/// no formatting, no mention and no emoji in them.
+/// Returns a message with one section for each topic. The sections are plain text, so Slack
+/// interprets no formatting, mentions or emoji in them.
 pub(super) fn message(texts: &[Text]) -> Post {
     let section = |text: &Text| {
         let text = format!("{}\n{}", text.title, text.below().join("\n"));

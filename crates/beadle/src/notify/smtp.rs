@@ -22,10 +22,10 @@ use crate::output::escape;
 
 /// The maximum duration of the connection.
 const CONNECTING: Duration = Duration::from_secs(15);
-/// The maximum wait for the end of the conversation. When this wait begins, the server already has
+/// The maximum time to wait for the end of the connection. At that point, the server already has
 /// the message.
 const LEAVING: Duration = Duration::from_secs(2);
-/// The only code that accepts the command DATA.
+/// The only answer code by which a server accepts the command DATA.
 const GO_ON: u16 = 354;
 /// The maximum length of an error from the server, in characters.
 const ERROR: usize = 300;
@@ -116,7 +116,8 @@ async fn transmit(
     let ready = connection.command(Data).await;
     let ready = ready.map_err(|error| failure("the server refuses the message", &error))?;
     // An attacker in the network can add an answer before TLS begins. Each later command would then
-    // get the answer to the previous command. Beadle would treat a refused message as accepted.
+    // get the answer to the previous command. Beadle would then treat a refused message as
+    // accepted.
     if !ready.has_code(GO_ON) {
         let why = format!("the server answers DATA with {}, expected {GO_ON}", ready.code());
         return Err(SendFailure::new(why));
@@ -136,8 +137,8 @@ async fn transmit(
     }
 }
 
-/// Returns the failure of the sign-in. The failure has no text of the server, because the server
-/// could repeat the password in its text.
+/// Returns the failure of the sign-in. The failure does not contain the text of the server, because
+/// this text could contain the password.
 fn refused_sign_in(error: &Error) -> SendFailure {
     SendFailure::new(match error.status() {
         Some(code) => format!("the server refuses the sign-in with {code}: check `user` and `password`"),

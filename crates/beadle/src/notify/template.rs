@@ -15,7 +15,7 @@ use serde_json::json;
 use super::text::{Text, advice, cut};
 use crate::output::escape;
 
-/// The values that a template can name.
+/// The values that a template can use.
 pub(crate) const FIELDS: &str = "`kind`, `instance`, `aspect`, `state`, `count`, `new`, `since`, `title`, \
                                  `advice`, `problems` and `more`";
 /// The maximum size of a title in bytes.
@@ -50,7 +50,7 @@ impl<'a> Templates<'a> {
     }
 
     /// Renders the templates for an invented topic of each kind, with and without problems. Returns
-    /// the key of an invalid template, and what is wrong.
+    /// the key and the error of an invalid template.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         for item in ProblemKind::ALL.into_iter().flat_map(samples) {
             if let Some(title) = self.title {
@@ -114,18 +114,18 @@ fn samples(kind: ProblemKind) -> Vec<Item> {
     opened.into_iter().chain(ended).collect()
 }
 
-/// Renders a template. `name` is the key of the template. An error names this key and the line in
-/// the template.
+/// Renders a template. `name` is the key of the template. An error contains this key and the line
+/// in the template.
 fn render(name: &str, template: &str, place: Place, item: &Item) -> Result<String, String> {
     let rendered = engine(place).render_named_str(name, template, values(item));
     rendered.map_err(|error| wrong(&format!("`{name}`"), &error))
 }
 
 /// Returns the environment for templates at a place. Each value goes through the encoder of the
-/// place. If a template names an unknown value, the template is invalid.
+/// place. If a template uses an unknown value, the template is invalid.
 fn engine(place: Place) -> Environment<'static> {
     let mut engine = environment(UndefinedBehavior::Strict);
-    // A line that has only a block, such as the beginning of a loop, leaves no empty line.
+    // A line with only a block, such as the beginning of a loop, does not become an empty line.
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         engine.set_syntax(syntax);
     }
@@ -166,8 +166,8 @@ fn values(item: &Item) -> Value {
     })))
 }
 
-/// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The template
-/// decides what comes before and after the value, so a fence of backticks would not be safe. This
+/// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The text before
+/// and after the value comes from the template, so a fence of backticks would not be safe. This
 /// function encodes each character that could have a meaning.
 fn code(text: &str) -> String {
     if text.is_empty() {
@@ -185,7 +185,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// Returns the beginning of a body.
+/// Returns the body, or its beginning if the body is too long.
 fn short(body: &str) -> String {
     let body = body.trim_end();
     let lines: Vec<&str> = body.lines().take(LINES).collect();

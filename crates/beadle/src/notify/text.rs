@@ -44,7 +44,7 @@ fn title(item: &Item) -> String {
     }
 }
 
-/// Returns the lines of a topic: its problems, and what a person can do.
+/// Returns the lines of a topic: its problems, and advice about them.
 fn lines(item: &Item) -> Vec<String> {
     let mut lines: Vec<String> = item.lines().iter().map(line).collect();
     if item.found.more > 0 && !lines.is_empty() {
@@ -56,7 +56,7 @@ fn lines(item: &Item) -> Vec<String> {
     lines
 }
 
-/// Returns the text of one line. Line breaks and invisible characters in values are escaped.
+/// Returns the text of one line. Escapes line breaks and invisible characters in values.
 fn line(line: &Line) -> String {
     let Line { what, why, code, count, examples } = line;
     let (what, why) = (escape::escaped(what), escape::escaped(why));
@@ -111,7 +111,7 @@ fn none(topic: &Topic) -> String {
     }
 }
 
-/// Returns what a person can do about a problem of this kind.
+/// Returns advice about a problem of this kind.
 pub(super) fn advice(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Held => {
@@ -147,7 +147,7 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
     }
 }
 
-/// Returns the beginning of a text, with at most this number of bytes.
+/// Shortens a text to at most this number of bytes.
 pub(super) fn cut(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Messages for any receiver of webhooks, signed as Standard Webhooks specifies.
+//! Writes messages for any receiver of webhooks. Beadle signs them according to Standard Webhooks.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
@@ -17,7 +17,7 @@ use super::text::Text;
 /// The beginning of a secret. The rest of the secret is base64.
 const ENCODED: &str = "whsec_";
 
-/// Returns a message with its signatures, one for each secret. `now` is the time of this try.
+/// Returns a message with one signature for each secret. `now` is the time of this try.
 pub(super) fn message(
     outgoing: &Outgoing,
     texts: &[Text],
@@ -72,7 +72,7 @@ fn signature(secret: &SecretString, signed: &str) -> Result<String, SendFailure>
             .map_err(|_| SendFailure::new("a secret that begins with `whsec_` must be base64 after that"))?,
         None => secret.as_bytes().to_vec(),
     };
-    // If the key is empty, everybody can sign.
+    // If the key is empty, everybody can create a valid signature.
     if key.is_empty() {
         return Err(SendFailure::new("the secret of the channel is empty after `whsec_`"));
     }

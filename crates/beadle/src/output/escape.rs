@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Write as _};
 use beadle_engine::is_deceptive;
 
 /// The maximum length of a value in a column or a log field, in characters. Beadle cuts a longer
-/// value and adds how many characters are missing.
+/// value, and adds the number of removed characters.
 pub(crate) const VALUE: usize = 512;
 
-/// Writes one character. Escapes the character if a terminal acts on it.
+/// Writes one character. Escapes the character if it would control a terminal.
 pub(crate) fn put(out: &mut String, c: char) {
     if is_deceptive(c) {
         out.extend(c.escape_default());
@@ -17,7 +17,7 @@ pub(crate) fn put(out: &mut String, c: char) {
     }
 }
 
-/// Escapes every character of the text that a terminal acts on, including line breaks.
+/// Escapes every character that would control a terminal, including line breaks.
 pub(crate) fn escaped(text: impl Display) -> String {
     let mut out = String::new();
     text.to_string().chars().for_each(|c| put(&mut out, c));
@@ -30,7 +30,7 @@ pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns a short text unchanged. Cuts a long text, and adds how many characters are missing.
+/// Returns a short text unchanged. Cuts a long text, and adds the number of removed characters.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -38,8 +38,8 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Formats a text, and returns it escaped and cut. The function never stores the part after the cut
-/// in memory.
+/// Formats a text. Returns the escaped and shortened text. The function never stores the part after
+/// the cut in memory.
 pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
     let _ = bounded.write_fmt(text); // writing to a string cannot fail
@@ -49,7 +49,8 @@ pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     bounded.text
 }
 
-/// A writer that keeps the first characters, up to a limit, and counts all further characters.
+/// A writer that keeps the first characters of a text up to a limit. It only counts all further
+/// characters.
 struct Bounded {
     text: String,
     left: usize,
@@ -70,8 +71,8 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Returns JSON with the same meaning. Writes every character that a terminal acts on as a JSON
-/// escape.
+/// Returns JSON with the same meaning. Replaces every character that would control a terminal with
+/// a JSON escape.
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! Shows one story of the journal as one line for people: the time, the place, the change and its
+//! Shows one story of the journal as one readable line: the time, the place, the change and its
 //! cause.
 
 use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
@@ -23,8 +23,8 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `organisations` are the organisations whose sweeps the story can
-/// have.
+/// Returns the line for a story. `organisations` are the configured organisations. A story can be
+/// about one of their sweeps.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };
@@ -87,8 +87,8 @@ fn text(story: &Story, organisations: &[String]) -> String {
     }
 }
 
-/// Returns how to undo everything that Beadle wrote since a policy came into force. Returns `None`
-/// if a shell could interpret the name of the organisation.
+/// Returns the command that undoes all writes since a policy came into force. Returns `None` if a
+/// shell could interpret the name of the organisation.
 fn undo_command(entry: &Entry) -> Option<String> {
     let org = &entry.subject;
     let is_plain = !org.is_empty() && org.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
@@ -134,7 +134,7 @@ fn operator(action: &OperatorAction) -> String {
     }
 }
 
-/// Returns the end of a sentence that gives a reason.
+/// Returns the last part of a sentence: the reason.
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }

@@ -9,9 +9,9 @@ use beadle_engine::journal::{
 
 use crate::output::plural::counted;
 
-/// How many digits of a commit's id a sentence shows.
+/// The number of digits that a sentence shows of a commit's id.
 const DIGITS: usize = 12;
-/// The maximum number of deliveries that a sentence names.
+/// The maximum number of deliveries in a sentence.
 const CAUSES: usize = 3;
 
 /// Returns the sentence for an entry about a run, a policy or the end of a waiver. Returns `None` for all other entries.

@@ -49,12 +49,12 @@ fn verbs(risk: Risk, is_undo: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// Returns a value before and after a change, such as `has_wiki: true → false`.
+/// Formats the old and the new value of a change, such as `has_wiki: true → false`.
 pub(crate) fn field(field: &Field) -> String {
     format!("{}: {} → {}", field.name, value(&field.before), value(&field.after))
 }
 
-/// Returns a value of the journal.
+/// Formats a value of the journal as text.
 pub(crate) fn value(value: &Value) -> String {
     escape::cut(&value_text(value), VALUE)
 }

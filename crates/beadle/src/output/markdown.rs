@@ -1,4 +1,4 @@
-//! Pages in Markdown, for pull requests and job summaries.
+//! Writes pages in Markdown. Beadle uses these pages for pull requests and job summaries.
 //!
 //! A page consists of [`Piece`]s. A piece is either a text of this program or a value from outside.
 //! Beadle always writes a value from outside as code, because GitHub does not interpret mentions,
@@ -34,8 +34,8 @@ impl Piece {
         Self(parts.join("&#124;"))
     }
 
-    /// Makes the piece a link. The caller must encode the address, because a bracket or a blank
-    /// would end the address.
+    /// Converts the piece to a link. The caller must encode the address, because a bracket or a
+    /// blank would end the address.
     pub(crate) fn link(self, address: &str) -> Self {
         Self(format!("[{}]({address})", self.0))
     }
@@ -149,8 +149,8 @@ mod tests {
         Piece::value(text).0
     }
 
-    /// Returns the text that a reader sees. Returns `None` if a part of the text is not code,
-    /// because GitHub would interpret that part.
+    /// Returns the text as a reader sees it. Returns `None` if a part of the text is not code,
+    /// because GitHub would interpret this part.
     ///
     /// <https://spec.commonmark.org/0.31.2/#code-spans>
     fn shown(mut rest: &str) -> Option<String> {
@@ -166,7 +166,7 @@ mod tests {
                 return None;
             }
             let inner = &rest[fence..];
-            // The code ends at the first sequence of backticks with the length of the fence.
+            // The code ends at the first sequence of backticks that is as long as the fence.
             let mut at = 0;
             let end = loop {
                 let start = at + inner[at..].find('`')?;
@@ -189,8 +189,8 @@ mod tests {
         ) {
             let encoded = encoded(&text);
             prop_assert!(!encoded.contains(['|', '\n', '\r']), "{encoded}");
-            // Spaces do not count, because the code and GitHub can add or remove them at the ends
-            // of code.
+            // The comparison ignores spaces, because this program and GitHub can add or remove
+            // spaces at the ends of code.
             let without_spaces = |text: &str| text.replace(' ', "");
             let seen = shown(&encoded).map(|text| without_spaces(&text));
             prop_assert_eq!(seen, Some(without_spaces(&escape::value(format_args!("{text}")))));

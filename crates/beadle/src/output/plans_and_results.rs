@@ -15,7 +15,7 @@ use crate::output::plural::counted;
 use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
 
-/// What a plan covers: repositories or groups.
+/// The things in a plan: repositories or groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlanScope {
     /// The repositories of an organisation, with the organisation's mode.
@@ -57,15 +57,15 @@ pub(crate) struct WholePlan {
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
-    /// The place of the policy's lines at GitHub. `None` if the policy comes from a folder.
+    /// The place of the policy at GitHub. `None` if the policy comes from a folder.
     pub(crate) links: Option<PolicyLinks>,
 }
 
 impl WholePlan {
     /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name can belong to
     /// another repository. So the function identifies a plan by its key. If Beadle created a
-    /// repository since the earlier plan, the earlier plan had the key of a creation. The function
-    /// also keeps the new plan of this repository.
+    /// repository after the earlier plan, the earlier plan had the key of a creation. In this case,
+    /// the function also keeps the new plan of the repository.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();
@@ -174,7 +174,7 @@ pub(crate) fn differences(change: &Change<()>) -> String {
     change.fields.iter().map(|field| difference(change, field)).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the lines of text for a change, one for each value.
+/// Returns the text of a change. Each value has one line.
 pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
     lines_of(printer, change, false)
 }
@@ -198,7 +198,7 @@ fn lines_of(printer: &Printer, change: &Change<()>, is_undo: bool) -> Vec<String
     lines.collect()
 }
 
-/// Returns how the write of a change ended, with the reason.
+/// Returns the result of a change's write, with the reason.
 pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResult) -> String {
     match result {
         StepResult::Written => printer.paint(Tone::Good, "written"),
@@ -234,7 +234,7 @@ fn most_severe(change: &Change<()>) -> Risk {
 /// counts a change with several risks only under its most severe risk.
 ///
 /// So the sum of the numbers is the number of changes. `apply` and the journal count in the same
-/// way. For an undo, the additions are called restorations.
+/// way. In an undo, the word for an addition is "restoration".
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo: bool) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
@@ -289,7 +289,7 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
-/// Returns why and how long a waiver exempts a key.
+/// Returns the reason and the end of a waiver for a key.
 fn waived_until(waived: &Waived) -> String {
     format!("until {}: {} ({})", waived.until, waived.reason, waived.owner)
 }
@@ -302,7 +302,7 @@ pub(crate) fn waived_line(printer: &Printer, waived: &Waived) -> String {
     format!("{label} {text}{}", printer.paint(Tone::Faint, format!("  [{}]", escape::one_line(&place))))
 }
 
-/// Returns the summary of a whole plan, in one line.
+/// Returns the summary line of a whole plan.
 pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut touched, mut unknown, mut waits, mut waived) = (0, 0, 0, 0_usize);
@@ -479,7 +479,7 @@ pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     }
 }
 
-/// Returns how the write of a change ended, as one line for the output of `apply`.
+/// Returns the result of a change's write as one line for the output of `apply`.
 pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
     let what = differences(&step.change);
     format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.change, &step.outcome))

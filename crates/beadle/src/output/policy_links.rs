@@ -1,15 +1,15 @@
-//! Makes links to the lines of a policy at GitHub.
+//! Creates links to the lines of a policy at GitHub.
 
 use beadle_engine::PolicyLocation;
 use beadle_repositories::policy::{BASE, PolicyOrigin};
 
-/// The place of a policy at GitHub, to compute the address of each line.
+/// The place of a policy at GitHub. Beadle computes the address of each line from this place.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
     pub(crate) web: String,
     pub(crate) origin: PolicyOrigin,
-    /// The address of the pages and the origin, for the base of the policy.
+    /// The address of GitHub's pages and the origin for the policy's base.
     pub(crate) base: Option<(String, PolicyOrigin)>,
 }
 
@@ -30,7 +30,7 @@ impl PolicyLinks {
         Some(self.link(&PolicyLocation { file: file.into(), line: line.parse().ok()? }))
     }
 
-    /// Returns one line for each repository of the policy, with the commit of the repository.
+    /// Returns one line with the commit for each repository of the policy.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |what: &str, origin: &PolicyOrigin| {
             format!("{what} {} at commit {}", origin.shown(), origin.generation())

@@ -1,10 +1,10 @@
-//! Prints all output of the commands: results to standard output, everything else to standard
-//! error. No other code may print.
+//! Prints all output of the commands. Results go to standard output, and everything else goes to
+//! standard error. No other code is allowed to print.
 //!
 //! Printed values such as names, descriptions and errors come from outside. So the printer escapes
-//! every character that a terminal acts on. [`Printer::paint`] marks the beginning and the end of
-//! coloured text with characters that Unicode reserves for use inside a program. Only the printer
-//! replaces these marks with colour codes.
+//! every character that would control a terminal. [`Printer::paint`] marks the beginning and the
+//! end of coloured text with characters that Unicode reserves for use inside a program. Only the
+//! printer replaces these marks with colour codes.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -20,7 +20,7 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// True if the reader of standard output has closed the pipe. For example, `head` does this.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// The maximum length of a line for people, in characters.
+/// The maximum length of a readable line, in characters.
 const LINE: usize = 16 * 1024;
 /// The mark that ends a coloured text. If a name from outside contains such a mark, it can change
 /// only the colour of its own line.
@@ -90,8 +90,8 @@ impl Printer {
         Self { stdout: false, stderr: false }
     }
 
-    /// Prints one line of a result for people. Escapes line breaks in the text, so that the result
-    /// is always one line.
+    /// Prints one readable line of a result. Escapes line breaks in the text, so that the result is
+    /// always one line.
     pub fn line(&self, text: impl Display) {
         to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
@@ -145,8 +145,8 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] adds marks: it does if standard output or standard error has
-    /// colour.
+    /// Returns whether [`Self::paint`] adds marks. It adds marks if standard output or standard
+    /// error has colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }
@@ -187,7 +187,7 @@ impl Printer {
 fn to_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // It is no error if the reader has closed the pipe.
+        // A pipe that the reader has closed is not an error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             CLOSED.store(true, Ordering::Relaxed);
         }

@@ -1,4 +1,5 @@
-//! Shows the progress of long work: as a bar on a terminal, and as lines of text elsewhere.
+//! Shows the progress of long work. On a terminal, the progress is a bar. In all other cases, it is
+//! lines of text.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::output::escape;
 use crate::output::printer::Printer;
 
-/// If no step ends for this time, Beadle prints which vendor it waits for.
+/// If no step ends within this time, Beadle prints the name of the vendor that does not answer.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Shows the progress of one task.
@@ -51,7 +52,7 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        // If the work is short, no progress is printed.
+        // If the work is short, Beadle prints no progress.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
         if self.printed.fetch_max(tenth, Ordering::Relaxed) < tenth {
             self.printer.note(format!("{}: {done} of {total}", self.what));
@@ -72,7 +73,7 @@ impl Drop for Progress {
     }
 }
 
-/// Calls `report` repeatedly while no step ends. So the user learns what Beadle waits for.
+/// Calls `report` repeatedly while no step ends, so that the user knows why Beadle waits.
 async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {

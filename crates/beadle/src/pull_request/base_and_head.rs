@@ -1,5 +1,5 @@
-//! Reads the policies of both sides of a pull request, as data. Nobody has approved the files of
-//! the head yet. Beadle parses these files, and runs nothing from them.
+//! Reads the policies of both sides of a pull request. Nobody has approved the files of the head
+//! yet. So Beadle only parses these files as data, and runs no code from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
@@ -40,16 +40,16 @@ pub(super) async fn side(
     }
 }
 
-/// Returns whether the check needs a file. This is a file of the policy, a file with tests of the
-/// policy, or a file whose name is invalid, because the check must report the name.
+/// Returns whether the check needs a file. It needs the files of the policy and the files with its
+/// tests. It also needs files with invalid names, because it must report these names.
 fn matters(path: &str) -> bool {
     !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
 }
 
 impl Side {
-    /// Replaces the files that the pull request does not change with the files of the base. Without
-    /// this step, a pull request would seem to revert other changes that were merged after its
-    /// start. `began` has the files of the commit where the pull request started.
+    /// Keeps only the changes of the pull request. For all other files, uses the files of the base.
+    /// Without this step, a pull request would seem to revert other changes that were merged after
+    /// its start. `began` has the files of the commit at which the pull request started.
     pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
         let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
         for path in paths {
@@ -90,10 +90,11 @@ pub(super) struct Parsed {
 /// Limits how many threads check policies at the same time.
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
-/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names
-/// the pull request. Each entry of `parts` has three texts: the beginning of the part's paths in
-/// the policy, the name of the repository, and the folder in the repository. `home` is the
-/// repository that the policy leaves alone, because it contains the policy.
+/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` is the
+/// key of the pull request. Each entry of `parts` has three texts. The first text is the beginning
+/// of the part's paths in the policy. The other texts are the name of the repository and the folder
+/// in the repository. `home` is the repository that contains the policy. The policy does not apply
+/// to this repository.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],
@@ -131,8 +132,8 @@ pub(super) async fn parse(
         });
     }
     let (home, config, file) = (home.to_owned(), config.clone(), file.clone());
-    // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
-    // library ends only this thread.
+    // A large policy takes a long time, and all runs share the threads of the runtime. So the check
+    // has its own thread. A panic in a library ends only this thread.
     let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
     let turn = TURNS.take(key).await.map_err(|error| fatal(error.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {

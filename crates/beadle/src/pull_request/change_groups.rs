@@ -12,7 +12,7 @@ use crate::output::escape;
 /// The maximum number of characters of a value.
 const VALUE: usize = 200;
 
-/// What the changes of a group have in common.
+/// The properties that all changes of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
@@ -20,7 +20,7 @@ pub(super) struct Kind<'a> {
     /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if the
     /// text must not show the part.
     pub(super) what: String,
-    /// The new value; `None` if the change adds or removes a thing without a further value.
+    /// The new value. `None` if the change adds or removes a thing that has no further value.
     pub(super) after: Option<String>,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Group<'a> {
     pub(super) names: Vec<&'a str>,
 }
 
-/// Returns the groups of all changes, the most severe risk and the largest group first. The result
-/// has the names of repositories without their owner. If everybody can read the result
-/// (`is_public`), the result has only names from the policy. The result then has no names of
-/// repositories and no other names, such as the name of a removed team. If the members of another
-/// organisation read the result (`is_foreign`), the result has only names from the base. These
-/// members may not read the rest of the policy.
+/// Returns the groups of all changes. The most severe risks come first, and then the largest
+/// groups. The result has the names of repositories without their owner. If everybody can read the
+/// result (`is_public`), it has only names from the policy. It then has no names of repositories.
+/// It also has no other names, such as the name of a removed team. If the members of another
+/// organisation can read the result (`is_foreign`), it has only names from the base. These members
+/// are not allowed to read the rest of the policy.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],
@@ -64,7 +64,8 @@ pub(super) fn groups<'a>(
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                // The new value of a list can contain present entries that the policy leaves alone.
+                // The new value of a list can contain existing entries that the policy does not
+                // change.
                 let after = shown(&field.after).filter(|_| !is_public);
                 let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };
                 let (reaches, names) = found.entry(kind).or_default();

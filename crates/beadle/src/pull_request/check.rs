@@ -1,6 +1,6 @@
-//! The reconciler of `check` keys. A key names a pull request of a policy's repository. Each run
-//! reads the pull request again. At the end of a run, the last commit has one concluded check run,
-//! and the pull request has at most one comment.
+//! The reconciler of `check` keys. A key stands for a pull request in a policy's repository. Each
+//! run reads the pull request again. At the end of a run, the last commit has one concluded check
+//! run, and the pull request has at most one comment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::app::policy::group_changes_between_versions;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
-/// The maximum number of new commits that one run follows. Then the run ends, so that other keys
-/// get their turn.
+/// The maximum number of new commits that one run checks. After that, the run ends, so that other
+/// keys can run.
 const TURNS: usize = 5;
 
 /// Checks the pull requests of a repository. The repository contains a part of one organisation's
@@ -48,9 +48,9 @@ pub(crate) struct PolicyCheck {
     /// All parts of the policy. The organisation's own part comes first.
     pub(crate) parts: Vec<Part>,
     /// True if the repository has the base of the policy and belongs to another organisation. The
-    /// members of that organisation must not see what is private in this organisation.
+    /// members of that organisation must not see private facts about this organisation.
     pub(crate) is_foreign: bool,
-    /// Writes check runs and comments in this repository, and nothing else.
+    /// Writes only check runs and comments in this repository.
     pub(crate) writer: CheckWriter,
     /// The id of the App that writes the check runs and comments.
     pub(crate) app: u64,
@@ -58,11 +58,11 @@ pub(crate) struct PolicyCheck {
     pub(crate) planner: RepositoryPlanner,
     /// The policy in force.
     pub(crate) policy: PolicyHandle,
-    /// The names of the secrets that the policy may use.
+    /// The names of the secrets that the policy is allowed to use.
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team that can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// The configuration of the organisation. It also says which parts of a policy the service
+    /// The configuration of the organisation. It also sets which parts of a policy the service
     /// refuses.
     pub(crate) file: Arc<OrgConfig>,
     /// The whole configuration, with the directories and targets of the policy's mappings.
@@ -148,7 +148,7 @@ impl PolicyCheck {
         }
     }
 
-    /// Marks the open pull requests with this commit as their head.
+    /// Makes the open pull requests with this head commit due.
     async fn head(&self, run: &Run, repository: u64, commit: &str) -> Result<Report, Failure> {
         let reader = self.reader.in_lane(run.lane);
         let pulls = reader.open_pulls_at(&self.source.repository, commit).await?;
@@ -164,7 +164,8 @@ impl PolicyCheck {
         Ok(report(&format!("{}@{commit}", self.repository()), None))
     }
 
-    /// Returns why a pull request needs no check; `None` if the pull request needs one.
+    /// Returns the reason why a pull request needs no check. Returns `None` if the pull request
+    /// needs a check.
     fn needs_none(&self, pull: &Pull, repository: u64) -> Option<&'static str> {
         if pull.repository != repository {
             Some("the repository has been replaced by another one")
@@ -266,9 +267,10 @@ impl PolicyCheck {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Begins the check of a commit. Returns its check run. In the lane of the sweeps, only another
-    /// policy makes a check necessary. A commit with a result then keeps its check run and its
-    /// result until there is a new result. In this case, also returns the result.
+    /// Begins the check of a commit. Returns the check run of the commit. In the lane of the
+    /// sweeps, a check is necessary only because of another policy. A commit with a result then
+    /// keeps its check run and its result until there is a new result. In this case, also returns
+    /// the old result.
     async fn begin(
         &self,
         run: &Run,
@@ -345,7 +347,7 @@ impl PolicyCheck {
         Ok(Examined::Changed(Box::new(findings)))
     }
 
-    /// Adds to the findings the errors in the policy of the head, and the changes that this policy
+    /// Adds facts about the head's policy to the findings: its errors, and the changes that it
     /// makes.
     async fn compare(
         &self,
@@ -372,13 +374,13 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // Beadle does not show these errors to strangers. With such errors, a stranger
-                    // could guess the names of secrets.
+                    // Beadle does not show these errors to strangers. From such errors, a stranger
+                    // could learn the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {
-                    // These errors contain the logins of the required owners, which not everybody
-                    // may see.
+                    // These errors contain the logins of the required owners. Not everybody is
+                    // allowed to see these logins.
                     findings.problems.extend(self.wrong_owners(&parsed.policy));
                 }
                 findings.tests = parsed.tested.count;
@@ -404,7 +406,8 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        // Equal files are the policy in force, even if they come from a later commit.
+        // If the files are equal, they are the policy in force, even if they come from a later
+        // commit.
         let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
         let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =
@@ -419,8 +422,8 @@ impl PolicyCheck {
         Ok(())
     }
 
-    /// Returns one problem for each secret that the policy names but the configuration does not
-    /// declare. The author of a pull request must not learn the names of other secrets.
+    /// Returns one problem for each secret that is in the policy, but not in the configuration. The
+    /// author of a pull request must not learn the names of other secrets.
     fn undeclared(&self, policy: &Policy) -> Vec<Problem> {
         let is_unknown = |name: &str| !self.secrets.contains(name);
         let named = policy.secrets().into_iter();

@@ -1,4 +1,4 @@
-//! What a check of one commit found, and what its check run shows at its end.
+//! The result of the check of one commit, and the output of the check run at its end.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::findings_markdown;
 use super::stored_check_results::CheckedPull;
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and Beadle must conclude the
-/// check run before.
+/// check run before this time.
 pub(super) const LIMIT: Duration = Duration::from_secs(240);
 
-/// What a check of one commit found.
+/// The result of the check of one commit.
 pub(super) enum Examined {
     /// The pull request does not change the policy.
     Unchanged,
@@ -25,7 +25,7 @@ pub(super) enum Examined {
 }
 
 impl Examined {
-    /// Returns what the check run shows at its end.
+    /// Returns the output of the check run at its end.
     pub(super) fn output(&self) -> CheckOutput {
         match self {
             Self::Unchanged => {
@@ -45,9 +45,9 @@ impl Examined {
         }
     }
 
-    /// Returns why the result `earlier` of the same commit stays, if this check has no better
-    /// result. An incomplete preview does not replace a complete one: a fault of GitHub must not
-    /// block a merge, and must not make the reviews of the shown plan void.
+    /// Returns the reason why the result `earlier` of the same commit stays, if this check has no
+    /// better result. An incomplete preview does not replace a complete one. A fault of GitHub must
+    /// not block a merge, and must not make the reviews of the shown plan invalid.
     pub(super) fn keeps(&self, earlier: &CheckedPull) -> Option<Failure> {
         let why = match self {
             Self::Unchanged => None,
@@ -78,7 +78,8 @@ mod tests {
     use super::super::findings::tests::{findings, preview, problem};
     use super::*;
 
-    /// Returns the findings in a valid policy. `missing` names a part that Beadle could not plan.
+    /// Returns the findings in a valid policy. `missing` is the name of a part that Beadle could
+    /// not plan.
     fn found(missing: Option<&str>) -> Findings {
         let incomplete = missing.into_iter().map(str::to_owned).collect();
         findings(Some(Previewed { incomplete, ..preview(&["shop".to_owned()], &[]) }))
@@ -102,7 +103,8 @@ mod tests {
         assert!(slow.contains("longer than 240 s"), "{slow}");
         let incomplete = kept(&changed(found(Some("acme/shop: 502"))), &complete).unwrap();
         assert!(incomplete.contains("acme/shop: 502"), "{incomplete}");
-        // Whether the gate would hold the known part does not matter: a part of the plan is unknown.
+        // A part of the plan is unknown. So the verdict of the gate about the known part does not
+        // matter.
         let mut held = found(Some("acme/shop: 502"));
         held.preview.as_mut().unwrap().held = Some("too much".to_owned());
         assert!(kept(&changed(held), &complete).is_some());

@@ -1,5 +1,4 @@
-//! Finds the check that a `check` key belongs to. The parts of one policy can be in several
-//! repositories.
+//! Finds the check of a `check` key. The parts of one policy can be in several repositories.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Reconcile, Report, Run};
@@ -33,8 +32,8 @@ impl Reconcile for PolicyChecks {
     }
 }
 
-/// Ends `check` keys that have no check: the policy of the organisation is not in a repository, or
-/// its repository has no App. These keys exist only if the configuration changed.
+/// Ends `check` keys that have no check. In this case, the policy is not in a repository, or Beadle
+/// has no App in that repository. Such keys exist only after a change of the configuration.
 pub(crate) struct NothingToCheck;
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! The check run of a pull request, from its start to its conclusion. A process can end at any
-//! moment, so a note in the store names the commit of the check run in progress. The next run of
-//! the key concludes that check run.
+//! moment. So a note in the store has the commit of the check run in progress. The next run of the
+//! key concludes that check run.
 
 use beadle_engine::{Class, Failure, Key, Lane, Metadata, Note, Store};
 use beadle_github::{CheckOutput, CheckRun, CheckWriter, Conclusion, Reader};
@@ -38,8 +38,8 @@ pub(super) fn cancelled(title: &str) -> CheckOutput {
     output(Conclusion::Cancelled, title, format!("{title}."))
 }
 
-/// Returns the name of the check run. Several organisations can use one policy, and each has a
-/// check run of its own.
+/// Returns the name of the check run. Several organisations can use one policy, and each
+/// organisation has its own check run.
 fn name(key: &Key) -> String {
     format!("beadle ({})", key.instance())
 }
@@ -82,8 +82,9 @@ impl Runs<'_> {
         self.writer.begin(&name(self.key), head, &self.external_id(head)).await
     }
 
-    /// Ends a check run. The few calls may use the reserve of the budget. Without the reserve, the
-    /// check run of a sweep could stay in progress until the budget allows the next call.
+    /// Ends a check run. The few calls are allowed to use the reserve of the budget. Without the
+    /// reserve, the check run of a sweep could stay in progress until the budget allows the next
+    /// call.
     pub(super) async fn conclude(
         &self,
         run: &CheckRun,
@@ -107,8 +108,8 @@ impl Runs<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Concludes a check run that an earlier run has left in progress. Leaves the check run alone
-    /// if it is at the commit `except`.
+    /// Concludes a check run that is still in progress after an earlier run. Does nothing if the
+    /// check run is at the commit `except`.
     pub(super) async fn leave(&self, except: Option<&str>, title: &str) -> Result<(), Failure> {
         let Some(Checking { head }) = self.note().get(self.store).await? else { return Ok(()) };
         if except == Some(head.as_str()) {

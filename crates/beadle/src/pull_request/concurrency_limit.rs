@@ -8,16 +8,17 @@ use beadle_engine::{Clock, Failure, Lane, waits_for_turn};
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The number of checks of one organisation that run at the same time. The worker has more places.
-/// The other keys of the organisation need these places.
+/// The number of checks of one organisation that run at the same time. The worker can run more keys
+/// than this. The organisation needs the remaining places for its other keys.
 const CHECKS: usize = 8;
 /// The maximum number of these checks that run only because of a new policy. A new policy makes all
-/// open pull requests due at the same time. They must leave turns for pull requests with an event.
+/// open pull requests due at the same time. Some turns must stay free for pull requests with an
+/// event.
 const REPEATED: usize = 2;
-/// How long a check waits before it asks for a turn again.
+/// The time that a check waits before it asks for a turn again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long a check waits that runs only because of a new policy. Up to 200 of them can wait, and
-/// each attempt writes to the store.
+/// The same time for a check that runs only because of a new policy. Up to 200 of these checks can
+/// wait, and each attempt writes to the store.
 const REPEATED_AGAIN: Duration = Duration::from_secs(30);
 /// The number of policies that the process checks at the same time. Each check needs a thread, and
 /// Beadle cannot end a thread.
@@ -47,7 +48,7 @@ impl CheckTurns {
     }
 
     /// Takes a turn until the result is dropped. If all turns of this lane are taken, returns a
-    /// failure. The key then waits in the queue and occupies no place of the worker. An event ends
+    /// failure. The key then waits in the queue, so the worker can run other keys. An event ends
     /// the wait of a key in the lane of the sweeps.
     pub(super) fn take(&self, lane: Lane) -> Result<CheckTurn<'_>, Failure> {
         let is_repeated = lane == Lane::Sweep;
@@ -60,8 +61,8 @@ impl CheckTurns {
 }
 
 /// The limit on the threads that check policies. Each pull request has at most one thread. Without
-/// this limit, a stranger could push many policies that take long to check, and each push would
-/// take one more thread.
+/// this limit, a stranger could push many policies that need long checks. Each push would then use
+/// one more thread.
 pub(super) struct ParseTurns {
     all: Arc<Semaphore>,
     /// The turn of each pull request that Beadle checks now.
@@ -86,7 +87,7 @@ impl ParseTurns {
     pub(super) async fn take(&self, key: &str) -> Result<ParseTurn, AcquireError> {
         let own = {
             let mut of = self.of.lock();
-            // If nobody has a turn, only this list refers to the turn.
+            // If nobody uses a turn, only this list has a reference to it.
             of.retain(|_, turn| Arc::strong_count(turn) > 1);
             of.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };

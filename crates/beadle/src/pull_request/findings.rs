@@ -19,10 +19,10 @@ const ANNOTATIONS: usize = 500;
 /// refuses the whole check run.
 const ANNOTATION: usize = 4_000;
 
-/// What the policy of the head changes.
+/// The changes of the head's policy.
 #[derive(Debug)]
 pub(super) struct Previewed {
-    /// The generation of the policy that the plan compares with.
+    /// The plan shows the differences from another policy. This is the generation of that policy.
     pub(super) base: String,
     /// The values that only the policy of the head asks for.
     pub(super) plans: Vec<(Key, Plan<()>)>,
@@ -78,7 +78,7 @@ impl Previewed {
     }
 }
 
-/// What people see of a pull request at GitHub.
+/// The readable names of a pull request at GitHub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PullNames {
     /// The title, written by the author.
@@ -90,8 +90,8 @@ pub(super) struct PullNames {
 }
 
 impl PullNames {
-    /// Returns the names of a pull request. `web` is the address of GitHub's pages, and `repository`
-    /// is the repository as `owner/name`.
+    /// Returns the readable names of a pull request. `web` is the address of GitHub's pages, and
+    /// `repository` is the repository as `owner/name`.
     pub(super) fn of(pull: &Pull, web: &str, repository: &str) -> Self {
         Self {
             title: pull.title.clone(),
@@ -104,7 +104,7 @@ impl PullNames {
 /// Everything that a check found.
 #[derive(Debug)]
 pub(super) struct Findings {
-    /// What people see of the pull request.
+    /// The readable names of the pull request.
     pub(super) pull: PullNames,
     /// The name of the organisation that uses the policy.
     pub(super) organisation: String,
@@ -119,7 +119,7 @@ pub(super) struct Findings {
     pub(super) is_public: bool,
     /// True if the pull request is in the base of another organisation.
     pub(super) is_foreign: bool,
-    /// The parts of the policy in the repository of the pull request. Each part is named by its
+    /// The parts of the policy in the repository of the pull request. The name of a part is its
     /// folder.
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
@@ -127,7 +127,7 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
-    /// True if the policy of the head is valid, and the check may not show what it changes.
+    /// True if the policy of the head is valid, but the check is not allowed to show its changes.
     pub(super) is_hidden: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
@@ -137,9 +137,9 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
     pub(super) tests: usize,
-    /// The failures of the policy's tests. These failures are findings too.
+    /// The failures of the policy's tests. These failures are also findings.
     pub(super) failures: Vec<Problem>,
-    /// What the policy changes; `None` if the policy is invalid, or if `is_hidden` is true.
+    /// The changes of the policy. `None` if the policy is invalid, or if `is_hidden` is true.
     pub(super) preview: Option<Previewed>,
 }
 
@@ -150,15 +150,15 @@ impl Findings {
         self.problems.iter().filter(is_error).count() + usize::from(self.refused.is_some())
     }
 
-    /// Returns whether the check may show what the policy changes. If everybody can read the check
-    /// and open a pull request, a stranger could ask about private repositories. The layers of a
-    /// pull request can select repositories by name, and even the number of changes would be an
-    /// answer.
+    /// Returns whether the check is allowed to show the changes of the policy. If everybody can
+    /// read the check and open a pull request, a stranger could ask about private repositories. The
+    /// layers of a pull request can select repositories by name, and even the number of changes
+    /// would be an answer.
     pub(super) fn may_preview(&self) -> bool {
         !(self.is_public && self.is_from_fork)
     }
 
-    /// Returns how the check ends, and its title.
+    /// Returns the conclusion and the title of the check.
     pub(super) fn conclusion(&self) -> (Conclusion, String) {
         let errors = self.errors();
         if errors > 0 {
@@ -184,7 +184,7 @@ impl Findings {
 
     /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a
     /// public repository, the check does not show the whole plan. For a fork, the check does not
-    /// show who joins and who leaves groups.
+    /// show the people who join or leave groups.
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
         let changes_groups = preview.group_risks().1 > 0;
@@ -220,9 +220,9 @@ impl Findings {
     }
 
     /// Removes parts of the configuration from the findings, if everybody can read the findings.
-    /// The hint of an error in a mapping can name a target or a directory. A stranger could find
-    /// out more with other mappings, so the check does not say what is wrong with a stranger's
-    /// mapping.
+    /// The hint of an error in a mapping can contain the name of a target or a directory. A
+    /// stranger could find more names with other mappings. So the check does not show the error in
+    /// a stranger's mapping.
     pub(super) fn hide_configuration(&mut self) {
         let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
         let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;
@@ -252,7 +252,8 @@ impl Findings {
     }
 }
 
-/// Returns the numbers of a sum with their nouns, the most severe risk first. Leaves out zeros.
+/// Returns the numbers of a sum with their nouns. The most severe risk comes first. Leaves out
+/// zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.
@@ -315,7 +316,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Returns a preview. Each repository in it has these changes.
+    /// Returns a preview in which each repository has these changes.
     pub(in crate::pull_request) fn preview(names: &[String], changes: &[Change<()>]) -> Previewed {
         let plan = |(id, name): (usize, &String)| {
             let plan = Plan { changes: changes.to_vec(), ..Plan::new(format!("acme/{name}")) };

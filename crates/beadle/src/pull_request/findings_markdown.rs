@@ -1,5 +1,5 @@
-//! Renders what a check found as Markdown, for the comment on the pull request and for the summary
-//! of the check run.
+//! Renders the findings of a check as Markdown. The comment on the pull request and the summary of
+//! the check run use this text.
 //!
 //! Names and values come from people who may want to deceive a reviewer. So each name and each
 //! value is a [`Piece::value`]. GitHub does not interpret such a piece.
@@ -17,7 +17,7 @@ use crate::output::markdown::{Page, Piece};
 const MOST: usize = 60_000;
 /// The reserved length for the last lines of the text, in bytes.
 const REST: usize = 2_000;
-/// The number of names that the line of a group shows.
+/// The number of names that are visible in the line of a group.
 const FIRST: usize = 5;
 /// The maximum number of folded names of a group.
 const FOLDED: usize = 200;
@@ -50,12 +50,13 @@ pub(super) fn summary(findings: &Findings) -> String {
 }
 
 /// Returns whether the summary shows each kind of change in repositories, and each access group. A
-/// review must not approve a change that only the limit of the text hides.
+/// review must not approve a change that is missing only because of the length limit of the text.
 pub(super) fn shows_all_changes(findings: &Findings) -> bool {
     render(findings).1 == 0
 }
 
-/// Returns the summary, and how many kinds of changes and access groups the summary leaves out.
+/// Returns the summary. Also returns the number of kinds of changes and access groups that are
+/// missing in the summary.
 fn render(findings: &Findings) -> (Page, u64) {
     let mut left = 0;
     let mut page = Page::default();
@@ -148,8 +149,8 @@ fn problems(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes. Returns
-/// how many groups of changes are left out.
+/// Adds the changes of the policy: the sums, the gate's verdict and the groups of changes. Returns
+/// the number of groups that are left out.
 fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     page.heading(3, &[Piece::own("Changes")]);
     let repositories = |count: u64| Piece::counted(count, "repository", "repositories");
@@ -228,7 +229,8 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     left
 }
 
-/// Adds why parts of the preview are missing. A reason can name a private repository.
+/// Adds the reasons why parts of the preview are missing. A reason can contain the name of a
+/// private repository.
 fn incomplete(page: &mut Page, findings: &Findings, preview: &Previewed) {
     if findings.is_public {
         let text = if findings.is_foreign {
@@ -271,7 +273,8 @@ fn unknowns(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
-/// Adds the changes that wait for the end of a waiver. A line can name a private repository.
+/// Adds the changes that wait for the end of a waiver. A line can contain the name of a private
+/// repository.
 fn delayed(page: &mut Page, findings: &Findings, preview: &Previewed) {
     if findings.is_public {
         if !preview.delayed.is_empty() {
@@ -285,7 +288,8 @@ fn delayed(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
-/// Returns the lines of a group. Folds the further names, or shows only their number.
+/// Returns the lines of a group. Hides the further names in a folded part, or shows only their
+/// number.
 fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
     let mut page = Page::default();
     let kind = &group.kind;
@@ -464,7 +468,7 @@ mod tests {
         }
     }
 
-    /// Returns where a sequence of exactly `fence` backticks begins.
+    /// Returns the position of a sequence of exactly `fence` backticks.
     fn closing(text: &str, fence: usize) -> Option<usize> {
         let mut at = 0;
         while let Some(next) = text[at..].find('`') {

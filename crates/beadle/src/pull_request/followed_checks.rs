@@ -1,12 +1,12 @@
-//! Checks open pull requests again after another generation of the policy came into force, so that
-//! the results follow the policy.
+//! Checks open pull requests again after another generation of the policy came into force. So the
+//! results always belong to the policy in force.
 
 use beadle_engine::{Lane, Mark, Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
 use super::stored_check_results::CheckedPull;
 
-/// The last generation in force that the results of an organisation follow.
+/// The last generation in force with which the results of an organisation were compared.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct FollowedGeneration(String);
@@ -19,10 +19,10 @@ fn note(organisation: &str) -> Note<FollowedGeneration> {
     Note::of(&[organisation])
 }
 
-/// Makes the open pull requests of an organisation due whose results do not compare with the
-/// generation `in_force`. If a call for this generation has done so, further calls do nothing. A
-/// result of a fork without a preview compares with no policy, and strangers can open many such
-/// pull requests. Returns whether this call made a pull request due.
+/// Makes open pull requests of an organisation due, if their results were not compared with the
+/// generation `in_force`. If a call for this generation has done so before, does nothing. Also
+/// ignores results of forks without a preview. These results were compared with no policy, and
+/// strangers can open many such pull requests. Returns whether this call made a pull request due.
 pub(crate) async fn follow(
     store: &dyn Store,
     organisation: &str,
@@ -50,8 +50,9 @@ pub(crate) async fn follow(
     Ok(is_any_due)
 }
 
-/// Makes the next call of [`follow`] compare the results again, if a check that began with the
-/// generation `in_force` ended after another generation came into force.
+/// Makes the next call of [`follow`] look at the results again. This is necessary if a check began
+/// with the generation `in_force`, and another generation came into force before the end of the
+/// check.
 pub(super) async fn follow_again(
     store: &dyn Store,
     organisation: &str,

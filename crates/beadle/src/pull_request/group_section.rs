@@ -1,5 +1,5 @@
-//! Renders what a policy changes in groups as Markdown: the sums, and for each group the people who
-//! join and leave.
+//! Renders the group changes of a policy as Markdown: the sums, and for each group the people who
+//! join or leave.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,16 +14,16 @@ use crate::output::markdown::{Page, Piece};
 const MOST: usize = 15_000;
 /// The maximum number of unknown parts.
 const UNKNOWNS: usize = 25;
-/// The number of names of people that a line shows.
+/// The number of people that one line shows.
 const FIRST: usize = 5;
 
 /// The readers of the text.
 #[derive(Clone, Copy)]
 pub(super) struct Readers {
-    /// True if everybody can read the text. In that case, the text names no group.
+    /// True if everybody can read the text. In that case, the text contains no name of a group.
     pub(super) is_public: bool,
-    /// True if the pull request comes from a fork. The author of a fork may not know the members of
-    /// the mapped groups, so the text names no people.
+    /// True if the pull request comes from a fork. The author of a fork is not allowed to know the
+    /// members of the mapped groups. So the text contains no names of people.
     pub(super) is_from_fork: bool,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) -> u64
 }
 
 /// Adds the parts that Beadle could not read or resolve, such as a group that belongs to another
-/// mapping. The reason can name people.
+/// mapping. The reason can contain names of people.
 fn unknowns(page: &mut Page, preview: &Previewed, readers: Readers) {
     let all = preview.groups.iter().flat_map(|changed| changed.plans().chain(&changed.unknown));
     let mut lines: Vec<(&str, &str)> = all
@@ -167,8 +167,8 @@ fn unknowns(page: &mut Page, preview: &Previewed, readers: Readers) {
     }
 }
 
-/// Adds one item for each group, the most severe risk and the largest change first. Returns the
-/// number of groups that are left out.
+/// Adds one item for each group. The most severe risks come first, and then the largest changes.
+/// Returns the number of groups that are left out.
 fn list(page: &mut Page, preview: &Previewed, readers: Readers) -> u64 {
     let mut by_key: BTreeMap<&Key, GroupChanges<'_>> = BTreeMap::new();
     for (key, plan) in preview.groups.iter().flat_map(ChangedGroups::plans) {

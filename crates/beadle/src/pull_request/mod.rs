@@ -1,7 +1,7 @@
-//! Checks the pull requests of a policy's repository, and of the repository with the policy's base.
+//! Checks the pull requests in a policy's repository, and in the repository of the policy's base.
 //!
 //! A check reads the policies of both sides as data, validates the head, runs its tests, and shows
-//! what the change would do. A check writes only a check run and one comment.
+//! the effects of the change. A check writes only a check run and one comment.
 //!
 //! [`check`] is the module to read first.
 

@@ -27,7 +27,7 @@ impl Part {
     }
 }
 
-/// The folders of the parts that a pull request changes, by the repository of the pull request.
+/// The folders of those policy parts that are in the repository of a pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Folders {
     /// The folder of the organisation's own part; `None` if that part is in another repository.
@@ -61,8 +61,8 @@ pub(super) struct Sides {
     pub(super) is_changed: bool,
 }
 
-/// Lists the files of all parts. `changed` tells for each part whether the pull request changes it.
-/// The inner error is the reason why the files cannot be a policy, such as a symbolic link.
+/// Lists the files of all parts. For each part, `changed` is true if the pull request changes this
+/// part. The inner error is the reason why the files cannot be a policy, such as a symbolic link.
 pub(super) async fn sides(
     parts: &[Part],
     changed: &[bool],
@@ -106,7 +106,7 @@ pub(super) async fn sides(
 }
 
 /// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
-/// force. Both `known` and the result have the texts by the ids of their contents.
+/// force. In both `known` and the result, the id of the content is the key of a text.
 pub(super) async fn texts(
     parts: &[Part],
     lane: Lane,

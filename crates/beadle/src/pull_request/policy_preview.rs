@@ -1,4 +1,4 @@
-//! Finds out what the policy of a pull request would do, and what the gate would decide about it.
+//! Finds the effects of a pull request's policy, and the verdict of the gate about this policy.
 
 use beadle_engine::{Failure, GateLimits, GateVerdict, Key, Plan, Time};
 use beadle_repositories::{Policy, RepositoryPlanner};
@@ -7,8 +7,8 @@ use super::findings::Previewed;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 
-/// Plans the repositories with declared values that differ between two policies. `groups` has the
-/// changes of access groups by the second policy. Writes nothing.
+/// Plans the repositories whose declared values differ between two policies. `groups` has the
+/// changes that the second policy makes in access groups. Writes nothing.
 pub(super) async fn preview(
     (organisation, planner): (&str, &RepositoryPlanner),
     limits: &GateLimits,

@@ -1,5 +1,5 @@
 //! Approves a held generation of the policy, if a review approved the pull request of this
-//! generation. The approval counts only for the plan that the check of the pull request showed.
+//! generation. The approval is valid only for the plan that the check of the pull request showed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,16 +37,16 @@ pub(super) struct ByReview<'a> {
     pub(super) clock: &'a Clock,
     /// The key of the pull request.
     pub(super) key: &'a Key,
-    /// The name by which people know the pull request, such as `acme/admin#7`.
+    /// The readable name of the pull request, such as `acme/admin#7`.
     pub(super) subject: &'a str,
     pub(super) repository: &'a str,
-    /// The slug of the team that may approve.
+    /// The slug of the team that is allowed to approve.
     pub(super) team: &'a str,
 }
 
-/// Returns the last review of each reviewer, if the review approves the shown plan and the reviewer
-/// is not the author. A review is valid only if the check already showed this plan at that time. A
-/// check can run again at the same commit, and then show another plan.
+/// For each reviewer except the author, returns the last review if it approves the shown plan. A
+/// review is valid only if the check already showed this plan at that time. A check can run again
+/// at the same commit, and then show another plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
@@ -70,8 +70,8 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
     last.into_values().filter(approves).collect()
 }
 
-/// Remembers in a note the plan that the check of a commit shows from now on. Without a digest, no
-/// review counts, because a reviewer sees only the last check.
+/// Stores the plan that the check of a commit shows from now on. Without a digest, no review is
+/// valid, because a reviewer sees only the last check.
 async fn remember(
     note: &Note<ShownPlan>,
     store: &dyn Store,
@@ -91,8 +91,8 @@ impl ByReview<'_> {
         Note::of(&[self.key.instance(), self.key.id()])
     }
 
-    /// Remembers the plan that the check of a commit showed. If the check did not show the whole
-    /// plan, `digest` is `None`.
+    /// Stores the plan that the check of a commit showed. If the check did not show the whole plan,
+    /// `digest` is `None`.
     pub(super) async fn remember(&self, head: &str, digest: Option<&str>) -> Result<(), StoreError> {
         remember(&self.note(), self.store, (head, digest), self.clock.now()).await
     }

@@ -1,5 +1,4 @@
-//! Groups the changes of a preview, with the values of the changes, so that one line shows one kind
-//! of change.
+//! Groups the changes of a preview by their values, so that one line shows one kind of change.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,21 +11,21 @@ use crate::output::plans_and_results::differences;
 
 /// The maximum number of examples of a kind.
 const EXAMPLES: usize = 5;
-/// The text in place of the values before a change, if they differ between repositories.
+/// The text instead of the old values of a change, if the old values differ between repositories.
 const DIFFERENT: &str = "different values";
 
 /// The changes of one kind.
 struct KindOfChange {
-    /// The first change of this kind. A value before the change is replaced by [`DIFFERENT`] if it
-    /// is not the same in all changes.
+    /// The first change of this kind. If an old value is not the same in all changes, [`DIFFERENT`]
+    /// replaces it.
     sample: Change<()>,
     repositories: u64,
     examples: Vec<String>,
 }
 
-/// Groups equal changes of several repositories. The changes of a group set the same values, even
-/// if the values before the changes differ. The line of a group shows the values in the same form
-/// as the line of a plan. The most severe risks come first, and then the largest groups.
+/// Groups equal changes of several repositories. The changes of a group have the same new values,
+/// but their old values can differ. The line of a group shows the values in the same form as the
+/// line of a plan. The most severe risks come first, and then the largest groups.
 pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
     for (_, plan) in plans {
@@ -61,7 +60,7 @@ pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups
 }
 
-/// Returns the change with [`DIFFERENT`] in place of each value before the change.
+/// Returns the change with [`DIFFERENT`] instead of each old value.
 fn from_anything(change: &Change<()>) -> Change<()> {
     let mut change = change.clone();
     for field in change.fields.iter_mut().filter(|field| !field.before.is_null()) {
@@ -70,7 +69,7 @@ fn from_anything(change: &Change<()>) -> Change<()> {
     change
 }
 
-/// Returns the values of a change, and why the change needs an approval of its own.
+/// Returns the values of a change, and the reason why the change needs an approval of its own.
 fn line(change: &Change<()>) -> String {
     let values = differences(change);
     match &change.stop {

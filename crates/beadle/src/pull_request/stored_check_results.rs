@@ -1,5 +1,5 @@
-//! Keeps the results for checked open pull requests as notes in the store. The pages and `beadle
-//! previews` show these results, so that an operator sees what a merge would change.
+//! Stores the check results of open pull requests as notes. The pages and `beadle previews` show
+//! these results, so that an operator sees the effect of a merge.
 
 use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,22 +18,22 @@ const KINDS: usize = 50;
 /// The maximum number of characters of a text.
 const TEXT: usize = 300;
 
-/// What the last check of an open pull request found.
+/// The result of the last check of an open pull request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CheckedPull {
     /// The key of the pull request.
     pub(crate) key: String,
     /// The organisation that uses the policy.
     pub(crate) organisation: String,
-    /// The name by which people know the pull request, such as `acme/admin#7`.
+    /// The readable name of the pull request, such as `acme/admin#7`.
     pub(crate) name: String,
     /// The number of the pull request.
     pub(crate) number: u64,
-    /// The last commit of the pull request when it was checked.
+    /// The last commit of the pull request at the time of the check.
     pub(crate) head: String,
     /// The end of the check.
     pub(crate) checked: Time,
-    /// How the check ended, such as `success`.
+    /// The conclusion of the check, such as `success`.
     pub(crate) conclusion: String,
     /// The title of the check.
     pub(crate) title: String,
@@ -49,12 +49,11 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// The reason why `merge` is `None`. The reason is missing in two cases: an older version of
-    /// Beadle stored the result, or a newer version stored a reason that this version does not
-    /// know.
+    /// The reason why `merge` is `None`. The reason is missing if an older version of Beadle stored
+    /// the result. It is also missing if a newer version stored an unknown reason.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
-    /// What a merge would change. `None` if there is no preview.
+    /// The effect of a merge. `None` if there is no preview.
     pub(crate) merge: Option<Merge>,
 }
 
@@ -68,7 +67,8 @@ pub(crate) enum NoPreview {
     Fork,
 }
 
-/// Reads a reason. A reason that only a newer version knows must not hide the whole result.
+/// Reads a reason. If only a newer version knows the reason, the rest of the result must still be
+/// readable.
 fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NoPreview>, D::Error> {
     let stored = Option::<String>::deserialize(deserializer)?;
     Ok(stored.and_then(|reason| serde_json::from_value(reason.into()).ok()))
@@ -87,14 +87,14 @@ impl NoPreview {
     }
 }
 
-/// What the merge of a pull request would change.
+/// The effect of the merge of a pull request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merge {
-    /// The generation of the policy in force with which the check compared the pull request. `None`
-    /// if an older version of Beadle stored the result.
+    /// The check compared the pull request with a policy in force. This is the generation of that
+    /// policy. `None` if an older version of Beadle stored the result.
     #[serde(default)]
     pub(crate) base: Option<String>,
-    /// The sums of the changes that Beadle would write, of repositories and groups.
+    /// The sums of the changes that Beadle would write to repositories and groups.
     pub(crate) sums: GateSums,
     /// The number of repositories whose declared values differ between the two policies.
     pub(crate) affected: u64,
@@ -108,21 +108,22 @@ pub(crate) struct Merge {
     pub(crate) held: Option<String>,
     /// The number of parts that could not be planned.
     pub(crate) incomplete: u64,
-    /// The changes, one group for each kind of change, the most severe group first. For a fork, the
-    /// changes of access groups are missing, because they name people.
+    /// The changes, with one group for each kind of change. The most severe group comes first. For
+    /// a fork, the changes of access groups are missing, because these changes contain names of
+    /// people.
     pub(crate) changes: Vec<HeldGroup>,
     /// The number of kinds of changes that are left out.
     pub(crate) more_changes: usize,
 }
 
 impl Merge {
-    /// Returns whether the changes compare with the policy in force. `in_force` is its generation.
+    /// Returns whether the check compared the pull request with the present policy in force.
+    /// `in_force` is the generation of this policy.
     pub(crate) fn is_of(&self, in_force: Option<&str>) -> bool {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// If [`Self::is_of`] is false, returns a text that names the policy with which the changes
-    /// compare.
+    /// If [`Self::is_of`] is false, returns a text about the other policy of the comparison.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {
             Some(base) => format!("made against the policy {base}, which is not in force"),
@@ -144,7 +145,7 @@ impl CheckedPull {
         Note::of(&[key.instance(), key.id()])
     }
 
-    /// Creates the result of a check. `name` is the name by which people know the pull request.
+    /// Creates the result of a check. `name` is the readable name of the pull request.
     pub(super) fn new(key: &Key, (name, number): (&str, u64), findings: &Findings, now: Time) -> Self {
         let (conclusion, title) = findings.conclusion();
         Self {
@@ -169,8 +170,8 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, deletes the oldest results. The
-    /// results of forks are deleted first, because strangers must not displace the results of
+    /// Stores the result. If the organisation has too many results, deletes the oldest results.
+    /// Deletes the results of forks first, because strangers must not displace the results of
     /// members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
@@ -182,8 +183,9 @@ impl CheckedPull {
         Ok(())
     }
 
-    /// Returns the result of the commit `head`. Deletes the result of an earlier commit: if the
-    /// check of `head` does not end, nobody must take that result for the result of `head`.
+    /// Returns the result of the commit `head`. Deletes the result of an earlier commit. Otherwise,
+    /// if the check of `head` does not end, people could think that the old result is the result of
+    /// `head`.
     pub(super) async fn of_commit(
         key: &Key,
         head: &str,
@@ -202,12 +204,12 @@ impl CheckedPull {
         self.merge.as_ref().is_some_and(|merge| merge.incomplete == 0)
     }
 
-    /// Deletes the result of a pull request, because it is closed or changes no policy.
+    /// Deletes the result of a pull request that is closed or changes no policy.
     pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).forget(store).await
     }
 
-    /// Lists the results of all organisations, the newest one first.
+    /// Lists the results of all organisations. The newest result comes first.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<Self>, StoreError> {
         let all = Note::<Self>::of(&[""]).list(store).await?;
         let mut all: Vec<Self> = all.into_iter().map(|(_, pull)| pull).collect();

@@ -1,4 +1,4 @@
-//! What a check run shows if Beadle could not finish the check.
+//! The output of a check run if Beadle could not finish the check.
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{CheckOutput, Conclusion};
@@ -6,8 +6,9 @@ use beadle_github::{CheckOutput, Conclusion};
 use super::check_runs::output;
 use crate::output::markdown::{Page, Piece};
 
-/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The
-/// text of a failure can name a private repository, so a public check run does not show it.
+/// Returns the output of the check run if the check failed because of GitHub or of Beadle itself.
+/// The text of a failure can contain the name of a private repository. So a public check run does
+/// not show this text.
 pub(super) fn unfinished(failure: &Failure, is_public: bool) -> CheckOutput {
     let (conclusion, title, next) = match failure.class {
         Class::RateLimited { .. } => (

@@ -1,5 +1,5 @@
-//! Shares the budget of an organisation with the other processes. Reports how much this process has
-//! spent, and computes its share of the remaining budget.
+//! Shares the budget of an organisation with the other processes. Reports the spending of this
+//! process, and computes the process's share of the remaining budget.
 
 use std::sync::Arc;
 use std::time::Duration;

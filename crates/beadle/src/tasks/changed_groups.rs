@@ -1,5 +1,5 @@
-//! Asks a directory which groups have changed. Beadle asks because the System Log does not record
-//! every change.
+//! Asks a directory which groups have changed. This is necessary because the System Log does not
+//! contain every change.
 
 use std::time::Duration;
 

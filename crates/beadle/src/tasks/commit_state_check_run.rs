@@ -17,14 +17,14 @@ use crate::app::service::Service;
 use crate::output::markdown::{Page, Piece};
 use crate::output::plural::counted;
 
-/// How many commits Beadle remembers with their states. The states of older commits do not change
-/// any more.
+/// The number of commits for which Beadle stores the state. The states of older commits do not
+/// change any more.
 const REMEMBERED: usize = 20;
 /// The maximum number of lines of an error in a check run.
 const LINES: usize = 30;
 
-/// The states that check runs already show, by the ids of the commits. The newest state is the
-/// last.
+/// The states that check runs already show, by the ids of the commits. The newest state is the last
+/// one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Shown {
@@ -116,17 +116,17 @@ impl BackgroundTask for CommitCheck {
 /// The people who can read a check run.
 #[derive(Clone, Copy)]
 struct Readers {
-    /// True if the readers may see names of repositories. False if everybody or the members of
-    /// another organisation can read the check run.
+    /// True if the readers are allowed to see names of repositories. False if everybody or the
+    /// members of another organisation can read the check run.
     may_see_names: bool,
-    /// True if the readers may see why Beadle cannot use the policy. The text can quote the base,
-    /// and the base is in another repository.
+    /// True if the readers are allowed to see the reason why Beadle cannot use the policy. The text
+    /// can quote the base, and the base is in another repository.
     may_see_errors: bool,
 }
 
 impl Readers {
-    /// Returns who can read a check run in a repository. `visibility` is `None` if the visibility
-    /// of the repository is unknown.
+    /// Returns the facts about the people who can read a check run in a repository. `visibility` is
+    /// `None` if the visibility of the repository is unknown.
     fn of(visibility: Option<Visibility>, is_foreign: bool, has_base: bool) -> Self {
         // The members of all organisations of the enterprise can read an internal repository.
         let are_members = visibility == Some(Visibility::Private) && !is_foreign;
@@ -134,7 +134,7 @@ impl Readers {
     }
 }
 
-/// Returns what the check run at a commit shows.
+/// Returns the output of the check run at a commit.
 fn output(commit: &PolicyCommit, (organisation, mode): (&str, Mode), readers: Readers) -> CheckOutput {
     let mut page = Page::default();
     let (conclusion, title) = match &commit.fate {

@@ -28,9 +28,9 @@ pub(super) struct DeclaredTeamChanges {
     /// The name of the source.
     pub(super) name: String,
     pub(super) of: TeamSource,
-    /// The teams at the last look of this process. This list is necessary: another process may have
-    /// marked a change before this process used the new file. This process may then have worked on
-    /// the marked team with the old file.
+    /// The teams at the last look of this process. This list is necessary for the following case.
+    /// Another process marks a change before this process uses the new file. This process then
+    /// works on the marked team with the old file.
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
@@ -55,8 +55,8 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// Returns the ids of the teams that differ from at least one look in `before`: the last look
-    /// of any process, and the last look of this process.
+    /// Returns the ids of the teams that differ from at least one look in `before`. These looks are
+    /// the last look of any process, and the last look of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for before in before {
@@ -68,8 +68,8 @@ impl SeenTeams {
 }
 
 impl DeclaredTeamChanges {
-    /// Marks the changed teams as due. Returns how many have changed. The first look marks no team,
-    /// because the first sweep marks all teams.
+    /// Marks the changed teams as due. Returns the number of changed teams. The first look marks no
+    /// team, because the first sweep marks all teams.
     async fn look(&self, now: Time) -> Result<usize, Failure> {
         let store = self.service.store.as_ref();
         let teams = SeenTeams::of(&self.of.source.teams().await?);

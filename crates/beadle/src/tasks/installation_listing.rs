@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use super::{REMOTE, failed};
 use crate::app::service::Service;
 
-/// The time between two reads of the list. A webhook normally reports a change at once.
+/// The time between two reads of the list. Normally, a webhook reports a change immediately.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// The task that lists the installations of the App in `[installations]`.

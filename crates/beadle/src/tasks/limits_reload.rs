@@ -19,9 +19,10 @@ const PLANNING: Duration = Duration::from_secs(1800);
 /// The task that starts to use raised limits.
 pub(super) struct LimitsReload {
     service: Arc<Service>,
-    /// The last failed attempts, by the names of the organisations and targets.
+    /// For each organisation or target, the last failed attempt.
     waits: Mutex<HashMap<String, PlanningBackoff>>,
-    /// The held changes that the last plans of held limits would release, by the same names.
+    /// For each organisation or target with held limits, the held changes from the last plan. The
+    /// new limits would release these changes.
     planned: Mutex<HashMap<String, Released>>,
 }
 
@@ -30,8 +31,8 @@ impl LimitsReload {
         Self { service, waits: Mutex::default(), planned: Mutex::default() }
     }
 
-    /// Returns the organisations and targets that the worker works on. The other organisations and
-    /// targets have no limits in force yet.
+    /// Returns the organisations and targets whose keys the worker runs. The other organisations
+    /// and targets have no limits in force yet.
     fn all(&self) -> Vec<Limited> {
         let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());
         let targets = self.service.directories.targets.values();

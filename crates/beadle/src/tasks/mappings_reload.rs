@@ -29,7 +29,7 @@ pub(super) struct MappingsReload {
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
-    /// The last failed attempts to plan the mappings of targets, by the names of the targets.
+    /// For each target, the last failed attempt to plan its mappings.
     waits: Mutex<HashMap<String, PlanningBackoff>>,
 }
 

@@ -1,4 +1,4 @@
-//! Finds those webhooks that GitHub sent for an App but Beadle did not accept.
+//! Finds those webhooks of an App that GitHub sent, but that Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
 /// The timeout for each run. The list of a busy App's deliveries has many pages, so a run can take
-/// long.
+/// a long time.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 fn period(every: Duration) -> Duration {

@@ -1,4 +1,4 @@
-//! Reads the secrets from AWS that Beadle could not read before.
+//! Reads missing secrets from AWS. Beadle could not read these secrets before.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,12 +17,13 @@ use crate::notify::channel_sender::{SendFailure, Sender};
 use crate::notify::journal_problems::Troubles;
 use crate::notify::problems::{Names, find, instances};
 
-/// The time limit for one message. The ledger marks the message as in progress for longer than this
-/// limit. So two processes never open the same issue at the same time.
+/// The time limit for one message. In the ledger, the message stays in progress for longer than
+/// this limit. So two processes never open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
-/// How often a process tries to record the result of a message while other processes change the
-/// ledger. If all tries fail, Beadle sends the message again.
+/// The maximum number of times that a process tries to record the result of a message. A try fails
+/// if another process changes the ledger at the same time. If all tries fail, Beadle sends the
+/// message again.
 const REPLACED: u32 = 20;
 
 /// The task that sends the notifications of all channels.
@@ -91,7 +92,8 @@ impl Notifications {
     /// Sends a message to one channel if there is news. Returns whether the channel got a message.
     async fn tell(&self, channel: &NotifyFile, present: &Present) -> Result<bool, Failure> {
         let (service, store) = (&self.service, self.service.store.as_ref());
-        // The search for problems can take minutes. The receiver refuses a message with an old time.
+        // The search for problems can take minutes, and a receiver refuses a message with an old
+        // time. So the function reads the clock here.
         let now = service.clock().now();
         let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
         let stored = note.stored(store).await?;
@@ -115,7 +117,7 @@ impl Notifications {
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
         // Another process may change the ledger at the same time, for example with a further
-        // problem. The changed ledger also has the message in progress.
+        // problem. In the changed ledger, the message is still marked as in progress.
         for _ in 0..REPLACED {
             let stored = note.stored(store).await?;
             let mut ledger = stored.value.clone().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Reads the login of an organisation's App. By the login, the intake recognises the webhooks that
-//! Beadle's own writes caused.
+//! Reads the login of an organisation's App. With this login, the intake recognises the webhooks
+//! that Beadle's own writes caused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -19,7 +19,7 @@ const PLANNING: Duration = Duration::from_secs(1800);
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// True if the process may run keys before it uses a generation that another process has
+    /// True if the process can run keys before it uses a generation that another process has
     /// accepted. False on AWS, because a function starts to use such a generation before it runs
     /// any key.
     may_be_late: bool,

@@ -14,8 +14,8 @@ use crate::app::service::Service;
 
 /// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How long Beadle keeps an answer after the last read of the answer. The time is long, because
-/// somebody may restore a deleted repository.
+/// The time for which Beadle keeps an answer after the last read of the answer. The time is long,
+/// because somebody may restore a deleted repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The number of answers in one page. All answers of a page are in memory at the same time, and one
 /// answer can need several hundred kilobytes.
@@ -66,13 +66,12 @@ fn status(forgotten: Forgotten) -> TaskStatus {
     if forgotten.deleted == 0 { TaskStatus::Idle } else { TaskStatus::Done(answers) }
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Clone, Copy)]
 struct Forgotten {
     /// The number of deleted answers.
     deleted: u64,
-    /// True if the search has seen all answers. If the search has not seen all answers, the next
-    /// run continues the search.
+    /// True if the search has seen all answers. If not, the next run continues the search.
     is_finished: bool,
 }
 
@@ -93,15 +92,15 @@ impl Metadata for Search {
 }
 
 impl Search {
-    /// Returns whether a search is due or unfinished. A time of the last search in the future comes
-    /// from a wrong clock. In that case a search is due.
+    /// Returns whether a search is due or unfinished. If the time of the last search is in the
+    /// future, it comes from a wrong clock. In that case, a search is due.
     fn is_due(&self, now: Time) -> bool {
         !self.after.is_empty() || self.ended > now || now.since(self.ended) >= EVERY
     }
 
-    /// Returns whether Beadle has not read an answer for 30 days. An answer of an older version of
-    /// Beadle has no time of its last read. A time in the future comes from a wrong clock. For such
-    /// an answer, the function uses the time of the first search instead.
+    /// Returns whether Beadle has not read an answer for 30 days. An answer from an older version
+    /// of Beadle has no time of its last read. A time in the future comes from a wrong clock. In
+    /// both cases, the function uses the time of the first search instead.
     fn is_unread(&self, answer: &str, now: Time) -> bool {
         // The clocks of two processes can differ slightly, so a time that is a little in the future
         // is valid.
@@ -110,7 +109,7 @@ impl Search {
     }
 }
 
-/// Deletes the stored answers that Beadle has not read for 30 days, if a search is due. One call
+/// If a search is due, deletes the stored answers that Beadle has not read for 30 days. One call
 /// reads only a limited number of pages.
 async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, StoreError> {
     let now = clock.now();
@@ -129,8 +128,8 @@ async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, St
     Ok(Forgotten { deleted, is_finished: search.after.is_empty() })
 }
 
-/// Searches one page, and stores where the next page begins. If the run fails or is cancelled, the
-/// next run continues there. Returns the number of deleted answers.
+/// Searches one page, and stores the beginning of the next page. If the run fails or is cancelled,
+/// the next run continues at the stored page. Returns the number of deleted answers.
 async fn forget_page(store: &dyn Store, search: &mut Search, now: Time) -> Result<u64, StoreError> {
     let mut page = store.notes_page(&kept_answers(), &search.after, PAGE).await?;
     let mut deleted = 0;

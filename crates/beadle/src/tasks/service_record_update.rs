@@ -1,5 +1,5 @@
-//! Stores what this process uses: its version, its configuration, and the modes and generations in
-//! force. `beadle status` and other commands read this record.
+//! Stores facts about this process: its version, its configuration, and the modes and generations
+//! in force. `beadle status` and other commands read this record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::modes;
 use crate::app::service::record::{InForce, ServiceRecord, digests};
 
-/// How often the task writes a record that has not changed.
+/// The time between two writes of an unchanged record.
 const RENEW: Duration = Duration::from_secs(55);
-/// The age of another process's record when the task deletes it.
+/// When a record of another process reaches this age, the task deletes the record.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// The task that stores the record of this process.

@@ -21,8 +21,8 @@ pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
 }
 
-/// Returns a warning if the running service uses other modes than the configuration file now has.
-/// The modes can differ because the service reads them only at its start.
+/// Returns a warning if the modes of the running service differ from the modes in the configuration
+/// file. The modes can differ because the service reads them only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
@@ -57,9 +57,9 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        // If another process has accepted a generation, this process must use it too. Otherwise
-        // this process would delete the holds of that generation, and start a sweep with its own
-        // old generation.
+        // If another process has accepted a generation, this process must also use this generation.
+        // Otherwise this process would delete the holds of that generation, and start a sweep with
+        // its own old generation.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }
@@ -68,7 +68,7 @@ impl BackgroundTask for Repositories {
             return Ok(TaskStatus::Idle);
         };
         // If Beadle does not know its own login, it cannot recognise the webhooks of its own
-        // writes. These webhooks would then use the budget that sweeps leave for events.
+        // writes. These webhooks would then use the part of the budget that is reserved for events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }
@@ -82,8 +82,8 @@ impl BackgroundTask for Repositories {
         let generation = policy.generation.clone();
         // A new generation of the policy or a changed mode also starts a sweep.
         let wanted = swept_with(&generation, &organisation.file);
-        // A time of the last sweep in the future comes from a wrong clock. In that case a sweep is
-        // due.
+        // If the time of the last sweep is in the future, it comes from a wrong clock. In that
+        // case, a sweep is due.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
@@ -99,8 +99,8 @@ impl BackgroundTask for Repositories {
         let (answer, _) = org.reader.organisation_and_clock().await?;
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
-        // If the configuration names the installation, the credential is valid only for the owner
-        // of that installation.
+        // If the configuration sets the installation, the credential is valid only for the owner of
+        // that installation.
         let is_named = organisation.file.app.as_ref().is_some_and(|app| app.installation.is_some());
         if !is_named && let Some(why) = another_organisation(store.as_ref(), name, id).await? {
             return Err(failed(anyhow::anyhow!(why)));

@@ -7,7 +7,8 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::Directory;
 
-/// If Beadle has not read the log for a day, the log has many new pages, so a run can take long.
+/// The timeout for each run. If Beadle has not read the log for a day, there are many new pages. So
+/// a run can take a long time.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The task that reads the System Log of one directory.

@@ -26,11 +26,11 @@ pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
     /// True after this process has checked whether the target is still stopped. If the target is
-    /// not stopped any more, this check makes its parked keys due.
+    /// not stopped any more, this check makes the parked keys of the target due.
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
     wait: Mutex<Option<PlanningBackoff>>,
-    /// The generation of the mappings in the last plan of the held target by this process.
+    /// The mapping generation in this process's last plan of the held target.
     planned: Mutex<Option<String>>,
 }
 
@@ -78,8 +78,8 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed && let Some(why) = self.agree().await? {
             return Ok(TaskStatus::Unfinished(format!("target held: {why}; see `beadle holds`")));
         }
-        // This step comes last, because it reads every row of the queue, and the target works
-        // without it.
+        // This step comes after all other steps. It reads every row of the queue, and the target
+        // works without it.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
             has_revived.store(true, Ordering::SeqCst);
@@ -114,8 +114,9 @@ impl TargetProbe {
         Ok(None)
     }
 
-    /// Returns why the gate holds the target; `None` if the target passes. Each attempt can read all
-    /// groups of the directories and the target, so Beadle waits longer after each failure.
+    /// Returns the reason why the gate holds the target. Returns `None` if the target passes. Each
+    /// attempt can read all groups of the directories and the target, so Beadle waits longer after
+    /// each failure.
     async fn pass_gate(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, wait, planned, .. } = self;
         let generation = service.directories.mappings().generation.clone();

@@ -1,5 +1,5 @@
 //! Makes the repositories of a waiver due when the waiver ends or is removed. Beadle then compares
-//! the keys of the waiver again. Warns before the end.
+//! the keys of the waiver again. The task also warns before a waiver ends.
 
 use std::sync::Arc;
 use std::time::Duration;

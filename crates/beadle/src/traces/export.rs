@@ -1,5 +1,5 @@
-//! Sends ended spans to the endpoint. A run never waits for the export: if the queue is full, spans
-//! are dropped.
+//! Sends ended spans to the endpoint. A run never waits for the export. If the queue is full, the
+//! export drops spans.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 4096;
 /// The maximum number of spans in one request.
 const BATCH: usize = 512;
-/// How long an ended span waits for other spans. One request then sends all waiting spans.
+/// The time that an ended span waits for other spans. After this time, one request sends all
+/// waiting spans.
 const DELAY: Duration = Duration::from_secs(1);
 /// The maximum duration of one request.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<SpanData>,
-    /// The number of spans that found the queue full.
+    /// The number of dropped spans. The queue was full when they ended.
     dropped: Arc<AtomicU64>,
 }
 
@@ -95,7 +96,7 @@ struct Sending<E> {
     dropped: Arc<AtomicU64>,
     /// True if the last request failed.
     is_failing: bool,
-    /// True if the log already says that the queue was full.
+    /// True if the log already has an entry about the full queue.
     is_full: bool,
     /// The number of spans in failed requests.
     lost: u64,
@@ -132,7 +133,7 @@ impl<E: SpanExporter + 'static> Sending<E> {
         }
     }
 
-    /// Takes waiting spans for one request.
+    /// Moves waiting spans from the queue into one request.
     fn fill(&mut self, batch: &mut Vec<SpanData>) {
         while batch.len() < BATCH
             && let Ok(span) = self.spans.try_recv()
@@ -178,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// An endpoint that stores the names of spans, or never answers.
+    /// An endpoint for tests. It stores the names of spans, or it never answers.
     #[derive(Clone, Debug, Default)]
     struct Endpoint {
         taken: Arc<Mutex<Vec<String>>>,

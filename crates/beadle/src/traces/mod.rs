@@ -21,8 +21,9 @@ const SERVICE: &str = "beadle";
 /// sets a name.
 const UNNAMED: &str = "unknown_service";
 
-/// Begins to record and export traces. The environment variables of OpenTelemetry can set the
-/// endpoint, further headers, the sampler and the resource, if the configuration does not set them.
+/// Begins to record and export traces. If the configuration does not set a value, the environment
+/// variables of OpenTelemetry can set it. They can set the endpoint, further headers, the sampler
+/// and the resource.
 pub(crate) fn start(file: &TracesFile, clock: &Clock) -> anyhow::Result<Export> {
     // The headers may contain a token. A redirect could send them to another server.
     let client = reqwest::Client::builder()

@@ -33,7 +33,7 @@ impl Recorder for OtelRecorder {
     }
 }
 
-/// A span of the SDK. The SDK ends it when it is dropped.
+/// A span of the SDK. The SDK ends the span when the value is dropped.
 struct OtelSpan(Span);
 
 impl RecordedSpan for OtelSpan {

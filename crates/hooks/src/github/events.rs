@@ -1,4 +1,5 @@
-//! The names of GitHub's webhook events, so that Beadle can find a misspelt event.
+//! The names of GitHub's webhook events. With this list, Beadle can find a misspelt event in the
+//! configuration.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 

@@ -70,12 +70,12 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
             .flatten()
             .filter_map(|added| mark(added, instance, lane))
             .collect(),
-        // The names of teams, the members of the organisation, and the access of an App affect all
+        // Team names, the members of the organisation and the access of an App affect all
         // repositories.
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // Only a sweep that is not urgent may use answers of earlier reads. The sender of the
+            // Only a sweep that is not urgent can use answers of earlier reads. The sender of the
             // event does not matter.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()

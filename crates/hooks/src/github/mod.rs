@@ -23,17 +23,17 @@ pub use policy_checks::{CHECK, CheckSubject};
 pub use signature::sign;
 pub use watched_policy::WatchedPolicy;
 
-/// An organisation that may send webhooks.
+/// An organisation that is allowed to send webhooks.
 #[derive(Clone, Debug)]
 pub struct Sender {
     /// The name of the organisation in keys and in the configuration.
     pub instance: String,
-    /// The login of the organisation at GitHub. Upper and lower case are the same.
+    /// The login of the organisation at GitHub. Comparisons ignore case.
     pub login: String,
     /// The id of the GitHub App that Beadle uses in the organisation. `None` if Beadle uses a
     /// token.
     pub app_id: Option<u64>,
-    /// The secrets that are valid now: usually one, and two while a secret is replaced.
+    /// The valid secrets. Usually there is one secret. During a rotation, there are two secrets.
     pub secrets: Vec<SecretString>,
     /// Facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
@@ -45,9 +45,9 @@ pub struct Sender {
     /// The policies that are in repositories of this organisation. They can belong to other
     /// organisations.
     pub policies: Vec<WatchedPolicy>,
-    /// True if the sender is an App, and not an organisation. Beadle reads which organisations have
-    /// installed the App. So it accepts the App's events about installations from all
-    /// organisations.
+    /// True if the sender is an App, and not an organisation. Beadle keeps a list of the
+    /// organisations that have installed the App. So it accepts the App's events about
+    /// installations from all organisations.
     pub takes_installations: bool,
 }
 
@@ -72,7 +72,7 @@ impl Dispatched {
 }
 
 /// The headers that Beadle reads. GitHub does not sign the headers, so Beadle does not trust them.
-/// It uses them only as names.
+/// Beadle uses the headers only as names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// The value of `X-Hub-Signature-256`.
@@ -89,7 +89,7 @@ pub struct Headers<'a> {
     pub target_id: Option<&'a str>,
 }
 
-/// The reason why Beadle refuses a webhook. Each reason has its HTTP status.
+/// The reason why Beadle refuses a webhook. Each reason determines the HTTP status of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefusal {
     /// The content type is not supported. The status is 415.
@@ -126,14 +126,13 @@ pub struct VerifiedWebhook {
 /// The instance of deliveries and keys that belong to no organisation.
 pub const NO_INSTANCE: &str = "-";
 
-/// Returns whether a text can be the name of an event or an id at GitHub. Names of events are
-/// words, and ids are UUIDs, so Beadle refuses longer texts.
+/// Returns whether a text can be an event name or an id at GitHub. The names of events are words,
+/// and the ids are UUIDs. So Beadle refuses longer texts.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Verifies the signature of the received bytes of the body. Then reads which keys the payload
-/// names.
+/// Verifies the signature of the body as it was received. Then finds the keys in the payload.
 pub fn receive(
     senders: &[Sender],
     headers: Headers<'_>,

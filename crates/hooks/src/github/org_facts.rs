@@ -1,5 +1,5 @@
-//! Facts about an organisation that can change while the service runs: the branches and files that
-//! the policy names, and the login of the App.
+//! Facts about an organisation that can change while the service runs. These are the branches and
+//! the files in the policy, and the login of the App.
 
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
@@ -32,8 +32,8 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches that the policy names. The default branch always matters too. Before the policy
-    /// is loaded, the value is `None`, and all branches matter.
+    /// The branches in the policy. The default branch also always matters. Before the policy is
+    /// loaded, the value is `None`, and all branches matter.
     branches: Option<BTreeSet<String>>,
     /// The files that the policy declares. Before the policy is loaded, the value is `None`, and
     /// every file matters.
@@ -46,7 +46,7 @@ struct Facts {
 /// The files that the policy declares for repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedFiles {
-    /// The name of Beadle's branch with the proposed files.
+    /// The name of the branch in which Beadle proposes files.
     pub branch: String,
     /// The paths of the files. The set is empty if Beadle keeps no files.
     pub paths: BTreeSet<String>,
@@ -58,7 +58,7 @@ impl OrgFacts {
         Note::of(&[organisation])
     }
 
-    /// Sets the branches and the files that the policy names.
+    /// Sets the branches and the files of the policy.
     pub fn watch(&self, branches: BTreeSet<String>, files: WatchedFiles) {
         let mut facts = self.0.write();
         (facts.branches, facts.files) = (Some(branches), Some(files));
@@ -79,8 +79,8 @@ impl OrgFacts {
     /// Returns whether Beadle must react to the creation or deletion of this branch.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read();
-        // A new repository has no default branch, and some payloads do not name the default branch.
-        // Every branch then matters.
+        // A new repository has no default branch, and some payloads do not contain the default
+        // branch. Every branch then matters.
         default.is_none_or(|default| default == branch)
             || facts.branches.as_ref().is_none_or(|branches| branches.contains(branch))
     }
@@ -91,7 +91,7 @@ impl OrgFacts {
         facts.files.as_ref().is_none_or(|files| !files.paths.is_empty() && files.branch == branch)
     }
 
-    /// Returns whether Beadle keeps a file that one of these paths names.
+    /// Returns whether Beadle keeps a file at one of these paths.
     pub(super) fn keeps<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> bool {
         let facts = self.0.read();
         facts.files.as_ref().is_none_or(|files| paths.any(|path| files.paths.contains(path)))

@@ -1,4 +1,5 @@
-//! The parts of a payload that Beadle needs. The parser skips all other parts without storing them.
+//! The parts of a payload that Beadle needs. The parser skips all other parts and does not store
+//! them.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// Parses the value of the header `Content-Type`. Parameters such as `charset` are ignored.
+    /// Parses the value of the header `Content-Type`. Ignores parameters such as `charset`.
     pub fn parse(header: &str) -> Result<Self, WebhookRefusal> {
         let essence = header.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
@@ -29,7 +30,7 @@ impl ContentType {
         }
     }
 
-    /// Returns the JSON that a body contains.
+    /// Returns the JSON in a body.
     pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, WebhookRefusal> {
         match self {
             Self::Json => Ok(Cow::Borrowed(body)),
@@ -72,7 +73,7 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
-/// A pull request, as the event `pull_request` and the checks of a commit name it.
+/// A pull request in the form of the event `pull_request` and of the check events of a commit.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,
@@ -81,7 +82,7 @@ pub(super) struct Pull {
     head: Option<PullSide>,
 }
 
-/// The branch that a pull request changes, or the branch that it comes from.
+/// The base branch or the head branch of a pull request.
 #[derive(Debug, Deserialize)]
 struct PullSide {
     #[serde(rename = "ref")]
@@ -100,7 +101,7 @@ impl Pull {
         self.base.as_ref()?.repo.as_ref()?.id
     }
 
-    /// Returns the branch that the pull request comes from, if it is in this repository.
+    /// Returns the head branch of the pull request, if this branch is in this repository.
     pub(super) fn branch_in(&self, repository: u64) -> Option<&str> {
         let head = self.head.as_ref()?;
         head.reference.as_deref().filter(|_| head.repo.as_ref().and_then(|repo| repo.id) == Some(repository))

@@ -11,10 +11,10 @@ use beadle_engine::{Key, Lane, Mark};
 use super::payload::{CheckedCommit, Payload};
 use super::watched_policy::WatchedPolicy;
 
-/// The kind of the keys of pull requests that Beadle checks.
+/// The key kind for a pull request that Beadle checks.
 pub const CHECK: &str = "check";
 
-/// The subject of a `check` key. It is the id of the key.
+/// The subject of a `check` key. The subject is also the id of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckSubject {
     /// A pull request, as `1296269/7`.
@@ -24,7 +24,7 @@ pub enum CheckSubject {
         /// The number of the pull request.
         number: u64,
     },
-    /// All open pull requests with this head, as `1296269/head/0a1b...`. GitHub's event names no
+    /// All open pull requests with this head, as `1296269/head/0a1b...`. GitHub's event contains no
     /// pull request if the head is in a fork.
     Head {
         /// The id of the repository that the pull requests change.
@@ -124,8 +124,8 @@ fn pull(repository: u64, payload: &Payload<'_>) -> Vec<CheckSubject> {
     number.map(|number| CheckSubject::Pull { repository, number }).into_iter().collect()
 }
 
-/// Returns the pull requests of a check suite or a check run. If GitHub names no pull request, the
-/// head may be in a fork, so the result is the head itself.
+/// Returns the pull requests of a check suite or a check run. If the event contains no pull
+/// request, the head may be in a fork. So the result is then the head itself.
 fn of_commit(repository: u64, checked: Option<&CheckedCommit<'_>>) -> Vec<CheckSubject> {
     let Some(checked) = checked else { return Vec::new() };
     let named = checked.pull_requests.iter().flatten();

@@ -6,8 +6,8 @@ use sha2::Sha256;
 
 use super::{Sender, WebhookRefusal};
 
-/// Returns the senders that have the secret of the body's signature. The function tries every
-/// secret, and compares in constant time.
+/// Returns the senders whose secret matches the signature of the body. The function tries every
+/// secret, and compares signatures in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,
@@ -34,7 +34,7 @@ pub(super) fn signers<'a>(
     if signers.is_empty() { Err(WebhookRefusal::BadSignature) } else { Ok(signers) }
 }
 
-/// Returns the HMAC from the value of the header, which is `sha256=` and 64 hexadecimal digits.
+/// Returns the HMAC from the value of the header. The value is `sha256=` and 64 hexadecimal digits.
 fn tag(header: &str) -> Option<[u8; 32]> {
     let mut tag = [0; 32];
     hex::decode_to_slice(header.strip_prefix("sha256=")?, &mut tag).ok()?;
@@ -42,7 +42,7 @@ fn tag(header: &str) -> Option<[u8; 32]> {
 }
 
 fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
-    // Anybody could make a signature with an empty secret.
+    // Anybody could create a signature with an empty secret.
     if secret.is_empty() {
         return false;
     }

@@ -1,11 +1,11 @@
-//! Policies in repositories: a push to such a repository makes the policy due.
+//! Policies in repositories. A push to such a repository makes the policy due.
 
 /// A policy in a repository of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPolicy {
     /// The organisation that uses the policy, by its name in the configuration.
     pub instance: String,
-    /// The name of the repository. Upper and lower case are the same.
+    /// The name of the repository. Comparisons ignore case.
     pub repository: String,
     /// The branch, the tag or the commit.
     pub reference: String,

@@ -1,5 +1,5 @@
 //! Events of Okta's System Log, and the keys that they make due. An event hook sends the same
-//! events as the System Log contains.
+//! events that the System Log contains.
 
 use std::collections::BTreeSet;
 
@@ -34,8 +34,8 @@ pub const TYPES: &[&str] = &[
 const PROFILE: &str = "user.account.update_profile";
 /// The beginning of the event types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
-/// The maximum number of keys that one event makes due. An event that names more keys causes a
-/// sweep of all groups instead.
+/// The maximum number of keys that one event makes due. An event with more keys causes a sweep of
+/// all groups instead.
 const MOST_KEYS: usize = 100;
 
 /// The beginning of the id of a `group` key, if the event may have changed more than the members of
@@ -49,7 +49,7 @@ struct EventTarget {
 }
 
 /// An event. Beadle treats a field with an invalid value as missing. So one invalid event does not
-/// make the whole delivery, or the whole page of the log, unreadable.
+/// make a whole delivery or a whole page of the log unreadable.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The id of the event. It is the same in the System Log and in an event hook. It is empty if
@@ -59,7 +59,7 @@ pub struct Event {
     pub event_type: String,
     /// True if the reported action succeeded.
     succeeded: bool,
-    /// The objects that the event names. Their order has no meaning.
+    /// The objects in the event. The order of the objects has no meaning.
     targets: Vec<EventTarget>,
     actor: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Verifies requests of Okta's event hooks, and finds the keys that they make due.
+//! Verifies requests of Okta's event hooks, and finds the keys that these requests make due.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 pub use event::{Event, TYPES, WHOLE};
 
-/// A header that proves the sender, with its valid values. During a rotation, two values are valid.
+/// A header that proves the identity of the sender, and the valid values of this header. During a
+/// rotation, two values are valid.
 #[derive(Clone, Debug)]
 pub struct HeaderSecret {
     /// The name of the header.
@@ -20,17 +21,18 @@ pub struct HeaderSecret {
     pub values: Vec<SecretString>,
 }
 
-/// A directory that may send event hooks.
+/// A directory that is allowed to send event hooks.
 #[derive(Clone, Debug)]
 pub struct Sender {
     /// The name of the directory in keys and in the configuration.
     pub instance: String,
-    /// The headers that a request must have, each with a valid value. If the list is empty, Beadle
-    /// accepts no request.
+    /// The required headers of a request. Each of them must have a valid value. If the list is
+    /// empty, Beadle accepts no request.
     pub header_secrets: Vec<HeaderSecret>,
 }
 
-/// The reason why Beadle refuses a request of an event hook. Each reason has its HTTP status.
+/// The reason why Beadle refuses a request of an event hook. Each reason determines the HTTP status
+/// of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookRefusal {
     /// A required header is missing or has an invalid value. The status is 401.
@@ -45,11 +47,11 @@ pub enum HookRefusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
     /// The events of the request, each with the marks of its keys. The store must get the events
-    /// before the delivery. An event may already be stored, because it came with another delivery
-    /// or from the System Log. The keys of such an event do not become due again.
+    /// before the delivery. The store may already have an event from another delivery or from the
+    /// System Log. The keys of such an event do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself, which must be stored after all its events. A stored delivery therefore
-    /// means that all its events are stored.
+    /// The delivery itself. The store must get it after all its events. So if the store has a
+    /// delivery, it also has all events of the delivery.
     pub delivery: Delivery,
 }
 
@@ -71,8 +73,8 @@ struct Data {
     events: Vec<Event>,
 }
 
-/// Returns whether a text can be an id at Okta, which is a short word. Beadle puts no other text
-/// into a key.
+/// Returns whether a text can be an id at Okta. Such an id is a short word. Beadle puts no other
+/// text into a key.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -97,8 +99,8 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<VerifiedHook
     if !is_id(&envelope.event_id) {
         return Err(HookRefusal::Body("`eventId` is missing or invalid".into()));
     }
-    // An event without a valid uuid gets an id from its position in the delivery, so that it can be
-    // stored like the other events.
+    // An event without a valid uuid gets an id from its position in the delivery, so that the store
+    // can keep it like the other events.
     let stored = |(at, event): (usize, &Event)| {
         let stored = event.stored(&sender.instance, now);
         stored

@@ -6,13 +6,13 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::HeaderSecret;
 
-/// Returns whether the request has all required headers, each with a valid value. Values are
-/// compared in constant time, so that the duration can reveal only their lengths.
+/// Returns whether the request has all required headers, each with a valid value. The comparison
+/// takes constant time, so that its duration can reveal only the lengths of the values.
 pub(super) fn all_shown<'a>(
     header_secrets: &[HeaderSecret],
     header: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> bool {
-    // If no header were required, Beadle would accept every request.
+    // Without a required header, Beadle would accept every request.
     let mut all = Choice::from(u8::from(!header_secrets.is_empty()));
     for proof in header_secrets {
         let shown = header(&proof.header).unwrap_or_default();

@@ -8,11 +8,11 @@ use beadle_engine::{Lane, Store};
 /// The options of every client that one [`crate::app::application::App`] opens.
 #[derive(Clone)]
 pub(crate) struct ClientOptions {
-    /// The store for the answers of vendors. The clients keep them there, so that the next run can
-    /// reuse them.
+    /// The store for the answers of vendors. The clients keep the answers in this store, so that
+    /// the next run can reuse them.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// True if a call waits when the budget is used up. The calls of commands wait. The calls of
-    /// the service fail, and the service runs the key again later.
+    /// True if a call waits when the budget is used up. The calls of a command wait. A call of the
+    /// service fails, and the service runs the key again later.
     pub(crate) patient: bool,
     /// The number of processes that divide the budget, if these processes have no common store for
     /// reports about their spending.

@@ -1,5 +1,5 @@
-//! Shares the budget of one credential among processes. Processes with the same credential tell
-//! each other through the store how much of the budget they have spent.
+//! Shares the budget of one credential among processes. Processes with the same credential report
+//! through the store how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub(crate) fn period(file: &OrgConfig) -> Duration {
     sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-/// The record of how this process uses the credential of an organisation. Each process that uses
-/// the credential has its own record.
+/// A record that shows how this process uses the credential of an organisation. Each process that
+/// uses the credential has its own record.
 pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,
@@ -43,8 +43,8 @@ impl BudgetShare {
         }
     }
 
-    /// Reports to the store how much of the budget this process spent. Adapts this process's budget
-    /// and pace to the spending of the other processes.
+    /// Reports the spending of this process to the store. Adapts this process's budget and pace to
+    /// the spending of the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
@@ -58,7 +58,7 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
+    /// Gives the whole budget to the other processes. If the store does not answer in time, the
     /// other processes still notice that this process has ended, because this process no longer
     /// updates its share.
     pub(crate) async fn leave(&mut self) {
@@ -84,7 +84,7 @@ pub(crate) struct SpawnedShare {
 }
 
 impl SpawnedShare {
-    /// Updates the share once, and then starts a task that updates the share regularly. So a
+    /// Updates the share immediately. Then starts a task that updates the share regularly. So a
     /// command keeps its share while it waits for an answer at the terminal.
     pub(crate) async fn begin(
         file: &OrgConfig,

@@ -11,11 +11,11 @@ use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::config::{Config, OrgConfig};
 
 /// The maximum number of concurrent requests of one client. GitHub allows 100 concurrent requests
-/// for one credential, counted over all processes.
+/// for one credential. This number includes the requests of all processes.
 const MOST_AT_ONCE: usize = 90;
 
-/// The clients that are open. In a process, each organisation has only one client, so it has one
-/// budget and one pace of bulk writes.
+/// The clients that are open. In a process, each organisation has only one client. So each
+/// organisation has one budget and one pace of bulk writes.
 #[derive(Default)]
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 

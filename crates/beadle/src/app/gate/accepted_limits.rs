@@ -1,5 +1,5 @@
-//! Stores the last accepted limits of the guard, for each organisation and target. Raised limits
-//! wait for the gate. Lowered limits are in force at once.
+//! Stores the last accepted limits of the guard, for each organisation and target. A raised limit
+//! waits for the gate. A lowered limit comes into force immediately.
 
 use beadle_engine::{Limits, Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use crate::app::gate::guard_limits::GuardLimits;
 #[serde(from = "Stored")]
 struct AcceptedLimits(GuardLimits);
 
-/// The limits in their stored form. The first version stored only the limits of all repositories or
-/// groups.
+/// The limits in their stored form. The first version stored no limits for single groups. It stored
+/// only the limits for all repositories or all groups together.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -54,8 +54,8 @@ pub(super) async fn remember(
 
 /// Returns the limits that are in force when an organisation or a target opens. A raised limit
 /// keeps its accepted value until the gate lets the configured limits pass. A lowered limit is
-/// accepted at once, even if another limit is raised. If no service has accepted limits yet, the
-/// configured limits need no gate.
+/// accepted immediately, even if another limit is raised. If no service has accepted limits yet,
+/// the configured limits need no gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,
@@ -92,7 +92,7 @@ mod tests {
         let guard = Limits { removes: 3, ..Limits::default() };
         let configured = GuardLimits { guard: Limits { removes: 99, ..guard }, groups: None };
         let mut stored = serde_json::to_value(guard).unwrap();
-        // The first version of the stored form had only the limits of all repositories or groups.
+        // The first version of the stored form had no limits for single groups.
         store.put(note("acme").name(), &stored.to_string()).await.unwrap();
         assert_eq!(begin(store, "acme", configured).await.unwrap().guard.removes, 3);
         // The form of a newer version can have a limit that this version does not know.

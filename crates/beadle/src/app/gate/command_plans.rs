@@ -1,5 +1,5 @@
 //! The gate for commands that write. If no service has accepted the policy, the plan of a command
-//! must pass the gate, like a new generation of a service.
+//! must pass the gate. The same rule applies to a new generation of a service.
 
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ pub(crate) async fn held_plan(
     Ok(None)
 }
 
-/// Returns the held generation of a service, if a command would use the mappings of this generation
-/// to a target. A command always uses the mappings of the files.
+/// Returns the held generation of a service, if a command would use this generation's mappings to a
+/// target. A command always uses the mappings of the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,

@@ -1,5 +1,5 @@
-//! Plans the changes of groups by a new generation of a policy: by its mappings, and by the teams
-//! and members in its files.
+//! Plans how a new generation of a policy changes groups. Groups can change because of new
+//! mappings, or because of new teams and members in the files of the policy.
 
 use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
 use beadle_groups::{ChangedFile, Mappings};
@@ -20,11 +20,11 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) generation: String,
     /// The values that only the new mappings, teams and members ask for.
     pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
-    /// The changes that an approval of `plans` lets pass.
+    /// The changes that pass the gate after an approval of `plans`.
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the policy in force also plans.
+    /// The number of planned values that are also in the plan of the policy in force.
     pub(in crate::app) drift: u64,
-    /// The number of all groups at the targets for which the mappings, teams or members differ.
+    /// The total number of groups at the targets with different mappings, teams or members.
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
@@ -43,8 +43,8 @@ impl GenerationGroupChanges {
     }
 }
 
-/// Plans the groups that have different mappings, teams or members in the policy in force and in
-/// `candidate`.
+/// Compares `candidate` with the policy in force. Plans the groups with different mappings, teams
+/// or members.
 pub(in crate::app) async fn preview(
     service: &Service,
     organisation: &ServedOrganisation,

@@ -1,4 +1,4 @@
-//! Begins and ends the holds of generations, and records both in the journal.
+//! Begins and ends the holds of generations, and records both events in the journal.
 
 use beadle_engine::gate::{Holder, noun};
 use beadle_engine::journal::{PolicyHeld, PolicyWithdrawn};
@@ -41,7 +41,7 @@ pub(crate) async fn begin(
 
 /// Ends the hold in the note with this name, because the policy `in_force` is in use. If the hold
 /// is about another generation, that generation is withdrawn. The journal then gets an entry.
-/// Returns the hold that ended.
+/// Returns the ended hold.
 pub(crate) async fn end(
     store: &dyn Store,
     note: &str,

@@ -52,8 +52,8 @@ pub(in crate::app) async fn let_pass(
     Ok(())
 }
 
-/// Deletes the approved holds that [`let_pass`] stored, because another process accepted a
-/// generation at the same moment. If such a change still needs an approval, the guard then holds
+/// Deletes the approved holds of [`let_pass`] again. This is necessary if another process accepted
+/// a generation at the same moment. If such a change still needs an approval, the guard then holds
 /// the change again.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,

@@ -1,5 +1,5 @@
-//! All limits of the guard of an organisation or a target, and the comparison of two versions of
-//! these limits.
+//! All guard limits of an organisation or a target. This module also compares two versions of these
+//! limits.
 
 use beadle_engine::Limits;
 use beadle_groups::GroupLimits;
@@ -28,7 +28,7 @@ impl GuardLimits {
         Self { guard: file.limits(), groups: Some(config::group_limits(&file.group_guard)) }
     }
 
-    /// Returns these limits. Each raised limit gets its accepted value.
+    /// Returns these limits, but with the accepted value for each raised limit.
     pub(crate) fn restrained_by(&self, accepted: &Self) -> Self {
         let groups = match (&self.groups, &accepted.groups) {
             (Some(own), Some(accepted)) => Some(own.restrained_by(accepted)),

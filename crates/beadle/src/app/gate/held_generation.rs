@@ -41,14 +41,15 @@ pub(crate) struct HeldGeneration {
     pub(crate) sums: GateSums,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
-    /// The changes, one group for each kind of change, the most severe group first.
+    /// The changes in groups, with one group for each kind of change. The most severe group comes
+    /// first.
     pub(crate) groups: Vec<HeldGroup>,
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
-    /// The number of values that have drifted. The policy in force asks for the same values, so the
-    /// sums do not contain these values. Beadle may still be unable to repair the drift, because of
-    /// the mode, the guard or a missing approval.
+    /// The number of drifted values. The policy in force asks for the same values, so the sums do
+    /// not contain these values. Beadle may still be unable to repair the drift, because of the
+    /// mode, the guard or a missing approval.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].
@@ -116,8 +117,8 @@ impl HeldGeneration {
         (judged, verdict)
     }
 
-    /// Creates the hold of a generation with the changes in `plans`. Compares the changes with no
-    /// limit.
+    /// Creates the hold of a generation with the changes in `plans`. Does not compare the changes
+    /// with any limit.
     pub(crate) fn new(
         (organisation, generation): (&str, &str),
         plans: &[(Key, Plan<()>)],
@@ -145,9 +146,9 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people, so it also has the holds that this version cannot read. A hold of this kind
-    /// stops no notification and no page. Nobody can approve or end such a hold with this version,
-    /// because Beadle reads the note again before it does so.
+    /// for people, so it also has the holds that this version cannot read. So an unreadable hold
+    /// does not prevent a notification or a page. Nobody can approve or end such a hold with this
+    /// version, because Beadle reads the note again before each of these actions.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();
@@ -159,7 +160,7 @@ impl HeldGeneration {
         Ok(notes.filter_map(held).collect())
     }
 
-    /// Returns what is known of a hold that this version cannot read.
+    /// Returns the known facts about a hold that this version cannot read.
     fn unreadable(note: &str, text: &str) -> Self {
         let stored: Value = serde_json::from_str(text).unwrap_or_default();
         let word = |name: &str, other: &str| stored[name].as_str().unwrap_or(other).to_owned();
@@ -216,8 +217,8 @@ impl HeldGeneration {
         check_gate(limits, risks, *repositories, self.total)
     }
 
-    /// Returns one line for each hold of an organisation. The line names the generation, the holder
-    /// and the start of the hold, and tells how to approve the generation.
+    /// Returns one line for each hold of an organisation. The line contains the generation, the
+    /// holder and the start of the hold. It also explains how to approve the generation.
     pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
         let all = Self::all(store).await?.into_iter();
         let its = all.filter(|(_, held)| held.organisation == organisation);
@@ -237,8 +238,8 @@ impl HeldGeneration {
         format!("{organisation}: {holder} holds the {noun} {generation} since {since}: {state}")
     }
 
-    /// Returns the number of values of each risk, the most severe risk first, and the number of
-    /// repositories.
+    /// Returns the number of values for each risk, and the number of repositories. The most severe
+    /// risk comes first.
     pub(crate) fn summary(&self) -> String {
         let risks = Risk::ALL.into_iter().rev().filter(|risk| *risk != Risk::Changes);
         let counts = risks.map(|risk| (risk, self.sums.risks.count(risk))).filter(|(_, count)| *count > 0);
@@ -292,8 +293,8 @@ fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) 
     groups
 }
 
-/// Returns one line for each kind of change that waits for the end of a waiver. `delayed` has the
-/// plans with these changes, by the end of the waiver; see
+/// Returns one line for each kind of change that waits for the end of a waiver. For each end of a
+/// waiver, `delayed` has the plans with these changes; see
 /// [`beadle_repositories::Preview::delayed`]. Leaves out each change if `is_shown` returns false
 /// for it.
 pub(crate) fn delayed_lines(

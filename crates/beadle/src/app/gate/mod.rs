@@ -1,5 +1,6 @@
-//! Lets a new policy, new mappings, raised limits or a new target pass, or holds them until an
-//! operator approves them. Stores the accepted limits and targets.
+//! The gate. It checks new policies, new mappings, raised limits and new targets. The gate lets
+//! each of them pass, or holds it until an operator approves it. This folder also stores the
+//! accepted limits and targets.
 
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target_place;

@@ -1,6 +1,7 @@
-//! Lets the work on a target begin, if the gate lets the target pass. If a target is new, or its
-//! address, organisation or kind has changed, its groups are other groups than before. The gate
-//! then counts everything that Beadle would write to the target.
+//! Lets the work on a target begin, if the gate lets the target pass. If a target is new, its
+//! groups are also new. If its address, organisation or kind has changed, its groups are other
+//! groups than before. In both cases, the gate counts everything that Beadle would write to the
+//! target.
 
 use std::sync::Arc;
 
@@ -55,9 +56,9 @@ async fn held_in(
     Ok(held.filter(|held| held.generation == generation))
 }
 
-/// Returns `None` if the gate lets the target pass. If not, returns the exceeded limits. Until the
-/// gate lets the target pass, Beadle writes nothing to the target. If the process ends at any point
-/// of this function, the next call continues. `planned` is the generation of the mappings in this
+/// Returns `None` if the gate lets the target pass. Otherwise, returns the exceeded limits. Until
+/// the gate lets the target pass, Beadle writes nothing to the target. If the process ends at any
+/// point of this function, the next call continues. `planned` is the mapping generation in this
 /// process's last plan of the held target. If the mappings have changed since that plan, the target
 /// can pass.
 pub(crate) async fn adopt(

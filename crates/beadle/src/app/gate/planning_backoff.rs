@@ -1,4 +1,4 @@
-//! How long a generation of a policy waits after Beadle could not plan it.
+//! Computes how long a generation of a policy waits after a failed attempt to plan it.
 
 use std::time::Duration;
 

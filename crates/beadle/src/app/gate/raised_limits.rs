@@ -23,7 +23,7 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::Service;
 
-/// The number of keys that Beadle plans at the same time.
+/// The number of keys for which Beadle makes plans at the same time.
 const AT_ONCE: usize = 8;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
@@ -78,8 +78,8 @@ impl Limited {
         }
     }
 
-    /// Returns the limits of the gate. If the gate has no limits of its own, it uses the guard's
-    /// limits in force, and not the raised limits.
+    /// Returns the limits of the gate. If the gate has no limits of its own, the gate uses the
+    /// guard's limits in force, and not the raised limits.
     async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
         match self {
             Self::Organisation(org) => Ok(org.file.gate_limits_with(&org.limits.current())),
@@ -98,8 +98,9 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns the planned changes that the configured limits
-    /// release. Also returns the generation of the policy or the mappings behind these changes.
+    /// Plans the keys of held changes. Returns those planned changes that the configured limits
+    /// would release. Also returns the generation of the policy or the mappings behind these
+    /// changes.
     async fn plan(
         &self,
         service: &Service,
@@ -114,8 +115,8 @@ impl Limited {
                 let planner = target.planner(Some(&service.store), service.clock());
                 let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
                 if generation.is_empty() {
-                    // No change waits for room in the window, so there is no plan that names the
-                    // generation of the mappings.
+                    // No change waits for room in the window, so no plan contains the generation of
+                    // the mappings.
                     generation.clone_from(&service.directories.mappings().generation);
                 }
                 if let Some(groups) = self.configured().groups {
@@ -147,7 +148,7 @@ pub(crate) enum LimitsAdoption {
     },
 }
 
-/// Returns the name for one version of limits.
+/// Returns the name for one version of the limits.
 fn generation_of(limits: &GuardLimits) -> String {
     let text = serde_json::to_string(limits).unwrap_or_default();
     let digest = Sha256::digest(text);
@@ -160,9 +161,9 @@ fn note_of(name: &str) -> String {
 }
 
 /// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
-/// any point of this function, the next call continues. `planned` has the held changes from the
-/// last plan that this process made for held limits. If some of these changes are no longer held,
-/// the limits can pass.
+/// any point of this function, the next call continues. `planned` has the held changes from this
+/// process's last plan of held limits. If some of these changes are no longer held, the limits can
+/// pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -240,9 +241,9 @@ pub(crate) async fn adopt(
         }
         (None, GateVerdict::Passes) => {}
     }
-    // When old limits are replaced, the holds that they caused do not end by themselves. So Beadle
-    // ends these holds here. If the process ends before it records the limits, the next start has
-    // the old limits and plans the changes again.
+    // The old limits can have caused holds. These holds do not end by themselves when the limits
+    // change, so Beadle ends them here. If the process ends before it records the limits, the next
+    // start has the old limits and plans the changes again.
     release(store, &digests(&plans)).await?;
     of.put_in_force(service, configured);
     mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
@@ -252,7 +253,7 @@ pub(crate) async fn adopt(
     Ok(LimitsAdoption::InForce)
 }
 
-/// Returns the digests of all changes in plans.
+/// Returns the digests of all changes in these plans.
 fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
     plans.iter().flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
 }
@@ -280,7 +281,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 /// The held changes that wider limits can release.
 #[derive(Clone, Default)]
 pub(crate) struct Released {
-    /// The digests of the changes that the window of the guard holds, by the keys of the changes.
+    /// For each key, the digests of the changes that the guard's window holds.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys with a change that needs an approval. The reason can be the limits of a group.
     stopped: BTreeSet<Key>,
@@ -315,8 +316,8 @@ fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released 
     found
 }
 
-/// Plans these keys. Returns the plans and the generation that they come from. The plans keep only
-/// the changes with the given digests.
+/// Plans these keys. Returns the plans and their generation. The plans keep only the changes with
+/// the given digests.
 async fn plan_held<P: Planner>(
     planner: &P,
     held: &BTreeMap<Key, BTreeSet<String>>,

@@ -70,7 +70,7 @@ pub(super) async fn stored(store: &dyn Store, target: &str) -> Result<Stored<Acc
 
 impl AcceptedMappings {
     /// Returns the accepted mappings. If Beadle cannot read the stored text, the result has no
-    /// mapping. The gate then counts every change by the mappings of the configuration.
+    /// mapping. The gate then counts every change that the configured mappings would cause.
     pub(super) async fn mappings(&self, store: &dyn Store, target: &str) -> Result<Vec<Mapping>, StoreError> {
         let mut text = String::new();
         for part in 0..self.parts {
@@ -90,8 +90,8 @@ impl AcceptedMappings {
     }
 }
 
-/// Stores mappings to a target as accepted mappings, if the accepted generation is still `before`.
-/// Returns whether this call stored them. Without this condition, a process that was suspended
+/// Stores the accepted mappings to a target, if the accepted generation is still `before`. Returns
+/// whether this call stored the mappings. Without this condition, a process that was suspended
 /// could replace newer mappings.
 pub(super) async fn accept_after(
     store: &dyn Store,
@@ -166,8 +166,8 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Does not use the mappings of the configuration, because the accepted mappings are unknown.
-/// Beadle does not change a group without a mapping.
+/// Begins without the configured mappings, because the accepted mappings are unknown. Beadle does
+/// not change a group without a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

@@ -1,5 +1,5 @@
-//! The directories and the targets of the configuration, and the reconcilers for events and sweeps
-//! of these directories and targets.
+//! The directories and the targets of the configuration, and the reconcilers for their events and
+//! sweeps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(in crate::app) fn files_of(
 /// The directories and targets that are open.
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
-    /// The files of policies that declare groups, by the name of the source.
+    /// The policy files that declare groups, by the names of their sources.
     pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
     /// The names of the unavailable targets: Beadle could not open the target itself, or a
@@ -237,8 +237,8 @@ impl Directories {
     }
 }
 
-/// Returns the keys of the groups that have this name in the store. Sends no request, so the store
-/// must know the name of the group.
+/// Returns the keys of all groups with this name in the store. Sends no request, so the store must
+/// know the name of the group.
 pub(crate) async fn group_keys(
     config: &Config,
     store: &Arc<dyn Store>,

@@ -1,5 +1,6 @@
-//! Starts to use new mappings in `beadle.toml` and in the files that `groups_from` names, if the
-//! gate lets the mappings pass. The mappings to each target are a generation of their own.
+//! Starts to use new mappings, if the gate lets the mappings pass. The mappings are in
+//! `beadle.toml` and in the files of `groups_from`. The mappings to each target are a generation of
+//! their own.
 
 use std::sync::Arc;
 
@@ -34,8 +35,8 @@ pub(crate) enum MappingAdoption {
     },
 }
 
-/// Starts to use the mappings of the configuration to a target, if the gate lets the mappings pass.
-/// If the process ends at any point of this function, the next call continues.
+/// Starts to use the configured mappings to a target, if the gate lets the mappings pass. If the
+/// process ends at any point of this function, the next call continues.
 pub(crate) async fn adopt(
     service: &Service,
     target: &TargetConfig,
@@ -47,9 +48,9 @@ pub(crate) async fn adopt(
     let held = HeldGeneration::note(name).get(store).await?;
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
-    // A process with another configuration can accept its mappings and then end, for example in an
-    // upgrade that somebody undoes. The fence then stops the runs of this process, until the
-    // mappings of this process are accepted again.
+    // A process with another configuration can accept its mappings and then end. This happens, for
+    // example, if somebody undoes an upgrade. The fence then stops the runs of this process, until
+    // the mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {

@@ -16,7 +16,7 @@ pub(crate) struct MappingsInForce {
 }
 
 struct Parts {
-    /// The mappings in `beadle.toml` and in the files that `groups_from` names, by their targets.
+    /// The mappings in `beadle.toml` and in the files of `groups_from`, by their targets.
     configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
@@ -51,12 +51,12 @@ impl MappingsInForce {
         self.all.read().clone()
     }
 
-    /// Returns the mappings of the configuration to a target.
+    /// Returns the configured mappings to a target.
     pub(in crate::app) fn configured_of(&self, target: &str) -> Vec<Mapping> {
         self.parts.lock().configured.get(target).cloned().unwrap_or_default()
     }
 
-    /// Replaces the mappings of the configuration to a target.
+    /// Replaces the configured mappings to a target.
     pub(super) fn replace_configured(&self, target: &str, mappings: Vec<Mapping>) {
         let mut parts = self.parts.lock();
         parts.configured.insert(target.to_owned(), mappings);
@@ -94,8 +94,8 @@ impl MappingsInForce {
         *self.all.write() = Arc::new(parts.combined());
     }
 
-    /// Records that the mappings of an organisation's policy to these targets are unknown until
-    /// [`Self::replace_policy`].
+    /// Records that an organisation's policy has unknown mappings to these targets. The mappings
+    /// stay unknown until the call of [`Self::replace_policy`].
     pub(crate) fn await_policy(&self, organisation: &str, targets: Vec<String>) {
         let mut parts = self.parts.lock();
         if !parts.of_policies.contains_key(organisation) {
@@ -119,8 +119,8 @@ impl MappingsInForce {
         self.parts.lock().of_policies.values().flat_map(|of| of.mappings.clone()).collect()
     }
 
-    /// Returns the organisations with mappings to a target in their policies, each with the
-    /// generation of its policy.
+    /// Returns the organisations that have mappings to a target in their policies. Each
+    /// organisation comes with the generation of its policy.
     pub(in crate::app) fn policies_to(&self, target: &str) -> Vec<(String, String)> {
         let has = |of: &OfPolicy| of.mappings.iter().any(|mapping| mapping.target == target);
         let parts = self.parts.lock();

@@ -13,7 +13,7 @@ use beadle_repositories::policy::{DeclaredMembers, MEMBERS, Problem, read_member
 use crate::app::groups::policy_group_files::{Parse, first};
 use crate::config::{TeamsFile, membership_limits};
 
-/// Returns the function that reads the file with the rules of this target.
+/// Returns a function that reads the file and applies the rules of this target.
 pub(super) fn parser(teams: &TeamsFile) -> Parse {
     let (least, required) = (least(teams), teams.required_owners.clone());
     Box::new(move |text: &str| {

@@ -12,7 +12,7 @@ use beadle_engine::{Clock, Failure, Metadata, Note, Reconcile, Report, Run, Stor
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 
-/// The last time that a target missed an event or a sweep of a directory.
+/// The last time at which a target missed an event or a sweep of a directory.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Missed(Time);

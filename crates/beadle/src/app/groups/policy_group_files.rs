@@ -51,7 +51,7 @@ struct PolicyGroupFile {
 struct State {
     /// The text that is in use, and its teams.
     last: Option<(String, Arc<Vec<FileTeam>>)>,
-    /// A newer text, and when Beadle first read it.
+    /// A newer text, and the time at which Beadle first read this text.
     candidate: Option<(String, Time)>,
 }
 

@@ -63,8 +63,7 @@ impl GroupTarget {
         GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }
     }
 
-    /// Replaces the limits in force. A planner or writer that already exists keeps the limits for
-    /// groups from the time when it was created.
+    /// Replaces the limits in force. An existing planner or writer keeps its old limits for groups.
     pub(crate) fn set_limits(&self, limits: GuardLimits) {
         self.limits.replace(limits.guard);
         if let Some(groups) = limits.groups {
@@ -84,8 +83,8 @@ impl GroupTarget {
         GroupWriter::new(self.writer.clone(), &self.file.name, window, clock.clone(), store.cloned())
     }
 
-    /// Returns the reconciler of the target's groups. With `in_force`, its runs use only the accepted
-    /// mappings.
+    /// Returns the reconciler of the target's groups. With `in_force`, the runs of the reconciler
+    /// use only the accepted mappings.
     pub(in crate::app) fn reconciler(
         &self,
         store: &Arc<dyn Store>,
@@ -106,7 +105,7 @@ impl GroupTarget {
 
     /// Probes the server, and compares the configured dialect with the server's answers and
     /// behaviour. With `writes`, the probe also creates and changes a test group, if the
-    /// configuration allows that.
+    /// configuration allows this.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {
@@ -133,7 +132,7 @@ impl GroupTarget {
         beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
     }
 
-    /// Returns the server's behaviour that the store remembers. For a new server, the result is
+    /// Returns the server's earlier behaviour from the store. For a new server, the result is
     /// empty.
     pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> Result<Evidence, StoreError> {
         let note = self.evidence();
@@ -169,14 +168,16 @@ impl GroupTarget {
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Lets Beadle write to a stopped target again, and makes the parked keys of the stop due.
+    /// Lets Beadle write to a stopped target again. Also makes all keys due that are parked because
+    /// of the stop.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// If the target is not stopped any more, makes the parked keys of the stop due. If this
-    /// service itself stopped the target, the service parks the keys again until its next start.
+    /// If the target is not stopped any more, makes all keys due that are parked because of the
+    /// stop. If this service itself stopped the target, the service parks the keys again until its
+    /// next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {

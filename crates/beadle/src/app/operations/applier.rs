@@ -38,22 +38,22 @@ impl Progress for Printer {
 }
 
 /// Returns the hint for a key. The hint is another name of the same repository or group. The vendor
-/// answers faster to this name.
+/// answers a request with this name faster.
 pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(crate) struct Applier<'a, P, W> {
     pub(crate) planner: P,
     pub(crate) writer: W,
-    /// Returns another name of a key's repository or group, because the vendor answers faster to
-    /// this name.
+    /// Returns another name of a key's repository or group. The vendor answers a request with this
+    /// name faster.
     pub(crate) hint: Hint<'a>,
     pub(crate) pace: WritePace,
     /// The lane of the API calls that plan and write.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
-    /// True if Beadle writes only the changes that it showed. The value is `true` if somebody
-    /// confirmed exactly the shown changes.
+    /// True if Beadle must write only the shown changes. This is the case if somebody confirmed
+    /// exactly these changes.
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
@@ -63,7 +63,7 @@ pub(crate) struct Applier<'a, P, W> {
 
 impl<P, W> Applier<'_, P, W> {
     /// Stores the number of repositories of the organisation `of`, if the number is known. The
-    /// guard computes percentages from this number, also when a later plan covers only a few
+    /// guard computes percentages from this number, even if a later plan covers only a few
     /// repositories.
     pub(crate) async fn counts(&mut self, of: &str, among: Option<u32>) -> anyhow::Result<()> {
         if let Some(among) = among {
@@ -167,8 +167,8 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     };
     // Beadle records the report while this process has the claim. After the end of the claim, this
     // report could replace the report of a later run. If a report leaves out unconfirmed changes,
-    // it does not show the state of the key. The report of an undo does not show the state of the
-    // key either.
+    // the report does not show the state of the key. The report of an undo does not show the state
+    // of the key either.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),
@@ -179,7 +179,7 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     Ok(written?)
 }
 
-/// Records what a run found.
+/// Records the findings of a run.
 async fn record<P: Planner, W>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -194,8 +194,8 @@ async fn record<P: Planner, W>(
 pub(crate) const CHANGED: &str =
     "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
-/// Plans a claimed key again. Writes a change of the new plan only if it was shown. Also returns
-/// whether the new plan had only shown changes.
+/// Plans a claimed key again. Writes a change of the new plan only if Beadle showed this change
+/// before. Also returns whether the new plan had only shown changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,

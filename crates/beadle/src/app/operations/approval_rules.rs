@@ -1,6 +1,8 @@
-//! The rules for people who approve held changes at GitHub or on a page, as pure functions.
+//! The rules about who can approve held changes at GitHub or on a page. The rules are pure
+//! functions.
 //!
-//! The texts contain nothing that a person wrote, because Beadle sends them to GitHub.
+//! Beadle sends the texts of these rules to GitHub. So the texts contain nothing that a person
+//! wrote.
 
 use beadle_github::Commit;
 
@@ -27,7 +29,8 @@ pub(crate) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<
     all
 }
 
-/// Returns why nobody can approve the changes; `None` if somebody can.
+/// Returns the reason why nobody can approve the changes. Returns `None` if somebody can approve
+/// them.
 pub(crate) fn closed(named: &[NamedChange<'_>], policy: &PolicyFacts<'_>) -> Option<&'static str> {
     if named.iter().any(|one| one.hold.rejected.is_some()) {
         return Some("an operator rejected the changes");
@@ -39,7 +42,8 @@ pub(crate) fn closed(named: &[NamedChange<'_>], policy: &PolicyFacts<'_>) -> Opt
         .then_some("another version of the policy came into force after Beadle held the changes")
 }
 
-/// Returns why a person may not approve the changes of the policy; `None` if the person may.
+/// Returns the reason why a person must not approve the policy's changes. Returns `None` if the
+/// person can approve them.
 pub(crate) fn involved(person: &str, policy: &PolicyFacts<'_>) -> Option<&'static str> {
     // If the author is unknown, every person could be the author.
     if policy.authors.is_empty() {
@@ -66,7 +70,7 @@ mod tests {
         };
         let (own, base) = (commit("ann", &["ann", "web-flow"]), commit("bob", &["bob", "bob"]));
         assert_eq!(authors([&own, &base]), ["ann", "web-flow", "bob", "bob"]);
-        // The name in a commit without an account looks like the login of another person.
+        // This commit has no account, and its name looks like the login of another person.
         let forged = commit("bob", &[]);
         assert!(authors([&forged]).is_empty() && authors([&own, &forged]).is_empty());
     }

@@ -15,7 +15,7 @@ pub(crate) fn is_named(held: &HeldGeneration, name: &str) -> bool {
 
 /// Returns an error if several plans wait for an approval. Organisations with the same policy have
 /// the same generation, and an operator may have seen only the plan of one organisation. If a
-/// service and a command hold the same plan, one approval is for both.
+/// service and a command hold the same plan, one approval covers both holds.
 pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     let open: Vec<&HeldGeneration> =
         held.iter().map(|(_, held)| held).filter(|held| held.approved.is_none()).collect();
@@ -29,9 +29,10 @@ pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     Some(format!("held for {plans}\nhint: approve each plan by its code, as `beadle holds` shows it"))
 }
 
-/// Approves a held generation, and records it in the journal. `seen` is what the operator saw. If
-/// another operator approved the generation before, that approval stays, and the function returns
-/// the operator's name. Returns an error if the hold ended, or if its plan has changed.
+/// Approves a held generation, and records it in the journal. `seen` is the hold that the operator
+/// saw. If another operator approved the generation before, the earlier approval stays, and the
+/// function returns the name of its operator. Returns an error if the hold ended, or if its plan
+/// has changed.
 pub(crate) async fn approve(
     store: &dyn Store,
     (note, seen): (&str, HeldGeneration),

@@ -30,7 +30,7 @@ pub(crate) enum Effect<'a> {
     Gone,
 }
 
-/// Returns the changes that a code or a digest names.
+/// Returns the changes with this code or digest.
 pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<NamedChange<'a>> {
     let group = groups.iter().find(|group| group.code == name && group.holds.len() > 1);
     let group = group.map(|group| group.code.as_str());
@@ -63,7 +63,7 @@ pub(crate) async fn store_decisions(
     Ok(all)
 }
 
-/// Returns what a decision did. `hold` is the stored hold after the decision.
+/// Returns the effect of a decision. `hold` is the stored hold after the decision.
 pub(crate) fn effect<'a>(hold: &'a Hold, decision: &Decision) -> Effect<'a> {
     if hold.spent {
         return Effect::Begun;

@@ -10,12 +10,12 @@ use beadle_repositories::policy::nearest;
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::config::Config;
 
-/// How many journal entries Beadle reads with one call of the store. So a long journal never has to
-/// fit into memory.
+/// The number of journal entries that Beadle reads with one call of the store. Because of this
+/// limit, a long journal never has to fit into memory.
 pub(crate) const PAGE: u32 = 1000;
 
-/// Returns every possible key of a text. The text can be a key, or the present or a former name of
-/// a repository or group.
+/// Returns every key that a text can mean. The text can be a key, or a present or former name of a
+/// repository or group.
 pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -39,11 +39,11 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
 
 /// The maximum number of names that Beadle collects to suggest a similar name.
 const MOST: u32 = 10_000;
-/// How many entries Beadle reads with one call of the store to find the name of a key. In most
-/// cases, the newest entry has the name.
+/// To find the name of a key, Beadle reads this number of entries with one call of the store. In
+/// most cases, the newest entry has the name.
 const FEW: u32 = 5;
 
-/// Returns every possible key of a text that belongs to a repository.
+/// Returns every key of a repository that a text can mean.
 pub(crate) async fn repository_keys(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -89,8 +89,8 @@ pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the name of a key for people. The key of a dispatch or a check begins with the id of a
-/// repository. Its name is the name of this repository.
+/// Returns the readable name of a key. The key of a dispatch or a check begins with the id of a
+/// repository. Such a key has the name of this repository.
 pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     if let Some(name) = subject(store, key).await? {
         return Ok(Some(name));
@@ -116,7 +116,8 @@ async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>>
     }
 }
 
-/// Returns the name of a key for people; the key itself if the journal has no name for it.
+/// Returns the readable name of a key. If the journal has no name for the key, returns the key
+/// itself.
 pub(crate) async fn shown(store: &dyn Store, key: &Key) -> anyhow::Result<String> {
     Ok(name(store, key).await?.unwrap_or_else(|| key.to_string()))
 }

@@ -1,5 +1,5 @@
-//! Carries out what people request with a command or on a page: apply, undo, pause, retry, waive, and
-//! decide about held changes.
+//! Carries out the operations that people request with a command or on a page: apply, undo, pause,
+//! retry, waive, and decide about held changes.
 
 pub(crate) mod applier;
 pub(crate) mod approval_rules;

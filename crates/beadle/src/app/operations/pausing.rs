@@ -1,4 +1,4 @@
-//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use this module.
+//! Begins and ends pauses. `beadle pause`, `beadle resume` and the pages use this module.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,8 @@ pub(crate) struct ScopeNames<'a> {
     pub(crate) target: Option<&'a str>,
 }
 
-/// The scope that an operator names. Beadle has not yet asked GitHub for the id of the repository.
+/// The scope in the words of an operator. Beadle has not yet asked GitHub for the id of the
+/// repository.
 #[derive(Debug)]
 pub(crate) enum NamedScope {
     /// An organisation or a target.
@@ -47,11 +48,11 @@ pub(crate) enum NamedScope {
 pub(crate) struct PauseScope {
     /// The scope in the form that the queue uses.
     pub(crate) scope: String,
-    /// The name for people.
+    /// The readable name.
     pub(crate) name: String,
 }
 
-/// What the end of a pause did.
+/// The effect of the end of a pause.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Resumed {
     /// The pause ended. Some repositories may have values that an undo restored. Beadle still only
@@ -64,7 +65,7 @@ pub(crate) enum Resumed {
     NotPaused,
 }
 
-/// Finds the scope that an operator names. Sends no request.
+/// Finds the scope that an operator's words mean. Sends no request.
 pub(crate) fn named(config: &Config, names: ScopeNames<'_>) -> anyhow::Result<NamedScope> {
     if let Some(target) = names.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());

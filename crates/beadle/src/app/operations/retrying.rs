@@ -29,8 +29,8 @@ pub(crate) async fn keys_to_retry(
     Ok(found)
 }
 
-/// Makes a key due, and records it in the journal. Returns the name of the key for people. If the
-/// journal has no name for the key, returns `name`.
+/// Makes a key due, and records this action in the journal. Returns the readable name of the key.
+/// If the journal has no name for the key, returns `name`.
 pub(crate) async fn retry(
     store: &dyn Store,
     (key, name): (&Key, &str),

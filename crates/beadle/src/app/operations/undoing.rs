@@ -1,4 +1,4 @@
-//! Undoes what Beadle wrote. `beadle undo` and the pages use this module.
+//! Undoes writes of Beadle. `beadle undo` and the pages use this module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::config::{Config, OrgConfig};
 /// What an operator wants to undo.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UndoSelection {
-    /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
-    /// if `since` is set.
+    /// The numbers of runs, sweeps or writes in the journal, and the codes of changes or approved
+    /// groups. Empty if `since` is set.
     pub(crate) what: Vec<String>,
-    /// Beadle undoes everything that it wrote after this time.
+    /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,
     /// If this field is set, Beadle undoes only writes to this organisation.
     pub(crate) org: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) async fn select(
 
 impl SelectedWrites {
     /// Returns the changes of an organisation by key. Returns an empty map if Beadle undoes nothing
-    /// there.
+    /// in this organisation.
     pub(crate) fn of_organisation(&self, organisation: &str) -> BTreeMap<Key, Vec<&Change<()>>> {
         let mut changes: BTreeMap<Key, Vec<&Change<()>>> = BTreeMap::new();
         for one in self.writes.iter().filter(|one| one.key.instance().eq_ignore_ascii_case(organisation)) {
@@ -83,7 +83,7 @@ impl SelectedWrites {
     }
 }
 
-/// Returns whether an operator selects a write. `called` are the keys of the repositories that the
+/// Returns whether an operator selected a write. `called` are the keys of the repositories that the
 /// operator named.
 fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);

@@ -8,7 +8,7 @@ use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use beadle_repositories::stored_waiver;
 use serde::{Deserialize, Serialize};
 
-/// How long before the end of a waiver Beadle gives notice.
+/// Beadle gives notice this long before the end of a waiver.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The waivers in force at the last look, for one organisation.
@@ -101,11 +101,11 @@ pub(crate) struct Look {
     /// The waivers that are not in force any more. Beadle must compare the keys of these waivers
     /// again.
     pub(crate) ended: Vec<Waiver>,
-    /// The waivers that end soon now, but did not end soon at the time of the last look.
+    /// The waivers whose end has become near since the last look.
     pub(crate) near: Vec<Waiver>,
 }
 
-/// Compares the waivers with the waivers of the last look. `stored` are the waivers of
+/// Compares the present waivers with the waivers of the last look. `stored` are the waivers of
 /// `beadle waive`. A stored waiver stays in the store until a look has seen its end. So a look also
 /// finds a waiver that began and ended while the service was down.
 pub(crate) fn look(

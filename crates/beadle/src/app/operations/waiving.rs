@@ -10,8 +10,8 @@ use beadle_repositories::stored_waiver;
 use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
 
-/// Parses the end of a waiver: a duration from now, a date or a time. `name` names the value in an
-/// error.
+/// Parses the end of a waiver: a duration from now, a date or a time. `name` is the name of the
+/// value in error texts.
 pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Time> {
     if let Ok(span) = parse_span(text) {
         return Ok(now + span);
@@ -20,8 +20,8 @@ pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Tim
     parse_until(text).map_err(|must| invalid(must.replacen("be a date", "a date", 1)))
 }
 
-/// Checks a waiver against the limits of the configuration. `name` names the end of the waiver in an
-/// error.
+/// Checks a waiver against the limits of the configuration. `name` is the name of the waiver's end
+/// in error texts.
 pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)) -> anyhow::Result<()> {
     for key in &waiver.keys {
         if let Err(must) = check_waived_key(key) {
@@ -42,8 +42,8 @@ pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)
     }
 }
 
-/// Stores a checked waiver that covers these repositories, records it in the journal, and makes the
-/// repositories due.
+/// Stores a checked waiver that covers these repositories. Records the waiver in the journal, and
+/// makes the repositories due.
 pub(crate) async fn waive(
     store: &dyn Store,
     file: &OrgConfig,
@@ -88,8 +88,8 @@ pub(crate) async fn to_end(
     }
 }
 
-/// Ends the stored waiver with this code, which covers these repositories, records it in the journal,
-/// and makes the repositories due.
+/// Ends the stored waiver with this code. Records the end in the journal, and makes the covered
+/// repositories due.
 pub(crate) async fn end(
     store: &dyn Store,
     file: &OrgConfig,
@@ -108,7 +108,7 @@ pub(crate) async fn end(
     record(store, file, &file.name, action, now).await
 }
 
-/// Records an action about a waiver in the journal. The `subject` names the repositories.
+/// Records an action about a waiver in the journal. `subject` has the names of the repositories.
 async fn record(
     store: &dyn Store,
     file: &OrgConfig,

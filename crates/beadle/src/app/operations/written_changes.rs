@@ -26,7 +26,7 @@ pub(crate) struct Written {
     is_confirmed: bool,
 }
 
-/// Returns everything that Beadle wrote since a time, oldest first. The order of the entries is the
+/// Returns all writes after a time, from the oldest to the newest. The order of the entries is the
 /// order of their numbers. Their times can be in the wrong order, because the clock may have been
 /// ahead when Beadle stored an old entry. So the function finds the newest entry from before the
 /// time, and returns only the writes after this entry.
@@ -54,8 +54,8 @@ async fn newest(
     }
 }
 
-/// Returns the writes that these words name, oldest first. A word is the number of an entry in the
-/// journal, the digest of a change, or the code of an approved group of changes.
+/// Returns the writes that these words mean, from the oldest to the newest. A word is the number of
+/// an entry in the journal, the digest of a change, or the code of an approved group of changes.
 pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut codes: Vec<String> = Vec::new();
@@ -88,8 +88,8 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes of each code. A code is either a digest itself, or the code
-/// of a group of changes, if an operator approved the whole group.
+/// For each code, returns the digests of its changes. A code is either a digest itself, or the code
+/// of a group of changes that an operator approved as a whole.
 async fn digests(
     store: &dyn Store,
     codes: Vec<String>,
@@ -148,9 +148,9 @@ fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     found
 }
 
-/// Returns the writes of an organisation or a target while a sweep ran.
+/// Returns the writes to an organisation or a target during a sweep.
 async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::Result<Vec<Written>> {
-    // The key of the entry is `sweep:ORG`: a sweep has no id.
+    // The key of the entry is `sweep:ORG`, because a sweep has no id.
     let instance = entry.key.split_once(':').map(|(_, instance)| instance);
     let instance = instance.with_context(|| format!("entry {} does not name its organisation", entry.seq))?;
     // The stored duration is rounded down.
@@ -164,9 +164,9 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     writes(store, listing, is_its).await
 }
 
-/// Returns the wanted writes of a list, oldest first. Leaves out the writes that certainly did not
-/// happen. Fails if this version cannot read a wanted write. Without that write, the result would
-/// be incomplete, and a run would get writes of the previous run.
+/// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
+/// certainly did not happen. Fails if this version cannot read a wanted write. Without that write,
+/// the result would be incomplete, and a run would get writes of the previous run.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,
@@ -194,7 +194,7 @@ async fn writes(
                         one.is_confirmed = result.written == Happened::Yes;
                     }
                 }
-                // An entry can be a write too if only a newer version knows the kind of the entry.
+                // An entry of a kind that only a newer version knows can also be a write.
                 (Detail::Other(_), None) if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);

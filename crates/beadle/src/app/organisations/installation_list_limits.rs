@@ -9,25 +9,25 @@ use beadle_config::{InstallationState, Installed};
 use beadle_engine::Time;
 use beadle_github::Installation;
 
-/// The maximum number of stored installations of strangers. A stranger is an organisation that no
-/// pattern and no `[[org]]` names. All stored installations are one item of a table, and an item of
-/// DynamoDB has at most 400 KB.
+/// The maximum number of stored installations of strangers. A stranger is an organisation that has
+/// no `[[org]]` and matches no pattern. All stored installations are one item of a table, and an
+/// item of DynamoDB has at most 400 KB.
 const STRANGERS: usize = 100;
 
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
 /// The maximum number of missing installations that one look checks at GitHub. If more
-/// installations are missing from the list, the next looks check the rest.
+/// installations are missing from the list, later looks check the rest.
 pub(crate) const ASKED: usize = 100;
 
-/// The wait between two lists of the installations, for each request of the first of the two lists
-/// except its first request. So a long list uses at most a part of the App's hourly limit.
+/// Each request of a list, except the first one, adds this time to the wait before the next list.
+/// So a long list uses at most a part of the App's hourly limit.
 const PER_REQUEST: Duration = Duration::from_secs(6);
 
 /// Returns the listed installations that Beadle looks at: the wanted installations, the stored
-/// installations, and some of the others. An installation that is stored once is chosen every time,
-/// so that the stored list does not change.
+/// installations, and some of the others. The function chooses a stored installation every time, so
+/// that the stored list does not change.
 pub(crate) fn considered(
     mut listed: Vec<Installation>,
     before: &[Installed],
@@ -47,8 +47,9 @@ pub(crate) fn considered(
     listed
 }
 
-/// Returns the installations that stay stored. An ended installation stays only if its organisation
-/// is wanted, and if it is one of the installations that ended last.
+/// Returns the installations that stay stored. An ended installation stays only if both of these
+/// are true: its organisation is wanted, and the installation is among those that ended most
+/// recently.
 pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) -> Vec<Installed> {
     let has_ended = |one: &Installed| one.state == InstallationState::Uninstalled;
     all.retain(|one| !has_ended(one) || is_wanted(&one.login));
@@ -69,7 +70,7 @@ impl ListPace {
     /// Returns whether the installations can be listed again at this time.
     pub(crate) fn is_due(&self, now: Time) -> bool {
         let Some((at, requests)) = self.last else { return true };
-        // If the clock went back, the list is due too.
+        // The list is also due if the clock went back.
         now < at || now.since(at) >= PER_REQUEST * requests.saturating_sub(1)
     }
 

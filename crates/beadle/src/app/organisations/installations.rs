@@ -17,8 +17,8 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// Adds the organisations that the service accepted from `[installations]` to the configuration. A
-/// command reads these organisations from the store, and sends no request.
+/// Adds organisations to the configuration: those that the service accepted from `[installations]`.
+/// A command reads these organisations from the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()
         && let Some(store) = store::open_if_there(&config).await?
@@ -66,9 +66,9 @@ pub(crate) struct Installations {
 }
 
 impl Installations {
-    /// Lists the installations at GitHub, and stores what changed. Returns a text about the
-    /// changes. If the list is incomplete, nothing changes. If the list is long, does not read it
-    /// again immediately. A later look of the background task reads the list.
+    /// Lists the installations at GitHub, and stores the changes. Returns a text about the changes.
+    /// If the list is incomplete, stores nothing. After a long list, the function does not read the
+    /// list again immediately. A later look of the background task reads it.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -96,8 +96,8 @@ impl Installations {
         for one in &changes {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
-                // If the store has no record of a last sweep, a sweep is due. The sweep finds what
-                // changed while Beadle did not work on the organisation.
+                // If the store has no record of a last sweep, a sweep is due. The sweep finds the
+                // changes from the time when Beadle did not work on the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());
@@ -145,7 +145,7 @@ pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
     }
 }
 
-/// Returns whether a pattern or an `[[org]]` names an organisation.
+/// Returns whether an organisation has an `[[org]]` or matches a pattern.
 fn is_wanted(config: &Config, from: &InstallationsFile, login: &str) -> bool {
     from.allows(login) || config.file.org.iter().any(|org| org.name.eq_ignore_ascii_case(login))
 }

@@ -34,7 +34,7 @@ pub(crate) struct GithubOrganisation {
     /// The addresses of two websites: the GitHub server of the policy, and the GitHub server of the
     /// policy's base.
     web: (String, String),
-    /// The secrets that the policy may name.
+    /// The secrets that the policy is allowed to use.
     secrets: Secrets,
 }
 
@@ -78,8 +78,8 @@ impl GithubOrganisation {
         &self.web.0
     }
 
-    /// Returns the planner of the organisation's repositories. With a store, the planner remembers
-    /// which repository each file in `repos/` belongs to.
+    /// Returns the planner of the organisation's repositories. If there is a store, the planner
+    /// stores in it the repository of each file in `repos/`.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))

@@ -28,8 +28,8 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text for an organisation that Beadle cannot open. The text tells the operator the
-/// consequence.
+/// The log text for an organisation that Beadle cannot open. The text contains the consequence for
+/// the operator.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 /// The maximum time that the work on the keys waits for the first attempt to use another
 /// generation. After this time, the work begins with the last accepted policy. An attempt can take
@@ -50,7 +50,7 @@ pub(crate) struct ServedOrganisation {
     files: Mutex<FileReader>,
     /// The result of the last look at the repository of the policy.
     pub(in crate::app) looked: Mutex<LastLook>,
-    /// The record for the shared budget of the organisation, once the organisation is open.
+    /// The record for the shared budget of the organisation. `None` until the organisation is open.
     share: Mutex<Option<BudgetShare>>,
     /// A lock that lets only one caller at a time plan a new generation of the policy and start to
     /// use the generation.
@@ -58,9 +58,9 @@ pub(crate) struct ServedOrganisation {
     /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
     /// task holds the lock while it decides whether this policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The policy that this process used before it started to use the policy that another process
-    /// had accepted. The other process had already made the affected keys due, so this process may
-    /// have run some of them with the old policy.
+    /// The old policy of this process, if this process has started to use the accepted policy of
+    /// another process. The other process had already made the affected keys due, so this process
+    /// may have run some of these keys with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
@@ -74,14 +74,14 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. In that case the worker runs no
     /// key before the first generation has passed the gate.
     is_first: AtomicBool,
-    /// The result of the last time that Beadle read the policy: accepted or rejected.
+    /// The result of the last read of the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 
 /// How the work on an organisation begins after Beadle has read its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beginning {
-    /// The policy is already accepted, so the work on the keys begins at once.
+    /// The policy is already accepted, so the work on the keys begins immediately.
     Accepted,
     /// The policy is the last accepted one, and another generation waits for the gate. The work
     /// begins after the first attempt to use the other generation, or after [`FIRST_ATTEMPT`].
@@ -216,7 +216,7 @@ impl ServedOrganisation {
     }
 
     /// Returns the first policy after the opening of the organisation. If the policy is in a
-    /// repository, this is the last accepted policy, so that the organisation opens without GitHub.
+    /// repository, this is the last accepted policy. So the organisation can open without GitHub.
     /// The next look at the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         match self.last_accepted(app).await {
@@ -236,7 +236,7 @@ impl ServedOrganisation {
         }
     }
 
-    /// Returns the policy of an accepted generation, from the store alone.
+    /// Returns the policy of an accepted generation. Reads only the store.
     async fn stored(
         &self,
         app: &App,
@@ -253,7 +253,7 @@ impl ServedOrganisation {
     }
 
     /// Returns the policy of an accepted generation, for the comparison with a new policy. At the
-    /// time of the acceptance, the configuration may have named another repository or folder.
+    /// time of the acceptance, the configuration may have had another repository or folder.
     async fn compared(
         &self,
         app: &App,
@@ -301,7 +301,7 @@ impl ServedOrganisation {
         }
     }
 
-    /// Records in the store that the policy is in force, if the policy comes from a repository. If
+    /// If the policy comes from a repository, records in the store that the policy is in force. If
     /// the store fails, the next start reads the policy from GitHub.
     pub(in crate::app) async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
         let Some(store) = app.store() else { return };
@@ -345,8 +345,7 @@ impl ServedOrganisation {
                 Err(error) => self.report_unusable(&error),
             }
         }
-        // An older version of Beadle did not record which generation it used, except for the last
-        // sweep.
+        // An older version of Beadle recorded only the generation of the last sweep.
         let last = LastSweep::note(&self.file.name).get(store).await?;
         let was_used =
             !is_recorded && last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
@@ -358,8 +357,8 @@ impl ServedOrganisation {
         Ok((read, Beginning::First))
     }
 
-    /// Returns the last accepted generation if it was accepted with the present modes. A mode that
-    /// allows more is like a new policy: it must pass the gate.
+    /// Returns the last accepted generation if it was accepted with the present modes. A new mode
+    /// that allows more is like a new policy: the new mode must pass the gate.
     async fn accepted_with_modes(&self, store: &dyn Store) -> Result<Option<AcceptedPolicy>, StoreError> {
         let accepted = AcceptedPolicy::of(store, &self.file).await?;
         Ok(accepted.filter(|accepted| accepted.modes == modes(&self.file)))
@@ -376,11 +375,11 @@ impl ServedOrganisation {
     }
 
     /// Starts to use the generation that another process has accepted in the meantime. A policy in
-    /// a repository is the same for all processes. A policy in a folder may differ between
-    /// processes. So this process follows in two cases: if it has read the same files, or if it
-    /// holds the lease and no process uses the accepted generation any more. If the process did not
-    /// follow, the fence would stop all its runs. The gate then compares the files of the process
-    /// with the accepted ones. Returns whether the work on the keys can begin.
+    /// a repository is the same for all processes. A policy in a folder can differ between
+    /// processes. A process then uses the accepted generation in two cases: it has read the same
+    /// files, or it holds the lease and no process uses this generation any more. In the second
+    /// case, the fence would otherwise stop all runs. Then the gate compares its files with the
+    /// accepted files. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,
@@ -456,7 +455,8 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Remembers the policy in force before this process starts to use another policy.
+    /// Stores which policy is in force. The caller does this before the process starts to use
+    /// another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // Before the first generation is accepted, no key runs.
         if !self.is_first() {
@@ -464,7 +464,7 @@ impl ServedOrganisation {
         }
     }
 
-    /// Logs the policy in force, and tells the intake which branches and files the policy names.
+    /// Logs the policy in force, and tells the intake the branches and the files of the policy.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
         self.known.watch(policy.branches(), policy.watched_files());

@@ -7,11 +7,11 @@ use crate::app::operations::approval_rules::{PolicyFacts, involved};
 use crate::app::policy::authors::held_authors;
 use crate::app::service::Service;
 
-/// The reason why a person without a known login may not approve.
+/// The reason why a person without a known login cannot approve.
 pub(crate) const NO_LOGIN: &str = "your login at GitHub is not known, so you may be the author of the policy";
 
-/// Returns the answer to a person who may not approve. The answer names the reason, and says that
-/// another person can approve.
+/// Returns the answer to a person who must not approve. The answer contains the reason, and says
+/// that another person can approve.
 pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }
@@ -27,8 +27,8 @@ pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
 /// A hold with the name of its note.
 type Noted = (String, HeldGeneration);
 
-/// Returns the holds of the shown generation with the shown plan. A hold that still waits for an
-/// approval comes first.
+/// Returns the holds that have the shown generation and the shown plan. A hold that still waits for
+/// an approval comes first.
 ///
 /// The code of a plan alone does not identify a generation. Another generation with the same plan
 /// can have another author, and other effects later.
@@ -50,7 +50,8 @@ pub(crate) fn shown_policy<'a>(
     Ok((first, shown))
 }
 
-/// Checks that a person may approve a held policy: the person must not be its author.
+/// Checks that a person is allowed to approve a held policy. The person must not be the author of
+/// the policy.
 pub(crate) async fn check_policy_approver(
     service: &Service,
     held: &HeldGeneration,

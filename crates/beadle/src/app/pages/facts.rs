@@ -98,7 +98,7 @@ impl Facts for PageFacts {
 }
 
 /// Returns the waivers of an organisation: the stored waivers, and the waivers of the policy in
-/// force. The waiver that ends first comes first.
+/// force. The waiver with the earliest end comes first.
 fn all_waivers(org: &ServedOrganisation, stored: Vec<Waiver>) -> Vec<Waiver> {
     let policy = org.open().map(|opened| opened.policy.current());
     let mut waivers = stored;

@@ -1,5 +1,6 @@
-//! Gives the pages of the operator listener their facts, and carries out the requests of signed-in
-//! people with the functions of [`operations`](crate::app::operations).
+//! Provides the facts for the pages of the operator listener. Also carries out the requests of
+//! signed-in people. For these requests, this folder uses the functions of
+//! [`operations`](crate::app::operations).
 
 mod approver;
 mod decisions;

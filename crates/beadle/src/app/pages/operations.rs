@@ -288,7 +288,7 @@ impl PageOperations {
         }
     }
 
-    /// Finds the scope that a person names.
+    /// Finds the scope in the request of a person.
     async fn scope(&self, asked: &ScopeRequest) -> Result<PauseScope, DecisionRefusal> {
         let none = ScopeNames::default();
         let names = match asked {

@@ -8,8 +8,8 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     beadle_engine::one_line(&format!("{error:#}"))
 }
 
-/// Returns the refusal of a request if the named thing was not found. If the store or a vendor did
-/// not answer, a retry can help. In all other cases, the thing does not exist.
+/// Returns the refusal of a request for something that Beadle could not find. If the store or a
+/// vendor did not answer, a retry can help. In all other cases, the thing does not exist.
 pub(crate) fn refusal(error: &anyhow::Error) -> DecisionRefusal {
     let is_unavailable = error.is::<StoreError>() || error.is::<Failure>();
     let why = one_line(error);

@@ -19,8 +19,8 @@ use crate::output::plural::counted;
 /// How long an answer waits for the end of the writes. The writes continue afterwards.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Undoes writes for people. A process runs only one undo at a time, because each undo makes many
-/// calls to GitHub.
+/// Carries out the undos of people. A process runs only one undo at a time, because each undo makes
+/// many calls to GitHub.
 pub(crate) struct PageUndo {
     service: Arc<Service>,
     alone: Arc<Mutex<()>>,

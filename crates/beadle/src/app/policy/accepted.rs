@@ -23,8 +23,8 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes at the time of the acceptance.
     pub(crate) modes: String,
-    /// The text of each file as the codes of its parts. The parts are notes of their own, because a
-    /// note must stay small, and because most files do not change.
+    /// For each file, the codes of the parts of its text. The parts are notes of their own, because
+    /// a note must stay small, and because most files do not change.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
     /// The repositories and folders that the policy comes from. `None` if the policy comes from a
@@ -43,8 +43,8 @@ impl Metadata for AcceptedPolicy {
     const IS_NEEDED: bool = true;
 }
 
-/// Reads, for each file, the codes of its parts. The first version stored the text of a file in one
-/// part, under one code.
+/// Reads the codes of each file's parts. The first version stored the text of a file in one part,
+/// under one code.
 fn stored_files<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
@@ -87,7 +87,7 @@ fn source(policy: &Policy) -> Option<String> {
     Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
 }
 
-/// Returns the code for one part of a text. The code names the part in the store.
+/// Returns the code for one part of a text. The code is the name of the part in the store.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
 }
@@ -95,7 +95,7 @@ fn code(text: &str) -> String {
 /// A generation with stored texts that is not accepted yet.
 pub(crate) struct PreparedPolicy {
     accepted: AcceptedPolicy,
-    /// The codes of stored parts that no file of the generation has.
+    /// The codes of the stored parts that belong to no file of the generation.
     unused: Vec<String>,
 }
 
@@ -112,8 +112,8 @@ impl PreparedPolicy {
         AcceptedPolicy::note(&file.name).replace(store, before, &self.accepted).await
     }
 
-    /// Deletes the texts that no file of the accepted generation has. If the deletion fails, the
-    /// next generation deletes these texts.
+    /// Deletes the texts that belong to no file of the accepted generation. If the deletion fails,
+    /// the next generation deletes these texts.
     pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
             if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {
@@ -210,8 +210,8 @@ impl AcceptedPolicy {
         Ok(policy)
     }
 
-    /// Stores the texts of a generation, if the store does not have them yet. The accepted
-    /// generation stays the same until [`PreparedPolicy::accept_after`].
+    /// Stores the texts of a generation, if the store does not have them yet. Only
+    /// [`PreparedPolicy::accept_after`] replaces the accepted generation.
     pub(crate) async fn prepare(
         store: &dyn Store,
         file: &OrgConfig,
@@ -316,7 +316,7 @@ mod tests {
         AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
         let name = AcceptedPolicy::note(&file.name).name().to_owned();
         let stored = store.get(&name).await.unwrap().unwrap();
-        // The first version stored one code for each file, and not a list.
+        // For each file, the first version stored one code and not a list.
         let mut first: serde_json::Value = serde_json::from_str(&stored).unwrap();
         first["files"]["settings.yml"] = first["files"]["settings.yml"][0].clone();
         store.put(&name, &first.to_string()).await.unwrap();

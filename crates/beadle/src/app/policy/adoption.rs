@@ -49,7 +49,7 @@ pub(crate) enum Adoption {
         why: String,
     },
     /// Another process plans the generation for the gate. If that process accepts the generation,
-    /// this process takes the generation over.
+    /// this process also starts to use the generation.
     Elsewhere {
         /// The name of the generation.
         generation: String,
@@ -118,7 +118,7 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
     }
 }
 
-/// Reads the policy of an organisation from the policy's repository, if the commit has changed.
+/// If the commit has changed, reads the policy of an organisation from the policy's repository.
 /// Starts to use a new generation, if the gate lets the generation pass. Returns `None` if there is
 /// nothing new.
 pub(crate) async fn reload(
@@ -190,8 +190,8 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
-    // The plan can read every repository, so only one process makes the plan. If two processes
-    // planned, the changes of an approved generation could also pass twice.
+    // The plan can read every repository, so only one process makes the plan. If two processes made
+    // the plan, the changes of an approved generation could also pass twice.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -300,7 +300,7 @@ async fn enact(
         }
         fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
-    // Until this call, runs use the previous generation and its texts. So Beadle deletes unused
+    // Before this call, runs use the previous generation and its texts. So Beadle deletes unused
     // texts only after the call.
     put_in_force(service, organisation, org, candidate).await;
     if let Some((prepared, _)) = prepared {
@@ -308,8 +308,8 @@ async fn enact(
     }
     mapped.mark(store, now).await?;
     // A sweep starts if the record of the last sweep does not have the new generation. So a sweep
-    // follows if the list of repositories is incomplete, or if the process ends before it stores
-    // the record.
+    // starts in two cases: the list of repositories is incomplete, or the process ends before it
+    // stores the record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
@@ -349,8 +349,8 @@ async fn put_in_force(
 
 /// Starts to use a generation without the gate if another process has accepted it. The other
 /// process may have written a part of the changes, so a plan would differ from the approved one.
-/// Returns `None` if no process has accepted the generation. If the process that accepted the
-/// generation ended before it marked the affected keys, a sweep finds them.
+/// Returns `None` if no process has accepted the generation. The other process may have ended
+/// before it marked the affected keys. A sweep then finds these keys.
 async fn follow(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -369,8 +369,8 @@ async fn follow(
     Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
 }
 
-/// Checks the open pull requests again if their results do not follow the policy in force yet. If
-/// this fails, the next call repeats it.
+/// Checks the open pull requests again if their results are not based on the policy in force. If
+/// this check fails, the next call repeats it.
 pub(crate) async fn follow_with_checks(service: &Service, organisation: &ServedOrganisation) {
     match try_follow_with_checks(service, organisation).await {
         Ok(true) => service.bell.notify_one(),
@@ -400,9 +400,9 @@ async fn try_follow_with_checks(
     followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
-/// Makes keys due again after this process started to use a generation that another process had
-/// accepted. The other process had made the same keys due, but this process may have run them with
-/// its earlier policy.
+/// Makes the affected keys due again after this process started to use the accepted generation of
+/// another process. The other process had made the same keys due, but this process may have run
+/// them with its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
     let followed = organisation.followed.lock().clone();
     let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The people who wrote the policy in force, by their present logins.
+//! Finds the present logins of the people who wrote a policy.
 
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{Class, Failure};
@@ -12,7 +12,7 @@ use crate::output::policy_links::PolicyLinks;
 
 /// Finds the commits of an organisation's policy, and returns the logins of their authors and
 /// committers. Beadle reads the commits again, because authors can change their logins after the
-/// policy came into force. With an old login in the list, they could approve their own policy.
+/// policy came into force. If the list had an old login, its owner could approve their own policy.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is not known at this server, returns an empty list.
@@ -45,10 +45,10 @@ pub(crate) async fn policy_authors(
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
-/// committers of all commits from the policy in force to the held policy. With the last commit
-/// alone, the author of an earlier commit could approve it after another person has pushed a
-/// further commit. A hold does not name the commit of the base. So if the policy has a base, the
-/// people are not known.
+/// committers of all commits from the policy in force to the held policy. The last commit alone is
+/// not enough. Otherwise, the author of an earlier commit could approve this commit after another
+/// person pushed a further commit. A hold does not contain the commit of the base. So if the policy
+/// has a base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

@@ -1,5 +1,5 @@
-//! Finds out which commit of a policy has which state. One commit is in force. The gate may hold
-//! another commit, and Beadle may be unable to use a third commit.
+//! Finds the state of each commit of a policy. One commit is in force. The gate may hold another
+//! commit, and Beadle may be unable to use a third commit.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -48,9 +48,9 @@ pub(crate) struct PolicyCommit {
     pub(crate) fate: Fate,
 }
 
-/// Returns the commits for which the state of the policy is known, each commit once. If the policy
-/// has a base, the same commit can be in force with one commit of the base, and held with another
-/// commit of the base. In that case, the commit is in force.
+/// Returns the commits with a known state of the policy. Each commit occurs only once. If the
+/// policy has a base, one commit can belong to two generations, with different commits of the base.
+/// If one of the two generations is in force and the other is held, the commit is in force.
 pub(crate) async fn policy_commits(
     store: &dyn Store,
     organisation: &ServedOrganisation,
@@ -58,7 +58,7 @@ pub(crate) async fn policy_commits(
 ) -> Result<Vec<PolicyCommit>, StoreError> {
     let file = &organisation.file;
     let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
-    // The configuration may have named another repository before.
+    // The configuration may have had another repository before.
     let home = format!("{}/{}", source.owner(&file.name), source.repository);
     let mut commits: Vec<PolicyCommit> = Vec::new();
     let policy = org.policy.current();
@@ -82,7 +82,7 @@ pub(crate) async fn policy_commits(
     Ok(each_once(commits))
 }
 
-/// Leaves out further entries of the same commit.
+/// Returns only the first entry of each commit.
 fn each_once(commits: Vec<PolicyCommit>) -> Vec<PolicyCommit> {
     let mut once: Vec<PolicyCommit> = Vec::new();
     for commit in commits {

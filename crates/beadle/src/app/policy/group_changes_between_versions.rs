@@ -1,5 +1,5 @@
-//! Plans the changes of groups by a new version of a policy: by its mappings, and by the teams and
-//! members in its files. Writes nothing.
+//! Plans how a new version of a policy changes groups. Groups can change because of new mappings,
+//! or because of new teams and members in the files of the policy. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ pub(crate) struct ChangedGroups {
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the previous version also asks for.
     pub(crate) drift: u64,
-    /// The plans with an unknown part and without a change, one plan for each group.
+    /// One plan for each group that has an unknown part and no change.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,
-    /// The limit of the guard that the declared changes exceed.
+    /// The guard's limit that the declared changes would exceed.
     pub(crate) exceeded: Option<String>,
 }
 
@@ -42,8 +42,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. A failed preview becomes an incomplete part. If the preview
-    /// only has to wait for a budget, returns the failure.
+    /// Returns the plans of a preview. Records a failed preview as an incomplete part. If the
+    /// preview only has to wait for a budget, returns the failure instead.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {
@@ -70,9 +70,9 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
 const FROM_FORK: &str =
     "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
 
-/// Plans the groups that have different mappings, teams or members in two versions of an
-/// organisation's policy. Returns one entry for each target with such groups. If the new version
-/// comes from a fork, Beadle reads no group of a directory for its mappings.
+/// Compares two versions of an organisation's policy. Plans the groups with different mappings,
+/// teams or members. Returns one entry for each target with such groups. If the new version comes
+/// from a fork, Beadle does not read groups of a directory for the new mappings.
 pub(crate) async fn preview(
     (config, directories): (&Config, &Directories),
     (store, clock): (Option<&Arc<dyn Store>>, &Clock),
@@ -142,7 +142,7 @@ pub(in crate::app) fn changed_files(
     files
 }
 
-/// Returns the groups that a file declares. Without the file, the groups are unknown, and Beadle
+/// Returns the groups that a file declares. If there is no file, the groups are unknown, and Beadle
 /// changes none of them.
 fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
     let teams = match text {
@@ -152,8 +152,8 @@ fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
     FileSource::fixed(teams)
 }
 
-/// Returns the limit of the target's guard that these changes would exceed within one window. Does
-/// not count changes that need an approval anyway.
+/// Returns the exceeded limit of the target's guard, if all these changes in one window would
+/// exceed a limit. Does not count changes that need an approval anyway.
 fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
     let mut sums = Risks::default();
     for change in plans.iter().flat_map(|(_, plan)| &plan.changes) {

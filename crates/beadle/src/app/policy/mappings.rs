@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
-/// these targets wait until the policy is known again.
+/// An organisation's policy in force contains mappings. These are the targets of the mappings.
+/// After a restart, the groups of these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);
@@ -68,8 +68,7 @@ pub(in crate::app) async fn follow(
     let mappings = match config.mappings_of_policy(&organisation.file, &policy) {
         Ok(mappings) => mappings,
         Err(error) => {
-            // The policy was accepted with another configuration, and that configuration had other
-            // targets.
+            // When the policy was accepted, the configuration was different and had other targets.
             tracing::warn!(organisation = name, %error, "mappings of the policy unusable, groups wait");
             directories.in_force.refuse_policy(name, &policy.generation, all_targets(config));
             return Ok(());
@@ -85,7 +84,8 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Records the targets before the mappings come into force, so that the next start knows them.
+/// Records the targets before the mappings come into force, so that the next start knows the
+/// targets.
 async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String>) -> Result<(), StoreError> {
     targets.sort_unstable();
     targets.dedup();

@@ -1,10 +1,10 @@
-//! Remembers for the metrics whether Beadle accepts the newest policy of an organisation.
+//! Records whether Beadle accepts the newest policy of an organisation. The metrics show this.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::policy::repository_policy::is_refused;
 
-/// The result of the last time that Beadle read a policy.
+/// The result of the last read of a policy.
 #[derive(Debug, Default)]
 pub(crate) struct NewestPolicy {
     is_rejected: AtomicBool,

@@ -44,7 +44,8 @@ impl Reconcile for PolicyReconciler {
         });
         let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
         let skipped = match reloaded {
-            // The task of the policy follows when the other process accepts the generation.
+            // When the other process accepts the generation, the task of the policy also starts to
+            // use the generation in this process.
             Ok(None | Some(Adoption::InForce { .. } | Adoption::Elsewhere { .. })) => None,
             Ok(Some(Adoption::Held { generation, why })) => {
                 Some(format!("generation {generation} held: {why}; see `beadle holds`"))

@@ -15,7 +15,7 @@ use crate::pull_request::concurrency_limit::CheckTurns;
 use crate::pull_request::own_and_base_parts::Part;
 
 /// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
-/// Beadle logs the reason, and the keys end without a check.
+/// it logs the reason. The runs of the keys then end without a check.
 pub(in crate::app) fn reconciler(
     app: &App,
     org: &GithubOrganisation,
@@ -82,8 +82,8 @@ fn open(
     Ok(checks)
 }
 
-/// If a policy is in a repository, returns the parts of the policy, the organisation's own part
-/// first.
+/// If a policy is in a repository, returns the parts of the policy. The organisation's own part
+/// comes first.
 fn parts(app: &App, file: &OrgConfig) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let Some(own) = file.policy.repository() else { return Ok(parts) };

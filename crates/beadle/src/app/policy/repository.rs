@@ -1,4 +1,4 @@
-//! A repository that a policy comes from: its commits and its files.
+//! Reads the commits and the files of a repository that contains a policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::config::RepositorySource;
 pub(crate) struct PolicyPart {
     /// The reader of the organisation that has the repository.
     pub(crate) reader: Reader,
-    /// The key of the `[[org]]` table that names the repository: `policy` or `base`.
+    /// The key in the `[[org]]` table that configures the repository: `policy` or `base`.
     pub(crate) table: &'static str,
     pub(crate) source: RepositorySource,
     /// The organisation of the policy, by its name in the configuration.
@@ -52,8 +52,8 @@ impl PolicyPart {
     }
 
     /// Returns the present commit of the configured reference. If the commit has not changed, the
-    /// read costs nothing from the budget. Everybody who can push can create a tag. So if the
-    /// branch needs a review, the function does not accept a tag that has the name of the branch.
+    /// read uses nothing of the budget. Everybody who can push can create a tag. So if the branch
+    /// needs a review, the function does not accept a tag with the same name as the branch.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, require_review, .. } = &self.source;
         let branch = branch(reference).filter(|_| *require_review).map(|branch| format!("heads/{branch}"));
@@ -109,7 +109,7 @@ impl PolicyPart {
         }
     }
 
-    /// Returns the repository, folder and commit as text for errors.
+    /// Returns the repository, the folder and the commit as a text for error messages.
     fn place(&self, commit: &str) -> String {
         let short: String = commit.chars().take(12).collect();
         format!("the policy {} (commit {short})", self.shown())

@@ -15,8 +15,8 @@ use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::config::{Config, OrgConfig, Refusals};
 
-/// How long Beadle waits before it reads an invalid policy of the same commit again. The cause may
-/// be outside of the repository, such as a missing permission.
+/// If the policy of a commit is invalid, Beadle reads it again after this time. The cause may be
+/// outside of the repository. For example, a permission may be missing.
 const AGAIN: Duration = Duration::from_secs(600);
 
 /// The result of the last look at the repository of a policy.
@@ -48,7 +48,7 @@ impl LastLook {
 /// The policy of one organisation, in a repository.
 pub(crate) struct RepositoryPolicy {
     pub(crate) own: PolicyPart,
-    /// The base of the policy, if the configuration names one.
+    /// The base of the policy, if the configuration has one.
     pub(crate) base: Option<PolicyPart>,
     /// The organisation, by its name in the configuration.
     pub(crate) organisation: String,
@@ -81,7 +81,7 @@ impl RepositoryPolicy {
         self.at(heads).await
     }
 
-    /// Reads the policy, if the commit of the configured reference has changed since the last look.
+    /// If the commit of the configured reference has changed since the last look, reads the policy.
     /// Returns `None` if the policy is already in force. `current` is the generation in force.
     pub(crate) async fn look(
         &self,
@@ -164,7 +164,7 @@ impl RepositoryPolicy {
         self.policy(&read, &known).await
     }
 
-    /// Returns the last policy that was in force, from the store alone. Returns `None` if the store
+    /// Returns the last policy that was in force. Reads only the store. Returns `None` if the store
     /// does not have it, or if the configuration now names other repositories.
     pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
@@ -172,7 +172,7 @@ impl RepositoryPolicy {
         self.stored(store.as_ref(), known).await
     }
 
-    /// Returns the policy of a generation, from the store alone. Returns `None` if the store does
+    /// Returns the policy of a generation. Reads only the store. Returns `None` if the store does
     /// not have it, or if the configuration now names other repositories.
     pub(crate) async fn kept(&self, generation: &str) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
@@ -206,8 +206,8 @@ impl RepositoryPolicy {
     }
 }
 
-/// Returns the policy of a generation from the store alone, even if the configuration now names
-/// another repository or folder. The caller compares a new policy with the result. Returns `None`
+/// Returns the policy of a generation, even if the configuration now has another repository or
+/// folder. Reads only the store. The caller compares a new policy with the result. Returns `None`
 /// if the store does not have the policy.
 pub(crate) async fn kept_from_anywhere(
     store: &dyn Store,

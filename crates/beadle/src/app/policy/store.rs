@@ -14,11 +14,11 @@ use sha2::{Digest as _, Sha256};
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::store::text_parts::{join_named, split_named};
 
-/// How many parts Beadle writes to the store at the same time.
+/// The number of parts that Beadle writes to the store at the same time.
 const AT_ONCE: usize = 32;
 
-/// A part of the text of a file. The name of the note has the id of the content, the number of the
-/// part, and the number of parts.
+/// A part of the text of a file. The name of the note contains the id of the content, the number of
+/// this part, and the total number of parts.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct FilePart(String);
@@ -85,7 +85,7 @@ impl Metadata for KeptPolicy {
 }
 
 impl KeptPolicy {
-    /// Replaces each commit with the commit of `current`, if both have the same files.
+    /// Replaces each commit with the commit of `current`, if both commits have the same files.
     pub(crate) fn with_commits_of(self, current: Self) -> Self {
         let base = match (self.base, current.base) {
             (Some(base), Some(current)) => Some(base.or_same(current)),
@@ -165,10 +165,10 @@ pub(crate) async fn texts(
     Ok(join_named(parts.into_iter().map(|(name, FilePart(part))| (name, part))))
 }
 
-/// Stores the texts `new` by the ids of their contents, and then the policy with these texts. Keeps
-/// this policy, the policy in force and the accepted policy, and deletes all others. The accepted
-/// policy can differ from the policy in force. A process can end after it accepted a policy and
-/// before it recorded this policy as the policy in force.
+/// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
+/// Keeps this policy, the policy in force and the accepted policy, and deletes all others. The
+/// accepted policy can differ from the policy in force. A process can end after it accepted a
+/// policy and before it recorded this policy as the policy in force.
 pub(crate) async fn keep(
     store: &dyn Store,
     organisation: &str,
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    /// Returns a policy that comes from these commits.
+    /// Returns a policy with these commits.
     fn policy(kept: &KeptPolicy) -> Policy {
         let files = [("settings.yml".to_owned(), "repository: { has_wiki: true }".to_owned())].into();
         let base = kept.base.as_ref().map(PolicyCommit::origin);

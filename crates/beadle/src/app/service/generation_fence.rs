@@ -15,14 +15,14 @@ use beadle_engine::{
     Time, Turn,
 };
 
-/// How long a key waits after the fence stopped its run. After this time, another process can claim
-/// the key.
+/// The time that a key waits after the fence stopped its run. After this time, another process can
+/// claim the key.
 const WAIT: Duration = Duration::from_secs(2);
 /// The maximum age of the store's answer when Beadle writes. If the answer is older, another
 /// process can have the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
-/// Knows the generation in use by this process, and the accepted generation.
+/// Compares the generation in use by this process with the accepted generation.
 #[async_trait]
 pub(crate) trait InForce: Send + Sync + 'static {
     /// Returns the accepted generation, if this process uses another generation.
@@ -35,7 +35,8 @@ async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
     let text = match in_force.other().await {
         Ok(None) => return Ok(()),
         Ok(Some(generation)) => format!("another process has accepted the generation {generation}"),
-        // A process of the newer version has accepted its own generation, and can claim the key.
+        // A process with a newer version of Beadle has accepted its own generation. That process
+        // can claim the key.
         Err(error @ StoreError::Newer { .. }) => error.to_string(),
         Err(error) => return Err(error.into()),
     };
@@ -174,7 +175,7 @@ mod tests {
         }
     }
 
-    /// A store that answers after this time.
+    /// An answer that takes this time.
     struct Slow(Duration);
 
     #[async_trait]

@@ -13,8 +13,8 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 
-/// The number of states in a page. If there are many repositories, all states together would need a
-/// lot of memory.
+/// The number of states in a page. Without pages, the states of many repositories would need a lot
+/// of memory.
 const PAGE: u32 = 1000;
 
 /// The time since which a generation of a policy is in force.
@@ -130,16 +130,17 @@ impl<'a> Paused<'a> {
 type Contested = BTreeSet<(Key, String)>;
 
 /// Returns the contested aspects with a held change. If a contested change removes, weakens or
-/// exposes something, the guard holds it. A rejected change does not wait for a decision.
+/// exposes something, the guard holds the change. A rejected change does not count, because it does
+/// not wait for a decision.
 fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
 }
 
-/// Counts the problems of the keys, each key once for each aspect. Collects the contested aspects.
-/// Does not count a paused key as failed, unknown or contested. A pause can end a run before the
-/// run has written everything, and no run looks at a paused key. So the alerts about a paused key
-/// would last until the end of the pause.
+/// Counts the problems of the keys. For each aspect, a key counts only once. Also collects the
+/// contested aspects. Does not count a paused key as failed, unknown or contested. A pause can end
+/// a run before the run has written everything, and no run looks at a paused key. So the alerts
+/// about a paused key would last until the end of the pause.
 fn count_states(
     condition: &mut Condition,
     states: Vec<(Key, KeyState)>,

@@ -66,7 +66,7 @@ pub(crate) struct Service {
     /// The installations of the App in `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
-    /// The lease on the work that only one of several processes does. There is no lease if no other
+    /// The lease on the work that only one process does at a time. There is no lease if no other
     /// process uses the store. A function on AWS has no lease either, because a schedule starts its
     /// tasks.
     lease: OnceLock<Arc<TaskLease>>,
@@ -263,7 +263,7 @@ impl Service {
         Ok(())
     }
 
-    /// Returns whether the last probe of the target agreed with the configuration.
+    /// Returns whether the target agreed with the configuration at its last probe.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().contains(target)
     }

@@ -56,8 +56,8 @@ impl InForce for MappingsToTarget {
         if other.is_some() {
             return Ok(other);
         }
-        // All organisations count, because another generation of a policy can have the first
-        // mapping to this target.
+        // The policies of all organisations matter here, because another generation of a policy can
+        // have the first mapping to this target.
         let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
         let mut accepted = self.orgs.iter().zip(accepted);
         Ok(accepted.find_map(|(file, accepted)| {

@@ -33,9 +33,9 @@ pub(crate) struct InstanceRouter {
     clock: Clock,
 }
 
-/// Returns how long a key waits if Beadle has tried to open its instance for the time `opening`.
-/// The result is a quarter of `opening`. So the key runs soon after its instance opens. The worker
-/// rarely claims keys of an instance that cannot open.
+/// Returns how long a key waits for its instance to open. `opening` is the time for which Beadle
+/// has tried to open the instance. The result is a quarter of `opening`. So the key runs soon after
+/// its instance opens. And the worker rarely claims keys of an instance that cannot open.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }

@@ -15,7 +15,7 @@ use crate::output::plural::counted;
 /// The maximum age of a running service's record. A function on AWS renews its record once a
 /// minute.
 pub(crate) const RUNNING: Duration = Duration::from_secs(180);
-/// The maximum number of keys that a sentence names.
+/// The maximum number of keys in one sentence.
 const NAMED: usize = 5;
 
 /// The record of one process that works on keys.
@@ -96,8 +96,8 @@ impl ServiceRecord {
     }
 }
 
-/// Returns a digest of every value. A record stays in the store, and only has to show which values
-/// differ. So the record has digests in place of the values.
+/// Returns a digest of every value. A record stays in the store, and it only has to show which
+/// values are different. So the record contains digests instead of the values.
 pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let digest = |value: &String| {
         Sha256::digest(value).iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))

@@ -59,7 +59,7 @@ pub(super) fn checked(
 }
 
 /// Returns the person of an ID token. The name is a confirmed e-mail address, because people can
-/// freely choose their other names.
+/// choose their other names freely.
 pub(super) fn person(claims: &Value, file: &OidcSignInFile) -> Result<Person, &'static str> {
     let id = claims["sub"].as_str().filter(|id| is_name(id)).ok_or("the ID token has no valid subject")?;
     let email = claims["email"].as_str().filter(|email| is_name(email));

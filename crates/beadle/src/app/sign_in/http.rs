@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// The client for a provider. The client follows no redirect, so that no secret goes to another
-/// address.
+/// The client for a provider. The client does not follow redirects, so that no secret goes to
+/// another address.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {
@@ -27,7 +27,7 @@ impl Http {
         client.map(Self).context("cannot create the HTTP client of the sign-in")
     }
 
-    /// Prepares a request that reads.
+    /// Prepares a request that reads data.
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
         self.0.get(url)
     }
@@ -40,7 +40,7 @@ impl Http {
     }
 }
 
-/// Parses an address of a provider. Only an address on this machine may be unencrypted.
+/// Parses an address of a provider. Every address except one on this machine must be encrypted.
 pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match Url::parse(text) {
@@ -49,9 +49,9 @@ pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
     }
 }
 
-/// Sends a request, and returns the JSON of the answer. `what` names the answer in an error. An
-/// error contains no part of the answer except the code of an OAuth error, because an answer can
-/// contain a token.
+/// Sends a request, and returns the JSON of the answer. `what` is the name of the answer in error
+/// texts. An error contains no part of the answer except the code of an OAuth error, because an
+/// answer can contain a token.
 pub(super) async fn read(what: &str, request: RequestBuilder) -> Result<Value, SignInFailure> {
     let failed = |error: reqwest::Error| {
         SignInFailure(format!("reading {what}: {:#}", anyhow::Error::from(error.without_url())))

@@ -17,7 +17,7 @@ use super::claims::{checked, groups, person};
 use super::http::{Http, address, read};
 use super::roles::Roles;
 
-/// How long Beadle uses the description of a provider.
+/// Beadle reads the description of a provider again after this time.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// The addresses of a provider.
@@ -92,8 +92,8 @@ fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Returns the addresses in the description of a provider. The description must name the configured
-/// issuer.
+/// Returns the addresses in the description of a provider. The description must contain the
+/// configured issuer.
 fn described(found: &Value, issuer: &str) -> Result<Provider, SignInFailure> {
     if found["issuer"].as_str() != Some(issuer) {
         return Err(SignInFailure("the description of the provider names another issuer".to_owned()));

@@ -1,6 +1,6 @@
-//! Compares the clock of this machine with the clock of a store that several machines use. The
-//! clock decides when the lease of a key ends. If the clock of a machine is ahead, this machine
-//! takes keys from other machines too early.
+//! Compares two clocks: the clock of this machine, and the clock of a store that several machines
+//! use. The clock decides when the lease of a key ends. If the clock of a machine is ahead, this
+//! machine takes keys from other machines too early.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(crate) async fn check(store: &dyn Store, clock: &Clock) -> Result<Option<Str
     Ok(difference(before, at, clock.now()))
 }
 
-/// Returns an error text if the time `at` of the store's clock is not near the call. The call took
-/// from `before` until `after`.
+/// Returns an error text if the store's clock is wrong. The store's clock showed the time `at`. The
+/// call to the store began at `before` and ended at `after`.
 fn difference(before: Time, at: Time, after: Time) -> Option<String> {
     let (ahead, behind) = (before.since(at), at.since(after));
     let (by, how) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };

@@ -1,5 +1,5 @@
-//! Opens the store that the configuration names, or a store at another location. The files of this
-//! folder open PostgreSQL, compare clocks, and split long texts into notes.
+//! Opens the configured store, or a store at another location. The files of this folder open
+//! PostgreSQL, compare clocks, and split long texts into notes.
 
 pub(crate) mod clock_check;
 pub(crate) mod postgres;
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
-/// Opens the store that the configuration names. If the store is a missing file, creates the file.
+/// Opens the configured store. If the store is a missing file, creates the file.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
 }
 
 /// Returns whether the store exists. If the store exists, a call that opens the store does not
-/// create another store. A table is never created when Beadle opens it.
+/// create another store. Beadle never creates a table when it opens one.
 pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
     match place {
         StoreLocation::File(path) => Ok(config.base.join(path).exists()),
@@ -91,9 +91,9 @@ pub(crate) fn is_shared(place: &StoreLocation) -> bool {
     }
 }
 
-/// Rings `bell` when another process makes a key due, until the returned value is dropped. Does
-/// nothing for a file, because only one service uses a file. Does nothing on AWS, because the
-/// functions have messages of their own.
+/// Rings `bell` each time another process makes a key due. This ends when the caller drops the
+/// returned value. Does nothing for a file, because only one service uses a file. Does nothing on
+/// AWS, because the functions there use messages of the queues.
 pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match place {
         StoreLocation::File(_) | StoreLocation::Table { .. } => None,
@@ -101,7 +101,7 @@ pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dy
     }
 }
 
-/// Returns an error if `beadle store copy` did not finish the copy to this store. Such a store is
+/// Returns an error if this store is the unfinished result of `beadle store copy`. Such a store is
 /// incomplete.
 pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
     if is_unfinished(store).await {

@@ -22,15 +22,16 @@ pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
 }
 
 /// Reads the version of the schema, and changes nothing. Returns three versions: the version of the
-/// schema, the version of the oldest program that can work with the schema, and the version that
-/// this program writes. If there is no store, returns `None`.
+/// schema, the oldest program version that can use the schema, and the schema version of this
+/// program. If there is no store, returns `None`.
 #[cfg(feature = "postgres")]
 pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
     let found = beadle_store_postgres::PostgresStore::version(url.with_password()).await?;
     Ok(found.map(|found| (found.stored, found.oldest, found.supported)))
 }
 
-/// Rings `bell` when another process makes a key due, until the returned value is dropped.
+/// Rings `bell` each time another process makes a key due. This ends when the caller drops the
+/// returned value.
 #[cfg(feature = "postgres")]
 pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match beadle_store_postgres::PostgresListener::start(url.with_password(), bell.clone()) {

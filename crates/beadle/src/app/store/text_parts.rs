@@ -1,4 +1,5 @@
-//! Splits long texts into parts, and joins the parts again. A part fits into a note of every store.
+//! Splits long texts into parts, and joins the parts again. Each part is small enough for a note in
+//! any kind of store.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub(in crate::app) fn split_named(id: &str, text: &str) -> Vec<(String, String)>
     named.map(|(at, part)| (format!("{id}/{at}/{of}"), part.to_owned())).collect()
 }
 
-/// Joins named parts to texts, by their ids. Leaves out a text if a part of it is missing.
+/// Joins named parts to texts. Returns the texts by their ids. Leaves out a text if a part of it is
+/// missing.
 pub(in crate::app) fn join_named(
     parts: impl IntoIterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {

@@ -11,7 +11,7 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// The maximum number of shown organisations that no pattern allows. Anybody can install a public
+/// The maximum number of shown organisations that match no pattern. Anybody can install a public
 /// App.
 const STRANGERS: usize = 20;
 
@@ -73,7 +73,8 @@ async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyho
 }
 
 /// Returns the name of an organisation's `[[org]]`, if the name differs from the login in upper and
-/// lower case. If Beadle took the organisation in, its stored state belongs to the login.
+/// lower case. If Beadle accepted the organisation from `[installations]`, the stored state belongs
+/// to the login.
 fn spelled_otherwise<'a>(file: &'a File, login: &str) -> Option<&'a str> {
     let is_its = |name: &str| name.eq_ignore_ascii_case(login) && name != login;
     file.org.iter().filter(|org| !org.is_taken_in).map(|org| org.name.as_str()).find(|name| is_its(name))

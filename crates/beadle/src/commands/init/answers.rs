@@ -26,7 +26,7 @@ pub(super) struct Answers {
     pub(super) webhook_url: Option<String>,
     /// The name of the new App.
     pub(super) app_name: String,
-    /// The folder of the policy, as `beadle.toml` names it.
+    /// The folder of the policy, as `beadle.toml` writes it.
     pub(super) policy: String,
 }
 
@@ -92,7 +92,7 @@ fn check_login(org: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Parses an address of the web. `what` is the name of the option.
+/// Parses a web address. `what` is the name of the option.
 fn address(text: &str, what: &str) -> anyhow::Result<Url> {
     let parsed = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "https" | "http")

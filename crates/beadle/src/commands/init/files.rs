@@ -1,5 +1,5 @@
-//! The files that the setup writes. The setup writes a file completely or not at all, and
-//! overwrites no file.
+//! The files that the setup writes. The setup writes each file completely or not at all. It never
+//! overwrites a file.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -20,7 +20,7 @@ const SECRET: &str = "beadle-webhook.secret";
 const SETTINGS: &str = "settings.yml";
 /// The default address, which `beadle.toml` does not need.
 const DEFAULT_API: &str = "https://api.github.com";
-/// The permissions of a file that only its owner may read.
+/// The permissions of a file that only its owner can read.
 const PRIVATE: u32 = 0o600;
 /// The permissions of other files.
 const SHARED: u32 = 0o644;
@@ -218,8 +218,8 @@ mod tests {
             );
             assert_eq!(org.webhook_secrets, ["file:beadle-webhook.secret"]);
             assert_eq!(org.mode, beadle_engine::Mode::Observe);
-            // The checks of the file refuse some of these values as names. But no value may change
-            // another key of the file.
+            // The checks of the file refuse some of these values as names. But a value must never
+            // change another key of the file.
             let text = configuration(&answers(value, value), 7, false);
             let table: toml::Table =
                 text.parse().unwrap_or_else(|error| panic!("{value:?}: {error}\n{text}"));

@@ -26,9 +26,9 @@ use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::stop_signals::StopSignals;
 
-/// The default repository of a policy. The needs of the App do not depend on this name.
+/// The default repository of a policy. The permissions of the App do not depend on this name.
 const HOME: &str = "admin";
-/// How long Beadle waits before it asks GitHub again whether the App is installed.
+/// The time between two requests that ask GitHub whether the App is installed.
 const LOOK: Duration = Duration::from_secs(2);
 /// The longest time that the command waits for the installation.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -73,7 +73,7 @@ async fn check<'a>(
     diagnose(config, printer).await
 }
 
-/// Writes the files, with a new App or with an existing one.
+/// Writes the files for a new or an existing App.
 async fn set_up(path: &Path, args: &InitArgs, answers: &Answers, printer: &Printer) -> anyhow::Result<()> {
     let places = Places::new(path, &answers.policy);
     if places.has_policy() {
@@ -114,8 +114,8 @@ fn save(places: &Places, answers: &Answers, app: &RegisteredApp) -> anyhow::Resu
     })
 }
 
-/// Returns the needs of the App for the policy in the folder. If there is no policy, returns the
-/// needs for the first policy.
+/// Returns the permissions and events that the App needs for the policy in the folder. If there is
+/// no policy, returns the needs for the first policy.
 fn needs(places: &Places) -> anyhow::Result<AppNeeds> {
     let first = tempfile::tempdir()?;
     let folder = if places.has_policy() {

@@ -17,13 +17,13 @@ use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
 use crate::stop_signals::StopSignals;
 
-/// The time that the browser has to receive its last answer.
+/// The maximum time in which the browser must receive its last answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// A placeholder for the address of the webhook listener while webhooks are off. GitHub requires an
 /// address.
 const NO_HOOK: &str = "https://example.com/hooks/github";
 
-/// Saves the secrets of an App. Returns an error if this fails.
+/// Saves the secrets of an App. Returns an error if Beadle cannot save them.
 pub(super) type Save<'a> = dyn Fn(&RegisteredApp) -> anyhow::Result<()> + 'a;
 
 /// Serves the local page until GitHub has created the App and `save` has saved it.
@@ -79,7 +79,7 @@ async fn exchange(
 ) -> anyhow::Result<()> {
     loop {
         // The operator can interrupt the command only here. GitHub shows the private key only once,
-        // so nobody may interrupt the exchange and the save.
+        // so nobody must interrupt the exchange and the save.
         let returned = tokio::select! {
             returned = codes.recv() => returned.context("the local page ended")?,
             _ = signals.next() => bail!("interrupted: no App was created, and no file was written"),
@@ -128,13 +128,13 @@ fn check_owner(app: &RegisteredApp, org: &str) -> anyhow::Result<()> {
     )
 }
 
-/// Returns the address of the page to install an App.
+/// Returns the address of the page on which people install an App.
 pub(super) fn installation_page(page: &str) -> String {
     format!("{}/installations/new", page.trim_end_matches('/'))
 }
 
-/// Returns the permissions with their levels. GitHub gives every App the permission to read
-/// metadata.
+/// Returns the permissions with their levels. GitHub gives the permission to read metadata to every
+/// App.
 fn levels(needs: &AppNeeds) -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = needs.permissions.iter().map(|(name, level)| (*name, level.as_str()));
     own.chain(std::iter::once(("metadata", "read")))

@@ -23,8 +23,8 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// Returns whether a spreadsheet can take a text for a formula. A spreadsheet can ignore invisible
-/// characters before a formula.
+/// Returns whether a spreadsheet can interpret a text as a formula. A spreadsheet can ignore
+/// invisible characters before a formula.
 fn is_formula(text: &str) -> bool {
     let is_unseen = |c: char| {
         let is_format =

@@ -1,4 +1,4 @@
-//! `beadle report`: shows which repositories met which line of the policy at a moment.
+//! `beadle report`: shows, for a moment, which repositories satisfied which lines of the policy.
 
 mod csv;
 mod row_formats;

@@ -1,4 +1,4 @@
-//! The rows of a report, as cells, as JSON and as lines for people.
+//! The rows of a report: as cells, as JSON, and as readable lines.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +76,8 @@ pub(super) fn table(rows: &[ControlRow], printer: &Printer) {
             ControlStatus::Waived | ControlStatus::Unknown | ControlStatus::NotRecorded => Tone::Notice,
             ControlStatus::NotApplicable => Tone::Faint,
         };
-        // The padding comes before the colour, because the codes of a colour must not count as
-        // width.
+        // The code adds the padding before the colour, because the characters of a colour code must
+        // not count as width.
         let status = printer.paint(tone, format!("{:<14}", row.status.as_str()));
         let control = escape::cut(&row.control, VALUE);
         printer.line(format!("  {status}  {control:<width$}  {}", details(row)).trim_end());
@@ -105,7 +105,7 @@ fn details(row: &ControlRow) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The number of characters of a commit's id that people need.
+/// The number of shown characters of a commit's id.
 const DIGITS: usize = 12;
 
 fn short(commit: &str) -> String {
@@ -129,7 +129,7 @@ impl Tally {
         self.0.iter().filter(|(status, _)| is_meant(**status)).map(|(_, count)| count).sum()
     }
 
-    /// Returns the summary of a report about a moment.
+    /// Returns the summary of a report. `at` is the moment of the report.
     pub(super) fn text(&self, at: Time) -> String {
         let counts: Vec<String> =
             self.0.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();

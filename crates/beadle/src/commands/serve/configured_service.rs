@@ -22,12 +22,12 @@ use crate::app::store;
 use crate::config::{Config, webhook_senders};
 use crate::tasks::{self, Host, is_target_probe};
 
-/// How long the running keys may still work when the service stops.
+/// The maximum time for which running keys can continue when the service stops.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 /// The shortest and the longest time that a key waits if its organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// The maximum time that the worker waits at the start for the probes of all targets. So a target
-/// that does not answer delays other work only for this time.
+/// The maximum time that the worker waits at the start for the probes of all targets. So if a
+/// target does not answer, other work waits only for this time.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// The routes of the two listeners.
@@ -47,8 +47,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Creates everything that the configuration names, and reads the secrets. Sends no request,
-    /// and writes nothing. So an error does not disturb the service in use.
+    /// Creates all configured parts, and reads the secrets. Sends no request, and writes nothing.
+    /// So an error does not disturb the service in use.
     pub(super) fn new(
         config: &Arc<Config>,
         store: &Arc<dyn Store>,
@@ -130,7 +130,7 @@ impl Prepared {
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
-    /// While this value exists, the bell rings when another process makes a key due.
+    /// While this value exists, the bell rings each time another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
 

@@ -1,7 +1,6 @@
-//! Limits how often the service opens its organisations again because the installations of the App
-//! have changed. At each reload, the service waits for its runs and starts its background tasks
-//! again. Without a limit, an owner could suspend and resume the App again and again, and so stop
-//! all other work.
+//! Limits the reloads of the service after changes to the installations of the App. At each reload,
+//! the service waits for its runs and starts its background tasks again. Without a limit, an owner
+//! could suspend and resume the App again and again, and this would stop all other work.
 
 use std::collections::VecDeque;
 use std::time::Duration;

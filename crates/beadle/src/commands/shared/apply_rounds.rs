@@ -26,7 +26,7 @@ pub(in crate::commands) async fn settle(clock: &Clock) {
     clock.sleep(SETTLE).await;
 }
 
-/// How one round ended.
+/// The end of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Went {
     /// The operator declined the plan.
@@ -37,7 +37,8 @@ pub(crate) enum Went {
     Quiet,
 }
 
-/// The rounds of `beadle apply` for one organisation or target, with the results of their writes.
+/// The rounds of `beadle apply` for one organisation or target. They contain the results of the
+/// writes.
 #[derive(Default)]
 pub(crate) struct Rounds {
     /// The number of rounds that have ended.
@@ -74,8 +75,8 @@ impl Rounds {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts the changes in the last plan. Beadle wrote some of these changes without effect, and
-    /// never tried to write the other changes.
+    /// Counts the changes in the last plan. Beadle wrote some of these changes without effect. It
+    /// never tried to write the others.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();

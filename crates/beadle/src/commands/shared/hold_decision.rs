@@ -84,8 +84,8 @@ pub(in crate::commands) async fn decide_changes(
     Ok(code)
 }
 
-/// Limits the changes by the options. Returns an error if an option names no change, or if the
-/// decision needs a reason.
+/// Keeps only the changes that match the options. Returns an error if an option matches no change,
+/// or if a reason is missing.
 fn chosen(named: &mut Vec<NamedChange<'_>>, args: &DecideArgs, decision: &Decision) -> Result<(), String> {
     if named.is_empty() {
         return Ok(());

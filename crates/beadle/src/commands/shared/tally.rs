@@ -10,7 +10,7 @@ use crate::commands::{FAILED, FINE, PENDING};
 pub(crate) struct Tally {
     pub(crate) written: usize,
     pub(crate) held: usize,
-    /// The number of policies that the gate holds. Beadle wrote no change of these policies.
+    /// The number of held policies. Beadle wrote no change of these policies.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
     /// The number of changes that Beadle only observes, because they would replace values that an
@@ -59,7 +59,8 @@ impl Tally {
     }
 }
 
-/// Returns the exit code: 1 after an error, 2 if changes are not written, or 0.
+/// Returns the exit code: 1 after an error, 2 if some changes are not written, and 0 in all other
+/// cases.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,

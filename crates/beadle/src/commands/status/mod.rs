@@ -1,5 +1,4 @@
-//! `beadle status`: shows the state of the service, of the organisations and of the targets at a
-//! glance.
+//! `beadle status`: shows the state of the service, the organisations and the targets on one page.
 
 mod model;
 mod problems;

@@ -21,17 +21,18 @@ pub(super) struct Status {
     pub(super) instances: Vec<InstanceStatus>,
     /// The installations of the App in `[installations]`.
     pub(super) installations: Vec<InstallationStatus>,
-    /// The differences from the policy, grouped by cause. The most severe kind comes first.
+    /// The differences between the present state and the policy, grouped by cause. The most severe
+    /// kind comes first.
     pub(super) problems: Vec<Problem>,
-    /// The generations that the gate holds.
+    /// The held generations.
     pub(super) held_policies: Vec<HeldPolicy>,
-    /// The waivers that are in force. The waiver that ends first comes first.
+    /// The waivers that are in force. The waiver with the earliest end comes first.
     pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
     pub(super) pauses: Vec<PauseInForce>,
     /// The budgets of the credentials.
     pub(super) budgets: Vec<Budget>,
-    /// The tokens with an end in the configuration.
+    /// The tokens that have a configured end.
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
@@ -100,8 +101,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of GitHub's oldest answer that the last sweeps compared with the policy. `None` if
-    /// no sweep of a service recorded its reads.
+    /// The last sweeps compared answers of GitHub with the policy. This is the time of the oldest
+    /// of these answers. `None` if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
@@ -117,7 +118,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// The time since which GitHub reports this state of the installation.
+    /// GitHub has reported this state of the installation since this time.
     pub(super) since: Time,
 }
 
@@ -133,7 +134,7 @@ pub(super) enum ProblemKind {
     Held,
     /// Beadle could not read or resolve a part.
     Unknown,
-    /// A change failed, or the mode does not allow it.
+    /// A change failed, or the mode does not allow the change.
     Drifted,
 }
 
@@ -141,7 +142,7 @@ impl ProblemKind {
     pub(super) const ALL: [Self; 5] =
         [Self::Parked, Self::Contested, Self::Held, Self::Unknown, Self::Drifted];
 
-    /// Returns the printed name.
+    /// Returns the name in the output.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Parked => "parked",
@@ -162,7 +163,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// The time since which the problem exists, in the repository or group that had it first.
+    /// The time at which the first repository or group got the problem.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -196,8 +197,8 @@ pub(super) struct WaiverInForce {
 pub(super) struct PauseInForce {
     /// The paused organisation, target or key.
     pub(super) scope: String,
-    /// The name by which people know the scope, such as `acme/widgets`. If no name of a key is
-    /// known, the key.
+    /// The readable name of the scope, such as `acme/widgets`. If a key has no known name, this is
+    /// the key itself.
     pub(super) name: String,
     pub(super) until: Time,
 }
@@ -229,7 +230,7 @@ pub(super) struct FailingTask {
 }
 
 impl Status {
-    /// Returns the exit code, for a monitor.
+    /// Returns the exit code, which a monitoring tool can use.
     pub(super) fn code(&self) -> u8 {
         let is_down = matches!(self.service.state, ServiceState::Stopped | ServiceState::NotReady);
         let is_running = self.service.state == ServiceState::Up;

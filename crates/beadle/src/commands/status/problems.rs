@@ -7,7 +7,7 @@ use beadle_engine::{Hold, Key, KeyState, Parked, Risk, Time};
 
 use super::model::{Problem, ProblemKind};
 
-/// The group that a problem belongs to.
+/// The group of a problem.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     kind: ProblemKind,
@@ -16,7 +16,7 @@ struct Group {
     cause: String,
 }
 
-/// The names in a group, and the time since which the problem exists.
+/// The names in a group, and the time at which the problem began.
 struct Members {
     since: Time,
     names: BTreeSet<String>,
@@ -28,9 +28,9 @@ struct Problems(BTreeMap<Group, Members>);
 
 impl Problems {
     fn add(&mut self, kind: ProblemKind, (key, name): (&Key, &str), cause: &str, since: Time) {
-        // If a cause names the repository itself, the function replaces this name, so that all
-        // repositories have the same cause. The function replaces only names with an owner, because
-        // a name without an owner can be an ordinary word.
+        // If a cause contains the name of the repository itself, the function replaces this name.
+        // Then the same cause has the same text for all repositories. The function replaces only
+        // names with an owner, because a name without an owner can be an ordinary word.
         let cause = cause.replace(key.as_str(), "this one");
         let cause = if name.contains('/') { cause.replace(name, "this one") } else { cause };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
@@ -41,7 +41,7 @@ impl Problems {
     }
 }
 
-/// A parked key, with the name by which people know the key.
+/// A parked key with its readable name.
 pub(super) struct ParkedKey {
     pub(super) key: Key,
     pub(super) name: String,
@@ -86,7 +86,7 @@ pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[Par
     problems
 }
 
-/// Returns what a held change does, such as `removes teams: team engineering`.
+/// Returns the effect of a held change, such as `removes teams: team engineering`.
 fn change(hold: &Hold) -> String {
     let change = &hold.change;
     let risk = change.risks().gravest().map_or("changes", Risk::as_str);
@@ -94,7 +94,8 @@ fn change(hold: &Hold) -> String {
     format!("{risk} {}{what}", change.aspect)
 }
 
-/// Returns why changes of a key are left, if neither the guard nor another writer is the reason.
+/// Returns the reason why changes of a key are not written yet. Returns `None` if the guard or
+/// another writer is the reason.
 fn left(state: &KeyState) -> Option<String> {
     if let Some(failure) = &state.failure {
         return Some(format!("a change failed: {failure}"));
@@ -114,8 +115,8 @@ fn left(state: &KeyState) -> Option<String> {
     (state.pending > 0 && !is_explained).then(|| "Beadle has not written some changes".to_owned())
 }
 
-/// Returns how many repositories or groups of each instance have a problem, by its kind. Counts a
-/// repository with several problems of a kind only once.
+/// For each instance and each kind of problem, returns the number of repositories or groups with
+/// this problem. If a repository has several problems of one kind, counts the repository only once.
 pub(super) fn counts(problems: &[Problem]) -> BTreeMap<String, BTreeMap<ProblemKind, usize>> {
     let mut names: BTreeMap<&str, BTreeMap<ProblemKind, BTreeSet<&str>>> = BTreeMap::new();
     for problem in problems {

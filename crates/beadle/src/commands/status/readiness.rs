@@ -12,8 +12,8 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Returns the first line of the listener's answer, and whether the service is ready. Returns
-/// `None` if no service listens on this machine, if another program listens there, or if the
-/// service consists of functions on AWS.
+/// `None` in three cases: no service listens on this machine, another program listens at the
+/// address, or the service consists of functions on AWS.
 pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     if config.is_at_aws() {
         return None;
@@ -21,8 +21,8 @@ pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     let url = format!("http://{}/readyz", reachable(config.file.server.operator));
     let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
     let mut request = http.get(url);
-    // Even if the service refuses a token, its answer shows that it listens. So the command needs
-    // no token.
+    // Even if the service refuses a token, the answer shows that the service listens. So the
+    // command needs no token.
     if let Some(reference) = &config.file.server.operator_token
         && let Ok(token) = config.secret(reference, "the operator token")
     {
@@ -34,8 +34,8 @@ pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     Some((text.lines().next().unwrap_or_default().to_owned(), is_ready))
 }
 
-/// Returns whether a service is ready, from the status of its answer to `/readyz`. Returns `None`
-/// if a service never answers with this status.
+/// Returns whether a service that answers `/readyz` with this status is ready. Returns `None` if a
+/// service never answers with this status.
 fn readiness(status: StatusCode) -> Option<bool> {
     match status {
         StatusCode::OK | StatusCode::UNAUTHORIZED => Some(true),

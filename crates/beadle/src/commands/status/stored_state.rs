@@ -86,7 +86,7 @@ pub(super) async fn gather(
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
     // If no service runs, the stored results of the tasks are old. If Beadle no longer works on an
-    // organisation, the results of its tasks are old too.
+    // organisation, the results of its tasks are also old.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
@@ -207,15 +207,15 @@ fn configured_modes(config: &Config, target: &str) -> Option<String> {
     (!modes.is_empty()).then(|| modes.join(", "))
 }
 
-/// Returns the number of days until the token of a target ends, if the configuration has the date.
+/// If the configuration has the end of a target's token, returns the number of days until this end.
 fn token(file: &TargetConfig, now: Time) -> Option<Token> {
     let ends = file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
     let days = (ends.as_second() - now.seconds()).div_euclid(24 * 3600);
     Some(Token { instance: file.name.clone(), days })
 }
 
-/// Returns the budgets of an organisation's credential from the reports of the processes that use
-/// it.
+/// Returns the budgets of an organisation's credential. The processes that use the credential
+/// report these budgets.
 async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec<Budget>> {
     let mut accounts = BTreeMap::new();
     for (_, usage) in ProcessUsage::note(name, "").list(store).await? {
@@ -294,7 +294,7 @@ async fn waivers(
     Ok(all.into_iter().map(in_force).collect())
 }
 
-/// Returns the generations that the gate of the service holds.
+/// Returns the generations that the service's gate holds.
 async fn held_policies(store: &dyn Store) -> anyhow::Result<Vec<HeldPolicy>> {
     let all = HeldGeneration::all(store).await?.into_iter();
     let waiting = all.filter(|(note, held)| !is_of_command(note) && held.approved.is_none());

@@ -1,4 +1,4 @@
-//! Tests of the state that `beadle status` reads from a store.
+//! Tests how `beadle status` reads the state from a store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

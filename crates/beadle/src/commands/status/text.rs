@@ -15,9 +15,9 @@ use crate::output::escape::{self, VALUE};
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of names that a problem shows.
+/// The maximum number of shown names for one problem.
 const NAMES: usize = 5;
-/// The state shows a token this number of days before its end.
+/// The output shows a token if it ends within this number of days.
 const SOON: i64 = 30;
 
 /// Returns the lines that show the state.
@@ -85,8 +85,8 @@ fn short(text: &str) -> String {
     escape::cut(text, VALUE)
 }
 
-/// Returns a reason or an error. Each part of the state is one line, and an error can have several
-/// lines.
+/// Returns a reason or an error in one line. An error can have several lines, but each part of the
+/// state is only one line.
 fn reason(text: &str) -> String {
     short(&one_line(text))
 }
@@ -146,7 +146,7 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
 }
 
-/// Returns the line of an installation. If an `[[org]]` names its organisation, returns `None`.
+/// Returns the line of an installation. If the organisation has an `[[org]]`, returns `None`.
 fn installation(of: &InstallationStatus, now: Time, printer: &Printer) -> Option<String> {
     if of.standing == Standing::Declared {
         return None;

@@ -1,8 +1,8 @@
 //! Looks for comments that approve held changes, such as `/beadle approve 5d0c1e2f3a4b`, while
 //! changes wait for a decision.
 //!
-//! A comment counts only if a member of the configured team wrote it and nobody edited it. Beadle
-//! answers a member of the team with a comment.
+//! A comment is valid only if a member of the configured team wrote it, and if nobody edited it.
+//! Beadle answers a member of the team with a comment.
 
 mod rules;
 
@@ -31,8 +31,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// The task that looks for the comments of one organisation.
 pub(super) struct CommentApprovals(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
-/// The last comment that Beadle looked at. Beadle looks at each comment once, so that an old approval
-/// never approves the same change a second time.
+/// The last comment that Beadle looked at. Beadle looks at each comment only once, so that an old
+/// approval never approves the same change a second time.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredComment")]
 struct LastComment {
@@ -129,7 +129,8 @@ impl CommentApprovals {
     }
 }
 
-/// Returns since when changes wait for a decision; `None` if no change waits.
+/// Returns the time at which the oldest waiting change began to wait for a decision. Returns `None`
+/// if no change waits.
 fn waiting_since(groups: &[HoldGroup]) -> Option<Time> {
     groups.iter().filter(|group| group.state == HoldState::Open).map(HoldGroup::since).min()
 }

@@ -24,9 +24,9 @@ pub struct HookDelivery {
     pub event: String,
     /// The action of the event, such as `created`, if the event has actions.
     pub action: Option<String>,
-    /// The installation of the event.
+    /// The id of the App's installation that the event is about.
     pub installation_id: Option<u64>,
-    /// The repository that the event is about, if the event is about one.
+    /// The id of the event's repository, if the event is about a repository.
     pub repository_id: Option<u64>,
 }
 
@@ -35,8 +35,7 @@ pub struct HookDelivery {
 pub struct OwnApp {
     /// The name of the App.
     pub name: String,
-    /// The address of the App's page. The page on which an owner can install the App is below this
-    /// address.
+    /// The address of the App's page. An owner installs the App on a page below this address.
     #[serde(rename = "html_url")]
     pub page: String,
 }
@@ -68,8 +67,9 @@ impl Reader {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }
 
-    /// Makes the next request get a new token of the App. If an owner of the organisation has
-    /// accepted new permissions, only a new token has them. This method itself sends no request.
+    /// Discards the App's token, so that the next request gets a new token. If an owner of the
+    /// organisation has accepted new permissions, only a new token has them. This method itself
+    /// sends no request.
     pub async fn drop_token(&self) {
         self.api().drop_token().await;
     }
@@ -110,7 +110,8 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// Returns the runs of a workflow that somebody dispatched since the given time, newest first.
+    /// Returns the workflow runs that somebody dispatched at the time `since` or later, newest
+    /// first.
     pub async fn dispatched(
         &self,
         repository: &str,

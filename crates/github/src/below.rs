@@ -1,6 +1,6 @@
-//! Paths that a write may name without a check. Such paths are below a repository or an
-//! organisation. The name of a team or an account needs a check, because the name may belong to
-//! another team or account now: see [`crate::Grantee`].
+//! Paths of writes for which Beadle checks no name. Such paths are below a repository or an
+//! organisation. The name of a team or an account needs a check, because another team or account
+//! can have this name now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 

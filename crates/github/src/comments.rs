@@ -42,8 +42,8 @@ fn own(rows: &[Value], app: u64, marker: &str) -> Option<Comment> {
 }
 
 impl Reader {
-    /// Returns the comment on a pull request that the App `app` wrote and that begins with
-    /// `marker`.
+    /// Returns a comment on a pull request. The author of the comment is the App `app`, and the
+    /// comment begins with `marker`.
     pub async fn own_comment(
         &self,
         repository: &str,

@@ -1,4 +1,4 @@
-//! The GraphQL documents, each beside the types of its answer. One document reads many objects.
+//! The GraphQL documents and the types of their answers. One document reads many objects.
 //!
 //! GitHub computes the price of a query as the number of its connections divided by 100. A query
 //! that reads everything of 40 repositories costs about 11 points.

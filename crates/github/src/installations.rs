@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// The word with which GitHub marks an account as an organisation. Installations with other account
+/// GitHub marks the account of an organisation with this word. Installations with other account
 /// types belong to people and enterprises.
 const ORGANISATION: &str = "Organization";
 

@@ -30,8 +30,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// ask at the same moment, and each batch needs at least one query.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams of the whole
-/// organisation instead of the teams of each repository. The exception: a read of the whole
-/// organisation is known to need more calls.
+/// organisation instead of the teams of each repository. Beadle makes an exception if it knows that
+/// a read of the whole organisation needs more calls.
 const MANY: usize = 20;
 
 /// The data that Beadle reads once for the whole organisation, and uses for many repositories.
@@ -91,7 +91,7 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads parts of one repository again, if these parts came from a read of the whole
+    /// Repeats the read of some parts of one repository. These parts came from a read of the whole
     /// organisation or from earlier reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
@@ -159,7 +159,7 @@ impl Loader {
         }
         results.extend(Box::pin(self.complete_batch(api, found, &sweeps, missing)).await);
         for Ask { node_id: id, reply, .. } in asks {
-            // Two callers may ask for the same repository.
+            // Two callers can ask for the same repository.
             let unanswered =
                 || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
@@ -221,7 +221,7 @@ impl Loader {
         let failures = self.complete(api, &mut found, bulk).await;
         let results = found.into_iter().zip(failures);
         let results = results.map(|(repository, failure)| failure.map_or(Ok(Some(repository)), Err));
-        // Beadle may ask with an old node id, and GitHub may answer with the present node id. Such
+        // Beadle can ask with an old node id, and GitHub can answer with the present node id. Such
         // an answer still belongs to the request. The immutable id in the answer identifies the
         // repository.
         ids.into_iter().zip(results).collect()
@@ -264,7 +264,8 @@ impl Loader {
         results
     }
 
-    /// Reads data of the whole organisation, as far as this number of repositories needs it.
+    /// Reads the data of the whole organisation. Beadle reads the teams and the custom properties
+    /// of the organisation only if the number of repositories is large.
     pub(crate) async fn bulk(&self, api: &Api, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
         Box::pin(self.bulk_with(api, repositories, missing(api, &selected_by))).await
@@ -379,7 +380,7 @@ impl Loader {
     }
 }
 
-/// Reads a part if the reader asks for it.
+/// Reads a part if `is_asked` is true.
 async fn asked<T>(
     is_asked: bool,
     read: impl Future<Output = Result<Known<T>, Failure>>,

@@ -33,11 +33,11 @@ pub struct Team {
     pub description: String,
     /// True if there are teams below this team.
     pub is_parent: bool,
-    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if the
-    /// privacy is unknown.
-    pub privacy: Option<String>,
-    /// Whether mentions notify the members, in the words of the REST API. `None` if the setting is
+    /// Who can see the team: `secret` or `closed`, as in the REST API. `None` if the privacy is
     /// unknown.
+    pub privacy: Option<String>,
+    /// Whether a mention of the team notifies its members. The values are those of the REST API.
+    /// `None` if the setting is unknown.
     pub notifications: Option<String>,
     /// The slug of the team above this team.
     pub parent: Option<String>,
@@ -68,8 +68,8 @@ pub struct Identity {
     pub names: Vec<String>,
 }
 
-/// A team, its direct members and its invited accounts. The members of the teams below it are not
-/// in the list.
+/// A team, its direct members and its invited accounts. The list does not contain the members of
+/// the teams below this team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamMembers {
     /// The team itself.
@@ -113,7 +113,7 @@ fn identity_of(node: IdentityNode) -> Identity {
 }
 
 /// Returns every entry of a list. The list must be complete. `first` is the answer with the first
-/// page, if the caller has already read it. Returns `None` if the list does not exist.
+/// page, if the caller has already read this page. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -163,7 +163,7 @@ impl Reader {
         each(&shown(rows, DOING)?, DOING, |row| shape(row).map(team_of))
     }
 
-    /// Returns the ids of the teams that an account is in.
+    /// Returns the ids of an account's teams.
     pub async fn teams_of(&self, login: &str) -> Result<Vec<u64>, Failure> {
         let doing = format!("reading the teams of {login}");
         let variables = json!({ "org": self.organisation(), "login": login, "after": null });
@@ -171,7 +171,7 @@ impl Reader {
         each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
-    /// Returns all members of the organisation, with the owners.
+    /// Returns all members of the organisation, including the owners.
     pub async fn members(&self) -> Result<Vec<Member>, Failure> {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
@@ -183,7 +183,7 @@ impl Reader {
 
     /// Returns the accounts that are linked to people of the organisation's identity provider.
     /// Returns `None` if GitHub shows no provider. There are three reasons: there is no provider,
-    /// the provider belongs to the enterprise, or the App may not see the provider.
+    /// the provider belongs to the enterprise, or the App cannot see the provider.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
@@ -219,10 +219,10 @@ impl Reader {
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns the other system that sets the members of a team: the team synchronisation of the
-    /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
-    /// has no permission to read the team synchronisation of the organisation. If this
-    /// synchronisation is active, GitHub refuses the App's writes.
+    /// Returns the other system that sets the members of a team, or `None` if GitHub shows no such
+    /// system. The other system is the team synchronisation of the organisation or of the
+    /// enterprise. An App has no permission to read the team synchronisation of the organisation.
+    /// If this synchronisation is active, GitHub refuses the App's writes.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>

@@ -48,7 +48,7 @@ struct Owner {
 
 impl Reader {
     /// Returns the visibility of a repository. The repository can belong to any owner. Returns
-    /// `None` if it does not exist, or if the credential cannot see it.
+    /// `None` if the repository does not exist, or if the credential cannot see it.
     pub async fn visibility_of(&self, owner: &str, name: &str) -> Result<Option<Visibility>, Failure> {
         const DOING: &str = "looking up a repository";
         let variables = json!({ "owner": owner, "name": name });
@@ -78,7 +78,7 @@ impl Reader {
             Some(Found { id: node_id, database_id: id, name, owner }) => {
                 Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
             }
-            // An answer can have neither the repository nor a reason. The name may then still be in
+            // An answer can have neither the repository nor a reason. The name can then still be in
             // use.
             None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
         }

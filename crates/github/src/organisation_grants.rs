@@ -1,4 +1,5 @@
-//! Writes that give a team or an account a role in the whole organisation, or that block an account.
+//! Changes the access to the whole organisation: the roles of teams and accounts, and blocked
+//! accounts.
 
 use beadle_engine::Failure;
 use beadle_transport::{Method, Path};
@@ -15,7 +16,7 @@ impl Writer {
     }
 
     /// `DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`, or the same for a user:
-    /// takes a role of the organisation away.
+    /// removes a role of the organisation.
     pub async fn unassign_role(&self, whom: &Grantee, role: u64) -> Result<(), Failure> {
         self.write_role(Method::DELETE, (whom, Purpose::Remove), role).await
     }
@@ -53,7 +54,7 @@ impl Writer {
     }
 
     /// Sends a write to a path below the organisation. `path` builds the path from the name of a
-    /// team or an account. If the write has to wait, the name may get another owner. So Beadle then
+    /// team or an account. If the write has to wait, the name can get another owner. So Beadle then
     /// looks up the name again.
     async fn write_to(
         &self,

@@ -15,14 +15,14 @@ pub(crate) const ISSUES: &str = "issues: write";
 /// The permission to read the protection of a branch.
 pub(crate) const ADMINISTRATION: &str = "administration: read";
 
-/// The object that a call asks GitHub about.
+/// What a call asks for: the repository, the reference and the permission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// The login of the organisation.
     pub(crate) organisation: &'a str,
     /// The name of the repository.
     pub(crate) repository: &'a str,
-    /// The branch, the tag or the commit, if the configuration names it.
+    /// The branch, the tag or the commit, if the configuration contains it.
     pub(crate) reference: Option<&'a str>,
     /// The permission that the call needs.
     pub(crate) permission: &'static str,

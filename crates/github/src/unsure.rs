@@ -36,8 +36,8 @@ impl Unsure {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }
     }
 
-    /// Returns the more useful of two reasons. If a retry can help only for `other`, the function
-    /// returns `other`. Otherwise, it returns `one`, if there is one.
+    /// Returns the more useful of two reasons. The function returns `other` if `one` is `None`, or
+    /// if a retry can help only for `other`. Otherwise, the function returns `one`.
     pub fn sooner<'a>(one: Option<&'a Self>, other: &'a Self) -> &'a Self {
         one.filter(|one| one.transient || !other.transient).unwrap_or(other)
     }

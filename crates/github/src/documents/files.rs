@@ -29,9 +29,9 @@ fn objects(count: usize) -> String {
 /// The fields that Beadle reads from a pull request ([`PullNode`]).
 const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 
-/// Returns the document that reads three things: files of the default branch, the branch of Beadle
-/// with its open pull request, and the last pull requests that are not open. The document does not
-/// read a list of all pull requests. Everybody can open many pull requests from a fork with the
+/// Returns the document that reads three things: files of the default branch, Beadle's branch with
+/// its open pull request, and the latest pull requests that are closed or merged. The document does
+/// not read a list of all pull requests. Everybody can open many pull requests from a fork with the
 /// same branch name, so such a list could lack the pull request of Beadle.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(

@@ -17,7 +17,7 @@ use crate::sources::Person;
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
-/// An attribute, and the expression of its value.
+/// An attribute, and the expression for its value.
 #[derive(Debug)]
 struct Mapped {
     attribute: Attribute,

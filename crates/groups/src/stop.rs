@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
-/// The notes of a target, the accounts that the present plan wants in the group, and the accounts
-/// that it removes.
+/// The notes of a target, and two sets of accounts: the accounts that the present plan wants in the
+/// group, and the accounts that the plan removes.
 pub(crate) struct Stop<'a> {
     pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,

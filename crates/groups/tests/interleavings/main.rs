@@ -50,7 +50,7 @@ const STORMS: u64 = 40;
 /// A duration that is a little longer than the longest wait that a vendor asks for in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// With at least this number of interleavings, the test requires that some removals happened. With
-/// fewer interleavings, there may be no removal.
+/// fewer interleavings, it is possible that no removal happens.
 const ENOUGH: u64 = 100;
 
 fn person(n: usize) -> String {
@@ -61,7 +61,7 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// What a process loses when it is killed: everything in memory.
+/// The parts that a process loses when it is killed: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,

@@ -27,7 +27,7 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// The names of people's attributes that the targets use.
+    /// The names of the attributes that the targets use.
     uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
@@ -53,8 +53,8 @@ const HELD: usize = 3;
 
 /// A survey, and its sweep.
 struct Surveying {
-    /// The time of the sweep's marks. Only runs with exactly this time may use the survey. Beadle
-    /// does not check which of two times is later, because somebody may have turned a clock back.
+    /// The time of the sweep's marks. Only runs with exactly this time can use the survey. Beadle
+    /// does not check which of two times is later, because somebody can have turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.
@@ -66,14 +66,14 @@ struct Surveying {
 const CUTS: usize = 3;
 
 /// The periods of the rate limit that ended before a list was complete. Each period is identified
-/// by its end. Okta may refuse several runs in the same period, and Beadle must count this period
+/// by its end. Okta can refuse several runs in the same period, and Beadle must count this period
 /// only once.
 #[derive(Default)]
 struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
-    /// Records that a period ended before the list was complete. Returns whether the list may still
-    /// fit into the next period.
+    /// Records that a period ended before the list was complete. Returns whether the list possibly
+    /// fits into the next period.
     fn may_fit_after(&self, window: Time) -> bool {
         let mut windows = self.0.lock();
         windows.insert(window);
@@ -105,8 +105,8 @@ impl Drop for Asking<'_> {
 
 impl OktaSource {
     /// Creates a source. `leaving` has the statuses of people who must lose their access. `made`
-    /// has the statuses of people who may get an account from Beadle. `apps` has the applications
-    /// that may get groups from Okta itself.
+    /// has the statuses of people who can get an account from Beadle. `apps` has the applications
+    /// that can get groups from Okta itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -123,7 +123,7 @@ impl OktaSource {
         }
     }
 
-    /// Makes the source keep these attributes of people.
+    /// Sets which attributes of people the source keeps.
     #[must_use]
     pub fn keeping(mut self, uses: BTreeSet<String>) -> Self {
         self.uses = uses;
@@ -224,7 +224,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // The list may lack the group, so Beadle asks Okta for this one group.
+        // The list can lack the group, so Beadle asks Okta for this one group.
         Ok(self.okta.group(id).await?.map(group))
     }
 

@@ -32,11 +32,12 @@ const MANY: usize = 20;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event uses only accounts that it reads itself, because the event may be about one of these
+/// event uses only accounts that it reads itself, because the event can be about one of these
 /// accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// A source from which Beadle reads a group's members in place of the SCIM server.
+/// Another source of a group's members. Beadle reads the members from this source instead of the
+/// SCIM server.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
     /// Returns the ids of all members of a group, or an error if the list is incomplete. Returns
@@ -135,14 +136,15 @@ impl ScimReader {
         Self { scim: self.scim.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the reader read the members of groups from `memberships` instead of the SCIM server.
+    /// Sets another source of the members of groups. The reader uses `memberships` instead of the
+    /// SCIM server.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
     }
 
-    /// Makes the reader also read these attributes of accounts.
+    /// Adds mapped attributes. The reader then also reads these attributes of accounts.
     #[must_use]
     pub fn mapping(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
@@ -186,8 +188,8 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the time since which Beadle must have read a remembered account before it gives a
-    /// person access.
+    /// Returns the earliest allowed read time of a remembered account. If the read of an account is
+    /// older, Beadle must read the account again before it gives a person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
@@ -270,7 +272,7 @@ impl ScimReader {
                 );
                 Err(Failure::new(Class::Retry, text))
             }
-            // The group may have changed since Beadle read the list.
+            // The group can have changed after Beadle read the list.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text =
@@ -400,7 +402,7 @@ impl TargetReader for ScimReader {
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
         // The id in an account shows the owner of the account. If a group shows only ids of
-        // accounts, Beadle uses the accounts that it has read since the last sweep.
+        // accounts, Beadle uses the accounts that it has read after the last sweep.
         Ok(false)
     }
 
@@ -408,7 +410,7 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // If the server cannot filter reliably, the list of users may still have the account.
+            // If the server cannot filter reliably, the list of users can still have the account.
             Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())

@@ -17,7 +17,7 @@ pub(super) struct Seen {
     pub(super) names: HashMap<String, String>,
     /// The last list of all groups.
     pub(super) groups: Option<Vec<Group>>,
-    /// Why the last list of all groups is incomplete, or `None` if it is complete.
+    /// Why the last list of all groups is incomplete, or `None` if the list is complete.
     pub(super) groups_short: Option<String>,
     /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,

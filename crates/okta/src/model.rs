@@ -146,7 +146,7 @@ impl fmt::Display for Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// The sign-in name. Okta documents that the login may be missing.
+    /// The sign-in name. Okta documents that the login can be missing.
     #[serde(default)]
     pub login: String,
     /// The primary mail address.

@@ -76,8 +76,8 @@ impl Api {
         };
     }
 
-    /// Returns a header that makes the server refuse a write if the group has changed since Beadle
-    /// last read it.
+    /// Returns a header with the version that Beadle last read. If the group has changed after this
+    /// read, the server refuses the write.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
         let versions = self.versions.lock();
         let version = versions
@@ -162,7 +162,8 @@ impl Api {
     }
 
     /// Reads the part of a list that the server shows. The result states whether the list is
-    /// complete. Invalid records are not in the rows, but the result names them.
+    /// complete. The rows do not contain invalid records. The result lists these records
+    /// separately.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -251,13 +252,14 @@ impl Api {
         self.learned.lock()
     }
 
-    /// Stores that the server has correctly filtered a list, such as `Users`, by an attribute.
+    /// Stores that the server has correctly filtered a list, such as `Users`. `attribute` is the
+    /// attribute in the filter.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Returns whether the server has already correctly filtered a list, such as `Users`, by an
-    /// attribute.
+    /// Returns whether the server has already correctly filtered a list, such as `Users`.
+    /// `attribute` is the attribute in the filter.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
@@ -269,7 +271,7 @@ impl Api {
     }
 }
 
-/// Returns whether the server may have refused the page because of its size.
+/// Returns whether the size of the page is a possible reason for the server's refusal.
 fn may_be_about_size(error: &TransportError) -> bool {
     match error {
         TransportError::Status { status: 422, .. } => true,
@@ -290,8 +292,9 @@ mod tests {
 
     use super::*;
 
-    /// If one group is forbidden, only its key is parked. If Beadle treated the answer 403 as a
-    /// denied credential, one forbidden group would stop all other groups of the target.
+    /// If the server denies one group, Beadle parks only the key of this group. If Beadle treated
+    /// the answer 403 as a denied credential, one forbidden group would stop all other groups of
+    /// the target.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for method in [Method::GET, Method::PATCH] {

@@ -48,12 +48,12 @@ const MANAGED: [&str; 11] = [
     "name.familyName",
 ];
 
-/// The attributes with several values. A mapping can set only the parts of these attributes that
-/// [`NAMED`] lists.
+/// The attributes with several values. A mapping can set only those parts of these attributes that
+/// are in [`NAMED`].
 const LISTS: [&str; 8] =
     [PHONES, ADDRESSES, "ims", "photos", "entitlements", "roles", "x509Certificates", "emails"];
 
-/// The attributes of IAM Identity Center that [`NAMED`] does not list.
+/// The attributes of IAM Identity Center that are not in [`NAMED`].
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/limitations.html>
 const AWS: [&str; 4] = ["name.formatted", "name.middleName", "name.honorificPrefix", "name.honorificSuffix"];
@@ -150,7 +150,8 @@ impl Attribute {
         Ok(Self { name: path.to_owned(), place })
     }
 
-    /// Returns the name of the attribute in the configuration: its key, or its path.
+    /// Returns the name of the attribute in the configuration. The name is the attribute's key or
+    /// its path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -257,7 +258,7 @@ pub(crate) fn fill(body: &mut Value, attributes: &[(Attribute, Value)]) {
     }
 }
 
-/// Returns the operations with which a PATCH request sets these attributes of a user. All other
+/// Returns the operations of a PATCH request that sets these attributes of a user. All other
 /// entries of a list, and all other values of an entry, keep the values that `user` has.
 pub(crate) fn operations(user: &Map<String, Value>, attributes: &[(Attribute, Value)]) -> Vec<Value> {
     let mut operations = Vec::new();

@@ -1,6 +1,6 @@
 //! Tests every call of the client, in both dialects, with hostile values in the directory and in
-//! the server's answers. No value may change the resource that a request names, or what a filter
-//! compares.
+//! the server's answers. These values must not change which resource a request is about, or what a
+//! filter compares.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::read::Reader;
 use crate::repository::Permission;
 use crate::shape::{object, optional, shape};
 
-/// The access of an account to a repository, as GitHub reports it.
+/// GitHub's report of an account's access to a repository.
 #[derive(Deserialize)]
 struct UserAccess {
     /// The role: `admin`, `write`, `read` or `none`. For a custom role, GitHub reports the base

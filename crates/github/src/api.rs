@@ -49,8 +49,7 @@ pub struct Api {
     /// GitHub's last answer about each name of a team or an account. The paths of writes contain
     /// such names.
     owners: Arc<Owners>,
-    /// The time at which the plan of the writes stops being valid. `None` if no plan limits the
-    /// writes.
+    /// The time at which the plan becomes invalid. `None` if no plan limits the writes.
     valid_until: Option<Time>,
 }
 
@@ -81,7 +80,7 @@ impl Api {
     }
 
     /// Returns a copy of this connection for the writes of one plan. If the plan is no longer valid
-    /// when a write's turn comes, Beadle does not send the write, and returns
+    /// at the time of a write, Beadle does not send the write, and returns
     /// [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }
@@ -128,7 +127,7 @@ impl Api {
         self.auth.drop_token().await;
     }
 
-    /// Makes this connection keep GitHub's answers in `store` between runs.
+    /// Sets the store in which this connection keeps GitHub's answers between runs.
     #[must_use]
     pub fn keeping(mut self, store: Arc<dyn Store>) -> Self {
         self.kept = Some(store);
@@ -174,7 +173,7 @@ impl Api {
         self.client.budgets()
     }
 
-    /// Returns the HTTP client of this connection, for code that must share its budget.
+    /// Returns the HTTP client of this connection, for code that must share the client's budget.
     pub fn client(&self) -> &Client {
         &self.client
     }

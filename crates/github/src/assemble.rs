@@ -1,5 +1,5 @@
-//! Builds a repository from its GraphQL node. Each part of the repository is known, or is unknown
-//! for a reason.
+//! Builds a repository from its GraphQL node. Each part of the repository is known, or has a reason
+//! why the part is unknown.
 
 use std::sync::Arc;
 
@@ -292,7 +292,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
-    // If GitHub lists the same check twice, Beadle keeps it once.
+    // If GitHub lists the same check twice, Beadle keeps the check once.
     let mut checks: Vec<StatusCheck> = Vec::new();
     for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
         if !checks.contains(&check) {

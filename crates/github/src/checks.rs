@@ -220,12 +220,12 @@ impl CheckWriter {
         }
     }
 
-    /// Returns the path of the repository, followed by a literal.
+    /// Returns the path of the repository with a literal at the end.
     pub(crate) fn path(&self, below: &'static str) -> Path {
         Path::at("repos").value(self.api.organisation()).value(&self.repository).then(below)
     }
 
-    /// Sends a write. A failure names the permission that the write needs.
+    /// Sends a write. If the write fails, the error contains the permission that the write needs.
     pub(crate) async fn send(
         &self,
         (method, permission): (Method, &'static str),

@@ -30,8 +30,8 @@ struct CommentRow {
     performed_via_github_app: Option<AppRow>,
 }
 
-/// Returns the first comment that begins with the marker, if the App wrote it. The function checks
-/// the author, because other people can copy the marker.
+/// Returns the first comment that begins with the marker, if the App wrote this comment. The
+/// function checks the author, because other people can copy the marker.
 fn own(rows: &[Value], app: u64, marker: &str) -> Option<Comment> {
     let mut rows = rows.iter().filter_map(shape::<CommentRow>);
     rows.find_map(|row| {

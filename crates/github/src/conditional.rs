@@ -32,8 +32,8 @@ struct Kept {
     /// remove the tag. Without a tag, a sweep can still use the kept answer instead of a read. But
     /// each read without a tag counts toward the hourly limit.
     etag: Option<String>,
-    /// The digest of the token with which Beadle read the answer. The store never contains the
-    /// token itself.
+    /// The digest of the token that Beadle used for the read. The store never contains the token
+    /// itself.
     token: String,
     /// True if the tag follows the known formula, so that Beadle can compute the tag for another
     /// token.
@@ -46,8 +46,8 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// If GitHub answered 404: the digest of the credential and of the credential's permissions.
-    /// Beadle needs the digest because GitHub also answers 404 if the credential lacks a
+    /// The digest of the credential and of the credential's permissions, only if GitHub answered
+    /// 404. Beadle needs the digest because GitHub also answers 404 if the credential lacks a
     /// permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
@@ -87,8 +87,8 @@ impl Kept {
         })
     }
 
-    /// Creates the answer that nothing exists at a path. `access` is the digest of the credential that
-    /// got the answer.
+    /// Creates a kept answer for a path at which nothing exists. `access` is the digest of the
+    /// credential that got the answer.
     fn absent(now: Time, access: Option<CredentialDigest>) -> Self {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
@@ -101,7 +101,7 @@ impl Kept {
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
     }
 
-    /// Returns whether Beadle would use the other answer in the same way as this answer.
+    /// Returns whether the two answers have the same effect.
     fn is_like(&self, other: &Self) -> bool {
         let tags = (&self.etag, &self.token, self.computable);
         let contents = (&self.link, &self.body, self.absent, &self.access, self.repository);
@@ -124,7 +124,8 @@ impl Kept {
         self.computable.then(|| computed(authorization, &self.body))
     }
 
-    /// Returns the kept answer. If nothing exists at the path, returns the same error as a read.
+    /// Returns the kept answer. If nothing exists at the path, returns the error that a read would
+    /// return.
     fn answer(&self, path: &Path) -> Result<Answer, TransportError> {
         let request = format!("GET {path}");
         if self.absent {

@@ -45,8 +45,8 @@ pub(crate) fn entries(connection: &Value) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The field of a page that describes the next page. It shows whether a next page exists, and its
-/// cursor.
+/// The field of a page that describes the next page. It shows whether a next page exists, and the
+/// cursor of the next page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
@@ -64,9 +64,9 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that Beadle has read so far. A row or an id can appear twice for three
-/// reasons: the list changed during the read, GitHub repeated a page, or an id is wrong. In such a
-/// list, a row can be missing, or a write could change the wrong entry.
+/// All rows that Beadle has read from one list. A row or an id can appear twice for three reasons:
+/// the list changed during the read, GitHub repeated a page, or an id is wrong. In such a list, a
+/// row can be missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     /// The digests of the rows, or of their ids. The rows of a long list can be whole repositories,

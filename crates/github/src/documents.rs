@@ -19,8 +19,8 @@ pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 /// Beadle splits the batch of the query in half.
 pub(crate) const BATCH: usize = 40;
 
-/// Fields that older versions of Enterprise Server do not know. One unknown field makes a whole
-/// query fail, so Beadle leaves out such a field, and the value of the field is unknown.
+/// Fields that older versions of Enterprise Server do not know. If a query has one unknown field,
+/// the whole query fails. So Beadle leaves out such a field, and the value of the field is unknown.
 pub(crate) const OPTIONAL: &[&str] = &[
     "hasDiscussionsEnabled",
     "allowUpdateBranch",

@@ -36,7 +36,8 @@ pub(crate) struct PartialAnswer {
 }
 
 impl PartialAnswer {
-    /// Returns the first error about the part of the answer at `path`, or about a part inside it.
+    /// Returns the first error about the part of the answer at `path`, or about a smaller part
+    /// inside that part.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }

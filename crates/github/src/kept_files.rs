@@ -178,8 +178,8 @@ fn pull(row: &Value, doing: &str) -> Result<Option<FilesPull>, Failure> {
 }
 
 impl Reader {
-    /// Returns what a repository has at these paths, and also Beadle's branch and pull requests.
-    /// The method makes one query, and a second query if the branch exists.
+    /// Returns the content of a repository at these paths, and also Beadle's branch and pull
+    /// requests. The method makes one query. If the branch exists, the method makes another query.
     pub async fn kept_files(&self, node_id: &str, paths: &[&str]) -> Result<KeptFiles, Failure> {
         const DOING: &str = "reading files";
         let document = kept_files(paths.len());

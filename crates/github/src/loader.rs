@@ -1,6 +1,6 @@
 //! Reads many repositories with one query. The loader collects the requests of several reconcilers
 //! that arrive at the same moment, and reads all of their repositories together. An error in the
-//! answer affects only the repository that the error names.
+//! answer affects only one repository: the repository at the error's path.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -26,15 +26,15 @@ use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long the first request of a batch waits if it belongs to a sweep. The runs of a sweep do not
-/// ask at the same moment, and each batch needs at least one query.
+/// How long the first request of a batch waits if the request belongs to a sweep. The runs of a
+/// sweep do not ask at the same moment, and each batch needs at least one query.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams of the whole
 /// organisation instead of the teams of each repository. Beadle makes an exception if it knows that
 /// a read of the whole organisation needs more calls.
 const MANY: usize = 20;
 
-/// The data that Beadle reads once for the whole organisation, and uses for many repositories.
+/// Data of the whole organisation. Beadle reads this data once and uses it for many repositories.
 pub struct Bulk {
     teams: Option<Result<Arc<Snapshot>, Failure>>,
     properties: Option<Result<Arc<Properties>, Failure>>,
@@ -137,7 +137,7 @@ impl Loader {
     }
 
     async fn answer(&self, api: &Api, asks: Vec<Ask>) {
-        // If the batch is empty, a more urgent request has already sent it.
+        // If the batch is empty, a more urgent request has already sent the batch.
         if asks.is_empty() {
             return;
         }
@@ -167,7 +167,7 @@ impl Loader {
         }
     }
 
-    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps`
+    /// Adds parts to the repositories of a batch: the parts that GraphQL does not provide. `sweeps`
     /// contains the sweep of each node. Returns the result for each node.
     async fn complete_batch(
         &self,
@@ -178,7 +178,8 @@ impl Loader {
     ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
         let sweep_of = |(id, _): &(String, Repository)| sweeps.get(id).copied().flatten();
         // If another batch of the sweep is reading the whole organisation, this batch waits here
-        // for that read, and then uses it. A batch with a more urgent request does not wait.
+        // for that read, and then uses the read's result. A batch with a more urgent request does
+        // not wait.
         let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
         let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
         let now = api.clock().now();
@@ -209,8 +210,8 @@ impl Loader {
         results
     }
 
-    /// Adds the parts that GraphQL does not provide to some repositories. Returns the result for each
-    /// node.
+    /// Adds parts to some repositories: the parts that GraphQL does not provide. Returns the result
+    /// for each node.
     async fn complete_each(
         &self,
         api: &Api,

@@ -1,5 +1,5 @@
-//! Reads the members of an organisation and of the organisation's teams, and the names of these
-//! members at the identity provider.
+//! Reads the members of an organisation and of its teams. Also reads the members' names at the
+//! identity provider.
 
 use std::collections::HashMap;
 
@@ -52,8 +52,8 @@ pub struct Member {
     pub node_id: String,
     /// The login. An account can change its login, and another account can then get the old login.
     pub login: String,
-    /// True if the account owns the organisation. GitHub makes an owner the maintainer of each team
-    /// of which the owner is a member.
+    /// True if the account owns the organisation. GitHub makes an owner a maintainer of each of the
+    /// owner's teams.
     pub is_owner: bool,
     /// The mail addresses of the account in the verified domains of the organisation.
     pub emails: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Identity {
 pub struct TeamMembers {
     /// The team itself.
     pub team: Team,
-    /// Each member, with `true` if the member is a maintainer of the team.
+    /// The members. The flag of a member is `true` if the member is a maintainer of the team.
     pub members: Vec<(Member, bool)>,
     /// The accounts that are invited to the team.
     pub invited: Vec<Member>,
@@ -191,7 +191,8 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
         let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
-        // A row of a person without an account does not fit the type, so Beadle skips the row.
+        // Beadle skips the row of a person without an account, because the row does not fit the
+        // type.
         Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
@@ -213,7 +214,7 @@ impl Reader {
         let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
             further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // Beadle skips an invitation by mail, because nobody knows its account yet.
+        // Beadle skips an invitation by mail, because the account of the person is not known yet.
         let invited = invited.iter().filter_map(shape::<InvitationNode>);
         let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))

@@ -40,7 +40,7 @@ struct AccountRow {
     kind: String,
 }
 
-/// Returns the invitation of a row. Skips an invitation by mail, because it names no account. Skips
+/// Returns the invitation of a row. Skips an invitation by mail, because it has no account. Skips
 /// the invitation of a billing manager, because a billing manager is not a member.
 fn invited(row: InvitationRow) -> Option<Invited> {
     let is_owner = match row.role.as_str() {
@@ -79,7 +79,7 @@ impl Reader {
 /// their present logins at most five seconds before each write.
 pub struct OrganisationMembers {
     api: Api,
-    /// The node ids of the people whom the writes can address.
+    /// The node ids of all people in the writes.
     accounts: Vec<String>,
     known: tokio::sync::Mutex<Logins>,
 }

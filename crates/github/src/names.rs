@@ -23,7 +23,7 @@ use crate::unsure::Unsure;
 
 /// The number of repository names in one query.
 const AT_ONCE: usize = 50;
-/// The number of queries for names of repositories that Beadle sends at the same time.
+/// The number of simultaneous queries for names of repositories.
 const QUERIES: usize = 8;
 
 /// A team, an account or an App that Beadle found by its name.
@@ -44,8 +44,7 @@ pub struct Resolved {
 pub struct Called {
     /// The immutable id of the repository.
     pub id: u64,
-    /// The present name. If the repository was renamed, this name differs from the name that Beadle
-    /// asked for.
+    /// The present name. If the repository was renamed, this name differs from the requested name.
     pub name: String,
 }
 
@@ -80,7 +79,7 @@ impl Missing {
         self.teams.get(&slug.to_lowercase())
     }
 
-    /// Returns why the custom property is missing, or `None` if it exists.
+    /// Returns why the custom property is missing, or `None` if the property exists.
     pub fn property(&self, name: &str) -> Option<&Unsure> {
         self.properties.get(&name.to_lowercase())
     }
@@ -133,7 +132,7 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
-/// Returns the repository of a GraphQL node if it belongs to the organisation.
+/// Returns the repository of a GraphQL node, if the repository belongs to the organisation.
 fn called_of(found: &Value, organisation: &str) -> Option<Called> {
     let NamedRepository { database_id: id, name, owner } = shape(found)?;
     owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })

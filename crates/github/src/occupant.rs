@@ -1,4 +1,5 @@
-//! Finds the repository that a name refers to, before Beadle creates a repository with this name.
+//! Finds out which repository GitHub returns for a name, before Beadle creates a repository with
+//! this name.
 //!
 //! <https://docs.github.com/graphql/reference/queries#repository>
 
@@ -17,7 +18,7 @@ const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner
 const VISIBILITY: &str =
     "query ($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { visibility } }";
 
-/// The repository that a name refers to.
+/// The repository that GitHub returns for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// The immutable id of the repository.
@@ -27,8 +28,7 @@ pub struct Occupant {
     /// The present owner. If the repository was transferred, this owner differs from the
     /// organisation.
     pub owner: String,
-    /// The present name. If the repository was renamed, this name differs from the name that Beadle
-    /// asked for.
+    /// The present name. If the repository was renamed, this name differs from the requested name.
     pub name: String,
 }
 

@@ -9,14 +9,14 @@ use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::write::Writer;
 
 impl Writer {
-    /// `PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`, or the same for a user:
-    /// assigns a role of the organisation.
+    /// `PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`: assigns a role of the
+    /// organisation to a team. The path for a user is similar.
     pub async fn assign_role(&self, whom: &Grantee, role: u64) -> Result<(), Failure> {
         self.write_role(Method::PUT, (whom, Purpose::Grant), role).await
     }
 
-    /// `DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`, or the same for a user:
-    /// removes a role of the organisation.
+    /// `DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`: removes a role of the
+    /// organisation from a team. The path for a user is similar.
     pub async fn unassign_role(&self, whom: &Grantee, role: u64) -> Result<(), Failure> {
         self.write_role(Method::DELETE, (whom, Purpose::Remove), role).await
     }

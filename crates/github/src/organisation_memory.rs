@@ -12,8 +12,8 @@ struct OrganisationId(u64);
 
 impl Metadata for OrganisationId {
     const KIND: &'static str = "organisation-id";
-    // If an unreadable value counted as missing, another organisation could take the login, and
-    // Beadle would remember the id of that organisation.
+    // Beadle must not treat an unreadable value as missing. Otherwise, another organisation could
+    // take the login, and Beadle would remember the id of that organisation.
     const IS_NEEDED: bool = true;
 }
 

@@ -1,6 +1,6 @@
-//! Remembers GitHub's last answer about each name of a team or an account. If a sweep removes one
-//! team from many repositories, Beadle asks GitHub once for the team's name and uses the answer for
-//! all of these writes.
+//! Remembers GitHub's last answer about each name of a team or an account. For example, a sweep
+//! removes one team from many repositories. Beadle then asks GitHub once for the team's name and
+//! uses the answer for all of these writes.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

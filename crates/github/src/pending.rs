@@ -48,7 +48,7 @@ impl Pending {
     }
 }
 
-/// The number of calls that the last read of the whole organisation needed, for each kind of read.
+/// The number of calls in the last read of the whole organisation, for each kind of read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CallCounts {
     pub(crate) teams: usize,

@@ -50,8 +50,8 @@ pub struct Commit {
     pub author: String,
     /// The logins of the author, the committer and the co-authors. The list is empty if one of
     /// these people has no known account, because everybody can write any name into a commit. The
-    /// list is also empty for a merge commit. Its author is the person who merged, and this person
-    /// is not always the author of the merged commits.
+    /// list is also empty for a merge commit. The author of a merge commit is the person who
+    /// merged. This person is not always the author of the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -60,7 +60,7 @@ pub struct Commit {
 /// A regular file at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeFile {
-    /// The path of the file, relative to the folder that was read.
+    /// The path of the file, relative to the folder.
     pub path: String,
     /// The id of the content. Equal contents have equal ids.
     pub blob: String,
@@ -172,7 +172,7 @@ impl Reader {
     /// empty `path` means the root. The function fails if the folder does not exist, or has a
     /// symbolic link or a submodule. The function also fails if the folder has more than 5,000
     /// files, if a file has more than 1 MiB, or if all files together have more than 32 MiB. If one
-    /// file is the cause, the failure names its path.
+    /// file is the cause, the failure contains the path of this file.
     pub async fn files_at(
         &self,
         repository: &str,

@@ -85,8 +85,8 @@ pub struct Reader {
     /// earlier reads.
     below: Api,
     loader: Arc<Loader>,
-    /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
-    /// a repository by its node id.
+    /// The node ids of all repositories that the reader has read. The keys are the immutable ids. A
+    /// writer addresses a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// The time of each ruleset's last known change. Beadle learned this time when it first saw the
     /// ruleset, or when it last found the ruleset in the wanted state.
@@ -131,7 +131,7 @@ impl Reader {
     }
 
     /// Returns a reader that uses the same connection and reads these parts. The two readers share
-    /// nothing else, so the new reader does not change what this reader reads or remembers.
+    /// nothing else, so the new reader does not affect this reader.
     #[must_use]
     pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
         let reader = Self::new(self.api.clone(), asks);
@@ -157,8 +157,9 @@ impl Reader {
 
     /// Returns a copy of the reader for a run of a sweep. `sweep` is the time at which the sweep
     /// began, as the store has it. The sweep must be the only cause of the run. The run can then
-    /// take the teams and the custom properties of a repository from a read of the whole
-    /// organisation for another run of this sweep. That read began after the start of the sweep.
+    /// use a read of the whole organisation from another run of this sweep. The run takes the teams
+    /// and the custom properties of a repository from that read. That read began after the start of
+    /// the sweep.
     #[must_use]
     pub fn in_sweep(&self, sweep: Option<Time>) -> Self {
         Self { sweep, ..self.clone() }

@@ -1,5 +1,5 @@
-//! Explains why GitHub refused a call about the repository of a policy, and what people can do.
-//! GitHub's own answer is often only `404 Not Found`.
+//! Explains GitHub's refusal of a call about the repository of a policy: the reason, and what
+//! people can do. GitHub's own answer is often only `404 Not Found`.
 
 use beadle_engine::Failure;
 use beadle_transport::TransportError;
@@ -29,7 +29,7 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Converts an error to a failure. The failure names the likely reason and the next step.
+    /// Converts an error to a failure. The failure contains the likely reason and the next step.
     pub(crate) fn explain(&self, error: TransportError) -> Failure {
         let class = error.class();
         match error.status().and_then(|status| self.hint(status, &error)) {

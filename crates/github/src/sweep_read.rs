@@ -10,9 +10,9 @@ use beadle_engine::Time;
 use crate::properties::Properties;
 use crate::teams::Snapshot;
 
-/// How long the batches of a sweep use one read. If somebody changes a team or a property after
-/// this read and the webhook is lost, Beadle sees the change only in the next sweep. So the time is
-/// short.
+/// How long the batches of a sweep use one read. It is possible that somebody changes a team or a
+/// property after this read and that the webhook is lost. Beadle then sees the change only in the
+/// next sweep. So the time is short.
 const SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// The lists of the whole organisation that Beadle read for one batch of a sweep.

@@ -45,7 +45,7 @@ impl NewTeam<'_> {
 pub struct NamedTeam {
     api: Api,
     team: Team,
-    /// The node ids of the people whom the writes can address.
+    /// The node ids of all people in the writes.
     accounts: Vec<String>,
     is_parent: bool,
     known: tokio::sync::Mutex<TeamNow>,

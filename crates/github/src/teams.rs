@@ -25,7 +25,7 @@ pub struct TeamPermission {
     pub id: u64,
     /// The slug of the team.
     pub slug: String,
-    /// The permission. The team can have a permission of its own, and another permission through
+    /// The permission. The team can have two permissions: its own permission, and the permission of
     /// the team above it. This field has the greater of the two permissions.
     pub permission: Permission,
     /// The slug of the team directly above the team.
@@ -62,7 +62,7 @@ struct Above {
     slug: String,
 }
 
-/// One repository in the list that REST shows for a team.
+/// One repository in REST's list of a team's repositories.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,

@@ -14,12 +14,13 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// Creates a reason for which a retry can help.
+    /// Creates a temporary reason: a retry can help.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a reason for which a retry cannot help: a person must change the policy or GitHub.
+    /// Creates a permanent reason: a retry cannot help, and a person must change the policy or
+    /// GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }

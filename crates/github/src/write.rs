@@ -104,7 +104,8 @@ impl Writer {
         self.api.post_as_app(path).await.map(drop).map_err(Failure::from)
     }
 
-    /// Dispatches a workflow. Returns the id of the workflow run if GitHub's answer contains it.
+    /// Dispatches a workflow. Returns the id of the workflow run if GitHub's answer contains this
+    /// id.
     pub async fn dispatch(
         &self,
         repository: &str,
@@ -263,7 +264,8 @@ impl Named {
         let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
             Some(Written { id: other }) if other != self.id => {
-                // With this time, the name counts as too old, so the next write looks it up again.
+                // With this time, the name counts as too old, so the next write looks up the name
+                // again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other} in place of repository {}, because another \

@@ -1,6 +1,6 @@
 //! Calls every method of the client with dangerous values in the policy, in the payload and in the
-//! live state. The test checks that no value changes which resource a request is about. The test
-//! also checks that no value gets into the text of a GraphQL document.
+//! live state. The test checks that no value changes the resource of a request. The test also
+//! checks that no value gets into the text of a GraphQL document.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod answers;

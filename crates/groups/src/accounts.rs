@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Metadata, Note, Store};
 use serde::{Deserialize, Serialize};
 
-/// A person, and the account that the person has at a target.
+/// A person, and this person's account at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PersonAccount {
     /// The name of the person's directory.

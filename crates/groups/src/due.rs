@@ -12,7 +12,7 @@ const SWEPT: &str = "swept ";
 /// The first word of the hint if a command plans a key without a mark. The next word of the hint is
 /// the start time of the sweep.
 const SHOWN: &str = "shown ";
-/// The hint of a mark that no sweep made.
+/// The hint of a mark that does not come from a sweep.
 const ALONE: &str = "alone";
 
 /// The time of the last sweep that has marked all groups of the directory.
@@ -39,8 +39,8 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
-/// Stores that a sweep has marked all of its keys. The runs of the sweep can share one survey only
-/// after this function. An earlier survey could be older than the sweep's last mark.
+/// Stores that a sweep has marked all of its keys. Only after this call, the runs of the sweep can
+/// share one survey. An earlier survey could be older than the sweep's last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }

@@ -77,7 +77,7 @@ fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 /// The people who left a group within the window and have not become members again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// The number of these people, not including the confirmed people.
+    /// The number of people who left, not including the confirmed people.
     pub(crate) gone: usize,
     /// The number of confirmed people. For each of these people, a separate answer of the directory
     /// confirmed that the person must lose the access. Confirmed people do not count against the

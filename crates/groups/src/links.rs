@@ -54,9 +54,9 @@ impl GroupLink {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
-    /// Adds source groups to the link, and records which of them have members. This function never
-    /// removes a source group. Beadle removes a former source group only after it has removed the
-    /// leavers of this group.
+    /// Adds source groups to the link. Also stores which source groups have members. This function
+    /// never removes a source group. Beadle removes a former source group only after it has removed
+    /// the leavers of this group.
     pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
@@ -126,8 +126,8 @@ impl GroupLinks {
         Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
-    /// Deletes the note that [`GroupLinks::stop`] stored, if the note still has this reason. The
-    /// function does not delete a note with another reason.
+    /// Deletes the note from [`GroupLinks::stop`], if the note still has this reason. The function
+    /// does not delete a note with another reason.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let note = StopReason::note(target);
@@ -163,8 +163,8 @@ impl GroupLinks {
         Ok(note(target, &group_key.to_string()).forget(store.as_ref()).await?)
     }
 
-    /// Returns the groups of a target that wait for a name. The map contains the name, by the
-    /// group's id at the target.
+    /// Returns the groups of a target that wait for a name. The keys of the map are the groups' ids
+    /// at the target, and the values are these names.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
         let waits = |(_, link): (GroupKey, GroupLink)| {
             let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;

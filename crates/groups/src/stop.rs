@@ -21,7 +21,7 @@ pub(crate) struct Stop<'a> {
     pub(crate) out: &'a BTreeSet<String>,
 }
 
-/// The last write of a group's members that Beadle has not read back yet.
+/// The last write of a group's members. Beadle has not read the members back yet.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct UnreadWrite(String);

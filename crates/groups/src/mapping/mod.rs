@@ -151,7 +151,7 @@ pub struct Mapping {
     /// What Beadle does if the source group is gone.
     pub on_delete: OnDelete,
     /// True if Beadle takes over an existing group with the right name, although Beadle did not
-    /// create it.
+    /// create this group.
     pub adopt: bool,
     /// True if an empty source group needs no approval. Beadle can then remove all members.
     pub may_empty: bool,
@@ -161,9 +161,9 @@ pub struct Mapping {
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.
     pub role: Option<Role>,
-    /// The parent of the groups that Beadle creates, by its name at the target.
+    /// The name of a parent group at the target. Beadle creates the groups below this parent.
     pub parent: Option<String>,
-    /// The description of the groups at the target. `{group}` is replaced with the name of the
+    /// The description of the groups at the target. Beadle replaces `{group}` with the name of the
     /// source group.
     pub description: Option<String>,
     /// The line of the mapping in the configuration.

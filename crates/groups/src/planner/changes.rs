@@ -165,8 +165,8 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // If a source group is gone or empty, Beadle forgets it only after a removal
-                    // that an operator approved.
+                    // If a source group is gone or empty, Beadle forgets this source group only
+                    // after an approved removal.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),

@@ -55,9 +55,9 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 
 impl Kept {
     /// Returns the members to remember. Returns `None` if a later change could have the same time
-    /// of change, because Beadle would not notice the later change. `theirs` is the time before the
-    /// read, by the directory's clock. The time of change comes from the directory's clock too, so
-    /// the clock of this machine does not matter.
+    /// of change. Otherwise, Beadle would not notice the later change. `theirs` is the time before
+    /// the read, by the directory's clock. The time of change comes from the directory's clock too,
+    /// so the clock of this machine does not matter.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members, for each of these groups of a directory. The members
-/// can have changed after the last read.
+/// Returns the ids of the remembered members for each of these groups. The members can have changed
+/// after the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,
@@ -134,7 +134,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Returns the time that is this number of seconds after the change.
+    /// Returns a time after the change. `seconds` is the difference from the change.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

@@ -26,7 +26,7 @@ enum Answer {
     Unknown,
 }
 
-/// How Beadle names a person when it asks the directory about that person.
+/// How Beadle identifies a person in a request to the directory.
 #[derive(Clone, Copy)]
 enum Named<'a> {
     /// By the directory's id.
@@ -200,8 +200,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Asks the directories about one person. Returns the answer, and the directory that has the
-    /// person.
+    /// Asks the directories about one person. Returns the answer, and the directory of the person.
     async fn ask(
         &self,
         desired: &Desired<'_>,

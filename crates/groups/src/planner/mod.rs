@@ -83,7 +83,7 @@ struct Desired<'a> {
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// True if it is allowed that all source groups of the group are empty.
+    /// True if the source groups are allowed to be empty.
     may_empty: bool,
     /// For each source group: the directory, the id, and the number of people in the list. This
     /// number includes people of any status.
@@ -134,7 +134,7 @@ impl GroupPlanner {
             return self.plan_account(mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
-        // An error in one group must not delay the other groups, so the plan reports it.
+        // An error in one group must not delay the other groups, so the plan reports the error.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
         let groups = match known(self.sources_of(mappings, group_key).await, GROUP, &mut plan)? {

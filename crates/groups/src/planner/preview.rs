@@ -40,7 +40,7 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// The values of a write that a preview shows. The difference matters if the earlier side also
+/// Selects the values of a write for a preview. The variants differ only if the earlier side also
 /// requires some of these values.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
@@ -125,7 +125,7 @@ impl GroupPlanner {
     }
 
     /// Returns the groups and accounts whose mappings differ in `before` and `after`. Also returns
-    /// the number of groups that `after` makes at the target.
+    /// the number of groups that Beadle makes from the mappings of `after`.
     async fn affected(
         &self,
         before: &Mappings,

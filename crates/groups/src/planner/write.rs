@@ -61,7 +61,7 @@ pub(crate) enum What {
         group: String,
         /// The name of the group.
         name: String,
-        /// Former identities of this group that Beadle remembers and that no mapping includes any
+        /// Former identities of this group. Beadle remembers them, but no mapping includes them any
         /// more.
         replaces: Vec<GroupKey>,
     },
@@ -96,7 +96,7 @@ pub(crate) enum What {
         values: Vec<(Attribute, Value)>,
     },
     /// Adds accounts to the group, or changes their role. If an earlier change of the plan creates
-    /// an account, the account has no id yet. This change then names the person instead.
+    /// an account, the account has no id yet. This change then contains the person instead.
     Add {
         /// The ids of existing accounts.
         accounts: Vec<String>,

@@ -53,7 +53,7 @@ pub struct Person {
     pub may_be_made: bool,
     /// The person's attributes that an expression of a target uses.
     pub profile: Map<String, Value>,
-    /// The name of the person's account at the target, if the source names accounts.
+    /// The name of the person's account at the target, if the source contains such names.
     pub account: Option<String>,
     /// The person's role in the group, if the source sets roles.
     pub role: Option<Role>,
@@ -100,7 +100,7 @@ pub trait Source: Send + Sync + 'static {
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
     /// Returns the groups that the directory itself pushes to a target, if the directory shows
-    /// them.
+    /// these groups.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;

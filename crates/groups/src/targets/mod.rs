@@ -163,17 +163,17 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the same reader, but its reads use this lane. Both readers share all remembered
     /// data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
-    /// Returns the group with this id, or `None` if it does not exist.
+    /// Returns the group with this id, or `None` if the group does not exist.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group with this name, or `None` if it does not exist.
+    /// Returns the group with this name, or `None` if the group does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group that Beadle created with this id, even if the group has another name now.
     /// Returns `None` if there is no such group, or if the target does not show Beadle's ids.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns a group from the last list of all groups. This method sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
-    /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
-    /// groups.
+    /// Reads the list of all groups again, so that [`Self::known`] uses the new list. Returns the
+    /// number of groups.
     async fn look(&self) -> Result<usize, Failure>;
     /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
     /// group does not exist.

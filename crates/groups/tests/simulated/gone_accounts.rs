@@ -76,7 +76,7 @@ async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_swe
     let left = BTreeSet::from(["00u2".to_owned()]);
     assert_eq!(swept(&ours).await, (left.clone(), left));
     // If a server has none of Beadle's groups, Beadle treats it as another server. The server's
-    // list of accounts then says nothing about Beadle's accounts.
+    // list of accounts then has no information about Beadle's accounts.
     let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
     assert_eq!(swept(&json!({})).await, (both.clone(), both));
 }

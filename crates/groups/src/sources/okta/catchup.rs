@@ -28,7 +28,7 @@ impl Metadata for LogPlace {
     const KIND: &'static str = "log";
 }
 
-/// Finds changes in one directory that no event hook delivered.
+/// Finds the changes of one directory that were not delivered by an event hook.
 pub struct Catchup {
     /// The store with the inbox.
     pub okta: Okta,
@@ -75,8 +75,8 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // An event without an id can arrive twice, and Beadle cannot recognise it. So
-                    // Beadle marks the keys of the event each time.
+                    // An event without an id can arrive twice, and Beadle cannot recognise the
+                    // repetition. So Beadle marks the keys of the event each time.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };

@@ -34,7 +34,7 @@ pub struct OktaSource {
     /// The number of groups in the last complete list. From this number, Beadle estimates the pages
     /// of the next list.
     count: Arc<AtomicUsize>,
-    /// The number of requests for single groups that have no answer yet.
+    /// The number of unanswered requests for single groups.
     asking: Arc<AtomicUsize>,
     /// The most recent surveys. The newest survey comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
@@ -61,8 +61,8 @@ struct Surveying {
     survey: Option<Arc<Survey>>,
 }
 
-/// If Beadle fails to complete the list in this number of rate-limit periods, it assumes that the
-/// list does not fit into one period.
+/// The number of rate-limit periods in which Beadle tries to complete the list. After that, Beadle
+/// assumes that the list does not fit into one period.
 const CUTS: usize = 3;
 
 /// The periods of the rate limit that ended before a list was complete. Each period is identified
@@ -86,8 +86,8 @@ impl Cuts {
     }
 }
 
-/// A request for a single group. The request has no answer yet. While this value exists, the
-/// request is counted in [`OktaSource`].
+/// An unanswered request for a single group. As long as this value exists, [`OktaSource`] counts
+/// the request.
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -135,8 +135,8 @@ impl OktaSource {
         &self.okta
     }
 
-    /// Returns whether a list of all groups needs fewer calls than the requests for single groups
-    /// that have no answer yet.
+    /// Returns whether a list of all groups needs fewer calls than the unanswered requests for
+    /// single groups.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -239,9 +239,9 @@ impl Source for OktaSource {
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        // Beadle asks for the count before the list. If a person joins after the count, the list is
-        // longer than the count, which is allowed. If a person leaves after the count, the list is
-        // shorter, and Beadle repeats both reads.
+        // Beadle asks for the count before the list. If a person joins after the count, the list
+        // can be longer than the count. If a person leaves after the count, the list is shorter,
+        // and Beadle repeats both reads.
         let count = self.okta.count(&group.id).await?;
         let count =
             count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;

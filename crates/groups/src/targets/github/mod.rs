@@ -48,7 +48,7 @@ struct Seen {
     accounts: HashMap<u64, Member>,
     /// For each team, the people with an open invitation at the last read of the team.
     invited: HashMap<u64, BTreeSet<u64>>,
-    /// The accounts of people that Beadle has searched for.
+    /// The accounts that Beadle found in earlier searches for people.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
 }
@@ -114,7 +114,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl TeamReader {
-    /// Creates a reader of the organisation's teams. `matches` lists the ways to find a person's
+    /// Creates a reader for the organisation's teams. `matches` lists the ways to find a person's
     /// account. The most reliable way comes first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl TeamReader {
         Self { github: self.github.in_lane(lane), ..self.clone() }
     }
 
-    /// Checks whether GitHub shows everything about the organisation that Beadle needs.
+    /// Checks whether GitHub shows all the data that Beadle needs about the organisation.
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
         let mut findings =

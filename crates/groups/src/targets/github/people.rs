@@ -181,8 +181,8 @@ impl TeamReader {
         }
     }
 
-    /// Returns the person with this login, if the person's invitation to the team was open when
-    /// Beadle last read the team.
+    /// Returns the person with this login, if the person had an open invitation at the last read of
+    /// the team.
     fn invited(&self, group: u64, login: &str) -> Option<Member> {
         let seen = lock(&self.seen);
         let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));

@@ -120,7 +120,7 @@ fn target(group: Group) -> TargetGroup {
 }
 
 impl ScimReader {
-    /// Creates a reader of the server's groups.
+    /// Creates a reader for the server's groups.
     pub fn new(scim: Reader) -> Self {
         Self {
             scim,
@@ -170,7 +170,7 @@ impl ScimReader {
             return Ok(members);
         }
         let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // If a group does not exist, AWS returns an empty list of members for it.
+        // If a group does not exist, AWS returns an empty list of members for this group.
         let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
         Ok((!is_gone).then_some(members))
     }
@@ -282,8 +282,9 @@ impl ScimReader {
         }
     }
 
-    /// Checks with a different request whether members who are missing in a list have really left.
-    /// Without this check, Beadle would never remove a member that the list hides.
+    /// Checks the members who are missing in a list. A different request must confirm that these
+    /// members have really left. Without this check, Beadle would never remove a member that the
+    /// list hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -353,7 +354,7 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // Beadle reads the members back after a write only if they come from SCIM.
+        // Beadle reads the members back after a write only if the members come from SCIM.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.confirm_missing(id, &ids).await?;

@@ -21,7 +21,7 @@ const MOST: usize = 1000;
 /// treats the write as the cause only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
-/// A write of members that Beadle has not read back yet.
+/// A write of members. Beadle has not read the members back yet.
 #[derive(Serialize, Deserialize)]
 struct Unread {
     stay: BTreeSet<String>,

@@ -27,7 +27,7 @@ pub struct ScimWriter {
 }
 
 impl ScimWriter {
-    /// Creates a writer of the server's groups.
+    /// Creates a writer for the server's groups.
     pub fn new(scim: Writer, reader: &ScimReader) -> Self {
         Self { scim, reader: reader.clone() }
     }
@@ -173,7 +173,7 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // Beadle reads the members back after a write only if they come from SCIM.
+            // Beadle reads the members back after a write only if the members come from SCIM.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
@@ -316,8 +316,8 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        // The account already exists. So Beadle leaves the removal of a value to the next plan,
-        // where the guard counts it.
+        // The account already exists. So Beadle leaves the removal of a value to the next plan. The
+        // guard counts the removal there.
         let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
         let wanted = wanted.filter(|(.., after)| !after.is_null());
         let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();

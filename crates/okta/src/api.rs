@@ -86,8 +86,8 @@ impl Okta {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// Returns all groups, and the time at which Okta sent the first page, by Okta's clock. The
-    /// time is `None` if no page states a time.
+    /// Returns all groups, and the time at which Okta sent the first page. The time comes from
+    /// Okta's clock. The time is `None` if no page states a time.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
@@ -192,8 +192,8 @@ impl Okta {
         Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default().0)
     }
 
-    /// Returns all rows of a list, and the time of the first page by Okta's clock. Returns `None`
-    /// if the list has more than `most` pages.
+    /// Returns all rows of a list, and the time of the first page. The time comes from Okta's
+    /// clock. Returns `None` if the list has more than `most` pages.
     async fn pages_within<T: DeserializeOwned + Row>(
         &self,
         client: &Client,

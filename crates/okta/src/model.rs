@@ -14,7 +14,7 @@ pub struct Group {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The number of members, if the request asked for it.
+    /// The number of members, if the request asked for this number.
     pub count: Option<u64>,
     /// When the members last changed, in Okta's notation.
     pub members_changed: Option<String>,

@@ -1,6 +1,5 @@
 //! Tests every call of the client with hostile values in a hook, in the configuration and in Okta's
-//! answers. These values must not change which resource a request is about, or what a filter
-//! compares.
+//! answers. These values must not change the resource of a request, or the comparison of a filter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

@@ -24,8 +24,8 @@ pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version that each group had at the last read (RFC 7644, 3.14). `None` until the server
-    /// states that it has versions.
+    /// The version that each group had at the last read (RFC 7644, 3.14). `None` as long as the
+    /// server has not stated that it has versions.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
     learned: Arc<Mutex<Learned>>,
 }
@@ -35,7 +35,7 @@ pub struct Api {
 struct Learned {
     /// The page size that the server accepts, or `None` before the first page.
     page: Option<usize>,
-    /// The attributes of filters that the server has already applied correctly.
+    /// The attributes in filters. The server has already applied these filters correctly.
     filters: HashSet<(String, &'static str)>,
 }
 
@@ -146,8 +146,8 @@ impl Api {
         })
     }
 
-    /// Reads a list. Returns an error if the list is incomplete, because its content is then
-    /// unknown.
+    /// Reads a list. Returns an error if the list is incomplete, because the content of the list is
+    /// then unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,
@@ -192,7 +192,7 @@ impl Api {
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
                 // Some servers refuse a page after the last one. Beadle asks for a page after the
-                // last one only to check that the list has ended, so this error is not a failure.
+                // last one only to check that the list has ended. So this error is not a failure.
                 Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };

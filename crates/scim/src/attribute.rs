@@ -1,5 +1,5 @@
-//! The attributes of users that a configuration can map: the attributes of the core schema, of the
-//! enterprise extension (RFC 7643, 4.1 and 4.3), and of a server's own schemas.
+//! The attributes of users in the mappings of a configuration. These attributes belong to the core
+//! schema, to the enterprise extension (RFC 7643, 4.1 and 4.3), or to a server's own schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -65,7 +65,7 @@ enum Known {
     Core(&'static str),
     /// An attribute of the enterprise extension.
     Enterprise(&'static str),
-    /// A value in the work entry of a list, such as the work address.
+    /// A value in the work entry of a list. For example, the work address is such an entry.
     Entry(&'static str, &'static str),
 }
 
@@ -75,7 +75,7 @@ enum Place {
     /// Below these names in the user. If the attribute belongs to an extension, the first name is
     /// the schema.
     Names(Vec<String>),
-    /// In the work entry of a list, such as the work address, under this name.
+    /// This name in the work entry of a list. For example, the work address is such an entry.
     Entry(&'static str, &'static str),
 }
 
@@ -217,7 +217,7 @@ fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     } else {
         entry.insert(name.to_owned(), value.clone());
     }
-    // The entry can have a text of the whole address that contains the old parts.
+    // The entry can have a text of the whole address. This text contains the old parts.
     entry.remove("formatted");
     entry.remove("display");
     if entry.keys().all(|key| key == "type" || key == "primary") {

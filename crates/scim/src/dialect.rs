@@ -48,8 +48,8 @@ pub struct Dialect {
     pub changes: usize,
     /// True if a request can ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// True if the server's documentation states what a filter finds. Beadle then trusts an empty
-    /// answer to a filter.
+    /// True if the server's documentation describes the results of filters. Beadle then trusts an
+    /// empty answer to a filter.
     pub trusted: bool,
 }
 

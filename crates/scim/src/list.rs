@@ -1,4 +1,5 @@
-//! Reads the pages of a list. The result is complete, or it states why it is incomplete.
+//! Reads the pages of a list. The result is complete, or it contains the reason why it is
+//! incomplete.
 
 use std::collections::HashSet;
 
@@ -75,7 +76,7 @@ pub(crate) struct Rows<T> {
     came: usize,
     /// The largest total in the pages so far, or `None` if no page has a total.
     count: Option<u64>,
-    /// For a list by index: true if the last page had fewer rows than the request asked for.
+    /// For a list by index: true if the last page had fewer rows than requested.
     is_cut: bool,
     pages: usize,
     short: Option<String>,
@@ -147,7 +148,7 @@ impl<T: Record> Rows<T> {
         self.distinct() > before
     }
 
-    /// Adds a page of a list by index. `asked` is the page size that the request asked for.
+    /// Adds a page of a list by index. `asked` is the page size in the request.
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();

@@ -50,7 +50,7 @@ impl Record for Group {
             odd = Some(format!("`members` of group {name} ({id}) is not a list"));
         }
         for member in shown["members"].as_array().into_iter().flatten() {
-            // A member that is a group is not a person, so Beadle ignores it.
+            // If a member is a group, it is not a person, so Beadle ignores the member.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
                 continue;
             }

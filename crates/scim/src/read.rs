@@ -20,7 +20,8 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a request for one record, by a value that only this record has.
+/// The server's answer to a search for one record. Only this record can have the value in the
+/// search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// The server has this record.
@@ -42,7 +43,7 @@ impl<T> Answered<T> {
 }
 
 impl Reader {
-    /// Creates a reader of this server.
+    /// Creates a reader for this server.
     pub fn new(api: Api) -> Self {
         Self { api }
     }
@@ -87,7 +88,8 @@ impl Reader {
             .await
     }
 
-    /// Returns the group that has this id from its creator.
+    /// Returns the group with this `externalId`. The creator of the group gave this id to the
+    /// group.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
             .await
@@ -103,7 +105,7 @@ impl Reader {
         one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
-    /// Returns the user that has this id from its creator.
+    /// Returns the user with this `externalId`. The creator of the user gave this id to the user.
     pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }
@@ -114,8 +116,8 @@ impl Reader {
             .await
     }
 
-    /// Asks for the only record with a value. Some servers ignore filters or treat the value as a
-    /// pattern, so Beadle compares the value of each returned record itself.
+    /// Searches for the only record with a value. Some servers ignore filters or treat the value as
+    /// a pattern, so Beadle compares the value of each returned record itself.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,

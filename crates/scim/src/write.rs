@@ -61,7 +61,7 @@ impl Writer {
         Self { api: self.api.in_lane(lane), fresh: self.fresh.clone() }
     }
 
-    /// Creates a writer to this server.
+    /// Creates a writer for this server.
     pub fn new(api: Api) -> Self {
         Self { api, fresh: Arc::default() }
     }
@@ -131,8 +131,8 @@ impl Writer {
     }
 
     /// Sends one request for all members. If the server refuses the request, the function splits
-    /// the list of members in half, and repeats this until it knows the refused members. An error
-    /// states whether the server has already written one of the halves.
+    /// the list of members in half. It repeats this step until it knows the refused members. An
+    /// error states whether the server has already written one of the halves.
     async fn change_members(
         &self,
         group: &str,

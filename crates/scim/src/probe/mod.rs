@@ -39,7 +39,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The behaviour of a server: for each question of the probe, what the server does.
+/// The behaviour of a server: for each question of the probe, the server's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 
@@ -56,8 +56,8 @@ impl Evidence {
         }
     }
 
-    /// Returns the differences between the server's behaviour and the earlier behaviour `before`. A
-    /// question counts only if it has an answer in both.
+    /// Returns the differences between the server's behaviour and the earlier behaviour `before`.
+    /// The comparison covers only the questions with an answer in both.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;

@@ -1,5 +1,5 @@
-//! The part of the probe that writes. This part creates a test group, adds members, removes the
-//! members one by one, and deletes the group.
+//! The writing part of the probe. This part creates a test group, adds members, removes the members
+//! one by one, and deletes the group.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -61,8 +61,8 @@ impl Reader {
         Ok(Some(installation))
     }
 
-    /// Returns the App of the credential. Returns an error if the private key does not belong to the
-    /// App, or if the credential is a token.
+    /// Returns the App of the credential. Returns an error if the private key does not belong to
+    /// the App, or if the credential is a token.
     pub async fn own_app(&self) -> Result<OwnApp, Failure> {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }

@@ -51,8 +51,8 @@ struct Kept {
     /// permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
-    /// The id of the repository that had this path at the last read. `None` if the path is not below a
-    /// repository, or if an older version stored the answer.
+    /// The id of the repository that had this path at the last read. `None` if the path is not
+    /// below a repository, or if an older version stored the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repository: Option<u64>,
 }

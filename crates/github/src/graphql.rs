@@ -165,8 +165,8 @@ fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
         error.message.contains("doesn't exist on type").then(|| field.to_owned())
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
-    // `count` visits all unknown fields. So Beadle remembers all of them, and the next request
-    // contains none of them.
+    // `count` visits all unknown fields. So Beadle remembers all unknown fields, and the next
+    // request contains none of these fields.
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 

@@ -86,7 +86,8 @@ impl Reader {
         Ok(InstallationList { installations, requests })
     }
 
-    /// Returns whether the App has this installation. Returns an error if the credential is a token.
+    /// Returns whether the App has this installation. Returns an error if the credential is a
+    /// token.
     pub async fn has_installation(&self, id: u64) -> Result<bool, Failure> {
         match self.api().get_as_app(Path::at("app/installations").id(id)).await {
             Ok(_) => Ok(true),

@@ -153,8 +153,9 @@ impl OrganisationMembers {
         }
     }
 
-    /// `PUT /orgs/{org}/memberships/{username}`: invites an account, or changes the role of a member
-    /// or of an open invitation. If GitHub refuses the write, the function returns GitHub's reason.
+    /// `PUT /orgs/{org}/memberships/{username}`: invites an account, or changes the role of a
+    /// member or of an open invitation. If GitHub refuses the write, the function returns GitHub's
+    /// reason.
     pub async fn put(&self, account: u64, is_owner: bool) -> Result<Option<String>, Failure> {
         let role = if is_owner { "admin" } else { "member" };
         self.send(Method::PUT, account, Some(json!({ "role": role }))).await

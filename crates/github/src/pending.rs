@@ -40,9 +40,9 @@ impl Pending {
         before != Some(lane)
     }
 
-    /// Closes the batch before Beadle reads anything for it. A later request goes into the next
-    /// batch. So every read begins after all requests that it answers. A run never uses data that
-    /// is older than the event that caused the run.
+    /// Closes the batch. The caller must do so before Beadle reads anything for the batch. A later
+    /// request goes into the next batch. So every read begins after all requests that it answers. A
+    /// run never uses data that is older than the event that caused the run.
     pub(crate) fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }

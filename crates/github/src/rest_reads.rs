@@ -82,8 +82,8 @@ impl Reader {
         identified(self.api().list(&path).await?, identity)
     }
 
-    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store does
-    /// not keep the answer.
+    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store
+    /// does not keep the answer.
     pub async fn list_anew_of_organisation(
         &self,
         path: impl Into<Path>,

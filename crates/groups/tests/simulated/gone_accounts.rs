@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::common::{self, Vendor};
 
 /// Sweeps a directory in which the people `00u1` and `00u2` are deactivated. The target has these
-/// groups, and only the account of `00u2`. Returns two lists of people after the sweep: the people
-/// whose accounts Beadle still remembers, and the people whose accounts are due.
+/// groups and one account: the account of `00u2`. Returns two lists of people after the sweep: the
+/// people whose accounts Beadle still remembers, and the people whose accounts are due.
 async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
     let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };

@@ -9,8 +9,8 @@ use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, 
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// The overlap of two reads by time. A read by time begins this much earlier than the end of the
-/// last read, because Okta can record events late. A read by cursor has no overlap.
+/// The overlap of two reads by time. Such a read begins before the end of the last read, because
+/// Okta can record events late. A read by cursor has no overlap.
 const OVERLAP: Duration = Duration::from_secs(300);
 /// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);

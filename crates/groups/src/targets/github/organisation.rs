@@ -50,8 +50,8 @@ fn account(member: &Member, is_owner: bool, is_pending: bool) -> TargetAccount {
 }
 
 impl TeamReader {
-    /// Returns the members of the organisation and the invited people, or an error if one of the two
-    /// lists is incomplete.
+    /// Returns the members of the organisation and the invited people, or an error if one of the
+    /// two lists is incomplete.
     pub(super) async fn everybody(&self) -> Result<Vec<TargetAccount>, Failure> {
         // If a person accepts an invitation between the two reads, the person is in both lists.
         // With the other order of the reads, the person could be in neither list.

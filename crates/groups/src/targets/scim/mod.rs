@@ -183,7 +183,8 @@ impl ScimReader {
         self.scim.clock().now()
     }
 
-    /// Remembers an account from an answer. Beadle sent the request for this answer at `asked`.
+    /// Remembers an account from an answer. Beadle sent the request for this answer at the time
+    /// `asked`.
     fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }

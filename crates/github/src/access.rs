@@ -1,4 +1,4 @@
-//! Finds out who may write to a repository, and the role of each.
+//! Finds out which accounts and teams can write to a repository, and which roles they have.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
@@ -9,7 +9,7 @@ use crate::read::Reader;
 use crate::repository::Permission;
 use crate::shape::{object, optional, shape};
 
-/// The access of an account to a repository, as GitHub reports it.
+/// GitHub's report of an account's access to a repository.
 #[derive(Deserialize)]
 struct UserAccess {
     /// The role: `admin`, `write`, `read` or `none`. For a custom role, GitHub reports the base
@@ -17,7 +17,7 @@ struct UserAccess {
     permission: String,
 }
 
-/// The part of GitHub's answer that names the role of a team on a repository.
+/// The part of GitHub's answer that contains the role of a team on a repository.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TeamAccess {
@@ -33,9 +33,9 @@ struct TeamPermissions {
 }
 
 impl Reader {
-    /// Returns whether an account may write to a repository. The account can have this access from
-    /// the repository, from a team or from the organisation. If the role is a custom role, the
-    /// method uses its base role.
+    /// Returns whether an account can write to a repository. The repository, a team or the
+    /// organisation can give this access to the account. If the role is a custom role, the method
+    /// uses its base role.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
@@ -64,7 +64,7 @@ impl Reader {
         Ok(access.and_then(|access| access.role_name).map(Permission::from))
     }
 
-    /// Returns whether a team may write to a repository. If the role is a custom role, the method
+    /// Returns whether a team can write to a repository. If the role is a custom role, the method
     /// uses its base role.
     pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
         let access = self.team_access(slug, owner, name).await?;

@@ -19,9 +19,9 @@ use crate::endpoint::Endpoint;
 use crate::owners::Owners;
 use crate::{conditional, documents};
 
-/// The versioned media type of GitHub's REST API, which every request accepts.
+/// The versioned media type of GitHub's REST API. Every request asks for this media type.
 pub(crate) const ACCEPT: &str = "application/vnd.github+json";
-/// The version of the REST API that every request asks for.
+/// The version of the REST API. Every request asks for this version.
 ///
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
@@ -37,8 +37,8 @@ pub struct Api {
     /// The GraphQL fields that this server reported as unknown. An older Enterprise Server lacks
     /// some fields.
     lacking: Arc<Mutex<BTreeSet<String>>>,
-    /// The store that keeps GitHub's answers. If GitHub's answer has not changed, GitHub does not
-    /// send it again, and Beadle uses the stored answer.
+    /// The store that keeps GitHub's answers. If an answer has not changed, GitHub does not send
+    /// the answer again, and Beadle uses the stored answer.
     kept: Option<Arc<dyn Store>>,
     /// If the store has an answer that is not older than this time, a read uses the answer.
     /// Otherwise, the read sends a request. `None` means that every read sends a request.
@@ -46,10 +46,10 @@ pub struct Api {
     /// The id of the repository, if this connection reads only paths below one repository. `None`
     /// for all other reads.
     repository: Option<u64>,
-    /// The last answer about each name of a team or an account that a write addresses.
+    /// GitHub's last answer about each name of a team or an account. The paths of writes contain
+    /// such names.
     owners: Arc<Owners>,
-    /// The time at which the plan of the writes stops being valid. `None` if no plan limits the
-    /// writes.
+    /// The time at which the plan becomes invalid. `None` if no plan limits the writes.
     valid_until: Option<Time>,
 }
 
@@ -80,7 +80,7 @@ impl Api {
     }
 
     /// Returns a copy of this connection for the writes of one plan. If the plan is no longer valid
-    /// when a write's turn comes, Beadle does not send the write, and returns
+    /// at the time of a write, Beadle does not send the write, and returns
     /// [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }
@@ -96,8 +96,9 @@ impl Api {
         self.client.lane()
     }
 
-    /// Returns a copy of this connection. A read of the copy can use an answer that any process has
-    /// read since `since`. If the store has no such answer, the read sends a request.
+    /// Returns a copy of this connection. A read with the copy can use a stored answer if a process
+    /// has read this answer at the time `since` or later. If the store has no such answer, the read
+    /// sends a request.
     pub(crate) fn as_last_seen(&self, since: Time) -> Self {
         Self { last_seen: Some(since), ..self.clone() }
     }
@@ -131,7 +132,7 @@ impl Api {
         self.auth.heed_accepted_permissions(accepted).await;
     }
 
-    /// Makes this connection keep GitHub's answers in `store` between runs.
+    /// Sets the store in which this connection keeps GitHub's answers between runs.
     #[must_use]
     pub fn keeping(mut self, store: Arc<dyn Store>) -> Self {
         self.kept = Some(store);
@@ -177,7 +178,7 @@ impl Api {
         self.client.budgets()
     }
 
-    /// Returns the HTTP client of this connection, for code that must share its budget.
+    /// Returns the HTTP client of this connection, for code that must share the client's budget.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -202,9 +203,9 @@ impl Api {
         self.call(Call { accept, ..Call::read(path) }, &mut None).await.map(|(answer, _)| answer)
     }
 
-    /// Reads a path. Sends the `ETag` that `tag` returns for the present token. Returns the answer
-    /// and this token. Sets `used` to the digest of the credential that got the answer or the
-    /// error.
+    /// Reads a path. The request contains the `ETag` that `tag` returns for the present token.
+    /// Returns the answer and this token. Sets `used` to the digest of the credential that got the
+    /// answer or the error.
     pub(crate) async fn get_if_changed(
         &self,
         path: &Path,
@@ -238,9 +239,8 @@ impl Api {
             let mut page: Vec<Value> = answer.json()?;
             let mut following = answer.next().map(Path::given);
             if kept && page.len() == WHOLE_PAGE && following.is_none() {
-                // The stored answer of this page can be out of date: the list may have a new page
-                // since then, although this page did not change. The stored answer then has no link
-                // to the new page.
+                // The stored answer of this page can be out of date. If the list got a new page and
+                // this page did not change, the stored answer has no link to the new page.
                 following = page_after(&path);
                 if following.is_none() {
                     answer = self.get(&path).await?;
@@ -259,9 +259,9 @@ impl Api {
         Ok(rows)
     }
 
-    /// Reads all rows of a list that GitHub puts into an object. The rows are at the key `key` of
-    /// the object, and `total_count` is their number. If the number is different or missing, the
-    /// list is unknown. The store keeps the pages between runs.
+    /// Reads all rows of a list that is part of a JSON object. The key `key` of the object has the
+    /// rows, and the key `total_count` has their number. If this number is different or missing,
+    /// the list is unknown. The store keeps the pages between runs.
     pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
@@ -305,8 +305,8 @@ impl Api {
         self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
-    /// Sends a write to a path that contains a name. After `by`, the name may have another owner,
-    /// so Beadle does not send the write after this time.
+    /// Sends a write to a path that contains a name. After the time `by`, the name can have another
+    /// owner, so Beadle no longer sends the write.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -356,16 +356,15 @@ impl Api {
                 Err(TransportError::Late { request }) if call.writes && self.is_outdated() => {
                     return Err(TransportError::Outdated { request, now: self.clock().now() });
                 }
-                // GitHub may have revoked the token early, so Beadle tries once more with a new
-                // token.
+                // GitHub can revoke a token early, so Beadle tries once more with a new token.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {
                     again = false;
                 }
                 // For a GraphQL query, GitHub reports each denied object in its answer. If GitHub
-                // denies the whole query, it denies the credential. If GitHub denies a mutation, it
-                // denies only this mutation.
+                // denies the whole query, the credential itself is denied. If GitHub denies a
+                // mutation, only this mutation is denied.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403)
@@ -392,7 +391,7 @@ struct Call<'a> {
     accept: &'static str,
     writes: bool,
     /// The time at which the name in the path becomes too old to use. `None` if the path contains
-    /// no name whose owner can change.
+    /// no name that can get another owner.
     by: Option<Time>,
     /// The `ETag` to send. If a request has an `ETag`, GitHub sends the body only if the body has
     /// changed.
@@ -476,7 +475,7 @@ mod tests {
         for sent in [Sent::Query, Sent::Mutation, Sent::Read, Sent::Write] {
             let unauthorised = class(sent, 401).await;
             assert!(matches!(unauthorised, Class::RateLimited { .. }), "{sent:?}: {unauthorised:?}");
-            // A 403 of REST is ambiguous. GitHub also sends a 403 for one archived repository, for
+            // In REST, a 403 is ambiguous. GitHub also sends a 403 for one archived repository, for
             // one feature without a licence, or for one permission that the App lacks. All other
             // requests with the credential still succeed. If Beadle treated each 403 as a denied
             // credential, one archived repository would stop the whole organisation. A 403 of a

@@ -1,5 +1,5 @@
-//! The reads about the credential: its permissions, the log of its webhook deliveries, the workflow
-//! runs that it dispatched, its limits, and GitHub's clock.
+//! Reads data about the credential: its permissions, its limits, its dispatched workflow runs, and
+//! the log of its webhook deliveries. Also reads GitHub's clock.
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// One attempt of GitHub to send a webhook delivery, from the App's log.
+/// One attempt of GitHub to send a webhook delivery. The App's log contains all attempts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct HookDelivery {
     /// The id of the attempt. Each attempt of the same delivery has a new id.
@@ -24,9 +24,9 @@ pub struct HookDelivery {
     pub event: String,
     /// The action of the event, such as `created`, if the event has actions.
     pub action: Option<String>,
-    /// The installation of the event.
+    /// The id of the App's installation that got the event.
     pub installation_id: Option<u64>,
-    /// The repository that the event is about, if the event is about one.
+    /// The id of the event's repository, if the event is about a repository.
     pub repository_id: Option<u64>,
 }
 
@@ -35,14 +35,13 @@ pub struct HookDelivery {
 pub struct OwnApp {
     /// The name of the App.
     pub name: String,
-    /// The address of the App's page. The page on which an owner can install the App is below this
-    /// address.
+    /// The address of the App's page. An owner installs the App on a page below this address.
     #[serde(rename = "html_url")]
     pub page: String,
 }
 
 /// Returns the workflow runs of one page of GitHub's list. Returns an error if the page has no
-/// `workflow_runs`, or if it repeats runs of an earlier page.
+/// `workflow_runs`, or if the page repeats runs of an earlier page.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
     let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
     let runs = page.get_mut("workflow_runs").and_then(Value::as_array_mut).map(std::mem::take);
@@ -62,8 +61,8 @@ impl Reader {
         Ok(Some(installation))
     }
 
-    /// Returns the App of the credential. Returns an error if the private key does not belong to the
-    /// App, or if the credential is a token.
+    /// Returns the App of the credential. Returns an error if the private key does not belong to
+    /// the App, or if the credential is a token.
     pub async fn own_app(&self) -> Result<OwnApp, Failure> {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }
@@ -92,8 +91,8 @@ impl Reader {
         Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
     }
 
-    /// Returns one page of the log of the App's webhook deliveries, newest first, and the cursor of
-    /// the next page.
+    /// Returns one page of the App's webhook deliveries, and the cursor of the next page. The
+    /// newest delivery comes first.
     pub async fn deliveries(
         &self,
         page: Option<&str>,
@@ -104,7 +103,8 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// Returns the runs of a workflow that somebody dispatched since the given time, newest first.
+    /// Returns the runs of a workflow, newest first. Somebody dispatched each of these runs at the
+    /// time `since` or later.
     pub async fn dispatched(
         &self,
         repository: &str,

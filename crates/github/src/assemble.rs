@@ -1,5 +1,5 @@
-//! Builds a repository from its GraphQL node. Each part of the repository is known, or is unknown
-//! for a reason.
+//! Builds a repository from its GraphQL node. Each part of the repository is known, or has a reason
+//! why the part is unknown.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// Returns the reason why a part is unknown after the read of the part failed. If a budget is used
+/// Converts the failed read of a part into the reason why the part is unknown. If a budget is used
 /// up, the function returns the failure instead. The read of the whole repository then fails, and
 /// Beadle repeats this read later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
@@ -33,8 +33,7 @@ pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     }
 }
 
-/// Builds a repository from a GraphQL node, and reads every list of the repository to the end of
-/// the list.
+/// Builds a repository from a GraphQL node, and reads all pages of every list of the repository.
 pub(crate) async fn assemble(
     api: &Api,
     node: &Value,
@@ -207,8 +206,8 @@ pub(crate) async fn part<T>(
     }
 }
 
-/// Returns all rows of a connection, beginning with the first page, and compares the number of rows
-/// with the connection's `totalCount`.
+/// Returns all rows of a connection. `first` is the first page. The function compares the number of
+/// rows with the connection's `totalCount`.
 async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
     let doing = format!("reading {what}");
     let mut rows = Vec::new();
@@ -226,7 +225,7 @@ async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> R
     Ok(rows)
 }
 
-/// How an account has access to a repository.
+/// The source of an account's access to a repository.
 enum Access {
     /// The repository itself gives the account a role.
     Own(Collaborator),
@@ -293,7 +292,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
-    // If GitHub lists the same check twice, Beadle keeps it once.
+    // If GitHub lists the same check twice, Beadle keeps the check once.
     let mut checks: Vec<StatusCheck> = Vec::new();
     for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
         if !checks.contains(&check) {

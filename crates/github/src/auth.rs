@@ -15,13 +15,13 @@ use tokio::sync::Mutex;
 use crate::credential_digest::CredentialDigest;
 use crate::organisation_memory::another_organisation;
 
-/// Beadle renews a token that is valid for less than this time.
+/// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
 /// The clocks of two processes may differ by less than this time. Beadle treats a token as older
 /// than an event if it requested the token at most this time after the event.
 const CLOCKS: Duration = Duration::from_secs(60);
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
-/// past, and the local clock may be ahead of GitHub's clock.
+/// past, and the local clock can be ahead of GitHub's clock.
 const BACK: i64 = 60;
 /// How long a JWT is valid, in seconds. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
@@ -49,8 +49,8 @@ pub(crate) struct Access {
     /// The value of the `Authorization` header.
     pub(crate) authorization: SecretString,
     /// A digest of the configured token, or of the App and the permissions of the App's token. The
-    /// digest changes only if somebody changes the configured token or the permissions. While two
-    /// requests have the same digest, GitHub shows them the same things.
+    /// digest changes only if somebody changes the configured token or the permissions. If two
+    /// requests have the same digest, GitHub shows the same data to both.
     pub(crate) digest: CredentialDigest,
 }
 
@@ -61,7 +61,7 @@ struct Token {
     requested: Time,
 }
 
-/// The credential of one organisation, and the token that Beadle uses at present.
+/// The credential of one organisation, and the current token.
 pub(crate) struct Auth {
     credential: Credential,
     organisation: String,
@@ -192,7 +192,7 @@ impl Auth {
         }
     }
 
-    /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
+    /// Discards a token that GitHub refused. Returns whether Beadle can request another token.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
         let same = |token: &Token| token.access.authorization.expose_secret() == refused.expose_secret();
@@ -270,7 +270,7 @@ impl Auth {
         })?;
         Ok(Request {
             counted: false,
-            writes: false, // a second request for a token does no harm
+            writes: false, // a repeated request for a token does no harm
             ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
         })
     }
@@ -320,7 +320,7 @@ mod tests {
         let (auth, client, wire) = app();
         let first = auth.access(&client, None).await.unwrap();
         // The first task waits for the token. The second task waits for the first task, and then
-        // forgets the token.
+        // discards the token.
         let held = auth.token.lock().await;
         let reading = auth.access(&client, None);
         let forgetting = auth.forget(&first.authorization);

@@ -1,6 +1,6 @@
-//! Paths that a write may name without a check. Such paths are below a repository or an
-//! organisation. The name of a team or an account needs a check, because the name may belong to
-//! another team or account now: see [`crate::Grantee`].
+//! Paths that a write can use although Beadle checks no name in the path. Such paths are below a
+//! repository or an organisation. The name of a team or an account needs a check, because another
+//! team or account can have this name now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 
@@ -54,7 +54,7 @@ impl Below {
         Self(self.0.then(literal))
     }
 
-    /// Returns the path as the type that requests use.
+    /// Converts the path to the type that requests use.
     pub(crate) fn into_path(self) -> Path {
         self.0
     }

@@ -13,7 +13,7 @@ use crate::refusal::{ADMINISTRATION, Asked};
 impl Reader {
     /// Returns whether every change of a branch needs an approving review. The review can be
     /// required by a ruleset, or by a branch protection that includes administrators. GitHub's
-    /// answers to this method do not show who can bypass a ruleset.
+    /// answers do not show who can bypass a ruleset.
     pub async fn needs_review(&self, repository: &str, branch: &str) -> Result<bool, Failure> {
         let organisation = self.organisation();
         let asked = Asked { organisation, repository, reference: None, permission: ADMINISTRATION };

@@ -45,7 +45,7 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
-    /// Returns the name at GitHub.
+    /// Returns GitHub's name of this conclusion.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -133,8 +133,8 @@ fn check_run(row: &Value) -> Result<CheckRunRow, Failure> {
 }
 
 impl Reader {
-    /// Returns the latest check run with this name at a commit of a repository. The App must have
-    /// created the check run.
+    /// Returns the latest check run with this name at a commit of a repository. The result is
+    /// always a check run of the App `app`.
     pub async fn check_run(
         &self,
         repository: &str,
@@ -220,12 +220,12 @@ impl CheckWriter {
         }
     }
 
-    /// Returns the path of a literal below the repository.
+    /// Returns the path of the repository with a literal at the end.
     pub(crate) fn path(&self, below: &'static str) -> Path {
         Path::at("repos").value(self.api.organisation()).value(&self.repository).then(below)
     }
 
-    /// Sends a write that needs this permission.
+    /// Sends a write. If the write fails, the error contains the permission that the write needs.
     pub(crate) async fn send(
         &self,
         (method, permission): (Method, &'static str),

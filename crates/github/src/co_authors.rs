@@ -1,15 +1,15 @@
-//! Finds the further authors of a commit. The message of the commit names these authors. GitHub
-//! adds these names when it squashes the commits of several people.
+//! Finds the co-authors of a commit. The commit's message contains their names. GitHub adds these
+//! names when it squashes the commits of several people.
 //!
 //! <https://docs.github.com/pull-requests/committing-changes-to-your-project/creating-and-editing-commits/creating-a-commit-with-multiple-authors>
 
-/// The name of the line in a message that names a further author.
+/// The key of a message line that contains a co-author.
 const TRAILER: &str = "co-authored-by";
 /// GitHub gives each account a mail address. The host of this address starts with this text.
 const NOREPLY: &str = "users.noreply.";
 
-/// Adds the further authors whom a message names to the logins of the author and the committer.
-/// Returns an empty list if one of these logins is unknown.
+/// Adds the co-authors in a message to the logins of the author and the committer. Returns an empty
+/// list if the login of one of these people is unknown.
 pub(crate) fn with_co_authors(mut logins: Vec<String>, message: &str) -> Vec<String> {
     match co_authors(message) {
         Some(others) if !logins.is_empty() => {
@@ -20,8 +20,8 @@ pub(crate) fn with_co_authors(mut logins: Vec<String>, message: &str) -> Vec<Str
     }
 }
 
-/// Returns the logins of the further authors. If an author's mail address does not come from
-/// GitHub, the author's account is unknown, and the function returns `None`.
+/// Returns the logins of the co-authors. If a co-author's mail address does not come from GitHub,
+/// the account is unknown, and the function returns `None`.
 fn co_authors(message: &str) -> Option<Vec<String>> {
     let people = message.lines().filter_map(|line| {
         let (name, person) = line.split_once(':')?;

@@ -30,8 +30,8 @@ struct CommentRow {
     performed_via_github_app: Option<AppRow>,
 }
 
-/// Returns the first comment that begins with the marker, if the App wrote it. The function checks
-/// the author, because other people can copy the marker.
+/// Returns the first comment that begins with the marker, if the App wrote this comment. The
+/// function checks the author, because other people can copy the marker.
 fn own(rows: &[Value], app: u64, marker: &str) -> Option<Comment> {
     let mut rows = rows.iter().filter_map(shape::<CommentRow>);
     rows.find_map(|row| {
@@ -42,8 +42,8 @@ fn own(rows: &[Value], app: u64, marker: &str) -> Option<Comment> {
 }
 
 impl Reader {
-    /// Returns the comment on a pull request that the App `app` wrote and that begins with
-    /// `marker`.
+    /// Returns a comment on a pull request. The author of the comment is the App `app`, and the
+    /// comment begins with `marker`.
     pub async fn own_comment(
         &self,
         repository: &str,

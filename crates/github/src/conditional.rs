@@ -1,11 +1,10 @@
-//! Reads that cost nothing from the budget if the answer has not changed.
+//! Conditional reads: a read costs nothing from the budget if the answer has not changed.
 //!
 //! GitHub's `ETag` depends on the token, and the token of an App changes every hour. GitHub does
 //! not document how it computes the tag, but Beadle's authors observed that the tag is
 //! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So Beadle can compute the tag of a kept
-//! body for a new token. Beadle checks each answer against this formula. If the tag of an answer
-//! does not follow the formula, Beadle sends the tag only with the token that it used for the read
-//! with this tag.
+//! body for a new token. Beadle checks each answer against this formula. If a tag does not follow
+//! the formula, Beadle sends this tag only together with the token of the original read.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::credential_digest::CredentialDigest;
 /// Beadle stores the time of a read again only if the stored time is older than this duration.
 /// Otherwise, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The message of a kept answer if nothing exists at its path.
+/// The error message of a kept answer if nothing existed at its path.
 const ABSENT: &str = "nothing existed here at the last read";
 
 /// An answer that the store keeps between runs.
@@ -33,8 +32,8 @@ struct Kept {
     /// remove the tag. Without a tag, a sweep can still use the kept answer instead of a read. But
     /// each read without a tag counts toward the hourly limit.
     etag: Option<String>,
-    /// The digest of the token with which Beadle read the answer. The store never contains the
-    /// token itself.
+    /// The digest of the token that Beadle used for the read. The store never contains the token
+    /// itself.
     token: String,
     /// True if the tag follows the known formula, so that Beadle can compute the tag for another
     /// token.
@@ -47,13 +46,13 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// If GitHub answered 404: the digest of the credential and of the credential's permissions.
-    /// Beadle needs the digest because GitHub also answers 404 if the credential lacks a
+    /// The digest of the credential and of the credential's permissions, only if GitHub answered
+    /// 404. Beadle needs the digest because GitHub also answers 404 if the credential lacks a
     /// permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
-    /// The id of the repository that had this path at the last read. `None` if the path is not below a
-    /// repository, or if an older version stored the answer.
+    /// The id of the repository that had this path at the last read. `None` if the path is not
+    /// below a repository, or if an older version stored the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repository: Option<u64>,
 }
@@ -88,21 +87,21 @@ impl Kept {
         })
     }
 
-    /// Creates the answer that nothing exists at a path. `access` is the digest of the credential that
-    /// got the answer.
+    /// Creates a kept answer for a path at which nothing exists. `access` is the digest of the
+    /// credential that got the answer.
     fn absent(now: Time, access: Option<CredentialDigest>) -> Self {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
 
-    /// Returns whether a run can use the stored answer for a repository instead of a read since
-    /// `since`. The answer can be older, because a failed run did not read all paths. The answer
-    /// can also be about another repository that had the path.
+    /// Returns whether a run can use the stored answer instead of a new read. The stored answer can
+    /// be too old, because a failed run did not read all paths. The stored answer can also be about
+    /// another repository that had the path.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
     }
 
-    /// Returns whether Beadle would use the other answer in the same way as this answer.
+    /// Returns whether the two answers have the same effect.
     fn is_like(&self, other: &Self) -> bool {
         let tags = (&self.etag, &self.token, self.computable);
         let contents = (&self.link, &self.body, self.absent, &self.access, self.repository);
@@ -125,7 +124,8 @@ impl Kept {
         self.computable.then(|| computed(authorization, &self.body))
     }
 
-    /// Returns the kept answer. If nothing exists at the path, returns the same error as a read.
+    /// Returns the kept answer. If nothing exists at the path, returns the error that a read would
+    /// return.
     fn answer(&self, path: &Path) -> Result<Answer, TransportError> {
         let request = format!("GET {path}");
         if self.absent {
@@ -139,20 +139,20 @@ impl Kept {
     }
 }
 
-/// Returns all links of an answer as one value. An answer may have the header several times.
+/// Returns all links of an answer as one value. An answer can have the `Link` header several times.
 fn links(answer: &Answer) -> Option<String> {
     let all = answer.headers.get_all(header::LINK).iter();
     let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// The part of a kept answer with the time of the last read.
+/// The part of a kept answer that contains the time of the last read.
 #[derive(Deserialize)]
 struct LastRead {
     read: Option<Time>,
 }
 
-/// Returns the common beginning of the names that kept answers have in a store.
+/// Returns the common prefix of the names of all kept answers in a store.
 pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
@@ -173,7 +173,7 @@ async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) -> bool {
     stored.is_ok()
 }
 
-/// Deletes a kept answer if GitHub no longer gives this answer.
+/// Deletes a kept answer that is out of date.
 async fn discard(note: &Note<Kept>, store: &dyn Store) {
     if let Err(error) = note.forget(store).await {
         tracing::debug!(%error, "outdated stored answer of GitHub not deleted");
@@ -190,13 +190,13 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
             return;
         }
     }
-    // A read of the store may have failed, so the store may have an answer that this function does
-    // not know.
+    // A read of the store can fail. So the store can have an answer that this function does not
+    // know.
     discard(note, store).await;
 }
 
-/// Returns whether the credential that got a kept answer had the same permissions as the present
-/// credential.
+/// Returns whether two credentials have the same permissions: the credential that got a kept
+/// answer, and the present credential.
 async fn is_same_access(api: &Api, kept: &Kept) -> bool {
     let Some(access) = &kept.access else { return false };
     api.access().await.is_ok_and(|now| now.digest == *access)
@@ -223,7 +223,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                // Another task may have replaced the token since the request. So `used` is the
+                // Another task can have replaced the token after the request. So `used` is the
                 // digest of the token that got this answer.
                 let new = Kept { repository: api.repository(), ..Kept::absent(now, used) };
                 replace(&note, store.as_ref(), kept.as_ref(), Some(&new)).await;

@@ -18,10 +18,10 @@ const MOST_PAGES: usize = 1000;
 /// The number of rows on a full page of a REST list.
 pub(crate) const WHOLE_PAGE: usize = 100;
 
-/// Returns the path of the page after a page of a REST list. Returns `None` if the path has no page
-/// number, because it is the path of the first page, or because the list has cursors.
+/// Returns the path of the next page of a REST list. Returns `None` if `path` has no page number.
+/// Such a path is the path of the first page, or its list uses cursors.
 ///
-/// After the last page of a list, GitHub shows an empty page.
+/// For a page number after the last page, GitHub returns an empty page.
 /// <https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api>
 pub(crate) fn page_after(path: &Path) -> Option<Path> {
     let address = path.to_string();
@@ -45,8 +45,8 @@ pub(crate) fn entries(connection: &Value) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// A field of a page. This field states whether another page follows, and the cursor of the next
-/// page.
+/// The field of a page that describes the next page. It shows whether a next page exists, and the
+/// cursor of the next page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
@@ -64,12 +64,12 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that Beadle has read so far. A row or an id can appear twice because the list
-/// changed during the read, because GitHub repeated a page, or because an id is wrong. A row may
-/// then be missing, or a write could change the wrong entry.
+/// All rows that Beadle has read from one list. A row or an id can appear twice for three reasons:
+/// the list changed during the read, GitHub repeated a page, or an id is wrong. In such a list, a
+/// row can be missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// The digests of the rows, or of their ids. The rows of a long list may be whole repositories,
+    /// The digests of the rows, or of their ids. The rows of a long list can be whole repositories,
     /// so Beadle does not keep the rows here.
     rows: HashSet<[u8; 16]>,
     pages: usize,
@@ -77,8 +77,8 @@ pub(crate) struct Distinct {
 }
 
 impl Distinct {
-    /// Adds the rows of a page and the cursor of the next page. The returned error gives the reason
-    /// why the list is not reliable.
+    /// Adds the rows of a page and the cursor of the next page. If the list is not reliable,
+    /// returns an error with the reason.
     pub(crate) fn page<'a>(
         &mut self,
         rows: impl IntoIterator<Item = &'a Value>,
@@ -105,9 +105,9 @@ impl Distinct {
     }
 }
 
-/// Returns a digest that two rows about the same thing share. If a row changes between two pages,
-/// it has the same id but other fields. So the digest covers only the id or the number of the row,
-/// and the login of an account. GitHub has no id 0.
+/// Returns the digest of a row. Two rows about the same thing have the same digest. If a row
+/// changes between two pages, it has the same id but other fields. So the digest covers only the id
+/// or the number of the row, and the login of an account. GitHub has no id 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);
@@ -128,16 +128,17 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
-/// Compares the pages of one connection with the totals that the pages name.
+/// Compares the number of rows in the pages of one connection with the totals in these pages.
 ///
 /// If somebody deletes an entry of an early page during the read, the later entries move forward.
 /// An entry can move into a page that Beadle has already read, and Beadle then does not see this
-/// entry. Beadle detects this because the last page then names a smaller total than the first page.
+/// entry. Beadle detects this because the total in the last page is then smaller than the total in
+/// the first page.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     seen: u64,
     total: Option<u64>,
-    /// True if the pages name different totals.
+    /// True if the totals in the pages differ.
     pub(crate) moved: bool,
     distinct: Distinct,
 }
@@ -155,7 +156,8 @@ impl Tally {
         Ok(next)
     }
 
-    /// Returns an error if a page names a larger total than the number of rows that Beadle read.
+    /// Returns an error if the largest total in the pages is greater than the number of rows that
+    /// Beadle read.
     pub(crate) fn complete(&self, doing: &str) -> Result<(), Failure> {
         let total = self.total.unwrap_or(u64::MAX);
         if self.seen >= total {

@@ -1,4 +1,4 @@
-//! The GraphQL documents, each beside the types of its answer. One document reads many objects.
+//! The GraphQL documents and the types of their answers. One document reads many objects.
 //!
 //! GitHub computes the price of a query as the number of its connections divided by 100. A query
 //! that reads everything of 40 repositories costs about 11 points.
@@ -19,8 +19,8 @@ pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 /// Beadle splits the batch of the query in half.
 pub(crate) const BATCH: usize = 40;
 
-/// Fields that older versions of Enterprise Server do not know. One unknown field makes a whole
-/// query fail, so Beadle leaves out such a field, and the value of the field is unknown.
+/// Fields that older versions of Enterprise Server do not know. If a query has one unknown field,
+/// the whole query fails. So Beadle leaves out such a field, and the value of the field is unknown.
 pub(crate) const OPTIONAL: &[&str] = &[
     "hasDiscussionsEnabled",
     "allowUpdateBranch",

@@ -1,5 +1,5 @@
-//! How long Beadle trusts the answer about the owner of a name. REST writes address names, and a
-//! name can get another owner at any time.
+//! How long Beadle trusts the answer about the owner of a name. The path of a REST write contains
+//! names, and a name can get another owner at any time.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use beadle_engine::Time;
 /// How long Beadle uses a resolved name before it asks GitHub again.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// The maximum number of times that Beadle repeats the look-up of the names for one write. Beadle
-/// repeats the look-up if the names became too old while the write waited.
+/// The maximum number of repeated look-ups for the names in one write. Beadle repeats a look-up if
+/// the names became too old while the write waited.
 pub(crate) const TRIES: u32 = 5;
 
 /// Returns whether an answer is still recent enough to use. `asked` is the time at which Beadle

@@ -1,7 +1,7 @@
-//! Teams and accounts that a write addresses by their names. At GitHub, the address of a team or an
-//! account has no id, and a slug or a login can get another owner at any time. So a planned change
-//! contains the id of the team or the account. A write uses the name only if GitHub confirmed a
-//! moment ago that the name belongs to this id.
+//! Teams and accounts that get or lose access through a write. At GitHub, the address of a team or
+//! an account contains a name, not an id. Such a name, a slug or a login, can get another owner at
+//! any time. So a planned change contains the id of the team or the account. A write uses the name
+//! only if GitHub confirmed a moment ago that the name belongs to this id.
 
 use beadle_engine::{Class, Failure, Time};
 
@@ -11,7 +11,7 @@ use crate::names::{Resolved, resolve};
 use crate::owners::Owner;
 use crate::repository::{Actor, ActorKind};
 
-/// The team or the account that gets or loses access by a change.
+/// The team or the account that gets or loses access through a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grantee {
     kind: ActorKind,
@@ -49,8 +49,9 @@ impl Grantee {
         if self.kind == ActorKind::Team { "teams" } else { "users" }
     }
 
-    /// Checks that the name belongs to the planned id now. If Beadle resolved the name less than
-    /// five seconds ago, for the plan or for another write, the method makes no call.
+    /// Checks that the name belongs to the planned id now. The method makes no call if Beadle
+    /// resolved the name less than five seconds ago. Beadle can have done so for the plan or for
+    /// another write.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {

@@ -1,5 +1,5 @@
-//! Sends GraphQL requests and reads their answers. An error in an answer affects only the part that
-//! the error names. GitHub reports a used-up budget with status 200.
+//! Sends GraphQL requests and reads their answers. An error in an answer has a path, and affects
+//! only the part at this path. GitHub reports a used-up budget with status 200.
 //!
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
@@ -13,7 +13,7 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
-    /// The error message of a secondary limit. GitHub may report such a limit with status 200 and
+    /// The error message of a secondary limit. GitHub can report such a limit with status 200 and
     /// an answer that has only this field.
     message: Option<String>,
     #[serde(default)]
@@ -36,7 +36,8 @@ pub(crate) struct PartialAnswer {
 }
 
 impl PartialAnswer {
-    /// Returns the first error about the part of the answer at `path`, or about a part inside it.
+    /// Returns the first error about the part of the answer at `path`, or about a smaller part
+    /// inside that part.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }
@@ -80,7 +81,7 @@ pub(crate) struct Unanswered {
     pub(crate) too_much: bool,
 }
 
-/// Runs a query for many objects. A failure says whether the query asked for too many objects.
+/// Runs a query for many objects. A failure shows whether the query asked for too many objects.
 pub(crate) async fn run_batch(
     api: &Api,
     doing: &str,
@@ -103,7 +104,7 @@ pub(crate) async fn run_batch(
     }
 }
 
-/// Runs a document. If a mutation has an error, the whole call fails.
+/// Sends a document to GitHub. If a mutation has an error, the whole call fails.
 pub(crate) async fn run(
     api: &Api,
     doing: &str,
@@ -121,8 +122,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Reads an answer. Returns `None` if Beadle must send the document again. The cause is an optional
-/// field that the server does not know, or a budget that Beadle had to wait for.
+/// Reads an answer. Returns `None` if Beadle must send the document again. There are two reasons:
+/// the server does not know an optional field, or Beadle had to wait for a budget.
 async fn read(
     api: &Api,
     doing: &str,
@@ -143,7 +144,7 @@ async fn read(
 }
 
 /// Waits for the budget if the budget is used up and a command makes the call. Returns whether the
-/// function waited. GraphQL may report a used-up budget with status 200.
+/// function waited. GraphQL can report a used-up budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
     if !api.client().is_patient() {
@@ -164,8 +165,8 @@ fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
         error.message.contains("doesn't exist on type").then(|| field.to_owned())
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
-    // `count` visits all unknown fields. So Beadle remembers all of them, and the next request
-    // contains none of them.
+    // `count` visits all unknown fields. So Beadle remembers all unknown fields, and the next
+    // request contains none of these fields.
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
@@ -189,8 +190,8 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
-    // If an error has no path, Beadle does not know which parts of the data are missing: each null
-    // may be a missing part.
+    // If an error has no path, Beadle does not know which parts of the data are missing. So each
+    // null can be a missing part.
     let of_all = envelope.errors.iter().find(|error| error.path.is_empty());
     let of_all = of_all.map(|error| error.failure(doing));
     match envelope.data.filter(|data| !data.is_null()) {

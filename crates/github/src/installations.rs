@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// The word with which GitHub marks an account as an organisation. Installations with other account
+/// GitHub marks the account of an organisation with this word. Installations with other account
 /// types belong to people and enterprises.
 const ORGANISATION: &str = "Organization";
 
@@ -86,7 +86,8 @@ impl Reader {
         Ok(InstallationList { installations, requests })
     }
 
-    /// Returns whether the App has this installation. Returns an error if the credential is a token.
+    /// Returns whether the App has this installation. Returns an error if the credential is a
+    /// token.
     pub async fn has_installation(&self, id: u64) -> Result<bool, Failure> {
         match self.api().get_as_app(Path::at("app/installations").id(id)).await {
             Ok(_) => Ok(true),

@@ -24,7 +24,7 @@ pub struct IssueComment {
     /// The text in Markdown.
     pub body: String,
     /// The login of the person who wrote the comment. `None` if an App or a bot wrote the comment,
-    /// even for a person, or if the account no longer exists.
+    /// even on behalf of a person. Also `None` if the account no longer exists.
     pub person: Option<String>,
     /// The time of the comment, in whole seconds.
     pub created: Time,
@@ -75,8 +75,8 @@ fn comment(row: CommentRow) -> Option<IssueComment> {
 
 impl Reader {
     /// Returns the comments on all issues and pull requests of a repository, in the order of their
-    /// ids. The list has only the comments that somebody wrote or changed since the time `since`.
-    /// Beadle leaves out a comment that it cannot read.
+    /// ids. The list has only the comments that somebody wrote or changed at the time `since` or
+    /// later. Beadle leaves out a comment that it cannot read.
     pub async fn comments_since(&self, repository: &str, since: Time) -> Result<Vec<IssueComment>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("issues/comments");
         let path = path.query("since", since).query("per_page", 100);

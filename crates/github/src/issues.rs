@@ -43,7 +43,8 @@ fn own(rows: &[Value], app: u64) -> Vec<Issue> {
 }
 
 impl Reader {
-    /// Returns those open issues in a repository that the App `app` created with Beadle's label.
+    /// Returns the open issues of a repository that have Beadle's label and the App `app` as
+    /// author.
     pub async fn own_issues(&self, repository: &str, app: u64) -> Result<Vec<Issue>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("issues");
         let path = path.query("state", "open").query("labels", LABEL).query("per_page", 100);

@@ -1,4 +1,4 @@
-//! The files that Beadle keeps up to date by pull requests. Beadle compares the ids of the files'
+//! The files that Beadle keeps up to date with pull requests. Beadle compares the ids of the files'
 //! contents, so it does not read the contents.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>,
@@ -50,9 +50,9 @@ pub struct FilesBranch {
     pub id: String,
     /// The id of the last commit.
     pub head: String,
-    /// The number of commits that the default branch does not have.
+    /// The number of commits that are not in the default branch.
     pub ahead: u64,
-    /// True if Beadle made all commits that the default branch does not have.
+    /// True if Beadle made all commits that are not in the default branch.
     pub is_own: bool,
     /// What the branch has at each path.
     pub files: BTreeMap<String, AtPath>,
@@ -63,7 +63,7 @@ pub struct FilesBranch {
 pub enum PullState {
     /// The pull request is open.
     Open,
-    /// The pull request was closed, and not merged.
+    /// The pull request was closed without a merge.
     Closed,
     /// The pull request was merged.
     Merged,
@@ -84,7 +84,7 @@ pub struct FilesPull {
     pub body: String,
 }
 
-/// The files of a repository, with the branch and the pull requests that keep them.
+/// The kept files of a repository, and Beadle's branch and pull requests for these files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptFiles {
     /// The default branch. `None` if the repository has no commit.
@@ -93,12 +93,12 @@ pub struct KeptFiles {
     pub files: BTreeMap<String, AtPath>,
     /// The branch of Beadle. `None` if the branch does not exist.
     pub branch: Option<FilesBranch>,
-    /// The open pull request from this branch, and then the latest pull requests that are not open.
-    /// The newest pull request comes first. The list has no pull requests from forks.
+    /// The open pull request from this branch, and then the latest pull requests that are closed or
+    /// merged. The newest pull request comes first. The list has no pull requests from forks.
     pub pulls: Vec<FilesPull>,
 }
 
-/// A commit that sets files of a branch.
+/// A commit that sets the contents of files on a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesCommit {
     /// The node id of the branch.
@@ -144,7 +144,8 @@ fn at_paths(node: &Value, paths: &[&str]) -> Option<BTreeMap<String, AtPath>> {
     seen.collect()
 }
 
-/// Returns a part of an answer that can be null. Returns an error if the part is missing or invalid.
+/// Returns a part of an answer, or `None` if the part is null. Returns an error if the part is
+/// missing or invalid.
 fn part<T: serde::de::DeserializeOwned>(node: &Value, key: &str, doing: &str) -> Result<Option<T>, Failure> {
     match node.get(key) {
         Some(Value::Null) => Ok(None),
@@ -165,8 +166,8 @@ fn pull(row: &Value, doing: &str) -> Result<Option<FilesPull>, Failure> {
         _ => return Err(unreadable(doing)),
     };
     let PullNode { id, number, viewer_did_author: is_own, body, .. } = row;
-    // Everybody who can read the repository can open a pull request from a fork, so the list leaves
-    // out forks.
+    // Everybody who can read the repository can open a pull request from a fork. So the list
+    // contains no pull requests from forks.
     Ok((!row.is_cross_repository).then(|| FilesPull {
         id,
         number,
@@ -177,8 +178,8 @@ fn pull(row: &Value, doing: &str) -> Result<Option<FilesPull>, Failure> {
 }
 
 impl Reader {
-    /// Returns what a repository has at these paths, with the branch and the pull requests of
-    /// Beadle. The method makes one query, and a second query if the branch exists.
+    /// Returns the content of a repository at these paths, and also Beadle's branch and pull
+    /// requests. The method makes one query. If the branch exists, the method makes another query.
     pub async fn kept_files(&self, node_id: &str, paths: &[&str]) -> Result<KeptFiles, Failure> {
         const DOING: &str = "reading files";
         let document = kept_files(paths.len());
@@ -232,7 +233,7 @@ impl Reader {
             id,
             head: target.oid,
             ahead: compared.ahead_by,
-            // If GitHub does not show a commit, another person may have made it.
+            // If GitHub does not show a commit, another person can be its author.
             is_own: u64::try_from(are_own.count()).is_ok_and(|count| count == compared.ahead_by),
             files: at_paths(node, paths).ok_or_else(|| unreadable(DOING))?,
         }))

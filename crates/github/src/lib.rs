@@ -1,4 +1,4 @@
-//! The GitHub API: authentication, reads of many objects together, and writes.
+//! The GitHub API: authentication, reads of many objects in one request, and writes.
 //!
 //! [`Reader`] has no method that writes, and a plan needs only a [`Reader`]. So code that has only
 //! a [`Reader`] cannot write.

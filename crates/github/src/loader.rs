@@ -1,6 +1,6 @@
 //! Reads many repositories with one query. The loader collects the requests of several reconcilers
 //! that arrive at the same moment, and reads all of their repositories together. An error in the
-//! answer affects only the repository that the error names.
+//! answer affects only one repository: the repository at the error's path.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -26,15 +26,15 @@ use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long the first request of a batch waits if it belongs to a sweep. The runs of a sweep do not
-/// ask at the same moment, and each batch needs at least one query.
+/// How long the first request of a batch waits if the request belongs to a sweep. The runs of a
+/// sweep do not ask at the same moment, and each batch needs at least one query.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams of the whole
-/// organisation instead of the teams of each repository. The exception: a read of the whole
-/// organisation is known to need more calls.
+/// organisation instead of the teams of each repository. Beadle makes an exception if it knows that
+/// a read of the whole organisation needs more calls.
 const MANY: usize = 20;
 
-/// The data that Beadle reads once for the whole organisation, and uses for many repositories.
+/// Data of the whole organisation. Beadle reads this data once and uses it for many repositories.
 pub struct Bulk {
     teams: Option<Result<Arc<Snapshot>, Failure>>,
     properties: Option<Result<Arc<Properties>, Failure>>,
@@ -91,7 +91,7 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads parts of one repository again, if these parts came from a read of the whole
+    /// Repeats the read of some parts of one repository. These parts came from a read of the whole
     /// organisation or from earlier reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
@@ -137,7 +137,7 @@ impl Loader {
     }
 
     async fn answer(&self, api: &Api, asks: Vec<Ask>) {
-        // If the batch is empty, a more urgent request has already sent it.
+        // If the batch is empty, a more urgent request has already sent the batch.
         if asks.is_empty() {
             return;
         }
@@ -159,7 +159,7 @@ impl Loader {
         }
         results.extend(Box::pin(self.complete_batch(api, found, &sweeps, missing)).await);
         for Ask { node_id: id, reply, .. } in asks {
-            // Two callers may ask for the same repository.
+            // Two callers can ask for the same repository.
             let unanswered =
                 || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
@@ -167,7 +167,7 @@ impl Loader {
         }
     }
 
-    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps`
+    /// Adds parts to the repositories of a batch: the parts that GraphQL does not provide. `sweeps`
     /// contains the sweep of each node. Returns the result for each node.
     async fn complete_batch(
         &self,
@@ -178,7 +178,8 @@ impl Loader {
     ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
         let sweep_of = |(id, _): &(String, Repository)| sweeps.get(id).copied().flatten();
         // If another batch of the sweep is reading the whole organisation, this batch waits here
-        // for that read, and then uses it. A batch with a more urgent request does not wait.
+        // for that read, and then uses the read's result. A batch with a more urgent request does
+        // not wait.
         let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
         let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
         let now = api.clock().now();
@@ -209,8 +210,8 @@ impl Loader {
         results
     }
 
-    /// Adds the parts that GraphQL does not provide to some repositories. Returns the result for each
-    /// node.
+    /// Adds parts to some repositories: the parts that GraphQL does not provide. Returns the result
+    /// for each node.
     async fn complete_each(
         &self,
         api: &Api,
@@ -221,7 +222,7 @@ impl Loader {
         let failures = self.complete(api, &mut found, bulk).await;
         let results = found.into_iter().zip(failures);
         let results = results.map(|(repository, failure)| failure.map_or(Ok(Some(repository)), Err));
-        // Beadle may ask with an old node id, and GitHub may answer with the present node id. Such
+        // Beadle can ask with an old node id, and GitHub can answer with the present node id. Such
         // an answer still belongs to the request. The immutable id in the answer identifies the
         // repository.
         ids.into_iter().zip(results).collect()
@@ -264,7 +265,8 @@ impl Loader {
         results
     }
 
-    /// Reads data of the whole organisation, as far as this number of repositories needs it.
+    /// Reads the data of the whole organisation. Beadle reads the teams and the custom properties
+    /// of the organisation only if the number of repositories is large.
     pub(crate) async fn bulk(&self, api: &Api, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
         Box::pin(self.bulk_with(api, repositories, missing(api, &selected_by))).await
@@ -379,7 +381,7 @@ impl Loader {
     }
 }
 
-/// Reads a part if the reader asks for it.
+/// Reads a part if `is_asked` is true.
 async fn asked<T>(
     is_asked: bool,
     read: impl Future<Output = Result<Known<T>, Failure>>,

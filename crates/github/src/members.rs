@@ -1,5 +1,5 @@
-//! Reads the members of an organisation and of the organisation's teams, and the names of these
-//! members at the identity provider.
+//! Reads the members of an organisation and of its teams. Also reads the members' names at the
+//! identity provider.
 
 use std::collections::HashMap;
 
@@ -33,11 +33,11 @@ pub struct Team {
     pub description: String,
     /// True if there are teams below this team.
     pub is_parent: bool,
-    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if the
-    /// privacy is unknown.
-    pub privacy: Option<String>,
-    /// Whether mentions notify the members, in the words of the REST API. `None` if the setting is
+    /// Who can see the team: `secret` or `closed`, as in the REST API. `None` if the privacy is
     /// unknown.
+    pub privacy: Option<String>,
+    /// Whether a mention of the team notifies its members. The values are those of the REST API.
+    /// `None` if the setting is unknown.
     pub notifications: Option<String>,
     /// The slug of the team above this team.
     pub parent: Option<String>,
@@ -52,8 +52,8 @@ pub struct Member {
     pub node_id: String,
     /// The login. An account can change its login, and another account can then get the old login.
     pub login: String,
-    /// True if the account owns the organisation. GitHub makes an owner the maintainer of each team
-    /// of which the owner is a member.
+    /// True if the account owns the organisation. GitHub makes an owner a maintainer of each of the
+    /// owner's teams.
     pub is_owner: bool,
     /// The mail addresses of the account in the verified domains of the organisation.
     pub emails: Vec<String>,
@@ -68,13 +68,13 @@ pub struct Identity {
     pub names: Vec<String>,
 }
 
-/// A team, its direct members and its invited accounts. The members of the teams below it are not
-/// in the list.
+/// A team, its direct members and its invited accounts. The list does not contain the members of
+/// the teams below this team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamMembers {
     /// The team itself.
     pub team: Team,
-    /// Each member, with `true` if the member is a maintainer of the team.
+    /// The members. The flag of a member is `true` if the member is a maintainer of the team.
     pub members: Vec<(Member, bool)>,
     /// The accounts that are invited to the team.
     pub invited: Vec<Member>,
@@ -113,7 +113,7 @@ fn identity_of(node: IdentityNode) -> Identity {
 }
 
 /// Returns every entry of a list. The list must be complete. `first` is the answer with the first
-/// page, if the caller has already read it. Returns `None` if the list does not exist.
+/// page, if the caller has already read this page. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -163,7 +163,7 @@ impl Reader {
         each(&shown(rows, DOING)?, DOING, |row| shape(row).map(team_of))
     }
 
-    /// Returns the ids of the teams that an account is in.
+    /// Returns the ids of an account's teams.
     pub async fn teams_of(&self, login: &str) -> Result<Vec<u64>, Failure> {
         let doing = format!("reading the teams of {login}");
         let variables = json!({ "org": self.organisation(), "login": login, "after": null });
@@ -171,7 +171,7 @@ impl Reader {
         each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
-    /// Returns all members of the organisation, with the owners.
+    /// Returns all members of the organisation, including the owners.
     pub async fn members(&self) -> Result<Vec<Member>, Failure> {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
@@ -183,7 +183,7 @@ impl Reader {
 
     /// Returns the accounts that are linked to people of the organisation's identity provider.
     /// Returns `None` if GitHub shows no provider. There are three reasons: there is no provider,
-    /// the provider belongs to the enterprise, or the App may not see the provider.
+    /// the provider belongs to the enterprise, or the App cannot see the provider.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
@@ -191,7 +191,8 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
         let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
-        // A row of a person without an account does not fit the type, so Beadle skips the row.
+        // Beadle skips the row of a person without an account, because the row does not fit the
+        // type.
         Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
@@ -213,16 +214,16 @@ impl Reader {
         let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
             further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // Beadle skips an invitation by mail, because nobody knows its account yet.
+        // Beadle skips an invitation by mail, because the account of the person is not known yet.
         let invited = invited.iter().filter_map(shape::<InvitationNode>);
         let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns the other system that sets the members of a team: the team synchronisation of the
-    /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
-    /// has no permission to read the team synchronisation of the organisation. If this
-    /// synchronisation is active, GitHub refuses the App's writes.
+    /// Returns the other system that sets the members of a team, or `None` if GitHub shows no such
+    /// system. The other system is the team synchronisation of the organisation or of the
+    /// enterprise. An App has no permission to read the team synchronisation of the organisation.
+    /// If this synchronisation is active, GitHub refuses the App's writes.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>

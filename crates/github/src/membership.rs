@@ -40,7 +40,7 @@ struct AccountRow {
     kind: String,
 }
 
-/// Returns the invitation of a row. Skips an invitation by mail, because it names no account. Skips
+/// Returns the invitation of a row. Skips an invitation by mail, because it has no account. Skips
 /// the invitation of a billing manager, because a billing manager is not a member.
 fn invited(row: InvitationRow) -> Option<Invited> {
     let is_owner = match row.role.as_str() {
@@ -75,11 +75,11 @@ impl Reader {
     }
 }
 
-/// Writes to the memberships of people in the organisation. Ids identify the people. Beadle looks
-/// up their present logins at most five seconds before each write.
+/// Changes the memberships of people in the organisation. Ids identify the people. Beadle looks up
+/// their present logins at most five seconds before each write.
 pub struct OrganisationMembers {
     api: Api,
-    /// The node ids of the people whom the writes can address.
+    /// The node ids of all people in the writes.
     accounts: Vec<String>,
     known: tokio::sync::Mutex<Logins>,
 }
@@ -110,7 +110,7 @@ impl Writer {
 }
 
 impl OrganisationMembers {
-    /// Returns the path of a membership, and the time until which the login in the path may be
+    /// Returns the path of a membership, and the time until which the login in the path can be
     /// used. Returns `None` if the account no longer exists.
     async fn path(&self, account: u64) -> Result<Option<(Path, Time)>, Failure> {
         let mut known = self.known.lock().await;
@@ -123,7 +123,7 @@ impl OrganisationMembers {
     }
 
     /// Writes to the membership of an account. If GitHub refuses the write, returns GitHub's
-    /// reason. If the write has to wait, a login may get another owner. So Beadle then looks up the
+    /// reason. If the write has to wait, a login can get another owner. So Beadle then looks up the
     /// logins again.
     async fn send(
         &self,
@@ -153,8 +153,9 @@ impl OrganisationMembers {
         }
     }
 
-    /// `PUT /orgs/{org}/memberships/{username}`: invites an account, or changes the role of a member
-    /// or of an open invitation. If GitHub refuses the write, the function returns GitHub's reason.
+    /// `PUT /orgs/{org}/memberships/{username}`: invites an account, or changes the role of a
+    /// member or of an open invitation. If GitHub refuses the write, the function returns GitHub's
+    /// reason.
     pub async fn put(&self, account: u64, is_owner: bool) -> Result<Option<String>, Failure> {
         let role = if is_owner { "admin" } else { "member" };
         self.send(Method::PUT, account, Some(json!({ "role": role }))).await
@@ -162,8 +163,8 @@ impl OrganisationMembers {
 
     /// `DELETE /orgs/{org}/memberships/{username}`: removes an account from the organisation, or
     /// withdraws the account's invitation. GitHub also removes the account from all teams, and
-    /// deletes its forks of private repositories. If GitHub refuses the write, the function returns
-    /// GitHub's reason.
+    /// deletes the account's forks of private repositories. If GitHub refuses the write, the
+    /// function returns GitHub's reason.
     pub async fn remove(&self, account: u64) -> Result<Option<String>, Failure> {
         self.send(Method::DELETE, account, None).await
     }

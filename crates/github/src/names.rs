@@ -23,7 +23,7 @@ use crate::unsure::Unsure;
 
 /// The number of repository names in one query.
 const AT_ONCE: usize = 50;
-/// The number of queries for names of repositories that Beadle sends at the same time.
+/// The number of simultaneous queries for names of repositories.
 const QUERIES: usize = 8;
 
 /// A team, an account or an App that Beadle found by its name.
@@ -44,12 +44,11 @@ pub struct Resolved {
 pub struct Called {
     /// The immutable id of the repository.
     pub id: u64,
-    /// The present name. If the repository was renamed, this name differs from the name that Beadle
-    /// asked for.
+    /// The present name. If the repository was renamed, this name differs from the requested name.
     pub name: String,
 }
 
-/// The names that layers of a policy use to select repositories.
+/// The names of teams and custom properties in the selectors of a policy's layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectedBy {
     /// The slugs of the teams.
@@ -64,10 +63,10 @@ impl SelectedBy {
     }
 }
 
-/// Missing names: names that do not exist although layers use them to select repositories. Each
-/// name is in lower case, and has the reason why it is missing. If a condition of a layer uses a
-/// missing name, Beadle does not know whether this condition matches. But if another condition of
-/// the layer does not match, the layer does not apply.
+/// The missing names. A layer uses a missing name to select repositories, but the name does not
+/// exist. Each name is in lower case, and has the reason why it is missing. If a condition of a
+/// layer uses a missing name, Beadle does not know whether this condition matches. But if another
+/// condition of the layer does not match, the layer does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -80,14 +79,14 @@ impl Missing {
         self.teams.get(&slug.to_lowercase())
     }
 
-    /// Returns why the custom property is missing, or `None` if it exists.
+    /// Returns why the custom property is missing, or `None` if the property exists.
     pub fn property(&self, name: &str) -> Option<&Unsure> {
         self.properties.get(&name.to_lowercase())
     }
 }
 
-/// Returns the missing names of the layers' selectors. A name that Beadle cannot resolve is missing
-/// too. If a budget is used up, the whole call fails, and Beadle repeats the run later.
+/// Returns the missing names in the layers' selectors. A name that Beadle cannot resolve counts as
+/// missing too. If a budget is used up, the whole call fails, and Beadle repeats the run later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -133,7 +132,7 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
-/// Returns the repository of a GraphQL node if it belongs to the organisation.
+/// Returns the repository of a GraphQL node, if the repository belongs to the organisation.
 fn called_of(found: &Value, organisation: &str) -> Option<Called> {
     let NamedRepository { database_id: id, name, owner } = shape(found)?;
     owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })
@@ -151,8 +150,8 @@ impl Reader {
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         let chunks: Vec<&[String]> = names.chunks(AT_ONCE).collect();
         let mut called = Vec::with_capacity(names.len());
-        // A policy can have thousands of files that belong to no repository, so queries one after
-        // the other would take long.
+        // A policy can have thousands of files that belong to no repository. So Beadle sends
+        // several queries at the same time: one query after the other would take long.
         for queries in chunks.chunks(QUERIES) {
             for found in join_all(queries.iter().map(|names| self.some_called(names))).await {
                 called.extend(found?);
@@ -208,7 +207,7 @@ impl Reader {
     }
 }
 
-/// The part of an answer with a team of an organisation.
+/// The part of an answer that contains a team of an organisation.
 #[derive(Deserialize)]
 struct TeamPlace {
     team: FoundNode,
@@ -237,8 +236,9 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Returns whether the answer shows that the name has an owner. The owner can lack an identity. A
-/// name with an owner is not free, because a removal would affect the unknown owner.
+/// Returns whether the answer shows that the name has an owner. The answer can show an owner
+/// without the owner's identity. Even then, the name is not free: a removal would affect the
+/// unknown owner.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()

@@ -1,4 +1,5 @@
-//! Finds the repository that a name refers to, before Beadle creates a repository with this name.
+//! Finds out which repository GitHub returns for a name, before Beadle creates a repository with
+//! this name.
 //!
 //! <https://docs.github.com/graphql/reference/queries#repository>
 
@@ -17,7 +18,7 @@ const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner
 const VISIBILITY: &str =
     "query ($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { visibility } }";
 
-/// The repository that a name refers to.
+/// The repository that GitHub returns for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// The immutable id of the repository.
@@ -27,8 +28,7 @@ pub struct Occupant {
     /// The present owner. If the repository was transferred, this owner differs from the
     /// organisation.
     pub owner: String,
-    /// The present name. If the repository was renamed, this name differs from the name that Beadle
-    /// asked for.
+    /// The present name. If the repository was renamed, this name differs from the requested name.
     pub name: String,
 }
 
@@ -48,7 +48,7 @@ struct Owner {
 
 impl Reader {
     /// Returns the visibility of a repository. The repository can belong to any owner. Returns
-    /// `None` if it does not exist, or if the credential cannot see it.
+    /// `None` if the repository does not exist, or if the credential cannot see it.
     pub async fn visibility_of(&self, owner: &str, name: &str) -> Result<Option<Visibility>, Failure> {
         const DOING: &str = "looking up a repository";
         let variables = json!({ "owner": owner, "name": name });
@@ -78,7 +78,7 @@ impl Reader {
             Some(Found { id: node_id, database_id: id, name, owner }) => {
                 Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
             }
-            // An answer can have neither the repository nor a reason. The name may then still be in
+            // An answer can have neither the repository nor a reason. The name can then still be in
             // use.
             None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
         }

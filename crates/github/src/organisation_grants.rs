@@ -1,4 +1,5 @@
-//! Writes that give a team or an account a role in the whole organisation, or that block an account.
+//! Changes the access to the whole organisation: the roles of teams and accounts, and blocked
+//! accounts.
 
 use beadle_engine::Failure;
 use beadle_transport::{Method, Path};
@@ -8,14 +9,14 @@ use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::write::Writer;
 
 impl Writer {
-    /// `PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`, or the same for a user:
-    /// assigns a role of the organisation.
+    /// `PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`: assigns a role of the
+    /// organisation to a team. The path for a user is similar.
     pub async fn assign_role(&self, whom: &Grantee, role: u64) -> Result<(), Failure> {
         self.write_role(Method::PUT, (whom, Purpose::Grant), role).await
     }
 
-    /// `DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`, or the same for a user:
-    /// takes a role of the organisation away.
+    /// `DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}`: removes a role of the
+    /// organisation from a team. The path for a user is similar.
     pub async fn unassign_role(&self, whom: &Grantee, role: u64) -> Result<(), Failure> {
         self.write_role(Method::DELETE, (whom, Purpose::Remove), role).await
     }
@@ -53,7 +54,7 @@ impl Writer {
     }
 
     /// Sends a write to a path below the organisation. `path` builds the path from the name of a
-    /// team or an account. If the write has to wait, the name may get another owner. So Beadle then
+    /// team or an account. If the write has to wait, the name can get another owner. So Beadle then
     /// looks up the name again.
     async fn write_to(
         &self,

@@ -1,19 +1,19 @@
-//! Remembers which organisation a login means. If an organisation is renamed or deleted, another
+//! Remembers which organisation has a login. If an organisation is renamed or deleted, another
 //! organisation can take its login, and install a public App. Beadle must not work on that other
 //! organisation.
 
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// The id of the organisation that a login means.
+/// The id of the organisation that has a login.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct OrganisationId(u64);
 
 impl Metadata for OrganisationId {
     const KIND: &'static str = "organisation-id";
-    // If an unreadable value counted as missing, another organisation could take the login, and
-    // Beadle would remember the id of that organisation.
+    // Beadle must not treat an unreadable value as missing. Otherwise, another organisation could
+    // take the login, and Beadle would remember the id of that organisation.
     const IS_NEEDED: bool = true;
 }
 
@@ -22,7 +22,7 @@ fn note(login: &str) -> Note<OrganisationId> {
 }
 
 /// Returns a message if the login belonged to another organisation before. Returns `None` if the
-/// login means the same organisation, or if Beadle remembers no organisation.
+/// login still belongs to the same organisation, or if Beadle remembers no organisation.
 pub async fn another_organisation(
     store: &dyn Store,
     login: &str,
@@ -32,7 +32,7 @@ pub async fn another_organisation(
     Ok(message(login, remembered.map(|OrganisationId(before)| before), id))
 }
 
-/// Remembers that the login means the organisation with this id.
+/// Remembers that the login belongs to the organisation with this id.
 pub async fn remember_organisation(store: &dyn Store, login: &str, id: u64) -> Result<(), StoreError> {
     note(login).put(store, &OrganisationId(id)).await
 }

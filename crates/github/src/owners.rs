@@ -1,6 +1,6 @@
-//! Remembers the last answer about each name of a team or an account. If a sweep removes one team
-//! from many repositories, Beadle asks GitHub once for the team's name and uses the answer for all
-//! of these writes.
+//! Remembers GitHub's last answer about each name of a team or an account. For example, a sweep
+//! removes one team from many repositories. Beadle then asks GitHub once for the team's name and
+//! uses the answer for all of these writes.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub(crate) type Answer = tokio::sync::Mutex<Option<Owner>>;
 pub(crate) struct Owners(Mutex<HashMap<(ActorKind, String), Arc<Answer>>>);
 
 impl Owners {
-    /// Returns the entry that holds the last answer about a name.
+    /// Returns the entry with the last answer about a name.
     pub(crate) fn of(&self, kind: ActorKind, name: &str) -> Arc<Answer> {
         let mut all = self.0.lock();
         if all.len() >= MOST {

@@ -13,10 +13,10 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 pub(crate) struct Ask {
     pub(crate) node_id: String,
     pub(crate) reply: Reply,
-    /// Beadle can use an earlier read of the parts that only REST shows, if the read is not older
-    /// than this time.
+    /// The earliest allowed time of an earlier read. Beadle can use such a read for the parts that
+    /// only REST shows.
     pub(crate) last_seen: Option<Time>,
-    /// The sweep that the request belongs to, see [`Reader::in_sweep`](crate::Reader::in_sweep).
+    /// The sweep of the request, see [`Reader::in_sweep`](crate::Reader::in_sweep).
     pub(crate) sweep: Option<Time>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch:
     /// the request is the first of its batch, or more urgent than the others. A more urgent request
-    /// sends the batch earlier, because a batch of a sweep waits longer than an event may wait.
+    /// sends the batch earlier, because a batch of a sweep waits too long for an event.
     pub(crate) fn join(&mut self, ask: Ask, lane: Lane) -> bool {
         let before = self.lane;
         let lane = before.map_or(lane, |other| other.min(lane));
@@ -40,23 +40,24 @@ impl Pending {
         before != Some(lane)
     }
 
-    /// Closes the batch before Beadle reads anything for it. A later request goes into the next
-    /// batch. So every read begins after all requests that it answers. A run never uses data that
-    /// is older than the event that caused the run.
+    /// Closes the batch. The caller must do so before Beadle reads anything for the batch. A later
+    /// request goes into the next batch. So every read begins after all requests that it answers. A
+    /// run never uses data that is older than the event that caused the run.
     pub(crate) fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
 }
 
-/// The number of calls that the last read of the whole organisation needed, for each kind of read.
+/// The number of calls in the last read of the whole organisation, for each kind of read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CallCounts {
     pub(crate) teams: usize,
     pub(crate) properties: usize,
 }
 
-/// Returns the nodes that may use stored answers, and how old these answers may be. If one of
-/// several requests for a repository needs a new read, all these requests get the new read.
+/// Returns the nodes for which stored answers are allowed, and the earliest time of such an answer.
+/// If one of several requests for a repository needs a new read, all these requests get the new
+/// read.
 pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     let mut nodes: HashMap<String, Time> = HashMap::new();
     for ask in asks {
@@ -71,8 +72,8 @@ pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     nodes
 }
 
-/// Returns the sweep that each node belongs to. If several requests for one repository do not all
-/// belong to the same sweep, the repository belongs to no sweep.
+/// Returns the sweep of each node. If several requests for one repository do not all belong to the
+/// same sweep, the repository belongs to no sweep.
 pub(crate) fn sweeps(asks: &[Ask]) -> HashMap<String, Option<Time>> {
     let mut nodes: HashMap<String, Option<Time>> = HashMap::new();
     for ask in asks {

@@ -1,4 +1,4 @@
-//! Lists the commits that make a new version of a policy.
+//! Lists the commits between two versions of a policy.
 //!
 //! <https://docs.github.com/rest/commits/commits#list-commits>
 
@@ -7,13 +7,13 @@ use beadle_engine::Failure;
 use crate::policy_files::{Commit, CommitRow};
 use crate::read::Reader;
 
-/// The maximum number of commits that one answer has.
+/// The maximum number of commits in one answer.
 const MOST: usize = 100;
 
 impl Reader {
-    /// Returns the commits of a repository after `base` up to `head`, newest first. Both `base` and
-    /// `head` are ids of commits. Returns `None` if `base` is not one of the last 100 commits. The
-    /// read costs one call.
+    /// Returns some commits of a repository, newest first. The list begins with `head` and ends
+    /// before `base`. Both are ids of commits. Returns `None` if `base` is not one of the last 100
+    /// commits. The read costs one call.
     pub async fn commits_after(
         &self,
         repository: &str,

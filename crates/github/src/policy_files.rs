@@ -30,9 +30,9 @@ const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
 /// The maximum number of contents that Beadle reads one by one. Beadle reads a content alone if a
-/// query does not show its whole text. A policy has few such contents: 32 MiB have at most 64 long
-/// files, and a file that is not text is an error. Without the limit, a pull request with many such
-/// files would use up the API budget.
+/// query does not show its whole text. A policy has few such contents: 32 MiB contain at most 64
+/// long files, and a file that is not text is an error. Without the limit, a pull request with many
+/// such files would use up the API budget.
 const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
 /// answer. One answer has up to 100,000 entries, so a folder that needs more answers has too many
@@ -48,10 +48,10 @@ pub struct Commit {
     pub id: String,
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
-    /// The logins of the author, the committer and the further authors. The list is empty if one of
+    /// The logins of the author, the committer and the co-authors. The list is empty if one of
     /// these people has no known account, because everybody can write any name into a commit. The
-    /// list is also empty for a merge commit: its author is the person who merged, and may not be
-    /// the author of the merged commits.
+    /// list is also empty for a merge commit. The author of a merge commit is the person who
+    /// merged. This person is not always the author of the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -60,7 +60,7 @@ pub struct Commit {
 /// A regular file at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeFile {
-    /// The path of the file, relative to the folder that was read.
+    /// The path of the file, relative to the folder.
     pub path: String,
     /// The id of the content. Equal contents have equal ids.
     pub blob: String,
@@ -157,8 +157,8 @@ fn logins(author: Option<&Account>, committer: Option<&Account>, parents: usize)
 type Texts<'a> = Vec<(&'a String, Option<String>)>;
 
 impl Reader {
-    /// Returns the commit that a branch, a tag or a commit id names. The read costs nothing from
-    /// the budget if the answer has not changed since the last read.
+    /// Returns the commit of a branch, a tag or a commit id. The read costs nothing from the budget
+    /// if the answer has not changed since the last read.
     pub async fn commit(&self, repository: &str, reference: &str) -> Result<Commit, Failure> {
         let path = self.repository_path(repository).then("commits").value(reference);
         // Without this limit, the answer would contain the changes of up to 300 files.
@@ -168,11 +168,11 @@ impl Reader {
         row.into_commit()
     }
 
-    /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
-    /// is empty. The function fails if the folder does not exist, or has a symbolic link or a
-    /// submodule. The function also fails if the folder has more than 5,000 files, if a file has
-    /// more than 1 MiB, or if all files together have more than 32 MiB. If one file is the cause,
-    /// the failure names its path.
+    /// Returns the regular files below the folder `path` at a commit, sorted by their paths. An
+    /// empty `path` means the root. The function fails if the folder does not exist, or has a
+    /// symbolic link or a submodule. The function also fails if the folder has more than 5,000
+    /// files, if a file has more than 1 MiB, or if all files together have more than 32 MiB. If one
+    /// file is the cause, the failure contains the path of this file.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -196,8 +196,8 @@ impl Reader {
         Ok(files)
     }
 
-    /// Returns the texts of contents by their ids. The result has only contents that are UTF-8
-    /// text.
+    /// Returns the texts of the contents with these ids. The result has only contents that are
+    /// UTF-8 text.
     pub async fn blobs(
         &self,
         repository: &str,
@@ -231,7 +231,7 @@ impl Reader {
         Ok(texts)
     }
 
-    /// Reads several contents in one query. Returns `None` if GitHub cannot return so many
+    /// Reads several contents in one query. Returns `None` if GitHub cannot return this number of
     /// contents.
     async fn batch<'a>(&self, repository: &str, ids: &[&'a String]) -> Result<Option<Texts<'a>>, Failure> {
         const DOING: &str = "reading files of the policy";
@@ -325,7 +325,7 @@ impl Reader {
     async fn tree(&self, repository: &str, id: &str, is_deep: bool) -> Result<Tree, Failure> {
         let path = self.repository_path(repository).then("git/trees").value(id);
         let path = if is_deep { path.query("recursive", 1) } else { path };
-        // The tree of a commit never changes, so the store need not keep the answer.
+        // The tree of a commit never changes, so the store does not have to keep the answer.
         let answer = self.api().get(&path).await;
         let answer = answer.map_err(|error| self.asked(repository, None).explain(error))?;
         answer.json().map_err(Failure::from)

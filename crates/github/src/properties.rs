@@ -1,4 +1,4 @@
-//! Reads the values of custom properties, of one repository or of all repositories together.
+//! Reads the custom property values of one repository, or of all repositories together.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 

@@ -1,4 +1,4 @@
-//! All reads of GitHub. No read changes anything.
+//! Contains all methods that read from GitHub. These methods change nothing.
 
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,7 @@ use crate::teams::TeamPermission;
 pub struct Page {
     /// The repositories of the page.
     pub repositories: Vec<Repository>,
-    /// The number of repositories that the organisation has, as GitHub reports it.
+    /// The number of repositories in the organisation, as GitHub reports it.
     pub total: u64,
     /// Why a repository is missing from the page. `None` if no repository is missing. The page is
     /// valid even if a repository is missing.
@@ -36,21 +36,21 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// The maximum number of repositories on a page that GitHub allows.
+/// GitHub's maximum number of repositories on a page.
 const LARGE: usize = 100;
 
 /// Where a page of repositories begins.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     after: Value,
-    /// The number of repositories on the page. If GitHub cannot return so many repositories in one
-    /// query, Beadle uses a smaller number.
+    /// The number of repositories on the page. If GitHub cannot return this number of repositories
+    /// in one query, Beadle uses a smaller number.
     first: usize,
 }
 
 impl Cursor {
-    /// Returns the beginning of a list with the largest pages that GitHub allows. Use such pages
-    /// only for a reader that reads few parts of each repository.
+    /// Returns the cursor of the first page. The pages have the maximum size that GitHub allows.
+    /// Use such pages only for a reader that reads few parts of each repository.
     pub fn of_large_pages() -> Self {
         Self { after: Value::Null, first: LARGE }
     }
@@ -85,20 +85,19 @@ pub struct Reader {
     /// earlier reads.
     below: Api,
     loader: Arc<Loader>,
-    /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
-    /// a repository by its node id.
+    /// The node ids of all repositories that the reader has read. The keys are the immutable ids. A
+    /// writer addresses a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
-    /// For each ruleset, the time of its last change that Beadle knows. Beadle learned this time
-    /// when it first saw the ruleset, or when it last found the ruleset in the wanted state.
+    /// The time of each ruleset's last known change. Beadle learned this time when it first saw the
+    /// ruleset, or when it last found the ruleset in the wanted state.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
     /// The rulesets that were in the wanted state when Beadle read them by REST.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
-    /// The sweep that the reads belong to, see [`Self::in_sweep`].
+    /// The sweep of the reads, see [`Self::in_sweep`].
     sweep: Option<Time>,
 }
 
-/// The time of the last change of a ruleset, and the digest of the state that the policy wanted at
-/// that time.
+/// The time of a ruleset's last change, and the digest of the state that the policy then wanted.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -117,7 +116,7 @@ struct Login {
 }
 
 impl Reader {
-    /// Creates a reader that reads the parts of repositories that `asks` names.
+    /// Creates a reader. `asks` sets which parts of repositories the reader reads.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
         Self {
@@ -132,7 +131,7 @@ impl Reader {
     }
 
     /// Returns a reader that uses the same connection and reads these parts. The two readers share
-    /// nothing else, so the new reader does not change what this reader reads or remembers.
+    /// nothing else, so the new reader does not affect this reader.
     #[must_use]
     pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
         let reader = Self::new(self.api.clone(), asks);
@@ -140,17 +139,17 @@ impl Reader {
         reader
     }
 
-    /// Returns a copy of the reader that reads in this lane. Both readers share what each of them
-    /// remembers.
+    /// Returns a copy of the reader that reads in this lane. Both readers share all remembered
+    /// data.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane), below: self.below.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns a copy of the reader. If the copy reads a path below a repository, it can use an
-    /// answer that any process has read since `since`. If the store has no such answer for the
-    /// path, the copy sends a request. The store knows the time of a read only to the day, so an
-    /// answer can be up to a day older than `since`.
+    /// Returns a copy of the reader. If the copy reads a path below a repository, it can use a
+    /// stored answer. A process must have read this answer at the time `since` or later. If the
+    /// store has no such answer for the path, the copy sends a request. The store records only the
+    /// day of a read, so an answer can be up to a day older than `since`.
     #[must_use]
     pub fn as_last_seen(&self, since: Time) -> Self {
         Self { below: self.api.as_last_seen(since), ..self.clone() }
@@ -158,8 +157,9 @@ impl Reader {
 
     /// Returns a copy of the reader for a run of a sweep. `sweep` is the time at which the sweep
     /// began, as the store has it. The sweep must be the only cause of the run. The run can then
-    /// take the teams and the custom properties of a repository from a read of the whole
-    /// organisation for another run of this sweep. That read began after the start of the sweep.
+    /// use a read of the whole organisation from another run of this sweep. The run takes the teams
+    /// and the custom properties of a repository from that read. That read began after the start of
+    /// the sweep.
     #[must_use]
     pub fn in_sweep(&self, sweep: Option<Time>) -> Self {
         Self { sweep, ..self.clone() }
@@ -180,14 +180,14 @@ impl Reader {
         self.loader.ask_for(asks);
     }
 
-    /// Sets the names that the reader resolves with each batch from now on: the names by which
-    /// layers of a policy select repositories.
+    /// Sets the names in the selectors of the policy's layers. From now on, the reader resolves
+    /// these names with each batch.
     pub fn select_by(&self, selected_by: SelectedBy) {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads again the parts of a repository that came from a read of the whole organisation, or
-    /// from earlier reads.
+    /// Repeats the read of some parts of a repository. These parts came from a read of the whole
+    /// organisation or from earlier reads.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -195,7 +195,7 @@ impl Reader {
             return Ok(());
         };
         for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
-            // A list may show the base role instead of the custom role.
+            // A list can show the base role instead of the custom role.
             let was_custom =
                 |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
             if before.iter().any(|other| was_custom(&other))
@@ -248,8 +248,8 @@ impl Reader {
         self.read_repository(node_id, None).await
     }
 
-    /// Returns a repository like [`Self::repository`], but the parts that only REST shows can come
-    /// from stored reads since `since`.
+    /// Returns a repository like [`Self::repository`]. But the parts that only REST shows can come
+    /// from stored reads at the time `since` or later.
     pub async fn repository_last_seen(
         &self,
         node_id: &str,
@@ -270,13 +270,14 @@ impl Reader {
         Ok(found)
     }
 
-    /// Reads data of the whole organisation, if Beadle needs this data for a read of this number of
-    /// repositories.
+    /// Reads the data of the whole organisation. Beadle reads the teams and the custom properties
+    /// of the organisation only if the number of repositories is large.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
         self.loader.bulk(&self.api, repositories).await
     }
 
-    /// Returns one page of the organisation's repositories, with the parts that GraphQL shows.
+    /// Returns one page of the organisation's repositories. They have only the parts that GraphQL
+    /// shows.
     pub async fn page(&self, cursor: &Cursor) -> Result<Page, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let asks = self.loader.asks();
@@ -376,7 +377,7 @@ impl Reader {
         Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// Returns whether somebody changed a ruleset since Beadle first saw it, or since Beadle last
+    /// Returns whether somebody changed a ruleset after Beadle first saw it, or after Beadle last
     /// found it in the wanted state. GraphQL does not show a whole ruleset. So Beadle reads a
     /// changed ruleset by REST until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
@@ -392,7 +393,7 @@ impl Reader {
         settled.insert(ruleset.id, (ruleset.updated_at.clone(), digest(wanted)));
     }
 
-    /// Returns whether REST has shown the ruleset in the `wanted` state since the ruleset's last
+    /// Returns whether REST has shown the ruleset in the `wanted` state after the ruleset's last
     /// change. If the result is true, Beadle knows the parts that GraphQL does not show. If the
     /// policy now wants another state, Beadle must read the ruleset by REST again.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {

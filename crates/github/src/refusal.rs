@@ -1,5 +1,5 @@
-//! Explains why GitHub refused a call about the repository of a policy, and what people can do.
-//! GitHub's own answer is often only `404 Not Found`.
+//! Explains GitHub's refusal of a call about the repository of a policy: the reason, and what
+//! people can do. GitHub's own answer is often only `404 Not Found`.
 
 use beadle_engine::Failure;
 use beadle_transport::TransportError;
@@ -15,21 +15,21 @@ pub(crate) const ISSUES: &str = "issues: write";
 /// The permission to read the protection of a branch.
 pub(crate) const ADMINISTRATION: &str = "administration: read";
 
-/// The object that a call asks GitHub about.
+/// What a call asks for: the repository, the reference and the permission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// The login of the organisation.
     pub(crate) organisation: &'a str,
     /// The name of the repository.
     pub(crate) repository: &'a str,
-    /// The branch, the tag or the commit, if the configuration names it.
+    /// The branch, the tag or the commit, if the configuration contains it.
     pub(crate) reference: Option<&'a str>,
     /// The permission that the call needs.
     pub(crate) permission: &'static str,
 }
 
 impl Asked<'_> {
-    /// Converts an error to a failure. The failure names the likely reason and the next step.
+    /// Converts an error to a failure. The failure contains the likely reason and the next step.
     pub(crate) fn explain(&self, error: TransportError) -> Failure {
         let class = error.class();
         match error.status().and_then(|status| self.hint(status, &error)) {

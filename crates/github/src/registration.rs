@@ -55,15 +55,16 @@ impl AppRegistration {
         Ok(Self { client: Client::new(&endpoint.rest, budgets, clock.clone(), settings)? })
     }
 
-    /// Exchanges a code for the App. A code is valid once, for one hour. Beadle does not retry the
-    /// request, because the code is already used up if the request arrived and the answer was lost.
+    /// Exchanges a code for the App. A code is valid for one exchange and for one hour. Beadle does
+    /// not retry the request, because the code is already used up if the request arrived and the
+    /// answer was lost.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");
         let none = SecretString::from(String::new());
         let request = api::request(Method::POST, path, None, Resource::Core, none);
         let request = Request { authorization: None, counted: false, ..request };
         let answer = self.client.send(&request).await?;
-        // The parser's error can contain a value of the answer, and the value may be a secret.
+        // The parser's error can contain a value of the answer, and the value can be a secret.
         let found: Conversion = answer.json().map_err(|_| TransportError::InvalidResponse {
             request: answer.request.clone(),
             why: "the answer does not describe an App".to_owned(),

@@ -59,7 +59,7 @@ pub struct Asks {
 }
 
 impl Asks {
-    /// Returns the parts that at least one of the two values asks for.
+    /// Returns the parts that are set in at least one of the two values.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
@@ -116,15 +116,15 @@ impl Visibility {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
-    /// May read.
+    /// Can read.
     Pull,
-    /// May read, and manage issues and pull requests.
+    /// Can read, and manage issues and pull requests.
     Triage,
-    /// May read and write.
+    /// Can read and write.
     Push,
-    /// May manage the repository, except for sensitive and destructive actions.
+    /// Can manage the repository, except for sensitive and destructive actions.
     Maintain,
-    /// May do everything.
+    /// Can do everything.
     Admin,
     /// A custom role of the organisation, by its name.
     Custom(String),
@@ -168,7 +168,8 @@ impl Permission {
 }
 
 impl From<String> for Permission {
-    /// Accepts the names of permissions that GitHub uses for teams, in invitations and in GraphQL.
+    /// Accepts the different names that GitHub uses for permissions of teams, in invitations and in
+    /// GraphQL.
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pull" | "read" => Self::Pull,
@@ -231,7 +232,7 @@ pub enum ActorKind {
     App,
 }
 
-/// A user, a team or an App that a branch rule names.
+/// A user, a team or an App in a branch rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// Whether the actor is a user, a team or an App.
@@ -249,22 +250,22 @@ pub struct Actor {
 pub struct StatusCheck {
     /// The name of the check.
     pub context: String,
-    /// The id of the App that must report the check. `None` if any source may report the check.
+    /// The id of the App that must report the check. `None` if any source can report the check.
     pub app_id: Option<i64>,
     /// The node id of the App that must report the check, if it is known.
     pub app_node: Option<String>,
 }
 
-/// The four lists of actors of a branch rule.
+/// The four lists of actors in a branch rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowances {
-    /// The actors who may push if the rule restricts pushes.
+    /// The actors who can push if the rule restricts pushes.
     pub push: Vec<Actor>,
-    /// The actors who may dismiss reviews if the rule restricts dismissals.
+    /// The actors who can dismiss reviews if the rule restricts dismissals.
     pub dismissal: Vec<Actor>,
-    /// The actors who may merge without a pull request.
+    /// The actors who can merge without a pull request.
     pub bypass_pull_request: Vec<Actor>,
-    /// The actors who may force-push.
+    /// The actors who can force-push.
     pub bypass_force_push: Vec<Actor>,
 }
 
@@ -281,7 +282,7 @@ pub struct Rule {
     pub checks: Vec<StatusCheck>,
     /// The environments that need a successful deployment before a merge.
     pub environments: Vec<String>,
-    /// The actors who may do what the rule forbids to others.
+    /// The actors who can do what the rule forbids to others.
     pub allowances: Allowances,
     /// The lists of actors that GitHub shows incompletely. Each list has the name of its GraphQL
     /// connection.
@@ -355,10 +356,11 @@ pub struct Repository {
     /// True if the teams or the properties come from a read of the whole organisation. This data
     /// can be older than the other parts.
     pub has_age: bool,
-    /// The parts that only REST shows can come from stored reads. This field is the earliest time
-    /// of such a read. `None` if Beadle has read these parts now.
+    /// The time of the earliest stored read, for the parts that only REST shows. `None` if Beadle
+    /// has read these parts now.
     pub last_seen: Option<Time>,
-    /// The missing names: names that do not exist although layers use them to select repositories.
+    /// The missing names. Layers use these names to select repositories, but the names do not
+    /// exist.
     pub missing: std::sync::Arc<crate::Missing>,
     /// The accounts that have access directly, not through a team.
     pub collaborators: Known<Vec<Collaborator>>,

@@ -1,4 +1,4 @@
-//! Reads answers and lists of REST, below a repository and below the organisation.
+//! Reads answers and lists from the REST API. The paths are below a repository or the organisation.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
@@ -8,8 +8,8 @@ use crate::connection::each;
 use crate::read::Reader;
 use crate::repository::Repository;
 
-/// The number of rows on a page of a list inside an object. The number is GitHub's maximum for
-/// lists of variables.
+/// The number of rows on a page of a list that is part of a JSON object. The number is GitHub's
+/// maximum for lists of variables.
 const ROWS_PER_PAGE: u32 = 30;
 
 impl Reader {
@@ -50,10 +50,10 @@ impl Reader {
         identified(self.below_repository(repository).list_anew(&below(repository, path)).await?, identity)
     }
 
-    /// Returns all rows of a list below a repository that GitHub puts into an object. The rows are
-    /// at the key `key` of the object, and `total_count` is their number. If this number is wrong,
-    /// or if a row lacks one of the fields in `identity`, the list is unknown. A page that has not
-    /// changed since the last read costs nothing from the budget.
+    /// Returns all rows of a list below a repository. The list is part of a JSON object. The key
+    /// `key` of the object has the rows, and the key `total_count` has their number. If this number
+    /// is wrong, or if a row lacks one of the fields in `identity`, the list is unknown. A page
+    /// that has not changed since the last read costs nothing from the budget.
     pub async fn rows_below(
         &self,
         repository: &Repository,
@@ -82,8 +82,8 @@ impl Reader {
         identified(self.api().list(&path).await?, identity)
     }
 
-    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store does
-    /// not keep the answer.
+    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store
+    /// does not keep the answer.
     pub async fn list_anew_of_organisation(
         &self,
         path: impl Into<Path>,
@@ -93,8 +93,8 @@ impl Reader {
         identified(self.api().list_anew(&path).await?, identity)
     }
 
-    /// Returns all rows of a list below the organisation, like `rows_below`. GitHub puts this list
-    /// into an object.
+    /// Returns all rows of a list below the organisation, like `rows_below`. The list is part of a
+    /// JSON object.
     pub async fn rows_of_organisation(
         &self,
         path: impl Into<Path>,

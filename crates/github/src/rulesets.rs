@@ -1,7 +1,7 @@
 //! Converts rulesets from GraphQL to the form of the REST API, which policies use.
 //!
-//! GraphQL does not show everything: only REST knows some types of rules and of bypass actors. If a
-//! ruleset has such a rule or actor, Beadle reads the ruleset by REST before the comparison.
+//! GraphQL does not show everything: some types of rules and of bypass actors exist only in REST.
+//! If a ruleset has such a rule or actor, Beadle reads the ruleset by REST before the comparison.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ pub struct Ruleset {
     pub name: String,
     /// When the ruleset was last changed, in GitHub's format.
     pub updated_at: String,
-    /// The content of the ruleset, in the form of the body of a REST request.
+    /// The content of the ruleset, in the same form as in a REST request.
     pub body: Value,
     /// True if the ruleset has a part that GraphQL does not show.
     pub is_veiled: bool,

@@ -1,4 +1,4 @@
-//! Reads typed objects from the JSON of an answer. GitHub may omit a field, or send null or a type
+//! Reads typed objects from the JSON of an answer. GitHub can omit a field, or send null or a type
 //! that differs from its documentation. If the field is required, Beadle cannot read the whole
 //! object. If the field is optional, only this field is missing, and Beadle reads the other fields.
 

@@ -10,18 +10,18 @@ use beadle_engine::Time;
 use crate::properties::Properties;
 use crate::teams::Snapshot;
 
-/// How long the batches of a sweep use one read. If somebody changes a team or a property after
-/// this read and the webhook is lost, Beadle sees the change only in the next sweep. So the time is
-/// short.
+/// How long the batches of a sweep use one read. It is possible that somebody changes a team or a
+/// property after this read and that the webhook is lost. Beadle then sees the change only in the
+/// next sweep. So the time is short.
 const SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// The lists of the whole organisation that Beadle read for one batch of a sweep.
 pub(crate) struct SweepRead {
     /// The time at which the sweep began, as the store has it. This process knew of the sweep
     /// before the read, so the read began after the start of the sweep. A comparison of two times
-    /// could not prove this, because the sweep may have begun on a machine with another clock.
+    /// could not prove this, because another machine with another clock can begin the sweep.
     pub(crate) sweep: Time,
-    /// A time before the read.
+    /// A time before the start of the read.
     pub(crate) begun: Time,
     pub(crate) teams: Option<Arc<Snapshot>>,
     pub(crate) properties: Option<Arc<Properties>>,
@@ -35,9 +35,9 @@ impl SweepRead {
         sweep == Some(self.sweep) && self.begun <= now && now.since(self.begun) < SHARED_FOR
     }
 
-    /// Returns whether the lists know a repository. If a repository is not in the list of property
-    /// values, the values of the repository are unknown. Each retry of its run would find the same
-    /// list.
+    /// Returns whether the lists contain a repository. If the list of property values does not
+    /// contain the repository, its values are unknown. Each retry of the repository's run would
+    /// find the same list.
     pub(crate) fn knows(&self, repository: u64) -> bool {
         self.properties.as_ref().is_none_or(|properties| properties.has(repository))
     }

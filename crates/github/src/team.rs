@@ -1,4 +1,4 @@
-//! Writes to one team of the organisation: its name, its description and its members.
+//! Changes one team of the organisation: its name, its description and its members.
 //!
 //! <https://docs.github.com/rest/teams>
 
@@ -40,12 +40,12 @@ impl NewTeam<'_> {
     }
 }
 
-/// Writes to one team. Ids identify the team and its people. Beadle looks up their present names at
+/// Changes one team. Ids identify the team and its people. Beadle looks up their present names at
 /// most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
     team: Team,
-    /// The node ids of the people whom the writes can address.
+    /// The node ids of all people in the writes.
     accounts: Vec<String>,
     is_parent: bool,
     known: tokio::sync::Mutex<TeamNow>,
@@ -105,9 +105,9 @@ struct MadeBelow {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team. The organisation can see every team that is not
-    /// secret, because GitHub requires this of teams that have a team above or below them. Returns
-    /// `None` if a team already has this name.
+    /// `POST /orgs/{org}/teams`: creates a team. All members of the organisation can see a team
+    /// that is not secret. GitHub requires this for a team that has a team above or below it.
+    /// Returns `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let path = Path::at("orgs").value(api.organisation()).then("teams");
@@ -155,7 +155,7 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// Returns the path of a write, and the time until which the names in the path may be used.
+    /// Returns the path of a write, and the time until which the names in the path can be used.
     async fn path(&self, place: Place) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -173,7 +173,7 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to a path below it. If the write has to wait, a name may get another
+    /// Writes to the team, or to a path below it. If the write has to wait, a name can get another
     /// owner. So Beadle then looks up the names again.
     async fn send(
         &self,
@@ -240,8 +240,8 @@ impl NamedTeam {
         self.write(Method::PATCH, Some(settings.clone())).await
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the identity
-    /// provider's group with this id. With `None`, the call ends the connection.
+    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team to the identity
+    /// provider's group with the id `group`. If `group` is `None`, the call ends the connection.
     pub async fn connect(&self, group: Option<u64>) -> Result<(), Failure> {
         let (method, body) = match group {
             Some(id) => (Method::PATCH, Some(json!({ "group_id": id }))),

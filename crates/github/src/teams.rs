@@ -1,7 +1,7 @@
 //! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
 //! For many repositories, Beadle reads the teams of the whole organisation together: a snapshot. If
 //! a team has a custom role, GraphQL shows only the base role, but REST shows the custom role. So
-//! if the organisation may have custom roles, Beadle reads the snapshot by REST.
+//! if the organisation possibly has custom roles, Beadle reads the snapshot by REST.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub struct TeamPermission {
     pub id: u64,
     /// The slug of the team.
     pub slug: String,
-    /// The permission. The team can have a permission of its own, and another permission through
+    /// The permission. The team can have two permissions: its own permission, and the permission of
     /// the team above it. This field has the greater of the two permissions.
     pub permission: Permission,
     /// The slug of the team directly above the team.
@@ -62,14 +62,14 @@ struct Above {
     slug: String,
 }
 
-/// One repository in the list that REST shows for a team.
+/// One repository in REST's list of a team's repositories.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,
     role_name: Option<String>,
 }
 
-/// The number of custom repository roles that an organisation has.
+/// The number of custom repository roles in an organisation.
 #[derive(Deserialize)]
 struct CustomRoles {
     total_count: u64,
@@ -78,9 +78,9 @@ struct CustomRoles {
 /// The number of lists that Beadle reads at the same time.
 const AT_ONCE: usize = 16;
 
-/// Returns whether the organisation may have custom repository roles. A GitHub server without
-/// custom roles answers 404. If the credential lacks the permission for this call (403), the
-/// organisation may have custom roles.
+/// Returns whether the organisation possibly has custom repository roles. A GitHub server without
+/// custom roles answers 404. If the credential lacks the permission for this call (403), the result
+/// is `true`.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.read(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -106,8 +106,8 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
     }
 }
 
-/// Returns whether a list has as many rows as GraphQL counts. GraphQL may also count repositories
-/// that Beadle may not see. The function then cannot compare the numbers, and returns `true`.
+/// Returns whether a list has as many rows as GraphQL counts. GraphQL can also count repositories
+/// that Beadle cannot see. The function then cannot compare the numbers, and returns `true`.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
@@ -207,7 +207,7 @@ async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<
     loop {
         let Ok(next) = tally.page(&page) else { return Ok(false) };
         for RepositoryEdge { node, permission } in entries(&page).iter().filter_map(shape) {
-            // Beadle may not see this repository, so Beadle does not manage the repository.
+            // Beadle cannot see this repository, so Beadle does not manage the repository.
             let Some(repository) = node else { continue };
             snapshot.by_repository.entry(repository.database_id).or_default().push(TeamPermission {
                 id: team_id,

@@ -14,12 +14,13 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// Creates a reason for which a retry can help.
+    /// Creates a temporary reason: a retry can help.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a reason for which a retry cannot help: a person must change the policy or GitHub.
+    /// Creates a permanent reason: a retry cannot help, and a person must change the policy or
+    /// GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }
@@ -36,8 +37,8 @@ impl Unsure {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }
     }
 
-    /// Returns the more useful of two reasons. If a retry can help only for `other`, the function
-    /// returns `other`. Otherwise, it returns `one`, if there is one.
+    /// Returns the more useful of two reasons. The function returns `other` if `one` is `None`, or
+    /// if a retry can help only for `other`. Otherwise, the function returns `one`.
     pub fn sooner<'a>(one: Option<&'a Self>, other: &'a Self) -> &'a Self {
         one.filter(|one| one.transient || !other.transient).unwrap_or(other)
     }

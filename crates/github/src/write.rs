@@ -1,4 +1,4 @@
-//! All writes to GitHub. The code that plans has no access to these methods.
+//! Contains all methods that write to GitHub. The code that creates plans cannot call them.
 
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
@@ -15,13 +15,13 @@ use crate::read::name_of;
 use crate::repository::Permission;
 use crate::shape::shape;
 
-/// Writes to an organisation and its repositories.
+/// Changes an organisation and its repositories.
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
 }
 
-/// Writes to one repository. The id identifies the repository. Beadle looks up its present name at
+/// Changes one repository. The id identifies the repository. Beadle looks up its present name at
 /// most five seconds before each write.
 pub struct Named {
     api: Api,
@@ -44,7 +44,7 @@ struct DispatchedRun {
     workflow_run_id: u64,
 }
 
-/// The repository that GitHub names in the answer to a write.
+/// The repository in GitHub's answer to a write.
 #[derive(Deserialize)]
 struct Written {
     id: u64,
@@ -62,9 +62,9 @@ impl Writer {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns a copy of the writer for one plan. The plan's writes are valid until this time.
-    /// After this time, Beadle does not send a write, because the write could overwrite newer
-    /// changes of other people.
+    /// Returns a copy of the writer for one plan. The plan's writes are valid until the time
+    /// `valid_until`. After this time, Beadle does not send a write, because the write could
+    /// overwrite newer changes of other people.
     #[must_use]
     pub fn until(&self, valid_until: Time) -> Self {
         Self { api: self.api.until(valid_until) }
@@ -104,7 +104,8 @@ impl Writer {
         self.api.post_as_app(path).await.map(drop).map_err(Failure::from)
     }
 
-    /// Dispatches a workflow. Returns the id of the workflow run if GitHub's answer contains it.
+    /// Dispatches a workflow. Returns the id of the workflow run if GitHub's answer contains this
+    /// id.
     pub async fn dispatch(
         &self,
         repository: &str,
@@ -200,7 +201,7 @@ impl Named {
     }
 
     /// Sends a write to a path. `path` builds the path from the repository's name. If the write has
-    /// to wait, the name may get another owner. So Beadle then looks up the name again.
+    /// to wait, the name can get another owner. So Beadle then looks up the name again.
     async fn attempt(
         &self,
         method: Method,
@@ -240,7 +241,7 @@ impl Named {
     }
 
     /// Reads `path` below the repository. For example, before Beadle writes a secret, it reads the
-    /// key with which it encrypts the secret.
+    /// key that encrypts the secret.
     pub async fn read(&self, path: impl Into<Below>) -> Result<Value, Failure> {
         let below = path.into().into_path();
         let known = self.known().await?;
@@ -248,7 +249,7 @@ impl Named {
         answer.json().map_err(Failure::from)
     }
 
-    /// `PATCH /repos/{owner}/{repo}`: changes settings, and may rename the repository.
+    /// `PATCH /repos/{owner}/{repo}`: changes settings, and can rename the repository.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
         let renamed = body["name"].as_str().map(str::to_owned);
         let answer = self.write(Method::PATCH, RepositoryNow::repository, Some(body)).await?;
@@ -263,7 +264,8 @@ impl Named {
         let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
             Some(Written { id: other }) if other != self.id => {
-                // With this time, the name counts as too old, so the next write looks it up again.
+                // With this time, the name counts as too old, so the next write looks up the name
+                // again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other} in place of repository {}, because another \
@@ -277,8 +279,8 @@ impl Named {
     }
 
     /// `PATCH /repos/{owner}/{repo}` with a body that does not rename the repository. If GitHub
-    /// refuses the body (422), the function returns `Ok` with GitHub's message. GitHub may still
-    /// have accepted a part of the body.
+    /// refuses the body (422), the function returns `Ok` with GitHub's message. Even then, GitHub
+    /// can have accepted a part of the body.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.attempt(Method::PATCH, RepositoryNow::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),
@@ -315,7 +317,7 @@ impl Named {
     }
 
     /// Sends a write to a path. `path` builds the path from two names: the repository's name and
-    /// the name of the team or account. If the write has to wait, one of the names may get another
+    /// the name of the team or account. If the write has to wait, one of the names can get another
     /// owner. So Beadle then looks up both names again.
     async fn write_for(
         &self,

@@ -1,4 +1,4 @@
-//! Tests that a write of access reaches the team or the account with the planned id. The name may
+//! Tests that a change of access reaches the team or the account with the planned id. The name can
 //! have another owner at the time of the write.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 

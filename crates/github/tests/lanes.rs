@@ -11,8 +11,8 @@ use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::json;
 
-/// Creates a reader, and a recorder of its requests. Only the reserve of the reader's budget is not
-/// used up.
+/// Creates a reader, and a recorder of its requests. The reader's budget is used up, except for its
+/// reserve.
 fn reader() -> Result<(Reader, Arc<Recorder>), Box<dyn Error>> {
     let wire = Recorder::new(|_| {
         let gone = json!([{ "type": "NOT_FOUND", "path": ["nodes", 0], "message": "no such node" }]);

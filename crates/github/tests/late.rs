@@ -60,7 +60,7 @@ async fn a_body_that_waited_longer_than_its_plan_is_valid_is_not_sent() -> Resul
         let writer = writer.until(now + Duration::from_secs(120));
         let named = writer.named(1, "R_1").await?;
         let before = wire.arrived().len();
-        // During these five minutes, somebody may change the values that the body replaces.
+        // During these five minutes, somebody can change the values that the body replaces.
         for resource in [Resource::Core, Resource::GraphQl] {
             budgets.refuse(resource, Some(now + Duration::from_secs(300)), now);
         }

@@ -1,5 +1,5 @@
-//! Tests what happens when a budget is used up. Beadle repeats the read later. Beadle does not
-//! treat a thing that it could not read as missing.
+//! Tests what happens when a budget is used up. Beadle repeats the read later. If Beadle could not
+//! read something, it must not treat this thing as missing.
 
 use std::error::Error;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Metadata, Note, Store};
 use serde::{Deserialize, Serialize};
 
-/// A person, and the account that the person has at a target.
+/// A person, and this person's account at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PersonAccount {
     /// The name of the person's directory.
@@ -27,7 +27,7 @@ struct Kept {
     /// True if Beadle created the account. A note of an earlier version does not have this value.
     #[serde(default)]
     made: bool,
-    /// True if the person left a group since the account was last activated.
+    /// True if the person left a group after the last activation of the account.
     #[serde(default)]
     left: bool,
 }
@@ -110,8 +110,8 @@ impl Accounts {
     }
 
     /// Returns the remembered accounts at a target that belong to people of this directory. The
-    /// flag is true if Beadle created the account, and if the person left a group after the last
-    /// activation of the account.
+    /// flag is true if two things are true: Beadle created the account, and the person left a group
+    /// after the last activation of the account.
     pub(crate) async fn all(
         &self,
         target: &str,

@@ -1,5 +1,5 @@
-//! The mapped attributes of accounts. The value of each attribute is an expression over the profile
-//! of the person at the directory.
+//! The mapped attributes of accounts. An expression computes the value of each attribute from the
+//! person's profile at the directory.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -17,7 +17,7 @@ use crate::sources::Person;
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
-/// An attribute, and the expression of its value.
+/// An attribute, and the expression for its value.
 #[derive(Debug)]
 struct Mapped {
     attribute: Attribute,
@@ -29,8 +29,8 @@ struct Mapped {
 pub struct Attributes(Arc<Vec<Mapped>>);
 
 impl Attributes {
-    /// Compiles the expressions. If an expression is invalid, the error names the attribute and the
-    /// reason.
+    /// Compiles the expressions. If an expression is invalid, the error contains the attribute and
+    /// the reason.
     pub fn new(all: Vec<(Attribute, String)>) -> Result<Self, (Attribute, String)> {
         let mut mapped = Vec::with_capacity(all.len());
         for (attribute, text) in all {

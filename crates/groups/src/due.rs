@@ -1,5 +1,5 @@
 //! Creates the marks of a target's groups. A mark makes a group's key due. The hint in the mark
-//! tells the run whether the run may use the answers of a sweep.
+//! tells the run whether the run can use the answers of a sweep.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ const SWEPT: &str = "swept ";
 /// The first word of the hint if a command plans a key without a mark. The next word of the hint is
 /// the start time of the sweep.
 const SHOWN: &str = "shown ";
-/// The hint of a mark that no sweep made.
+/// The hint of a mark that does not come from a sweep.
 const ALONE: &str = "alone";
 
-/// The time of a sweep: the last sweep that has marked all groups of the directory.
+/// The time of the last sweep that has marked all groups of the directory.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Swept(Time);
@@ -28,9 +28,9 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark for a group of a target. No other function may create such a mark, because this
-/// function adds the hint. From the hint, a run learns whether a sweep made the last mark in the
-/// sweep lane. `sweep` is the directory and the time of the sweep's marks.
+/// Creates a mark for a group of a target. Only this function creates such marks, because it adds
+/// the hint. From the hint, a run learns whether a sweep made the last mark in the sweep lane.
+/// `sweep` is the directory and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the
@@ -39,8 +39,8 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
-/// Notes that a sweep has marked all of its keys. The runs of the sweep may share one survey only
-/// after this note. A survey from before this note could be older than the sweep's last mark.
+/// Stores that a sweep has marked all of its keys. Only after this call, the runs of the sweep can
+/// share one survey. An earlier survey could be older than the sweep's last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }
@@ -51,11 +51,11 @@ pub fn sweep_hint(began: Time) -> String {
     format!("{SHOWN}{}", began.0)
 }
 
-/// Returns the time of the sweep, if a run may use the survey of that sweep. Returns `None` if the
-/// run must not use a survey. Three conditions must be true. The last mark that the run covers
-/// comes from the sweep. This sweep has marked all of its keys. No later sweep of the directory has
-/// marked all of its keys. If an event or an operator marked the key too, the run is in another
-/// lane and uses no survey.
+/// Returns the time of the sweep, if a run can use the survey of that sweep. Returns `None` if the
+/// run must not use a survey. Three conditions must be true. The run's last mark comes from the
+/// sweep. This sweep has marked all of its keys. No later sweep of the directory has marked all of
+/// its keys. If an event or an operator marked the key too, the run is in another lane and uses no
+/// survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

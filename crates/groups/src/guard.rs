@@ -1,4 +1,4 @@
-//! Limits how many members may leave one group within a window. This limit applies in addition to
+//! Limits how many members can leave one group within a window. This limit applies in addition to
 //! the guard of the target.
 
 use std::collections::BTreeSet;
@@ -15,15 +15,15 @@ pub struct GroupLimits {
     /// A group with at least this number of members is large. The limit of a large group is a
     /// percentage.
     pub large: usize,
-    /// The maximum percentage of a large group's members who may leave within the window without an
+    /// The maximum percentage of a large group's members who can leave within the window without an
     /// approval. The value 100 means no limit.
     pub percent: usize,
-    /// The maximum number of members who may leave a small or a protected group within the window
+    /// The maximum number of members who can leave a small or a protected group within the window
     /// without an approval.
     pub count: usize,
-    /// The maximum number of members who may leave beyond the limit without an approval. A separate
-    /// answer of the directory must confirm, for each of these members, that the person's access
-    /// must go.
+    /// The maximum number of members who can leave without an approval although the limit is
+    /// reached. For each of these members, a separate answer of the directory must confirm that the
+    /// person must lose the access.
     pub leavers: usize,
     /// How long Beadle remembers a departure.
     pub window: Duration,
@@ -57,7 +57,7 @@ pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
     /// The removed accounts of people who must lose their access. For each of these people, a
-    /// separate answer of the directory confirmed that the access must go.
+    /// separate answer of the directory confirmed this.
     #[serde(deserialize_with = "stored_confirmed")]
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
@@ -77,10 +77,11 @@ fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 /// The people who left a group within the window and have not become members again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// The number of these people, without the confirmed people.
+    /// The number of people who left, not including the confirmed people.
     pub(crate) gone: usize,
     /// The number of confirmed people. For each of these people, a separate answer of the directory
-    /// confirmed that the access must go. Confirmed people do not count against the limit.
+    /// confirmed that the person must lose the access. Confirmed people do not count against the
+    /// limit.
     pub(crate) confirmed: usize,
     /// The number of members at the start of the window.
     pub(crate) members: usize,
@@ -117,13 +118,13 @@ impl Recent {
 
 impl Departure {
     /// Returns whether the departure is still in the window. A departure with a time in the future
-    /// also counts, because this time may come from a wrong clock.
+    /// also counts, because this time can come from a wrong clock.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }
 }
 
-/// The numbers from which the limit decides whether members may leave a group now.
+/// The numbers that decide whether members can leave a group now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
     /// The number of members who would leave.
@@ -133,13 +134,13 @@ pub(crate) struct Leaving {
     /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// True if the source may be empty. If this field is `false` and the source is empty, all
+    /// True if an empty source is allowed. If this field is `false` and the source is empty, all
     /// leavers wait for an approval.
     pub(crate) may_empty: bool,
 }
 
 impl GroupLimits {
-    /// Returns why the leavers must wait for an approval, or `None` if they may leave now.
+    /// Returns why the leavers must wait for an approval, or `None` if they can leave now.
     pub(crate) fn stops(&self, leaving: Leaving, recent: &Recent) -> Option<String> {
         let Leaving { count, members, source, is_protected, may_empty } = leaving;
         if count == 0 {
@@ -221,7 +222,7 @@ mod tests {
     }
 
     /// Removes the members of a group of `size` one by one, one in each period `every`. Returns how
-    /// many members may leave within the limits.
+    /// many members can leave within the limits.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

@@ -17,12 +17,11 @@ pub(crate) struct GroupLink {
     pub(crate) group: String,
     /// The name that Beadle gave the group.
     pub(crate) name: String,
-    /// The name that the target shows for the group, if that name differs from the name that Beadle
-    /// gave the group.
+    /// The group's name as the target shows it, if this name differs from the field `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
-    /// The name of the source group. If the source group no longer exists, Beadle finds the mapping
-    /// with this name.
+    /// The name of the source group. If the source group no longer exists, Beadle uses this name to
+    /// find the mapping.
     pub(crate) from: String,
     /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
@@ -30,13 +29,13 @@ pub(crate) struct GroupLink {
     /// wrote the link, because that version did not store these groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filled: Option<Vec<String>>,
-    /// The name that Beadle wants to give the group but could not give it yet, because another
-    /// group may have that name.
+    /// The name that Beadle could not give to the group yet, because another group possibly has
+    /// this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waits: Option<Waits>,
 }
 
-/// A name that a group waits for, because another group may still have this name.
+/// The name that a group gets later. At present, another group possibly still has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waits {
     pub(crate) name: String,
@@ -50,14 +49,14 @@ const WAITS: Duration = Duration::from_secs(3600);
 
 impl GroupLink {
     /// Returns the source groups that had members at the last write. If the link does not store
-    /// these groups, returns all source groups, because each source group may have had members.
+    /// these groups, returns all source groups, because each of them could have had members.
     pub(crate) fn filled(&self) -> &[String] {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
-    /// Adds source groups to the link, and records which of them have members. This function never
-    /// removes a source group. Beadle removes a former source group only after it has removed the
-    /// leavers of this group.
+    /// Adds source groups to the link. Also stores which source groups have members. This function
+    /// never removes a source group. Beadle removes a former source group only after it has removed
+    /// the leavers of this group.
     pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
@@ -76,7 +75,7 @@ impl GroupLink {
     }
 }
 
-/// Returns whether `shown` is the target's form of the name `given`. The target may change the case
+/// Returns whether `shown` is the target's form of the name `given`. The target can change the case
 /// of letters, or put a path before the name.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
@@ -99,7 +98,7 @@ fn note(target: &str, group_key: &str) -> Note<GroupLink> {
     Note::of(&[target, group_key])
 }
 
-/// The beginning of the error that Beadle reports when it must not write to a stopped target.
+/// The beginning of Beadle's error about a stopped target.
 pub const STOPPED: &str = "the target is stopped";
 
 /// Why a target is stopped.
@@ -127,8 +126,8 @@ impl GroupLinks {
         Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
-    /// Deletes the note that [`GroupLinks::stop`] stored, if the note still has this reason. The
-    /// function does not delete a note with another reason.
+    /// Deletes the note from [`GroupLinks::stop`], if the note still has this reason. The function
+    /// does not delete a note with another reason.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let note = StopReason::note(target);
@@ -164,8 +163,8 @@ impl GroupLinks {
         Ok(note(target, &group_key.to_string()).forget(store.as_ref()).await?)
     }
 
-    /// Returns the groups of a target that wait for a name. The map has the name for each group, by
-    /// the group's id at the target.
+    /// Returns the groups of a target that wait for a name. The keys of the map are the groups' ids
+    /// at the target, and the values are these names.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
         let waits = |(_, link): (GroupKey, GroupLink)| {
             let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;

@@ -1,6 +1,6 @@
-//! If a group or person of a directory has changed, marks those groups at the targets that the
-//! change affects. The intake cannot mark these groups, because an event names only an id and the
-//! intake does not know the mappings.
+//! Marks the groups at targets that are affected by a change in a directory. The change is about a
+//! group or a person. The intake cannot mark these groups, because an event contains only an id and
+//! the intake does not know the mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
-/// The kind of the keys of groups at targets.
+/// The key kind for a group at a target.
 pub const KIND: &str = "target-group";
 
 /// Reconciles the `group` and `user` keys of one directory. This reconciler writes nothing to a
@@ -100,7 +100,7 @@ impl Marker {
     }
 
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
-        // A target knows only the sources that its mappings can have.
+        // A target knows only the sources of its mappings.
         let any = self.directories.values().find_map(|own| own.source(&self.source).ok());
         any.ok_or_else(|| Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source)))
     }
@@ -117,10 +117,10 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// Returns the group, with its name if all targets remember the same name. Returns `None` if
-    /// the targets remember no name, or if they remember different names. If the members of the
-    /// group changed and nothing else changed, the name is enough to find the group's keys. So
-    /// Beadle sends no request to the directory here. The runs of the keys read the group.
+    /// Returns the group with its remembered name. Returns `None` if the targets remember no name,
+    /// or if they remember different names. If only the members of the group changed, the name is
+    /// enough to find the group's keys. So Beadle sends no request to the directory here. The runs
+    /// of the keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;

@@ -1,5 +1,5 @@
-//! The membership of an organisation as a group: its identity, and the limits that apply to it in
-//! addition to the limits of groups.
+//! The membership of an organisation, treated as a group: its identity and its limits. These limits
+//! apply in addition to the limits of groups.
 
 use crate::guard::GroupLimits;
 
@@ -21,8 +21,8 @@ pub struct MembershipLimits {
     /// The number of owners that the organisation must keep. People who have not accepted their
     /// invitation do not count.
     pub owners: usize,
-    /// The maximum percentage of the members who may leave within the window without an approval.
-    /// One member may always leave.
+    /// The maximum percentage of the members who can leave within the window without an approval.
+    /// One member can always leave.
     pub percent: usize,
 }
 
@@ -34,7 +34,8 @@ impl MembershipLimits {
         GroupLimits { large, percent: self.percent, count: 1, ..usual }
     }
 
-    /// Returns why an approval is needed before `lost` of the `owners` become ordinary members.
+    /// Returns why owners need an approval before they become ordinary members. `lost` is the
+    /// number of these owners, and `owners` is the number of all owners.
     pub(crate) fn stops_lost_owners(self, lost: usize, owners: usize) -> Option<String> {
         let is_too_many = lost > 1 && lost * 100 > owners * self.percent;
         is_too_many.then(|| {

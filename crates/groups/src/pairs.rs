@@ -1,5 +1,5 @@
-//! Finds the groups of directories and of a target that have equal members, so that an import can
-//! write mappings for them.
+//! Finds pairs of groups with equal members: a group of a directory and a group of a target. An
+//! import can then write mappings for these pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::planner::Directory;
 use crate::sources::{Source, SourceGroup};
 use crate::targets::{Found, TargetReader};
 
-/// A group of a directory and a group of a target with equal members.
+/// A group of a directory and a group of a target. Both groups have the same members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupPair {
     /// The name of the directory.
@@ -47,8 +47,8 @@ struct Held {
 struct Candidate {
     source: String,
     group: String,
-    /// True if the directory has another group with the same name. A mapping by this name would
-    /// select both groups.
+    /// True if the directory has another group with the same name. A mapping with this name as its
+    /// pattern would select both groups.
     is_ambiguous: bool,
     /// The number of people without an account at the target.
     missing: usize,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
-/// The notes of a target, the accounts that the present plan wants in the group, and the accounts
-/// that it removes.
+/// The notes of a target, and two sets of accounts: the accounts that the present plan wants in the
+/// group, and the accounts that the plan removes.
 pub(crate) struct Stop<'a> {
     pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Stop<'a> {
     pub(crate) out: &'a BTreeSet<String>,
 }
 
-/// The last write of a group's members that Beadle has not read back yet.
+/// The last write of a group's members. Beadle has not read the members back yet.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct UnreadWrite(String);

@@ -17,7 +17,7 @@ use crate::mapping::GroupKey;
 use crate::mark::KIND;
 use crate::planner::{Directory, members_of};
 
-/// The maximum number of keys that one transaction marks.
+/// The maximum number of keys in one transaction.
 const BATCH: usize = 500;
 
 /// Reconciles the `sweep` key of a directory.
@@ -32,7 +32,7 @@ pub struct GroupSweep {
     pub clock: Clock,
 }
 
-/// A key of a group, with all names that an operator may use for the group.
+/// A key of a group, with all names that an operator can use for the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// The key.
@@ -48,8 +48,8 @@ impl Named {
     }
 }
 
-/// Returns the keys of all groups at one target that come from a directory's groups. Either a
-/// mapping includes these groups now, or Beadle remembers them.
+/// Returns the keys of a directory's groups at one target. Either a mapping includes such a group
+/// now, or Beadle remembers the group.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -89,9 +89,9 @@ pub async fn named(
 
 /// Returns the remembered accounts of people who seem to have left, if the accounts can sign in. A
 /// person seems to have left in three cases: the directory's list of users lacks the person; the
-/// list shows that the person's access must go; or the person left a group and is in no remembered
-/// list of members. Before Beadle writes anything, it asks the directory about each of these people
-/// in a separate request.
+/// list shows that the person must lose the access; or the person left a group and is in no
+/// remembered list of members. Before Beadle writes anything, it asks the directory about each of
+/// these people in a separate request.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -181,7 +181,7 @@ impl GroupSweep {
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
-        // If the target has none of the remembered groups, another server may use the same address
+        // If the target has none of the remembered groups, another server can use the same address
         // now. In that case, a missing account does not mean that somebody deleted the account.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
@@ -197,7 +197,7 @@ impl GroupSweep {
                 // The run of the account's key reports this error.
                 Err(_) => break,
             };
-            // After the sweep read the accounts, another run may have created a new account for the
+            // After the sweep read the accounts, another run can have created a new account for the
             // same person. Beadle must not forget the new account.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
                 tracing::info!(
@@ -214,7 +214,8 @@ impl GroupSweep {
     }
 
     /// Deletes the state of each group of this directory that the sweep does not mark. No mapping
-    /// includes such a group any more, and Beadle does not remember it, so no run checks it.
+    /// includes such a group any more, and Beadle does not remember the group. So no run checks the
+    /// group.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;

@@ -84,7 +84,7 @@ impl PlanWriter<Write> for GroupWriter {
     ) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process may have stopped the target, or this process stopped it before a restart.
+        // Another process can have stopped the target, or this process stopped it before a restart.
         if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
@@ -139,7 +139,7 @@ impl Session<Write> for Run {
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // Only one run at a time may take over a group. Without this limit, two runs could
+                // Only one run at a time can take over a group. Without this limit, two runs could
                 // take over the same group for two source groups.
                 let _one = self.writer.adopting.lock().await;
                 for (other, known) in self.writer.links.all(&self.writer.name).await? {
@@ -164,7 +164,7 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // With this note, other processes know about the wait. Another process may
+                        // With this note, other processes know about the wait. Another process can
                         // rename the group that has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
@@ -198,8 +198,8 @@ impl Session<Write> for Run {
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // Beadle also remembers an inactive account, because somebody may activate it at the
-                // target, and because the person may come back.
+                // Beadle also remembers an inactive account, because somebody can activate it at
+                // the target, and because the person can come back.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
                     Some(true) => self.writer.accounts.activated(&self.writer.name, whose).await,
@@ -248,7 +248,7 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.left(&writer.name, whose).await?;
                 }
-                // The remembered members may still contain the removed people, and a sweep would
+                // The remembered members can still contain the removed people, and a sweep would
                 // use this list.
                 forget_members(writer.accounts.0.as_ref(), &known.sources).await?;
                 // An operator approved this removal, so it does not count against the group's
@@ -288,10 +288,10 @@ impl Session<Write> for Run {
 }
 
 impl Run {
-    /// Runs a write. If the write stopped the target, notes that the target is stopped, so that all
-    /// processes stop writing until a probe succeeds. If the target was already stopped before the
-    /// write, this function notes nothing. A probe may have succeeded since then, and this process
-    /// does not know about it.
+    /// Runs a write. If the write stopped the target, stores this fact, so that all processes stop
+    /// writing until a probe succeeds. If the target was already stopped before the write, this
+    /// function stores nothing. It is possible that a probe succeeded after that stop and that this
+    /// process does not know about it.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
@@ -307,9 +307,9 @@ impl Run {
         result
     }
 
-    /// Makes the keys of these accounts due. The owner of each account left a group, which may have
-    /// been the owner's last group. If the process is killed before this, the next sweep makes the
-    /// keys due.
+    /// Makes the keys of these accounts due. The owner of each account left a group. It is possible
+    /// that this group was the owner's last group. If the process is killed before this step, the
+    /// next sweep makes the keys due.
     async fn check_accounts(&self, watched: &[PersonAccount]) -> Result<(), Failure> {
         let GroupWriter { accounts, name, clock, .. } = &self.writer;
         let Some(store) = accounts.0.as_ref().filter(|_| !watched.is_empty()) else { return Ok(()) };

@@ -86,14 +86,14 @@ impl Okta {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// Returns all groups, and the time at which Okta sent the first page, by Okta's clock. The
-    /// time is `None` if no page states a time.
+    /// Returns all groups, and the time at which Okta sent the first page. The time comes from
+    /// Okta's clock. The time is `None` if no page states a time.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
     }
 
-    /// Returns the present state of one group, or `None` if it does not exist.
+    /// Returns the present state of one group, or `None` if the group does not exist.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         match self.get(&self.groups, &Path::at("api/v1/groups").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
@@ -102,8 +102,8 @@ impl Okta {
         }
     }
 
-    /// Returns the number of members from Okta's statistics, or `None` if Okta does not show it.
-    /// The statistics can be slightly out of date.
+    /// Returns the number of members from Okta's statistics, or `None` if Okta does not show this
+    /// number. The statistics can be slightly out of date.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
         let filter = comparison("id", "eq", group)?;
         let path =
@@ -182,7 +182,7 @@ impl Okta {
         Ok(self.pages(client, path).await?)
     }
 
-    /// Returns all rows of a list. Each page except the last one names the address of the next
+    /// Returns all rows of a list. Each page except the last one contains the address of the next
     /// page.
     async fn pages<T: DeserializeOwned + Row>(
         &self,
@@ -192,8 +192,8 @@ impl Okta {
         Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default().0)
     }
 
-    /// Returns all rows of a list, and the time of the first page by Okta's clock. Returns `None`
-    /// if the list has more than `most` pages.
+    /// Returns all rows of a list, and the time of the first page. The time comes from Okta's
+    /// clock. Returns `None` if the list has more than `most` pages.
     async fn pages_within<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -232,7 +232,7 @@ impl Okta {
                 writes: false,
             };
             match client.send(&request).await {
-                // Okta may revoke a token before the token expires. So Beadle requests a new token
+                // Okta can revoke a token before the token expires. So Beadle requests a new token
                 // and sends the request once more.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
@@ -257,8 +257,9 @@ mod tests {
 
     use super::*;
 
-    /// If one group is forbidden, only its key is parked. If Beadle treated the answer 403 as a
-    /// denied credential, one forbidden group would stop all other groups of the directory.
+    /// If Okta denies one group, Beadle parks only the key of this group. If Beadle treated the
+    /// answer 403 as a denied credential, one forbidden group would stop all other groups of the
+    /// directory.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for (status, is_denied) in [(401, true), (403, false)] {

@@ -101,7 +101,7 @@ impl Auth {
             body: Some(Body::form(form)),
             resource: Resource::Core,
             counted: false,
-            writes: false, // a second request for a token does no harm
+            writes: false, // a repeated request for a token does no harm
         };
         let now = self.clock.now();
         let minted: Minted = client.send(&request).await?.json()?;
@@ -112,7 +112,7 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// Forgets a token that Okta refused. Returns whether the credential can get a new token for
+    /// Discards a token that Okta refused. Returns whether the credential can get a new token for
     /// the next request.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;

@@ -1,5 +1,5 @@
-//! The part of Okta's management API that Beadle reads: groups, their members, users, and the
-//! System Log. This crate does not write to Okta.
+//! Reads the parts of Okta's management API that Beadle needs: groups, their members, users, and
+//! the System Log. This crate does not write to Okta.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
 

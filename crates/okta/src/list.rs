@@ -1,5 +1,5 @@
 //! Reads a list. The result is the complete list or an error. The read fails if a row has no id, if
-//! a row or a page comes twice, or if the list does not end.
+//! a row or a page appears twice, or if the list does not end.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,8 @@ use beadle_transport::TransportError;
 
 /// The maximum number of pages in a list. Every real directory has fewer pages.
 const MOST_PAGES: usize = 10_000;
-/// The maximum number of consecutive pages that have no rows but name a next page.
+/// The maximum number of consecutive pages without rows. Each of these pages has the address of a
+/// next page.
 const MOST_EMPTY: usize = 10;
 
 /// A row of a list. Two rows with the same id are the same row.
@@ -16,13 +17,13 @@ pub(crate) trait Row {
     fn id(&self) -> &str;
 }
 
-/// A list that is being read.
+/// A list during its read.
 pub(crate) struct Listed<T> {
     /// The address of the first page. Errors name the list by this address.
     request: String,
     rows: Vec<T>,
     ids: HashSet<String>,
-    /// The addresses of all pages that were read.
+    /// The addresses of all pages so far.
     pages: HashSet<String>,
     empty: usize,
 }
@@ -47,7 +48,7 @@ impl<T: Row> Listed<T> {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // A row comes twice if rows move between pages during the read. So another row may be
+            // A row appears twice if rows move between pages during the read. So another row can be
             // missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));

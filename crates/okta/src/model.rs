@@ -14,7 +14,7 @@ pub struct Group {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The number of members, if the request asked for it.
+    /// The number of members, if the request asked for this number.
     pub count: Option<u64>,
     /// When the members last changed, in Okta's notation.
     pub members_changed: Option<String>,
@@ -146,7 +146,7 @@ impl fmt::Display for Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// The sign-in name. Okta documents that the login may be missing.
+    /// The sign-in name. Okta documents that the login can be missing.
     #[serde(default)]
     pub login: String,
     /// The primary mail address.

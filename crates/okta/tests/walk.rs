@@ -1,5 +1,5 @@
 //! Tests every call of the client with hostile values in a hook, in the configuration and in Okta's
-//! answers. No value may change the resource that a request names, or what a filter compares.
+//! answers. These values must not change the resource of a request, or the comparison of a filter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ async fn a_cursor_leads_to_no_other_server() {
     ];
     for link in hostile().into_iter().chain(elsewhere.map(str::to_owned)) {
         let recorder = Recorder::new(answer);
-        // The call may fail.
+        // The call can fail.
         let _ = okta(&recorder).events(&Since::Cursor(link.clone())).await;
         for arrived in recorder.arrived() {
             assert_eq!(arrived.authority(), "okta.test", "{link:?}");

@@ -24,8 +24,8 @@ pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version that each group had at the last read (RFC 7644, 3.14). `None` until the server
-    /// states that it has versions.
+    /// The version that each group had at the last read (RFC 7644, 3.14). `None` as long as the
+    /// server has not stated that it has versions.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
     learned: Arc<Mutex<Learned>>,
 }
@@ -35,7 +35,7 @@ pub struct Api {
 struct Learned {
     /// The page size that the server accepts, or `None` before the first page.
     page: Option<usize>,
-    /// The attributes of filters that the server has already applied correctly.
+    /// The attributes in filters. The server has already applied these filters correctly.
     filters: HashSet<(String, &'static str)>,
 }
 
@@ -76,8 +76,8 @@ impl Api {
         };
     }
 
-    /// Returns a header that makes the server refuse a write if the group has changed since Beadle
-    /// last read it.
+    /// Returns a header with the version that Beadle last read. If the group has changed after this
+    /// read, the server refuses the write.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
         let versions = self.versions.lock();
         let version = versions
@@ -146,8 +146,8 @@ impl Api {
         })
     }
 
-    /// Reads a list. Returns an error if the list is incomplete, because its content is then
-    /// unknown.
+    /// Reads a list. Returns an error if the list is incomplete, because the content of the list is
+    /// then unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,
@@ -162,7 +162,8 @@ impl Api {
     }
 
     /// Reads the part of a list that the server shows. The result states whether the list is
-    /// complete. Invalid records are not in the rows, but the result names them.
+    /// complete. The rows do not contain invalid records. The result lists these records
+    /// separately.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -191,7 +192,7 @@ impl Api {
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
                 // Some servers refuse a page after the last one. Beadle asks for a page after the
-                // last one only to check that the list has ended, so this error is not a failure.
+                // last one only to check that the list has ended. So this error is not a failure.
                 Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };
@@ -251,13 +252,14 @@ impl Api {
         self.learned.lock()
     }
 
-    /// Stores that the server has correctly filtered a list, such as `Users`, by an attribute.
+    /// Stores that the server has correctly filtered a list, such as `Users`. `attribute` is the
+    /// attribute in the filter.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Returns whether the server has already correctly filtered a list, such as `Users`, by an
-    /// attribute.
+    /// Returns whether the server has already correctly filtered a list, such as `Users`.
+    /// `attribute` is the attribute in the filter.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
@@ -269,7 +271,7 @@ impl Api {
     }
 }
 
-/// Returns whether the server may have refused the page because of its size.
+/// Returns whether the size of the page is a possible reason for the server's refusal.
 fn may_be_about_size(error: &TransportError) -> bool {
     match error {
         TransportError::Status { status: 422, .. } => true,
@@ -290,8 +292,9 @@ mod tests {
 
     use super::*;
 
-    /// If one group is forbidden, only its key is parked. If Beadle treated the answer 403 as a
-    /// denied credential, one forbidden group would stop all other groups of the target.
+    /// If the server denies one group, Beadle parks only the key of this group. If Beadle treated
+    /// the answer 403 as a denied credential, one forbidden group would stop all other groups of
+    /// the target.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for method in [Method::GET, Method::PATCH] {

@@ -1,5 +1,5 @@
-//! The attributes of users that a configuration can map: the attributes of the core schema, of the
-//! enterprise extension (RFC 7643, 4.1 and 4.3), and of a server's own schemas.
+//! The attributes of users in the mappings of a configuration. These attributes belong to the core
+//! schema, to the enterprise extension (RFC 7643, 4.1 and 4.3), or to a server's own schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -48,12 +48,12 @@ const MANAGED: [&str; 11] = [
     "name.familyName",
 ];
 
-/// The attributes with several values. A mapping can set only the parts of these attributes that
-/// [`NAMED`] lists.
+/// The attributes with several values. A mapping can set only those parts of these attributes that
+/// are in [`NAMED`].
 const LISTS: [&str; 8] =
     [PHONES, ADDRESSES, "ims", "photos", "entitlements", "roles", "x509Certificates", "emails"];
 
-/// The attributes of IAM Identity Center that [`NAMED`] does not list.
+/// The attributes of IAM Identity Center that are not in [`NAMED`].
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/limitations.html>
 const AWS: [&str; 4] = ["name.formatted", "name.middleName", "name.honorificPrefix", "name.honorificSuffix"];
@@ -65,7 +65,7 @@ enum Known {
     Core(&'static str),
     /// An attribute of the enterprise extension.
     Enterprise(&'static str),
-    /// A value in the work entry of a list, such as the work address.
+    /// A value in the work entry of a list. For example, the work address is such an entry.
     Entry(&'static str, &'static str),
 }
 
@@ -75,7 +75,7 @@ enum Place {
     /// Below these names in the user. If the attribute belongs to an extension, the first name is
     /// the schema.
     Names(Vec<String>),
-    /// In the work entry of a list, such as the work address, under this name.
+    /// This name in the work entry of a list. For example, the work address is such an entry.
     Entry(&'static str, &'static str),
 }
 
@@ -150,7 +150,8 @@ impl Attribute {
         Ok(Self { name: path.to_owned(), place })
     }
 
-    /// Returns the name of the attribute in the configuration: its key, or its path.
+    /// Returns the name of the attribute in the configuration. The name is the attribute's key or
+    /// its path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -216,7 +217,7 @@ fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     } else {
         entry.insert(name.to_owned(), value.clone());
     }
-    // The entry can have a text of the whole address that contains the old parts.
+    // The entry can have a text of the whole address. This text contains the old parts.
     entry.remove("formatted");
     entry.remove("display");
     if entry.keys().all(|key| key == "type" || key == "primary") {
@@ -257,7 +258,7 @@ pub(crate) fn fill(body: &mut Value, attributes: &[(Attribute, Value)]) {
     }
 }
 
-/// Returns the operations with which a PATCH request sets these attributes of a user. All other
+/// Returns the operations of a PATCH request that sets these attributes of a user. All other
 /// entries of a list, and all other values of an entry, keep the values that `user` has.
 pub(crate) fn operations(user: &Map<String, Value>, attributes: &[(Attribute, Value)]) -> Vec<Value> {
     let mut operations = Vec::new();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub enum Paging {
     /// By the index of the first record, `startIndex` (RFC 7644, 3.4.2.4).
     Index,
-    /// By a `cursor` that the previous page names (RFC 9865).
+    /// By a `cursor` from the previous page (RFC 9865).
     Cursor,
 }
 
@@ -29,7 +29,7 @@ pub enum Removal {
     /// With one operation for each member. The path is `members[value eq "..."]` (RFC 7644,
     /// 3.5.2.2).
     Path,
-    /// With the path `members` and, as the value, a list of the members to remove.
+    /// With the path `members`. The value is a list of the members to remove.
     Array,
 }
 
@@ -44,12 +44,12 @@ pub struct Dialect {
     pub members: Members,
     /// How a request removes members from a group.
     pub removal: Removal,
-    /// The maximum number of members that one request may change.
+    /// The maximum number of members that one request can change.
     pub changes: usize,
-    /// True if a request may ask the server to leave attributes out of a list.
+    /// True if a request can ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// True if the server's documentation states what a filter finds. Beadle then trusts an empty
-    /// answer to a filter.
+    /// True if the server's documentation describes the results of filters. Beadle then trusts an
+    /// empty answer to a filter.
     pub trusted: bool,
 }
 

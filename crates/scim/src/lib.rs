@@ -1,9 +1,9 @@
-//! A client of SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865): groups, their members, and users, in the
-//! dialects of servers.
+//! A client of SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865). The client reads and writes groups, their
+//! members, and users. It supports several dialects of servers.
 //!
-//! Servers differ, and a request in a wrong dialect often causes no error. So the configuration
-//! names the dialect. [`Reader::probe`] compares the dialect with the server's description of
-//! itself and with the server's behaviour.
+//! Servers differ, and a request in a wrong dialect often causes no error. So the dialect must be
+//! set in the configuration. [`Reader::probe`] compares the dialect with the server's description
+//! of itself and with the server's behaviour.
 
 mod api;
 mod attribute;

@@ -1,4 +1,5 @@
-//! Reads the pages of a list. The result is complete, or it states why it is incomplete.
+//! Reads the pages of a list. The result is complete, or it contains the reason why it is
+//! incomplete.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,7 @@ pub(crate) struct Page {
     #[serde(default)]
     schemas: Value,
     pub(crate) total_results: Option<u64>,
-    /// The records of the page. Servers may leave this field out if there are no records.
+    /// The records of the page. Servers can leave this field out if there are no records.
     #[serde(rename = "Resources", default)]
     pub(crate) resources: Option<Vec<Value>>,
     pub(crate) next_cursor: Option<String>,
@@ -52,7 +53,7 @@ pub struct Listed<T> {
     pub rows: Vec<T>,
     /// The invalid records.
     pub odd: Vec<Odd>,
-    /// Why the list is incomplete, or `None` if it is complete.
+    /// Why the list is incomplete, or `None` if the list is complete.
     pub short: Option<String>,
 }
 
@@ -65,7 +66,7 @@ pub(crate) enum Next {
     End,
 }
 
-/// A list that is being read.
+/// A list during its read.
 pub(crate) struct Rows<T> {
     taken: Vec<T>,
     odd: Vec<Odd>,
@@ -73,9 +74,9 @@ pub(crate) struct Rows<T> {
     /// The number of all rows that have arrived, including invalid and repeated ones. The next page
     /// begins after these rows.
     came: usize,
-    /// The largest total that a page has stated, or `None` if no page has stated one.
+    /// The largest total in the pages so far, or `None` if no page has a total.
     count: Option<u64>,
-    /// True if the last page of a list by index had fewer rows than the request asked for.
+    /// For a list by index: true if the last page had fewer rows than requested.
     is_cut: bool,
     pages: usize,
     short: Option<String>,
@@ -106,14 +107,14 @@ impl<T: Record> Rows<T> {
     }
 
     /// Returns whether all records have arrived: the number of different records has reached the
-    /// total that the server states.
+    /// server's total.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Returns whether the next page may be after the end of the list. The next page may be after
-    /// the end in two cases: all records have arrived, or the server states no total and the last
-    /// page was not full.
+    /// Returns whether the next page is possibly after the end of the list. This is true in two
+    /// cases: all records have arrived, or the server states no total and the last page was not
+    /// full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
@@ -147,20 +148,20 @@ impl<T: Record> Rows<T> {
         self.distinct() > before
     }
 
-    /// Adds a page of a list by index. `asked` is the page size that the request asked for.
+    /// Adds a page of a list by index. `asked` is the page size in the request.
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();
         self.is_cut = got < asked;
         // If somebody deletes a row of an earlier page, all later rows move forward. A row can then
-        // move into a page that Beadle has already read. So Beadle uses the largest total that a
-        // page has stated.
+        // move into a page that Beadle has already read. So Beadle uses the largest total in the
+        // pages.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;
         let is_all = |rows: usize| count.is_some_and(|count| rows as u64 >= count);
         // Some servers state the size of the page as the total. If the total equals the size of a
-        // full page, another page may follow.
+        // full page, it is possible that another page follows.
         let counts_the_page = count == Some(got as u64) && got == asked;
         if got == 0 {
             if count.is_some_and(|count| self.distinct() as u64 != count) {
@@ -187,12 +188,12 @@ impl<T: Record> Rows<T> {
             }
             return Next::End;
         }
-        // If the server states no total, only an empty page shows the end, because a server may
+        // If the server states no total, only an empty page shows the end, because a server can
         // send fewer rows than the page size.
         self.bounded()
     }
 
-    /// Adds a page of a list by cursor. A page may have fewer rows than requested. The list ends
+    /// Adds a page of a list by cursor. A page can have fewer rows than requested. The list ends
     /// only at a page without a cursor.
     pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
         let resources = page.resources.take().unwrap_or_default();

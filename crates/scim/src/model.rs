@@ -1,4 +1,4 @@
-//! Groups and users (RFC 7643, 4). The names of attributes must have the case that the RFC uses.
+//! Groups and users (RFC 7643, 4). The names of attributes must have the same case as in the RFC.
 //! The types leave out attributes that Beadle does not use.
 
 use serde_json::{Map, Value, json};
@@ -30,11 +30,11 @@ pub struct Group {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the creator of the group gave it.
+    /// The id that the creator of the group gave to the group.
     pub external_id: Option<String>,
     /// The ids of the members, if the server shows them. The list has each id only once.
     pub members: Vec<String>,
-    /// Why the list of members is not reliable, or `None` if it is.
+    /// Why the list of members is not reliable, or `None` if the list is reliable.
     pub(crate) odd: Option<String>,
     /// The version of the group, if the server states one.
     pub(crate) version: Option<String>,
@@ -45,12 +45,12 @@ impl Record for Group {
         let id = text(shown, "id").ok_or("the record has no id")?;
         let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
-        // Servers may leave out the attribute `members` if the group has no members.
+        // Servers can leave out the attribute `members` if the group has no members.
         if !(shown["members"].is_null() || shown["members"].is_array()) {
             odd = Some(format!("`members` of group {name} ({id}) is not a list"));
         }
         for member in shown["members"].as_array().into_iter().flatten() {
-            // A member that is a group is not a person, so Beadle ignores it.
+            // If a member is a group, it is not a person, so Beadle ignores the member.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
                 continue;
             }
@@ -83,9 +83,9 @@ pub struct User {
     pub id: String,
     /// The sign-in name.
     pub user_name: String,
-    /// The id that the creator of the user gave it.
+    /// The id that the creator of the user gave to the user.
     pub external_id: Option<String>,
-    /// True if the user may sign in.
+    /// True if the user can sign in.
     pub active: bool,
     /// All other attributes that the server shows.
     pub other: Map<String, Value>,
@@ -115,7 +115,7 @@ impl Record for User {
 }
 
 impl User {
-    /// Returns the value of an attribute that a configuration maps, or null.
+    /// Returns the value of a mapped attribute, or null.
     pub fn mapped(&self, attribute: &Attribute) -> Value {
         attribute.of(&self.other)
     }

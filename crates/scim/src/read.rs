@@ -1,4 +1,4 @@
-//! All requests that only read.
+//! Contains all requests that only read.
 
 use beadle_engine::{Class, Clock, Failure, Lane};
 use beadle_transport::{Answer, Path, TransportError};
@@ -20,7 +20,8 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a request for the only record that has a value.
+/// The server's answer to a search for one record. Only this record can have the value in the
+/// search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// The server has this record.
@@ -42,7 +43,7 @@ impl<T> Answered<T> {
 }
 
 impl Reader {
-    /// Creates a reader of this server.
+    /// Creates a reader for this server.
     pub fn new(api: Api) -> Self {
         Self { api }
     }
@@ -73,7 +74,7 @@ impl Reader {
         Ok(self.api.listed("Groups", None, Some("members")).await?)
     }
 
-    /// Returns one group, or `None` if it does not exist.
+    /// Returns one group, or `None` if the group does not exist.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         let group: Option<Group> = one(self.api.get(&Path::at("Groups").value(id)).await)?;
         self.api.is_version(id, group.as_ref().and_then(|group| group.version.clone()));
@@ -87,7 +88,8 @@ impl Reader {
             .await
     }
 
-    /// Returns the group that has this id from its creator.
+    /// Returns the group with this `externalId`. The creator of the group gave this id to the
+    /// group.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
             .await
@@ -103,7 +105,7 @@ impl Reader {
         one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
-    /// Returns the user that has this id from its creator.
+    /// Returns the user with this `externalId`. The creator of the user gave this id to the user.
     pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }
@@ -114,7 +116,7 @@ impl Reader {
             .await
     }
 
-    /// Asks for the only record that has a value. Some servers ignore filters or treat the value as
+    /// Searches for the only record with a value. Some servers ignore filters or treat the value as
     /// a pattern, so Beadle compares the value of each returned record itself.
     async fn ask<T: Record>(
         &self,
@@ -124,7 +126,7 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // A filter cannot express this value, but a record with the value may exist.
+        // A filter cannot express this value, but a record with the value can exist.
         let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Unreliable) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,
@@ -153,7 +155,7 @@ impl Reader {
     }
 
     /// Returns the members of a group. If the dialect reads members in the list of users, the
-    /// result has the users. Otherwise, the result has only ids. Returns `None` if the server
+    /// result contains users. Otherwise, the result contains only ids. Returns `None` if the server
     /// reports that the group does not exist. AWS does not report a missing group, and returns an
     /// empty list.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
@@ -245,7 +247,7 @@ impl Reader {
 pub struct Member {
     /// The id of the user.
     pub id: String,
-    /// The user, if the server shows it in the list of members.
+    /// The user, if the server shows the user in the list of members.
     pub user: Option<User>,
 }
 

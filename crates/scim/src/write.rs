@@ -1,4 +1,4 @@
-//! All requests that write. Beadle can repeat each of these requests without harm.
+//! Contains all requests that write. Beadle can repeat each of these requests without harm.
 
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -29,7 +29,7 @@ const PATIENCE: [Duration; 4] = [
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
-    /// The groups that this writer created and that the server may not find yet.
+    /// The new groups of this writer. It is possible that the server does not find them yet.
     fresh: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -61,7 +61,7 @@ impl Writer {
         Self { api: self.api.in_lane(lane), fresh: self.fresh.clone() }
     }
 
-    /// Creates a writer to this server.
+    /// Creates a writer for this server.
     pub fn new(api: Api) -> Self {
         Self { api, fresh: Arc::default() }
     }
@@ -102,7 +102,7 @@ impl Writer {
     }
 
     /// Adds members. The number of members must not exceed the maximum of one request. The result
-    /// names the members that the server refused; it added all others.
+    /// lists the members that the server refused. The server added all other members.
     pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
             let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
@@ -131,8 +131,8 @@ impl Writer {
     }
 
     /// Sends one request for all members. If the server refuses the request, the function splits
-    /// the list of members in half, and repeats this until it knows the refused members. An error
-    /// states whether the server has already written one of the halves.
+    /// the list of members in half. It repeats this step until it knows the refused members. An
+    /// error states whether the server has already written one of the halves.
     async fn change_members(
         &self,
         group: &str,
@@ -241,8 +241,8 @@ impl Writer {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
                 },
-                // The answer is 200 with the resource, or 204 without it. Both kinds of answer may
-                // name the new version of the resource.
+                // The answer is 200 with the resource, or 204 without it. Both kinds of answer can
+                // contain the new version of the resource.
                 Ok(answer) => {
                     let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
                     self.api.is_version(id, version.map(str::to_owned));
@@ -259,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether the server may accept the request with another body. Another body can help only
-/// if the cause of the refusal is not the credential, the rate limit or the address.
+/// Returns whether another body can help. It can help only if the cause of the refusal is not the
+/// credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

@@ -1,6 +1,6 @@
 //! Tests every call of the client, in both dialects, with hostile values in the directory and in
-//! the server's answers. No value may change the resource that a request names, or what a filter
-//! compares.
+//! the server's answers. These values must not change the resource of a request, or the comparison
+//! of a filter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const BOTH: [Entry; 17] = [
     entry("Writer::set_attributes", &["user", "given"], &["PATCH /Users/user"]),
 ];
 
-/// The calls of the AWS dialect, which reads the members of a group in the list of users.
+/// The calls of the AWS dialect. This dialect reads the members of a group in the list of users.
 const AWS: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Users"]),
     entry("Reader::is_member", &["user"], &["GET /Groups"]),
@@ -63,7 +63,7 @@ const AWS: [Entry; 4] = [
     ),
 ];
 
-/// The calls of the RFC 7644 dialect, which reads the members in the group itself.
+/// The calls of the RFC 7644 dialect. This dialect reads the members in the group itself.
 const RFC7644: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Groups/group"]),
     entry("Reader::is_member", &["group"], &["GET /Groups/group"]),

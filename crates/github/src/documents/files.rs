@@ -29,10 +29,10 @@ fn objects(count: usize) -> String {
 /// The fields that Beadle reads from a pull request ([`PullNode`]).
 const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 
-/// Returns the document that reads three things: files of the default branch, the branch of Beadle
-/// with its open pull request, and the last pull requests that are not open. The document does not
-/// read a list of all pull requests. Everybody can open many pull requests from a fork with the
-/// same branch name, so such a list could lack the pull request of Beadle.
+/// Returns the document that reads three things: files of the default branch, Beadle's branch with
+/// its open pull request, and the latest pull requests that are closed or merged. The document does
+/// not read a list of all pull requests. Everybody can open many pull requests from a fork with the
+/// same branch name. So such a list could lack the pull request of Beadle.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{
@@ -82,7 +82,7 @@ pub(crate) const CREATE_PULL: &str =
 pub(crate) const UPDATE_PULL: &str =
     "mutation ($input: UpdatePullRequestInput!) { updatePullRequest(input: $input) { pullRequest { id } } }";
 
-/// An object with the id of its content, such as a commit.
+/// An object and the id of its content. For example, a commit is such an object.
 #[derive(Deserialize)]
 pub(crate) struct ObjectNode {
     pub(crate) oid: String,

@@ -18,7 +18,7 @@ pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// Reads the teams that an account is in. The nodes are [`Numbered`].
+/// Reads the teams of one account. The nodes are [`Numbered`].
 pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, userLogins: [$login]) {
@@ -175,8 +175,8 @@ pub(crate) struct ScimIdentity {
     pub(crate) username: Option<String>,
 }
 
-/// Reads the present names of a team and of people ([`NameNode`]), and which of the people are in
-/// the organisation.
+/// Reads the present names of a team and of people ([`NameNode`]). The answer also shows which of
+/// these people are in the organisation.
 pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     nodes(ids: $ids) {
         __typename
@@ -203,8 +203,8 @@ pub(crate) struct TeamName {
     pub(crate) child_teams: Option<Count>,
 }
 
-/// The present name of a person. The organisation is present if GitHub shows that the person is in
-/// the organisation.
+/// The present name of a person. The field `organization` is set if GitHub shows that the person is
+/// in the organisation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserName {

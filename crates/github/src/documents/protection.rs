@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::shape::{object, optional, texts};
 
-/// The fields that Beadle reads of a branch protection rule ([`RuleNode`]).
+/// The fields that Beadle reads from a branch protection rule ([`RuleNode`]).
 pub(super) const RULE: &str = "
     id pattern allowsDeletions allowsForcePushes blocksCreations dismissesStaleReviews isAdminEnforced
     lockAllowsFetchAndMerge lockBranch requireLastPushApproval requiredApprovingReviewCount
@@ -59,7 +59,7 @@ pub(crate) const CREATE_RULE: &str = "mutation ($input: CreateBranchProtectionRu
     createBranchProtectionRule(input: $input) { branchProtectionRule { id } }
 }";
 
-/// Updates a branch protection rule. GitHub changes only the fields that the input names.
+/// Updates a branch protection rule. GitHub changes only the fields that are in the input.
 pub(crate) const UPDATE_RULE: &str = "mutation ($input: UpdateBranchProtectionRuleInput!) {
     updateBranchProtectionRule(input: $input) { branchProtectionRule { id } }
 }";

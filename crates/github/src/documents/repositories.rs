@@ -247,8 +247,8 @@ pub(crate) struct PermissionSource {
     pub(crate) permission: Option<String>,
 }
 
-/// Reads one page of an organisation's repositories, with only a few fields of each
-/// ([`IndexNode`]).
+/// Reads one page of an organisation's repositories. The document reads only a few fields of each
+/// repository ([`IndexNode`]).
 pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {

@@ -9,8 +9,8 @@ use crate::shape::{object, optional};
 /// and all have these fields.
 const PATTERN: &str = "{ name negate operator pattern }";
 
-/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]). The fields contain every
-/// type of rule that GraphQL knows.
+/// Returns the fields that Beadle reads from a ruleset ([`RulesetNode`]). The fields cover every
+/// rule type in GitHub's GraphQL API.
 pub(super) fn ruleset() -> String {
     format!(
         "databaseId id name target enforcement updatedAt conditions {{ refName {{ include exclude }} }}
@@ -20,7 +20,7 @@ pub(super) fn ruleset() -> String {
     )
 }
 
-/// The fields that Beadle reads of a bypass actor ([`BypassNode`]).
+/// The fields that Beadle reads from a bypass actor ([`BypassNode`]).
 const BYPASS: &str = "bypassMode deployKey enterpriseOwner organizationAdmin repositoryRoleDatabaseId
     actor { __typename ... on App { databaseId } ... on Team { databaseId } }";
 
@@ -136,7 +136,7 @@ pub(crate) struct RulesetRule {
     pub(crate) parameters: Value,
 }
 
-/// An actor that may bypass a ruleset, and when the actor may do so.
+/// An actor that can bypass a ruleset, and when the actor can do so.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BypassNode {
@@ -154,7 +154,7 @@ pub(crate) struct BypassNode {
     pub(crate) actor: Option<BypassActor>,
 }
 
-/// An App or a team that may bypass a ruleset. GraphQL shows no other type of actor in this field.
+/// An App or a team that can bypass a ruleset. GraphQL shows no other type of actor in this field.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BypassActor {

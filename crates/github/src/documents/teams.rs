@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Numbered;
 use crate::shape::{object, optional};
 
-/// Reads the teams of an organisation ([`TeamRow`]), each with its first page of repositories.
+/// Reads the teams of an organisation ([`TeamRow`]), with the first page of each team's
+/// repositories.
 pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
@@ -21,8 +22,8 @@ pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A team. No field is required: two functions read this row, and they treat a team without an
-/// identity differently.
+/// A team. No field is required, because two functions read this row. Each function treats a team
+/// without an identity in its own way.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct TeamRow {
@@ -53,7 +54,7 @@ pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!
     }
 }";
 
-/// A repository of a team. `node` is `None` if Beadle may not see the repository.
+/// A repository of a team. `node` is `None` if Beadle cannot see the repository.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RepositoryEdge {

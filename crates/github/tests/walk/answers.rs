@@ -10,7 +10,7 @@ fn page(nodes: &Value) -> Value {
     json!({ "totalCount": total, "pageInfo": info, "nodes": nodes })
 }
 
-/// Returns an answer of GraphQL that fits every document of the client.
+/// Returns GraphQL's answer to a request. The answer fits every document of the client.
 pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
     let document = arrived.body["query"].as_str().unwrap_or_default();
     let mut repositories = page(&json!([]));
@@ -44,7 +44,7 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
             "pullRequests": { "nodes": [] }, "f0": null,
         },
         "nodes": nodes, "a0": actor, "a1": actor,
-        // A null text makes the client read the whole file by REST.
+        // If the text is null, the client reads the whole file by REST.
         "repository": { "b0": { "text": null } },
     })
 }

@@ -1,4 +1,4 @@
-//! The texts that each call takes, and the requests that it sends.
+//! The texts for each call, and the requests that each call sends.
 
 use beadle_transport::testing::Entry;
 

@@ -1,6 +1,6 @@
-//! Makes every call of the client with dangerous values in the policy, in the payload and in the
-//! live state. The test checks that no value changes the resource that a request names. The test
-//! also checks that no value gets into the text of a GraphQL document.
+//! Calls every method of the client with dangerous values in the policy, in the payload and in the
+//! live state. The test checks that no value changes the resource of a request. The test also
+//! checks that no value gets into the text of a GraphQL document.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod answers;

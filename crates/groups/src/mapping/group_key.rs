@@ -24,7 +24,7 @@ pub enum GroupKey {
 }
 
 /// Names that a directory must not have, because the identities of unions and of accounts begin
-/// with them.
+/// with these names.
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
@@ -33,7 +33,7 @@ pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {
     /// Returns the `externalId` that Beadle gives the group at the target. The result begins with a
-    /// prefix, because Okta may also push this group, and Okta uses the group's id without a
+    /// prefix, because Okta can also push this group, and Okta uses the group's id without a
     /// prefix.
     pub(crate) fn external_id(&self) -> String {
         format!("{OWNED}{self}")

@@ -90,7 +90,7 @@ pub enum OnRename {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Keep the group at the target as it is, and report it.
+    /// Keep the group at the target as it is, and report the group.
     #[default]
     Keep,
     /// Remove all members of the group at the target.
@@ -106,7 +106,7 @@ pub enum Role {
     /// An ordinary member.
     #[default]
     Member,
-    /// A member who may change the group.
+    /// A member who can change the group.
     Maintainer,
 }
 
@@ -120,7 +120,7 @@ impl Role {
     }
 }
 
-/// A mapping: a rule that selects groups of a directory, and makes groups at a target from them.
+/// A mapping: a rule that turns selected groups of a directory into groups at a target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mapping {
     /// The name of the directory.
@@ -151,19 +151,19 @@ pub struct Mapping {
     /// What Beadle does if the source group is gone.
     pub on_delete: OnDelete,
     /// True if Beadle takes over an existing group with the right name, although Beadle did not
-    /// create it.
+    /// create this group.
     pub adopt: bool,
-    /// True if Beadle may remove all members without an approval if the source group is empty.
+    /// True if an empty source group needs no approval. Beadle can then remove all members.
     pub may_empty: bool,
-    /// The patterns of the protected groups. Only a small number of members may leave a protected
+    /// The patterns of the protected groups. Only a small number of members can leave a protected
     /// group at the same time, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.
     pub role: Option<Role>,
-    /// The parent of the groups that Beadle creates, by its name at the target.
+    /// The name of a parent group at the target. Beadle creates the groups below this parent.
     pub parent: Option<String>,
-    /// The description of the groups at the target. `{group}` is replaced with the name of the
+    /// The description of the groups at the target. Beadle replaces `{group}` with the name of the
     /// source group.
     pub description: Option<String>,
     /// The line of the mapping in the configuration.
@@ -205,9 +205,9 @@ impl Mappings {
         Self { all, generation, incomplete: BTreeMap::new() }
     }
 
-    /// Returns these mappings, followed by the mappings of `further`. If `further` has a mapping
-    /// that is already there, the result contains it only once, because several organisations can
-    /// share one policy.
+    /// Returns these mappings, followed by the mappings of `further`. If both have the same
+    /// mapping, the result contains this mapping only once. Several organisations can share one
+    /// policy.
     #[must_use]
     pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
         let mut all = self.all.clone();
@@ -216,8 +216,8 @@ impl Mappings {
         Self { incomplete: self.incomplete.clone(), ..Self::new(all) }
     }
 
-    /// Returns the first mapping that makes a group of its own at `target` from this group, and not
-    /// a part of a union.
+    /// Returns the first mapping that turns this group into a separate group at `target`. A mapping
+    /// into a union does not count.
     pub fn one(&self, target: &str, source: &str, id: &str, name: &str) -> Option<&Mapping> {
         self.all.iter().find(|mapping| {
             mapping.target == target
@@ -258,8 +258,7 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
-    /// Returns the names of the targets for which these mappings differ from the mappings of
-    /// `other`.
+    /// Returns the names of those targets whose mappings differ between `self` and `other`.
     pub fn changed_targets(&self, other: &Self) -> BTreeSet<String> {
         let names = self.all.iter().chain(&other.all).map(|mapping| mapping.target.as_str());
         let of = |mappings: &Self, target: &str| -> Vec<String> {
@@ -281,8 +280,8 @@ impl Mappings {
     }
 }
 
-/// Returns a text of a mapping. Two mappings have the same text only if they declare the same
-/// values.
+/// Returns a text that represents a mapping. Two mappings have the same text only if they declare
+/// the same values.
 pub(crate) fn declared(mapping: &Mapping) -> String {
     serde_json::to_string(mapping).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Plans changes to the account of one person. Beadle created the account, and the person may be in
-//! no group.
+//! Plans changes to the account of one person. Beadle created the account. It is possible that the
+//! person is in no group.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::targets::TargetAccount;
 
 impl GroupPlanner {
     /// Plans to deactivate an account. Beadle asks the directory about this one person. Beadle
-    /// plans the change in two cases: the person's access must go, or the person has left the last
-    /// mapped group.
+    /// plans the change in two cases: the person must lose the access, or the person has left the
+    /// last mapped group.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,

@@ -103,7 +103,7 @@ impl GroupPlanner {
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
             // Sorts joiners by name, whether their accounts exist or not. The run of another group
-            // may create an account after Beadle showed this change, and the change must then stay
+            // can create an account after Beadle showed this change, and the change must then stay
             // the same.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
@@ -165,8 +165,8 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // If a source group is gone or empty, Beadle forgets it only after a removal
-                    // that an operator approved.
+                    // If a source group is gone or empty, Beadle forgets this source group only
+                    // after an approved removal.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),

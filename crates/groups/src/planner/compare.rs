@@ -28,7 +28,7 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Why the members who would lose a role must wait for an approval, or `None` if they need not
+    /// Why members must wait for an approval before they lose a role. `None` if they do not have to
     /// wait.
     pub(super) stop_of_roles: Option<String>,
     /// True if at least one member who stays or joins should be a maintainer.
@@ -51,7 +51,7 @@ impl Difference {
     }
 
     /// Returns the ids of all accounts that should be in the group. The result does not have the
-    /// accounts that stay only because their person is unknown.
+    /// accounts that stay only because their owner is unknown.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(joiners).cloned().collect()
@@ -62,8 +62,7 @@ impl Difference {
         !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Drops all planned changes through which a member would lose the membership or the higher
-    /// role.
+    /// Drops each planned change that would take the membership or the higher role from a member.
     pub(super) fn take_nothing(&mut self) {
         self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
@@ -124,7 +123,7 @@ impl GroupPlanner {
             }
         }
         // The names and addresses of people without a known account. A member with one of these
-        // names may be such a person, so the member must stay.
+        // names can be such a person, so the member must stay.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -144,7 +143,7 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // The values of a found account may come from an earlier read. The values of a
+                // The values of a found account can come from an earlier read. The values of a
                 // member come from a read of this run, so Beadle uses them.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
@@ -191,7 +190,7 @@ impl GroupPlanner {
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // While Beadle does not know a person's account, it removes no member who may be
+                // If Beadle does not know a person's account, it removes no member who is possibly
                 // this person.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
@@ -247,15 +246,15 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // The leavers have the same order in every plan, whatever the order of the target's answer
-        // is. So a second plan has the same changes, and an earlier approval is still valid.
+        // The order of the leavers does not depend on the order of the target's answer. So a
+        // repeated plan has the same changes, and an earlier approval is still valid.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Returns why an account may belong to another person, or `None` if it belongs to `person`.
-    /// The account has the address of `person`. If another person signs in at the directory with
-    /// this address, the account belongs to that other person.
+    /// Returns why an account possibly belongs to another person, or `None` if it belongs to
+    /// `person`. The account has the address of `person`. If another person signs in at the
+    /// directory with this address, the account belongs to that other person.
     async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
@@ -291,9 +290,9 @@ impl GroupPlanner {
         Ok(None)
     }
 
-    /// Returns whether Beadle may remove a member. The answer is `false` if the member may be a
-    /// person of the source whose account is unknown. Such an account can lack an id, and can have
-    /// an older name of the person. A member without a name may be any person, or a group.
+    /// Returns whether Beadle can remove a member. The answer is `false` if the member is possibly
+    /// a person of the source with an unknown account. Such an account can lack an id, and can have
+    /// an older name of the person. A member without a name can be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
@@ -330,9 +329,9 @@ impl GroupPlanner {
         Ok(false)
     }
 
-    /// Returns why a list of members may be incomplete although it has as many people as the
-    /// directory counted. If a person joined after the count, the list can contain this person and
-    /// lack another person.
+    /// Returns why a list of members can be incomplete although its length equals the directory's
+    /// count. If a person joined after the count, the list can contain this person and lack another
+    /// person.
     pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {

@@ -1,5 +1,5 @@
-//! Plans the connection of a group with a group of the identity provider. GitHub then sets the members
-//! of the group, so Beadle does not compare them.
+//! Plans the connection of a group to a group of the identity provider. GitHub then sets the
+//! members of the group, so Beadle does not compare them.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 
@@ -26,8 +26,8 @@ fn stop(risk: Risk, members: usize) -> Option<String> {
 }
 
 impl GroupPlanner {
-    /// Plans the connection that the source declares. Returns `true` if another system sets the
-    /// members of the group, or may set them. Beadle must then not compare the members.
+    /// Plans the connection that the source declares. Returns `true` if another system sets, or
+    /// possibly sets, the members of the group. In this case, Beadle must not compare the members.
     pub(super) async fn connect(
         &self,
         desired: &Desired<'_>,

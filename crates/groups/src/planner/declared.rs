@@ -1,5 +1,5 @@
-//! Plans what a new text of a policy's file, such as `teams.yml`, would change in the groups of a
-//! target. A preview writes nothing.
+//! Plans the changes that a new text of a policy file, such as `teams.yml`, would cause in the
+//! groups of a target. A preview writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::sources::{FileSource, FileTeam};
 pub struct ChangedFile {
     /// The name of the source. The file declares the groups of this source.
     pub source: String,
-    /// The source with the text before.
+    /// The source with the earlier text.
     pub before: FileSource,
     /// The source with the new text.
     pub after: FileSource,
 }
 
 impl GroupPlanner {
-    /// Plans those groups of the target that the files declare differently after the change. The
-    /// result contains only the values that the earlier texts do not ask for. The total in the
-    /// result is the number of groups that the new texts make. `mappings` are the mappings that are
-    /// in force with the new texts.
+    /// Plans some groups of the target: the groups whose declarations in the files have changed.
+    /// The result contains only the values that the earlier texts do not require. The total in the
+    /// result is the number of groups that Beadle makes from the new texts. `mappings` contains the
+    /// mappings that are in force with the new texts.
     pub async fn preview_files(
         &self,
         mappings: &Mappings,
@@ -62,8 +62,8 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the teams that differ between two texts of a file, with the names of both texts. A
-/// mapping selects groups by their names.
+/// Returns the teams that differ between two texts of a file. The result contains a changed team in
+/// both forms, because a mapping selects groups by their names.
 fn changed<'a>(before: &'a [FileTeam], after: &'a [FileTeam]) -> Vec<&'a FileTeam> {
     let lacks = |teams: &[FileTeam], team: &FileTeam| !teams.contains(team);
     let old = before.iter().filter(|team| lacks(after, team));

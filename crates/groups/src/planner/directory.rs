@@ -57,7 +57,8 @@ impl Directory {
     }
 
     /// Returns the person with exactly this id. In place of an id, Okta also accepts a sign-in name
-    /// or a part of it. So the result is an error if the person in Okta's answer has another id.
+    /// or a part of this name. So the result is an error if the person in Okta's answer has another
+    /// id.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

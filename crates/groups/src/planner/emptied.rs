@@ -1,5 +1,5 @@
-//! Holds the leavers of a group if a source group has lost all of its members at the same time.
-//! This rule applies to unions and to groups with one source group.
+//! Makes the leavers of a group wait for an approval if a source group has lost all of its members
+//! at the same time. This rule applies to unions and to groups with one source group.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;
@@ -32,7 +32,7 @@ impl Desired<'_> {
 
     /// Plans to remember that a further source group of a union has members. Plans nothing if
     /// another change of the plan already remembers this source group. The change is needed even if
-    /// no member joins, because the people of the source group may already be in the group.
+    /// no member joins, because the people of the source group can already be in the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })

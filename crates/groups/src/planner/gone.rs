@@ -54,7 +54,7 @@ impl GroupPlanner {
                 let read = self.clock.now();
                 let Some(Some(members)) = self.read(&link.group, &mut plan).await? else { return Ok(plan) };
                 // Beadle writes this removal only after an operator has approved it. So the write
-                // may remove all members.
+                // can remove all members.
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {

@@ -1,11 +1,11 @@
-//! Remembers the members of groups that did not change. So a sweep reads the members of an
-//! unchanged group only once a day.
+//! Remembers the members of unchanged groups. So a sweep reads the members of an unchanged group
+//! only once a day.
 //!
 //! A run must not use data that Beadle read before the last mark of the run's key. If the last mark
-//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey), which
-//! Beadle reads after the mark. A survey is a list of all users, and a list of all groups. For each
-//! group, the list shows when the members last changed. From an earlier read, Beadle remembers the
-//! ids of a group's members. These ids are valid while the survey shows the same time of change.
+//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
+//! reads this survey after the mark. A survey is a list of all users, and a list of all groups. For
+//! each group, the list shows when the members last changed. From an earlier read, Beadle remembers
+//! the ids of a group's members. These ids are valid if the survey shows the same time of change.
 //! All other facts about the members come from the list of users. Remembered members never cause a
 //! removal: before a removal, Beadle reads the group again and counts its members.
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::sources::{People, Person};
 
 /// Beadle trusts a group's time of change only if the time is older than this. A more recent time
-/// is not reliable: a later change may get the same time, or the directory may show a change late.
+/// is not reliable: a later change can get the same time, or the directory can show a change late.
 const SETTLED: Duration = Duration::from_secs(600);
 /// How long Beadle uses remembered members. After this duration, Beadle reads the group again, even
 /// if the group's time of change is the same.
@@ -37,7 +37,7 @@ pub(super) struct Kept {
     /// The ids of the people who belong to the group.
     stay: Vec<String>,
     /// The ids of those people in the group who must lose their access. The directory's list of
-    /// users may lack these people.
+    /// users can lack these people.
     leave: Vec<String>,
 }
 
@@ -55,9 +55,9 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 
 impl Kept {
     /// Returns the members to remember. Returns `None` if a later change could have the same time
-    /// of change, because Beadle would not notice the later change. `theirs` is the time before the
-    /// read, by the directory's clock. The time of change comes from the directory's clock too, so
-    /// the clock of this machine does not matter.
+    /// of change. Otherwise, Beadle would not notice the later change. `theirs` is the time before
+    /// the read, by the directory's clock. The time of change comes from the directory's clock too,
+    /// so the clock of this machine does not matter.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
@@ -71,8 +71,8 @@ impl Kept {
         Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
     }
 
-    /// Returns whether the survey that began at `began` shows that nobody has joined or left the
-    /// group.
+    /// Returns whether a survey shows that nobody has joined or left the group. `began` is the time
+    /// at which the survey began.
     pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }
@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members, for each of these groups of a directory. The members
-/// may have changed since the last read.
+/// Returns the ids of the remembered members for each of these groups. The members can have changed
+/// after the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,
@@ -134,7 +134,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Returns the time that is this number of seconds after the change.
+    /// Returns a time after the change. `seconds` is the difference from the change.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

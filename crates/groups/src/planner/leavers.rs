@@ -1,5 +1,5 @@
-//! Decides for each leaver whether Beadle removes the person from the group at once or waits for an
-//! approval. The same decision applies to the deactivation of the leaver's account.
+//! Decides for each leaver whether Beadle removes the person from the group immediately or waits
+//! for an approval. The same decision applies to the deactivation of the leaver's account.
 
 use std::collections::HashSet;
 
@@ -15,9 +15,9 @@ use crate::targets::TargetAccount;
 /// What the directory answers about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// The person's access must go.
+    /// The person must lose the access.
     Leaves,
-    /// The person's access stays.
+    /// The person keeps the access.
     Stays,
     /// The directory has no person with this id. Somebody deleted the person at the directory, or
     /// configured another directory.
@@ -26,7 +26,7 @@ enum Answer {
     Unknown,
 }
 
-/// How Beadle names a person when it asks the directory about that person.
+/// How Beadle identifies a person in a request to the directory.
 #[derive(Clone, Copy)]
 enum Named<'a> {
     /// By the directory's id.
@@ -35,7 +35,7 @@ enum Named<'a> {
     Name(&'a str),
 }
 
-/// A part of the leavers: either all who leave at once, or all who wait for an approval.
+/// A part of the leavers: either all who leave immediately, or all who wait for an approval.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
     /// The accounts of these leavers.
@@ -45,21 +45,21 @@ pub(super) struct SomeLeavers {
     /// The accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
     /// The ids of the accounts of people who must lose their access. For each of these people, a
-    /// separate answer of the directory confirmed that the access must go.
+    /// separate answer of the directory confirmed this.
     pub(super) confirmed: Vec<String>,
-    /// Why these leavers wait for an approval, or `None` if they leave at once.
+    /// Why these leavers wait for an approval, or `None` if they leave immediately.
     pub(super) stop: Option<String>,
 }
 
-/// Beadle may send this number of requests to the directory for each person who may leave beyond
-/// the group's limit.
+/// For each person who can leave beyond the group's limit, Beadle can send this number of requests
+/// to the directory.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Splits the leavers: some leave at once, and some wait for an approval. Before Beadle
+    /// Splits the leavers: some leave immediately, and some wait for an approval. Before Beadle
     /// deactivates an account, it asks the directory about this one person, and the directory must
-    /// confirm that the access must go. If the removal of a leaver waits for an approval, the
-    /// deactivation of the account waits too.
+    /// confirm that the person must lose the access. If the removal of a leaver waits for an
+    /// approval, the deactivation of the account waits too.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
@@ -89,7 +89,7 @@ impl GroupPlanner {
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
         let mut looks = asks;
-        // The number of people who may still leave at once. All further leavers wait for an
+        // The number of people who can still leave immediately. All further leavers wait for an
         // approval.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
@@ -158,8 +158,8 @@ impl GroupPlanner {
                         part_of.push(whose);
                     }
                 }
-                // Beadle must check this account again later, and the store may not have the
-                // account yet.
+                // Beadle must check this account again later, and it is possible that the store
+                // does not have the account yet.
                 Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.leavers.push(account);
@@ -181,8 +181,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether a person left the last group. Beadle then deactivates the account. If a read
-    /// fails, returns `false`, and Beadle checks the account again after the removal.
+    /// Returns whether a person left the last group. If so, Beadle deactivates the account. If a
+    /// read fails, returns `false`, and Beadle checks the account again after the removal.
     async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         match self.left_last_group(whose).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
@@ -200,8 +200,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Asks the directories about one person. Returns the answer, and the directory that has the
-    /// person.
+    /// Asks the directories about one person. Returns the answer, and the directory of the person.
     async fn ask(
         &self,
         desired: &Desired<'_>,

@@ -1,5 +1,5 @@
-//! Plans the membership of an organisation. The plan never removes the last owners, and removes no
-//! owner while an account is unknown.
+//! Plans the membership of an organisation. The plan never removes the last owners. If an account
+//! is unknown, the plan removes no owner.
 
 use std::collections::HashSet;
 
@@ -70,7 +70,7 @@ impl GroupPlanner {
     ) {
         let Some(limits) = self.membership(seen) else { return };
         if has_doubts {
-            // A login is unknown, so any member or owner may be the person with this login.
+            // A login is unknown, so any member or owner can be the person with this login.
             difference.take_nothing();
             return;
         }
@@ -84,8 +84,8 @@ fn is_owner(account: &TargetAccount) -> bool {
     account.role == Some(Role::Maintainer)
 }
 
-/// Keeps the last owners, and returns why. If owners need an approval before they become ordinary
-/// members, stores the reason in the difference.
+/// Drops the changes that would remove the last owners, and returns the reason. If owners need an
+/// approval before they become ordinary members, stores this reason in the difference.
 fn restrict(
     members: &[TargetAccount],
     limits: MembershipLimits,
@@ -104,7 +104,7 @@ fn restrict(
     let lost: HashSet<&str> =
         difference.leavers.iter().chain(lowered.iter().copied()).map(|account| account.id.as_str()).collect();
     // A member who becomes an owner in the same plan does not count as an owner yet, because GitHub
-    // may refuse this change.
+    // can refuse this change.
     let staying = owners.iter().filter(|account| !lost.contains(account.id.as_str())).count();
     let lost_owners = owners.len() - staying;
     difference.stop_of_roles = limits.stops_lost_owners(lowered.len(), owners.len());

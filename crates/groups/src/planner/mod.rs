@@ -71,7 +71,7 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep, if the run may use the survey of that sweep. `None` if the run must
+    /// The time of the sweep, if the run can use the survey of that sweep. `None` if the run must
     /// read the directory itself.
     swept: Option<Time>,
 }
@@ -83,10 +83,10 @@ struct Desired<'a> {
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// True if all source groups of the group may be empty.
+    /// True if the source groups are allowed to be empty.
     may_empty: bool,
-    /// For each source group: the directory, the id, and the number of people of any status in the
-    /// list.
+    /// For each source group: the directory, the id, and the number of people in the list. This
+    /// number includes people of any status.
     listed: Vec<(&'a str, String, usize)>,
     /// The source groups, as `source/id`, that are empty although they must not be empty.
     empty: Vec<String>,
@@ -134,7 +134,7 @@ impl GroupPlanner {
             return self.plan_account(mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
-        // An error in one group must not delay the other groups, so the plan reports it.
+        // An error in one group must not delay the other groups, so the plan reports the error.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
         let groups = match known(self.sources_of(mappings, group_key).await, GROUP, &mut plan)? {

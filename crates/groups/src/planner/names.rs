@@ -1,4 +1,4 @@
-//! The name of a group at the target, and the text with which a plan shows a change of this name.
+//! The name of a group at the target, and the text that a plan shows for a change of this name.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Value, json};

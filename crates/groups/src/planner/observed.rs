@@ -76,9 +76,9 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // A process may have created the group and been killed before it stored the group's id.
-        // Somebody may have renamed the group since then. So Beadle searches for the group by its
-        // id and by its name at the same time.
+        // A killed process can have created the group without storing the group's id. After that,
+        // somebody can have renamed the group. So Beadle searches for the group by its id and by
+        // its name at the same time.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))

@@ -1,5 +1,5 @@
-//! Plans what new mappings would change in the groups of a target, compared with the earlier
-//! mappings. A preview writes nothing.
+//! Plans the changes that new mappings would cause in the groups of a target. The earlier mappings
+//! would not cause these changes. A preview writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ const AS_EVENTS: usize = 500;
 /// The changes that new mappings would cause in the groups of one target.
 #[derive(Debug, Default)]
 pub struct GroupPreview {
-    /// The plans with the values that only the new mappings ask for.
+    /// The plans. They contain only the values that the earlier mappings do not require.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that pass if an operator approves `plans`, each with all values of its write.
-    /// See [`Caused::approvable`].
+    /// The changes that Beadle writes if an operator approves `plans`. Each change has all values
+    /// of its write. See [`Caused::approvable`].
     pub approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that Beadle would also plan with the earlier mappings.
     pub drift: usize,
-    /// The plans without a change, but with an unknown part for which a retry does not help. For
-    /// example, another group has the name.
+    /// The plans without a change, but with an unknown part. A retry does not help for this part.
+    /// For example, another group has the name.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys of groups and accounts with different mappings.
     pub due: Vec<Key>,
@@ -40,10 +40,11 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// Which values of a write a preview shows, if the earlier side also asks for some of these values.
+/// Selects the values of a write for a preview. The variants differ only if the earlier side also
+/// requires some of these values.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// Only the values that the earlier side does not ask for.
+    /// Only the values that the earlier side does not require.
     Caused,
     /// All values of the write.
     Writes,
@@ -81,7 +82,7 @@ impl GroupPreview {
                     self.approvable.push((key.clone(), approvable));
                 }
                 // If `part` is set, a person has no account at the target. This is not a failed
-                // read, and the account may be missing for a long time.
+                // read, and the account can be missing for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
                 for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
@@ -101,7 +102,7 @@ impl GroupPreview {
 
 impl GroupPlanner {
     /// Plans those groups of the target that have different mappings in `before` and `after`. The
-    /// result contains only the values that `before` does not let Beadle write.
+    /// result contains only the values that Beadle would not write with the mappings of `before`.
     pub async fn preview(&self, before: &Mappings, after: &Mappings) -> Result<GroupPreview, Failure> {
         let (old, new) = (self.with(before), self.with(after));
         let (keys, total) = new.affected(before, after).await?;
@@ -124,7 +125,7 @@ impl GroupPlanner {
     }
 
     /// Returns the groups and accounts whose mappings differ in `before` and `after`. Also returns
-    /// the number of groups that `after` makes at the target.
+    /// the number of groups that Beadle makes from the mappings of `after`.
     async fn affected(
         &self,
         before: &Mappings,

@@ -21,7 +21,7 @@ fn risk(name: &str, before: &Value, after: &Value) -> Risk {
 }
 
 /// Plans changes of the settings that a source sets. `is` is the present group, or `None` if the
-/// change `first` creates the group. The function puts settings that the guard may hold into a
+/// change `first` creates the group. The function puts settings that the guard can hold into a
 /// separate change.
 pub(super) fn configure(
     desired: &Desired<'_>,

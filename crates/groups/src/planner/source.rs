@@ -1,4 +1,4 @@
-//! Reads the directory. If the run may use the survey of a sweep, the answers come from the survey.
+//! Reads the directory. If the run can use the survey of a sweep, the answers come from the survey.
 
 use std::sync::Arc;
 
@@ -9,8 +9,7 @@ use super::kept::Kept;
 use crate::sources::{Person, SourceGroup, Survey};
 
 impl GroupPlanner {
-    /// Returns the survey that this run may use, or `None` if the run must read the directory
-    /// itself.
+    /// Returns the survey for this run, or `None` if the run must read the directory itself.
     async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
         match self.swept {
             Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
@@ -25,7 +24,7 @@ impl GroupPlanner {
         {
             return Ok(Some(found.group.clone()));
         }
-        // The survey's list may lack the group, so Beadle asks the directory for this one group.
+        // The survey's list can lack the group, so Beadle asks the directory for this one group.
         self.directory.source(source)?.group(id).await
     }
 

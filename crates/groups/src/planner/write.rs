@@ -1,4 +1,4 @@
-//! The data of a planned change of a group, so that Beadle can write the change.
+//! The data that Beadle needs to write a planned change of a group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// Beadle does not remove a member because of a read that is older than this.
+/// If a read is older than this, Beadle does not remove a member because of the read.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// The facts that Beadle remembers about a group after a write.
@@ -61,7 +61,7 @@ pub(crate) enum What {
         group: String,
         /// The name of the group.
         name: String,
-        /// Former identities of this group that Beadle remembers and that no mapping includes any
+        /// Former identities of this group. Beadle remembers them, but no mapping includes them any
         /// more.
         replaces: Vec<GroupKey>,
     },
@@ -96,7 +96,7 @@ pub(crate) enum What {
         values: Vec<(Attribute, Value)>,
     },
     /// Adds accounts to the group, or changes their role. If an earlier change of the plan creates
-    /// an account, the account has no id yet. This change then names the person instead.
+    /// an account, the account has no id yet. This change then contains the person instead.
     Add {
         /// The ids of existing accounts.
         accounts: Vec<String>,
@@ -114,13 +114,13 @@ pub(crate) enum What {
     Remove {
         /// The ids of the accounts.
         accounts: Vec<String>,
-        /// The time at which Beadle read the directory and the target. If this time is too long
-        /// ago, Beadle does not write the removal.
+        /// The time at which Beadle read the directory and the target. If this read is too old,
+        /// Beadle does not write the removal.
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
         /// The ids of the accounts of people who must lose their access. For each of these people,
-        /// a separate answer of the directory confirmed that the access must go.
+        /// a separate answer of the directory confirmed this.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after the person has left the last group.
         watched: Vec<PersonAccount>,

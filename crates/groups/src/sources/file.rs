@@ -136,7 +136,7 @@ impl Source for FileSource {
     }
 
     async fn survey(&self, _: Time, _: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // The file needs no survey: each run reads the file itself, because the read takes no
+        // The file needs no survey: each run reads the file itself, because this read needs no
         // request.
         Ok(None)
     }

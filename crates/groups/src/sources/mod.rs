@@ -22,7 +22,7 @@ pub use survey::{People, Survey, Surveyed};
 pub struct SourceGroup {
     /// The id, which never changes.
     pub id: String,
-    /// The name, which may change.
+    /// The name. The name of a group can change.
     pub name: String,
     /// The description that the group at the target must have, if the source sets one.
     pub description: Option<String>,
@@ -47,13 +47,13 @@ pub struct Person {
     pub display: String,
     /// True if Beadle must remove the person's access, because of the person's status.
     pub is_leaving: bool,
-    /// The status of the person, in the word that the directory uses.
+    /// The directory's word for the status of the person.
     pub status: String,
-    /// True if Beadle may create an account for the person, because of the person's status.
+    /// True if Beadle can create an account for the person, because of the person's status.
     pub may_be_made: bool,
     /// The person's attributes that an expression of a target uses.
     pub profile: Map<String, Value>,
-    /// The name of the person's account at the target, if the source names accounts.
+    /// The name of the person's account at the target, if the source contains such names.
     pub account: Option<String>,
     /// The person's role in the group, if the source sets roles.
     pub role: Option<Role>,
@@ -79,7 +79,7 @@ impl Person {
     }
 }
 
-/// The reads that Beadle needs from a directory.
+/// The methods that Beadle needs to read a directory.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// Returns the same directory, but its reads use this lane. Both values share their surveys.
@@ -91,7 +91,7 @@ pub trait Source: Send + Sync + 'static {
     /// Returns the number of members that the directory itself counts in a group, or `None` if the
     /// directory does not count them.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
-    /// Returns the people of a group from a single list. The list may lack a person, so Beadle must
+    /// Returns the people of a group from a single list. The list can lack a person, so Beadle must
     /// not remove anybody because of this list.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of a group, or an error. The list is complete, because the source
@@ -100,7 +100,7 @@ pub trait Source: Send + Sync + 'static {
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
     /// Returns the groups that the directory itself pushes to a target, if the directory shows
-    /// them.
+    /// these groups.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;

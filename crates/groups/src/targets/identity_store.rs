@@ -94,8 +94,8 @@ impl Arrived {
     /// the list is unknown.
     fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
         for user in users {
-            // A member comes twice if members moved between pages during the read. So another
-            // member may be missing.
+            // A member appears twice if members moved between pages during the read. So another
+            // member can be missing.
             if !self.known.insert(user.clone()) {
                 return Err(format!("the list shows the member {user} twice"));
             }

@@ -31,8 +31,8 @@ pub struct TargetGroup {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the creator of the group gave to the group. If Beadle created the group, this is
-    /// Beadle's id.
+    /// The id that the creator of the group gave to the group. If Beadle created the group, this id
+    /// is Beadle's id.
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
@@ -51,7 +51,7 @@ pub struct NewGroup<'a> {
     pub description: Option<&'a str>,
     /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
-    /// True if only the members of the group may see the group. A target that cannot hide a group
+    /// True if only the members of the group can see the group. A target that cannot hide a group
     /// ignores this value.
     pub is_secret: bool,
 }
@@ -65,8 +65,8 @@ pub struct TargetAccount {
     pub name: Option<String>,
     /// The id that the account's owner has at the directory, if the target shows this id.
     pub person: Option<String>,
-    /// Names that the person may have at the directory. Beadle uses these names if the target does
-    /// not show the person's id.
+    /// The possible names of the person at the directory. Beadle uses these names if the target
+    /// does not show the person's id.
     pub known_as: Vec<String>,
     /// The mail address, if the target shows it.
     pub email: Option<String>,
@@ -100,7 +100,7 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns whether the account may sign in, according to the target.
+    /// Returns whether the account can sign in, according to the target.
     pub(crate) fn is_active(&self) -> bool {
         self.values.get("active") == Some(&Value::Bool(true))
     }
@@ -111,7 +111,7 @@ impl TargetAccount {
     }
 }
 
-/// Servers may change the case of a name, or omit an empty value. So Beadle treats two values as
+/// Servers can change the case of a name, or omit an empty value. So Beadle treats two values as
 /// equal if they differ only in the case of a name, or if one is empty and the other is missing.
 fn same(path: &str, one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
@@ -123,7 +123,7 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
-/// A server may show a number or a boolean as a text, or remove the spaces around a text. So Beadle
+/// A server can show a number or a boolean as a text, or remove the spaces around a text. So Beadle
 /// treats values of a mapped attribute as equal if they differ only in this way. Otherwise, each
 /// run would write the value again.
 fn is_same_attribute(one: &Value, other: &Value) -> bool {
@@ -148,32 +148,32 @@ pub enum Found {
     TargetAccount(TargetAccount),
     /// The target has no account for the person. The text describes how Beadle searched.
     Missing(String),
-    /// An account looks like the person's account, but it may belong to another person, so Beadle
-    /// does not use it.
+    /// An account looks like the person's account, but it possibly belongs to another person. So
+    /// Beadle does not use the account.
     Another(String),
 }
 
-/// The name of the setting that connects a group with a group of the identity provider. The value
-/// of this setting is the name of the identity provider's group, or null.
+/// The name of the setting that connects a group to a group of the identity provider. The value of
+/// this setting is the name of the identity provider's group, or null.
 pub const EXTERNAL_GROUP: &str = "external_group";
 
-/// The reads that Beadle needs from a target.
+/// The methods that Beadle needs to read a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
-    /// Returns the same reader, but its reads use this lane. Both values share what they remember.
+    /// Returns the same reader, but its reads use this lane. Both readers share all remembered
+    /// data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
-    /// Returns the group with this id, or `None` if it does not exist.
+    /// Returns the group with this id, or `None` if the group does not exist.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group with this name, or `None` if it does not exist.
+    /// Returns the group with this name, or `None` if the group does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group that Beadle created with this id, even if the group has another name now.
-    /// Returns `None` if there is no such group, or if the target does not show the ids that Beadle
-    /// gave.
+    /// Returns `None` if there is no such group, or if the target does not show Beadle's ids.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns a group from the last list of all groups. This method sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
-    /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
-    /// groups.
+    /// Reads the list of all groups again, so that [`Self::known`] uses the new list. Returns the
+    /// number of groups.
     async fn look(&self) -> Result<usize, Failure>;
     /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
     /// group does not exist.
@@ -181,8 +181,8 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the account of each of these people. `group` is the group that these people should
     /// join, if the group exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
-    /// Reads the owners of the accounts again, if the last read is longer ago than `believed`.
-    /// Returns whether the method read the owners again.
+    /// Reads the owners of the accounts again, if the last read is older than `believed`. Returns
+    /// whether the method read the owners again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
@@ -207,7 +207,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// such a system.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
-    /// Returns the name of the identity provider's group that is connected with this group.
+    /// Returns the name of the identity provider's group that is connected to this group.
     async fn external_group(&self, _id: &str) -> Result<Option<String>, Failure> {
         Err(Failure::new(Class::Rejected, "groups of this target have no external group"))
     }
@@ -215,7 +215,7 @@ pub trait TargetReader: Send + Sync + 'static {
     fn membership(&self, _group: &str) -> Option<MembershipLimits> {
         None
     }
-    /// Returns the maximum number of members that one request may change.
+    /// Returns the maximum number of members that one request can change.
     fn changes_at_once(&self) -> usize;
     /// Returns the mapped attributes of the accounts.
     fn attributes(&self) -> Attributes {
@@ -232,21 +232,21 @@ pub struct Refused {
     pub why: String,
 }
 
-/// The notes that a writer of members makes for all processes, and the facts about the plan that
-/// the writer needs.
+/// The connection of a writer to the store and to the plan. The writer makes notes for all
+/// processes, and needs some facts about the plan.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Notes that the target is stopped. The writer makes this note before it puts lost members
-    /// back. So the target is stopped even if the process is killed in between.
+    /// Stores that the target is stopped. The writer does so before it puts lost members back. So
+    /// the target is stopped even if the process is killed in between.
     async fn put(&self, why: &str) -> Result<(), Failure>;
     /// Deletes the note with this reason, because the target need not be stopped.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
-    /// Notes a write of a group's members before Beadle sends the write. The note replaces the note
-    /// of the group's previous write.
+    /// Makes a note about a write of a group's members, before Beadle sends the write. The note
+    /// replaces the note of the group's previous write.
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns the noted write of a group's members, if the effect of the write is still unknown.
+    /// Returns the write in the note of a group, if the effect of the write is still unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }
@@ -260,27 +260,27 @@ pub trait StopNote: Send + Sync {
     }
     /// Returns whether the plan removes this account from the group without an approval. Some
     /// accounts are neither wanted nor removed. Such accounts stay, because their removal waits for
-    /// an approval or because their person is unknown.
+    /// an approval or because their owner is unknown.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
 }
 
-/// The writes that Beadle sends to a target. Beadle can repeat each write without harm.
+/// The methods that Beadle needs to write to a target. Beadle can repeat each write without harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
-    /// Returns the same writer, but its requests use this lane. Both values share what they
-    /// remember.
+    /// Returns the same writer, but its requests use this lane. Both writers share all remembered
+    /// data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter>;
-    /// Returns why the target is stopped, or `None` if it is not stopped.
+    /// Returns why the target is stopped, or `None` if the target is not stopped.
     fn stopped(&self) -> Option<String> {
         None
     }
     /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
     /// Renames a group without creating a new one. If the target shows another name than the given
-    /// name, returns the shown name. `waiting` has the groups that wait for a name, by id, with the
-    /// groups that other processes noted.
+    /// name, returns the shown name. `waiting` contains the groups that wait for a name, by id. It
+    /// also contains such groups from the notes of other processes.
     async fn rename(
         &self,
         group: &str,

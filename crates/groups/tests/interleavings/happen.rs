@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{GROUPS, PEOPLE, Process, Stage, group, person};
 
 impl Stage {
-    /// Makes one random event happen.
+    /// Causes one random event.
     pub(crate) async fn happen(&mut self, process: &mut Process) {
         let random = &mut self.random;
         let who = person(random.random_range(0..PEOPLE));
@@ -74,7 +74,7 @@ impl Stage {
                 });
             }
             88..92 => {
-                process.catchup.read_on().await.ok(); // a vendor may fail
+                process.catchup.read_on().await.ok(); // a vendor can fail
                 process.bell.notify_one();
             }
             _ => {

@@ -5,7 +5,7 @@
 //!
 //! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
 //! interleavings` runs more interleavings, and `INTERLEAVINGS_FROM=42` begins at another seed. The
-//! first failure names its seed and ends the test.
+//! first failure shows its seed and ends the test.
 //!
 //! In another test, a storm disturbs the calls to each vendor (`beadle_sim::storm`). The storms
 //! last for hours. At the end of a storm, the same conditions must be true as after an
@@ -47,10 +47,10 @@ const GROUPS: usize = 3;
 const USUAL: u64 = 1_000;
 /// The number of storms in a normal test run.
 const STORMS: u64 = 40;
-/// A duration that is a little longer than the longest wait that a vendor asks for in a storm.
+/// A duration that is a little longer than the longest requested wait of a vendor in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// With at least this number of interleavings, the test requires that some removals happened. With
-/// fewer interleavings, there may be no removal.
+/// fewer interleavings, it is possible that no removal happens.
 const ENOUGH: u64 = 100;
 
 fn person(n: usize) -> String {
@@ -61,7 +61,7 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// What a process loses when it is killed: everything in memory.
+/// The parts that a process loses when it is killed: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,

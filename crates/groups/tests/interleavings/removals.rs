@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{GROUPS, Stage, group};
 
-/// Beadle must not remove a member because of a read that is older than this: two minutes, in
-/// milliseconds.
+/// If a read is older than this, Beadle must not remove a member because of the read. The value is
+/// two minutes, in milliseconds.
 const OLDEST: u64 = 120_000;
 /// The longest delay of a write in a storm, in milliseconds. The value is the deadline of a
 /// request.
@@ -57,8 +57,9 @@ impl Stage {
     }
 
     /// Checks every removal. Shortly before a removal, Beadle must have read each source group
-    /// completely. None of these reads may contain the removed person. The person may join again
-    /// between the read and the removal, and the next run then adds the person again.
+    /// completely. The check fails if one of these reads contains the removed person. The person
+    /// can join again between the read and the removal, and the next run then adds the person
+    /// again.
     pub(crate) fn removals_were_right(&self) -> Result<Removals, String> {
         let state = self.aws.state();
         let oldest = OLDEST + if self.storms.is_some() { DELAY } else { 0 };

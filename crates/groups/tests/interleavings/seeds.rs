@@ -50,12 +50,12 @@ impl Seeds {
         }
     }
 
-    /// Makes a storm disturb the calls to each vendor.
+    /// Adds a storm that disturbs the calls to each vendor.
     pub(crate) fn in_storms(self) -> Self {
         Self { is_stormy: true, ..self }
     }
 
-    /// Makes the test end after this time.
+    /// Sets the time after which the test ends.
     #[expect(clippy::disallowed_methods, reason = "the caller of the test limits the real time")]
     pub(crate) fn for_time(self, time: Duration) -> Self {
         Self { time: Some((Instant::now(), time)), ..self }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{Stage, generic, id, person, stage};
 
-/// Returns the number of answers for which the work waited one after the other. The server takes
-/// four seconds for each answer.
+/// Returns how many times the work waited for an answer. Simultaneous waits count once. The server
+/// takes four seconds for each answer.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
     let begun = tokio::time::Instant::now();

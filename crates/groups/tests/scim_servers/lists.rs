@@ -50,7 +50,7 @@ async fn people_are_found_where_external_ids_cannot_be_asked_for() {
         let stage = generic(std::slice::from_ref(&quirk)).await;
         assert!(stage.finds(4).await, "{quirk:?}");
         // An account with this name but another id belongs to another person. Beadle must notice
-        // this in every way to find the account.
+        // this with each way to find the account.
         stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
         assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
         // The list shows an old name of an account.

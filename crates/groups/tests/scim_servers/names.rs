@@ -1,4 +1,4 @@
-//! Tests of servers that change the name of a group, and of names that another group already has.
+//! Tests two cases: a server changes the name of a group, or another group already has the name.
 
 use std::collections::BTreeMap;
 

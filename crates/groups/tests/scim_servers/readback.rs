@@ -1,5 +1,5 @@
-//! Tests that Beadle reads back each write of members, because a server may change less or more
-//! than its answer says.
+//! Tests that Beadle reads back each write of members, because a server can change less or more
+//! than its answer states.
 
 use beadle_engine::{Class, Failure};
 use beadle_groups::mapping::Role;
@@ -73,7 +73,7 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     }
 }
 
-/// Returns whether a write with this error may have changed something.
+/// Returns whether a write with this error possibly changed something.
 fn is_uncertain(failure: &Failure) -> bool {
     failure.is_partial || !failure.class.changed_nothing()
 }
@@ -97,7 +97,7 @@ async fn a_write_that_was_made_is_not_refused_whatever_its_read_back_says() {
     let failure = first.remove("g1", &[3]).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "{failure}");
     assert!(is_uncertain(&failure), "{failure}");
-    // The target removes members that the write does not name, and Beadle puts them back.
+    // The target removes members that are not in the write, and Beadle puts them back.
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let second = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     second.members("g1").await;

@@ -20,7 +20,8 @@ use crate::common::{self, Vendor};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// A directory with two people in one group. `00u0` has the account `a0`, and `00u1` has none.
+/// A directory with two people in one group. `00u0` has the account `a0`, and `00u1` has no
+/// account.
 struct Stage {
     corp: Arc<OktaSim>,
     aws: Arc<ScimSim>,

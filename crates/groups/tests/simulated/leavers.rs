@@ -18,8 +18,8 @@ use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-/// A directory of ten people with a group of eight of them. The group at the target also has one
-/// more member, the account `a0`.
+/// A directory with ten people. Eight of these people are in a group. The group at the target also
+/// has one more member, the account `a0`.
 struct Stage {
     corp: Arc<OktaSim>,
     aws: Arc<ScimSim>,
@@ -104,7 +104,7 @@ impl Stage {
     }
 }
 
-/// Notes that Beadle created the account `a0` for the person `00u0`.
+/// Stores that Beadle created the account `a0` for the person `00u0`.
 async fn keep_made(stage: &Stage) {
     let kept = json!({ "account": "a0", "login": "p0@acme.example", "made": true });
     stage.store.put(&Stage::account("00u0"), &kept.to_string()).await.unwrap();

@@ -53,7 +53,7 @@ async fn previewed(before: Vec<Mapping>, after: Vec<Mapping>) -> GroupPreview {
     planner.preview(&Mappings::new(before), &Mappings::new(after)).await.unwrap()
 }
 
-/// Returns a mapping that makes the union `All` of the groups with this name.
+/// Returns a mapping that combines the groups with this name into the union `All`.
 fn union(include: &str, mode: Mode) -> Mapping {
     Mapping { include: vec![include.parse().unwrap()], into: Some("All".into()), mode, ..common::mapping() }
 }

@@ -68,8 +68,8 @@ async fn stage(count: usize) -> Stage {
 }
 
 impl Stage {
-    /// Runs a sweep. Returns the people who join each group, by the group's id, and the number of
-    /// calls to Okta.
+    /// Runs a sweep. Returns two values: the people who join each group, by the group's id; and the
+    /// number of calls to Okta.
     async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
         self.corp.forget_calls();
         let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };

@@ -39,7 +39,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The behaviour of a server: for each question of the probe, what the server does.
+/// The behaviour of a server: for each question of the probe, the server's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 
@@ -49,7 +49,7 @@ impl Evidence {
     }
 
     /// Stores how the server answered a question. If the request failed, the function stores
-    /// nothing, because the next probe may succeed.
+    /// nothing, because the next probe can succeed.
     fn does(&mut self, question: &str, answer: &'static str) {
         if answer != FAILS {
             self.saw(question, answer);
@@ -57,8 +57,7 @@ impl Evidence {
     }
 
     /// Returns the differences between the server's behaviour and the earlier behaviour `before`.
-    /// If a question has an answer only now or only before, the function does not report a
-    /// difference.
+    /// The comparison covers only the questions with an answer in both.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -114,8 +113,8 @@ impl Probed {
 }
 
 impl Reader {
-    /// Compares the dialect with what the server states (`ServiceProviderConfig`), and with what
-    /// the server does: filters, lists, and the members of a group. Writes nothing.
+    /// Compares the dialect with the server's statements (`ServiceProviderConfig`) and with the
+    /// server's behaviour: filters, lists, and the members of a group. Writes nothing.
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();
@@ -131,7 +130,8 @@ impl Reader {
         if probed.contradicts() {
             return Ok(probed);
         }
-        // The server's description of itself may be wrong, so the result depends on its behaviour.
+        // The server's description of itself can be wrong, so the result depends on the server's
+        // behaviour.
         let groups = groups?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",
@@ -158,7 +158,8 @@ impl Reader {
         let does = if let Some(does) = early {
             does?
         } else {
-            // These requests come last, because they need a page size that the server has accepted.
+            // These requests come after all other requests, because they need a page size that the
+            // server has accepted.
             let asked = future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group());
             let (filters, paging, does) = Box::pin(asked).await?;
             probed.take(filters);
@@ -282,8 +283,8 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Asks for the users in a group, with an id that no group has. A correct server returns no
-    /// users.
+    /// Asks for the users in a group. The request contains an id that no group has. A correct
+    /// server returns no users.
     async fn impossible_group(&self) -> Result<&'static str, Failure> {
         let does = impossible(&self.api, "Users", "groups.value").await?;
         if does == NOBODY {

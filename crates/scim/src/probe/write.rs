@@ -1,5 +1,5 @@
-//! The part of the probe that writes. This part creates a test group, adds members, removes the
-//! members one by one, and deletes the group.
+//! The writing part of the probe. This part creates a test group, adds members, removes the members
+//! one by one, and deletes the group.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,8 +25,8 @@ pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
 /// The prefix of the test group's name.
 const PREFIX: &str = "beadle-probe-";
-/// A test group that is younger than this may belong to a probe that another process is running
-/// now.
+/// If a test group is younger than this, another process is possibly still running the probe of
+/// this group.
 const RUNNING: Duration = Duration::from_secs(600);
 
 /// Tests the server's writes with a test group. This function creates and deletes the group.
@@ -73,7 +73,7 @@ async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probe
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
     for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
-        // Somebody may have changed the group since Beadle read the list.
+        // Somebody can have changed the group after Beadle read the list.
         let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
         writer.delete_group(&group.id).await?;
         let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);

@@ -9,8 +9,8 @@ use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, 
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// If Beadle reads by time and not by cursor, the read begins this much earlier than the end of the
-/// last read, because Okta may record events late.
+/// The overlap of two reads by time. Such a read begins before the end of the last read, because
+/// Okta can record events late. A read by cursor has no overlap.
 const OVERLAP: Duration = Duration::from_secs(300);
 /// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -28,9 +28,9 @@ impl Metadata for LogPlace {
     const KIND: &'static str = "log";
 }
 
-/// Finds changes in one directory that no event hook delivered.
+/// Finds the changes of one directory that were not delivered by an event hook.
 pub struct Catchup {
-    /// The client of the directory.
+    /// The store with the inbox.
     pub okta: Okta,
     /// The store that has the inbox.
     pub store: Arc<dyn Store>,
@@ -75,8 +75,8 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // An event without an id can arrive twice, and Beadle cannot recognise it. So
-                    // Beadle marks the keys of the event each time.
+                    // An event without an id can arrive twice, and Beadle cannot recognise the
+                    // repetition. So Beadle marks the keys of the event each time.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };
@@ -92,8 +92,8 @@ impl Catchup {
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
             }
-            // Beadle stores the place last. If the process is killed before that, Beadle reads the
-            // same events again and recognises them by their ids.
+            // Beadle stores the place after everything else. If the process is killed before that,
+            // Beadle reads the same events again and recognises them by their ids.
             let until = if page.is_full { place.until } else { now };
             place = LogPlace { cursor: page.next.or(place.cursor), until };
             note.put(self.store.as_ref(), &place).await?;
@@ -104,15 +104,15 @@ impl Catchup {
         Ok(caught)
     }
 
-    /// Marks the groups that got or lost members since the last read. This check costs few calls,
+    /// Marks the groups that got or lost members after the last read. This check costs few calls,
     /// so Beadle makes it between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
         let note = Note::<Changed>::of(&[self.okta.name()]);
         let now = self.clock.now();
         let noted = note.get(self.store.as_ref()).await?;
         let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
-        // The read begins some time before the last known change, because Okta may show a change
-        // late, or two changes may have the same time.
+        // The read begins some time before the last known change. Okta can show a change late, or
+        // two changes can have the same time.
         let changed = self.okta.groups_changed_since(&(before.latest - OVERLAP).to_string()).await?;
         let mut after = Changed { latest: before.latest, seen: BTreeMap::new() };
         let mut marks = Vec::new();

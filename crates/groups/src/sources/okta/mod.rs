@@ -27,14 +27,14 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// The names of people's attributes that the targets use.
+    /// The names of the attributes that the targets use.
     uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
     /// The number of groups in the last complete list. From this number, Beadle estimates the pages
     /// of the next list.
     count: Arc<AtomicUsize>,
-    /// The number of requests for single groups that have no answer yet.
+    /// The number of unanswered requests for single groups.
     asking: Arc<AtomicUsize>,
     /// The most recent surveys. The newest survey comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
@@ -53,27 +53,27 @@ const HELD: usize = 3;
 
 /// A survey, and its sweep.
 struct Surveying {
-    /// The time of the sweep's marks. Only runs with exactly this time may use the survey. Beadle
-    /// does not check which of two times is later, because somebody may have turned a clock back.
+    /// The time of the sweep's marks. Only runs with exactly this time can use the survey. Beadle
+    /// does not check which of two times is later, because somebody can have turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.
     survey: Option<Arc<Survey>>,
 }
 
-/// If Beadle fails to complete the list in this number of rate-limit periods, it assumes that the
-/// list does not fit into one period.
+/// The number of rate-limit periods in which Beadle tries to complete the list. After that, Beadle
+/// assumes that the list does not fit into one period.
 const CUTS: usize = 3;
 
 /// The periods of the rate limit that ended before a list was complete. Each period is identified
-/// by its end. Okta may refuse several runs in the same period, and Beadle must count this period
+/// by its end. Okta can refuse several runs in the same period, and Beadle must count this period
 /// only once.
 #[derive(Default)]
 struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
-    /// Records that a period ended before the list was complete. Returns whether the list may still
-    /// fit into the next period.
+    /// Records that a period ended before the list was complete. Returns whether the list possibly
+    /// fits into the next period.
     fn may_fit_after(&self, window: Time) -> bool {
         let mut windows = self.0.lock();
         windows.insert(window);
@@ -86,8 +86,8 @@ impl Cuts {
     }
 }
 
-/// A request for a single group. The request has no answer yet. While this value exists, the
-/// request is counted in [`OktaSource`].
+/// An unanswered request for a single group. As long as this value exists, [`OktaSource`] counts
+/// the request.
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -105,8 +105,8 @@ impl Drop for Asking<'_> {
 
 impl OktaSource {
     /// Creates a source. `leaving` has the statuses of people who must lose their access. `made`
-    /// has the statuses of people who may get an account from Beadle. `apps` has the applications
-    /// that may get groups from Okta itself.
+    /// has the statuses of people who can get an account from Beadle. `apps` has the applications
+    /// that can get groups from Okta itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -123,7 +123,7 @@ impl OktaSource {
         }
     }
 
-    /// Makes the source keep these attributes of people.
+    /// Sets which attributes of people the source keeps.
     #[must_use]
     pub fn keeping(mut self, uses: BTreeSet<String>) -> Self {
         self.uses = uses;
@@ -135,8 +135,8 @@ impl OktaSource {
         &self.okta
     }
 
-    /// Returns whether a list of all groups needs fewer calls than the requests for single groups
-    /// that have no answer yet.
+    /// Returns whether a list of all groups needs fewer calls than the unanswered requests for
+    /// single groups.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -224,7 +224,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // The list may lack the group, so Beadle asks Okta for this one group.
+        // The list can lack the group, so Beadle asks Okta for this one group.
         Ok(self.okta.group(id).await?.map(group))
     }
 
@@ -239,9 +239,9 @@ impl Source for OktaSource {
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        // Beadle asks for the count before the list. If a person joins after the count, the list is
-        // longer than the count, which is allowed. If a person leaves after the count, the list is
-        // shorter, and Beadle repeats both reads.
+        // Beadle asks for the count before the list. If a person joins after the count, the list
+        // can be longer than the count. If a person leaves after the count, the list is shorter,
+        // and Beadle repeats both reads.
         let count = self.okta.count(&group.id).await?;
         let count =
             count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;

@@ -1,6 +1,6 @@
 //! Reads the identity provider's groups. Such a group can set the members of teams. Only
-//! enterprises with managed users have such groups. Each read is one call, which costs nothing from
-//! the budget if the answer has not changed.
+//! enterprises with managed users have such groups. Each read is one call. The call costs nothing
+//! from the budget if the answer has not changed.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 
@@ -14,7 +14,7 @@ use super::TeamReader;
 const PAGE: usize = 100;
 
 impl TeamReader {
-    /// Returns the name of the group that a team is connected with.
+    /// Returns the name of the identity provider's group that is connected to a team.
     pub(super) async fn connected_with(&self, slug: &str) -> Result<Option<String>, Failure> {
         let path = Path::at("teams").value(slug).then("external-groups");
         let seen = self.github.of_organisation(path).await?;

@@ -43,12 +43,12 @@ const MARK: &str = " (beadle:";
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,
     people: Option<(Time, Arc<People>)>,
-    /// All accounts that any answer showed. Some of these accounts may not be members of the
+    /// All accounts in the answers so far. Some of these accounts are possibly not members of the
     /// organisation.
     accounts: HashMap<u64, Member>,
     /// For each team, the people with an open invitation at the last read of the team.
     invited: HashMap<u64, BTreeSet<u64>>,
-    /// The accounts of people that Beadle has searched for.
+    /// The accounts that Beadle found in earlier searches for people.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
 }
@@ -114,7 +114,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl TeamReader {
-    /// Creates a reader of the organisation's teams. `matches` lists the ways to find a person's
+    /// Creates a reader for the organisation's teams. `matches` lists the ways to find a person's
     /// account. The most reliable way comes first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
         Self {
@@ -128,7 +128,8 @@ impl TeamReader {
         }
     }
 
-    /// Returns a reader that also has the membership of the organisation, with these limits.
+    /// Returns a reader that also reads the membership of the organisation. `membership` contains
+    /// the limits of the membership.
     #[must_use]
     pub fn with_membership(self, membership: Option<MembershipLimits>) -> Self {
         Self { membership, ..self }
@@ -139,7 +140,7 @@ impl TeamReader {
         Self { github: self.github.in_lane(lane), ..self.clone() }
     }
 
-    /// Checks whether GitHub shows everything about the organisation that Beadle needs.
+    /// Checks whether GitHub shows all the data that Beadle needs about the organisation.
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
         let mut findings =
@@ -176,8 +177,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets the owners of the accounts, if Beadle's last read of them is longer ago than
-    /// `believed`. Returns whether Beadle still knows the owners.
+    /// Forgets the owners of the accounts, if Beadle's last read of them is older than `believed`.
+    /// Returns whether Beadle still knows the owners.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
@@ -205,9 +206,9 @@ impl TeamReader {
     }
 
     /// Returns the only team that fits. If the remembered list has the team, Beadle reads the list
-    /// again, because somebody may have renamed the team since then. If the remembered list lacks
-    /// the team, Beadle reads no list. Beadle then tries to create the team, and GitHub refuses the
-    /// creation if the team exists.
+    /// again, because somebody can have renamed the team in the meantime. If the remembered list
+    /// lacks the team, Beadle reads no list. Beadle then tries to create the team, and GitHub
+    /// refuses the creation if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
@@ -219,7 +220,7 @@ impl TeamReader {
         }
     }
 
-    /// Returns the team with this id. If the remembered list lacks it, Beadle reads all teams
+    /// Returns the team with this id. If the remembered list lacks the team, Beadle reads all teams
     /// again.
     async fn team(&self, id: u64) -> Result<Option<Team>, Failure> {
         if let Some(known) = known(&self.seen, id) {
@@ -267,7 +268,7 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // Beadle forgets only accounts that it read more than a minute ago, because a probe may
+        // Beadle forgets only accounts that it read more than a minute ago, because a probe can
         // have just read them.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())

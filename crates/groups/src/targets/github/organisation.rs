@@ -50,11 +50,11 @@ fn account(member: &Member, is_owner: bool, is_pending: bool) -> TargetAccount {
 }
 
 impl TeamReader {
-    /// Returns the members of the organisation and the invited people, or an error if one of the two
-    /// lists is incomplete.
+    /// Returns the members of the organisation and the invited people, or an error if one of the
+    /// two lists is incomplete.
     pub(super) async fn everybody(&self) -> Result<Vec<TargetAccount>, Failure> {
-        // With this order of the reads, a person who accepts an invitation between them is in both
-        // lists, and not in neither of them.
+        // If a person accepts an invitation between the two reads, the person is in both lists.
+        // With the other order of the reads, the person could be in neither list.
         let invitations = self.github.invitations().await?;
         let members = self.github.members().await?;
         let mut accounts: Vec<TargetAccount> =
@@ -73,7 +73,7 @@ impl TeamReader {
         Ok(accounts)
     }
 
-    /// Finds the account that a source names. The account need not be a member.
+    /// Finds the account with the login from a source. The account need not be a member.
     pub(super) async fn find_anybody(&self, people: &People, person: &Person) -> Result<Found, Failure> {
         let login = person.account.as_deref().unwrap_or(&person.login);
         let known = {

@@ -41,8 +41,8 @@ pub(super) struct People {
     pub(super) logins: HashMap<String, u64>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
-    /// Those logins in the list that are not members of the organisation, by the person's name at
-    /// the directory.
+    /// The logins in the list that do not belong to members of the organisation. The keys are the
+    /// people's names at the directory.
     pub(super) strangers: HashMap<String, String>,
 }
 
@@ -113,8 +113,8 @@ impl TeamReader {
         if let Some(login) = &person.account {
             return self.find_login(people, login, group);
         }
-        // The sign-in name and the id belong to this person only. The mail address may be the login
-        // of another person, so Beadle uses it last.
+        // The sign-in name and the id belong to this person only. The mail address can be the login
+        // of another person, so Beadle uses the mail address after the other names.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
         let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {
@@ -160,7 +160,7 @@ impl TeamReader {
         Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
     }
 
-    /// Finds the account that a source names.
+    /// Finds the account with the login from a source.
     fn find_login(&self, people: &People, login: &str, group: Option<u64>) -> Found {
         let found = {
             let mut seen = lock(&self.seen);
@@ -181,8 +181,8 @@ impl TeamReader {
         }
     }
 
-    /// Returns the person with this login, if the person's invitation to the team was open when
-    /// Beadle last read the team.
+    /// Returns the person with this login, if the person had an open invitation at the last read of
+    /// the team.
     fn invited(&self, group: u64, login: &str) -> Option<Member> {
         let seen = lock(&self.seen);
         let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));
@@ -190,8 +190,8 @@ impl TeamReader {
     }
 }
 
-/// Returns the accounts that the list names. Adds the logins that are not members of the
-/// organisation to `strangers`.
+/// Returns the accounts in the list. Adds to `strangers` the logins that do not belong to members
+/// of the organisation.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],

@@ -23,7 +23,7 @@ pub struct TeamWriter {
 }
 
 impl TeamWriter {
-    /// Creates a writer of the organisation's teams.
+    /// Creates a writer for the organisation's teams.
     pub fn new(github: Writer, reader: Arc<TeamReader>) -> Self {
         Self { github, reader }
     }
@@ -55,8 +55,8 @@ impl TeamWriter {
         }
     }
 
-    /// Sets the role of each account in the team, using the account's present login. If `role` is
-    /// `None`, removes the accounts.
+    /// Sets the role of each account in the team. The requests contain the accounts' present
+    /// logins. If `role` is `None`, removes the accounts.
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
         if group == GROUP {
             let written = organisation::write(&self.github, self.accounts(ids)?, role).await;

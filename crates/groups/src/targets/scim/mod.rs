@@ -32,11 +32,12 @@ const MANY: usize = 20;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event uses only accounts that it reads itself, because the event may be about one of these
+/// event uses only accounts that it reads itself, because the event can be about one of these
 /// accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// A source from which Beadle reads a group's members in place of the SCIM server.
+/// Another source of a group's members. Beadle reads the members from this source instead of the
+/// SCIM server.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
     /// Returns the ids of all members of a group, or an error if the list is incomplete. Returns
@@ -119,7 +120,7 @@ fn target(group: Group) -> TargetGroup {
 }
 
 impl ScimReader {
-    /// Creates a reader of the server's groups.
+    /// Creates a reader for the server's groups.
     pub fn new(scim: Reader) -> Self {
         Self {
             scim,
@@ -135,14 +136,15 @@ impl ScimReader {
         Self { scim: self.scim.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the reader read the members of groups from `memberships` instead of the SCIM server.
+    /// Sets another source of the members of groups. The reader uses `memberships` instead of the
+    /// SCIM server.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
     }
 
-    /// Makes the reader also read these attributes of accounts.
+    /// Adds mapped attributes. The reader then also reads these attributes of accounts.
     #[must_use]
     pub fn mapping(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
@@ -168,7 +170,7 @@ impl ScimReader {
             return Ok(members);
         }
         let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // If a group does not exist, AWS returns an empty list of members for it.
+        // If a group does not exist, AWS returns an empty list of members for this group.
         let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
         Ok((!is_gone).then_some(members))
     }
@@ -181,13 +183,14 @@ impl ScimReader {
         self.scim.clock().now()
     }
 
-    /// Remembers an account from an answer. Beadle sent the request for this answer at `asked`.
+    /// Remembers an account from an answer. Beadle sent the request for this answer at the time
+    /// `asked`.
     fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the time since which Beadle must have read a remembered account before it gives a
-    /// person access.
+    /// Returns the earliest allowed read time of a remembered account. If the read of an account is
+    /// older, Beadle must read the account again before it gives a person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
@@ -270,7 +273,7 @@ impl ScimReader {
                 );
                 Err(Failure::new(Class::Retry, text))
             }
-            // The group may have changed since Beadle read the list.
+            // The group can have changed after Beadle read the list.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text =
@@ -280,8 +283,9 @@ impl ScimReader {
         }
     }
 
-    /// Checks with a different request whether members who are missing in a list have really left.
-    /// Without this check, Beadle would never remove a member that the list hides.
+    /// Checks the members who are missing in a list. A different request must confirm that these
+    /// members have really left. Without this check, Beadle would never remove a member that the
+    /// list hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -351,7 +355,7 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // Beadle reads the members back after a write only if they come from SCIM.
+        // Beadle reads the members back after a write only if the members come from SCIM.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.confirm_missing(id, &ids).await?;
@@ -400,7 +404,7 @@ impl TargetReader for ScimReader {
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
         // The id in an account shows the owner of the account. If a group shows only ids of
-        // accounts, Beadle uses the accounts that it has read since the last sweep.
+        // accounts, Beadle uses the accounts that it has read after the last sweep.
         Ok(false)
     }
 
@@ -408,7 +412,7 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // If the server cannot filter reliably, the list of users may still have the account.
+            // If the server cannot filter reliably, the list of users can still have the account.
             Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())

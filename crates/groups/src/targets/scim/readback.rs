@@ -13,8 +13,8 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// How long Beadle waits before it checks an unexpected result with another request. A list may be
-/// incomplete or late at first.
+/// How long Beadle waits before it checks an unexpected result with another request. At first, a
+/// list can be incomplete or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 /// The maximum number of members that Beadle checks one by one. For all further members, Beadle
 /// relies on the list.
@@ -52,7 +52,7 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Returns the members that a write removed although its request did not name them.
+    /// Returns the members that a write removed although they were not in its request.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
@@ -78,7 +78,7 @@ impl ScimReader {
                 kept.push(id);
             }
             // If the list is right about all members that Beadle checked one by one, Beadle also
-            // trusts the list about the other members.
+            // trusts the list for the other members.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -131,9 +131,9 @@ impl Drop for Held<'_> {
 }
 
 impl ScimWriter {
-    /// Reads the group after a write. If the server removed members that the write did not name,
-    /// Beadle puts them back and stops the target. Even if this function returns an error, the
-    /// server has made the requested write.
+    /// Reads the group after a write. If the server removed members that were not in the write,
+    /// Beadle puts these members back and stops the target. Even if this function returns an error,
+    /// the server has made the requested write.
     pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
@@ -176,9 +176,9 @@ impl ScimWriter {
         })
     }
 
-    /// Reads the group after a failed write. The server may have made the write, or a larger
-    /// change, although the answer was lost. If the write had several parts, the server may have
-    /// made only the first part.
+    /// Reads the group after a failed write. Even if the answer was lost, the server can have made
+    /// the write, or a larger change. If the write had several parts, the server can have made only
+    /// the first part.
     pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
@@ -222,8 +222,8 @@ impl ScimWriter {
             let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // Beadle notes the stop first. So the target is stopped even if the process is killed
-        // before the members are back.
+        // Beadle stores the stop before everything else. So the target is stopped even if the
+        // process is killed before the members are back.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,

@@ -17,7 +17,7 @@ pub(super) struct Seen {
     pub(super) names: HashMap<String, String>,
     /// The last list of all groups.
     pub(super) groups: Option<Vec<Group>>,
-    /// Why the last list of all groups is incomplete, or `None` if it is complete.
+    /// Why the last list of all groups is incomplete, or `None` if the list is complete.
     pub(super) groups_short: Option<String>,
     /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,
@@ -33,12 +33,12 @@ pub(super) struct Seen {
     pub(super) nested: HashSet<String>,
     /// The members of each group after the last read or write, and the time of that read or write.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// The groups that wait for a name because another group still has this name. Each group has
-    /// the name that it waits for.
+    /// The groups that wait for a name because another group still has this name. The keys are the
+    /// ids of these groups, and the values are the names.
     pub(super) wanted: HashMap<String, String>,
     /// Why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// The number of groups to which Beadle is adding lost members again at the moment.
+    /// The number of groups that are getting lost members back at the moment.
     pub(super) putting_back: usize,
     /// The invalid records that Beadle has already logged.
     logged: HashSet<String>,

@@ -1,7 +1,7 @@
-//! Notes each write of members until Beadle has read the members back. If Beadle could not read the
-//! members back after a write, it reads them before the next write. The note remains in the store
-//! if the process is killed after the write. Without the note, nobody would notice that the write
-//! removed further members.
+//! Keeps a note about each write of members until Beadle has read the members back. If Beadle could
+//! not read the members back after a write, it reads them before the next write. The note remains
+//! in the store if the process is killed after the write. Without the note, nobody would notice
+//! that the write removed further members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,14 +15,13 @@ use super::written::Written;
 use crate::targets::StopNote;
 
 /// The maximum number of unchanged members in a note, because a store limits the size of a value.
-/// With this number, Beadle can still find out whether a write removed members that it did not
-/// name.
+/// With this number, Beadle can still find out whether a write removed members by mistake.
 const MOST: usize = 1000;
-/// If a write is older than this, somebody else may have removed the missing members. Beadle then
+/// If a write is older than this, somebody else can have removed the missing members. Beadle then
 /// treats the write as the cause only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
-/// A write of members that Beadle has not read back yet.
+/// A write of members. Beadle has not read the members back yet.
 #[derive(Serialize, Deserialize)]
 struct Unread {
     stay: BTreeSet<String>,
@@ -35,7 +34,8 @@ struct Unread {
 }
 
 impl ScimWriter {
-    /// Notes a write of members. The caller must call this function before it sends the write.
+    /// Makes a note about a write of members. The caller must call this function before it sends
+    /// the write.
     pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.before.is_none() {
             return Ok(());

@@ -27,7 +27,7 @@ pub struct ScimWriter {
 }
 
 impl ScimWriter {
-    /// Creates a writer of the server's groups.
+    /// Creates a writer for the server's groups.
     pub fn new(scim: Writer, reader: &ScimReader) -> Self {
         Self { scim, reader: reader.clone() }
     }
@@ -52,8 +52,8 @@ impl ScimWriter {
         seen.people.retain(|_, known| known.id != account);
     }
 
-    /// Returns the name that a server shows for a group, if it may differ from the given name. A
-    /// server with a documented dialect shows the given name.
+    /// Returns the name that a server shows for a group, if this name can differ from the given
+    /// name. A server with a documented dialect shows the given name.
     async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
         if self.reader.scim.dialect().trusted {
             return Ok(None);
@@ -67,7 +67,7 @@ impl ScimWriter {
     /// than SCIM, because Beadle does not read such members back.
     ///
     /// Beadle then forgets the members until it has read the write back. A write with an unknown
-    /// effect may remove a member, and Beadle could treat the next write as the cause of this
+    /// effect can remove a member, and Beadle could treat the next write as the cause of this
     /// removal. If Beadle has not read back the previous write yet, this function reads it back
     /// before the next write.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
@@ -123,8 +123,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The other group may wait for the name of this group. This process remembers such a
-            // wait, or another process has noted it in the store.
+            // It is possible that the other group waits for the name of this group. This process
+            // remembers such a wait, or another process has stored it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -173,7 +173,7 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // Beadle reads the members back after a write only if they come from SCIM.
+            // Beadle reads the members back after a write only if the members come from SCIM.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
@@ -316,8 +316,8 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        // The account already exists. So Beadle leaves the removal of a value to the next plan,
-        // where the guard counts it.
+        // The account already exists. So Beadle leaves the removal of a value to the next plan. The
+        // guard counts the removal there.
         let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
         let wanted = wanted.filter(|(.., after)| !after.is_null());
         let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();

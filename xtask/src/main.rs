@@ -93,8 +93,8 @@ enum Command {
         #[arg(value_parser = BENCHMARKS)]
         which: Option<String>,
     },
-    /// Build the packages of the Lambda functions into target/lambda, and print their sizes
-    Package,
+    /// Build the packages of the Lambda functions into target/lambda, or check them too
+    Package(package::PackageArgs),
     /// Build the files of a release into target/packages, or check them
     Dist(dist::DistArgs),
     /// Check the files of deploy/: SAM, Terraform, the chart and the Dockerfile
@@ -117,7 +117,7 @@ fn main() -> anyhow::Result<()> {
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
-        Command::Package => package::build(),
+        Command::Package(args) => package::run_step(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Deployments => tools::deployments(),
         Command::Tools => tools::everything(),
@@ -133,8 +133,11 @@ fn ci() -> anyhow::Result<()> {
     house::check()?;
     step("lints");
     cargo(&[&["clippy", "--all-targets"], suite::BUILD, &["--", "--deny", "warnings"]].concat(), &[])?;
-    step("the build for deployments, without AWS");
-    cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
+    // Without the features of the tests, each of these programs has other features.
+    step("the programs of deployments");
+    for program in [&["beadle"][..], &["beadle", "--features", "aws"], &["beadle-aws"]] {
+        cargo(&[&["clippy", "--package"], program, &["--", "--deny", "warnings"]].concat(), &[])?;
+    }
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     // `cargo doc` uses the features of the lints, so that cargo checks no dependency again.
@@ -151,12 +154,6 @@ fn ci() -> anyhow::Result<()> {
     step("dependencies");
     tools::cargo_deny()?;
     long_jobs()?;
-    step("functions of the packages");
-    tools::tables()?;
-    let packages = package::folder("x86_64").display().to_string();
-    suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
-    step("the function that SAM builds");
-    tools::sam_build()?;
     step("the files of a release");
     dist::run(&dist::DistArgs::check_draft())?;
     step("the demo");
@@ -166,7 +163,7 @@ fn ci() -> anyhow::Result<()> {
 /// Runs the jobs that take minutes, two at a time. A build that links with optimisation uses only
 /// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
-    step("builds of packages, of a release and of the demo; 10,000 interleavings and storms");
+    step("builds of a release and of the demo, 10,000 interleavings and storms");
     // Cargo may build this program again meanwhile. The path of the program stays the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
@@ -178,7 +175,6 @@ fn long_jobs() -> anyhow::Result<()> {
     demo.args(["build", "--release", "--bin", "beadle-demo"]).current_dir(run::root());
     let minute = &[("STORM_SECONDS", "60")];
     let jobs = [
-        ("packages", own(&["package"])),
         ("files of a release", own(&["dist", "--profile", "draft"])),
         ("interleavings", suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?),
         ("storms of the engine", suite::one_command("storm", "no_storm_breaks", minute)?),

@@ -1,12 +1,50 @@
-//! Builds the packages of the Lambda functions, and checks the sizes of the packages.
+//! Builds the packages of the Lambda functions, and checks the packages.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::bail;
+use clap::{Args, ValueEnum};
 
 use crate::run::{root, run, step};
+use crate::suite;
 use crate::tools;
+
+/// The arguments of `cargo xtask package`.
+#[derive(Debug, Args)]
+pub(crate) struct PackageArgs {
+    /// What to do
+    #[arg(value_enum, default_value = "build")]
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Build the packages, and print their sizes
+    Build,
+    /// Build the packages, run the programs in them, and build them with SAM too
+    Check,
+}
+
+/// Runs one step of the packages.
+pub(crate) fn run_step(args: &PackageArgs) -> anyhow::Result<()> {
+    build()?;
+    match args.step {
+        Step::Build => Ok(()),
+        Step::Check => check(),
+    }
+}
+
+/// Sends a webhook to the programs in the packages, which use an emulated AWS. Then SAM builds the
+/// packages from its template.
+fn check() -> anyhow::Result<()> {
+    step("functions of the packages");
+    tools::tables()?;
+    let packages = folder("x86_64").display().to_string();
+    suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
+    step("the function that SAM builds");
+    tools::sam_build()
+}
 
 /// The Lambda functions. Each has its program, the folder of its crate, and the maximum size of its
 /// package in MB. The manifest of the crate has the build options.

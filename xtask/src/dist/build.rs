@@ -14,8 +14,7 @@ use crate::tools;
 /// operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// The features of a draft. A draft leaves out AWS, because the AWS crates take as long to build as
-/// all others together. No check of a release's files needs AWS. The tests and the packages of the
-/// functions build the AWS crates.
+/// all others together. No check of a release's files needs AWS. The tests build the AWS crates.
 const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns the path of the program. The program contains the

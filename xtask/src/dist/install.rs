@@ -45,15 +45,13 @@ pub(crate) fn check(release: &Release, targets: &[Target]) -> anyhow::Result<()>
             step(&format!("{}: this machine cannot run the program, it is not checked", target.label));
             continue;
         }
-        match target.kind {
-            Kind::Static => {
-                alone(release, target)?;
-                contained(release, target)?;
-            }
-            Kind::Glibc => {
-                contents(release, target)?;
-                installed(release, target)?;
-            }
+        if target.kind == Kind::Static {
+            alone(release, target)?;
+            contained(release, target)?;
+        }
+        if release.packs(target.kind) {
+            contents(release, target)?;
+            installed(release, target)?;
         }
     }
     Ok(())

@@ -32,7 +32,8 @@ pub(crate) struct DistArgs {
     /// What to do
     #[arg(value_enum, default_value = "build")]
     step: Step,
-    /// Profile of cargo for the programs; `draft` builds in a few minutes, and without AWS
+    /// Profile of cargo for the programs; `draft` builds only the static program, in a few minutes
+    /// and without AWS
     #[arg(long, default_value = "dist")]
     profile: String,
     /// Build programs of one kind only; packages need `glibc`, images need `static`
@@ -59,8 +60,8 @@ enum Step {
 
 /// Runs one step of a release.
 pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
-    let targets = target::possible(args.only)?;
     let release = Release::of(&args.profile, PACKAGES)?;
+    let targets = target::possible(args.only.or(release.only()))?;
     match args.step {
         Step::Build => build(&release, &targets).map(drop),
         Step::Check => install::check(&release, &targets),
@@ -80,9 +81,11 @@ fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
         let program = build::program(release, target)?;
         let folder = stage::collect(release, target, &program, &manual)?;
         stage::pack(release, &folder)?;
-        match target.kind {
-            Kind::Static => image::build(release, target, &folder)?,
-            Kind::Glibc => packages::build(release, target, &folder)?,
+        if target.kind == Kind::Static {
+            image::build(release, target, &folder)?;
+        }
+        if release.packs(target.kind) {
+            packages::build(release, target, &folder)?;
         }
     }
     chart::pack(release)?;

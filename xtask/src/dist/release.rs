@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 
+use crate::dist::target::Kind;
 use crate::run::root;
 
 /// The profile of cargo that CI uses to build the programs.
@@ -47,6 +48,18 @@ impl Release {
     /// Returns whether the programs are built only for the checks of CI.
     pub(crate) fn is_draft(&self) -> bool {
         self.profile == DRAFT
+    }
+
+    /// Returns the kind of the only program that the release has. `None` means that it has all
+    /// kinds. A draft contains only one, because each kind of program compiles all crates anew.
+    pub(crate) fn only(&self) -> Option<Kind> {
+        self.is_draft().then_some(Kind::Static)
+    }
+
+    /// Returns whether the packages contain the programs of this kind. The packages of a draft
+    /// contain the only program that it has.
+    pub(crate) fn packs(&self, kind: Kind) -> bool {
+        kind == Kind::Glibc || self.only() == Some(kind)
     }
 
     /// Returns the time of the commit.

@@ -1,4 +1,4 @@
-//! The API calls that a vendor still allows, counted for each credential.
+//! Counts for each credential how many API calls the vendor still allows.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -55,10 +55,10 @@ pub struct BudgetAccount {
     pub limit: u64,
     /// The number of calls or points that remain in this period.
     pub remaining: u64,
-    /// The end of the period, by Beadle's clock.
+    /// The end of the period, according to Beadle's clock.
     pub reset: Time,
-    /// The end of the period by the vendor's clock, in seconds. It identifies the period, so that
-    /// Beadle recognises a late answer.
+    /// The end of the period, according to the vendor's clock, in seconds. It identifies the
+    /// period, so that Beadle recognises a late answer.
     pub period: i64,
 }
 
@@ -114,7 +114,7 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct Budgets {
     credential: Arc<str>,
-    /// The share, in percent, that sweeps leave for events and operators.
+    /// The percentage of each account that sweeps must leave to events and operators.
     reserve: u64,
     /// The number of equal parts into which the accounts are divided. It is more than 1 if several
     /// processes use the credential but cannot tell each other their spending.
@@ -124,7 +124,7 @@ pub struct Budgets {
 
 impl Budgets {
     /// Creates the budget of a credential. `credential` is a name for people, never the secret.
-    /// Sweeps leave `reserve` percent for events.
+    /// Sweeps must leave `reserve` percent to events and operators.
     pub fn new(credential: &str, reserve: u64) -> Self {
         Self { credential: credential.into(), reserve, parts: 1, state: Arc::default() }
     }
@@ -198,8 +198,9 @@ impl Budgets {
 
     /// Records the figures of a vendor's answer. Answers can arrive in another order than their
     /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
-    /// ignored, with one exception. Beadle uses them if the known period is over, or if its end is
-    /// not credible. In these cases, a clock was ahead when Beadle recorded the known period.
+    /// ignored, with one exception. Beadle uses such figures if the known period is over, or if the
+    /// end of the known period is not credible. In these cases, a clock was ahead when Beadle
+    /// recorded the known period.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);

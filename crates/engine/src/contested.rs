@@ -39,7 +39,7 @@ impl Contested {
         self.held.get(aspect)
     }
 
-    /// Returns the reason why the change at position `at` of the plan must still wait, if it must.
+    /// Returns the reason if the change at position `at` of the plan must still wait.
     pub(crate) fn postpones(&self, at: usize, now: Time) -> Option<&String> {
         self.slowed.get(&at).filter(|(until, _)| now < *until).map(|(_, why)| why)
     }
@@ -70,8 +70,9 @@ fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds the contested changes of a plan in the journal of the last hour. A change is contested
-/// after `repeats` writes of the same value. If `repeats` is zero, no change is ever contested.
+/// Searches the last hour of the journal, and returns the contested changes of a plan. A change is
+/// contested after `repeats` writes of the same value. If `repeats` is zero, no change is ever
+/// contested.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,

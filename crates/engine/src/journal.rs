@@ -101,8 +101,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns the entry of an operator's action on a key or a scope. `subject` is its name for
-    /// people.
+    /// Returns the entry of an operator's action on a key or a scope. `subject` is the name by
+    /// which people know this key or scope.
     pub fn of_operator(action: OperatorAction, (key, subject): (&str, &str), at: Time) -> Self {
         Self {
             seq: 0,

@@ -314,7 +314,7 @@ pub struct Waived {
     pub until: String,
     /// The reason why the key is exempt.
     pub reason: String,
-    /// The person or team that answers for the waiver.
+    /// The person or team that is responsible for the waiver.
     pub owner: String,
     /// The policy line with the waiver. `None` for a waiver of `beadle waive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -363,8 +363,8 @@ impl<W> Plan<W> {
         self.changes.is_empty() && self.unknowns.is_empty() && self.waits.is_empty()
     }
 
-    /// Keeps the changes that `keep` returns true for. A kept change must not depend on a dropped
-    /// one, so the function also drops each change that depends on a dropped one.
+    /// Keeps each change if `keep` returns `true` for it. A kept change must not depend on a
+    /// dropped one, so the function also drops each change that depends on a dropped one.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();

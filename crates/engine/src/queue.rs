@@ -107,7 +107,7 @@ pub struct Row {
     pub wanted: u64,
     /// The number of marks that completed runs cover.
     pub done: u64,
-    /// The number of marks that will be covered once the run in progress completes.
+    /// The number of marks that will be covered when the run in progress has completed.
     pub claimed: u64,
     /// The earliest start after a debounce or an error.
     pub run_at: Time,
@@ -192,9 +192,9 @@ pub enum Outcome {
         /// The reason for the wait.
         why: String,
     },
-    /// A retry without help is useless, so the key is parked.
+    /// A retry cannot succeed without help, so the key is parked.
     Park(ParkReason, String),
-    /// The worker stops. Another worker may claim the key at once.
+    /// The worker stops. Another worker may claim the key immediately.
     HandBack,
 }
 
@@ -233,7 +233,8 @@ impl Default for Timing {
 /// The longest wait that Beadle accepts for a vendor's rate limit.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns how many of `limit` keys must be claimed by age instead of by lane: an eighth.
+/// Returns the number of keys that must be claimed by age instead of by lane. It is an eighth of
+/// `limit`.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
     // An eighth of a small claim is less than one key. Instead, about every eighth small claim
     // takes one key by age.
@@ -280,8 +281,8 @@ impl Row {
         self.wanted > self.done
     }
 
-    /// Returns when a worker can claim the key at the earliest, if nothing else happens. `None`
-    /// means that no worker can claim it, because the key is not due or is parked.
+    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
+    /// `None` means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;

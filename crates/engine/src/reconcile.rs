@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::trace::{self, Span};
 use crate::unwritten::run_counts;
 
-/// A run of a claimed key, as the reconciler gets it.
+/// The input of a reconciler: a run of a claimed key.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key until the lease ends.

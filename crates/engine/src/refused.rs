@@ -17,8 +17,8 @@ use crate::store::{Store, StoreError};
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
 /// credential causes the same answer, and somebody may repair the credential soon.
 const FIRST: Duration = Duration::from_secs(60);
-/// How many times longer sweeps wait after each further refusal. The waits are a minute, an hour
-/// and 60 hours, and then the maximum.
+/// The factor by which the wait of sweeps grows after each further refusal. The waits are a minute,
+/// an hour and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
 /// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
 /// change again after this time.
@@ -80,7 +80,7 @@ impl Refusals {
     }
 
     /// Returns these refusals if they belong to `generation`. If they belong to another generation,
-    /// it returns no refusals.
+    /// returns no refusals.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();

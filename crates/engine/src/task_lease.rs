@@ -44,7 +44,7 @@ const CHECK: Duration = Duration::from_secs(1);
 struct StoredLease {
     /// The name of the process that holds the lease. It is empty if the process released the lease.
     holder: String,
-    /// A number that differs after each renewal.
+    /// A number that changes with each renewal.
     beat: u64,
 }
 
@@ -113,8 +113,8 @@ impl TaskLease {
         }
     }
 
-    /// Looks at the stored lease once. Renews it, takes it over if that is allowed, or notices that
-    /// another process holds it.
+    /// Looks at the stored lease once. Then it renews the lease, takes the lease over if that is
+    /// allowed, or notices that another process holds the lease.
     pub async fn look(&self) -> Result<(), StoreError> {
         // The time counts from the moment before the call, because the store may store the lease
         // long before this process gets the answer.
@@ -193,8 +193,8 @@ impl TaskLease {
         }
     }
 
-    /// Releases the lease, so that another process takes it over at once. The runs of this process
-    /// must have ended.
+    /// Releases the lease, so that another process takes it over immediately. The runs of this
+    /// process must have ended.
     pub async fn release(&self) {
         if self.held.send_replace(None).is_none() {
             return;

@@ -49,8 +49,8 @@ pub struct Limits {
     /// The maximum number of times that Beadle may make the same change within an hour. After that,
     /// the change is contested. Zero means that no change is ever contested.
     pub repeats: u32,
-    /// The maximum share of the instance's repositories, in percent, where one aspect may lose or
-    /// weaken something within a window.
+    /// The maximum percentage of the instance's repositories where Beadle may remove or weaken
+    /// something in one aspect within a window.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -87,9 +87,9 @@ impl Limits {
         }
     }
 
-    /// Returns two numbers. The first one is the number of repositories where one aspect may lose
-    /// or weaken something within a window. The second one is the number of all repositories.
-    /// Returns `None` if the number of repositories is unknown.
+    /// Returns two numbers. The first one is the number of repositories where Beadle may remove or
+    /// weaken something in one aspect within a window. The second one is the number of all
+    /// repositories. Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
@@ -175,10 +175,10 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Returns whether the hold belongs to this instance and comes from another generation than
-    /// `generation`. Such a hold ends. A rejection stays after its generation ends, unless the
-    /// change is contested. Without this rule, an unrelated change of the policy could let the
-    /// rejected change pass. The hold of an undo stays too, because no policy asks for its change.
+    /// Returns whether the hold ends, because it belongs to this instance and to another generation
+    /// than `generation`. A rejection stays after its generation ends, unless the change is
+    /// contested. Without this rule, an unrelated change of the policy could let the rejected
+    /// change pass. The hold of an undo stays too, because no policy asks for its change.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         let is_kept = self.rejected.is_some() && !self.contested;
         let is_of_other = self.generation != generation && !is_undo(&self.generation);

@@ -374,7 +374,7 @@ pub fn begin(
     true
 }
 
-/// How a change that was submitted to the guard ended. If the answer to the write is lost, the
+/// How a change ended after it was submitted to the guard. If the answer to the write is lost, the
 /// change has no end, and the room of the change still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {

@@ -253,7 +253,7 @@ pub struct RecoveryEnd {
 /// What a search for missed deliveries found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The number of missed deliveries with repositories that Beadle made due itself.
+    /// The number of missed deliveries whose repositories Beadle itself made due.
     pub marked: u32,
     /// The number of deliveries that Beadle asked the vendor to send again.
     pub redelivered: u32,

@@ -93,7 +93,7 @@ impl Process {
         }
     }
 
-    /// Ends the process at once, at any point of its work.
+    /// Ends the process immediately, at any point of its work.
     pub(crate) async fn kill(self) {
         end(self.worker).await;
         end(self.tasks).await;

@@ -207,7 +207,7 @@ fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     })
 }
 
-/// Checks the references to all values of one secret that are valid now.
+/// Checks the references to all valid values of one secret.
 fn check_valid_secrets(at: &KeyPath, references: &[String]) -> Result<(), Invalid> {
     if references.len() > 2 {
         let rule = format!("have at most 2 secrets, found {}", references.len());

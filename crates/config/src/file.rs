@@ -33,12 +33,12 @@ pub struct File {
     /// How many keys Beadle works on at the same time, and how long a claim is valid.
     #[serde(default)]
     pub worker: WorkerFile,
-    /// The organisations of GitHub.
+    /// The GitHub organisations.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
-    /// The rules for organisations that install the App and that no `[[org]]` names.
+    /// The rules for organisations that install the App and have no `[[org]]`.
     pub installations: Option<InstallationsFile>,
-    /// The directories, which are organisations of Okta.
+    /// The directories, which are Okta organisations.
     #[serde(default)]
     pub okta: Vec<Arc<OktaFile>>,
     /// The targets. Beadle manages their groups.

@@ -4,7 +4,7 @@
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// An installation of the App in `[installations]` in an organisation.
+/// An installation of an App in an organisation. The App is the one in `[installations]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The login of the organisation.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{NotifyEmailFile, Span};
 
-/// The time zone of quiet hours if the configuration names none.
+/// The default time zone of quiet hours.
 const UTC: &str = "UTC";
 
 /// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and `github`.

@@ -58,8 +58,8 @@ impl OrgFile {
 }
 
 impl OktaFile {
-    /// Returns the directory as a sender of webhooks. `values` returns all values of a secret that
-    /// are valid now.
+    /// Returns the directory as a sender of webhooks. `values` returns all valid values of a
+    /// secret.
     pub fn sender<E>(
         &self,
         values: impl Fn(&[String]) -> Result<Vec<SecretString>, E>,

@@ -25,7 +25,7 @@ pub enum Standing {
     Declared,
     /// No pattern matches the login.
     NotAllowed,
-    /// A directory, a target or another installation has the name.
+    /// A directory, a target or another installation already has the name.
     NameTaken,
     /// A login cannot have all these characters.
     InvalidLogin,

@@ -40,7 +40,7 @@ pub struct ClientSettings {
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
-    /// How long the vendor counts points for its secondary rate limits.
+    /// The period in which the vendor counts points for its secondary rate limits.
     pub window: Duration,
     /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
@@ -176,8 +176,8 @@ impl Client {
 
     /// Sets three numbers: the processes that use the credential, the points that the other
     /// processes have used within the period, and the requests of other processes that created
-    /// content within
-    /// [`Self::hour`]. `guessed` means that the number of processes is only an estimate.
+    /// content within [`Self::hour`]. `guessed` means that the number of processes is only an
+    /// estimate.
     pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
@@ -186,12 +186,12 @@ impl Client {
         }
     }
 
-    /// Returns how long the vendor counts points for its secondary limits.
+    /// Returns the period in which the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns how long the vendor counts the requests that create content.
+    /// Returns the period in which the vendor counts the requests that create content.
     pub fn hour(&self) -> Duration {
         self.settings.window * MINUTES
     }
@@ -218,9 +218,9 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Sends a request. If the network or the vendor fails, the client retries a read at once, but
-    /// not a write. A read follows redirects within the configured origin, but a write follows no
-    /// redirects.
+    /// Sends a request. If the network or the vendor fails, the client immediately retries a read,
+    /// but not a write. A read follows redirects within the configured origin, but a write follows
+    /// no redirects.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         self.send_by(request, None).await
     }

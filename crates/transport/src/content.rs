@@ -62,8 +62,8 @@ impl ContentPace {
         self.hour.own(now)
     }
 
-    /// Waits until a request may create content. If the wait would be long, the function returns at
-    /// once. The error is the end of the wait.
+    /// Waits until a request may create content. If the wait would be long, the function returns
+    /// immediately. The error is the end of the wait.
     pub(crate) async fn take(&self, lane: Lane, clock: &Clock) -> Result<(), Time> {
         for pace in [&self.minute, &self.hour] {
             while let Some(at) = pace.try_take(1, lane, clock.now()) {

@@ -128,7 +128,7 @@ impl TransportError {
                 _ => Class::Rejected,
             },
             Self::Late { .. } => Class::Conflict,
-            // Beadle makes a new plan at once, and the run does not count as a failed attempt.
+            // Beadle immediately makes a new plan, and the run does not count as a failed attempt.
             Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }

@@ -57,7 +57,7 @@ impl Pace {
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
-    /// Sleeps until `at`. If a sweep would have to sleep long, the function returns at once with
+    /// Sleeps until `at`. If a sweep would have to sleep long, the function immediately returns
     /// `at` as the error, so that the sweep does not block other requests.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         pace.answered(5, Time(0), Time(2_000));
-        // The first request is still on its way, and may have arrived at once.
+        // One request has no answer yet, and the vendor can have counted it at time 0.
         assert_eq!(pace.try_take(5, Lane::Event, Time(2_000)), Some(Time(60_000)));
         pace.answered(5, Time(0), Time(3_000));
         assert_eq!(pace.try_take(5, Lane::Event, Time(60_000)), Some(Time(62_000)));

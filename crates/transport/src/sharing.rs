@@ -12,8 +12,8 @@ use crate::Client;
 
 /// How often a process reads the reports of the other processes.
 pub const LOOK: Duration = Duration::from_secs(1);
-/// If a process writes no report for a quarter of the period, the other processes treat it as
-/// ended. The constant is the divisor of the period.
+/// If a process writes no report for a quarter of the period, the other processes assume that the
+/// process has ended. The constant is the divisor of the period.
 const GONE: u32 = 4;
 /// How many times within a period a process repeats a report that has not changed.
 const SIGNS_OF_LIFE: u32 = 12;

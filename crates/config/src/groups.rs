@@ -164,6 +164,6 @@ pub enum OnDelete {
 pub enum Role {
     /// The members get the role `member`.
     Member,
-    /// The members get the role `maintainer`, which allows them to change the team.
+    /// The members get the role `maintainer`. A maintainer can change the team.
     Maintainer,
 }

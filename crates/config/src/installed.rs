@@ -42,8 +42,8 @@ impl InstallationState {
     }
 }
 
-/// All known installations of an App. The store keeps them in one note, because the intake on AWS
-/// may read single items of the table but no lists.
+/// All known installations of an App. The store keeps the installations in one note, because the
+/// intake on AWS has the permission to read single items of the table, but no lists.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AllInstalled(Vec<Installed>);

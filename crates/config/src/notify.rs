@@ -59,7 +59,7 @@ pub struct NotifyWebhookFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyIssuesFile {
-    /// The name of the `[[org]]` that has the repository. Beadle uses its App.
+    /// The name of the `[[org]]` that has the repository. Beadle uses the App of this organisation.
     pub org: String,
     /// The name of the repository.
     pub repository: String,

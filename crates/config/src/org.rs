@@ -90,17 +90,18 @@ pub struct OrgFile {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommentApprovalFile {
-    /// The name of a repository in the organisation. A comment on any of its issues and pull
-    /// requests can approve.
+    /// The name of a repository in the organisation. A comment on any issue or pull request of this
+    /// repository can approve.
     pub repository: String,
-    /// The slug of the team. Its members can approve.
+    /// The slug of the team. The members of the team can approve.
     pub team: String,
 }
 
 /// What Beadle refuses in a policy because the organisation's mode allows writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// JavaScript validators. Beadle does not run them, so it would write values that they refuse.
+    /// JavaScript validators. Beadle does not run validators, so it would write values that the
+    /// validators refuse.
     pub validators: bool,
     /// `repository.name` in a file that applies to several repositories. The file was probably
     /// written for one repository, and Beadle would apply it to all.
@@ -178,7 +179,8 @@ impl OrgFile {
     }
 }
 
-/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run them.
+/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run such
+/// validators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validators {
@@ -200,7 +202,8 @@ pub struct DispatchFile {
     /// A condition for the payload, such as `not repository.private`. The workflow starts only if
     /// the condition is true.
     pub when: Option<String>,
-    /// The name of the repository that contains the workflow. It belongs to the same organisation.
+    /// The name of the repository that contains the workflow. The repository belongs to the same
+    /// organisation.
     pub repository: String,
     /// The file name of the workflow.
     pub workflow: String,
@@ -302,7 +305,7 @@ pub struct GateFile {
 #[serde(deny_unknown_fields, default)]
 pub struct WaiversFile {
     /// The maximum duration of a waiver. If the end of a waiver is further away than this duration,
-    /// the waiver comes into force later. It then lasts exactly this long until its end.
+    /// the waiver comes into force later. The waiver then lasts exactly this long until its end.
     pub longest: Option<Span>,
     /// The paths of the keys that a waiver cannot exempt.
     pub never_waive: Vec<String>,

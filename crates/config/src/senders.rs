@@ -16,8 +16,8 @@ impl File {
         orgs.chain(installations).chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
     }
 
-    /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of its
-    /// webhook secrets.
+    /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of the
+    /// organisation's webhook secrets.
     pub fn github_sender(&self, org: &OrgFile, secrets: Vec<SecretString>, known: OrgFacts) -> Sender {
         Sender {
             instance: org.name.clone(),

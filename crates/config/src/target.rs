@@ -24,7 +24,8 @@ pub struct TargetFile {
     /// How many members may leave each single group.
     #[serde(default)]
     pub group_guard: GroupGuardFile,
-    /// Beadle sets these attributes in the accounts that it creates. Only a SCIM server has them.
+    /// Beadle sets these attributes in the accounts that it creates. Only a SCIM server has these
+    /// attributes.
     #[serde(default)]
     pub attributes: AttributesFile,
     /// How much Beadle may use the SCIM server. Teams have no such setting, because they use the
@@ -53,7 +54,8 @@ impl TargetFile {
     }
 }
 
-/// `[target.github]`: a GitHub organisation. Its teams are the groups of the target.
+/// `[target.github]`: a GitHub organisation. The teams of the organisation are the groups of the
+/// target.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsFile {
@@ -62,8 +64,8 @@ pub struct TeamsFile {
     /// The ways to find the account of a person. The most reliable way comes first.
     #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
-    /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
-    /// or id at the directory" = "login at GitHub"`.
+    /// The path of a file that assigns accounts to people. The lines of the file have the form
+    /// `"login, address or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
     /// True if `teams.yml` in the policy of the organisation declares teams too.
     #[serde(default)]
@@ -139,7 +141,8 @@ pub struct ScimFile {
     pub page: Option<usize>,
     /// The maximum number of members that Beadle adds or removes with one request.
     pub changes: Option<usize>,
-    /// Whether the server can leave out attributes of a list if Beadle does not ask for them.
+    /// Whether the server can omit attributes from a list if Beadle does not ask for these
+    /// attributes.
     pub attributes: Option<bool>,
     /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]

@@ -112,8 +112,8 @@ pub struct ApplyContext {
     /// The right to work on the key. `None` if an operator's command uses the store while no
     /// service runs.
     pub lease: Option<Lease>,
-    /// The lane of the run. It decides whether the run may use the reserve of a budget, and whether
-    /// the run writes in parallel.
+    /// The lane of the run. The lane decides whether the run may use the reserve of a budget, and
+    /// whether the run writes in parallel.
     pub lane: Lane,
     /// The guard's limits for one window.
     pub limits: Limits,
@@ -252,9 +252,9 @@ impl Report {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// Returns the failure of the whole run. This is the failure of a step. If no step failed, the
-    /// function returns a failure that describes an unknown part. `None` means that the run
-    /// succeeded.
+    /// Returns the failure of the whole run. If a step failed, the function returns the failure of
+    /// the step. If no step failed, the function returns a failure that describes an unknown part.
+    /// `None` means that the run succeeded.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -363,7 +363,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         context.pace.turn(lane, &context.clock).await;
         let now = context.clock.now();
         if now > valid_until {
-            // Another program may have changed the same thing since the plan was made. The
+            // Another program can have changed the same thing after the plan was made. The
             // remaining changes are written from a new plan.
             failure = Some(more_severe(failure, outdated(now)));
             on_step(at, &StepResult::NotReached);
@@ -410,9 +410,9 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// The writes in progress, each with the position of its change in the plan.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// The maximum age of a plan when a write begins. A write may replace a whole body. The body from
-/// an old plan would overwrite changes that others have made since then. The limit also gives other
-/// runs a chance to write.
+/// The maximum age of a plan when a write begins. A write can replace a whole body. The body from
+/// an old plan would overwrite changes that others have made in the meantime. The limit also gives
+/// other runs a chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
@@ -484,7 +484,7 @@ async fn write<W: Send + Sync + 'static>(
 }
 
 /// Returns whether it is certain that a failed change had no effect at the vendor. A change with
-/// several guarded fields may need several requests. The vendor may have accepted the first of them
+/// several guarded fields can need several requests. The vendor can have accepted the first request
 /// and refused the last one.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();

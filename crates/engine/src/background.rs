@@ -71,7 +71,7 @@ pub trait BackgroundTask: Send + Sync + 'static {
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Runs the task once. The driver may cancel the run at any await: when the process stops, or
+    /// Runs the task once. The driver can cancel the run at any await: when the process stops, or
     /// after the timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
 }
@@ -165,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// Returns the driver of a process that shares its store with others. It runs the tasks of
-    /// [`Runs::Once`] only while the process holds the lease.
+    /// Returns the driver of a process that shares its store with others. The driver runs the tasks
+    /// of [`Runs::Once`] only while the process holds the lease.
     #[must_use]
     pub fn sharing(self, lease: Option<Arc<TaskLease>>) -> Self {
         Self { lease, ..self }
@@ -272,7 +272,7 @@ impl Driver {
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
-        // A woken task may wake further tasks. The number of rounds is limited, because tasks can
+        // A woken task can wake further tasks. The number of rounds is limited, because tasks can
         // wake each other in a circle.
         for _ in 0..3 {
             let now = self.clock.now();

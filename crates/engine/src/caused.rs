@@ -35,7 +35,7 @@ impl Leave {
 pub trait Instructions {
     /// Returns a text about everything that the write sets in addition to the change's values, such
     /// as the parameters of a new ruleset. `None` means that these values show everything. If two
-    /// writes have different texts, they are different writes. The text contains no secret. It may
+    /// writes have different texts, they are different writes. The text contains no secret. It can
     /// contain the digest of a secret.
     fn unshown(&self) -> Option<String>;
 }
@@ -143,8 +143,9 @@ impl PlannedValues {
     }
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
-    /// plan has. A value also counts as new if its write needed more approval in the added plans. A
-    /// change stays in the returned part, even if it depends on a change that is left out.
+    /// plan has. A value also counts as new if it occurs in the added plans only in writes that
+    /// need more approval. A change stays in the returned part, even if it depends on a change that
+    /// is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());

@@ -1,4 +1,4 @@
-//! Finds the deliveries that may explain the drift of a key, for the journal.
+//! Finds the deliveries that can explain the drift of a key. The journal contains these deliveries.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Finds contested changes. If Beadle makes the same change very often within an hour, another
 //! writer probably reverts the change each time.
 //!
-//! If a contested change removes, weakens or exposes something, Beadle holds it until an operator
-//! approves it. Beadle repeats any other contested change at growing intervals. A protection
-//! therefore never stays off because of the other writer.
+//! If a contested change removes, weakens or exposes something, Beadle holds the change until an
+//! operator approves the change. Beadle repeats any other contested change at growing intervals. A
+//! protection therefore never stays off because of the other writer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const FIRST: Duration = Duration::from_secs(60);
 pub(crate) struct Contested {
     /// The aspects with guarded changes that must be held, each with the reason.
     held: HashMap<String, String>,
-    /// The unguarded changes that must wait, by their position in the plan. Each has the time of
-    /// its next write and the reason.
+    /// The unguarded changes that must wait, by their position in the plan. Each entry has the time
+    /// of the change's next write, and the reason.
     slowed: HashMap<usize, (Time, String)>,
     /// New journal entries about aspects that have just become contested.
     pub(crate) news: Vec<Entry>,

@@ -39,7 +39,7 @@ pub fn noun(generation: &str) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holder {
-    /// The service. It starts to use the generation after an approval.
+    /// The service. After an approval, the service starts to use the generation.
     Service,
     /// `beadle apply` or `beadle sweep`. An operator runs the command again after an approval.
     Command,
@@ -224,15 +224,15 @@ pub fn is_counted<W>(change: &Change<W>) -> bool {
 }
 
 /// Returns a short code that identifies all changes that the gate counts in the plans. The code
-/// also shows which of these changes always need an approval. It does not depend on the order of
-/// the plans. An approval of a generation is bound to this code.
+/// also shows which of these changes always need an approval. The code does not depend on the order
+/// of the plans. An approval of a generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| is_counted(change).then_some(if change.stop.is_some() { " asks" } else { "" }))
 }
 
 /// Returns a short code that identifies all changes of the plans, including those that the gate
-/// does not count. The code also shows which of these changes are allowed by their modes. It does
-/// not depend on the order of the plans.
+/// does not count. The code also shows which of these changes are allowed by their modes. The code
+/// does not depend on the order of the plans.
 pub fn whole_plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| Some(if is_allowed(change) { "" } else { " skipped" }))
 }

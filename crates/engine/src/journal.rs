@@ -1,5 +1,5 @@
-//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused,
-//! when, and why.
+//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused.
+//! It also shows the time and the reason.
 
 mod detail;
 mod operator;

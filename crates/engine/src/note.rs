@@ -18,8 +18,8 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// True if Beadle must not treat an unreadable value as a missing value, for example because
     /// the value exempts or protects something. For such a value, the reading functions of [`Note`]
     /// return an error. A caller that reads the value before it stores a new one therefore never
-    /// replaces an unreadable value. Every other value counts as missing if it cannot be read,
-    /// because Beadle can make it again.
+    /// replaces an unreadable value. If any other value cannot be read, the value counts as
+    /// missing, because Beadle can make the value again.
     ///
     /// An older version ignores fields that it does not know, and stores the value without them. A
     /// new field must therefore be optional.

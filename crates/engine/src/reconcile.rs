@@ -27,8 +27,8 @@ pub struct Run {
     pub lane: Lane,
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
-    /// The time since which the key has been due, for the journal. Deliveries that arrived after
-    /// this time may explain the drift.
+    /// The time when the key became due, for the journal. Deliveries that arrived after this time
+    /// can explain the drift.
     pub since: Time,
 }
 

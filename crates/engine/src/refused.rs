@@ -15,7 +15,7 @@ use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
-/// credential causes the same answer, and somebody may repair the credential soon.
+/// credential causes the same answer, and it is possible that somebody repairs the credential soon.
 const FIRST: Duration = Duration::from_secs(60);
 /// The factor by which the wait of sweeps grows after each further refusal. The waits are a minute,
 /// an hour and 60 hours, and then the maximum.
@@ -24,7 +24,8 @@ const GROWTH: u32 = 60;
 /// change again after this time.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The refused changes of one key. Beadle forgets them when the policy gets a new generation.
+/// The refused changes of one key. Beadle forgets these changes when the policy gets a new
+/// generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
     generation: String,
@@ -59,8 +60,8 @@ pub fn refused_note(key: &Key) -> String {
     Refusals::note(key).name().to_owned()
 }
 
-/// Forgets the refusals for all keys with this kind and instance. Their next runs then send the
-/// refused changes again.
+/// Forgets the refusals for all keys with this kind and instance. The next runs of these keys then
+/// send the refused changes again.
 pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> Result<(), StoreError> {
     let notes = refused_note(&Key::new(kind, instance, ""));
     for (name, _) in store.notes(&notes).await? {

@@ -1,5 +1,5 @@
-//! The loop of a worker. The worker claims several due keys at a time and runs each of them. It
-//! renews the lease during the run, and records the end of the run.
+//! The loop of a worker. The worker claims several due keys at a time and runs each of them. During
+//! a run, the worker renews the lease. Afterwards, it records the end of the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct WorkerSettings {
     /// The maximum number of keys that the worker works on at the same time. The worker claims
     /// several keys together, so that their reads can be combined.
     pub concurrency: usize,
-    /// The maximum time between two looks at the queue. Another process may have made a key due
+    /// The maximum time between two looks at the queue. Another process can have made a key due
     /// without a signal to this worker.
     pub poll: Duration,
     /// The maximum duration of a run.
@@ -339,7 +339,7 @@ impl Worker {
         counter.fetch_add(1, Ordering::Relaxed);
         let subject = self.counts.subjects.of(&lease.key);
         match &outcome {
-            // Many keys may fail for the same cause. The log gets one line, with the first of the
+            // Many keys can fail for the same cause. The log gets one line, with the first of the
             // keys.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, subject, attempt, why, "run failed, retrying");

@@ -35,8 +35,8 @@ const READ_RETRIES: u32 = 2;
 /// The settings of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// The maximum number of requests that are in progress at the same time. GitHub accepts 100 for
-    /// a credential, and other programs may use the same credential.
+    /// The maximum number of requests that are in progress at the same time. For each credential,
+    /// GitHub accepts 100 requests, and other programs can use the same credential.
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
@@ -225,9 +225,9 @@ impl Client {
         self.send_by(request, None).await
     }
 
-    /// Sends a request, but not later than `by`, because the path of the request may be outdated
-    /// then. If the request has to wait longer for a budget or for its turn, the client does not
-    /// send it, and the error is [`TransportError::Late`].
+    /// Sends a request, but not later than `by`, because the path of the request is possibly
+    /// outdated then. If the request has to wait longer for a budget or for its turn, the client
+    /// does not send it, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -403,7 +403,7 @@ impl Client {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
             // If the server asks for a wait, a read waits. The client does not treat a write as
-            // limited, because the server may have carried it out.
+            // limited, because the server can have carried out the write.
             503 => asks_for_patience && !writes,
             _ => false,
         };

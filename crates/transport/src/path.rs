@@ -153,9 +153,9 @@ impl fmt::Display for Path {
 
 /// Checks that every server and proxy reads a value as exactly one segment of a path.
 ///
-/// A server may decode a path twice, treat `\` as `/`, or replace characters that look like dots
-/// and slashes. After each of these steps, no part of the value may be empty or consist only of
-/// dots. If one does, the value is an error.
+/// A server can decode a path twice, treat `\` as `/`, or replace characters that look like dots
+/// and slashes. If a part of the value is empty or consists only of dots after one of these steps,
+/// the value is an error.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -184,7 +184,7 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// Returns the dot or slash that a server may read instead of a similar character. The replacements
+/// Returns the dot or slash that a server can read instead of a similar character. The replacements
 /// come from Unicode's compatibility forms.
 fn fold(letter: char) -> char {
     match letter {

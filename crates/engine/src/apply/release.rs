@@ -17,9 +17,9 @@ use crate::void_approval::VoidApproval;
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Records the end of a write in the guard. Without this record, the approval of a written change
-/// would stay used up forever, and refused changes would still count. The store may have recorded
-/// the end although its answer was lost. A second record of the same end does no harm, because the
-/// end names its intent.
+/// would stay used up forever, and refused changes would still count. The store can have recorded
+/// the end although its answer was lost. A second record of the same end does no harm, because each
+/// end contains the number of its intent.
 pub(super) async fn record_end(
     key: &Key,
     context: &ApplyContext,

@@ -194,7 +194,7 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
 
 /// Returns the part of the reason that is the same for all holds with the same cause. A reason of
 /// the guard contains the used part of the limit. That part differs from hold to hold. The reason
-/// of a contested change names its key.
+/// of a contested change contains the key of the change.
 fn cause(hold: &Hold) -> String {
     if hold.contested {
         return "contested".to_owned();
@@ -211,7 +211,7 @@ fn into_group(key: GroupKey, mut holds: Vec<Hold>) -> HoldGroup {
     HoldGroup { code: code(&holds), instance, generation, risk, aspect, title, asked, state, holds }
 }
 
-/// Returns the code of a group. It does not depend on the order of the holds.
+/// Returns the code of a group. The code does not depend on the order of the holds.
 fn code(holds: &[Hold]) -> String {
     if let [hold] = holds {
         return hold.digest.clone();

@@ -6,7 +6,8 @@ use parking_lot::RwLock;
 
 use super::Limits;
 
-/// The limits that are in force for an instance. They can change while keys of the instance run.
+/// The limits that are in force for an instance. The limits can change while keys of the instance
+/// run.
 #[derive(Clone, Debug)]
 pub struct LimitsInForce(Arc<RwLock<Limits>>);
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A waiver that ended, or that somebody removed. Beadle compares its keys again.
+/// A waiver that ended, or that somebody removed. Beadle compares the keys of the waiver again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaiverEnded {
     /// The code of the waiver.

@@ -96,8 +96,8 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
-    /// Since when the channel no longer knows the problems of the topic exactly. `None` if it knows
-    /// them exactly.
+    /// Since when the channel no longer knows the problems of the topic exactly. `None` if the
+    /// channel knows the problems exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     differs: Option<Time>,
 }
@@ -230,7 +230,7 @@ impl Ledger {
                 (Some(told), Some(found)) => {
                     let new = found.members.new_since(&told.members);
                     if new == 0 {
-                        // Some problems ended. They are new if they come back.
+                        // Some problems ended. If such a problem comes back, it is new.
                         told.members.clone_from(&found.members);
                         continue;
                     }

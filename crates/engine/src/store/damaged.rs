@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long claims skip an unreadable row. After this time, somebody may have corrected the row.
+/// How long claims skip an unreadable row. After this time, claims try to read the row again,
+/// because somebody can have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
 /// The keys whose rows could not be read recently, each with the time of the last read.

@@ -33,8 +33,8 @@ pub trait GuardStore: Send + Sync + 'static {
         self.all_holds().await?.complete()
     }
     /// Returns a text that changes whenever a hold is added, changed or deleted. Open pages ask for
-    /// the text repeatedly. A store should therefore compute it without parsing the holds if it
-    /// can.
+    /// the text repeatedly. If a store can compute the text without parsing the holds, it should do
+    /// so.
     async fn holds_version(&self) -> Result<String, StoreError> {
         let mut hasher = DefaultHasher::new();
         let list = self.all_holds().await?;

@@ -22,7 +22,7 @@ use crate::world::World;
 
 /// The maximum time between two looks of a worker at the queue.
 const POLL: Duration = Duration::from_secs(10);
-/// How long the runs of a process may take after it is asked to stop.
+/// How long the runs of a process may take after the request to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What a process loses when it is killed.

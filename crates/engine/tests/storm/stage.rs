@@ -16,7 +16,7 @@ use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
 /// The number of minutes after the last fault. Every key must become as declared within this time.
-/// The clocks may differ by 20 minutes, and a contested change may have to wait for an hour.
+/// The clocks can differ by 20 minutes, and a contested change can have to wait for an hour.
 const ROUNDS: u32 = 150;
 
 /// The result of a storm.

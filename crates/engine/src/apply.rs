@@ -306,8 +306,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     // wait too. Other aspects need not wait.
     let mut waiting: HashSet<&str> = HashSet::new();
     loop {
-        // After a conflict, a lost lease or a used-up budget, no further write begins. The writes
-        // that are already in progress still end.
+        // After a conflict, a lost lease or a used-up budget, no further write begins. Writes in
+        // progress can end normally.
         let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
         let next = if may_begin { turns.next(plan, &results) } else { None };
         let Some(at) = next else {

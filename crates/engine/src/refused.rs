@@ -75,7 +75,7 @@ impl Refusals {
         Note::of(&[key.as_str()])
     }
 
-    /// Reads the stored refusals of this key, of any generation.
+    /// Reads the stored refusals of this key. Refusals of every generation are included.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
         Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }

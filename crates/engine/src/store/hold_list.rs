@@ -8,8 +8,8 @@ use crate::guard::Hold;
 pub struct HoldList {
     /// The holds that this version can read, the oldest first.
     pub holds: Vec<Hold>,
-    /// One text for each other hold. The text names the hold, and explains why this version cannot
-    /// read it.
+    /// One text for each unreadable hold. The text names the hold, and explains why this version
+    /// cannot read the hold.
     pub unreadable: Vec<String>,
 }
 

@@ -146,7 +146,7 @@ struct Adoption {
     store: Arc<dyn Store>,
     clock: Clock,
     in_force: Arc<AtomicUsize>,
-    /// The last generation that has deleted the old holds and marked the keys.
+    /// The last generation for which this process has deleted the old holds and marked the keys.
     adopted: AtomicUsize,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// `[target.attributes]`: the attributes of accounts. Each value is an expression over the
+/// `[target.attributes]`: the attributes of accounts. Each value is an expression. It can use the
 /// attributes of the person's profile at the directory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,7 +52,7 @@ pub struct AttributesFile {
 }
 
 impl AttributesFile {
-    /// Returns the attributes that are set and have their own key. Each has the key and the
+    /// Returns each attribute that is set and has its own key, as a pair of the key and the
     /// expression.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [

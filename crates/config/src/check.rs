@@ -14,13 +14,13 @@ use crate::{
     TeamsFile, TracesFile, Users, did_you_mean, nearest,
 };
 
-/// The maximum of `concurrency`. GitHub accepts 100 requests at the same time for a credential, and
-/// other programs may use the same credential.
+/// The maximum of `concurrency`. For each credential, GitHub accepts 100 requests at the same time,
+/// and other programs can use the same credential.
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// The minimum time that Beadle must keep the ids of deliveries. GitHub may deliver an event again
-/// for 7 days.
+/// The minimum time that Beadle must keep the ids of deliveries. For 7 days, GitHub can deliver an
+/// event again.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {
@@ -199,7 +199,7 @@ fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str)
 }
 
 /// Returns an error if a text is not a reference to a secret. The error does not show the text,
-/// because the text may be the secret itself.
+/// because the text can be the secret itself.
 fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     reference.parse::<Reference>().map(drop).map_err(|error| {
         let what = format!("`{at}`: {error}");
@@ -207,7 +207,7 @@ fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     })
 }
 
-/// Checks the references to all values of one secret that are valid now.
+/// Checks the references to all valid values of one secret.
 fn check_valid_secrets(at: &KeyPath, references: &[String]) -> Result<(), Invalid> {
     if references.len() > 2 {
         let rule = format!("have at most 2 secrets, found {}", references.len());
@@ -302,8 +302,8 @@ impl DispatchFile {
             return Err(Invalid::must(table.key("name"), &rule));
         }
         let (event, action) = self.on.split_once('.').unwrap_or((&self.on, ""));
-        // GitHub may add events, so an unknown event is allowed. If it is similar to a known event,
-        // it is probably a typing mistake, so it is an error.
+        // GitHub can add events, so an unknown event is allowed. But if an unknown event is similar
+        // to a known event, it is probably a typing mistake. Such an event is an error.
         for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
             let is_checked = !word.is_empty() && (word == event || event == "repository");
             // `repos` is only the beginning of the name of an event.
@@ -429,7 +429,8 @@ impl TeamsFile {
 }
 
 impl GroupsFile {
-    /// Checks a mapping. `table` is its path in the main file or in a file of `groups_from`.
+    /// Checks a mapping. `table` is the path of the mapping in the main file or in a file of
+    /// `groups_from`.
     pub fn check(&self, file: &File, table: &KeyPath) -> Result<(), Invalid> {
         let sources = file.okta.iter().map(|okta| okta.name.as_str());
         check_known(table.key("source"), "[[okta]]", self.source.get_ref(), sources)?;

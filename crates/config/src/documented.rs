@@ -17,8 +17,8 @@ use crate::{
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
-/// Returns the keys of a table. They come from the error text for an unknown key, which lists all
-/// keys.
+/// Returns the keys of a table. The keys come from the error for an unknown key, because this error
+/// lists all keys.
 fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
     let Err(error) = toml::from_str::<T>("no_key_has_this_name = 1") else {
         panic!("the shape accepts an unknown key");

@@ -33,22 +33,22 @@ pub struct File {
     /// How many keys Beadle works on at the same time, and how long a claim is valid.
     #[serde(default)]
     pub worker: WorkerFile,
-    /// The organisations of GitHub.
+    /// The GitHub organisations.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
-    /// The rules for organisations that install the App and that no `[[org]]` names.
+    /// The rules for organisations that install the App and have no `[[org]]`.
     pub installations: Option<InstallationsFile>,
-    /// The directories, which are organisations of Okta.
+    /// The directories, which are Okta organisations.
     #[serde(default)]
     pub okta: Vec<Arc<OktaFile>>,
-    /// The targets. Beadle manages their groups.
+    /// The targets. Beadle manages the groups of the targets.
     #[serde(default)]
     pub target: Vec<Arc<TargetFile>>,
     /// The mappings from groups of a directory to groups of a target.
     #[serde(default)]
     pub groups: Vec<GroupsFile>,
-    /// Paths of files that contain only further `[[groups]]`. If such a file changes, the service
-    /// reads it again while it runs.
+    /// Paths of files that contain only further `[[groups]]`. If such a file changes, the running
+    /// service reads the file again.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
     /// The channels that get notifications.
@@ -67,7 +67,7 @@ impl File {
         Ok(file)
     }
 
-    /// Returns the targets that have the teams of an organisation as their groups.
+    /// Returns the targets with the teams of this organisation as groups.
     pub fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<TargetFile>> {
         let is_its =
             move |target: &&Arc<TargetFile>| target.github.as_ref().is_some_and(|teams| teams.org == org);

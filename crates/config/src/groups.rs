@@ -64,9 +64,9 @@ pub struct GroupsFile {
     pub protected: Vec<String>,
     /// The role that the members have in a team of GitHub.
     pub role: Option<Role>,
-    /// The parent team that a new team gets.
+    /// The parent team that Beadle gives to a new team.
     pub parent: Option<String>,
-    /// The description that a team gets.
+    /// The description that Beadle gives to a team.
     pub description: Option<String>,
 }
 
@@ -164,6 +164,6 @@ pub enum OnDelete {
 pub enum Role {
     /// The members get the role `member`.
     Member,
-    /// The members get the role `maintainer`, which allows them to change the team.
+    /// The members get the role `maintainer`. A maintainer can change the team.
     Maintainer,
 }

@@ -14,7 +14,7 @@ pub struct InstallationsFile {
     pub api: String,
     /// The GitHub App. Beadle adds organisations that install this App.
     pub app: AppFile,
-    /// References to all webhook secrets of the App that are valid now.
+    /// References to all valid webhook secrets of the App.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
     /// Patterns of logins. Beadle adds an organisation only if the login matches a pattern, because

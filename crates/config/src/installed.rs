@@ -4,7 +4,7 @@
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// An installation of the App in `[installations]` in an organisation.
+/// An installation of an App in an organisation. The App is the one in `[installations]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The login of the organisation.
@@ -42,8 +42,8 @@ impl InstallationState {
     }
 }
 
-/// All known installations of an App. The store keeps them in one note, because the intake on AWS
-/// may read single items of the table but no lists.
+/// All known installations of an App. The store keeps the installations in one note, because the
+/// intake on AWS has the permission to read single items of the table, but no lists.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AllInstalled(Vec<Installed>);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{NotifyEmailFile, Span};
 
-/// The time zone of quiet hours if the configuration names none.
+/// The default time zone of quiet hours.
 const UTC: &str = "UTC";
 
 /// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and `github`.
@@ -59,7 +59,7 @@ pub struct NotifyWebhookFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyIssuesFile {
-    /// The name of the `[[org]]` that has the repository. Beadle uses its App.
+    /// The name of the `[[org]]` that has the repository. Beadle uses the App of this organisation.
     pub org: String,
     /// The name of the repository.
     pub repository: String,

@@ -59,7 +59,7 @@ impl NotifyEmailFile {
         self.user.iter().chain(&self.password)
     }
 
-    /// Checks the table. `table` is its path.
+    /// Checks the table at the path `table`.
     pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
         let server = self.server.escape_debug();
         if !is_host(&self.server) {

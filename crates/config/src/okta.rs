@@ -4,13 +4,13 @@ use serde::Deserialize;
 
 use crate::{Schedule, Span};
 
-/// The scopes that Beadle needs in every organisation of Okta.
+/// The scopes that Beadle needs in every Okta organisation.
 pub const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
 
 /// A further scope. Beadle needs it to see which groups Okta itself pushes to an application.
 pub const PUSH_SCOPE: &str = "okta.apps.read";
 
-/// `[[okta]]`: one directory, which is an organisation of Okta.
+/// `[[okta]]`: one directory, which is an Okta organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OktaFile {
@@ -22,7 +22,7 @@ pub struct OktaFile {
     pub token: Option<String>,
     /// The OAuth 2.0 app that Beadle uses to read from Okta.
     pub app: Option<OktaAppFile>,
-    /// References to all values of the event hook's header that are valid now.
+    /// References to all valid values of the event hook's header.
     #[serde(default)]
     pub hook_secrets: Vec<String>,
     /// The name of the header that Okta sends with each request of the event hook. The value of the
@@ -37,8 +37,8 @@ pub struct OktaFile {
     /// The Okta statuses of people who may get an account from Beadle.
     #[serde(default = "provisioned")]
     pub provisioned: Vec<String>,
-    /// The ids of applications that may get groups from Okta itself. Beadle does not change groups
-    /// that Okta pushes.
+    /// The ids of Okta's applications that push groups. If one of these applications pushes a
+    /// group, Beadle does not change the group.
     #[serde(default)]
     pub push_apps: Vec<String>,
     /// The time between two sweeps. If `schedule` is not set, the default is one day.
@@ -51,7 +51,7 @@ pub struct OktaFile {
     /// How often Beadle searches for groups with changed members.
     #[serde(default = "five_minutes")]
     pub changes_every: Span,
-    /// The share of each budget, in percent, that sweeps leave for events and operators.
+    /// The percentage of each budget that sweeps must leave to events and operators.
     #[serde(default = "reserve")]
     pub reserve: u64,
     /// The maximum number of requests that are in progress at the same time.
@@ -65,7 +65,7 @@ impl OktaFile {
         Schedule { every: self.sweep_every, default: Span::from_days(1), cron: self.schedule.as_deref() }
     }
 
-    /// Returns the references to those secrets with which Beadle reads from Okta.
+    /// Returns the references to the secrets that Beadle needs to read from Okta.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         self.token.iter().chain(self.app.iter().map(|app| &app.key))
     }
@@ -95,7 +95,7 @@ pub struct OktaAppFile {
 pub struct HookKeyFile {
     /// The name of the header.
     pub header: String,
-    /// References to all values of the header that are valid now.
+    /// References to all valid values of the header.
     pub secrets: Vec<String>,
 }
 

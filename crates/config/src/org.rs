@@ -1,4 +1,4 @@
-//! `[[org]]`: the organisations of GitHub that Beadle manages.
+//! `[[org]]`: the GitHub organisations that Beadle manages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::{PolicySource, RepositorySource, Schedule, Span};
 
 /// The time between two sweeps if neither `sweep_every` nor `schedule` is set.
 const SWEEP_EVERY: Span = Span::from_seconds(2 * 3600);
-/// The default of `reread`. With the default time between two sweeps, no part becomes older than a
-/// day.
+/// The default of `reread`. With the default time between two sweeps, Beadle reads each part at
+/// least once a day.
 const REREAD: Duration = Duration::from_secs(22 * 3600);
 
-/// `[[org]]`: one organisation of GitHub.
+/// `[[org]]`: one GitHub organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrgFile {
@@ -27,7 +27,7 @@ pub struct OrgFile {
     pub app: Option<AppFile>,
     /// A reference to an access token. Beadle uses the token if no `app` is set.
     pub token: Option<String>,
-    /// References to all webhook secrets that are valid now.
+    /// References to all valid webhook secrets.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
     /// The folder or the repository that contains the policy.
@@ -58,9 +58,10 @@ pub struct OrgFile {
     /// The limits of waivers in the organisation.
     #[serde(default)]
     pub waivers: WaiversFile,
-    /// The slug of a team. Its members can approve a held policy by a review of its pull request.
+    /// The slug of a team. A member of this team can approve a held policy by a review of the
+    /// policy's pull request.
     pub approve_by_review: Option<String>,
-    /// Where the members of a team can approve held changes by a comment.
+    /// Who can approve held changes by a comment, and where.
     pub approve_by_comment: Option<CommentApprovalFile>,
     /// True if each commit of the policy gets a check run, which shows whether the policy is in
     /// force.
@@ -73,8 +74,8 @@ pub struct OrgFile {
     pub sweep_every: Option<Span>,
     /// When sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
-    /// How often sweeps read the parts of a repository that only REST shows. The default is once in
-    /// 22 hours.
+    /// How often sweeps read the parts of a repository that only the REST API shows. The default is
+    /// once in 22 hours.
     pub reread: Option<Span>,
     /// The rules for starting workflows when webhooks arrive.
     #[serde(default)]
@@ -89,17 +90,18 @@ pub struct OrgFile {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommentApprovalFile {
-    /// The name of a repository in the organisation. A comment on any of its issues and pull
-    /// requests can approve.
+    /// The name of a repository in the organisation. A comment on any issue or pull request of this
+    /// repository can approve.
     pub repository: String,
-    /// The slug of the team. Its members can approve.
+    /// The slug of the team. The members of the team can approve.
     pub team: String,
 }
 
 /// What Beadle refuses in a policy because the organisation's mode allows writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// JavaScript validators. Beadle does not run them, so it would write values that they refuse.
+    /// JavaScript validators. Beadle does not run validators, so it would write values that the
+    /// validators refuse.
     pub validators: bool,
     /// `repository.name` in a file that applies to several repositories. The file was probably
     /// written for one repository, and Beadle would apply it to all.
@@ -112,7 +114,7 @@ impl OrgFile {
         Schedule { every: self.sweep_every, default: SWEEP_EVERY, cron: self.schedule.as_deref() }
     }
 
-    /// Returns how often sweeps read the parts of a repository that only REST shows.
+    /// Returns how often sweeps read the parts of a repository that only the REST API shows.
     pub fn reread(&self) -> Duration {
         self.reread.map_or(REREAD, Duration::from)
     }
@@ -177,7 +179,8 @@ impl OrgFile {
     }
 }
 
-/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run them.
+/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run such
+/// validators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validators {
@@ -199,7 +202,8 @@ pub struct DispatchFile {
     /// A condition for the payload, such as `not repository.private`. The workflow starts only if
     /// the condition is true.
     pub when: Option<String>,
-    /// The name of the repository that contains the workflow. It belongs to the same organisation.
+    /// The name of the repository that contains the workflow. The repository belongs to the same
+    /// organisation.
     pub repository: String,
     /// The file name of the workflow.
     pub workflow: String,
@@ -253,8 +257,8 @@ pub struct GuardFile {
     /// How many times Beadle may make the same change within an hour. After that, the change is
     /// contested.
     pub repeats: Option<u32>,
-    /// The maximum percentage of the repositories where one aspect may remove or weaken something
-    /// within a window.
+    /// The maximum percentage of the repositories where Beadle may remove or weaken something in
+    /// one aspect within a window.
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
@@ -300,8 +304,8 @@ pub struct GateFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WaiversFile {
-    /// The maximum duration of a waiver. If the end of a waiver is further away, the waiver comes
-    /// into force only this long before its end.
+    /// The maximum duration of a waiver. If the end of a waiver is further away than this duration,
+    /// the waiver comes into force later. The waiver then lasts exactly this long until its end.
     pub longest: Option<Span>,
     /// The paths of the keys that a waiver cannot exempt.
     pub never_waive: Vec<String>,
@@ -313,10 +317,10 @@ pub struct WaiversFile {
 pub struct BudgetFile {
     /// The maximum number of requests that are in progress at the same time.
     pub concurrency: usize,
-    /// The share of each budget, in percent, that sweeps leave for events and operators.
+    /// The percentage of each budget that sweeps must leave to events and operators.
     pub reserve: u64,
-    /// How long points are counted. The period is a minute at GitHub. Only a simulator uses a
-    /// shorter period.
+    /// The period in which points are counted. At GitHub, the period is a minute. Only a simulator
+    /// uses a shorter period.
     pub minute: Span,
     /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
     pub rest_points: u32,

@@ -1,4 +1,4 @@
-//! `policy` of an organisation: a folder, or a folder of a repository.
+//! `policy` of an organisation: a folder on the disk, or a folder of a repository.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ impl Schedule<'_> {
         Some(Time(next.timestamp().as_millisecond()))
     }
 
-    /// Checks the schedule. `table` is the path of its table.
+    /// Checks the schedule. `table` is the path of the table with the schedule.
     pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
         let at = table.key("schedule");
         match (self.cron, self.every) {

@@ -16,8 +16,8 @@ impl File {
         orgs.chain(installations).chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
     }
 
-    /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of its
-    /// webhook secrets.
+    /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of the
+    /// organisation's webhook secrets.
     pub fn github_sender(&self, org: &OrgFile, secrets: Vec<SecretString>, known: OrgFacts) -> Sender {
         Sender {
             instance: org.name.clone(),
@@ -58,8 +58,8 @@ impl OrgFile {
 }
 
 impl OktaFile {
-    /// Returns the directory as a sender of webhooks. `values` returns all values of a secret that
-    /// are valid now.
+    /// Returns the directory as a sender of webhooks. `values` returns all valid values of a
+    /// secret.
     pub fn sender<E>(
         &self,
         values: impl Fn(&[String]) -> Result<Vec<SecretString>, E>,

@@ -1,6 +1,7 @@
 //! The text of a configuration file, and the errors in it. An error names the key, the rule, and
-//! the kind of value that was found. It never shows a line of the file, or a value that may be a
-//! secret. So if somebody writes a secret instead of its reference, the secret never reaches a log.
+//! the kind of value that was found. An error never shows a line of the file, or a value that can
+//! be a secret. So if somebody writes a secret instead of its reference, the secret never reaches a
+//! log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,8 +58,8 @@ impl Source {
     }
 }
 
-/// Creates an error in the syntax of the file. It needs no path to a key, because its line is
-/// known.
+/// Creates an error in the syntax of the file. The error needs no path to a key, because the line
+/// is known.
 fn wrong(what: impl Into<String>) -> Invalid {
     Invalid::new(KeyPath::default(), what)
 }
@@ -189,13 +190,13 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Returns whether the value of the key with this path may be a secret.
+/// Returns whether the value of the key with this path can be a secret.
 fn is_sensitive(path: &str) -> bool {
     let path = path.to_lowercase();
     ["secret", "token", "key", "password", "credential"].iter().any(|word| path.contains(word))
 }
 
-/// Returns whether a word may be a secret. The word is in a place where a key or a choice is
+/// Returns whether a word can be a secret. The word is in a place where a key or a choice is
 /// expected.
 fn may_be_secret(word: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
@@ -203,8 +204,8 @@ fn may_be_secret(word: &str) -> bool {
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key of a line. The value of this key begins in this line or in an earlier one. The
-/// text after the `=` of base64 is not the value of a key.
+/// Returns the key of a line. The value of this key begins in this line or in an earlier one. Text
+/// in base64 can contain a `=` too, but no key stands before this `=`.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {

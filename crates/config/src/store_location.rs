@@ -25,8 +25,8 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// Makes a relative path absolute. The path comes from the command line, so it begins in the
-    /// current folder.
+    /// Makes a relative path absolute. The path comes from the command line, so it is relative to
+    /// the current folder.
     #[must_use]
     pub fn absolute(self) -> Self {
         match self {

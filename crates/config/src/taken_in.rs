@@ -21,11 +21,11 @@ use crate::{
 pub enum Standing {
     /// Beadle works on the organisation in mode `observe`.
     TakenIn,
-    /// An `[[org]]` names the organisation, so its keys apply.
+    /// The organisation has an `[[org]]`, so the keys of this `[[org]]` apply.
     Declared,
     /// No pattern matches the login.
     NotAllowed,
-    /// A directory, a target or another installation has the name.
+    /// A directory, a target or another installation already has the name.
     NameTaken,
     /// A login cannot have all these characters.
     InvalidLogin,
@@ -123,8 +123,8 @@ impl File {
     }
 
     /// Returns the App of `[installations]` as a sender of webhooks. Its events about installations
-    /// come from organisations that the configuration does not name. `secrets` are the values of its
-    /// webhook secrets.
+    /// come from organisations that are not in the configuration. `secrets` are the values of the
+    /// App's webhook secrets.
     pub fn installations_sender(&self, secrets: Vec<SecretString>) -> Option<Sender> {
         let from = self.installations.as_ref()?;
         Some(Sender {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 
-/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of a
-/// GitHub organisation.
+/// `[[target]]`: one system with groups that Beadle manages. It is a SCIM 2.0 server, or the teams
+/// of a GitHub organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
@@ -16,15 +16,16 @@ pub struct TargetFile {
     pub name: String,
     /// The SCIM server, if the target is one.
     pub scim: Option<ScimFile>,
-    /// The organisation of GitHub, if its teams are the groups.
+    /// The GitHub organisation, if its teams are the groups of the target.
     pub github: Option<TeamsFile>,
     /// The limits of the guard for all groups of the target together.
     #[serde(default)]
     pub guard: GuardFile,
-    /// The limits for the members of each single group.
+    /// How many members may leave each single group.
     #[serde(default)]
     pub group_guard: GroupGuardFile,
-    /// The attributes that Beadle sets in the accounts that it creates. Only for SCIM.
+    /// Beadle sets these attributes in the accounts that it creates. Only a SCIM server has these
+    /// attributes.
     #[serde(default)]
     pub attributes: AttributesFile,
     /// How much Beadle may use the SCIM server. Teams have no such setting, because they use the
@@ -53,17 +54,18 @@ impl TargetFile {
     }
 }
 
-/// `[target.github]`: an organisation of GitHub. Its teams are the groups.
+/// `[target.github]`: a GitHub organisation. The teams of the organisation are the groups of the
+/// target.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsFile {
-    /// The name of the `[[org]]`. Beadle uses its credential and its budget.
+    /// The name of the `[[org]]`. Beadle uses the credential and the budget of this organisation.
     pub org: String,
-    /// How Beadle finds the account of a person. The most reliable way comes first.
+    /// The ways to find the account of a person. The most reliable way comes first.
     #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
-    /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
-    /// or id at the directory" = "login at GitHub"`.
+    /// The path of a file that assigns accounts to people. The lines of the file have the form
+    /// `"login, address or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
     /// True if `teams.yml` in the policy of the organisation declares teams too.
     #[serde(default)]
@@ -131,7 +133,7 @@ pub struct ScimFile {
     pub dialect: String,
     /// How Beadle requests the next page of a list.
     pub paging: Option<Paging>,
-    /// Where Beadle reads who the members of a group are.
+    /// Where Beadle reads the members of a group.
     pub members: Option<Members>,
     /// How a request of Beadle removes members from a group.
     pub removal: Option<Removal>,
@@ -139,7 +141,8 @@ pub struct ScimFile {
     pub page: Option<usize>,
     /// The maximum number of members that Beadle adds or removes with one request.
     pub changes: Option<usize>,
-    /// Whether the server can leave out attributes of a list if Beadle does not ask for them.
+    /// Whether the server can omit attributes from a list if Beadle does not ask for these
+    /// attributes.
     pub attributes: Option<bool>,
     /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]
@@ -161,7 +164,7 @@ pub enum Paging {
     Cursor,
 }
 
-/// Where Beadle reads who the members of a group are.
+/// Where Beadle reads the members of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Members {
@@ -219,7 +222,7 @@ pub struct GroupGuardFile {
     /// How many more members may leave, if the directory confirms that the access of each of them
     /// must end.
     pub leavers: Option<usize>,
-    /// The length of the window. Beadle counts the members who leave in it.
+    /// The length of the window. Beadle counts the members who leave within the window.
     pub window: Option<Span>,
 }
 

@@ -40,19 +40,19 @@ use turns::{AT_ONCE, Turns};
 pub use release::release_resolved_holds;
 pub use turns::Turn;
 
-/// Reads the declared and the real state of a key, and plans the changes that are missing. A
-/// planner cannot write these changes.
+/// Reads the declared state and the real state of a key, and plans the missing changes. A planner
+/// itself cannot write changes.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
-    /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
-    /// for the repository or group, which makes the lookup faster. The planner must check that the
-    /// vendor's answer belongs to the key. The plan names the generation of the policy that the
-    /// planner used. Another generation can come into force while the planner reads.
+    /// Plans one key. In the budget, the reads count as requests of `lane`. `hint` is the vendor's
+    /// name for the repository or group. A lookup by this name is faster. The planner must check
+    /// that the vendor's answer belongs to the key. The plan names the generation of the policy
+    /// that the planner used, because another generation can come into force during the reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns other keys that mark this key as due when they run, such as the group of a
-    /// directory. The deliveries about those keys may also explain the drift of this key.
+    /// Returns the origins of this key: keys whose runs make this key due, such as the group of a
+    /// directory. Deliveries about an origin can also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {
         Vec::new()
     }
@@ -63,7 +63,7 @@ pub trait Planner: Send + Sync + 'static {
         true
     }
     /// Records the end of a run, for reports about the past. The engine calls this method after the
-    /// last write of a plan, and for a plan without changes too.
+    /// last write of a plan. If a plan has no changes, the engine calls this method too.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }
@@ -76,9 +76,10 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes the changes that a [`Planner`] planned.
 #[async_trait]
 pub trait PlanWriter<W>: Send + Sync + 'static {
-    /// Looks up the present name of the key's thing. `apply` calls this method before the first
-    /// write of a run. The session sends all its requests in `lane`. A write that replaces a whole
-    /// body must not be sent after `valid_until`, even if it waited for a budget.
+    /// Looks up the present name of the thing that the key identifies. `apply` calls this method
+    /// before the first write of a run. The session sends all its requests in `lane`. A write that
+    /// replaces a whole body must not be sent after `valid_until`, even if the write had to wait
+    /// for a budget.
     async fn open(
         &self,
         key: &Key,
@@ -97,7 +98,7 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
 /// A writer for one run. It writes to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
-    /// Writes one change. To write the same change twice does no harm.
+    /// Writes one change. It does no harm to write the same change twice.
     async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
 }
 
@@ -111,8 +112,8 @@ pub struct ApplyContext {
     /// The right to work on the key. `None` if an operator's command uses the store while no
     /// service runs.
     pub lease: Option<Lease>,
-    /// The lane of the run. It decides whether the run may use the reserve of a budget, and whether
-    /// the run writes in parallel.
+    /// The lane of the run. The lane decides whether the run may use the reserve of a budget, and
+    /// whether the run writes in parallel.
     pub lane: Lane,
     /// The guard's limits for one window.
     pub limits: Limits,
@@ -182,8 +183,8 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// The reason why the plan has no changes, if Beadle skipped the whole key.
     pub skipped: Option<String>,
-    /// The failure that stands for the whole run. If several steps failed, it is the failure with
-    /// the longest wait. `None` means that no step failed.
+    /// The failure of the whole run. If several steps failed, it is the failure with the longest
+    /// wait. `None` means that no step failed.
     #[serde(skip)]
     pub failure: Option<Failure>,
 }
@@ -251,9 +252,9 @@ impl Report {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// Returns the failure of the whole run. This is the failure of a step. If no step failed, the
-    /// function returns a failure that describes an unknown part. `None` means that the run
-    /// succeeded.
+    /// Returns the failure of the whole run. If a step failed, the function returns the failure of
+    /// the step. If no step failed, the function returns a failure that describes an unknown part.
+    /// `None` means that the run succeeded.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -266,9 +267,9 @@ impl Report {
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
 /// that depend on it. A used-up budget, a conflict or a lost lease ends the run. Some limits apply
 /// only to certain requests. If a change must wait for such a limit, the other changes of its
-/// aspect wait too, and changes of other aspects go on. A run for an event writes changes in
-/// parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step` with the result of
-/// each step as soon as the step ends.
+/// aspect wait too, and changes of other aspects go on. A run for an event can write changes in
+/// parallel, see [`Turn`]. `apply` calls `on_step` with the result of each step immediately after
+/// the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -305,8 +306,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     // wait too. Other aspects need not wait.
     let mut waiting: HashSet<&str> = HashSet::new();
     loop {
-        // After a conflict, a lost lease or a used-up budget, no further write begins. The writes
-        // that are already in progress still end.
+        // After a conflict, a lost lease or a used-up budget, no further write begins. Writes in
+        // progress can end normally.
         let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
         let next = if may_begin { turns.next(plan, &results) } else { None };
         let Some(at) = next else {
@@ -362,7 +363,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         context.pace.turn(lane, &context.clock).await;
         let now = context.clock.now();
         if now > valid_until {
-            // Another program may have changed the same thing since the plan was made. The
+            // Another program can have changed the same thing after the plan was made. The
             // remaining changes are written from a new plan.
             failure = Some(more_severe(failure, outdated(now)));
             on_step(at, &StepResult::NotReached);
@@ -409,9 +410,9 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// The writes in progress, each with the position of its change in the plan.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// The maximum age of a plan when a write begins. A write may replace a whole body. The body from
-/// an old plan would overwrite changes that others have made since then. The limit also gives other
-/// runs a chance to write.
+/// The maximum age of a plan when a write begins. A write can replace a whole body. The body from
+/// an old plan would overwrite changes that others have made in the meantime. The limit also gives
+/// other runs a chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
@@ -453,8 +454,8 @@ async fn write<W: Send + Sync + 'static>(
     let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    // The heartbeat renews the lease when a third of its time has passed. If this renewal is late,
-    // because the store answers slowly or the process was suspended, the lease may be lost.
+    // The heartbeat renews the lease when a third of its time has passed. The renewal can be late,
+    // because the store answers slowly or the process was suspended. The lease can then be lost.
     let now = context.clock.now();
     let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
     let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };
@@ -483,7 +484,7 @@ async fn write<W: Send + Sync + 'static>(
 }
 
 /// Returns whether it is certain that a failed change had no effect at the vendor. A change with
-/// several guarded fields may need several requests. The vendor may have accepted the first of them
+/// several guarded fields can need several requests. The vendor can have accepted the first request
 /// and refused the last one.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();

@@ -34,8 +34,8 @@ const EARLY: Duration = Duration::from_secs(20);
 /// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
 /// cannot be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
-/// How long the driver waits for the store at its start, and before and after the runs of tasks. A
-/// store that hangs must not use up the time of the tasks.
+/// How long the driver waits for the store when the driver starts, and before and after the runs of
+/// tasks. A store that hangs must not use up the time of the tasks.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Which of the processes that share a store run a task.
@@ -66,12 +66,12 @@ pub trait BackgroundTask: Send + Sync + 'static {
     fn retry(&self) -> Duration {
         self.period()
     }
-    /// Returns the names of other tasks. If a run of this task did something, the driver runs these
-    /// tasks at once.
+    /// Returns the names of other tasks. If a run of this task did something, the driver
+    /// immediately runs these tasks.
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Runs the task once. The driver may cancel the run at any await: when the process stops, or
+    /// Runs the task once. The driver can cancel the run at any await: when the process stops, or
     /// after the timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
 }
@@ -165,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// Returns the driver of a process that shares its store with others. It runs the tasks of
-    /// [`Runs::Once`] only while the process holds the lease.
+    /// Returns the driver of a process that shares its store with others. The driver runs the tasks
+    /// of [`Runs::Once`] only while the process holds the lease.
     #[must_use]
     pub fn sharing(self, lease: Option<Arc<TaskLease>>) -> Self {
         Self { lease, ..self }
@@ -181,7 +181,8 @@ impl Driver {
         // A store that hangs must delay neither the tasks nor the stop.
         loops.spawn(async move { driver.forget_others().await });
         if let Some(lease) = self.lease.clone() {
-            // If no other process holds the lease, the first runs begin with it.
+            // If no other process holds the lease, this process gets the lease before the first
+            // runs begin.
             if !matches!(self.within_limit(lease.look()).await, Some(Ok(()))) {
                 tracing::debug!("lease on the background tasks unknown, retrying");
             }
@@ -271,7 +272,7 @@ impl Driver {
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
-        // A woken task may wake further tasks. The number of rounds is limited, because tasks can
+        // A woken task can wake further tasks. The number of rounds is limited, because tasks can
         // wake each other in a circle.
         for _ in 0..3 {
             let now = self.clock.now();
@@ -366,8 +367,8 @@ impl Driver {
         record
     }
 
-    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after
-    /// that.
+    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. If the call takes longer,
+    /// the result is `None`.
     async fn within_limit<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             output = call => Some(output),
@@ -380,8 +381,8 @@ impl Driver {
         self.slots.iter().map(|slot| slot.record()).collect()
     }
 
-    /// Returns the status of every task, with the stored records of the tasks that another process
-    /// runs.
+    /// Returns the status of every task. If another process runs a task, the status is the stored
+    /// record of the task.
     pub async fn status_everywhere(&self) -> Vec<TaskRecord> {
         let mut records = self.status();
         if self.lease.as_ref().is_none_or(|lease| lease.is_held()) {
@@ -456,7 +457,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     record.clone()
 }
 
-/// Stores the record at once if the result is new. If the result is the same as before, the
+/// Stores the record immediately if the result is new. If the result is the same as before, the
 /// function stores the record only if the stored record is old.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {

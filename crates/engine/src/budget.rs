@@ -1,4 +1,4 @@
-//! The API calls that a vendor still allows, counted for each credential.
+//! Counts for each credential how many API calls the vendor still allows.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -55,10 +55,10 @@ pub struct BudgetAccount {
     pub limit: u64,
     /// The number of calls or points that remain in this period.
     pub remaining: u64,
-    /// The end of the period, by Beadle's clock.
+    /// The end of the period, according to Beadle's clock.
     pub reset: Time,
-    /// The end of the period by the vendor's clock, in seconds. It identifies the period, so that
-    /// Beadle recognises a late answer.
+    /// The end of the period, according to the vendor's clock, in seconds. This time identifies the
+    /// period, so that Beadle recognises a late answer.
     pub period: i64,
 }
 
@@ -114,17 +114,17 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct Budgets {
     credential: Arc<str>,
-    /// The share, in percent, that sweeps leave for events and operators.
+    /// The percentage of each account that sweeps must leave to events and operators.
     reserve: u64,
-    /// The number of equal parts into which the accounts are divided. It is more than 1 if several
-    /// processes use the credential but cannot tell each other their spending.
+    /// The number of equal parts into which the accounts are divided. The number is greater than 1
+    /// if several processes use the credential, but no process knows what the others spend.
     parts: u64,
     state: Arc<Mutex<State>>,
 }
 
 impl Budgets {
     /// Creates the budget of a credential. `credential` is a name for people, never the secret.
-    /// Sweeps leave `reserve` percent for events.
+    /// Sweeps must leave `reserve` percent to events and operators.
     pub fn new(credential: &str, reserve: u64) -> Self {
         Self { credential: credential.into(), reserve, parts: 1, state: Arc::default() }
     }
@@ -198,8 +198,9 @@ impl Budgets {
 
     /// Records the figures of a vendor's answer. Answers can arrive in another order than their
     /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
-    /// ignored, with one exception. Beadle uses them if the known period is over, or if its end is
-    /// not credible. In these cases, a clock was ahead when Beadle recorded the known period.
+    /// ignored, with one exception. Beadle uses such figures if the known period is over, or if the
+    /// end of the known period is not credible. In these cases, a clock was ahead when Beadle
+    /// recorded the known period.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
@@ -217,8 +218,8 @@ impl Budgets {
     /// refusal. Returns the end of the block.
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
-        // Many calls were in progress when the vendor refused the first one. All their refusals
-        // count as one.
+        // Many calls were in progress when the vendor refused the first one. All refusals of these
+        // calls count as one.
         if state.blocked.get(&resource).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(resource).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -230,7 +231,7 @@ impl Budgets {
             tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit has a reset time more than a day away, Beadle ignores this time");
         }
         let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
-        // The vendor may name a time in the past. Beadle then waits for at least a second.
+        // The vendor can name a time in the past. Beadle then waits for at least a second.
         let until = until.max(now + Duration::from_secs(1));
         state.block(resource, until, now)
     }
@@ -240,8 +241,8 @@ impl Budgets {
     /// Returns the end of the block.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
-        // Many calls were in progress when the vendor denied the first one. All their denials count
-        // as one.
+        // Many calls were in progress when the vendor denied the first one. All denials of these
+        // calls count as one.
         if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(Resource::Credential).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -251,7 +252,7 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// Records that the vendor accepted the credential. This ends the block of the credential.
+    /// Records that the vendor accepted the credential. The block of the credential then ends.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.strikes.remove(&Resource::Credential);
@@ -260,8 +261,8 @@ impl Budgets {
 
     /// Returns the blocked accounts that other processes must know of, each with the end of its
     /// block. A denied credential is not in the list, because each process has its own copy of the
-    /// credential. While a credential is replaced, one process may have the old copy and another
-    /// the new one.
+    /// credential. While a credential is replaced, one process can have the old copy and another
+    /// process the new one.
     pub fn refusals(&self) -> Vec<(Resource, Time)> {
         let state = self.state();
         let shared = state.blocked.iter().filter(|(resource, _)| **resource != Resource::Credential);

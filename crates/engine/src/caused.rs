@@ -1,7 +1,7 @@
-//! Finds the changes that a new policy causes. It compares the plan of the policy with the plan of
-//! the earlier policy, over the same observed state. The comparison goes value by value, because
-//! one write can set a value that only the new policy asks for, together with values that repair
-//! drift.
+//! Finds the changes that a new policy causes. Beadle compares the plan of the new policy with the
+//! plan of the earlier policy. Both plans start from the same observed state. Beadle compares
+//! single values. One write can set values for two reasons: only the new policy asks for one value,
+//! and another value repairs drift.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::mode::Mode;
 use crate::plan::{Change, Field, Plan, Risk};
 
-/// How far Beadle may write a change without an operator.
+/// Whether Beadle may write a change without an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Leave {
     /// The mode does not allow the change.
@@ -33,10 +33,10 @@ impl Leave {
 
 /// The instructions of a write. The instructions can contain more values than the change shows.
 pub trait Instructions {
-    /// Returns what the write sets in addition to the values in the change, such as the parameters
-    /// of a new ruleset. `None` means that the values show everything. Two writes with different
-    /// texts are different writes. The text contains no secret. It may contain the digest of a
-    /// secret.
+    /// Returns a text about everything that the write sets in addition to the change's values, such
+    /// as the parameters of a new ruleset. `None` means that these values show everything. If two
+    /// writes have different texts, they are different writes. The text contains no secret. It can
+    /// contain the digest of a secret.
     fn unshown(&self) -> Option<String>;
 }
 
@@ -80,14 +80,14 @@ type Identity = (Place, String);
 /// The number of values with one identity, for each [`Leave`].
 type Leaves = BTreeMap<Leave, usize>;
 
-/// The values that some plans of one key set or remove, such as the plans of the earlier policy.
+/// The values that occur in some plans of one key, such as the plans of the earlier policy.
 #[derive(Debug, Default)]
 pub struct PlannedValues {
     /// For each value, the highest number of times that it occurs in one of the added plans. If a
     /// compared plan has the same value twice, both values are known only if one of the added plans
     /// has the value twice too.
     counts: HashMap<Identity, Leaves>,
-    /// The objects among the new contents of the values.
+    /// The new contents that are objects.
     objects: HashMap<(Place, Leave), Vec<Map<String, Value>>>,
 }
 
@@ -105,8 +105,8 @@ pub struct Caused {
 impl Caused {
     /// Returns the writes that the guard checks and that an approval of `plan` allows. A write is
     /// left out if it removes, weakens or exposes a value that `plan` does not show. If a write
-    /// always needs an approval, any of its values can be the reason. `plan` must then show all of
-    /// them.
+    /// always needs an approval, any of its values can be the reason. `plan` must then show all
+    /// values of this write.
     pub fn approvable(&self) -> Vec<Change<()>> {
         let shows_all = |shown: &Change<()>, write: &Change<()>| {
             let must_show = |field: &&Field| write.stop.is_some() || field.risk.is_guarded();
@@ -143,8 +143,9 @@ impl PlannedValues {
     }
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
-    /// plan has. A value is also new if Beadle needs less approval to write it than in the added
-    /// plans. A change stays in the returned part, even if it depends on a change that is left out.
+    /// plan has. A value also counts as new if it occurs in the added plans only in writes that
+    /// need more approval. A change stays in the returned part, even if it depends on a change that
+    /// is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());

@@ -1,4 +1,4 @@
-//! Finds the deliveries that may explain the drift of a key, for the journal.
+//! Finds the deliveries that can explain the drift of a key. The journal contains these deliveries.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::store::{DeliveryRow, Listing, Store, StoreError};
 const MOST: usize = 5;
 /// The number of deliveries that one call reads.
 const PAGE: u32 = 50;
-/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and these
-/// come first in the list.
+/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and the list
+/// begins with these deliveries.
 const PAGES: u32 = 10;
-/// The maximum time between a delivery about an origin and the mark of the key. The run of the
-/// origin marks the key, and this run can wait for a debounce or for a retry.
+/// The maximum time from a delivery about an origin until the run of the origin marks the key. This
+/// run can have to wait for a debounce or for a retry.
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was

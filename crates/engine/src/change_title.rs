@@ -8,9 +8,9 @@ use crate::plan::{Change, Field, Risk};
 /// The maximum length of a value in a title, in bytes.
 const WORD: usize = 40;
 
-/// Returns what a change is about, with the values of one risk, such as `team core: permission →
-/// pull`. If a whole part appears or disappears, such as a team, the title has only the name of the
-/// part.
+/// Returns the subject of a change, and those of its values that have this risk. An example is
+/// `team core: permission → pull`. If a whole part appears or disappears, such as a team, the title
+/// has only the name of the part.
 pub fn change_title<W>(change: &Change<W>, risk: Risk) -> String {
     let fields = || change.fields.iter().filter(move |field| field.risk == risk);
     let is_whole = fields().any(|field| field.before.is_null() || field.after.is_null());

@@ -112,7 +112,7 @@ impl Clock {
         tokio::time::sleep(duration).await;
     }
 
-    /// Sleeps until `time`. Returns at once if that time has passed.
+    /// Sleeps until `time`. Returns immediately if that time has passed.
     pub async fn sleep_until(&self, time: Time) {
         self.sleep(time.since(self.now())).await;
     }

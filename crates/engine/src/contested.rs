@@ -1,9 +1,9 @@
 //! Finds contested changes. If Beadle makes the same change very often within an hour, another
 //! writer probably reverts the change each time.
 //!
-//! If a contested change removes, weakens or exposes something, Beadle holds it until an operator
-//! approves it. Beadle repeats any other contested change at growing intervals. A protection
-//! therefore never stays off because of the other writer.
+//! If a contested change removes, weakens or exposes something, Beadle holds the change until an
+//! operator approves the change. Beadle repeats any other contested change at growing intervals. A
+//! protection therefore never stays off because of the other writer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const FIRST: Duration = Duration::from_secs(60);
 pub(crate) struct Contested {
     /// The aspects with guarded changes that must be held, each with the reason.
     held: HashMap<String, String>,
-    /// The unguarded changes that must wait, by their position in the plan. Each has the time of
-    /// its next write and the reason.
+    /// The unguarded changes that must wait, by their position in the plan. Each entry has the time
+    /// of the change's next write, and the reason.
     slowed: HashMap<usize, (Time, String)>,
     /// New journal entries about aspects that have just become contested.
     pub(crate) news: Vec<Entry>,
@@ -39,7 +39,7 @@ impl Contested {
         self.held.get(aspect)
     }
 
-    /// Returns the reason why the change at position `at` of the plan must still wait, if it must.
+    /// Returns the reason if the change at position `at` of the plan must still wait.
     pub(crate) fn postpones(&self, at: usize, now: Time) -> Option<&String> {
         self.slowed.get(&at).filter(|(until, _)| now < *until).map(|(_, why)| why)
     }
@@ -70,8 +70,9 @@ fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds the contested changes of a plan in the journal of the last hour. A change is contested
-/// after `repeats` writes of the same value. If `repeats` is zero, no change is ever contested.
+/// Searches the last hour of the journal, and returns the contested changes of a plan. A change is
+/// contested after `repeats` writes of the same value. If `repeats` is zero, no change is ever
+/// contested.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,

@@ -11,7 +11,7 @@ use crate::trace::TraceContext;
 pub struct Delivery {
     /// The sender and the kind of its hook, such as `github` or `okta`.
     pub source: String,
-    /// The id that the sender gave to the delivery. It is unique together with `source`.
+    /// The id that the sender gave to the delivery. The id is unique together with `source`.
     pub id: String,
     /// The sender's name for the event, such as `repository.created`.
     pub event: String,
@@ -34,8 +34,8 @@ pub struct Mark {
     pub key: Key,
     /// The lane that the mark gives to the key.
     pub lane: Lane,
-    /// The vendor's name for the thing, such as GitHub's node id. It makes the lookup faster.
-    /// Beadle never trusts the hint: it checks that each answer belongs to the key.
+    /// The vendor's name for the thing, such as GitHub's node id. The hint makes the lookup faster.
+    /// Beadle never trusts the hint, and checks that each answer belongs to the key.
     pub hint: Option<String>,
     /// The span that made the key due, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ pub fn wrong(key: &str, error: &minijinja::Error) -> String {
 }
 
 /// Returns an error if a template does too much work even without a payload. The function ignores
-/// all other errors, because the missing payload may cause them.
+/// all other errors, because the missing payload can cause other errors.
 pub fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),

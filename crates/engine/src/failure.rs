@@ -11,8 +11,8 @@ pub enum Class {
     Retry,
     /// A budget is used up. Beadle retries at `until`.
     RateLimited {
-        /// The time when calls are allowed again, by the vendor or by Beadle's own count of the
-        /// budget.
+        /// The time when calls are allowed again, according to the vendor or to Beadle's own count
+        /// of the budget.
         until: Time,
         /// True if only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,

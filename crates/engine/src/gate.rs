@@ -15,8 +15,8 @@ use crate::plan::{Change, Plan, Risk, Risks};
 /// The kind of the notes about held generations, see [`crate::Metadata::KIND`].
 pub const HELD_NOTE: &str = "held-generation";
 
-/// Returns whether the hold in the note with this name belongs to a command, such as `acme
-/// (command)`. The exit code of the command reports the hold, so no metric counts such a hold.
+/// Returns whether a command made the hold in the note with this name, such as `acme (command)`.
+/// The exit code of the command reports the hold, so no metric counts such a hold.
 pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
@@ -39,7 +39,7 @@ pub fn noun(generation: &str) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holder {
-    /// The service. It starts to use the generation after an approval.
+    /// The service. After an approval, the service starts to use the generation.
     Service,
     /// `beadle apply` or `beadle sweep`. An operator runs the command again after an approval.
     Command,
@@ -72,8 +72,8 @@ pub struct GateLimits {
     pub exposes: u32,
     /// The maximum number of additions.
     pub creates: u32,
-    /// The maximum share of the repositories, in percent, where the generation may remove, weaken
-    /// or expose something.
+    /// The maximum percentage of the repositories in which the generation may remove, weaken or
+    /// expose something.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -81,11 +81,11 @@ pub struct GateLimits {
 }
 
 impl GateLimits {
-    /// The maximum number of additions if the configuration sets none.
+    /// The default for the maximum number of additions.
     pub const CREATES: u32 = 1000;
-    /// The maximum share of the repositories, in percent, if the configuration sets none.
+    /// The default for the maximum percentage of the repositories.
     pub const PERCENT: u32 = 10;
-    /// The number of repositories that is always allowed if the configuration sets none.
+    /// The default for the number of repositories that is always allowed.
     pub const REPOSITORIES: u32 = 3;
 
     fn of(&self, risk: Risk) -> Option<u32> {
@@ -223,16 +223,16 @@ pub fn is_counted<W>(change: &Change<W>) -> bool {
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())
 }
 
-/// Returns a short code that identifies all changes of the plans that the gate counts. The code
-/// also shows which of them always need an approval. It does not depend on the order of the plans.
-/// An approval of a generation is bound to this code.
+/// Returns a short code that identifies all changes that the gate counts in the plans. The code
+/// also shows which of these changes always need an approval. The code does not depend on the order
+/// of the plans. An approval of a generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| is_counted(change).then_some(if change.stop.is_some() { " asks" } else { "" }))
 }
 
 /// Returns a short code that identifies all changes of the plans, including those that the gate
-/// does not count. The code also shows which changes the modes let Beadle write. It does not depend
-/// on the order of the plans.
+/// does not count. The code also shows which of these changes are allowed by their modes. The code
+/// does not depend on the order of the plans.
 pub fn whole_plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| Some(if is_allowed(change) { "" } else { " skipped" }))
 }

@@ -1,5 +1,5 @@
-//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused,
-//! when, and why.
+//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused.
+//! It also shows the time and the reason.
 
 mod detail;
 mod operator;
@@ -101,8 +101,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns the entry of an operator's action on a key or a scope. `subject` is its name for
-    /// people.
+    /// Returns the entry of an operator's action on a key or a scope. `subject` is the name by
+    /// which people know this key or scope.
     pub fn of_operator(action: OperatorAction, (key, subject): (&str, &str), at: Time) -> Self {
         Self {
             seq: 0,

@@ -71,7 +71,8 @@ impl DriftCause {
 pub struct KeyState {
     /// The name by which people know the key, such as `acme/widgets`.
     pub subject: String,
-    /// The time since which the key has been as declared, not as declared, or skipped.
+    /// Since when the key has been in its present condition: as declared, not as declared, or
+    /// skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,
@@ -158,7 +159,8 @@ impl KeyState {
 
     /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys
     /// and begins after the name `after`. For the first page, `after` is empty. Also returns the
-    /// last name of the page, to read the next page; `None` on the last page.
+    /// last name of the page. With this name, the caller can read the next page. On the last page,
+    /// the result is `None` instead of the name.
     pub async fn page(
         store: &dyn Store,
         after: &str,
@@ -205,8 +207,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the state of each key in a scope, except the keys in `keys`. The repositories or
-    /// groups of these keys no longer exist, so no run reads them.
+    /// Deletes the states of the keys in a scope, but keeps the states of the keys in `keys`. The
+    /// repositories or groups of the deleted states no longer exist, so no run reads these states.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,

@@ -18,8 +18,8 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// True if Beadle must not treat an unreadable value as a missing value, for example because
     /// the value exempts or protects something. For such a value, the reading functions of [`Note`]
     /// return an error. A caller that reads the value before it stores a new one therefore never
-    /// replaces an unreadable value. Every other value counts as missing if it cannot be read,
-    /// because Beadle can make it again.
+    /// replaces an unreadable value. If any other value cannot be read, the value counts as
+    /// missing, because Beadle can make the value again.
     ///
     /// An older version ignores fields that it does not know, and stores the value without them. A
     /// new field must therefore be optional.
@@ -124,8 +124,9 @@ impl<M: Metadata> Note<M> {
         self.known(store.notes(&self.name).await?)
     }
 
-    /// Lists the notes as [`Self::list`] does, for people. An unreadable value is no error, even if
-    /// Beadle needs the value. The second list has the rest of each unreadable note's name.
+    /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value is no
+    /// error, even if Beadle needs the value. The second list has the rest of each unreadable
+    /// note's name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,
@@ -155,7 +156,8 @@ impl<M: Metadata> Note<M> {
 
     /// Lists notes as [`Self::list`] does, but at most `limit` of them. The list contains notes
     /// after the name `after`. If `after` is empty, the list begins with the first note. Also
-    /// returns the last name of the page, to read the next page; `None` on the last page.
+    /// returns the last name of the page. With this name, the caller can read the next page. On the
+    /// last page, the result is `None` instead of the name.
     pub async fn page(
         &self,
         store: &dyn Store,

@@ -1,6 +1,6 @@
 //! Spreads bulk writes over time. A sweep with many writes pauses between the writes, so that it
 //! does not overload the vendor. While a run waits for its turn to write, its worker does other
-//! work. Beadle sends a write for an event at once.
+//! work. Beadle sends a write for an event immediately.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

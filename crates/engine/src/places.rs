@@ -31,8 +31,9 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Creates `all` free places. If `are_shared` is true, an instance may occupy at most half of
-    /// the places that other instances leave free. Each instance may always occupy one place.
+    /// Creates free places. `all` is the number of places. If `are_shared` is true, an instance may
+    /// occupy at most half of the places that other instances do not occupy. Each instance may
+    /// always occupy one place.
     pub(crate) fn new(all: usize, are_shared: bool) -> Arc<Self> {
         Arc::new(Self { all, are_shared, taken: Mutex::default() })
     }

@@ -174,8 +174,8 @@ pub struct Field {
 pub struct Change<W> {
     /// The aspect that the change belongs to.
     pub aspect: String,
-    /// The part of the aspect, such as `team platform`. It is empty if the change is about the
-    /// repository as a whole.
+    /// The part of the aspect, such as `team platform`. The text is empty if the change is about
+    /// the repository as a whole.
     pub what: String,
     /// All values that the write sets or removes.
     pub fields: Vec<Field>,
@@ -183,7 +183,7 @@ pub struct Change<W> {
     /// not know the mode, Beadle uses [`Mode::Observe`].
     #[serde(deserialize_with = "stored_mode")]
     pub mode: Mode,
-    /// The positions of other changes of the plan. Beadle must write them before this change.
+    /// The positions of other changes of the plan. Beadle must write these other changes first.
     pub after: Vec<usize>,
     /// The reason why the change always needs an approval, even if the guard's window has room for
     /// it. `None` means that the change needs an approval only if it exceeds a limit.
@@ -245,8 +245,8 @@ impl<W> Change<W> {
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether both changes set the same values. The digest alone does not prove this,
-    /// because it is short: the author of a policy can find two changes with the same digest.
+    /// Returns whether both changes set the same values. The digest alone is not enough, because a
+    /// digest is short: the author of a policy can find two changes with the same digest.
     pub fn is_same<V>(&self, other: &Change<V>) -> bool {
         let has_same_values = |(one, other): (&Field, &Field)| {
             one.name == other.name && one.before == other.before && one.after == other.after
@@ -291,12 +291,12 @@ pub struct Unknown {
     pub part: Option<String>,
     /// What went wrong, and what the user can do.
     pub why: String,
-    /// True if a retry may succeed although nobody changes anything.
+    /// True if a retry can succeed although nobody changes anything.
     pub transient: bool,
 }
 
-/// A difference that waits for a person. Beadle has done its part. The difference is neither a
-/// change nor an error.
+/// A difference that waits for a person. Beadle cannot do more. The difference is neither a change
+/// nor an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The aspect.
@@ -314,7 +314,7 @@ pub struct Waived {
     pub until: String,
     /// The reason why the key is exempt.
     pub reason: String,
-    /// The person or team that answers for the waiver.
+    /// The person or team that is responsible for the waiver.
     pub owner: String,
     /// The policy line with the waiver. `None` for a waiver of `beadle waive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -363,8 +363,8 @@ impl<W> Plan<W> {
         self.changes.is_empty() && self.unknowns.is_empty() && self.waits.is_empty()
     }
 
-    /// Keeps the changes that `keep` returns true for. A kept change must not depend on a dropped
-    /// one, so the function also drops each change that depends on a dropped one.
+    /// Keeps each change if `keep` returns `true` for it. A kept change must not depend on a
+    /// dropped one, so the function also drops each change that depends on a dropped one.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();

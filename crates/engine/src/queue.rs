@@ -41,7 +41,7 @@ impl ParkReason {
 
 impl From<String> for ParkReason {
     fn from(name: String) -> Self {
-        // A newer version may park keys for a reason that this version does not know. Then only an
+        // A newer version can park keys for a reason that this version does not know. Then only an
         // operator may make the key due again.
         if name == Self::Failed.as_str() { Self::Failed } else { Self::Held }
     }
@@ -57,8 +57,8 @@ pub struct Parked {
     pub why: String,
     /// The time when the key was parked.
     pub since: Time,
-    /// The reason and the further fields that only a newer version knows. A store writes both back
-    /// with each mark of the key.
+    /// The reason and the further fields that only a newer version knows. With each mark of the
+    /// key, a store writes the reason and the fields back.
     newer: (Option<String>, Map<String, Value>),
 }
 
@@ -107,7 +107,7 @@ pub struct Row {
     pub wanted: u64,
     /// The number of marks that completed runs cover.
     pub done: u64,
-    /// The number of marks that will be covered once the run in progress completes.
+    /// The number of marks that will be covered when the run in progress has completed.
     pub claimed: u64,
     /// The earliest start after a debounce or an error.
     pub run_at: Time,
@@ -118,7 +118,7 @@ pub struct Row {
     /// Since when the key has been due.
     pub first_dirty: Time,
     /// The number of claims since the last successful run. A claim counts from its beginning, so
-    /// that a run also counts if it kills its process.
+    /// that a run also counts if the run kills the process.
     pub attempts: u32,
     /// The number of claims since the row was created. If a worker's claim has a smaller number,
     /// the worker has lost the key.
@@ -155,12 +155,12 @@ pub struct Lease {
 pub struct Claim {
     /// The right to work on the key until the lease ends.
     pub lease: Lease,
-    /// The lane of the due key. It affects only budgets and the journal, and a planner never gets
-    /// it.
+    /// The lane of the due key. The lane affects only budgets and the journal, and a planner never
+    /// gets the lane.
     pub lane: Lane,
     /// The number of this try. The first try is 1.
     pub attempt: u32,
-    /// The time since which the key has been due, for the journal.
+    /// The time when the key became due, for the journal.
     pub since: Time,
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
@@ -173,7 +173,7 @@ pub struct Claim {
 pub enum Outcome {
     /// The run has nothing left to do.
     Done,
-    /// The run failed, and a retry may succeed.
+    /// The run failed, and a retry can succeed.
     Retry(String),
     /// A budget is used up, so the key must wait.
     RateLimited {
@@ -192,9 +192,9 @@ pub enum Outcome {
         /// The reason for the wait.
         why: String,
     },
-    /// A retry without help is useless, so the key is parked.
+    /// A retry cannot succeed without help, so the key is parked.
     Park(ParkReason, String),
-    /// The worker stops. Another worker may claim the key at once.
+    /// The worker stops. Another worker may claim the key immediately.
     HandBack,
 }
 
@@ -233,7 +233,8 @@ impl Default for Timing {
 /// The longest wait that Beadle accepts for a vendor's rate limit.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns how many of `limit` keys must be claimed by age instead of by lane: an eighth.
+/// Returns the number of keys that must be claimed by age instead of by lane. It is an eighth of
+/// `limit`.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
     // An eighth of a small claim is less than one key. Instead, about every eighth small claim
     // takes one key by age.
@@ -280,8 +281,8 @@ impl Row {
         self.wanted > self.done
     }
 
-    /// Returns when a worker can claim the key at the earliest, if nothing else happens. `None`
-    /// means that no worker can claim it, because the key is not due or is parked.
+    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
+    /// `None` means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -333,7 +334,7 @@ impl Row {
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         let interrupts_urgent = running && self.lane < mark.lane;
-        // The run in progress can fail. The next run must then do the work of both.
+        // The run in progress can fail. The next run must then do the work of the failed run too.
         let is_covered = settled && !running;
         // A damaged row can have any number, and the sum must not end the process.
         self.wanted = self.wanted.saturating_add(1);
@@ -362,9 +363,9 @@ impl Row {
             self.run_at = at;
         }
         if interrupts_urgent && self.hint != mark.hint {
-            // The next run has the lane of this mark. It may also have to do the work of the run in
-            // progress. The hint of a sweep can allow a run to read less than an event needs. The
-            // next run therefore has no hint.
+            // The next run has the lane of this mark. It possibly also has to do the work of the
+            // run in progress. The hint of a sweep can allow a run to read less than an event
+            // needs. The next run therefore has no hint.
             self.hint = None;
         } else {
             self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);
@@ -377,10 +378,10 @@ impl Row {
     }
 
     /// Claims the key if it is due. If the key was claimed too often without a success, the key is
-    /// parked instead, because its run may kill the process.
+    /// parked instead, because the run of the key possibly kills the process.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
-        // A stored wait may be longer than a vendor may ask for, because of an earlier version or a
-        // clock that was ahead.
+        // A stored wait can be longer than the longest accepted wait, because of an earlier version
+        // or a clock that was ahead.
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         if self.due_at().is_none_or(|due| due > now) {
             return None;

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::trace::{self, Span};
 use crate::unwritten::run_counts;
 
-/// A run of a claimed key, as the reconciler gets it.
+/// The input of a reconciler: a run of a claimed key.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key until the lease ends.
@@ -27,8 +27,8 @@ pub struct Run {
     pub lane: Lane,
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
-    /// The time since which the key has been due, for the journal. Deliveries that arrived after
-    /// this time may explain the drift.
+    /// The time when the key became due, for the journal. Deliveries that arrived after this time
+    /// can explain the drift.
     pub since: Time,
 }
 

@@ -15,16 +15,17 @@ use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
-/// credential causes the same answer, and somebody may repair the credential soon.
+/// credential causes the same answer, and it is possible that somebody repairs the credential soon.
 const FIRST: Duration = Duration::from_secs(60);
-/// How many times longer sweeps wait after each further refusal. The waits are a minute, an hour
-/// and 60 hours, and then the maximum.
+/// The factor by which the wait of sweeps grows after each further refusal. The waits are a minute,
+/// an hour and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
 /// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
 /// change again after this time.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The refused changes of one key. Beadle forgets them when the policy gets a new generation.
+/// The refused changes of one key. Beadle forgets these changes when the policy gets a new
+/// generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
     generation: String,
@@ -59,8 +60,8 @@ pub fn refused_note(key: &Key) -> String {
     Refusals::note(key).name().to_owned()
 }
 
-/// Forgets the refusals for all keys with this kind and instance. Their next runs then send the
-/// refused changes again.
+/// Forgets the refusals for all keys with this kind and instance. The next runs of these keys then
+/// send the refused changes again.
 pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> Result<(), StoreError> {
     let notes = refused_note(&Key::new(kind, instance, ""));
     for (name, _) in store.notes(&notes).await? {
@@ -74,13 +75,13 @@ impl Refusals {
         Note::of(&[key.as_str()])
     }
 
-    /// Reads the stored refusals of this key, of any generation.
+    /// Reads the stored refusals of this key. Refusals of every generation are included.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
         Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }
 
     /// Returns these refusals if they belong to `generation`. If they belong to another generation,
-    /// it returns no refusals.
+    /// returns no refusals.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();

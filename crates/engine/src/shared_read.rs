@@ -1,17 +1,18 @@
-//! Lets several callers share one reading, so that many calls at the same time cause few readings.
+//! Lets several callers share the result of one read. Many calls at the same time then cause few
+//! reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// A reading that several callers share. Each caller gets a reading that began after the call. An
-/// earlier reading could miss a change that the caller must see.
+/// A read that several callers share. Each caller gets the result of a read that began after the
+/// call. An earlier read could miss a change that the caller must see.
 #[derive(Debug)]
 pub struct SharedRead<T> {
     /// The number of calls of [`SharedRead::get`].
     asked: AtomicU64,
-    /// The last reading, with the number of calls before that reading began.
+    /// The result of the last read, and the number of calls before that read began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 
@@ -22,8 +23,8 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T> SharedRead<T> {
-    /// Returns a reading that began after this call. If no other call has started such a reading,
-    /// this call runs `read`.
+    /// Returns the result of a read that began after this call. If no other call has started such a
+    /// read, this call runs `read`.
     pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
         // While one call reads, the other calls wait for this lock. The next call then reads on

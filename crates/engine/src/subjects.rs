@@ -1,4 +1,5 @@
-//! Remembers the names of keys for people. A log line that has only an id does not help its reader.
+//! Remembers the names by which people know the keys. A log line that has only an id does not help
+//! its reader.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ impl Subjects {
         self.0.lock()
     }
 
-    /// Remembers the name of a key, as a run has found it.
+    /// Remembers the name that a run has found for a key.
     pub(crate) fn remember(&self, key: &Key, subject: &str) {
         let mut names = self.names();
         // Some runs find no name. They must not replace a name that is already known.

@@ -23,7 +23,7 @@ struct Begun {
     /// The number of repositories or groups that the sweep checks.
     #[serde(alias = "repositories")]
     count: u64,
-    /// When no key of the sweep waits any more, some runs may still be in progress. This field
+    /// When no key of the sweep waits any more, some runs can still be in progress. This field
     /// contains those runs, each as key and epoch. The sweep ends when all of them have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
@@ -70,7 +70,7 @@ pub async fn summarise(
     let rows = store.rows(u32::MAX).await?;
     // The writes of a run cause webhooks, which mark the key again during the run. Such a row no
     // longer shows that the run belongs to the sweep. Beadle therefore waits for all runs that are
-    // in progress now. It does not wait for runs that begin later, because the sweep of a busy
+    // in progress now. Beadle does not wait for runs that begin later, because the sweep of a busy
     // organisation would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
@@ -104,8 +104,8 @@ pub async fn summarise(
     Ok(Some(summary))
 }
 
-/// Sums up the results of the runs in the journal since a sweep began. `failed` contains the parked
-/// keys.
+/// Sums up the results of the runs that the journal contains after the start of a sweep. `failed`
+/// contains the parked keys.
 async fn sum(
     store: &dyn Store,
     begun: &Begun,

@@ -7,7 +7,7 @@
 //! lease over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer
 //! than [`VALID`].
 //!
-//! If a machine was suspended, its process may go on with a run although the lease is lost. The run
+//! If a machine was suspended, its process can go on with a run although the lease is lost. The run
 //! notices this only when it looks at the clock again. A task must therefore not rely on the lease
 //! alone. An action that must never happen twice needs a conditional write to the store
 //! ([`crate::Note::replace`]).
@@ -27,8 +27,8 @@ use crate::store::{Store, StoreError};
 
 /// How long the holder may run tasks, counted from the moment before it stores the lease.
 const VALID: Duration = Duration::from_secs(10);
-/// How long another process must see the same stored lease before it takes the lease over. The
-/// difference to [`VALID`] is the time that the holder may need to stop its runs.
+/// How long another process must see the same stored lease before it takes the lease over. In the
+/// time between [`VALID`] and this time, the holder must stop its runs.
 const UNCHANGED: Duration = Duration::from_secs(15);
 /// The time between two renewals.
 const RENEWED: Duration = Duration::from_secs(3);
@@ -44,7 +44,7 @@ const CHECK: Duration = Duration::from_secs(1);
 struct StoredLease {
     /// The name of the process that holds the lease. It is empty if the process released the lease.
     holder: String,
-    /// A number that differs after each renewal.
+    /// A number that changes with each renewal.
     beat: u64,
 }
 
@@ -113,10 +113,10 @@ impl TaskLease {
         }
     }
 
-    /// Looks at the stored lease once. Renews it, takes it over if that is allowed, or notices that
-    /// another process holds it.
+    /// Looks at the stored lease once. Then it renews the lease, takes the lease over if that is
+    /// allowed, or notices that another process holds the lease.
     pub async fn look(&self) -> Result<(), StoreError> {
-        // The time counts from the moment before the call, because the store may store the lease
+        // The time counts from the moment before the call, because the store can store the lease
         // long before this process gets the answer.
         let renewal = Renewal { begun: Instant::now(), at: self.clock.now() };
         let stored = note().stored(self.store.as_ref()).await?;
@@ -140,7 +140,7 @@ impl TaskLease {
     fn may_store(&self, stored: &Stored<StoredLease>) -> bool {
         let mut seen = self.seen.lock();
         let Some(text) = stored.text() else { return true };
-        // A newer version may have stored a lease that this version cannot read.
+        // A newer version can have stored a lease that this version cannot read.
         let holder = stored.value.as_ref().map(|lease| lease.holder.as_str());
         if holder.is_some_and(|holder| holder.is_empty() || holder == self.process) {
             *seen = None;
@@ -193,8 +193,8 @@ impl TaskLease {
         }
     }
 
-    /// Releases the lease, so that another process takes it over at once. The runs of this process
-    /// must have ended.
+    /// Releases the lease, so that another process takes it over immediately. The runs of this
+    /// process must have ended.
     pub async fn release(&self) {
         if self.held.send_replace(None).is_none() {
             return;

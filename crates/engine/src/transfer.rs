@@ -71,9 +71,9 @@ pub enum CopyError {
 }
 
 /// Copies all data. The protections come first: the pauses, the holds, and the reservations that
-/// still count in the guard's windows. Nobody may write to either store during the copy. Before the
-/// copy, the function completes interrupted calls in `from`. `on_progress` gets the number of
-/// copied deliveries and the number of all deliveries.
+/// still count in the guard's windows. During the copy, nobody must write to one of the two stores.
+/// Before the copy, the function completes interrupted calls in `from`. `on_progress` gets the
+/// number of copied deliveries and the number of all deliveries.
 pub async fn copy(
     from: &dyn Store,
     to: &dyn Store,
@@ -115,7 +115,8 @@ pub async fn copy(
     // Deliveries are written in the order of their arrival, with the oldest first.
     deliveries.reverse();
     if settled > 0 {
-        // The list of rows may not yet contain rows that were marked a moment ago.
+        // If a row was marked a moment ago, it is possible that the list does not contain the row
+        // yet.
         let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
         for key in named.into_iter().filter(|key| !listed.contains(*key)) {

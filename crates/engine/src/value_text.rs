@@ -1,4 +1,4 @@
-//! Writes a value before or after a change as a text.
+//! Formats the old or the new value of a change as text.
 
 use serde_json::Value;
 

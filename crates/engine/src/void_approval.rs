@@ -1,5 +1,6 @@
-//! Approvals that ended before Beadle wrote the approved change, because the facts changed that the
-//! operator saw. With this record, an operator sees why an approved change is held again.
+//! Approvals that ended before Beadle wrote the approved change, because the facts that the
+//! operator saw have changed. With this record, an operator sees why an approved change is held
+//! again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,8 +19,9 @@ use crate::store::{History, Store, StoreError};
 const MOST: usize = 20;
 /// The number of decisions about a key that Beadle searches for the time of an approval.
 const DECISIONS: u32 = 200;
-/// The maximum time from the end of an approval to a new hold that takes the place of the approved
-/// change. A sweep can plan the key later than the generation that ended the approval.
+/// A new hold can take the place of an approved change. This is the maximum time between the end of
+/// the approval and the new hold. A sweep can plan the key later than the generation that ended the
+/// approval.
 const LATER: Duration = Duration::from_secs(24 * 3600);
 
 /// An approval that ended before Beadle wrote the change.

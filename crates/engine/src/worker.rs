@@ -1,5 +1,5 @@
-//! The loop of a worker. The worker claims several due keys at a time and runs each of them. It
-//! renews the lease during the run, and records the end of the run.
+//! The loop of a worker. The worker claims several due keys at a time and runs each of them. During
+//! a run, the worker renews the lease. Afterwards, it records the end of the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct WorkerSettings {
     /// The maximum number of keys that the worker works on at the same time. The worker claims
     /// several keys together, so that their reads can be combined.
     pub concurrency: usize,
-    /// The maximum time between two looks at the queue. Another process may have made a key due
+    /// The maximum time between two looks at the queue. Another process can have made a key due
     /// without a signal to this worker.
     pub poll: Duration,
     /// The maximum duration of a run.
@@ -66,7 +66,7 @@ const LAST_CLAIM: Duration = Duration::from_secs(2);
 /// How long the worker waits until the interrupted runs have returned their keys to the queue.
 const HAND_BACK: Duration = Duration::from_secs(5);
 
-/// Counts of results, for metrics.
+/// The numbers of runs and changes by result, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
     /// The number of runs that left nothing to do, except for changes that a mode or the guard
@@ -86,7 +86,7 @@ pub struct WorkerCounts {
     pub contested: AtomicU64,
     /// The causes that are already in the log.
     said: Said,
-    /// The names of keys that people know, for the log.
+    /// The names by which people know the keys, for the log.
     subjects: Subjects,
 }
 
@@ -100,10 +100,10 @@ pub struct Worker {
     pub reconcilers: HashMap<&'static str, Arc<dyn Reconcile>>,
     /// The settings of the worker.
     pub settings: WorkerSettings,
-    /// A signal that this process has made a key due, so that the worker looks at the queue at
-    /// once.
+    /// A signal that this process has made a key due, so that the worker immediately looks at the
+    /// queue.
     pub bell: Arc<Notify>,
-    /// Counts of results, for metrics.
+    /// The numbers of runs and changes by result, for metrics.
     pub counts: Arc<WorkerCounts>,
 }
 
@@ -339,7 +339,7 @@ impl Worker {
         counter.fetch_add(1, Ordering::Relaxed);
         let subject = self.counts.subjects.of(&lease.key);
         match &outcome {
-            // Many keys may fail for the same cause. The log gets one line, with the first of the
+            // Many keys can fail for the same cause. The log gets one line, with the first of the
             // keys.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, subject, attempt, why, "run failed, retrying");
@@ -396,8 +396,8 @@ impl Worker {
 /// occupy a place of the worker.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Records that a run ended without a result. Without this record, a report would show the result
-/// of the earlier run, and a later sweep as the last check.
+/// Records that a run ended without a result. Without this record, a report would still show the
+/// result of the earlier run. The report would also show a later sweep as the last check.
 async fn record_lost(reconciler: &dyn Reconcile, key: &Key, why: &str) {
     let failure = Failure::new(Class::Retry, why);
     let recorded = tokio::time::timeout(RECORD_LIMIT, reconciler.record_failure(key, &failure)).await;

@@ -49,7 +49,7 @@ impl Answer {
         retry_after(&self.headers, now)
     }
 
-    /// Returns the address of the next page from the header `Link` (RFC 8288). An answer may have
+    /// Returns the address of the next page from the header `Link` (RFC 8288). An answer can have
     /// several such headers.
     pub fn next(&self) -> Option<&str> {
         let mut links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
@@ -58,7 +58,7 @@ impl Answer {
 }
 
 /// Returns the target of the link to the next page. The target can contain commas and semicolons.
-/// The header may contain the type of the link without quotes.
+/// The header can contain the type of the link without quotes.
 fn next_link(links: &str) -> Option<&str> {
     let mut rest = links;
     loop {
@@ -103,14 +103,14 @@ pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Opti
         let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
         is_meant.then(|| at.since(clock))
     };
-    // If the time is not credible compared with the header `Date`, the header itself may be wrong.
-    // The function then compares the time with Beadle's own clock.
+    // If the time is not credible compared with the header `Date`, the header itself is possibly
+    // wrong. The function then compares the time with Beadle's own clock.
     let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
 
-/// Returns when the wait of `Retry-After` ends (RFC 9110, 10.2.3). A proxy in front of a vendor may
-/// name a date instead of seconds. Returns `None` if the header is missing or invalid, or if the
+/// Returns when the wait of `Retry-After` ends (RFC 9110, 10.2.3). A proxy in front of a vendor can
+/// send a date instead of seconds. Returns `None` if the header is missing or invalid, or if the
 /// wait is not credible.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
     if let Some(seconds) = number(headers, "retry-after") {

@@ -35,12 +35,12 @@ const READ_RETRIES: u32 = 2;
 /// The settings of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// The maximum number of requests that are in progress at the same time. GitHub accepts 100 for
-    /// a credential, and other programs may use the same credential.
+    /// The maximum number of requests that are in progress at the same time. For each credential,
+    /// GitHub accepts 100 requests, and other programs can use the same credential.
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
-    /// How long the vendor counts points for its secondary rate limits.
+    /// The period in which the vendor counts points for its secondary rate limits.
     pub window: Duration,
     /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
@@ -176,8 +176,8 @@ impl Client {
 
     /// Sets three numbers: the processes that use the credential, the points that the other
     /// processes have used within the period, and the requests of other processes that created
-    /// content within
-    /// [`Self::hour`]. `guessed` means that the number of processes is only an estimate.
+    /// content within [`Self::hour`]. `guessed` means that the number of processes is only an
+    /// estimate.
     pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
@@ -186,12 +186,12 @@ impl Client {
         }
     }
 
-    /// Returns how long the vendor counts points for its secondary limits.
+    /// Returns the period in which the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns how long the vendor counts the requests that create content.
+    /// Returns the period in which the vendor counts the requests that create content.
     pub fn hour(&self) -> Duration {
         self.settings.window * MINUTES
     }
@@ -232,9 +232,9 @@ impl Client {
         self.send_by(request, None).await
     }
 
-    /// Sends a request, but not later than `by`, because the path of the request may be outdated
-    /// then. If the request has to wait longer for a budget or for its turn, the client does not
-    /// send it, and the error is [`TransportError::Late`].
+    /// Sends a request, but not later than `by`, because the path of the request is possibly
+    /// outdated then. If the request has to wait longer for a budget or for its turn, the client
+    /// does not send it, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -410,7 +410,7 @@ impl Client {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
             // If the server asks for a wait, a read waits. The client does not treat a write as
-            // limited, because the server may have carried it out.
+            // limited, because the server can have carried out the write.
             503 => asks_for_patience && !writes,
             _ => false,
         };

@@ -50,8 +50,8 @@ impl ContentPace {
     }
 
     /// Sets the number of processes that use the credential. `others` is the number of requests
-    /// with which other processes created content within an hour. It includes the requests of
-    /// processes that have ended.
+    /// with which other processes created content within an hour. This number includes the requests
+    /// of processes that have ended.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         self.minute.share(processes, 0, guessed);
         self.hour.share(processes, others, guessed);
@@ -62,8 +62,8 @@ impl ContentPace {
         self.hour.own(now)
     }
 
-    /// Waits until a request may create content. If the wait would be long, the function returns at
-    /// once. The error is the end of the wait.
+    /// Waits until a request may create content. If the wait would be long, the function returns
+    /// immediately. The error is the end of the wait.
     pub(crate) async fn take(&self, lane: Lane, clock: &Clock) -> Result<(), Time> {
         for pace in [&self.minute, &self.hour] {
             while let Some(at) = pace.try_take(1, lane, clock.now()) {

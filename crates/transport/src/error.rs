@@ -5,7 +5,8 @@ use beadle_engine::{Class, Failure, Resource, Time, Wait};
 /// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// By Beadle's own count, the request would exceed the budget. Beadle did not send it.
+    /// According to Beadle's own count, the request would exceed the budget. Beadle did not send
+    /// it.
     #[error(transparent)]
     Budget(#[from] Wait),
     /// The vendor refused the request because of a rate limit.
@@ -84,8 +85,8 @@ pub enum TransportError {
         /// The value, and the reason why it cannot be used.
         why: String,
     },
-    /// The request had to wait so long that the name in its path may be outdated. Beadle did not
-    /// send the request.
+    /// The request had to wait so long that the name in its path is possibly outdated. Beadle did
+    /// not send the request.
     #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
         /// The method and the path of the request.
@@ -131,14 +132,14 @@ impl TransportError {
                 _ => Class::Rejected,
             },
             Self::Late { .. } => Class::Conflict,
-            // Beadle makes a new plan at once, and the run does not count as a failed attempt.
+            // Beadle immediately makes a new plan, and the run does not count as a failed attempt.
             Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
             Self::Token(error) => error.class(),
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }
 
-    /// Returns whether Beadle did not send the request because its path may be outdated.
+    /// Returns whether Beadle did not send the request because its path is possibly outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }

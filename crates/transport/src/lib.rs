@@ -1,5 +1,5 @@
-//! The HTTP client that the clients of all vendors use. It enforces budgets, pace, deadlines and
-//! allowed origins, and decides which errors Beadle retries.
+//! The HTTP client that the clients of all vendors use. The client enforces budgets, pace,
+//! deadlines and allowed origins, and decides which errors Beadle retries.
 
 mod answer;
 mod client;

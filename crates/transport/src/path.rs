@@ -6,7 +6,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// The characters that need no percent-encoding, by RFC 3986 (2.3).
+/// The characters that need no percent-encoding, according to RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The maximum length of a segment, in bytes. No vendor has longer names.
 const LONGEST: usize = 1024;
@@ -51,8 +51,8 @@ impl Path {
         Self { text: literal.to_owned(), template: literal.to_owned(), given: false, refused: None }
     }
 
-    /// Creates a path from an address that the vendor sent, whole or relative. The client sends the
-    /// request only if the address is within the configured origin.
+    /// Creates a path from an address that the vendor sent. The address can be whole or relative.
+    /// The client sends the request only if the address is within the configured origin.
     pub fn given(address: &str) -> Self {
         Self { text: address.to_owned(), template: "{link}".to_owned(), given: true, refused: None }
     }
@@ -153,9 +153,9 @@ impl fmt::Display for Path {
 
 /// Checks that every server and proxy reads a value as exactly one segment of a path.
 ///
-/// A server may decode a path twice, treat `\` as `/`, or replace characters that look like dots
-/// and slashes. After each of these steps, no part of the value may be empty or consist only of
-/// dots. If one does, the value is an error.
+/// A server can decode a path twice, treat `\` as `/`, or replace characters that look like dots
+/// and slashes. If a part of the value is empty or consists only of dots after one of these steps,
+/// the value is an error.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -184,7 +184,7 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// Returns the dot or slash that a server may read instead of a similar character. The replacements
+/// Returns the dot or slash that a server can read instead of a similar character. The replacements
 /// come from Unicode's compatibility forms.
 fn fold(letter: char) -> char {
     match letter {

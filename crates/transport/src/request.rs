@@ -103,7 +103,7 @@ pub(crate) fn unsendable(label: &str, error: &http::Error) -> TransportError {
 
 /// Returns the name of a request in messages.
 pub(crate) fn label(request: &Request) -> String {
-    // A query may contain names of people, so the message has only the path. The path is enough to
+    // A query can contain names of people, so the message has only the path. The path is enough to
     // find the request.
     let path = request.path.without_query();
     format!(

@@ -12,8 +12,8 @@ use crate::Client;
 
 /// How often a process reads the reports of the other processes.
 pub const LOOK: Duration = Duration::from_secs(1);
-/// If a process writes no report for a quarter of the period, the other processes treat it as
-/// ended. The constant is the divisor of the period.
+/// If a process writes no report for a quarter of the period, the other processes assume that the
+/// process has ended. The constant is the divisor of the period.
 const GONE: u32 = 4;
 /// How many times within a period a process repeats a report that has not changed.
 const SIGNS_OF_LIFE: u32 = 12;
@@ -56,8 +56,8 @@ pub struct Sharing {
     /// The name of this process. Each process gets a new name, and the name is not a secret.
     process: String,
     said: ProcessUsage,
-    /// True if this process has not reported yet. Another process may be starting at the same
-    /// moment, and the two do not know of each other.
+    /// True if this process has not reported yet. Another process is possibly starting at the same
+    /// moment, and the two processes do not know of each other.
     new: bool,
 }
 
@@ -112,8 +112,8 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
-        // One more process may have started and not reported yet, so the first read adds one
-        // process.
+        // It is possible that one more process has started and not reported yet, so the first read
+        // adds one process.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
         self.client.share(processes, others, created, is_new);

@@ -2,8 +2,8 @@
 //! that makes every call with every dangerous value.
 //!
 //! The test makes each call twice: with a plain value and with a dangerous one. The second call
-//! must send the same requests as the first one, with the dangerous value in the same places. If it
-//! cannot, it must not send them.
+//! must send the same requests as the first one, with the dangerous value in the same places. If
+//! the call cannot send the requests in this way, it must not send them.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -283,8 +283,8 @@ pub struct Entry {
 ///
 /// # Panics
 ///
-/// If a call sends another request than the same call with a plain value. Only the dangerous value
-/// may differ.
+/// If a call sends another request than the same call with a plain value. Only the value itself is
+/// allowed to differ.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],

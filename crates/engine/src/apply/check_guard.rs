@@ -23,7 +23,7 @@ pub(super) struct CheckedPlan {
     pub(super) failure: Option<Failure>,
 }
 
-/// Decides which changes of a plan may be written, before its first write.
+/// Decides before the first write of a plan which changes of the plan may be written.
 pub(super) async fn check_guard<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -43,8 +43,8 @@ pub(super) async fn check_guard<W>(
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
-        // If an aspect is unknown, Beadle never writes a removal in it, even if a planner planned
-        // one.
+        // If an aspect is unknown, Beadle never writes a removal in this aspect, even if a planner
+        // planned the removal.
         let doubtful = risks.count(Risk::Removes) > 0
             && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
@@ -99,8 +99,7 @@ pub(super) async fn check_guard<W>(
     Ok(CheckedPlan { results, asked: guarded, failure })
 }
 
-/// Returns the guard's limits, completed with the number of repositories that the last sweep
-/// counted.
+/// Returns the guard's limits. Adds the number of repositories that the last sweep counted.
 async fn with_count(context: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
     let mut limits = context.limits;
     if limits.among.is_none() {

@@ -5,15 +5,15 @@ use crate::failure::{Class, Failure};
 use crate::guard::window::Begun;
 use crate::revive::paused;
 
-/// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
-/// count this run as a failed attempt.
+/// Returns the failure for a plan that is too old. Beadle immediately makes a new plan, and does
+/// not count this run as a failed attempt.
 pub(super) fn outdated(now: Time) -> Failure {
     let text = "the plan is too old, and another writer may have changed the repository or group; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
 /// Returns the failure for a write that the store allowed too late: another worker can have the key
-/// by now. Beadle makes a new plan at once, and does not count this run as a failed attempt.
+/// by now. Beadle immediately makes a new plan, and does not count this run as a failed attempt.
 pub(super) fn allowed_late(now: Time) -> Failure {
     let text = "the store answered too late, and another worker may have the key; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)

@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::note::{Metadata, Note};
 
-/// The number of repositories of an instance from the last sweep.
+/// The number of an instance's repositories, as the last sweep counted them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RepositoryCount(pub u32);
 
 impl Metadata for RepositoryCount {
     const KIND: &'static str = "repositories";
-    // Without the number, the limit of the share would not apply. The next sweep stores it again.
+    // Without the number, the guard could not limit the share. The next sweep stores the number
+    // again.
     const IS_NEEDED: bool = true;
 }
 

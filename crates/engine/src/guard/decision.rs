@@ -4,7 +4,7 @@
 use super::{Hold, Rejection};
 use crate::clock::Time;
 
-/// The decision of an operator about a held change: approve it or reject it.
+/// The decision of an operator about a held change: an approval or a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ruling {
     /// The change passes the guard once.
@@ -39,7 +39,7 @@ impl Decision {
 /// Returns the hold after a decision. Returns `None` if the decision changes nothing.
 ///
 /// An approval is for one write, and it also ends an earlier rejection. A second approval changes
-/// nothing. The approved write may be in progress, and a second approval would allow a second
+/// nothing. The approved write can be in progress, and a second approval would allow a second
 /// write. If the answer to the approved write is lost, [`super::window::check_guard`] holds the
 /// change again, and the new hold needs a new approval.
 ///

@@ -89,7 +89,8 @@ impl HoldGroup {
         subjects.into_iter().collect()
     }
 
-    /// Returns the number of repositories that the changes reach, counted once for each change.
+    /// Returns the number of repositories that the changes affect. A repository counts once for
+    /// each change.
     pub fn reaches(&self) -> u64 {
         self.holds.iter().map(|hold| u64::from(hold.change.reaches)).sum()
     }
@@ -111,7 +112,8 @@ pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
 }
 
 /// Returns the holds that belong to a code or a digest: all holds of a group, or one hold. Returns
-/// an empty list if nothing has the code now, for example because the group has changed since.
+/// an empty list if nothing has the code now, for example because the group has changed in the
+/// meantime.
 pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
     match groups.iter().find(|group| group.code == name) {
         Some(group) => group.holds.iter().collect(),
@@ -180,8 +182,8 @@ impl GroupKey {
     }
 }
 
-/// Returns the title of a change with the values of all its risks, the most severe one first. An
-/// approval applies to all of these values.
+/// Returns the title of a change. The title has the values of all risks, the most severe risk
+/// first. An approval applies to all of these values.
 fn title(change: &Change<()>, gravest: Risk) -> String {
     let first = change_title(change, gravest);
     let has = |risk: &Risk| *risk != gravest && change.fields.iter().any(|field| field.risk == *risk);
@@ -192,7 +194,7 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
 
 /// Returns the part of the reason that is the same for all holds with the same cause. A reason of
 /// the guard contains the used part of the limit. That part differs from hold to hold. The reason
-/// of a contested change names its key.
+/// of a contested change contains the key of the change.
 fn cause(hold: &Hold) -> String {
     if hold.contested {
         return "contested".to_owned();
@@ -209,7 +211,7 @@ fn into_group(key: GroupKey, mut holds: Vec<Hold>) -> HoldGroup {
     HoldGroup { code: code(&holds), instance, generation, risk, aspect, title, asked, state, holds }
 }
 
-/// Returns the code of a group. It does not depend on the order of the holds.
+/// Returns the code of a group. The code does not depend on the order of the holds.
 fn code(holds: &[Hold]) -> String {
     if let [hold] = holds {
         return hold.digest.clone();

@@ -6,7 +6,8 @@ use parking_lot::RwLock;
 
 use super::Limits;
 
-/// The limits of an instance that are in force. They can change while its keys run.
+/// The limits that are in force for an instance. The limits can change while keys of the instance
+/// run.
 #[derive(Clone, Debug)]
 pub struct LimitsInForce(Arc<RwLock<Limits>>);
 
@@ -49,7 +50,7 @@ impl Limits {
         }
     }
 
-    /// Returns whether at least one of these limits lets more pass than the same limit of `other`.
+    /// Returns whether at least one of these limits allows more than the same limit of `other`.
     pub fn allow_more_than(&self, other: &Self) -> bool {
         self.strictest(other) != *self
     }

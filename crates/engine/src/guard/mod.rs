@@ -1,5 +1,5 @@
-//! The guard, which limits removals, weakenings and exposures in a window. It holds each change
-//! that would exceed a limit.
+//! The guard, which limits removals, weakenings and exposures in a window. If a change would exceed
+//! a limit, the guard holds the change.
 //!
 //! The rules are pure functions over the window of one instance ([`window`]). A store loads the
 //! window, calls a function, and writes the window back.
@@ -35,7 +35,7 @@ pub fn is_undo(generation: &str) -> bool {
 }
 
 /// The guard's limits for one window of one instance. All keys and all processes of the instance
-/// share them.
+/// share these limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The length of the window.
@@ -49,8 +49,8 @@ pub struct Limits {
     /// The maximum number of times that Beadle may make the same change within an hour. After that,
     /// the change is contested. Zero means that no change is ever contested.
     pub repeats: u32,
-    /// The maximum share of the instance's repositories, in percent, where one aspect may lose or
-    /// weaken something within a window.
+    /// The maximum percentage of the instance's repositories where Beadle may remove or weaken
+    /// something in one aspect within a window.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -87,9 +87,9 @@ impl Limits {
         }
     }
 
-    /// Returns two numbers. The first one is the number of repositories where one aspect may lose
-    /// or weaken something within a window. The second one is the number of all repositories.
-    /// Returns `None` if the number of repositories is unknown.
+    /// Returns two numbers. The first one is the number of repositories where Beadle may remove or
+    /// weaken something in one aspect within a window. The second one is the number of all
+    /// repositories. Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
@@ -128,7 +128,7 @@ pub struct Rejection {
     pub at: Time,
 }
 
-/// A change that the guard holds. The hold ends when an operator approves it, when another
+/// A change that the guard holds. The hold ends when an operator approves the change, when another
 /// generation of the policy replaces it, or when the change is no longer planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
@@ -168,17 +168,17 @@ pub struct Hold {
     pub generation: String,
     /// The change, without the instructions for the write.
     pub change: Change<()>,
-    /// The fields that only a newer version knows. A decision does not change them. A new hold has
-    /// none.
+    /// The fields that only a newer version knows. A decision does not change these fields. A new
+    /// hold has none.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
 }
 
 impl Hold {
-    /// Returns whether the hold belongs to this instance and comes from another generation than
-    /// `generation`. Such a hold ends. A rejection stays after its generation ends, unless the
-    /// change is contested. Without this rule, an unrelated change of the policy could let the
-    /// rejected change pass. The hold of an undo stays too, because no policy asks for its change.
+    /// Returns whether the hold ends, because the hold belongs to this instance, but not to
+    /// `generation`. A rejection stays after its generation ends, unless the change is contested.
+    /// Without this rule, an unrelated change of the policy could let the rejected change pass. The
+    /// hold of an undo stays too, because no policy asks for its change.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         let is_kept = self.rejected.is_some() && !self.contested;
         let is_of_other = self.generation != generation && !is_undo(&self.generation);

@@ -374,7 +374,7 @@ pub fn begin(
     true
 }
 
-/// How a change that was submitted to the guard ended. If the answer to the write is lost, the
+/// How a change ended after it was submitted to the guard. If the answer to the write is lost, the
 /// change has no end, and the room of the change still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
@@ -406,7 +406,7 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
             let (from, intent, to) = match end {
                 End::Written(intent) => (Spent::Unknown, Some(intent), Spent::Written),
                 End::Refused(intent) => (Spent::Unknown, Some(intent), Spent::Refused),
-                // Another run may want to use the same room. To free the room does no harm: the
+                // Another run can want to use the same room. It does no harm to free the room: the
                 // write of that run does not begin, and Beadle plans the change again.
                 End::NotBegun => (Spent::Reserved, None, Spent::Refused),
             };

@@ -37,7 +37,7 @@ pub enum Detail {
     Refused(RefusedWebhook),
     /// For the end of a sweep: its summary.
     Sweep(SweepEnd),
-    /// For the end of a search for missed deliveries: what the search found.
+    /// The result of a search for missed deliveries.
     Recovery(RecoveryEnd),
     /// For a workflow that was not dispatched because of the mode `observe`.
     ObservedDispatch(ObservedDispatch),
@@ -91,7 +91,7 @@ pub enum Happened {
     Yes,
     /// The request had no effect.
     No,
-    /// It is unknown, because the answer was lost.
+    /// The effect is unknown, because the answer was lost.
     Unknown,
 }
 
@@ -134,7 +134,7 @@ pub struct WriteResult {
     /// Whether the change was written. It is `Unknown` if the process ended before the answer
     /// arrived.
     pub written: Happened,
-    /// Whether a failed write may have changed the vendor's value nevertheless.
+    /// Whether it is possible that a failed write has changed the vendor's value nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<bool>,
     /// The reason why the change was not written.
@@ -196,7 +196,7 @@ pub struct RunCounts {
     pub after: Option<Vec<Cause>>,
 }
 
-/// A delivery that made a key due. It may explain the drift.
+/// A delivery that made a key due. The delivery can explain the drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The name of the delivery's event, such as `repository.edited`.
@@ -253,7 +253,7 @@ pub struct RecoveryEnd {
 /// What a search for missed deliveries found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The number of missed deliveries with repositories that Beadle made due itself.
+    /// The number of missed deliveries whose repositories Beadle itself made due.
     pub marked: u32,
     /// The number of deliveries that Beadle asked the vendor to send again.
     pub redelivered: u32,
@@ -290,7 +290,8 @@ pub struct ContestedAspect {
     pub what: String,
     /// How many times Beadle made the same change within an hour.
     pub times: u32,
-    /// True if the change is held. If it is not held, Beadle writes it again at growing intervals.
+    /// True if the change is held. If the change is not held, Beadle writes the change again at
+    /// growing intervals.
     pub held: bool,
 }
 

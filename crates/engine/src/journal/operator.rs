@@ -58,8 +58,8 @@ pub enum OperatorAction {
         /// The operator who confirmed the name.
         by: String,
     },
-    /// The operator confirmed that a file in `repos/` belongs to the repository with the same name
-    /// now.
+    /// The operator confirmed that a file in `repos/` belongs to the repository that has the same
+    /// name now.
     AdoptedFile {
         /// The path of the file.
         adopted: String,
@@ -106,7 +106,7 @@ pub enum OperatorAction {
         waived_until: String,
         /// The reason why the keys are exempt.
         reason: String,
-        /// The person or team that answers for the waiver.
+        /// The person or team that is responsible for the waiver.
         owner: String,
         /// The operator who exempted the keys.
         by: String,
@@ -129,14 +129,14 @@ pub enum OperatorAction {
         /// The operator who made the key due.
         by: String,
     },
-    /// The operator made the service read its configuration again on a page.
+    /// The operator used a page to make the service read its configuration again.
     Reloaded {
         /// Always `true`. It distinguishes this shape from the others.
         reloaded: bool,
         /// The operator who began the reload.
         by: String,
     },
-    /// The operator started a background task on a page.
+    /// The operator used a page to start a background task.
     RanTask {
         /// The name of the background task.
         ran_task: String,

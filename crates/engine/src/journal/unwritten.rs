@@ -39,6 +39,7 @@ pub enum Obstacle {
     Contested,
     /// The vendor refused the change, or did not answer.
     Failed,
-    /// The run ended before the change, or the change depends on another unwritten change.
+    /// The run ended before it reached the change, or the change depends on another unwritten
+    /// change.
     NotReached,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A waiver that ended, or that somebody removed. Beadle compares its keys again.
+/// A waiver that ended, or that somebody removed. Beadle compares the keys of the waiver again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaiverEnded {
     /// The code of the waiver.
@@ -15,8 +15,8 @@ pub struct WaiverEnded {
     pub until: String,
     /// The reason why the keys were exempt.
     pub reason: String,
-    /// The person or team that answered for the waiver.
+    /// The person or team that was responsible for the waiver.
     pub owner: String,
-    /// The number of repositories that are due because of the end.
+    /// The number of repositories that are due because the waiver ended.
     pub due: usize,
 }

@@ -37,7 +37,7 @@ struct World {
 }
 
 impl World {
-    /// Runs the task once. The process may be killed before or after each effect.
+    /// Runs the task once. The process can be killed before or after each effect.
     fn run(&mut self, present: &Present, is_quiet: bool, is_away: bool, now: Time) {
         let mut ledger = self.stored.clone();
         ledger.observe("ops", present, &self.rules, is_quiet, now);

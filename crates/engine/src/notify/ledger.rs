@@ -96,8 +96,8 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
-    /// Since when the channel no longer knows the problems of the topic exactly. `None` if it knows
-    /// them exactly.
+    /// Since when the channel no longer knows the problems of the topic exactly. `None` if the
+    /// channel knows the problems exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     differs: Option<Time>,
 }
@@ -111,8 +111,8 @@ struct Changing {
     /// True if the topic has problems that the channel does not know.
     #[serde(default)]
     is_news: bool,
-    /// The time when the topic began to differ from what the channel knows. If the topic had no new
-    /// problem then, and got one later, the later time.
+    /// The time when the topic began to differ from what the channel knows. If the topic got its
+    /// first new problem later, it is the time of this problem.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -214,8 +214,8 @@ impl Ledger {
         changing
     }
 
-    /// Makes a message about the topics that have changed since the last message. Leaves out topics
-    /// without a new problem, if their ended problems can still come back.
+    /// Makes a message about the topics that have changed since the last message. A topic without a
+    /// new problem is left out if its ended problems can still come back.
     fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {
@@ -230,7 +230,7 @@ impl Ledger {
                 (Some(told), Some(found)) => {
                     let new = found.members.new_since(&told.members);
                     if new == 0 {
-                        // Some problems ended. They are new if they come back.
+                        // Some problems ended. If such a problem comes back, it is new.
                         told.members.clone_from(&found.members);
                         continue;
                     }
@@ -273,8 +273,8 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
-    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours
-    /// there is no next try, so the function returns no failure.
+    /// Returns the reason why the last try to send the message failed. Returns `None` if a later
+    /// try has succeeded. In quiet hours there is no next try, so the result is also `None`.
     pub fn failure(&self, is_quiet: bool) -> Option<&str> {
         self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
     }
@@ -293,7 +293,7 @@ impl Ledger {
             let before = before.map(|at| self.told.remove(at));
             let (members, differs) = match before {
                 // The channel also knows the problems of earlier messages. If such a problem ended
-                // just now and comes back at once, it is not new.
+                // just now and immediately comes back, it is not new.
                 Some(before) => (found.members.with(&before.members), before.differs),
                 None => (found.members, None),
             };
@@ -315,8 +315,9 @@ impl Ledger {
         }
     }
 
-    /// Leaves out everything but the titles, after the receiver refused the content. Otherwise, one
-    /// text that the receiver does not accept would stop all later messages.
+    /// Removes everything except the titles from the message, because the receiver refused the
+    /// content. Otherwise, one text that the receiver does not accept would stop all later
+    /// messages.
     pub fn shorten(&mut self) {
         for item in self.outbox.iter_mut().flat_map(|outgoing| &mut outgoing.items) {
             item.found.lines.clear();

@@ -131,8 +131,8 @@ pub struct Problem {
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
-    /// The code for the decision of an operator about the problem; empty if there is none. Problems
-    /// with the same code share one line.
+    /// The code that an operator uses to decide about the problem. It is empty if there is no code.
+    /// Problems with the same code share one line.
     pub code: String,
 }
 
@@ -143,7 +143,8 @@ pub struct Line {
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,
-    /// The code for the decision of an operator about all of the problems; empty if there is none.
+    /// The code that an operator uses to decide about all of the problems. It is empty if there is
+    /// no code.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
     /// The number of problems.
@@ -193,17 +194,17 @@ impl From<StoredMembers> for Members {
 impl Members {
     /// Returns the number of problems that `before` does not have.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // For some problems, the stored hashes are left out. The hashes do not show these problems.
+        // If hashes were left out, the stored hashes do not contain all problems.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
         if self.is_cut() || before.is_cut() { new.max(self.count.saturating_sub(before.count)) } else { new }
     }
 
-    /// Returns the problems of both sides.
+    /// Returns the problems of both values together.
     pub(super) fn with(&self, other: &Self) -> Self {
-        // If a side left hashes out, the union is complete only up to the largest hash of that
-        // side.
+        // If one of the two values left hashes out, the union is complete only up to the largest
+        // hash of that value.
         let cut = [self, other].into_iter().filter(|members| members.is_cut());
         let known = cut.filter_map(|members| members.hashes.last().copied()).min();
         let all: BTreeSet<u32> = self.hashes.union(&other.hashes).copied().collect();
@@ -231,7 +232,7 @@ impl Members {
         self.hashes.is_superset(&other.hashes)
     }
 
-    /// Returns a hash of the problems. The hash differs after a change of the problems.
+    /// Returns a hash of the problems. If the problems change, the hash changes too.
     pub(super) fn fingerprint(&self) -> u32 {
         let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
         hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())

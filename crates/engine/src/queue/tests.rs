@@ -130,7 +130,7 @@ fn a_run_of_two_marks_reads_everything_if_one_of_them_needs_it() {
         row.mark(&hinted(second), Time(1), &T);
         let claim = row.claim(Time(2), &T).expect("it is due");
         assert_eq!(claim.hint.as_deref(), expected, "{first:?} {second:?}");
-        // The row keeps nothing of the covered marks.
+        // The row does not remember the covered marks.
         assert!(row.finish(&claim.lease, Outcome::Done, Time(3), &T));
         row.mark(&hinted(swept), Time(4), &T);
         assert_eq!(row.claim(Time(5), &T).expect("it is due").hint.as_deref(), swept);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long claims skip an unreadable row. After this time, somebody may have corrected the row.
+/// How long claims skip an unreadable row. After this time, claims try to read the row again,
+/// because somebody can have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
-/// The keys whose rows could not be read lately, each with the time of the last read.
+/// The keys whose rows could not be read recently, each with the time of the last read.
 #[derive(Debug, Default)]
 pub struct Damaged(Mutex<BTreeMap<String, Instant>>);
 
@@ -26,9 +27,9 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// Makes claims skip unreadable rows from now on, and logs the rows that they did not skip
-    /// before. The log must not get a line each time a page shows the rows. `rows` contains the key
-    /// of each row, and why the row is unreadable.
+    /// Makes claims skip these unreadable rows from now on. Logs only the rows that claims did not
+    /// skip before. The log must not get a line each time a page shows the rows. `rows` contains
+    /// the key of each row, and why the row is unreadable.
     pub fn add(&self, rows: Vec<(String, String)>) {
         for (key, why) in rows {
             if self.is_news(&key) {

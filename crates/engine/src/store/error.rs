@@ -3,7 +3,7 @@
 /// The reason why a call of a store failed. A failed call stores nothing.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store cannot write now, because the disk is full, read-only or busy. A retry may
+    /// The store cannot write now, because the disk is full, read-only or busy. A retry can
     /// succeed.
     #[error("{doing}: {why}")]
     Unavailable {

@@ -32,9 +32,9 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
         self.all_holds().await?.complete()
     }
-    /// Returns a text that differs if a hold was added, changed or deleted since an earlier call.
-    /// Open pages ask for the text repeatedly. A store should therefore compute it without parsing
-    /// the holds if it can.
+    /// Returns a text that changes whenever a hold is added, changed or deleted. Open pages ask for
+    /// the text repeatedly. If a store can compute the text without parsing the holds, it should do
+    /// so.
     async fn holds_version(&self) -> Result<String, StoreError> {
         let mut hasher = DefaultHasher::new();
         let list = self.all_holds().await?;
@@ -78,6 +78,6 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
     /// the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
-    /// Lists the reservations since a time, over the windows of all instances, in order.
+    /// Lists the reservations since a time, in order. They come from the windows of all instances.
     async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;
 }

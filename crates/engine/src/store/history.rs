@@ -8,15 +8,15 @@ use crate::plan::Risk;
 /// the newest entry.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// If set, the list contains only entries with a smaller number.
+    /// If this is set, the list contains only entries with a smaller number.
     pub before: Option<u64>,
     /// The list contains only entries with a greater number.
     pub after: u64,
-    /// If set, the list contains only entries of this time or later.
+    /// If this is set, the list contains only entries of this time or later.
     pub since: Option<Time>,
-    /// If set, the list contains only entries of this key.
+    /// If this is set, the list contains only entries of this key.
     pub key: Option<String>,
-    /// If set, the list contains only entries of this kind.
+    /// If this is set, the list contains only entries of this kind.
     pub kind: Option<EntryKind>,
     /// If this is not empty, the list contains only the intents of changes that have a value with
     /// one of these risks.

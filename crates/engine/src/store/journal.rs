@@ -51,7 +51,7 @@ pub trait Journal: Send + Sync + 'static {
             found.extend(called.filter_map(|entry| entry.key.parse::<Key>().ok()));
         }
     }
-    /// Returns subjects of the journal without duplicates, at most `limit`.
+    /// Returns at most `limit` different subjects of the journal.
     async fn subjects(&self, limit: u32) -> Result<Vec<String>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut found = BTreeSet::new();

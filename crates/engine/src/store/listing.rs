@@ -8,9 +8,9 @@ pub struct Listing {
     /// In the journal: the list contains only entries with a greater number. For deliveries: the
     /// number of rows to skip.
     pub after: u64,
-    /// If set, the list contains only entries of this time or later.
+    /// If this is set, the list contains only entries of this time or later.
     pub since: Option<Time>,
-    /// If set, the list contains only entries of this key.
+    /// If this is set, the list contains only entries of this key.
     pub key: Option<String>,
     /// The maximum number of rows in the list.
     pub limit: u32,

@@ -13,8 +13,8 @@ use crate::queue::Row;
 /// The ages of the data that a store deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The store deletes the bodies of deliveries that arrived before this time. It keeps their
-    /// ids.
+    /// The store deletes the bodies of deliveries that arrived before this time. The store keeps
+    /// the ids of these deliveries.
     pub bodies_before: Time,
     /// The store deletes the ids of deliveries that arrived before this time.
     pub ids_before: Time,

@@ -64,8 +64,8 @@ pub trait Queue: Send + Sync + 'static {
         instances: &[String],
         now: Time,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Makes one key due on behalf of an operator, and claims it at once. Returns `None` if another
-    /// worker has the key.
+    /// Makes one key due on behalf of an operator, and immediately claims it. Returns `None` if
+    /// another worker has the key.
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError>;
     /// Claims the keys in `keys` that are due and not paused.
     async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError>;
@@ -75,7 +75,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Records the end of a run. Returns `false`, and changes nothing, if another worker has
     /// claimed the key.
     async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError>;
-    /// Returns when a worker can claim a key at the earliest.
+    /// Returns the earliest time at which a worker can claim a key.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Returns the durations that the queue uses, such as the length of a lease.
     fn timing(&self) -> &Timing;
@@ -87,12 +87,12 @@ pub trait Queue: Send + Sync + 'static {
     /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
 
-    /// Lists the rows of keys that are due, claimed or parked. The parked ones come first, then the
-    /// others with the most urgent ones first.
+    /// Lists the rows of keys that are due, claimed or parked. The parked keys come first. The
+    /// other keys follow, the most urgent ones first.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
-    /// Lists the rows of keys that are parked or failed in their last run, in any order. A sweep
-    /// can make thousands of keys due. A store with an index of the troubled rows does not read the
-    /// other rows.
+    /// Lists the rows of keys that are parked, or that failed in their last run. The rows have no
+    /// particular order. A sweep can make thousands of keys due. A store with an index of the
+    /// troubled rows does not read the other rows.
     async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
         let mut rows = self.rows(u32::MAX).await?;
         rows.retain(Row::is_troubled);

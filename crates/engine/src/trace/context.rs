@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The only version of the text form.
 const VERSION: &str = "00";
-/// The bit of the flags that says that the spans of the trace are exported.
+/// If this bit of the flags is set, the spans of the trace are exported.
 const SAMPLED: u8 = 1;
 
 /// The error for a text that is not a trace.

@@ -1,4 +1,4 @@
-//! The interface of a recorder of spans, which exports them for example.
+//! The interface of a recorder. A recorder can, for example, export the spans.
 
 use std::borrow::Cow;
 

@@ -31,7 +31,7 @@ pub(crate) struct Hunt {
 
 impl Hunt {
     /// Creates a hunt through `count` seeds, beginning with `from`. If `time` is set, the hunt ends
-    /// after it.
+    /// after this time.
     #[expect(clippy::disallowed_methods, reason = "the caller of the test limits the real time")]
     pub(crate) fn new(from: u64, count: u64, time: Option<Duration>) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and
-//! are doubled. Processes are killed, and their clocks differ and jump. No two processes may hold
-//! the lease at the same time, and after the last fault one of them must hold it.
+//! are doubled. Processes are killed, and their clocks differ and jump. Two processes must never
+//! hold the lease at the same time. After the last fault, one process must hold the lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Process {
     }
 }
 
-/// The processes of a storm. A killed process may still believe that it holds the lease, like a
+/// The processes of a storm. A killed process can still believe that it holds the lease, like a
 /// process that hangs.
 struct Storm {
     seed: u64,

@@ -22,7 +22,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Makes a call. The store may do the work of the call twice.
+    /// Makes a call. The store possibly does the work of the call twice.
     async fn call<T: Send>(
         &self,
         doing: &'static str,

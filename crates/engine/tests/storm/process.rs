@@ -22,7 +22,7 @@ use crate::world::World;
 
 /// The maximum time between two looks of a worker at the queue.
 const POLL: Duration = Duration::from_secs(10);
-/// How long the runs of a process may take after it is asked to stop.
+/// How long the runs of a process may take after the request to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What a process loses when it is killed.
@@ -93,7 +93,7 @@ impl Process {
         }
     }
 
-    /// Ends the process at once, at any point of its work.
+    /// Ends the process immediately, at any point of its work.
     pub(crate) async fn kill(self) {
         end(self.worker).await;
         end(self.tasks).await;
@@ -146,7 +146,7 @@ struct Adoption {
     store: Arc<dyn Store>,
     clock: Clock,
     in_force: Arc<AtomicUsize>,
-    /// The last generation that has deleted the old holds and marked the keys.
+    /// The last generation for which this process has deleted the old holds and marked the keys.
     adopted: AtomicUsize,
 }
 

@@ -79,7 +79,7 @@ pub(crate) enum Ground {
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     ground: Ground,
-    /// The time of the world when the write began.
+    /// The true time at which the write began.
     at: Time,
     change: Change<()>,
 }
@@ -112,7 +112,7 @@ pub(crate) struct Promises {
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
-    /// Whether one aspect may lose or weaken something in [`SHARE`] repositories only.
+    /// Whether one aspect may lose or weaken something in only [`SHARE`] repositories.
     is_share_limited: bool,
 }
 
@@ -121,7 +121,7 @@ impl Promises {
         Self { is_share_limited, ..Self::default() }
     }
 
-    /// Records that a promise is broken. Only the first one counts.
+    /// Records that a promise is broken. Only the first broken promise counts.
     pub(crate) fn break_if(&mut self, is_broken: bool, promise: Promise, what: impl FnOnce() -> String) {
         if is_broken && self.broken.is_none() {
             self.broken = Some(Broken { promise, what: what() });

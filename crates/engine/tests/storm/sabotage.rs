@@ -75,7 +75,7 @@ impl Sabotage {
             Self::LeasesNeverEnd => &[Promise::Converges],
             Self::PauseNotChecked => &[Promise::Pause],
             Self::RoomFreed | Self::ShareIgnored => &[Promise::Window],
-            // The second write may also look like a write without an approval.
+            // The second write can also look like a write without an approval.
             Self::ApprovalNotSpent | Self::RoomNotChecked => {
                 &[Promise::Approval, Promise::Held, Promise::Window]
             }

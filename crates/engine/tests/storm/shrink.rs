@@ -10,7 +10,7 @@ use crate::world::Faults;
 
 /// The maximum number of storms that are run to find a smaller one.
 const TRIES: u32 = 400;
-/// The number of lines in a report about the last events.
+/// The number of events that a report shows. It shows the last events.
 const SHOWN: usize = 200;
 
 struct Shrink {

@@ -16,7 +16,7 @@ use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
 /// The number of minutes after the last fault. Every key must become as declared within this time.
-/// The clocks may differ by 20 minutes, and a contested change may have to wait for an hour.
+/// The clocks can differ by 20 minutes, and a contested change can have to wait for an hour.
 const ROUNDS: u32 = 150;
 
 /// The result of a storm.
@@ -78,7 +78,7 @@ impl Stage {
             are_runs_shared: scenario.are_runs_shared,
             deliveries: 0,
         };
-        // The last process starts when a step says so.
+        // The last process does not start here. It starts in a step of the storm.
         for process in 0..PROCESSES - 1 {
             stage.start(process);
         }

@@ -133,7 +133,7 @@ impl Vendor {
     }
 }
 
-/// How to write one change.
+/// The instructions for the write of one change.
 #[derive(Clone, Debug)]
 pub(crate) struct Instruction {
     field: &'static str,

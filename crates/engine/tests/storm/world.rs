@@ -24,7 +24,7 @@ pub(crate) struct Faults {
     pub(crate) doubled: u64,
     /// The store takes a long time, before or after its work.
     pub(crate) hangs: u64,
-    /// Reads and writes at the vendor fail.
+    /// A read or a write at the vendor fails.
     pub(crate) vendor: u64,
     /// Deliveries do not arrive, or arrive twice.
     pub(crate) deliveries: u64,
@@ -73,7 +73,7 @@ impl State {
         };
         let (mut before, mut after) = (self.dice.below(3), 0_u64);
         if self.dice.happens(hangs) {
-            // Leases last a minute, and runs may take five minutes.
+            // A lease lasts one minute, and a run may take five minutes.
             let wait = [500, 5_000, 30_000, 90_000, 400_000][self.dice.at(5)];
             if self.dice.happens(500) {
                 before += wait;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// The reason why a secret cannot be read. The error text never contains the value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The text is not a reference. The error does not show the text, because the text may be the
+    /// The text is not a reference. The error does not show the text, because the text could be the
     /// secret itself.
     #[error(
         "a secret must be a reference, not a value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"

@@ -18,7 +18,7 @@ pub enum Reference {
     Manager {
         /// The name or ARN of the secret.
         id: String,
-        /// If the secret is a JSON object, the key of the value.
+        /// The key of the value, if the secret is a JSON object.
         json_key: Option<String>,
     },
     /// A parameter in the Parameter Store of AWS Systems Manager.

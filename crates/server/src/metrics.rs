@@ -65,12 +65,12 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The results of a try to send a notification.
+/// The results of an attempt to send a notification.
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
-/// The statuses of answers to webhooks that have a series from the start. The function `increase`
-/// of Prometheus does not see the first value of a series. Without a series from the start, an
-/// alert would miss the first failures.
+/// Statuses of answers to webhooks. Each of these statuses has a series from the start. The
+/// function `increase` of Prometheus does not see the first value of a series. Without a series
+/// from the start, an alert would miss the first failures.
 const STATUSES: [StatusCode; 3] =
     [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 
@@ -224,7 +224,7 @@ impl Metrics {
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// Sets when the token of a target expires.
+    /// Sets the time at which a target's token expires.
     pub fn token_end(&self, target: &str, at: Time) {
         self.token_end.get_or_create(&TargetLabel { target: target.to_owned() }).set(at.seconds());
     }
@@ -252,7 +252,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one try to send a notification to a channel.
+    /// Counts one attempt to send a notification to a channel.
     pub fn notification(&self, channel: &str, is_sent: bool) {
         let outcome = if is_sent { SENT } else { FAILED };
         self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();

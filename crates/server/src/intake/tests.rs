@@ -168,7 +168,7 @@ async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
     let listener = Listener::new(limits);
     let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // Without the limit, the store would wait longer than this for the process with the lock.
+    // Without the limit, the store would wait longer than this for the process that has the lock.
     let patience = Duration::from_secs(5);
     let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
     let (status, head, text) = answer.expect("the sender gets an answer");

@@ -15,13 +15,14 @@ use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 /// The path at which a sign-in starts.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header that an open page adds to each request that it sends by itself. Such a request does
-/// not extend the session.
+/// The header of each request that an open page sends by itself. Such a request does not extend the
+/// session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether Beadle handles a request.
 pub(super) enum Admission {
-    /// Beadle handles the request. If a signed-in person sent it, the request has a visitor.
+    /// Beadle handles the request. If a signed-in person sent the request, this value contains the
+    /// visitor.
     Admitted(Option<Visitor>),
     /// Beadle refuses the request with this answer.
     Refused(Box<Response>),

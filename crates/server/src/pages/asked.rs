@@ -30,7 +30,7 @@ pub(super) struct Asked {
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,
-    /// A page of the journal has only entries with a smaller number.
+    /// The page of the journal shows only entries whose number is smaller than this number.
     pub(super) before: String,
 }
 

@@ -4,7 +4,7 @@
 use form_urlencoded::Serializer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters that need no percent-encoding, by RFC 3986 (2.3).
+/// The characters that need no percent-encoding according to RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The address of a page of this listener, or of a page at GitHub.

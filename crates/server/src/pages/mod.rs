@@ -150,8 +150,8 @@ impl Pages {
         Some(response)
     }
 
-    /// Returns the refusal of a program that may not read the records of the tasks. Returns `None`
-    /// if the program may read. The commands read the records too, so a program needs no session.
+    /// Returns a refusal if a program must not read the records of the tasks. Otherwise, returns
+    /// `None`. The commands read the records too, so a program needs no session.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -175,7 +175,7 @@ impl Pages {
         }
     }
 
-    /// Returns the refusal of a caller that may not use the other addresses of the listener. These
+    /// Returns a refusal if the caller must not use the other addresses of the listener. These
     /// addresses are for programs. A caller must send the operator token or be on the same machine.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)

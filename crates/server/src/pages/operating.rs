@@ -75,11 +75,11 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .with_state(sign_in)
 }
 
-/// The body of a request for an operation. A form has the same values as a body of JSON.
+/// The body of a request for an operation. A form has the same values as a JSON body.
 trait Asked: DeserializeOwned {
-    /// The path of the page that the answer links to.
+    /// The answer contains a link to the page at this path.
     const PLACE: &'static str;
-    /// Describes the body of JSON.
+    /// Describes the JSON body.
     const PARTS: &'static str;
 
     /// Returns the values of a form that a person sends at `now`.
@@ -325,7 +325,7 @@ async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     answers::page(StatusCode::OK, "Undo", UNDO_PATH, content)
 }
 
-/// Returns the writes that a form names.
+/// Returns the writes that are named in a form.
 fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
     let value = |name: &str| Some(field(form, name).trim().to_owned()).filter(|value| !value.is_empty());
     let since = match (value("since"), value("last")) {
@@ -355,7 +355,7 @@ async fn plan_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Respo
     }
 }
 
-/// The parts of a body that names writes.
+/// Describes the parts of a body that selects writes.
 const UNDO_PARTS: &str = "`runs`, or with `since`, a time in milliseconds; `organisation` and \
                           `repositories` can limit the undo";
 

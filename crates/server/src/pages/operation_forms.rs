@@ -33,12 +33,12 @@ pub(super) const UNDO_PATH: &str = "/undo";
 /// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
 
-/// The names that the kinds of scopes have in a form.
+/// The name in a form for each kind of scope.
 pub(super) const ORGANISATION: &str = "organisation";
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const TARGET: &str = "target";
 
-/// Returns whether a person has at least a role.
+/// Returns the visitor if the visitor has at least this role.
 fn may(visitor: Option<&Visitor>, role: Role) -> Option<&Visitor> {
     visitor.filter(|visitor| visitor.role >= role)
 }
@@ -63,8 +63,8 @@ pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, 
         hidden("plan", plan),
         hidden("generation", generation),
         labelled("Reason", line("reason")),
-        // The enter key in the field of the reason presses the button. Without the box, it would
-        // approve the policy.
+        // The enter key in the field of the reason presses the button. Without the box, the enter
+        // key would approve the policy.
         labelled("I looked at the changes", required_box("seen")),
     ];
     post(POLICY_PATH, visitor, fields, "Approve this policy")
@@ -86,7 +86,7 @@ pub(super) fn pause_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Htm
     post(PAUSE_PATH, visitor, fields, "Pause")
 }
 
-/// Returns the form that pauses one of these organisations and targets.
+/// Returns the form that pauses one organisation or one target from these lists.
 pub(super) fn pause_choice(visitor: Option<&Visitor>, organisations: &[String], targets: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
     let of = |kind: &str, names: &[String]| {
@@ -110,8 +110,7 @@ pub(super) fn resume_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Ht
     post(RESUME_PATH, visitor, vec![scope_field(scope)], "Resume")
 }
 
-/// Returns the form with which a person applies the policy again to the values that an undo
-/// restored.
+/// Returns the form that ends an undo. Beadle then applies the policy to the restored values again.
 pub(super) fn end_undo_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     post(END_UNDO_PATH, visitor, vec![scope_field(scope)], "Follow the policy again")
@@ -152,8 +151,8 @@ pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     post(TASK_PATH, visitor, vec![hidden("name", name)], "Run now")
 }
 
-/// Returns a link to the form for undoing a run, for a person who may undo. For everybody else,
-/// returns the command that undoes the run.
+/// Returns a link to the form that undoes a run. If the person has no right to undo, returns the
+/// command that undoes the run.
 pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     if may(visitor, Role::Approver).is_none() {
         return paragraph([text("To undo it: "), code(format!("beadle undo {run}"))]);
@@ -173,7 +172,7 @@ pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
     paragraph([text("To undo what Beadle wrote since: "), code(command)])
 }
 
-/// Returns a link to the form of an undo, for a person who may undo.
+/// Returns a link to the form of an undo, if the person has the right to undo.
 pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     match may(visitor, Role::Approver) {
         Some(_) => paragraph([link(&Link::to(UNDO_PATH), "Undo writes of Beadle")]),
@@ -181,7 +180,8 @@ pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     }
 }
 
-/// Returns a link to the form that undoes the writes to a repository, if the person may undo.
+/// Returns a link to the form that undoes the writes to a repository, if the person has the right
+/// to undo.
 pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) -> Html {
     if may(visitor, Role::Approver).is_none() {
         return Html::default();

@@ -1,4 +1,4 @@
-//! The forms of a signed-in person to decide about held changes and to exempt keys.
+//! The forms for decisions about held changes and for waivers. Only a signed-in person sees them.
 
 use super::html::{Attribute, Html, Tag, element, filled_line, hidden, line, suggesting_line, text};
 use crate::sign_in::{Role, Visitor};
@@ -9,7 +9,7 @@ pub(super) const RULING_PATH: &str = "/holds/decide";
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// The id of a list in the page. From this list, the form for a waiver suggests keys.
+/// The id of a list on the page. The form for a waiver suggests the keys in this list.
 const KEYS_ID: &str = "waivable-keys";
 
 /// The initial values in the form for a waiver.

@@ -24,7 +24,7 @@ pub(super) const ORIGIN: &str = "https://beadle.example.com";
 pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
-/// A provider. Its codes are the names of roles.
+/// A simulated provider. It accepts the name of a role as a code.
 pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {

@@ -420,7 +420,7 @@ async fn the_description_names_every_route_and_every_value() {
     assert_eq!(serde_json::from_str::<Value>(&served).unwrap(), description);
 }
 
-/// Stores the states of this many repositories. Every 400th repository has an unknown part.
+/// Stores the states of `count` repositories. Every 400th repository has an unknown part.
 async fn many(store: &dyn Store, count: u64) {
     let records = (0..count).map(|n| async move {
         let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
@@ -478,7 +478,7 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
     };
     store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
     store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();
-    // The code is for all changes, so a search for one repository must not change it.
+    // The code depends on all changes of the group, so a search must not change the code.
     let asked = Asked { text: "REPO005".into(), ..Asked::default() };
     let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
     assert_eq!((page["total"].as_u64(), page["groups"].as_array().map(Vec::len)), (Some(169), Some(1)));

@@ -50,7 +50,7 @@ pub(in crate::pages) struct Journal {
 }
 
 impl Journal {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -96,7 +96,7 @@ fn facts(entry: &Entry) -> Html {
 }
 
 /// Returns the rows for a table of entries. If the visitor may undo writes, the rows have links for
-/// this. `organisations` are the organisations whose sweeps the entries can have.
+/// this. `organisations` are the configured organisations: a person can undo only their sweeps.
 pub(in crate::pages) fn rows(
     entries: &[Entry],
     organisations: &[String],
@@ -120,7 +120,7 @@ pub(in crate::pages) fn rows(
 }
 
 /// Returns how to undo the run of an entry, if Beadle wrote something. For a policy that came into
-/// force, returns how to undo everything that Beadle wrote since.
+/// force, returns how to undo everything that Beadle wrote after that time.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");

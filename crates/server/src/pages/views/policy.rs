@@ -33,7 +33,7 @@ pub(in crate::pages) struct Policies {
 }
 
 impl Policies {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

@@ -86,8 +86,8 @@ fn outdated(merge: Option<&MergeFacts>) -> Html {
     }
 }
 
-/// Returns the link to a pull request at GitHub. If the address is not a plain one, returns the name
-/// alone.
+/// Returns the link to a pull request at GitHub. If the address is not plain, returns only the
+/// name.
 fn at_github(address: &str, name: &str) -> Html {
     Link::outside(address).map_or_else(|| text(name), |to| link(&to, name))
 }

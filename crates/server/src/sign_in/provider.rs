@@ -13,7 +13,7 @@ pub struct Challenge {
     pub nonce: String,
     /// The digest of the verifier (RFC 7636, method `S256`).
     pub code_challenge: String,
-    /// The address that the browser returns to.
+    /// The address for the browser's return.
     pub redirect: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Proof {
     pub verifier: String,
     /// The value that the ID token must contain.
     pub nonce: String,
-    /// The address that the browser returned to.
+    /// The address of the browser's return.
     pub redirect: String,
 }
 
@@ -47,8 +47,8 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
-    /// Returns the address of the provider, and the teams or groups that give a role, as one text.
-    /// If this text changes, earlier sessions are not valid any more.
+    /// Returns one text with the address of the provider and with the teams or groups that give a
+    /// role. If this text changes, earlier sessions are not valid any more.
     fn setup(&self) -> String;
     /// Returns the address for the sign-in of a person.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;

@@ -13,7 +13,7 @@ use crate::queue;
 use crate::rows::{damaged, named};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write may end long
+/// to record how changes ended. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -27,7 +27,7 @@ struct Window {
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
 
-/// Reads a reservation from a row. `from` is the first of its columns.
+/// Reads a reservation from a row. `from` is the first column of the reservation.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let digest = || row.get::<_, String>(from + 1).unwrap_or_default();
     named(fields(row, from), || format!("the reservation {}", digest()))
@@ -53,8 +53,8 @@ fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserva
 
 impl Window {
     fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
-        // Refused reservations use no room. There may be thousands of them, so the query leaves
-        // them out.
+        // Refused reservations use no room. There can be thousands of refused reservations, so the
+        // query leaves them out.
         let sql = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 AND state <> 'refused' ORDER BY n"
         );
@@ -260,7 +260,8 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations since a time, from the windows of all instances, in order.
+/// Returns the reservations in the windows of all instances, starting at a time. The reservations
+/// are in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()

@@ -93,8 +93,8 @@ fn select(
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Shortens the waits of rows with a time far in the future. They were stored while the clock was
-/// ahead.
+/// Shortens the waits of rows whose time is far in the future. Such rows were stored when the clock
+/// was ahead.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -219,7 +219,7 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
 }
 
-/// Lists the rows of keys that are parked or had a failed last run.
+/// Lists the rows of keys that are parked or whose latest run failed.
 pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     // Two queries, because one query with `OR` would read the whole table.
     let sql = format!(

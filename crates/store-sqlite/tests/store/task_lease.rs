@@ -212,7 +212,7 @@ async fn a_task_of_all_processes_runs_in_each_and_every_other_task_in_one() {
     assert_eq!([0, 1].map(|at| one.runs[at].load(Ordering::SeqCst)), ended, "it has stopped");
 }
 
-/// A task that fails. The process does not know why.
+/// A task that fails. The process does not know the reason.
 struct Failing;
 
 #[async_trait]

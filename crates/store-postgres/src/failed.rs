@@ -1,4 +1,4 @@
-//! The reasons why a call failed, before they become errors of the store.
+//! The reasons why a call failed. The store later converts a reason into one of its errors.
 
 use std::error::Error as _;
 
@@ -53,7 +53,7 @@ impl Failed {
         Self::Damaged(why.to_string())
     }
 
-    /// If a row cannot be read, adds the name of the row and what to do.
+    /// If a row cannot be read, adds two facts to the error: the name of the row, and what to do.
     pub(crate) fn of_row(self, name: impl std::fmt::Display) -> Self {
         match self {
             Self::Damaged(why) => Self::Damaged(format!(
@@ -115,7 +115,7 @@ impl Failed {
         self.error(doing)
     }
 
-    /// Returns the error of the store for one call, if several calls failed together.
+    /// Returns the error of the store for one of several calls that failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
         // The migration creates all tables and columns. If one is missing, another version of
         // Beadle or a person has changed the schema. The counter of the journal must be a single

@@ -62,7 +62,7 @@ pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<Vec<Ho
     rows.iter().map(read).collect()
 }
 
-/// Stores holds. If a digest occurs several times, the last hold is stored.
+/// Stores holds. If several holds have the same digest, the function stores the last of them.
 pub(crate) async fn save<C: GenericClient>(on: &C, holds: &[Hold]) -> Result<(), Failed> {
     let holds: BTreeMap<&str, &Hold> = holds.iter().map(|hold| (hold.digest.as_str(), hold)).collect();
     if holds.is_empty() {
@@ -89,7 +89,7 @@ pub(crate) async fn delete<C: GenericClient>(on: &C, digests: &[String]) -> Resu
     sql::execute(on, "DELETE FROM hold WHERE digest = ANY ($1)", &[&digests]).await.map(drop)
 }
 
-/// Returns the instance of each hold that has one of these digests, sorted.
+/// Returns the sorted instances of all holds that have one of these digests.
 pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> Result<Vec<String>, Failed> {
     let query = "SELECT DISTINCT instance FROM hold WHERE digest = ANY ($1) ORDER BY instance";
     let rows = sql::query(on, query, &[&digests]).await?;

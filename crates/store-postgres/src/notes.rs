@@ -1,4 +1,4 @@
-//! Small values by name.
+//! Stores notes. A note is a small value with a name.
 
 use std::collections::HashMap;
 

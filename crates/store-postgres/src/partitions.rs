@@ -3,7 +3,7 @@
 //! would write as much as for their insertion.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal
-//! works even if the role of the process must not create tables.
+//! works even if the process has no permission to create tables.
 
 use beadle_engine::Time;
 use deadpool_postgres::{Client, Pool};

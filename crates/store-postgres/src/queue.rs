@@ -37,9 +37,9 @@ pub(crate) async fn mark(
     Ok(wakes)
 }
 
-/// Returns whether a claim has anything to do. This is so if a key is due and is not in `damaged`.
-/// It is also so if a key must wait longer than any vendor's rate limit, because the claim must
-/// shorten this wait.
+/// Returns whether a claim has anything to do. A claim is necessary if a key is due and is not in
+/// `damaged`. A claim is also necessary if a key must wait longer than any vendor's rate limit,
+/// because the claim must shorten this wait.
 pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Time) -> Result<bool, Failed> {
     let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1 AND key <> ALL ($3))
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))";
@@ -107,10 +107,10 @@ fn far_query() -> String {
     )
 }
 
-/// Returns the query that selects and locks keys that are due and not paused: first some by age,
-/// then the others by rank. The query skips rows that another transaction has locked. Either
-/// another claim takes these rows, or a mark changes them and announces them afterwards. The query
-/// locks no more rows than the caller claims.
+/// Returns the query that selects and locks keys that are due and not paused: first some keys by
+/// age, then the other keys by rank. The query skips rows that another transaction has locked. If
+/// the other transaction is a claim, it takes these rows. If it is a mark, it announces these rows
+/// afterwards. The query locks no more rows than the caller claims.
 fn due_query() -> String {
     let part = |more: &str| {
         format!(
@@ -188,7 +188,7 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns when a worker can claim a key at the earliest. Ignores the keys in `damaged`.
+/// Returns the earliest time at which a worker can claim a key. Ignores the keys in `damaged`.
 pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
     let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
     let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;
@@ -229,7 +229,7 @@ pub(crate) async fn count_waiting<C: GenericClient>(
     Ok((i64::from(most) - left).unsigned_abs())
 }
 
-/// Lists the rows of keys that are parked or had a failed last run, and the unreadable rows.
+/// Lists the rows of keys that are parked or whose latest run failed, and the unreadable rows.
 pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Sorted, Failed> {
     // Two queries, so that each uses its own index.
     let query = format!(

@@ -12,7 +12,7 @@ use crate::hang::answered;
 /// How often the store repeats a cancelled transaction.
 const MOST: u32 = 5;
 
-/// Begins a transaction. The description of the crate explains the level of isolation.
+/// Begins a transaction. The description of the crate explains the isolation level.
 pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>, Failed> {
     let builder = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     match answered(builder.start()).await {

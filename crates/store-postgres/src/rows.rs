@@ -75,7 +75,7 @@ pub(crate) struct Sorted {
     pub(crate) damaged: Vec<(String, String)>,
 }
 
-/// Reads the rows that can be read. A damaged row must not block the other keys.
+/// Separates the readable rows from the damaged rows. A damaged row must not block the other keys.
 pub(crate) fn sort(rows: &[tokio_postgres::Row]) -> Result<Sorted, Failed> {
     let mut sorted = Sorted::default();
     for row in rows {
@@ -88,7 +88,7 @@ pub(crate) fn sort(rows: &[tokio_postgres::Row]) -> Result<Sorted, Failed> {
     Ok(sorted)
 }
 
-/// Returns the row of a key, if there is one, without a lock.
+/// Reads the row of a key without a lock. Returns `None` if the key has no row.
 pub(crate) async fn load<C: GenericClient>(on: &C, key: &Key) -> Result<Option<Row>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = $1");
     sql::find(on, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()

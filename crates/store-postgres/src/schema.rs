@@ -11,9 +11,10 @@ struct Migration {
     statements: &'static str,
     /// A version of the schema. Programs of this version and of later versions can still work after
     /// the step. During a rolling upgrade, programs of the version before this one run at the same
-    /// time. A step may therefore only add tables, and columns with a default value. If the last
-    /// release still uses something, a step removes it one release later. `indexes.rs` adds indexes
-    /// to existing tables, because a step would block all writes while it builds an index.
+    /// time. Therefore a step must only add tables, or columns that have a default value. If the
+    /// latest release still uses a table or a column, only the next release can remove it.
+    /// `indexes.rs` adds indexes to existing tables, because a step would block all writes while it
+    /// builds an index.
     oldest: i32,
 }
 

@@ -19,7 +19,8 @@ use crate::{
 };
 
 impl PostgresStore {
-    /// Claims keys on one connection. The claim leaves out the rows that could not be read lately.
+    /// Claims keys on one connection. The claim leaves out the rows that recent claims could not
+    /// read.
     async fn claim_once(&self, limit: usize, instances: &[String], now: Time) -> Result<Claimed, Failed> {
         let client = self.pool.get().await?;
         let damaged = self.damaged.keys();

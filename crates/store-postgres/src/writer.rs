@@ -1,14 +1,14 @@
 //! The tasks that do the small writes. If requests arrive during a commit, the next transaction
 //! commits them together. So these requests need only one sync of the server's disk.
 //!
-//! A request must not harm the others of its group. If it is invalid, the group is written without it.
-//! If the server refuses the group, each request is written alone. Requests for a row that another
-//! transaction keeps locked wait together on one connection of their own.
+//! A request must not harm the others of its group. If a request is invalid, the group is written
+//! without this request. If the server refuses the group, each request is written alone. Requests
+//! for a row that another transaction keeps locked wait together on one connection of their own.
 //!
-//! A transaction needs two round trips, whatever the number of its requests is: the first one begins
-//! the transaction, stores deliveries and locks rows, and the second one stores the changed rows and
-//! journal entries, commits, and sends one notification. A key that has no row yet needs two more
-//! round trips, which create its row.
+//! A transaction needs two round trips, regardless of the number of its requests: the first one
+//! begins the transaction, stores deliveries and locks rows, and the second one stores the changed
+//! rows and journal entries, commits, and sends one notification. A key that has no row yet needs
+//! two more round trips, which create its row.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,7 @@ const HASTY: &str =
 const BRIEF: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
 
-/// Why a request has no result after a panic.
+/// The reason why a request has no result after a panic.
 const PANICKED: &str = "the request panicked, the log shows where";
 
 /// The parts that the writers need.
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
 pub(crate) trait Request: Send + Sync + 'static {
     /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
-    /// What the request does, for errors.
+    /// The action of the request. Errors contain this text.
     const DOING: &'static str;
 
     /// Returns the delivery to store, if there is one.
@@ -66,7 +66,8 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn marks(&self) -> &[Mark] {
         &[]
     }
-    /// Returns the key if the request needs its row. The row may not exist.
+    /// Returns the key if the request needs the row of the key. It is possible that the row does
+    /// not exist.
     fn key(&self) -> Option<&Key> {
         None
     }
@@ -87,13 +88,14 @@ trait Work: Send + Sync {
     fn arrived(&self) -> Option<&Arrived>;
     fn marks(&self) -> &[Mark];
     fn key(&self) -> Option<&Key>;
-    /// Runs the request inside the shared transaction. It runs again if that transaction was rolled
-    /// back. Returns whether the group can be committed with this request.
+    /// Runs the request inside the shared transaction. The request runs again if that transaction
+    /// was rolled back. Returns whether the group can be committed with this request.
     fn run(&mut self, loaded: &mut Loaded) -> bool;
     /// Returns whether the last run of the request failed.
     fn has_failed(&self) -> bool;
-    /// Sends the result to the caller after the commit. A commit has the number of the first journal
-    /// entry of the group. A request whose run failed gets its own failure in any case.
+    /// Sends the result to the caller after the commit. If the commit succeeded, `committed` is the
+    /// number of the first journal entry of the group. A request whose run failed gets its own
+    /// failure in any case.
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
 }
 
@@ -140,7 +142,7 @@ impl<R: Request> Work for Job<R> {
     }
 }
 
-/// The rows that a group has locked, and what its requests change.
+/// The rows that a group has locked, and the changes that its requests make.
 pub(crate) struct Loaded {
     timing: Timing,
     rows: BTreeMap<Key, Row>,
@@ -208,7 +210,8 @@ impl Loaded {
 pub(crate) struct Writer(mpsc::Sender<Box<dyn Work>>);
 
 impl Writer {
-    /// Starts the task. It ends after the writer is dropped, when it has written everything.
+    /// Starts the task. When the writer is dropped, the task writes all remaining requests, and
+    /// then ends.
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         tokio::spawn(write_groups(shared.clone(), receiver));
@@ -264,7 +267,7 @@ fn is_locked(failed: &Failed) -> bool {
     failed.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Returns about how many bytes a request sends.
+/// Returns the approximate number of bytes that a request sends.
 fn size(work: &dyn Work) -> usize {
     const MARK: usize = 256;
     work.arrived().map_or(0, Arrived::size) + work.marks().len() * MARK

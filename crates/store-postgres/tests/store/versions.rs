@@ -171,7 +171,7 @@ async fn an_index_is_completed_after_the_last_partition_without_it_is_gone() {
 async fn entries_without_a_partition_are_not_lost() {
     let url = new_schema().await;
     let store = open(&url).await;
-    // No process has created the partitions up to here.
+    // No process has created the partitions up to this number.
     run(&url, "UPDATE journal_counter SET last = 5000000").await;
     store.journal(None, vec![entry(1)], Time(0)).await.unwrap().unwrap();
     check(&url, "(SELECT count(*) FROM journal_rest) = 1").await;

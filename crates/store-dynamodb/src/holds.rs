@@ -1,6 +1,6 @@
-//! Stores the holds, with one item for each. The store writes a hold only if the stored hold has
-//! not changed since the read. So a write cannot replace an approval, or a hold, that another
-//! process has stored in the meantime.
+//! Stores each hold in an item of its own. The store writes a hold only if the stored hold has not
+//! changed since the read. So a write cannot replace a new approval or a new hold of another
+//! process.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl DynamoStore {
         item.map(|item| Stored::of(doing, &item)).transpose()
     }
 
-    /// Returns the stored holds of these changes, by the digest.
+    /// Returns the stored holds of these changes. The map key is the digest.
     pub(crate) async fn known_holds(
         &self,
         doing: &'static str,
@@ -68,9 +68,9 @@ impl DynamoStore {
         Ok(known.map(|stored| (stored.hold.digest.clone(), stored)).collect())
     }
 
-    /// Returns the action of a transaction that stores `now` as the hold of `digest`, or deletes
-    /// the hold if `now` is `None`. The transaction fails if the stored hold has changed since the
-    /// read.
+    /// Returns an action for a transaction. The action stores `now` as the hold of `digest`. If
+    /// `now` is `None`, the action deletes the hold. The transaction fails if the stored hold has
+    /// changed since the read.
     pub(crate) fn hold_action(
         &self,
         doing: &'static str,
@@ -114,7 +114,7 @@ impl DynamoStore {
         Ok(action.build())
     }
 
-    /// Stores `now` as the hold of `digest`, or deletes the hold if `now` is `None`. If the stored
+    /// Stores `now` as the hold of `digest`. If `now` is `None`, deletes the hold. If the stored
     /// hold has changed since the read, writes nothing and returns `false`.
     pub(crate) async fn change_hold(
         &self,
@@ -154,8 +154,8 @@ impl DynamoStore {
         Ok(list)
     }
 
-    /// Lists the holds of a key. The index gives only the digests. The store then reads each hold
-    /// consistently, so that the list contains new approvals.
+    /// Lists the holds of a key. The index contains only the digests. The store then reads each
+    /// hold consistently, so that the list contains new approvals.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         const DOING: &str = "listing holds";
         let part = format!("hold#{key}");

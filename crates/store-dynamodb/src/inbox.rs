@@ -18,7 +18,7 @@ use crate::{DynamoStore, SHARDS};
 /// including its other attributes.
 const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
-/// process that received the delivery may still complete it.
+/// process that received the delivery can still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
 /// A part of the index. It contains each delivery until all keys of the delivery are marked.
 const UNMARKED: &str = "unmarked";
@@ -66,7 +66,7 @@ impl DynamoStore {
         }
     }
 
-    /// Stores a delivery of another store, and marks no keys.
+    /// Stores a delivery that comes from another store, and marks no keys.
     pub(crate) async fn take_delivery(
         &self,
         doing: &'static str,
@@ -292,8 +292,8 @@ impl DynamoStore {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &pk, "head").await?,
                     };
-                    // The stored delivery has the same token if an earlier try of this request
-                    // stored it and its answer was lost.
+                    // If an earlier attempt of this request stored the delivery and its answer was
+                    // lost, the stored delivery has the same token.
                     Ok(known.filter(|known| get(known, "token") != Some(token)))
                 }
                 _ => Err(failed(doing)(error)),

@@ -27,8 +27,8 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys. The store writes marks of the same key one after the other, and marks of
-    /// different keys in parallel.
+    /// Marks keys. If several marks are for one key, the store writes them one after the other. It
+    /// writes the marks for different keys in parallel.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -128,8 +128,8 @@ impl DynamoStore {
     }
 
     /// Returns a filter for items. The filter accepts keys that are not paused, belong to no
-    /// instance in `except`, and have a row that could be read. It is applied before rows are
-    /// counted, so that rejected keys never take the place of accepted ones.
+    /// instance in `except`, and have a row that could be read. The store applies the filter before
+    /// it counts the rows, so that rejected keys never take the place of accepted keys.
     pub(crate) async fn free(
         &self,
         except: &[String],
@@ -243,8 +243,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Counts waiting keys, beginning with the keys of sweeps. While many of the keys wait, it is
-    /// enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
+    /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the keys wait, it
+    /// is enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
     /// bytes. When none of the keys waits any more, the function reads all due rows. This costs
     /// half a read unit for each 4 KB.
     pub(crate) async fn count_due(
@@ -287,8 +287,8 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Shortens the waits of rows with a time far in the future. They were stored while a clock was
-    /// ahead. Returns the number of these rows.
+    /// Shortens the waits of rows whose time is far in the future. Such rows were stored when a
+    /// clock was ahead. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys that a process with a fast clock claimed";
         let (timing, range) =

@@ -1,4 +1,4 @@
-//! Creates the table in DynamoDB, and enables its expiry of items and its backups.
+//! Creates the table in DynamoDB, and enables the expiry of items and the backups of the table.
 
 use std::time::Duration;
 

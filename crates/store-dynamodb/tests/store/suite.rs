@@ -1,4 +1,4 @@
-//! Runs the tests that every store must pass, and tests only for DynamoDB.
+//! Runs the tests that every store must pass, and further tests that are only for DynamoDB.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ async fn world() -> World {
     world
 }
 
-/// Returns the repositories that the team still has access to.
+/// Returns the repositories in which the team still has a permission.
 fn with_team(world: &World) -> Vec<String> {
     world.sim.look(|state| {
         let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().iter();
@@ -56,7 +56,7 @@ async fn one_decision_is_for_the_changes_that_were_shown_and_for_no_other() {
     let each = world.beadle(&["holds", &first]).await.expect(0).out;
     assert!(each.contains("acme/r000") && each.contains("acme/r169"), "{each}");
 
-    // One of the changes has another value now than the operator saw.
+    // The value of one change is no longer the value that the operator saw.
     world.patch(json!({ "r000": { "teams": { "contractors": "push" } } }), false).await;
     world.beadle(&["apply", "--yes"]).await.expect(2);
     let stale = world.beadle(&["approve", &first, "--reason", "the contract ended"]).await.expect(1);

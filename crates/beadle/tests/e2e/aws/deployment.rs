@@ -132,7 +132,7 @@ impl Deployment {
         command
     }
 
-    /// Runs a command of an operator on another machine.
+    /// Returns the program, set up as for an operator on another machine.
     pub(crate) fn beadle(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.envs(self.moto.environment("operator")).arg("--config").arg(&self.config);

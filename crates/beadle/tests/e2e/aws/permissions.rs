@@ -90,7 +90,7 @@ pub(crate) fn hold_secrets(moto: &Moto) {
     }
 }
 
-/// Prints the number of each call. docs/aws.md computes costs from it.
+/// Prints how many times each call was made. docs/aws.md computes costs from these numbers.
 #[expect(clippy::print_stdout, reason = "a developer asks for it with --nocapture")]
 pub(crate) fn tell(moto: &Moto) {
     for who in ["intake", "worker"] {

@@ -191,8 +191,8 @@ async fn a_group_that_changed_after_its_read_is_read_again_before_a_write() {
     assert!(refused.text.contains("412"), "{}", refused.text);
     let read = reader.group(&group).await.unwrap().unwrap();
     assert_eq!(read.members, people[..1]);
-    // After a new read, the write succeeds. After its own write, the writer uses the version from
-    // the answer.
+    // After a new read, the write succeeds. After a successful write, the writer uses the version
+    // from the answer to this write.
     writer.add_members(&group, &people[1..2]).await.unwrap();
     writer.add_members(&group, &people[2..]).await.unwrap();
     assert_eq!(reader.group(&group).await.unwrap().unwrap().members.len(), 3);

@@ -1,4 +1,4 @@
-//! Abilities that the old connector did not have, one test for each.
+//! Tests abilities that the old connector did not have. Each ability has one test.
 
 use std::time::Duration;
 

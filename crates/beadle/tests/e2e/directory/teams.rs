@@ -1,4 +1,4 @@
-//! Groups of the directory as teams of a GitHub organisation.
+//! Tests groups of the directory that become teams of a GitHub organisation.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.until_team("ops", &hold([0, 1, 2, 4, 5, 6, 7, 8, 10])).await;
     world.okta.patch(&json!({ "users": { "00u00004": { "status": "SUSPENDED" } } }));
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // Another person changes the team, and Beadle repairs it at once.
+    // Another person changes the team, and Beadle repairs the team immediately.
     world
         .patch_github(
             json!({ "teams": { "ops": { "members": { "octo11": "member", "octo0": null } } } }),
@@ -84,7 +84,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // The creation of a team by Beadle makes no repository due.
+    // If Beadle itself creates a team, no repository becomes due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
@@ -148,7 +148,7 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");
     world.until_team("ops", &wanted).await;
-    // A team without a maintainer may be a mistake, so the guard holds the change.
+    // A team without a maintainer can be a mistake, so the guard holds the change.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
     until("it is held", async || {
         world.beadle(&["holds"]).await.out.contains("the group would have no maintainer")
@@ -162,7 +162,7 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // The person behind octo5 is unknown, and may be the missing person. octo4 belongs to another
+    // The person behind octo5 is unknown, and could be the missing person. octo4 belongs to another
     // person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;

@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) lines: String,
     /// The first lines of the file.
     pub(crate) first: String,
-    /// The address of another target than the simulated one.
+    /// The address of a target that replaces the simulated target.
     pub(crate) scim: Option<String>,
     /// The dialect of the target, and further keys after it.
     pub(crate) dialect: String,
@@ -71,12 +71,12 @@ pub(crate) fn accounts(count: usize) -> Value {
     users
 }
 
-/// Returns `members` of a group of the directory.
+/// Returns the value of `members` for a group of the directory.
 pub(crate) fn of(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("00u{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// Returns `members` of a group of the target.
+/// Returns the value of `members` for a group of the target.
 pub(crate) fn held(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("a{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
@@ -326,7 +326,7 @@ impl World {
     }
 
     /// Waits until a group of the target has exactly these people. Returns whether the group got
-    /// them in time.
+    /// these people in time.
     pub(crate) async fn comes_to_hold(&self, name: &str, wanted: &BTreeSet<String>) -> bool {
         for _ in 0..PATIENCE.as_millis() / 20 {
             if self.members(name).as_ref() == Some(wanted) {

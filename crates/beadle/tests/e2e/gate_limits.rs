@@ -1,4 +1,5 @@
-//! Raised limits of the guard pass the gate, because they would release held changes.
+//! Tests that raised limits of the guard must pass the gate. Raised limits would release held
+//! changes.
 
 use std::time::Duration;
 

@@ -42,8 +42,8 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds the policy with the last commit by this author. Returns the code of
-/// its plan and its generation.
+/// Waits until the gate holds a policy whose last commit comes from this author. Returns the code
+/// of the plan, and the generation.
 async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;

@@ -1,5 +1,5 @@
 //! Tests a policy in a repository. After a merge, Beadle starts to use the policy. If Beadle cannot
-//! accept the policy, the last generation stays in force.
+//! accept the policy, the previous generation stays in force.
 
 use std::time::Duration;
 

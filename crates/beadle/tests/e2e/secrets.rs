@@ -70,7 +70,7 @@ const COMMANDS: &[&[&str]] = &[
 /// read the secrets of a policy. This build does not have the other commands.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
-/// Returns the files in a folder, and in the folders below it, that contain a text.
+/// Searches a folder and all folders below it. Returns the files that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

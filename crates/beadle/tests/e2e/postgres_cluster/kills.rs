@@ -31,7 +31,7 @@ const POINTS: &[&str] =
     &["between-claim-and-write", "before-intent", "between-intent-and-write", "between-write-and-result"];
 
 /// Records each claim of a key that still has a valid lease, and all changes of the lease on the
-/// tasks. The database writes these records, and not Beadle.
+/// tasks. The database itself, and not Beadle, writes these records.
 const WITNESS: &str = "
 CREATE TABLE SCHEMA.witness (
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000,

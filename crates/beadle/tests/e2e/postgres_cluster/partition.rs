@@ -1,5 +1,6 @@
-//! A connection to the database that a test can cut. During the cut, nothing arrives and no
-//! connection ends, as in a network that drops packets. After the cut, everything arrives late.
+//! A connection to the database. A test can cut this connection. During the cut, nothing arrives
+//! and no connection ends, as in a network that drops packets. After the cut, everything arrives
+//! late.
 
 use std::path::Path;
 

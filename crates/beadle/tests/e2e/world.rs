@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Limits of the gate that no test reaches.
+/// High limits of the gate. No test reaches these limits.
 pub(crate) const WIDE_GATE: &str =
     "[org.gate]\npercent = 100\nremoves = 1000000\nweakens = 1000000\nexposes = 1000000\ncreates = 1000000\n";
 
@@ -161,8 +161,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // The simulator shows a write at once, so Beadle does not need to wait. Most tests are not
-        // about the gate of the first policy.
+        // The simulator shows a write immediately, so Beadle does not need to wait. Most tests are
+        // not about the gate of the first policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// Waits until the service has no work left: no webhook is in transit, no key is due, and no
-    /// key is running. Keys that are paused or wait for another try count as due.
+    /// key is running. Keys that are paused or wait for another attempt count as due.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -281,7 +281,8 @@ impl World {
         serving.until_swept("acme", self.ports[1]).await;
     }
 
-    /// Makes the service read the policy now, and not only after up to ten seconds.
+    /// Makes the service read the policy now. The service itself reads the policy only every ten
+    /// seconds.
     pub(crate) async fn read_policy(&self) {
         self.run_task("policy%20of%20acme").await;
     }
@@ -330,8 +331,8 @@ impl World {
     }
 }
 
-/// Waits until a service has no work left. `calls` returns the number of its calls to vendors, or
-/// `None` while a vendor sends a webhook.
+/// Waits until a service has no work left. `calls` returns the number of the service's calls to
+/// vendors. It returns `None` as long as a vendor sends a webhook.
 pub(crate) async fn until_idle(
     http: &reqwest::Client,
     operator: u16,
@@ -343,8 +344,8 @@ pub(crate) async fn until_idle(
     for _ in 0..2 * PATIENCE.as_millis() / 20 {
         let before = calls();
         metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
-        // If a run took place between the look at the webhooks and the look at the keys, the number
-        // of calls has changed.
+        // The test looks at the webhooks and then at the keys. If a run took place in between, the
+        // number of calls has changed.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
         // Two quiet looks are necessary, because the metrics first count the due keys and then the

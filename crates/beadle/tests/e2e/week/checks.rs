@@ -22,7 +22,8 @@ const QUIET: u32 = 3;
 /// writes, marks of groups, and the last records for reports.
 const NOTES: usize = 20;
 
-/// Rows that the retention does not allow: the table, and a query for rows from before a time.
+/// Rows that the retention does not allow. Each entry has the table, and a query for the rows that
+/// are older than a time.
 const OLD_ROWS: &[(&str, &str)] = &[
     ("inbox", "SELECT count(*) FROM inbox WHERE received < ?1"),
     ("journal", "SELECT count(*) FROM journal WHERE at < ?1"),
@@ -40,7 +41,7 @@ pub(super) async fn until_quiet(week: &Week, events: &mut Events) {
         events.watch(week);
         if !events.is_repaired() && looks.is_multiple_of(LOOKS_PER_SWEEP) {
             // A sweep repairs changes that no webhook reports. The test starts the task, so that a
-            // due sweep begins at once.
+            // due sweep begins immediately.
             week.world.run_task("sweep%20of%20acme").await;
             week.world.run_task("sweep%20of%20corp").await;
         }
@@ -117,8 +118,8 @@ pub(super) async fn end_of_day(
     }
 }
 
-/// Waits until everything before a moment is older than the retention, and checks that everything
-/// from that time is deleted.
+/// Waits until all data from before a moment is older than the retention. Then checks that all this
+/// data is deleted.
 pub(super) async fn until_old(week: &Week, moment: Instant) {
     let old = tokio::time::Instant::from_std(moment + week.size.kept());
     tokio::time::sleep_until(old).await;

@@ -25,7 +25,7 @@ const DRIFTS: &[Kind] = &[Kind::Team, Kind::Protection, Kind::Topics, Kind::Visi
 /// The usual size of the payload of a push.
 const PAYLOAD: usize = 6_000;
 
-/// A difference from the policy that the service has not repaired yet.
+/// An unrepaired difference between a subject and the policy.
 #[derive(Debug)]
 struct Pending {
     kind: Kind,

@@ -12,7 +12,7 @@ use super::setup::{LAYER, account, group, name, target_group};
 /// A kind of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// A push to a repository without policy.
+    /// A push to a repository that contains no policy.
     Push,
     /// Another event that makes no key due.
     Other,

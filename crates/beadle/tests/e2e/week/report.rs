@@ -25,7 +25,7 @@ pub(super) struct Day {
     pub(super) events: BTreeMap<Kind, usize>,
     /// The number of accepted deliveries of GitHub.
     pub(super) accepted: usize,
-    /// The time after the day until the service had no work left.
+    /// The time from the end of the day until the service had no work left.
     pub(super) quiet: Duration,
     /// The resident memory at the end, if the system reports it.
     pub(super) memory_kib: Option<u64>,

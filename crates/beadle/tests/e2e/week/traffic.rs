@@ -153,7 +153,7 @@ impl Traffic {
         self.note(request, started);
         if is_repeated {
             self.seen.lock().repeated += 1;
-            // The service may be unavailable now.
+            // It is possible that the service is unavailable now.
             self.send(request).await;
         }
         status
@@ -197,7 +197,8 @@ fn subjects(body: &[u8]) -> Vec<String> {
     of_github.into_iter().chain(groups).map(str::to_owned).collect()
 }
 
-/// Reads a request. Returns `None` if the vendor closes the connection before.
+/// Reads a request. Returns `None` if the vendor closes the connection before the request is
+/// complete.
 async fn read(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     loop {

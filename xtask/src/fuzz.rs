@@ -1,4 +1,5 @@
-//! Fuzzes the targets of `tools/fuzz` with libFuzzer. It searches for inputs that reach new code.
+//! Fuzzes the targets of `tools/fuzz` with libFuzzer. libFuzzer searches for inputs that reach new
+//! code.
 //!
 //! libFuzzer needs programs that count how often each of their branches runs. The stable compiler
 //! can build them: the pass of LLVM that adds the counters needs no unstable option.

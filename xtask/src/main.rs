@@ -167,7 +167,8 @@ fn ci() -> anyhow::Result<()> {
 /// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
     step("builds of packages, of a release and of the demo; 10,000 interleavings and storms");
-    // Cargo may build this program again meanwhile. The path of the program stays the same.
+    // It is possible that cargo builds this program again meanwhile. The path of the program stays
+    // the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
         let mut command = Process::new(&program);

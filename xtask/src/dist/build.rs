@@ -50,7 +50,7 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns pairs of names. The first is a folder on this machine. A compiler may write the name of
+/// Returns pairs of names. The first is a folder on this machine. A compiler can write the name of
 /// this folder into a program. The second is the name that the compiler writes instead. A later
 /// pair has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
@@ -93,7 +93,7 @@ fn around(program: &[u8], text: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(program.get(at..end)?).into_owned())
 }
 
-/// Returns the newest version of glibc that a program names. The result is the number after `2.`.
+/// Returns the newest glibc version that a program requires. The result is the number after `2.`.
 fn newest_glibc(program: &[u8]) -> u32 {
     let text = String::from_utf8_lossy(program);
     let numbers = text.split("GLIBC_2.").skip(1).filter_map(|rest| {

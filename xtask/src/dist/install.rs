@@ -1,5 +1,5 @@
-//! Checks the files of a release: runs the programs, and installs and removes the packages in the
-//! root folder of an empty Debian.
+//! Checks the files of a release. Runs the programs. Installs the packages in the root folder of an
+//! empty Debian, and removes them again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

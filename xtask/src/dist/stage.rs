@@ -1,4 +1,5 @@
-//! Collects the files of one program in a folder, in the form of archives and packages.
+//! Collects the files of one program in a folder. The archives and the packages contain the same
+//! files.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

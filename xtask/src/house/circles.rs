@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::uses::Place;
 
-/// For each file, the files that it uses, with the place of the first use. The name of a file is
-/// its path from the folder of its package, such as `src/plan.rs`.
+/// Maps each file to the files that it uses, each with the place of the first use. The name of a
+/// file is its path from the folder of its package, such as `src/plan.rs`.
 pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
 
 /// Returns a shortest circle for each group of files that use each other. The last file of a circle

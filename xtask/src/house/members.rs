@@ -1,4 +1,4 @@
-//! The packages of the workspace, from `cargo metadata`.
+//! Reads the packages of the workspace from `cargo metadata`.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! The modules of a crate, with what each defines, imports and names. `syn` parses the files. The
-//! modules leave out code that exists only in tests.
+//! The modules of a crate. Each module has the items that it defines, its imports, and the paths in
+//! its code. `syn` parses the files. The modules leave out code that exists only in tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct Import {
     /// The name that is imported, or `None` for `*`.
     pub(super) name: Option<String>,
     pub(super) path: Vec<String>,
-    /// Whether the `use` has a visibility, such as `pub` or `pub(super)`.
+    /// True if the `use` has a visibility, such as `pub` or `pub(super)`.
     pub(super) is_exported: bool,
     pub(super) line: usize,
 }

@@ -1,5 +1,5 @@
-//! Checks the length of files. A Rust file may have at most 500 lines. `xtask/house.toml` can have
-//! a reason for a longer file.
+//! Checks the length of files. A Rust file must not have more than 500 lines. `xtask/house.toml`
+//! can state the reason for a longer file.
 
 use std::path::{Path, PathBuf};
 

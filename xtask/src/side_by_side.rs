@@ -25,9 +25,9 @@ struct Ended {
 /// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
 /// job fails, the other jobs still run, and the function returns an error at the end.
 ///
-/// If a job prints the result of a libtest test, the function shows this line at once, so that a
-/// developer can find a test that does not end. It shows all other lines of a job together when the
-/// job ends.
+/// If a job prints the result of a libtest test, the function shows this line immediately, so that
+/// a developer can find a test that does not end. It shows all other lines of a job together when
+/// the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());

@@ -21,7 +21,7 @@ pub(crate) enum Storm {
     Week,
 }
 
-/// How many storms of a kind run, if the caller does not specify it.
+/// The default amount of storms of a kind. It applies if the caller gives no amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usual {
     /// This number of storms.
@@ -78,7 +78,7 @@ impl Storm {
 }
 
 impl Usual {
-    /// Returns the time and the number of storms to run. The caller may give a time, a number, or
+    /// Returns the time and the number of storms to run. The caller can give a time, a number, or
     /// neither.
     fn amount(self, seconds: Option<u64>, seeds: Option<u64>) -> (Option<u64>, Option<u64>) {
         match self {

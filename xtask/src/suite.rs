@@ -5,9 +5,8 @@
 //! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
 //!   this, because a process reads GitHub's large descriptions only once for all of its tests.
 //!   Tests that emulate AWS run in this way too, so that they can share an emulator.
-//! - **nextest** runs each of all other tests in a separate process. So the tests of all programs
-//!   can run on all processors, and nextest ends a test that takes too long
-//!   (`.config/nextest.toml`).
+//! - **nextest** runs every other test in a process of its own. So the tests of all programs can
+//!   run on all processors, and nextest ends a test that takes too long (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -205,7 +204,8 @@ fn ensure_named(programs: &[Program], names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns what must run for a selection of tests. Without PostgreSQL, its tests are left out.
+/// Returns the programs that must run for a selection of tests. If PostgreSQL is not installed, the
+/// plan leaves out the tests that need PostgreSQL.
 fn plan(part: &Part<'_>, postgres: bool) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
     let names = match part {

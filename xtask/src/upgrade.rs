@@ -30,7 +30,7 @@ pub(crate) fn show(from: &str) -> anyhow::Result<()> {
     suite::one("e2e", TESTS, &[(VARIABLE, &program.display().to_string())])
 }
 
-/// Returns the full id of the commit that `from` names.
+/// Returns the full id of the commit `from`.
 fn commit(from: &str) -> anyhow::Result<String> {
     let mut git = Command::new("git");
     git.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(format!("{from}^{{commit}}"));

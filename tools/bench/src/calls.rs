@@ -1,6 +1,6 @@
 //! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
-//! with 100 ms for each call, and memory. The benchmark compares first runs with runs that have
-//! stored answers. It compares 1,000 repositories with 10,000, and the whole sweep of a command
+//! with 100 ms for each call, and memory. The benchmark makes three comparisons: first runs with
+//! runs that have stored answers, 1,000 repositories with 10,000, and the whole sweep of a command
 //! with the sweeps of the service.
 
 use std::time::Duration;
@@ -127,8 +127,8 @@ async fn thousand() -> anyhow::Result<(f64, f64)> {
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Makes Beadle get a new token, as it does after an hour. The tags of all stored answers must then
-/// be computed again, because a tag depends on the token.
+/// Makes Beadle get a new token, as Beadle does after an hour. The tags of all stored answers must
+/// then be computed again, because a tag depends on the token.
 async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     Ok(())

@@ -109,7 +109,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 impl Intake {
-    /// Measures processes with the store at an address, in turn with the minimal handler.
+    /// Measures processes that use the store at an address, and measures the minimal handler in
+    /// between.
     async fn measure(
         &self,
         folder: &Folder,

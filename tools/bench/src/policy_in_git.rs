@@ -123,7 +123,7 @@ async fn one_file(service: &Service) -> anyhow::Result<()> {
     let took = started.elapsed().as_secs_f64();
     let calls = service.sim.calls_that(|call| {
         let is_read = call["path"].as_str().is_some_and(|path| path.contains("/repos/acme/admin/"));
-        // An answer 304 costs nothing.
+        // An answer with the status 304 costs nothing.
         call["status"] == 200 && (is_read || call["operation"] == "repository")
     });
     println!(

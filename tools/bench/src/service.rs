@@ -98,7 +98,8 @@ impl Service {
         }
     }
 
-    /// Changes the state of the simulated GitHub. It then sends webhooks for the change.
+    /// Changes the state of the simulated GitHub. The simulated GitHub then sends webhooks for the
+    /// change.
     pub(crate) async fn change(&self, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;

@@ -1,5 +1,5 @@
-//! Checks the calls of the tests against the vendors' published descriptions: GitHub's, which
-//! `cargo xtask tools` fetches, and a table of Okta's.
+//! Checks the calls of the tests against the published descriptions of the vendors. `cargo xtask
+//! tools` fetches GitHub's descriptions. A table has a part of Okta's description.
 //!
 //! GitHub's descriptions have 27 MB, and a process reads them when it checks its first call. So all
 //! tests that check calls should be in one program that runs them in threads.

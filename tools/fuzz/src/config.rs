@@ -5,8 +5,7 @@ use std::path::Path;
 use beadle_config::{ConfigError, File, MappingsFile, Source};
 use toml::{Table, Value};
 
-/// The keys that have references to secrets as their texts. Somebody may write the secret itself
-/// there.
+/// The keys whose values are references to secrets. A user could write the secret itself there.
 const SECRET_KEYS: [&str; 8] = [
     "client_secret",
     "hook_secrets",

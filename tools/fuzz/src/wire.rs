@@ -27,7 +27,7 @@ pub(crate) fn finish<T>(work: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(work))
 }
 
-/// Answers a request. It gets the address and the body of the request.
+/// A function that answers a request. The function gets the address and the body of the request.
 type Answering = dyn Fn(&str, &[u8]) -> Exchanged + Send + Sync;
 
 /// A vendor.

@@ -16,7 +16,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// Returns the node id as text. Apps have the old form of node ids, because clients may compute
+    /// Returns the node id as text. Apps have the old form of node ids, because clients can compute
     /// that form.
     pub(crate) fn encode(self) -> String {
         let (prefix, id) = match self {

@@ -1,4 +1,4 @@
-//! Makes the rows of lists wrong if a test requests this. For example, a row is repeated or
+//! Makes the rows of lists wrong if a test asks for wrong rows. For example, a row is repeated or
 //! missing, or the same page comes again and again.
 
 use http::Uri;

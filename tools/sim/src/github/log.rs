@@ -1,5 +1,5 @@
-//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make the
-//! rows wrong.
+//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make
+//! these rows wrong.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -18,7 +18,7 @@ pub(crate) struct AppKey {
     pub(crate) public: Vec<u8>,
 }
 
-/// The key pair of this process. All simulators share it, because the generation of an RSA key
+/// The key pair of this process. All simulators share this key pair. The generation of an RSA key
 /// takes a tenth of a second or more, and a test program starts hundreds of simulators.
 static SHARED: OnceLock<AppKey> = OnceLock::new();
 

@@ -1,4 +1,5 @@
-//! A simulated provider of OpenID Connect. A test names a person, and this person consents at once.
+//! A simulated provider of OpenID Connect. A test sets a person, and this person consents
+//! immediately.
 //!
 //! <https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth>
 
@@ -32,7 +33,7 @@ pub struct OidcClient {
     pub id: String,
     /// The secret of the client.
     pub secret: String,
-    /// The only address that the provider sends the browser back to.
+    /// The only allowed address for the browser's return.
     pub callback: String,
 }
 

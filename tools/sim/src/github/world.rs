@@ -23,7 +23,7 @@ pub(crate) struct World {
     next_id: u64,
     /// The events that still need webhooks.
     pub(crate) outbox: Vec<Event>,
-    /// The Apps of manifests with unused codes, by code.
+    /// The Apps of manifests whose codes are not used yet. The map key is the code.
     pub(crate) pending_apps: HashMap<String, Value>,
 }
 
@@ -157,15 +157,15 @@ impl World {
     }
 
     /// Adds the default values that the state lacks after a merge patch, and updates the indexes
-    /// for searches. The repositories that the patch does not name are complete. This function
-    /// skips them, because there may be thousands.
+    /// for searches. The repositories outside the patch are already complete. This function skips
+    /// these repositories, because there can be thousands of them.
     pub(crate) fn complete_after(&mut self, patch: &Value) {
         let is_named = |org: &str, name: &str| patch["orgs"][org]["repos"].get(name).is_some();
         self.complete_some(largest_id(patch), is_named);
     }
 
     /// Adds the default values that the state lacks. Skips the repositories that `is_looked_at`
-    /// rejects. `largest` is the largest id that may be new in the state.
+    /// rejects. `largest` is the largest id that can be new in the state.
     fn complete_some(&mut self, largest: u64, is_looked_at: impl Fn(&str, &str) -> bool) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {

@@ -35,7 +35,7 @@ pub struct Settings {
     pub record: bool,
     /// True if a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// How many calls do not find a new resource.
+    /// The number of calls that do not find a new resource yet.
     pub slow_to_show: u32,
     /// The differences between the server and AWS.
     pub quirks: Vec<Quirk>,

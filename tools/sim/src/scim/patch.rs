@@ -122,7 +122,7 @@ pub(super) fn refused_by_aws(user: &Value) -> Option<String> {
 }
 
 /// Applies a PATCH to `displayName`, `externalId` and `members` of a group. One request can change
-/// at most 100 members. It cannot remove all members without naming them.
+/// at most 100 members. A request that removes all members must list these members.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

@@ -40,7 +40,8 @@ impl Ledger {
         self.states += 1;
     }
 
-    /// Returns each value of a state, if no recorded state had this value in the same place.
+    /// Returns the new values of a state. A value is new if no recorded state had this value in the
+    /// same place.
     pub fn strangers(&self, state: &Value) -> Vec<String> {
         let present = leaves(state);
         let mut found = Vec::new();
@@ -78,8 +79,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Returns whether a place may have any value. The id of an entry that a run created depends on
-    /// the order of the writes.
+    /// Returns whether every value is allowed in a place. The id of an entry that a run created
+    /// depends on the order of the writes.
     fn is_free(&self, path: &str) -> bool {
         path.ends_with("/id") && self.seen.get(path).is_some_and(|seen| seen.contains(&None))
     }
@@ -90,7 +91,7 @@ fn shown(seen: &[Option<Value>]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether a place is in a list of actors. Such a list may become shorter, because GitHub
+/// Returns whether a place is in a list of actors. Such a list can become shorter, because GitHub
 /// removes actors that have lost their access.
 fn is_of_actors(path: &str) -> bool {
     ACTORS.iter().any(|list| path.contains(list))
@@ -107,7 +108,7 @@ fn leaves(state: &Value) -> BTreeMap<String, Value> {
 fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => {
-            // An entry may have no values, so the object itself is a value too.
+            // An entry can have no values, so the object itself is a value too.
             found.insert(format!("{path}/"), Value::Null);
             for (key, inner) in map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str())) {
                 let is_repository = path.ends_with("/repos");

@@ -1,11 +1,12 @@
 //! A storm disturbs the calls to a simulated vendor, for tests in simulated time. The weather
 //! changes at random times, and a seed decides everything. In some weather, the vendor refuses
 //! requests for hours, fails, breaks connections, answers late, shows wrong lists or shows an
-//! earlier state. If the answer to a write is lost, the vendor may have carried out the write.
+//! earlier state. If the answer to a write is lost, it is possible that the vendor has carried out
+//! the write.
 //!
-//! A witness watches the client during the storm. It notices a request that exceeds a secondary
-//! limit of the vendor. It also notices a request that is too early, because the vendor asked for a
-//! longer wait with `Retry-After`.
+//! A witness watches the client during the storm. The witness notices a request that exceeds a
+//! secondary limit of the vendor. The witness also notices a request that comes before the end of a
+//! wait in `Retry-After`.
 
 mod ledger;
 mod lists;
@@ -38,7 +39,7 @@ const VENDOR_CLOCK: i64 = 1_900_000_000;
 /// The largest number of earlier answers that a storm keeps for one request.
 const KEPT: usize = 8;
 
-/// The weather for a while.
+/// The kind of weather during a period.
 #[derive(Clone, Copy, Debug)]
 enum Weather {
     /// Nothing happens.
@@ -87,12 +88,13 @@ impl Weather {
 #[derive(Clone, Copy, Debug)]
 enum Disturbance {
     Refuse(Refusal),
-    /// The vendor answers with a status of 5xx. It may have carried out the request.
+    /// The vendor answers with a status of 5xx. It is possible that the vendor has carried out the
+    /// request.
     Fail {
         status: u16,
         is_done: bool,
     },
-    /// The connection breaks. The vendor may have carried out the request.
+    /// The connection breaks. It is possible that the vendor has carried out the request.
     Break {
         is_done: bool,
     },
@@ -119,7 +121,7 @@ struct State {
     weather: Weather,
     changes: Instant,
     witness: Witness,
-    /// Earlier answers, by the request.
+    /// Maps a request to earlier answers.
     earlier: HashMap<String, Vec<StormAnswer>>,
     disturbed: u64,
     lost_writes: u64,

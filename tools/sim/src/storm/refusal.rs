@@ -15,13 +15,13 @@ use super::witness::Refused;
 /// A refusal. The status is the status of a REST answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    /// The answer names a wait in seconds.
+    /// The answer contains a wait in seconds.
     RetryAfter(u16, u64),
-    /// The answer names a date. The date is this number of seconds away.
+    /// The answer contains a date. The date is this number of seconds away.
     RetryAt(u16, u64),
-    /// The answer names no time.
+    /// The answer contains no time.
     Unnamed(u16),
-    /// The budget is used up, and the answer names the time of its reset, in seconds from now.
+    /// The budget is used up. The answer contains the time of the reset, in seconds from now.
     UsedUp(u64),
 }
 
@@ -38,7 +38,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the wait that the answer names.
+    /// Returns the wait in the answer.
     pub(super) fn named(self) -> Option<Duration> {
         match self {
             Self::RetryAfter(_, seconds) | Self::RetryAt(_, seconds) | Self::UsedUp(seconds) => {

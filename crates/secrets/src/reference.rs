@@ -1,5 +1,5 @@
-//! References to secrets. A reference names the place of a secret. The configuration contains the
-//! reference instead of the secret's value.
+//! References to secrets. A reference describes the place of a secret. The configuration contains
+//! the reference instead of the secret's value.
 
 use std::fmt;
 use std::path::PathBuf;

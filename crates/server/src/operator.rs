@@ -87,7 +87,7 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
         return refused.into_response();
     }
     // The service is ready even if a background task fails, because it still accepts webhooks. The
-    // answer only names the failing tasks.
+    // answer only lists the failing tasks.
     let failing = operator.driver.status().into_iter().filter_map(|task| failure_line(&task));
     let lines = std::iter::once("ready".to_owned()).chain(failing);
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()

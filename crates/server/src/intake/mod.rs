@@ -36,15 +36,15 @@ pub struct IntakeLimits {
     /// The maximum total size in bytes of all bodies that the intake receives or stores at the same
     /// time.
     pub in_flight: u64,
-    /// The maximum time that a sender may need for a whole body.
+    /// The time limit for receiving a whole body.
     pub slow: Duration,
-    /// The maximum time that a sender may pause within a body. After that time, the memory of the
+    /// The time limit for a pause of the sender within a body. After that time, the memory of the
     /// body becomes free for other bodies.
     pub silence: Duration,
-    /// How long a request may wait until enough memory is free for its body.
+    /// The maximum time that a request waits for enough free memory for its body.
     pub patience: Duration,
-    /// How long the store may take to store a delivery. GitHub gives up after 10 seconds. If the
-    /// store hangs, the intake must still free the memory of the bodies.
+    /// The time limit for storing a delivery. GitHub gives up after 10 seconds. If the store hangs,
+    /// the intake must still free the memory of the bodies.
     pub storing: Duration,
 }
 
@@ -64,9 +64,9 @@ impl Default for IntakeLimits {
 /// The accepted senders of webhooks.
 #[derive(Default)]
 pub struct Senders {
-    /// The organisations of GitHub that may send webhooks.
+    /// The organisations of GitHub that are allowed to send webhooks.
     pub github: Vec<beadle_hooks::github::Sender>,
-    /// The directories of Okta that may send event hooks.
+    /// The directories of Okta that are allowed to send event hooks.
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 

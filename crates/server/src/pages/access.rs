@@ -14,7 +14,7 @@ const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The content security policy of a page that replaces its values when they change. The page also
-/// has the script of this listener. The script may send requests to this listener. No other page
+/// has the script of this listener. The script can send requests to this listener. No other page
 /// runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -111,7 +111,7 @@ pub(super) fn allow_forms(headers: &mut HeaderMap) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HasScript;
 
-/// Adds the headers that limit what a browser does with an answer.
+/// Adds headers to an answer. These headers limit the browser.
 pub(super) fn harden(response: &mut Response) {
     let has_script = response.extensions().get::<HasScript>().is_some();
     let headers = response.headers_mut();

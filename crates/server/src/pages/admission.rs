@@ -1,4 +1,4 @@
-//! Decides who may send a request, if the pages have a sign-in.
+//! Decides which senders Beadle accepts, if the pages have a sign-in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -34,9 +34,9 @@ impl Admission {
     }
 }
 
-/// Decides whether Beadle handles a request. A program with the operator token may read. Everybody
-/// else needs a session. If a request can change something, it must come from a page of this
-/// listener.
+/// Decides whether Beadle handles a request. A program with the operator token is allowed to read.
+/// Everybody else needs a session. If a request can change something, it must come from a page of
+/// this listener.
 pub(super) async fn admit(
     sign_in: &SignIn,
     access: &Access,

@@ -52,7 +52,7 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
     joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
 }
 
-/// Returns the facts of an entry of the journal.
+/// Returns the facts of a journal entry.
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
         Detail::Change(intended) if is_undo(&intended.generation) => {
@@ -89,13 +89,13 @@ pub(super) fn detail(detail: &Detail) -> Html {
 }
 
 /// Returns the policy generation that asked for a change, as a link. The link leads to the journal
-/// entries that name the author of the generation.
+/// entries with the author of the generation.
 fn policy(generation: &str) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     joined([text("policy "), link(&entries, generation)])
 }
 
-/// Returns what an operator did.
+/// Returns the action of an operator.
 fn operator(action: &OperatorAction) -> Html {
     let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     text(match action {

@@ -60,7 +60,7 @@ pub struct WaiverFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// What Beadle does with the installation, as a sentence without its subject.
+    /// Beadle's handling of the installation, as a sentence without its subject.
     pub standing: String,
     /// The start of the installation's present state, as GitHub reports it.
     pub since: Time,
@@ -128,7 +128,7 @@ pub struct HeldChanges {
     pub examples: Vec<String>,
 }
 
-/// The latest check result for an open pull request of a policy: what a merge would change.
+/// The latest check result for an open pull request of a policy. It shows the effects of a merge.
 #[derive(Clone, Debug, Serialize)]
 pub struct PullFacts {
     /// The key of the pull request.
@@ -157,11 +157,11 @@ pub struct PullFacts {
     pub is_from_fork: bool,
     /// Why the check shows no changes; `None` if it shows changes, or if the reason is not known.
     pub no_preview: Option<String>,
-    /// What a merge would change; `None` if the check shows no changes.
+    /// The effects of a merge; `None` if the check shows no changes.
     pub merge: Option<MergeFacts>,
 }
 
-/// What the merge of a pull request would change.
+/// The effects of merging a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
     /// Beadle compares the changes with this policy generation; `None` if the generation is not
@@ -169,8 +169,8 @@ pub struct MergeFacts {
     pub base: Option<String>,
     /// True if this generation is in force.
     pub base_in_force: bool,
-    /// A clause of a sentence that names the other policy of the comparison; `None` if
-    /// `base_in_force` is true.
+    /// A clause of a sentence about the other policy of the comparison; `None` if `base_in_force`
+    /// is true.
     #[serde(skip)]
     pub compared: Option<String>,
     /// The sums of the changes that Beadle would write.
@@ -190,7 +190,7 @@ pub struct MergeFacts {
     pub incomplete: u64,
     /// The changes, one group for each kind of change.
     pub changes: Vec<HeldChanges>,
-    /// The number of kinds of changes that are left out.
+    /// The number of further kinds of changes that `changes` does not contain.
     pub more_changes: usize,
 }
 
@@ -209,7 +209,7 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the check results of the open pull requests that change a policy. The newest result
     /// comes first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
-    /// Returns the known installations of the App of `[installations]`, sorted by login.
+    /// Returns the known installations of the App in `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// The characters that need no percent-encoding according to RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The address of a page of this listener, or of a page at GitHub.
+/// The address of a page at this listener or at GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link(String);
 

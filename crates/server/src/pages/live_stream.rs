@@ -160,8 +160,8 @@ impl Reader {
         loop {
             if self.steps >= PULSE {
                 self.steps = 0;
-                // If Beadle does not know whether the person may read, the browser asks again
-                // later.
+                // If Beadle does not know whether the person has the right to read, the browser
+                // asks again later.
                 let may_read = self.may_read().await?;
                 let event = if may_read { Event::default().comment("no news") } else { self.last_event() };
                 return Some((event, self));

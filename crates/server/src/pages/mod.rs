@@ -167,7 +167,7 @@ impl Pages {
         }
     }
 
-    /// Limits what a browser does with an answer.
+    /// Adds headers to an answer. These headers limit the browser.
     fn limit(&self, response: &mut Response) {
         harden(response);
         if self.sign_in.is_some() {
@@ -305,7 +305,7 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     }
 }
 
-/// Limits what a browser does with an answer of the operator listener.
+/// Adds headers to an answer of the operator listener. These headers limit the browser.
 pub(crate) async fn hardened(mut response: Response) -> Response {
     // A page already has these headers, together with the headers for its forms and its script.
     if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
@@ -324,7 +324,7 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
     }
 }
 
-/// Refuses a caller that may not read, and limits what a browser does with the answers.
+/// Refuses a caller that has no right to read. Limits the browser with headers in each answer.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let is_api = head.uri.path().starts_with("/api/");

@@ -28,8 +28,8 @@ use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invali
 use super::undo_plan;
 use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
-/// The paths of the API for operations: approval of a held policy, pause, end of a pause, retry,
-/// sweep, end of a waiver, reload, run of a task, plan of an undo, undo, and end of an undo.
+/// The paths of the API for operations, in this order: approve a held policy, pause, end a pause,
+/// retry, sweep, end a waiver, reload, run a task, plan an undo, undo, end an undo.
 pub(super) const API: [&str; 11] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",
@@ -105,7 +105,7 @@ async fn by_program<A: Asked>(
     operate_for_program(&sign_in, sender, &headers, operation).await
 }
 
-/// The part of a body that names a scope.
+/// The part of a body that contains a scope.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ScopeBody {
@@ -115,7 +115,7 @@ struct ScopeBody {
 }
 
 impl ScopeBody {
-    /// Describes a body that names only a scope.
+    /// Describes a body that contains only a scope.
     const PARTS: &'static str = "one of `organisation`, `repository` and `target`";
 
     /// Returns the scope of a form. The form has the fields of the API, or one field with the kind

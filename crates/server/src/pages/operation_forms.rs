@@ -70,7 +70,7 @@ pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, 
     post(POLICY_PATH, visitor, fields, "Approve this policy")
 }
 
-/// Returns the hidden field that names a scope.
+/// Returns the hidden field that contains a scope.
 fn scope_field(scope: &ScopeRequest) -> Html {
     match scope {
         ScopeRequest::Organisation(name) => hidden(ORGANISATION, name),
@@ -122,7 +122,7 @@ pub(super) fn retry_form(visitor: Option<&Visitor>, key: &str) -> Html {
     post(RETRY_PATH, visitor, vec![hidden("key", key)], "Retry")
 }
 
-/// Returns the form that begins a sweep of one of these organisations.
+/// Returns a form. It begins a sweep of an organisation from this list.
 pub(super) fn sweep_form(visitor: Option<&Visitor>, organisations: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator).filter(|_| !organisations.is_empty()) else {
         return Html::default();
@@ -220,7 +220,7 @@ pub(super) fn confirm_undo_form(visitor: &Visitor, preview: &UndoPreview) -> Htm
 }
 
 /// Returns the scope of a pause. `name` is the name of a paused repository, if it is known. Returns
-/// `None` if a form cannot name the scope.
+/// `None` if a form cannot contain the scope.
 pub(super) fn paused_scope(
     pause: &Pause,
     name: Option<&str>,

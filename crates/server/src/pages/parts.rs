@@ -7,11 +7,11 @@ use super::html::{Attribute, Html, Tag, element, input, joined, text};
 use super::link::Link;
 use super::names::Names;
 
-/// The maximum number of items of a list, so that a page stays small.
+/// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
-/// The maximum number of rows of a table, so that a page stays small. Lists with several pages have
-/// fewer rows.
+/// The maximum number of rows in a table. Because of this limit, a page stays small. Lists with
+/// several pages have fewer rows.
 const ROWS: usize = 150;
 
 /// Returns a section with its heading.
@@ -25,8 +25,8 @@ pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
     element(Tag::P, &[], content)
 }
 
-/// Returns a table. The first cell of each row names the row. If there are no rows, returns the
-/// sentence `empty`. Cuts a long table, and shows how many rows are missing.
+/// Returns a table. The first cell of each row is the title of the row. If there are no rows,
+/// returns the sentence `empty`. Cuts a long table, and shows how many rows are missing.
 pub(super) fn table(
     caption: &'static str,
     columns: &[&'static str],
@@ -173,7 +173,7 @@ pub(super) fn paused(pause: &Pause, names: &Names) -> Html {
     }
 }
 
-/// The columns of a table of repositories, groups or organisations.
+/// The columns of a table that lists repositories, groups or organisations.
 pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
 
 /// Returns the rows of a table with [`THING_COLUMNS`].

@@ -238,7 +238,7 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
 fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &DecisionRefusal) -> Response {
     let values = ["repository", "keys", "until", "reason"].map(|name| field(sent, name));
     let [repository, keys, until, reason] = values.each_ref().map(String::as_str);
-    // The values may come from another website, which does not know the token of the session. The
+    // The values can come from another website, which does not know the token of the session. The
     // page must not put the token beside such values.
     let form = if matches!(refusal, DecisionRefusal::Forbidden(_)) {
         Html::default()

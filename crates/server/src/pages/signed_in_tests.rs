@@ -70,7 +70,7 @@ pub(super) struct Remembered(
     pub(super) Mutex<Vec<OperationRequest>>,
 );
 
-/// The code of the plan of each undo.
+/// The plan code of each undo.
 pub(super) const PLAN: &str = "0a1b2c3d4e5f";
 
 #[async_trait]

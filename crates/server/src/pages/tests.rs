@@ -235,7 +235,7 @@ async fn get(path: &str) -> (http::response::Parts, String) {
     ask(true, path, &[HOST], IpAddr::from([127, 0, 0, 1])).await
 }
 
-/// The address of the page of the hostile group.
+/// The address of the page about the hostile group.
 const GROUP_PAGE: &str = concat!(
     "/group?key=target-group%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E",
     "%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E"

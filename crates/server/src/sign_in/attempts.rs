@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::tokens::{are_equal, derived, digest, random};
 
-/// How long a person may take to sign in at the provider.
+/// The time limit for the sign-in of a person at the provider.
 pub(super) const LIFE: Duration = Duration::from_secs(600);
 /// How long the store remembers that a browser brought a state back. This time is longer than the
 /// life of a sign-in, because the clocks of two processes can differ.

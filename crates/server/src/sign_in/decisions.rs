@@ -23,14 +23,14 @@ pub struct DecisionRequest {
     pub shown: Time,
 }
 
-/// What a decision did.
+/// The effect of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionDone {
     /// The number of decided changes.
     pub changes: usize,
 }
 
-/// A waiver that a person asks for.
+/// A request of a person for a waiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRequest {
     /// The repository, such as `acme/widgets`.

@@ -1,8 +1,8 @@
 //! People sign in to the pages, and decide about held changes.
 //!
 //! A provider identifies a person and gives the person a role. Beadle then keeps a session. Beadle
-//! checks every request again. If the role of a person is lost or unknown, the person may do
-//! nothing.
+//! checks every request again. If the role of a person is lost or unknown, the person has no
+//! rights.
 
 mod attempts;
 mod cookies;
@@ -45,7 +45,7 @@ pub(crate) use sessions::Denied;
 pub(crate) const RETURN_PATH: &str = "/sign-in/return";
 /// The name of the cookie with the id of the session.
 const SESSION: &str = "beadle-session";
-/// The name of the cookie that a browser has while a person signs in.
+/// The name of the cookie of an unfinished sign-in.
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
@@ -96,7 +96,7 @@ pub(crate) struct Ruled {
     pub(crate) token: String,
 }
 
-/// A waiver that a person asks for on a page, or through the API.
+/// A request of a person for a waiver. It comes from a page or through the API.
 #[derive(Debug)]
 pub(crate) struct Exemption {
     /// The repository, such as `acme/widgets`.
@@ -130,8 +130,8 @@ impl SignIn {
         }
     }
 
-    /// Returns whether a request names the address of the pages. Without this check, the host name
-    /// of a website could resolve to the address of the listener.
+    /// Returns whether the host in a request is the host of the pages. Without this check, the host
+    /// name of a website could resolve to the address of the listener.
     pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -370,7 +370,7 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     Ok(reason.to_owned())
 }
 
-/// Checks that an undo names its writes in exactly one way.
+/// Checks that an undo selects its writes in exactly one way.
 fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
     let is_later = request.since.is_some_and(|since| since > now);
     if request.runs.is_empty() == request.since.is_none() || is_later {

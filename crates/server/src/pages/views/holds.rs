@@ -58,8 +58,8 @@ pub(in crate::pages) struct HoldsPage {
     /// The groups. Groups that wait for a decision come first. Among them, the most severe groups
     /// come first.
     groups: Vec<Group>,
-    /// The changes of the group in the request, sorted by name. Empty if the request names no
-    /// group.
+    /// The changes of the group in the request, sorted by name. Empty if the request does not
+    /// select a group.
     holds: Vec<Hold>,
     /// The held changes that this version cannot read. They belong to no group.
     unreadable: Vec<String>,

@@ -1,4 +1,4 @@
-//! `/journal`: what Beadle wrote, held and refused.
+//! `/journal`: the changes that Beadle wrote, held or refused.
 
 use beadle_engine::{Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::pages::parts::{choice, code, field, filter, moment, more, subject, ta
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of entries of a page.
+/// The number of entries on a page.
 const ROWS: usize = 50;
 /// The columns in a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
@@ -95,8 +95,9 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows for a table of entries. If the visitor may undo writes, the rows have links for
-/// this. `organisations` are the configured organisations: a person can undo only their sweeps.
+/// Returns the rows for a table of entries. If the visitor has the right to undo writes, the rows
+/// have links for this. `organisations` are the configured organisations: a person can undo only
+/// their sweeps.
 pub(in crate::pages) fn rows(
     entries: &[Entry],
     organisations: &[String],

@@ -14,7 +14,7 @@ use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
 use crate::pages::parts::{code, moment, more, section, state, table};
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
-/// The number of entries of the journal on the page.
+/// The number of journal entries on the page.
 const ENTRIES: usize = 50;
 
 /// The work on one key.

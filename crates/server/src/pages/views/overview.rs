@@ -1,4 +1,4 @@
-//! `/`: what is wrong now.
+//! `/`: the present problems.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -41,7 +41,7 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
-    /// The known installations of the App of `[installations]`.
+    /// The known installations of the App in `[installations]`.
     installations: Vec<InstallationFacts>,
     /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,

@@ -17,7 +17,7 @@ pub(in crate::pages) const REPOSITORY: &str = "repository";
 /// The key kind of a group.
 pub(in crate::pages) const GROUP: &str = "target-group";
 
-/// The number of rows of a page.
+/// The number of rows on a page.
 const ROWS: usize = 100;
 
 /// One page of repositories or groups.

@@ -36,7 +36,7 @@ pub struct UndoRequest {
     pub repositories: Vec<String>,
 }
 
-/// What a person asks Beadle to do.
+/// A task that a person gives to Beadle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Approve the held policy with this plan.
@@ -51,14 +51,14 @@ pub enum Operation {
     },
     /// Write nothing for a time.
     Pause {
-        /// What to pause.
+        /// The scope to pause.
         scope: ScopeRequest,
         /// The length of the pause.
         time: Duration,
     },
     /// End a pause.
     Resume {
-        /// What to resume.
+        /// The scope to resume.
         scope: ScopeRequest,
     },
     /// Apply the policy again to the values that an undo restored.
@@ -127,7 +127,7 @@ pub struct OperationRequest {
     pub login: Option<String>,
 }
 
-/// What an operation did.
+/// The effect of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OperationDone {
     /// Sentences for people. Each is one line.

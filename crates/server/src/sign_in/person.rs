@@ -21,7 +21,7 @@ pub struct Person {
 pub struct Visitor {
     /// The person.
     pub person: Person,
-    /// The role that decides what the person is allowed to do.
+    /// The role of the person.
     pub role: Role,
     /// The time at which the person signed in.
     pub since: Time,

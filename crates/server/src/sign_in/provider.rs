@@ -1,4 +1,4 @@
-//! The interface of a provider of identities, such as GitHub.
+//! The interface of an identity provider, such as GitHub.
 
 use async_trait::async_trait;
 
@@ -33,12 +33,12 @@ pub struct Proof {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignInFailure(pub String);
 
-/// What a person may do now.
+/// The present rights of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The role of the person; `None` if the person has no role.
     Role(Option<Role>),
-    /// The provider names the groups of a person only when the person signs in.
+    /// The provider reports the groups of a person only when the person signs in.
     KnownAtSignIn,
 }
 
@@ -54,6 +54,6 @@ pub trait IdentityProvider: Send + Sync + 'static {
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;
     /// Exchanges a code for the person and the person's role.
     async fn identify(&self, proof: &Proof) -> Result<(Person, Option<Role>), SignInFailure>;
-    /// Returns what a person may do now.
+    /// Returns the present rights of a person.
     async fn standing(&self, person: &Person) -> Result<Standing, SignInFailure>;
 }

@@ -1,4 +1,4 @@
-//! What a signed-in person may do.
+//! The rights of a signed-in person.
 
 use serde::{Deserialize, Serialize};
 

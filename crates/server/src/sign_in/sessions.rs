@@ -22,14 +22,14 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// How long a confirmed role is valid for requests that only read. After this time, Beadle asks the
 /// provider again.
 const CHECKED: Duration = Duration::from_secs(300);
-/// How long after the sign-in a person can decide. This limit applies if the provider tells the
+/// How long after the sign-in a person can decide. This limit applies if the provider reports the
 /// groups of a person only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
 /// The minimum time between two stored records about the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
-/// The maximum number of sessions of a person. Each sign-in reads all sessions. Without this limit,
-/// a person with a script could make the sign-ins of all people slow.
+/// The maximum number of sessions that one person can have. Each sign-in reads all sessions.
+/// Without this limit, a person with a script could make the sign-ins of all people slow.
 const MOST: usize = 10;
 
 /// A session. A stored session never changes. So if a request ends while the person signs out, the

@@ -179,7 +179,7 @@ const SETTLED: &str = "settled-intents";
 /// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process may write between the queries. If the last query does not find an intent up
+    // Another process can write between the queries. If the last query does not find an intent up
     // to this number, it is still certain that the intent has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;

@@ -83,7 +83,7 @@ impl WriterThread {
         Ok(Self::Thread(sender, health.clone()))
     }
 
-    /// Runs `write` in a transaction, and returns when the data is durable. `write` may run twice.
+    /// Runs `write` in a transaction, and returns when the data is durable. `write` can run twice.
     pub(crate) async fn write<T, F>(&self, doing: &'static str, mut write: F) -> Result<T, StoreError>
     where
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,

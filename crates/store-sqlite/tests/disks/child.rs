@@ -1,5 +1,5 @@
-//! Storms in a separate process. The shell limits the size of the files that the process may write,
-//! or gives the process a small disk. It then runs this test program again.
+//! Storms in a separate process. The shell limits the size of the process's files, or gives the
+//! process a small disk. It then runs this test program again.
 //!
 //! A write that passes the limit of the file size ends in the middle: the first part is written, and
 //! the rest fails with an error. SQLite treats this error as an error of the disk.
@@ -17,11 +17,11 @@ use crate::{inbox, number};
 
 /// The name of the test that is the child.
 const CHILD: &str = "child::accepts_what_it_can";
-/// The environment variables that tell the child what to do.
+/// The environment variables that control the child.
 const FOLDER: &str = "DISKS_FOLDER";
 const GIVEN: &str = "DISKS_GIVEN";
 const KIND: &str = "DISKS_KIND";
-/// What the child with a small disk does after the deliveries.
+/// The possible actions of the child with a small disk, after the deliveries.
 const FULL: u64 = 1;
 
 /// Runs the child in a shell. `script` prepares the process and then runs its arguments. Returns
@@ -48,8 +48,8 @@ fn child(
     Err(format!("the child failed: {out}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Writes fail in the middle of the log, of the file or of the shared memory. Afterwards the disk
-/// works again.
+/// Writes fail in the middle of the log, the file or the shared memory. Afterwards the disk works
+/// again.
 pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), String> {
     // The shell counts blocks of 512 bytes.
     let blocks: u32 = random.random_range(1..4_000);

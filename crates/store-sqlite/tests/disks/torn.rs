@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use crate::inbox;
 
-/// The size of a block of the disk, in bytes. Blocks are written in any order.
+/// The size of a disk block, in bytes. Blocks are written in any order.
 const BLOCK: usize = 512;
 
 fn log_of(path: &Path) -> PathBuf {

@@ -28,7 +28,7 @@ enum Nature {
     Poisonous,
     Panics,
     Rejected,
-    /// The policy names a person who does not exist.
+    /// The policy contains a person who does not exist.
     Unresolved,
 }
 

@@ -15,9 +15,10 @@ const SCHEMA: &str = "beadle";
 /// schema's name, and PostgreSQL cuts names off after 63 bytes.
 const LONGEST: usize = 40;
 
-/// How long a new connection may take.
+/// The time limit for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long sent data may stay unconfirmed. A dead connection must end long before a lease ends.
+/// The time limit for the confirmation of sent data. A dead connection must end long before a lease
+/// ends.
 const UNCONFIRMED: Duration = Duration::from_secs(15);
 /// How long a connection is silent before the system checks it, and how often the system checks.
 const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
@@ -85,7 +86,7 @@ impl Address {
 
 /// Adds the parameters that the URL does not set.
 fn complete(config: &mut Config, schema: &str) {
-    // After a failover, the old primary may still answer. Only the new primary accepts writes.
+    // After a failover, the old primary can still answer. Only the new primary accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
     // PostgreSQL uses the last value of a setting. The options in the address can change the

@@ -66,7 +66,7 @@ impl Failed {
     /// Returns the error for a failure before the store sent the commit. If the connection ended,
     /// the transaction stored nothing, so the store can repeat it on another connection.
     pub(crate) fn before_commit(self) -> Self {
-        // The server names the reason if it ends a connection on purpose.
+        // If the server ends a connection on purpose, it reports the reason.
         let is_ended = |code: &SqlState| {
             let ends = ["08", "57P", "25P03"];
             ends.iter().any(|class| code.code().starts_with(class))

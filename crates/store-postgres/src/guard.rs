@@ -1,9 +1,9 @@
 //! Stores the guard's windows in PostgreSQL. The functions load them, call the engine's rules, and
 //! store the result.
 //!
-//! Every function that writes a reservation or a hold first locks the window of the instance with an
-//! advisory lock, because the guard's rules concern all reservations of an instance together. A lock
-//! of rows is not enough: a new reservation has no row yet.
+//! Every function that writes a reservation or a hold first locks the window of the instance with
+//! an advisory lock. The reason is that the guard's rules concern all reservations of an instance
+//! together. A lock of rows is not enough: a new reservation has no row yet.
 
 use std::collections::BTreeMap;
 

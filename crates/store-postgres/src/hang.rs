@@ -11,7 +11,7 @@ use parking_lot::{Mutex, const_mutex};
 
 use crate::failed::Failed;
 
-/// How long a statement may take. This limit is above the limit of the server, so that a slow
+/// The time limit for a statement. This limit is above the limit of the server, so that a slow
 /// statement ends with the error of the server.
 const LIMIT: Duration = Duration::from_secs(75);
 

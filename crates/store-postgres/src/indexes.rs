@@ -128,9 +128,9 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
         build_one(client, &part, partition, on).await?;
         in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
     }
-    // Pruning may have dropped the last partition that had no index. PostgreSQL checks whether the
-    // whole index is complete only when an index of a partition is attached. A repeated attachment
-    // changes nothing else.
+    // It is possible that pruning has dropped the last partition that had no index. PostgreSQL
+    // checks whether the whole index is complete only when an index of a partition is attached. A
+    // repeated attachment changes nothing else.
     if is_valid(client, name).await? == Some(false) {
         let attached = "SELECT part.relname::text FROM pg_catalog.pg_inherits
              JOIN pg_catalog.pg_class AS part ON part.oid = inhrelid

@@ -62,7 +62,8 @@ pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Re
     Call::prepare(on, &statement, params).await
 }
 
-/// Returns the number of the first of `count` entries from the result of [`appending`].
+/// `rows` is the result of [`appending`] for `count` entries. Returns the number of the first
+/// entry.
 pub(crate) fn first_number(rows: &[tokio_postgres::Row], count: usize) -> Result<u64, Failed> {
     let Some(row) = rows.first() else { return Err(Failed::Damaged(ONE_ROW.into())) };
     let last: u64 = number(row, 0)?;
@@ -210,7 +211,7 @@ fn newest_query(history: &History) -> String {
 /// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and PostgreSQL
 /// could not store a longer name.
 const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
-/// The number of characters of [`NAME`].
+/// The maximum length of [`NAME`], in characters.
 const LONGEST: usize = 200;
 
 /// Returns the keys and subjects of all entries that can have this name.

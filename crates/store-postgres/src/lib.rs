@@ -18,17 +18,17 @@
 //! | a claim | 3, with the look |
 //! | journal entries, renewals and ends of runs, of all callers of a group | 2 |
 //!
-//! So if the run of a key writes nothing to the vendor, the key needs 7 round trips from the claim
-//! to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the end. The key
-//! shares these round trips with the keys of the same claim and of the same groups. A new
-//! connection needs one more round trip for each statement, which prepares it.
+//! Suppose that the run of a key writes nothing to the vendor. The key then needs 7 round trips
+//! from the claim to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the
+//! end. The key shares these round trips with the keys of the same claim and of the same groups. A
+//! new connection needs one more round trip for each statement, which prepares it.
 //!
 //! # Isolation
 //!
 //! Transactions run at the level `READ COMMITTED` and take explicit locks. The default level of the
 //! database does not matter. At this level, each statement sees everything that was committed
-//! before the statement began. So after a transaction gets a lock, its next statement sees what the
-//! previous owner of the lock changed. The level `SERIALIZABLE` would need no locks. But if two
+//! before the statement began. So after a transaction gets a lock, its next statement sees the
+//! changes of the previous lock owner. The level `SERIALIZABLE` would need no locks. But if two
 //! transactions read neighbouring entries of an index, this level would cancel one of the
 //! transactions. Most claims read such entries.
 //!

@@ -33,7 +33,7 @@ pub struct PostgresListener {
 impl PostgresListener {
     /// Starts to listen, and rings `bell` at each notification. While there is no connection, the
     /// workers find due keys at their regular checks. After each new connection, the listener rings
-    /// the bell once, because a notification may have been lost.
+    /// the bell once, because it is possible that a notification was lost.
     pub fn start(url: &str, bell: Arc<Notify>) -> Result<Self, StoreError> {
         let address = Address::parse(url)
             .map_err(|why| StoreError::Unavailable { doing: "listening for due keys", why })?;

@@ -27,8 +27,8 @@ pub(crate) async fn mark(
             row.mark(mark, now, timing);
         }
     }
-    // A claim skips the rows that this transaction has locked. If a row was due already, a claim
-    // may have skipped its key, so the workers must check again.
+    // A claim skips the rows that this transaction has locked. If a row was due already, it is
+    // possible that a claim has skipped the key. So the workers must check again.
     let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
     let mut pairs = after.values().zip(before.values());
     let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));

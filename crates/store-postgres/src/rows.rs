@@ -123,12 +123,12 @@ pub(crate) async fn lock_or_create<C: GenericClient>(
     Ok(sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect())
 }
 
-/// Stores rows. Each key may occur only once.
+/// Stores rows. Each key must occur only once.
 pub(crate) async fn save<C: GenericClient>(on: &C, rows: &[Row]) -> Result<(), Failed> {
     write(on, rows, REPLACE).await
 }
 
-/// Prepares the statement that stores rows. Each key may occur only once.
+/// Prepares the statement that stores rows. Each key must occur only once.
 pub(crate) async fn saving<C: GenericClient>(on: &C, rows: &[Row]) -> Result<Call, Failed> {
     Call::prepare(on, &format!("{INSERT} {REPLACE}"), params(rows)?).await
 }

@@ -144,7 +144,7 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
     let transaction = retry::begin(client).await?;
     transaction.batch_execute(PATIENT).await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('beadle:migrate:' || $1::text, 0))";
-    // This call may wait longer than every other call.
+    // This call is allowed to wait longer than every other call.
     transaction.execute(lock, &[&schema]).await?;
     transaction.batch_execute(HASTY).await?;
     let is_there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";

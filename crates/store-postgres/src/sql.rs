@@ -107,7 +107,7 @@ pub(crate) fn stored(number: u64) -> i64 {
 }
 
 /// Returns a text in a form that PostgreSQL can store. PostgreSQL rejects texts with the character
-/// U+0000. A name or an error message of a vendor may contain this character.
+/// U+0000. A name or an error message of a vendor can contain this character.
 pub(crate) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }

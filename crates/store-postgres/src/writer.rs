@@ -5,10 +5,10 @@
 //! without this request. If the server refuses the group, each request is written alone. Requests
 //! for a row that another transaction keeps locked wait together on one connection of their own.
 //!
-//! A transaction needs two round trips, regardless of the number of its requests: the first one
-//! begins the transaction, stores deliveries and locks rows, and the second one stores the changed
-//! rows and journal entries, commits, and sends one notification. A key that has no row yet needs
-//! two more round trips, which create its row.
+//! A transaction needs two round trips, regardless of the number of its requests. The first round
+//! trip begins the transaction, stores deliveries and locks rows. The second round trip stores the
+//! changed rows and journal entries, commits, and sends one notification. A key that has no row yet
+//! needs two more round trips, which create its row.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,7 +75,7 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed>;
 }
 
-/// What the caller of a request gets after the commit.
+/// The values that the caller of a request gets after the commit.
 pub(crate) struct Written<T> {
     /// The output of the request.
     pub(crate) output: T,
@@ -179,7 +179,7 @@ impl Loaded {
             let mut row = before.clone();
             row.mark(mark, now, &self.timing);
             // A claim skips the rows that this transaction has locked. If the row was due already,
-            // a claim may have skipped its key, so the workers must check again.
+            // it is possible that a claim has skipped the key. So the workers must check again.
             self.wakes |= before.due_at().is_some_and(|due| due <= now);
             self.change(&before, row, now);
         }
@@ -193,7 +193,8 @@ impl Loaded {
         self.rows.insert(row.key.clone(), row);
     }
 
-    /// Adds journal entries. Returns the place of the first of them among the entries of the group.
+    /// Adds journal entries. Returns the place of the first new entry among the entries of the
+    /// group.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> u64 {
         let place = self.entries.len() as u64;
         self.entries.extend_from_slice(entries);
@@ -347,7 +348,7 @@ async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Wor
         if failed.is_for_all() || group.len() == 1 {
             settle(group, Err(&failed));
         } else {
-            // One of the rows is still locked. The others may be free by now.
+            // One of the rows is still locked. It is possible that the others are free now.
             write_alone(shared.clone(), group, None).await;
         }
     }

@@ -332,7 +332,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // While the store marks a delivery, the index may show it in both parts.
+        // While the store marks a delivery, the index can show this delivery in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -381,8 +381,8 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // Some parts may have expired already. The function returns the body only if all its parts
-        // still exist.
+        // It is possible that some parts have expired already. The function returns the body only
+        // if all its parts still exist.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }

@@ -23,7 +23,8 @@ pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// The minimum length of a value that the store compresses.
 const LONG: usize = 4096;
 
-/// How many times the store tries a write if other processes keep writing the same item.
+/// The maximum number of attempts for a write if other processes write the same item again and
+/// again.
 pub(crate) const TRIES: u32 = 40;
 
 /// Sends a write again as long as the write conflicts with a transaction of another request. The
@@ -187,8 +188,8 @@ impl DynamoStore {
         send_again(|| asked.clone().send()).await.map(drop).map_err(failed(doing))
     }
 
-    /// Returns the items of a partition, or of a part of the index, in order. The function reads
-    /// pages until `enough` returns true. The last page may contain more items than necessary.
+    /// Returns the sorted items of a partition or of a part of the index. The function reads pages
+    /// until `enough` returns true. The last page can contain more items than necessary.
     pub(crate) async fn query(
         &self,
         doing: &'static str,

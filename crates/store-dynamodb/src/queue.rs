@@ -100,8 +100,8 @@ impl DynamoStore {
         let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // The function reads more rows than `limit`, because other workers may already have
-            // claimed some of them.
+            // The function reads more rows than `limit`, because other workers can already have
+            // claimed some of these rows.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
         }
@@ -115,7 +115,7 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // The index may be out of date. So the store reads each row again, and claims the key only
+        // The index can be out of date. So the store reads each row again, and claims the key only
         // if it is still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await

@@ -34,7 +34,7 @@ async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran
     std::fs::write(&summary, "").unwrap();
     world.config();
     let mut command = Command::new("bash");
-    // If the workflow names its shell, a runner adds options to the command line of the shell.
+    // If a workflow sets its shell, a runner adds options to the command line of the shell.
     let named = workflow()["defaults"]["run"]["shell"] == "bash";
     let options: &[&str] = if named { &["--noprofile", "--norc", "-eo", "pipefail"] } else { &["-e"] };
     command

@@ -32,7 +32,7 @@ fn with_team(world: &World) -> Vec<String> {
     })
 }
 
-/// Returns the code and the number of changes of the only group that waits for a decision.
+/// Finds the only group that waits for a decision. Returns its code and the number of its changes.
 async fn waiting(world: &World) -> (String, usize) {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let holds = holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

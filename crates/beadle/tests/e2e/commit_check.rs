@@ -41,7 +41,7 @@ async fn until_concluded(world: &World, commit: &Value, conclusion: &str) {
     world.until("admin", &format!("a check run with the conclusion {conclusion}"), is_concluded).await;
 }
 
-/// Returns the number of writes of check runs.
+/// Returns the number of calls that write a check run.
 fn writes(world: &World) -> usize {
     let is_check = |call: &&Value| call["path"].as_str().is_some_and(|path| path.contains("/check-runs"));
     world.writes().iter().filter(is_check).count()

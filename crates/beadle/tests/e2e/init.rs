@@ -257,7 +257,7 @@ async fn an_interrupted_init_continues_with_the_same_app_and_the_existing_policy
     assert_eq!(place.exchanges(), 1, "the App was created once");
     assert_eq!([place.read("beadle.toml"), place.read("beadle-app.pem")], before);
     assert_eq!(place.read("policy/settings.yml"), policy);
-    // The App has what this policy needs.
+    // The App has all permissions that this policy needs.
     let app = place.world.sim.look(|state| state["apps"]["beadle-acme"].clone());
     assert_eq!(app["permissions"]["issues"], "write");
     assert!(app["events"].as_array().unwrap().contains(&json!("label")), "{app}");

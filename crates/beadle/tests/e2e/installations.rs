@@ -63,7 +63,7 @@ fn instance<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["instances"].as_array()?.iter().find(|instance| instance["name"] == name)
 }
 
-/// Returns what Beadle does about the installation in an organisation.
+/// Returns the text about Beadle's handling of an organisation's installation.
 fn standing<'a>(status: &'a Value, login: &str) -> &'a str {
     let mut all = status["installations"].as_array().unwrap().iter();
     all.find(|one| one["login"] == login).and_then(|one| one["standing"].as_str()).unwrap_or_default()

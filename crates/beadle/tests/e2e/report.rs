@@ -1,5 +1,5 @@
-//! A report about a moment shows what the service had recorded until this moment, even after
-//! restarts.
+//! Tests reports about a moment. Such a report shows the records of the service until this moment,
+//! even after restarts.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ fn refused(world: &World) -> usize {
 }
 
 /// Stops or continues the hour of the simulator. As long as the hour is stopped, no hour ends, even
-/// on a slow machine. GitHub's answers then name a reset in one hour of the simulator.
+/// on a slow machine. GitHub's answers then contain a reset in one hour of the simulator.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();

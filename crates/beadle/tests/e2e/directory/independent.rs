@@ -75,7 +75,7 @@ impl Server {
         assert_eq!(status, 201);
     }
 
-    /// Returns the id and the logins of the members of a group.
+    /// Returns the id of a group, and the logins of its members.
     async fn members(&self, name: &str) -> Option<(String, BTreeSet<String>)> {
         let filter = format!("Groups?filter=displayName%20eq%20%22{name}%22");
         let group = self.get(&filter).await?["Resources"].get(0)?.clone();

@@ -86,7 +86,8 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
-    // No mapping names one of the sources any more. The members of this source stay in the group.
+    // One of the sources is not in a mapping any more. The members of this source stay in the
+    // group.
     assert_eq!(serving.stop().await, Some(0));
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);

@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) dialect: String,
     /// A simulated GitHub, if teams are the target.
     pub(crate) github: Option<Sim>,
-    /// The lines of a target of teams, such as `match`.
+    /// The configuration lines of a target that consists of teams, such as `match`.
     pub(crate) teams: String,
     /// Further lines of the organisation that has the teams.
     pub(crate) org_lines: String,
@@ -315,8 +315,8 @@ impl World {
         }
     }
 
-    /// Returns the logins of the members of a group of the target. If the group does not exist,
-    /// returns `None`.
+    /// Returns the logins of the members of a target's group. If the group does not exist, returns
+    /// `None`.
     pub(crate) fn members(&self, name: &str) -> Option<BTreeSet<String>> {
         let state = self.aws.state();
         let groups = state["groups"].as_object().unwrap();

@@ -61,7 +61,7 @@ impl Detour {
 
 /// Waits until the connection is not cut any more.
 async fn until_open(mut cut: watch::Receiver<bool>) {
-    // The test may have ended.
+    // It is possible that the test has ended.
     let _ = cut.wait_for(|is_cut| !is_cut).await;
 }
 

@@ -84,8 +84,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     until_idle(&world, &url).await;
     let ids: BTreeSet<String> = stored(&world, &url).await.into_iter().collect();
     assert!(sent.is_subset(&ids), "lost: {:?}", sent.difference(&ids));
-    // When a process stops, another process takes over the tasks. The new process knows what was
-    // already reported.
+    // When a process stops, another process takes over the tasks. The new process knows which
+    // messages other processes have already sent.
     until_logged(&world, CHOSEN, 2).await;
     let kinds: Vec<Value> =
         receiver.messages().iter().map(|(_, topics)| topics[0]["state"].clone()).collect();
@@ -118,7 +118,7 @@ async fn send(world: Arc<World>, live: Arc<Mutex<Vec<u16>>>) -> BTreeSet<String>
         sent.insert(id);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The last drift may have no delivery.
+    // It is possible that the last drift has no delivery.
     let name = format!("r{:02}", sent.len() % REPOSITORIES);
     world.patch(json!({ name.as_str(): { "has_wiki": false } }), false).await;
     sent

@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) checked: bool,
 }
 
-/// The result of a run of the binary.
+/// The result of running the binary.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,

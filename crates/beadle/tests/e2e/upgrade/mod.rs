@@ -1,7 +1,8 @@
 //! An older version of Beadle and this version work on one state.
 //!
-//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit, and names it in
-//! `BEADLE_OLD_PROGRAM`. If the variable is not set, these tests do nothing.
+//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit. It sets the variable
+//! `BEADLE_OLD_PROGRAM` to the path of this program. If the variable is not set, these tests do
+//! nothing.
 
 #[cfg(feature = "aws")]
 mod dynamodb;
@@ -70,8 +71,8 @@ impl Place {
     }
 }
 
-/// A service of one of the versions with its own ports. The rest of its configuration comes from
-/// the world.
+/// A service with its own ports. The service has one of the two versions. The rest of its
+/// configuration comes from the world.
 struct Process {
     ports: [u16; 2],
     serving: Serving,

@@ -169,7 +169,7 @@ fn stored(week: &Week) -> BTreeSet<String> {
     ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Returns the number of rows of each table.
+/// Returns the number of rows in each table.
 fn rows(week: &Week) -> BTreeMap<String, usize> {
     let database = open(week);
     let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";

@@ -22,7 +22,7 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 /// The kinds of drift that a webhook reports.
 const DRIFTS: &[Kind] = &[Kind::Team, Kind::Protection, Kind::Topics, Kind::Visibility];
-/// The usual size of the payload of a push.
+/// The usual payload size of a push.
 const PAYLOAD: usize = 6_000;
 
 /// An unrepaired difference between a subject and the policy.
@@ -36,7 +36,7 @@ struct Pending {
 /// Makes the events of the simulated week.
 pub(super) struct Events {
     random: StdRng,
-    /// The number of events of each kind since the start of the day.
+    /// The number of events of each kind on the present day.
     counts: BTreeMap<Kind, usize>,
     pending: Vec<Pending>,
     /// The times from the answer to the webhook to the repair.

@@ -1,5 +1,4 @@
-//! Lists the kinds of events that happen in the simulated week, and defines what each kind of event
-//! changes.
+//! Lists the kinds of events in the simulated week, and defines the change of each kind.
 
 use std::collections::{BTreeSet, HashMap};
 

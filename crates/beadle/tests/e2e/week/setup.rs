@@ -101,12 +101,12 @@ pub(super) fn name(n: usize) -> String {
     format!("r{n:05}")
 }
 
-/// Returns the id of a group of the directory.
+/// Returns the id of a group in the directory.
 pub(super) fn group(n: usize) -> String {
     format!("00g{n:05}")
 }
 
-/// Returns the name of a group of the target.
+/// Returns the name of a group at the target.
 pub(super) fn target_group(n: usize) -> String {
     format!("G{n:05}")
 }
@@ -116,7 +116,7 @@ pub(super) fn account(n: usize) -> String {
     format!("a{n:05}")
 }
 
-/// Returns the id of a person of the directory.
+/// Returns the id of a person in the directory.
 pub(super) fn person(n: usize) -> String {
     format!("00u{n:05}")
 }

@@ -96,7 +96,8 @@ impl Traffic {
         self.seen.lock().clone()
     }
 
-    /// Returns the ids of the deliveries of GitHub that were accepted since the last call.
+    /// Returns the ids of those GitHub deliveries that the service accepted after the previous
+    /// call.
     pub(super) fn take_accepted(&self) -> Vec<String> {
         std::mem::take(&mut *self.accepted.lock())
     }

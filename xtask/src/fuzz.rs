@@ -64,7 +64,7 @@ impl Stats {
     }
 }
 
-/// Fuzzes the targets that the arguments ask for.
+/// Fuzzes the targets that are selected by the arguments.
 pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let targets = targets(args.target.as_deref())?;
     step("building the targets");

@@ -18,7 +18,7 @@ use crate::run::{run, step};
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// The user and the group of the program. `deploy/docker/Dockerfile` uses the same ones.
 const USER: &str = "65532";
-/// The properties of the image, in the form of the options of `umoci config`.
+/// The properties of the image, written as options of `umoci config`.
 const CONFIG: &[(&str, &str)] = &[
     ("--os", "linux"),
     ("--config.user", "65532:65532"),

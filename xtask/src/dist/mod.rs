@@ -102,7 +102,7 @@ fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::
     let again = Release::of(&args.profile, AGAIN)?;
     step("the second build");
     let second = build(&again, targets)?;
-    // The first build may have more kinds of programs.
+    // The first build can have more kinds of programs.
     let missing = if args.only.is_none() { lacking(&first, &second) } else { Vec::new() };
     let differ = [lacking(&second, &first), missing].concat();
     if !differ.is_empty() {

@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_name_is_followed_to_the_file_that_defines_it() {
-        // The second child names an item of the first child through its parent, which imports and
-        // exports the item.
+        // The second child uses an item of the first child through the parent. The parent imports
+        // and exports the item.
         let lib = ("lib.rs", "mod a;");
         let one = ("a/one.rs", "pub struct One;\npub struct Other;");
         let two = ("a/two.rs", "use super::One;\npub struct Two(One, crate::a::Other);");

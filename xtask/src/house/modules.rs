@@ -146,7 +146,8 @@ impl<'ast> Visit<'ast> for Code<'_> {
         }
     }
 
-    // The path in a visibility such as `pub(super)` names no item, so the visitor skips it.
+    // The path in a visibility such as `pub(super)` is not the path of an item, so the visitor
+    // skips this path.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {

@@ -30,7 +30,7 @@ pub(super) struct AllowedCircle {
     pub(super) reason: String,
 }
 
-/// A file that may have more lines than the maximum.
+/// A file that is allowed to have more lines than the maximum.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LargeFile {

@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// The thing that a path in the code refers to.
+/// The result of resolving a path in the code.
 #[derive(Clone, Copy)]
 enum Found {
     Module(usize),
@@ -78,7 +78,7 @@ fn earlier(known: &mut Place, place: &Place) {
     }
 }
 
-/// Finds the thing that a path refers to. The path is in the module with the number `from`.
+/// Resolves a path. The path is in the module with the number `from`.
 fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<Found> {
     let mut module = from;
     let mut rest = path;
@@ -94,7 +94,7 @@ fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<
     if rest.is_empty() { Some(Found::Module(module)) } else { walk(krate, module, rest, steps) }
 }
 
-/// Finds the thing that a path refers to, if the path begins with a name inside this module.
+/// Resolves a path that begins with a name inside this module.
 fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<Found> {
     let steps = steps.checked_sub(1)?;
     let (name, rest) = path.split_first()?;
@@ -113,7 +113,7 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
         .or_else(|| by_glob(krate, number, module, path, steps))
 }
 
-/// Finds the thing that a path refers to, if the first name of the path is imported.
+/// Resolves a path whose first name is imported.
 fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let (name, rest) = path.split_first()?;
     let matching = module.imports.iter().filter(|import| import.name.as_ref() == Some(name));
@@ -124,8 +124,7 @@ fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], step
         .find_map(|import| resolve(krate, number, &[&import.path[..], rest].concat(), steps))
 }
 
-/// Finds the thing that a path refers to, if the first name of the path comes from an import with
-/// `*`.
+/// Resolves a path whose first name comes from an import with `*`.
 fn by_glob(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let globs = module.imports.iter().filter(|import| import.name.is_none());
     let mut found = globs.filter_map(|glob| match resolve(krate, number, &glob.path, steps)? {

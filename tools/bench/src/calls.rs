@@ -1,7 +1,7 @@
-//! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
-//! with 100 ms for each call, and memory. The benchmark makes three comparisons: first runs with
-//! runs that have stored answers, 1,000 repositories with 10,000, and the whole sweep of a command
-//! with the sweeps of the service.
+//! Measures the cost of the work on a whole organisation: calls, REST units, GraphQL points, time
+//! with 100 ms for each call, and memory. The benchmark makes three comparisons. It compares first
+//! runs with runs that have stored answers. It compares 1,000 repositories with 10,000. It compares
+//! the whole sweep of a command with the sweeps of the service.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
 }
 
 /// Measures 1,000 repositories with a policy that declares everything. The minute of the rate
-/// limits is only 6 s, and there are no hourly limits, because a cold sweep needs more calls than
+/// limits is only 6 s. There are no hourly limits, because a cold sweep needs more calls than
 /// GitHub allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
     let state = everything::organisation(1_000).await?;

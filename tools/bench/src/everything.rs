@@ -55,7 +55,8 @@ pub(crate) async fn organisation(repositories: usize) -> anyhow::Result<Value> {
     anyhow::bail!("the repository is not as declared after {ROUNDS} applies")
 }
 
-/// Returns an organisation with these repositories, and with everything that the policy refers to.
+/// Returns an organisation with these repositories. The organisation also contains all things that
+/// the policy mentions.
 pub(crate) fn with_repositories(repositories: &Value) -> Value {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     json!({

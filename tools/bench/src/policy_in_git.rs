@@ -13,7 +13,7 @@ use crate::generated;
 use crate::service::{PATIENCE, Service};
 
 const REPOSITORIES: usize = 1_000;
-/// The number of files of the large policy.
+/// The number of files in the large policy.
 const FILES: usize = 2_000;
 /// The repositories that the merged file affects.
 const AFFECTED: [usize; 3] = [3, 500, 999];

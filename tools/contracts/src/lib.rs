@@ -23,7 +23,8 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
-/// Returns a hash of a call. The hash covers only what the descriptions define.
+/// Returns a hash of a call. The hash covers only those parts of the call that the descriptions
+/// define.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {

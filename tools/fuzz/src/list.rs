@@ -190,7 +190,7 @@ impl List {
         }
     }
 
-    /// Checks what a client found: the ids of the rows, or `None` if the client reports that the
+    /// Checks the result of a client: the ids of the rows, or `None` if the client reports that the
     /// list is unknown.
     ///
     /// `is_counted` is true if the client compares the rows with a total.

@@ -29,7 +29,7 @@ impl AppKey {
             return Ok(key.clone());
         }
         let key = Self::generate()?;
-        // Another thread may have stored its key first. All threads use the stored key.
+        // It is possible that another thread stored its key first. All threads use the stored key.
         Ok(SHARED.get_or_init(|| key).clone())
     }
 

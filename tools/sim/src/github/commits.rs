@@ -129,7 +129,7 @@ pub(crate) fn add(
 }
 
 /// Makes a commit if the files of a repository have changed since the last commit. The key `commit`
-/// of the state can name the `author` and the `message`.
+/// of the state can have the `author` and the `message`.
 pub(crate) fn complete(repository: &mut Value) {
     let named = repository.as_object_mut().and_then(|found| found.remove("commit")).unwrap_or_default();
     let contents = &repository["contents"];

@@ -52,8 +52,8 @@ impl Outcome {
 /// The attempts to deliver that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
-    /// The attempts in the order of their ends. Each has the number of reads of the log that began
-    /// before its end.
+    /// The attempts in the order of their ends. Each attempt has a number: how many reads of the
+    /// log began before the end of the attempt.
     rows: Vec<(Logged, u64)>,
     looks: u64,
     lies: LogLies,

@@ -33,8 +33,8 @@ const KEYS: &[&str] = &[
     "setup_url",
     "url",
 ];
-/// The events that an App can subscribe to. For each event, the App needs at least one of the
-/// permissions.
+/// The possible events for the subscriptions of an App. For each event, the App needs at least one
+/// of the permissions.
 ///
 /// <https://docs.github.com/webhooks/webhook-events-and-payloads>
 const EVENTS: &[(&str, &[&str])] = &[

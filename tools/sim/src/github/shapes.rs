@@ -330,7 +330,7 @@ pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
-/// Returns the permissions of an App, and the events that it subscribes to.
+/// Returns the permissions and the subscribed events of an App.
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",

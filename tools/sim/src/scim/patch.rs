@@ -41,7 +41,7 @@ const ATTRIBUTES: [&str; 24] = [
     "x509Certificates",
 ];
 
-/// Returns whether a path names an attribute of a user or of an extension.
+/// Returns whether a path belongs to an attribute of a user or of an extension.
 fn is_known(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     path.starts_with("urn:") || ATTRIBUTES.contains(&first)

@@ -97,8 +97,8 @@ fn is_of_actors(path: &str) -> bool {
     ACTORS.iter().any(|list| path.contains(list))
 }
 
-/// Returns the values of a state, each with its path. The path names a repository by its id,
-/// because somebody can rename it. Each entry of a list has its own path.
+/// Returns the values of a state, each with its path. The path contains the id of a repository and
+/// not its name, because somebody can rename the repository. Each entry of a list has its own path.
 fn leaves(state: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     walk(state, "", &mut found);

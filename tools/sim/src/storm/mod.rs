@@ -84,7 +84,7 @@ impl Weather {
     }
 }
 
-/// What happens to one request.
+/// The disturbance of one request.
 #[derive(Clone, Copy, Debug)]
 enum Disturbance {
     Refuse(Refusal),
@@ -149,9 +149,9 @@ impl Storm {
         Self::new(seed, limits, true)
     }
 
-    /// Creates a storm of a directory or of a SCIM server. It shows no earlier states, because a
-    /// client cannot notice them: if an old list of members agrees with an old count, the old list
-    /// looks like the present list.
+    /// Creates a storm of a directory or of a SCIM server. The storm shows no earlier states,
+    /// because a client cannot notice them. If an old list of members agrees with an old count, the
+    /// old list looks like the present list.
     pub fn of_directory(seed: u64) -> Self {
         Self::new(seed, SecondaryLimits::NONE, false)
     }
@@ -265,7 +265,7 @@ impl Storm {
 }
 
 impl State {
-    /// Records a request, and decides what happens to it.
+    /// Records a request, and chooses a disturbance for the request.
     fn begin(&mut self, call: &Call) -> Option<Disturbance> {
         let now = Instant::now();
         self.witness.sent(call, now);

@@ -53,8 +53,8 @@ pub(super) enum Object {
         repository: u64,
         name: String,
     },
-    /// An object with fixed values in its fields. The object names its type, and each object inside
-    /// names its type too.
+    /// An object with fixed values in its fields. The object contains its type, and each object
+    /// inside contains its type too.
     Json(Value),
     /// An object with fixed, simple values in its fields.
     Plain(&'static str, Value),
@@ -200,7 +200,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Returns a value. If an object names its type, it is resolved further, alone or in a list.
+/// Returns a value. If an object contains its type, the function resolves the object further. The
+/// object can be alone or in a list.
 fn nested(value: &Value) -> Resolved {
     match value {
         Value::Object(fields) if fields.contains_key("__typename") => {

@@ -159,7 +159,7 @@ pub(super) fn of_repository(
 }
 
 /// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. The answer includes a ruleset of
-/// the organisation if the conditions of the ruleset name all repositories.
+/// the organisation if the conditions of the ruleset select all repositories.
 pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value, branch: &str) -> Reply {
     let name = format!("{org}/{}", found["name"].as_str().unwrap_or_default());
     let is_default = found["default_branch"] == branch;

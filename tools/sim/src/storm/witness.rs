@@ -41,7 +41,7 @@ impl SecondaryLimits {
     };
 }
 
-/// The parts of a request that the limits depend on.
+/// The parts of a request that matter for the limits.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     /// The method and the path, for messages.

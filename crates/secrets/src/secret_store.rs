@@ -1,5 +1,5 @@
 //! Keeps the values of secrets. Each time Beadle needs a value from the environment or a file, it
-//! reads the value again. It reads all values from AWS once, in parallel.
+//! reads the value again. Beadle reads all values from AWS once, in parallel.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;

@@ -15,7 +15,7 @@ const MODES: [Mode; 3] = [Mode::Observe, Mode::AddOnly, Mode::Enforce];
 /// The condition of all organisations, directories and targets of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// The condition of each organisation, directory and target, by its name.
+    /// The condition of each organisation, directory and target. The map key is the name.
     pub instances: BTreeMap<String, InstanceCondition>,
     /// The number of parked keys.
     pub parked: u64,

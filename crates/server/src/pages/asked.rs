@@ -26,7 +26,7 @@ pub(super) struct Asked {
     pub(super) key: String,
     /// The code of a group. A group consists of held changes.
     pub(super) group: String,
-    /// The place of the last row before the page.
+    /// The place of the last row on the previous page.
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,

@@ -128,7 +128,8 @@ pub struct HeldChanges {
     pub examples: Vec<String>,
 }
 
-/// The latest check result for an open pull request of a policy. It shows the effects of a merge.
+/// The latest check result for an open pull request of a policy. This result shows the effects of a
+/// merge.
 #[derive(Clone, Debug, Serialize)]
 pub struct PullFacts {
     /// The key of the pull request.

@@ -122,7 +122,7 @@ pub(super) fn retry_form(visitor: Option<&Visitor>, key: &str) -> Html {
     post(RETRY_PATH, visitor, vec![hidden("key", key)], "Retry")
 }
 
-/// Returns a form. It begins a sweep of an organisation from this list.
+/// Returns the form that begins a sweep. A person chooses an organisation from this list.
 pub(super) fn sweep_form(visitor: Option<&Visitor>, organisations: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator).filter(|_| !organisations.is_empty()) else {
         return Html::default();

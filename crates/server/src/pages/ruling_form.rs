@@ -23,7 +23,7 @@ pub(super) struct WaiverValues<'a> {
 }
 
 /// Returns the form that exempts keys of a repository. The browser suggests the keys in `known`.
-/// Returns nothing if the person may not do this.
+/// Returns nothing if the person has no right to exempt keys.
 pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, known: &[String]) -> Html {
     let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
         return Html::default();
@@ -42,8 +42,8 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
     element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)
 }
 
-/// Returns the form for the changes with this code. Returns nothing if the person may not decide,
-/// or if the form cannot change the decision. `decision` is the present decision.
+/// Returns the form for the changes with this code. Returns nothing if the person has no right to
+/// decide, or if the form cannot change the decision. `decision` is the present decision.
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();

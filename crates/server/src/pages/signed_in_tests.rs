@@ -155,7 +155,7 @@ pub(super) struct World {
     pub(super) decided: Arc<Remembered>,
 }
 
-/// Returns a listener with a held change. Its address is not the loopback address.
+/// Returns a listener with a held change. The address of the listener is not the loopback address.
 pub(super) async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = (store(&folder), Clock::system());

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::exchange::{exchange, request, store};
 
-/// A hostile name. It would run a script if a page contained it without encoding.
+/// A hostile name. A page that contained this name without encoding would run a script.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 const HOST: (&str, &str) = ("host", "127.0.0.1:8081");
 

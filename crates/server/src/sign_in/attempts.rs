@@ -24,7 +24,7 @@ pub(super) struct Secrets {
     pub(super) verifier: String,
 }
 
-/// Beadle derives the secrets from this key. The first process that needs the key creates it.
+/// Beadle derives the secrets from this key. The first process that needs the key creates the key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct AttemptKey(String);

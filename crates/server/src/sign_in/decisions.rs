@@ -59,7 +59,7 @@ pub struct WaiverDone {
 pub enum DecisionRefusal {
     /// A value of the request is invalid.
     Invalid(String),
-    /// The person may not decide this.
+    /// The person has no right to make this decision.
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
@@ -95,7 +95,7 @@ pub trait Decisions: Send + Sync + 'static {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
     /// Checks and stores a waiver for one repository.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
-    /// Returns the key paths that a waiver in an organisation can use. A form suggests them.
+    /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.
     fn waivable_keys(&self, organisation: &str) -> Vec<String>;
     /// Carries out an operation. If the operation is already done, or if its object is not as the
     /// person saw it, returns a conflict.

@@ -96,7 +96,7 @@ pub(crate) struct Ruled {
     pub(crate) token: String,
 }
 
-/// A request of a person for a waiver. It comes from a page or through the API.
+/// A request of a person for a waiver. The request comes from a page or through the API.
 #[derive(Debug)]
 pub(crate) struct Exemption {
     /// The repository, such as `acme/widgets`.

@@ -130,7 +130,7 @@ pub struct OperationRequest {
 /// The effect of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OperationDone {
-    /// Sentences for people. Each is one line.
+    /// Sentences for people. Each sentence is one line.
     pub done: Vec<String>,
 }
 

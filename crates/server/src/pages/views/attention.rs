@@ -26,7 +26,7 @@ const NAMED: usize = 3;
 /// A group of held changes in short form.
 #[derive(Debug, Serialize)]
 struct HeldChange {
-    /// The code of the group. `/holds?group=CODE` shows it.
+    /// The code of the group. The page `/holds?group=CODE` shows the group.
     code: String,
     /// The risk, the aspect and the title, such as `removes teams: team core`.
     title: String,

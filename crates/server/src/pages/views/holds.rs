@@ -61,7 +61,7 @@ pub(in crate::pages) struct HoldsPage {
     /// The changes of the group in the request, sorted by name. Empty if the request does not
     /// select a group.
     holds: Vec<Hold>,
-    /// The held changes that this version cannot read. They belong to no group.
+    /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
     /// The number of rows to skip for the next page; `None` on the last page.
     next: Option<usize>,

@@ -1,4 +1,4 @@
-//! Stores the guard's windows and holds in SQLite. The functions load them, call the engine's
+//! Stores the guard's windows and holds in SQLite. The functions load this data, call the engine's
 //! rules, and store the result.
 
 use std::collections::BTreeMap;
@@ -267,7 +267,7 @@ pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// Stores further reservations. They are new, or come from another store.
+/// Stores further reservations. The reservations are new, or come from another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"

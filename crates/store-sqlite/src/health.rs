@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// The device and the number of a file. They stay the same when the file is renamed.
+/// The device and the number of a file. Both numbers stay the same when the file is renamed.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -108,8 +108,8 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            // The text of the error itself begins with the number of a column. This number does not
-            // help a reader.
+            // The text of the error itself begins with the number of a column. The number of a
+            // column does not help a reader.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
                 StoreError::Corrupt { doing, why: what.to_string() }
             }

@@ -184,8 +184,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. It
-/// has something to do if it can take a key. It also has something to do if a key must wait longer
+/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. A
+/// claim is necessary if it can take a key. A claim is also necessary if a key must wait longer
 /// than any vendor's rate limit, because the claim must shorten this wait.
 pub(crate) fn is_due(connection: &Connection, except: &[String], now: Time) -> rusqlite::Result<bool> {
     let sql = format!(

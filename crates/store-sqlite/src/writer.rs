@@ -22,10 +22,10 @@ pub(crate) enum WriterThread {
     Inline(Mutex<Connection>, Arc<Health>),
 }
 
-/// One write request. It shares a transaction with others.
+/// One write request. The request shares a transaction with other requests.
 pub(crate) trait Work: Send {
-    /// Runs the request inside the shared transaction. It runs a second time if that transaction
-    /// was rolled back.
+    /// Runs the request inside the shared transaction. The request runs a second time if that
+    /// transaction was rolled back.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     /// Sends the result to the caller after the commit.
     fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>);

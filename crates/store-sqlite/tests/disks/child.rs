@@ -1,5 +1,5 @@
 //! Storms in a separate process. The shell limits the size of the process's files, or gives the
-//! process a small disk. It then runs this test program again.
+//! process a small disk. The shell then runs this test program again.
 //!
 //! A write that passes the limit of the file size ends in the middle: the first part is written, and
 //! the rest fails with an error. SQLite treats this error as an error of the disk.
@@ -72,7 +72,8 @@ pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, S
     child(&namespace, &script, folder, 300, FULL).map(|_| "full")
 }
 
-/// The child. Without the variables, it does nothing, so that a normal test run can include it.
+/// The child. Without the variables, the child does nothing. So a normal test run can include the
+/// child.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the parent gives the folder")]
 async fn accepts_what_it_can() {

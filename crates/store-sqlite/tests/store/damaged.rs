@@ -36,7 +36,8 @@ const TABLES: [(&str, &str, &[&str]); 5] = [
     ("guard_booking", "the reservation d1", &["at", "state", "weakens", "exposes", "removes", "reaches"]),
 ];
 
-/// Values of all kinds. SQLite refuses a value if its type differs from the type of the column.
+/// Values of all kinds. SQLite refuses a value if the type of the value differs from the type of
+/// the column.
 const VALUES: [&str; 11] = [
     "NULL",
     "''",

@@ -52,7 +52,7 @@ enum How {
     /// The vendor made the change, and the answer of the vendor was lost.
     Lost,
     /// The answer was a 5xx status, and the vendor did not make the change. The process cannot know
-    /// whether the vendor made it.
+    /// whether the vendor made the change.
     Failed,
     Refused,
     /// The process is killed before the write. In the next two cases, the process is killed after

@@ -38,7 +38,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// The simple model of one key. It does not use the code of the queue.
+/// The simple model of one key. The model does not use the code of the queue.
 #[derive(Clone, Debug, Default)]
 struct Model {
     /// The number of marks that no completed run covers.

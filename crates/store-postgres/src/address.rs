@@ -117,8 +117,9 @@ fn is_socket(_: &Host) -> bool {
 }
 
 /// Returns whether to use TLS. With TLS, the store always checks the server's certificate. Without
-/// this check, anybody between Beadle and the server could read the password. For the same reason,
-/// the function refuses the modes that use TLS only if the server offers it.
+/// this check, anybody between Beadle and the server could read the password. In some modes, a
+/// connection uses TLS only if the server offers TLS. For the same reason, the function refuses
+/// these modes.
 fn tls_mode(mode: Option<&str>, is_local: bool) -> Result<SslMode, String> {
     match mode {
         None if is_local => Ok(SslMode::Disable),

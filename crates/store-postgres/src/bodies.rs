@@ -1,7 +1,7 @@
 //! Compresses the bodies of deliveries.
 
-/// The maximum size of a stored body after decompression. It is above the size of GitHub's largest
-/// body. If the header of a body contains a larger size, the body is damaged.
+/// The maximum size of a stored body after decompression. This maximum is above the size of
+/// GitHub's largest body. If the header of a body contains a larger size, the body is damaged.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Compresses a body with a fast method. The method makes JSON five times smaller.

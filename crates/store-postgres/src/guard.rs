@@ -1,5 +1,5 @@
-//! Stores the guard's windows in PostgreSQL. The functions load them, call the engine's rules, and
-//! store the result.
+//! Stores the guard's windows in PostgreSQL. The functions load this data, call the engine's rules,
+//! and store the result.
 //!
 //! Every function that writes a reservation or a hold first locks the window of the instance with
 //! an advisory lock. The reason is that the guard's rules concern all reservations of an instance
@@ -194,7 +194,7 @@ pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Ve
     rows.iter().map(|row| booking(row, 0)).collect()
 }
 
-/// Stores further reservations. They are new, or come from another store.
+/// Stores further reservations. The reservations are new, or come from another store.
 pub(crate) async fn take<C: GenericClient>(on: &C, bookings: &[GuardReservation]) -> Result<(), Failed> {
     if bookings.is_empty() {
         return Ok(());

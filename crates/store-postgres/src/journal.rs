@@ -25,7 +25,7 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
     Ok((first..).take(entries.len()).collect())
 }
 
-/// Prepares the statement that adds entries. It returns the number of the last entry.
+/// Prepares the statement that adds entries. The statement returns the number of the last entry.
 ///
 /// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
 /// lock of this row until the commit, so entries become visible in the order of their numbers. A

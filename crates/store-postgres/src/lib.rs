@@ -21,7 +21,8 @@
 //! Suppose that the run of a key writes nothing to the vendor. The key then needs 7 round trips
 //! from the claim to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the
 //! end. The key shares these round trips with the keys of the same claim and of the same groups. A
-//! new connection needs one more round trip for each statement, which prepares it.
+//! new connection needs one more round trip for each statement: this round trip prepares the
+//! statement.
 //!
 //! # Isolation
 //!
@@ -41,10 +42,11 @@
 //! | the window of an instance (advisory) | every write to a hold or to a reservation | the guard's counts and each hold |
 //! | the counter of the journal | every new entry of the journal | the numbers become visible in ascending order, so that a reader that continues after a number misses no entry |
 //!
-//! A transaction takes these locks in the order of this table. It locks the rows of keys in the
-//! order of the keys. So two transactions do not wait for each other. The rows of new keys are an
-//! exception: a group creates them after it has locked the existing rows. If PostgreSQL reports a
-//! deadlock or a serialisation failure, the store repeats the transaction, at most five times.
+//! A transaction takes these locks in the order of this table. The transaction locks the rows of
+//! keys in the order of the keys. So two transactions do not wait for each other. The rows of new
+//! keys are an exception: a group creates them after it has locked the existing rows. If PostgreSQL
+//! reports a deadlock or a serialisation failure, the store repeats the transaction, at most five
+//! times.
 //!
 //! A group gives up after one second if another transaction keeps one of its rows locked. The
 //! requests of the group then run one by one, so that only the requests for this row wait. These

@@ -63,7 +63,7 @@ impl Drop for PostgresListener {
 
 /// Connects and listens, until the connection fails. A server that hangs can accept a connection
 /// and never answer, so the connection has a limit too. `is_known` is `true` if the log already
-/// contains the present outage. It becomes `false` when the listener listens again.
+/// contains the present outage. The value becomes `false` when the listener listens again.
 async fn listen(address: &Address, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
     let channel = address.channel();
     if address.config.get_ssl_mode() == SslMode::Disable {

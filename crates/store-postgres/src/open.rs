@@ -95,7 +95,7 @@ impl PostgresStore {
     }
 }
 
-/// Creates the pool. It opens no connection yet.
+/// Creates the pool. The pool opens no connection yet.
 fn pool(address: &Address, connections: usize) -> Result<Pool, Failed> {
     let config = address.config.clone();
     let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };

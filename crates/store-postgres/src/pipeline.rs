@@ -152,8 +152,8 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if self.is_open {
-            // The first poll sends the statement, and nobody needs its answer. Later statements of the
-            // connection run after it.
+            // The first poll sends the statement, and nobody needs its answer. Later statements of
+            // the connection run after the rollback.
             let rollback = pin!(self.client.batch_execute("ROLLBACK"));
             let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
         }

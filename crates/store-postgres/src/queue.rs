@@ -231,7 +231,7 @@ pub(crate) async fn count_waiting<C: GenericClient>(
 
 /// Lists the rows of keys that are parked or whose latest run failed, and the unreadable rows.
 pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Sorted, Failed> {
-    // Two queries, so that each uses its own index.
+    // There are two queries, so that each query uses its own index.
     let query = format!(
         "SELECT {COLUMNS} FROM work WHERE parked IS NOT NULL
          UNION ALL

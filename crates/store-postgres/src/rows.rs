@@ -94,8 +94,8 @@ pub(crate) async fn load<C: GenericClient>(on: &C, key: &Key) -> Result<Option<R
     sql::find(on, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()
 }
 
-/// Prepares the statement that locks the rows of keys until the transaction ends. It returns the
-/// existing rows.
+/// Prepares the statement that locks the rows of keys until the transaction ends. The statement
+/// returns the existing rows.
 pub(crate) async fn locking<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Call, Failed> {
     let keys: Vec<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = ANY ($1) ORDER BY key FOR UPDATE");

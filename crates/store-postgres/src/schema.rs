@@ -184,7 +184,7 @@ pub struct SchemaVersion {
     /// The oldest version of the program that can work with the schema.
     pub oldest: i32,
     /// The version that this program writes. The program brings a schema of a lower version to this
-    /// version when it opens the store. It refuses a schema with a higher `oldest`.
+    /// version when it opens the store. The program refuses a schema with a higher `oldest`.
     pub supported: i32,
 }
 

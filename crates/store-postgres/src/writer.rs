@@ -50,8 +50,8 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
 }
 
-/// A request that shares a transaction with others. It changes only the rows that the group has
-/// loaded.
+/// A request that shares a transaction with others. The request changes only the rows that the
+/// group has loaded.
 pub(crate) trait Request: Send + Sync + 'static {
     /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
@@ -290,8 +290,8 @@ async fn write(shared: &Arc<Shared>, group: Vec<Box<dyn Work>>, begin: &'static 
     tokio::spawn(write_group(shared.clone(), group, begin)).await.unwrap_or(Ok(()))
 }
 
-/// Writes a group, and sends the results. If a request cannot be written, its caller gets the reason,
-/// and the others are written without it.
+/// Writes a group, and sends the results. If a request cannot be written, its caller gets the
+/// reason. The other requests are written without this request.
 async fn write_group(
     shared: Arc<Shared>,
     mut group: Vec<Box<dyn Work>>,
@@ -348,7 +348,7 @@ async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Wor
         if failed.is_for_all() || group.len() == 1 {
             settle(group, Err(&failed));
         } else {
-            // One of the rows is still locked. It is possible that the others are free now.
+            // One of the rows is still locked. It is possible that the other rows are free now.
             write_alone(shared.clone(), group, None).await;
         }
     }

@@ -22,7 +22,8 @@ const ABSENT: &str = "attribute_not_exists(pk)";
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) hold: Hold,
-    /// The attribute that contained the hold. A later write uses it in its condition.
+    /// The attribute that contained the hold. The condition of a later write contains this
+    /// attribute.
     was: AttributeValue,
 }
 

@@ -20,7 +20,7 @@ const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
 /// process that received the delivery can still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// A part of the index. It contains each delivery until all keys of the delivery are marked.
+/// A part of the index. This part contains each delivery until all keys of the delivery are marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {
@@ -156,8 +156,8 @@ impl DynamoStore {
         }
     }
 
-    /// Completes interrupted deliveries. They are stored, but some of their keys are not marked.
-    /// Returns the number of completed deliveries.
+    /// Completes interrupted deliveries. Such deliveries are stored, but some of their keys are not
+    /// marked. Returns the number of completed deliveries.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);

@@ -16,7 +16,7 @@ use crate::{DynamoStore, SHARDS};
 /// The attributes of an item, by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The level of compression. It is low, as in the SQLite store, so that compression is fast.
+/// The level of compression. The level is low, as in the SQLite store, so that compression is fast.
 pub(crate) const LEVEL: i32 = 1;
 /// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
@@ -154,8 +154,8 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
 pub(crate) struct Range {
     /// If set, the query returns only items with a greater sort key.
     pub(crate) after: Option<String>,
-    /// If set, the query returns only items up to this sort key. It has no effect if `after` is
-    /// set.
+    /// If set, the query returns only items up to this sort key. This key has no effect if `after`
+    /// is set.
     pub(crate) until: Option<String>,
     /// If set, the query returns only items with a sort key that begins with this text.
     pub(crate) prefix: Option<String>,

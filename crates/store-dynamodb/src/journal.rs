@@ -73,7 +73,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().put(put.map_err(|error| unavailable(doing, &error))?).build())
     }
 
-    /// Reserves `count` consecutive numbers for entries. Returns the first of them.
+    /// Reserves `count` consecutive numbers for entries. Returns the first number.
     async fn numbers(&self, doing: &'static str, count: usize) -> Result<u64, StoreError> {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));

@@ -12,10 +12,10 @@
 //! | notes, pauses, counters | `note`, `pause`, `counter` | the name | |
 //!
 //! If several processes can change an item, each change is a conditional write. The store reads the
-//! item consistently and changes it with the engine's pure functions. It then writes the item only
-//! if the version in the table has not changed since the read. Each write has a unique token. If
-//! the answer to a write is lost, the store repeats the write. It then recognises the first write
-//! by the token.
+//! item consistently and changes it with the engine's pure functions. The store then writes the
+//! item only if the version in the table has not changed since the read. Each write has a unique
+//! token. If the answer to a write is lost, the store repeats the write. The store then recognises
+//! the first write by the token.
 //!
 //! The store assumes two facts: writes to one item are linearizable, and a consistent read sees
 //! every write that DynamoDB has confirmed. The index is eventually consistent. If an entry is
@@ -55,7 +55,7 @@ const SHARDS: u64 = 4;
 pub struct DynamoSettings {
     /// The durations that the queue uses.
     pub timing: Timing,
-    /// How long the bodies of deliveries are kept. After that time, DynamoDB deletes them.
+    /// How long the bodies of deliveries are kept. After that time, DynamoDB deletes the bodies.
     pub bodies: Duration,
     /// How long the ids of deliveries are kept.
     pub ids: Duration,

@@ -27,8 +27,8 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys. If several marks are for one key, the store writes them one after the other. It
-    /// writes the marks for different keys in parallel.
+    /// Marks keys. If several marks are for one key, the store writes them one after the other. The
+    /// store writes the marks for different keys in parallel.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-/// Returns a world with 170 repositories. The policy removes one team from each of them. The guard
-/// allows no removal.
+/// Returns a world with 170 repositories. The policy removes one team from each repository. The
+/// guard allows no removal.
 async fn world() -> World {
     let drifted = |n: usize| {
         let mut repository = declared();

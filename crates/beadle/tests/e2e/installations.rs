@@ -141,7 +141,8 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
     install(&world, &["acme", "other"], &[], false).await;
     world.connect();
     let serving = world.serve().await;
-    // No webhook reported the installation, so a background task of the service finds it.
+    // No webhook reported the installation, so a background task of the service finds the
+    // installation.
     until_status(&world, "the drift of other", |status| has_drift(status, "other")).await;
     for (installed, suspended, expected) in
         [(&["acme", "other"][..], &["other"][..], "suspended"), (&["acme"][..], &[][..], "uninstalled")]

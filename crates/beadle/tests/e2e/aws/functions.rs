@@ -126,8 +126,9 @@ async fn faults_of_dynamodb_lose_no_work() {
     let (github, directory) = worlds().await;
     let mut github = github;
     // If the intake could not store a webhook, the intake answered 503. GitHub sends the webhook
-    // again when Beadle asks for it. The leases have their usual length, because the emulated table
-    // answers one request at a time: ten runs at the same time can delay a renewal by many seconds.
+    // again when Beadle asks for the webhook. The leases have their usual length, because the
+    // emulated table answers one request at a time: ten runs at the same time can delay a renewal
+    // by many seconds.
     github.lines = "[recovery]\nevery = \"5s\"\n".into();
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;

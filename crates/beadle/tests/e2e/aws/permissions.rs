@@ -17,8 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// The permission for a kind of reference that only the tests use. No template has it, so a
-/// deployment with such a reference must add it.
+/// The permission for a kind of reference that only the tests use. No template has this permission,
+/// so a deployment with such a reference must add the permission.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {

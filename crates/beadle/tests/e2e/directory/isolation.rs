@@ -325,7 +325,7 @@ async fn a_deactivated_person_leaves_although_a_rule_keeps_them_in_the_group() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..6).await;
-    // The rule of the group adds and removes people by their profiles.
+    // The rule of the group adds and removes people. It decides by the profile of a person.
     let title = |title: Value| json!({ "profile": { "title": title } });
     world
         .okta

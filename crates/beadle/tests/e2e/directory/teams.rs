@@ -371,7 +371,7 @@ async fn keys_that_teams_do_not_support_are_refused_with_their_line() {
     world.target_lines =
         "\n[[target]]\nname = \"more\"\ngithub = { org = \"acme\", match = [\"mail\"] }".into();
     check(&world, "found `acme`, which target `").await;
-    // The key `role` is only valid for teams.
+    // The configuration key `role` is only valid for teams.
     let mut world = World::new([json!({}), json!({})]).await;
     world.groups += "role = \"maintainer\"\n";
     check(&world, "`groups.role` is only for teams of GitHub").await;
@@ -388,7 +388,7 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..5)).await;
-    // Okta does not know about this change yet, and earlier answers do not show it.
+    // Okta does not know about this change yet, and earlier answers do not contain the change.
     let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
     world
         .patch_github(

@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) first: String,
     /// The address of a target that replaces the simulated target.
     pub(crate) scim: Option<String>,
-    /// The dialect of the target, and further keys after it.
+    /// The dialect of the target, and further configuration keys of the target.
     pub(crate) dialect: String,
     /// A simulated GitHub, if teams are the target.
     pub(crate) github: Option<Sim>,
@@ -219,7 +219,7 @@ impl World {
         command
     }
 
-    /// Runs the binary, while the simulations continue to answer.
+    /// Runs the binary. In the meantime, the simulations continue to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }

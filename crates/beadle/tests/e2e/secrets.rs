@@ -200,7 +200,7 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
     let mut said = run(&world, &["apply", "--yes"]).await;
 
-    // The value changes. All commands together write it once to each place.
+    // The value changes. All commands together write the new value once to each place.
     set(&values[1]);
     let planned = world.beadle(&["plan", "--format", "json"]).await.expect(2);
     std::fs::write(world.path().join("plan.json"), planned.out).unwrap();

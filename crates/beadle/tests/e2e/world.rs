@@ -35,7 +35,8 @@ pub(crate) struct World {
     pub(crate) mode: &'static str,
     /// The value of `policy`, in TOML.
     pub(crate) source: String,
-    /// True if the test checks its calls. Some tests make invalid calls on purpose.
+    /// True if the test compares all calls with GitHub's description. Some tests make invalid calls
+    /// on purpose.
     pub(crate) checked: bool,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Runs a command to its end, while the simulations continue to answer.
+    /// Runs a command to its end. In the meantime, the simulations continue to answer.
     pub(crate) async fn of(mut command: Command, args: &[&str]) -> Self {
         command.args(args);
         let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -167,7 +168,7 @@ impl World {
         command
     }
 
-    /// Runs the binary, while the simulator continues to answer.
+    /// Runs the binary. In the meantime, the simulator continues to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }

@@ -173,8 +173,8 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
     peer.kill();
 }
 
-/// Changes a repository, and sends a delivery about the drift to the processes until one of them
-/// accepts it. So the last drift of each repository has an accepted delivery too.
+/// Changes a repository, and sends a delivery about the drift to the processes until one process
+/// accepts the delivery. So the last drift of each repository has an accepted delivery too.
 async fn send(
     n: usize,
     world: Arc<World>,

@@ -26,8 +26,8 @@ struct Ended {
 /// job fails, the other jobs still run, and the function returns an error at the end.
 ///
 /// If a job prints the result of a libtest test, the function shows this line immediately, so that
-/// a developer can find a test that does not end. It shows all other lines of a job together when
-/// the job ends.
+/// a developer can find a test that does not end. The function shows all other lines of a job
+/// together when the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());

@@ -1,6 +1,6 @@
 //! Runs storms. A storm simulates that a part of the world fails: the engine with its store,
 //! GitHub, the directories, or the disk. A week is a storm of ordinary events on the whole service.
-//! Each kind is a test of its package.
+//! Each kind of storm is a test of a package.
 
 use clap::ValueEnum;
 
@@ -21,7 +21,7 @@ pub(crate) enum Storm {
     Week,
 }
 
-/// The default amount of storms of a kind. It applies if the caller gives no amount.
+/// The default amount of storms of a kind. This amount applies if the caller gives no amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usual {
     /// This number of storms.
@@ -68,8 +68,8 @@ impl Storm {
         Place { package, program, test, features, usual }
     }
 
-    /// Returns the arguments of cargo that select the test. They do not include the arguments that
-    /// build the test.
+    /// Returns the arguments of cargo that select the test. The result does not include the
+    /// arguments that build the test.
     fn selection(self) -> Vec<&'static str> {
         let place = self.place();
         let program = place.program.map_or_else(|| vec!["--lib"], |program| vec!["--test", program]);

@@ -20,8 +20,8 @@ use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// The arguments for the build of the tests. They are always the same, so that cargo never builds a
-/// crate twice.
+/// The arguments for the build of the tests. The arguments are always the same, so that cargo never
+/// builds a crate twice.
 pub(crate) const BUILD: &[&str] =
     &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
 

@@ -48,8 +48,8 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     let (tree, target) = (folder.join("tree"), folder.join("build"));
     remove(&tree)?;
     let mut git = Command::new("git");
-    // If the last command was killed while it made the worktree, git has locked the worktree. Only
-    // a second --force replaces it.
+    // If the previous command was killed while it made the worktree, git has locked the worktree.
+    // Only a second --force replaces it.
     git.args(["worktree", "add", "--force", "--force", "--detach"]).arg(&tree).arg(commit);
     run(git.current_dir(root()))?;
     let manifest = std::fs::read_to_string(tree.join("crates/beadle/Cargo.toml"))?;

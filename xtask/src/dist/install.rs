@@ -25,7 +25,7 @@ const INSTALLED: &[&str] = &[
     "usr/share/fish/vendor_completions.d/beadle.fish",
     "usr/share/doc/beadle/LICENSE-MIT",
 ];
-/// The files that the operator writes. The removal of the package must keep them.
+/// The files that the operator writes. The removal of the package must keep these files.
 const WRITTEN: &[(&str, &str)] = &[
     (
         "etc/beadle/beadle.toml",

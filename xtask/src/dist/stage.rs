@@ -44,7 +44,8 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Collects the files of a program. Returns the folder. It has the same name as the archive.
+/// Collects the files of a program. Returns the folder. The folder has the same name as the
+/// archive.
 pub(crate) fn collect(
     release: &Release,
     target: &Target,

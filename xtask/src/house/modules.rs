@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
-/// A module of a crate. Its number is its index in `Crate::modules`.
+/// A module of a crate. The number of a module is its index in `Crate::modules`.
 #[derive(Default)]
 pub(super) struct Module {
     /// The index in `Crate::files` of the file that contains the module.
@@ -210,8 +210,8 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     while at < all.len() {
         match &all[at] {
             TokenTree::Group(group) => tokens(group.stream(), named),
-            // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`. It
-            // is not a path.
+            // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`.
+            // Such a name is not a path.
             TokenTree::Ident(ident) if at == 0 || !['.', '\'', '$'].iter().any(|mark| is(at - 1, *mark)) => {
                 let mut path = vec![ident.to_string()];
                 while is(at + 1, ':') && is(at + 2, ':') {

@@ -18,7 +18,7 @@ pub(super) struct Rules {
     pub(super) large: Vec<LargeFile>,
 }
 
-/// Allowed uses that close circles. All of them have the same reason.
+/// Allowed uses that close circles. All these uses have the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AllowedCircle {

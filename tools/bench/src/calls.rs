@@ -13,7 +13,7 @@ use crate::cost::Cost;
 use crate::folder::{Ended, Folder};
 use crate::{day, everything};
 
-/// A typical policy. It has no aspect that Beadle can read only with REST.
+/// A typical policy. The policy has no aspect that Beadle can read only with REST.
 pub(crate) const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:

@@ -53,8 +53,8 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts the service in mode `enforce`, and waits until it is ready. The simulated GitHub sends
-    /// no webhooks to it.
+    /// Starts the service in mode `enforce`, and waits until it is ready. The simulated GitHub
+    /// sends no webhooks to this service.
     pub(crate) async fn begin(settings: Settings, policy: &str) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let folder = Folder::enforcing(&sim, policy, "unused", "60s")?;

@@ -162,7 +162,7 @@ impl Description {
         let asked = segments(path);
         let (first, last) = (asked[0], asked[asked.len() - 1]);
         // There are about a thousand templates. It would take too long to compare each call with
-        // all of them. So the function compares only templates whose first and last segments can
+        // all templates. So the function compares only templates whose first and last segments can
         // match.
         let places = [(first, last), (first, PARAMETER), (PARAMETER, last), (PARAMETER, PARAMETER)];
         let kept = places.into_iter().filter_map(|(first, last)| {

@@ -1,5 +1,5 @@
-//! A proxy between a store and DynamoDB. It injects throttling, conflicts, lost answers, and old
-//! answers of an index.
+//! A proxy between a store and DynamoDB. The proxy injects throttling, conflicts, lost answers, and
+//! old answers of an index.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

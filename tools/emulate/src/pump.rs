@@ -1,7 +1,7 @@
-//! Sends the messages of a queue to a function, as Lambda's event source mapping does. It emulates
-//! batches, batching windows, concurrent invocations and partial failures. If the pump does not
-//! delete a message, the queue delivers the message again after the visibility timeout of the
-//! message.
+//! Sends the messages of a queue to a function, as Lambda's event source mapping does. The pump
+//! emulates batches, batching windows, concurrent invocations and partial failures. If the pump
+//! does not delete a message, the queue delivers the message again after the visibility timeout of
+//! the message.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 

@@ -35,7 +35,7 @@ fn words(target: &Target) -> Vec<Vec<u8>> {
     quoted.map(unescaped).collect()
 }
 
-/// Returns the text of a dictionary line. Each of `\\`, `\"` and `\xAB` means one byte.
+/// Returns the text of a dictionary line. Each of the escapes `\\`, `\"` and `\xAB` means one byte.
 fn unescaped(word: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = word;

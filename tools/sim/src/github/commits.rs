@@ -78,7 +78,7 @@ pub(crate) fn tree(contents: &Value, path: &str) -> String {
     id("tree", &listed)
 }
 
-/// Returns a file of the state. It is either a text, or an object with `mode` and `text`.
+/// Returns a file of the state. The file is either a text, or an object with `mode` and `text`.
 fn file_of(file: &Value) -> File<'_> {
     match file {
         Value::Object(given) => File {

@@ -1,5 +1,5 @@
-//! The control calls of the simulator. Their paths begin with `/_sim/`. Tests and the demo use
-//! them.
+//! The control calls of the simulator. The paths of these calls begin with `/_sim/`. The tests and
+//! the demo use these calls.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Checks at run time that the bodies of all calls match GitHub's published description. The
 //! description is in a table that `cargo xtask described` generates. The simulator accepts only the
-//! writes in the table and in [`BODILESS`]. So it checks each body before a handler gets it.
+//! writes in the table and in [`BODILESS`]. So the simulator checks each body before a handler gets
+//! the body.
 
 use std::sync::LazyLock;
 

@@ -157,7 +157,7 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
-/// Returns whether a call renames the default branch. This needs a second permission.
+/// Returns whether a call renames the default branch. Such a rename needs a second permission.
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)

@@ -1,5 +1,5 @@
-//! Rules that the published description does not have. They come from GitHub's documentation or
-//! from reports of users. Each rule is one line of the table. The rules of the published
+//! Rules that the published description does not have. These rules come from GitHub's documentation
+//! or from reports of users. Each rule is one line of the table. The rules of the published
 //! description are in [`super::described`].
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>,

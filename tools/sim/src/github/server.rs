@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) latency: Mutex<Duration>,
     /// The codes and the tokens of people who sign in.
     oauth: Mutex<oauth::Codes>,
-    /// True if the log of calls contains bodies. The contract tests need them.
+    /// True if the log of calls contains bodies. The contract tests need these bodies.
     pub(crate) record: bool,
     http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,

@@ -126,7 +126,8 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": !repository["pages"].is_null(),
         "has_downloads": true,
-        // These are the permissions of the caller as a person. An App has none of them.
+        // These are the permissions of the caller as a person. An App has none of these
+        // permissions.
         "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],

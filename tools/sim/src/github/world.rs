@@ -85,7 +85,7 @@ fn security() -> Value {
 }
 
 /// Returns those keys of a new repository that are not settings, such as the branches and the
-/// teams. All of them are empty.
+/// teams. All these keys are empty.
 fn lists() -> Value {
     json!({
         "topics": [],

@@ -46,7 +46,7 @@ pub(super) enum Object {
     Edge(Box<Edge>),
     /// An actor that a branch protection rule allows: the type of the allowance, and the actor.
     Allowance(&'static str, Box<Object>),
-    /// The answer of a mutation. It contains a rule.
+    /// The answer of a mutation. The answer contains a rule.
     Payload(&'static str, Box<Object>),
     /// A branch.
     Ref {

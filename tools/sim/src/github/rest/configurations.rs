@@ -11,9 +11,9 @@ use crate::github::world::World;
 /// Those keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
-/// The default values of the features that a new configuration leaves out. They come from GitHub's
-/// published description. `described.json` leaves out all defaults, so this table is written by
-/// hand.
+/// The default values of the features that a new configuration leaves out. The values come from
+/// GitHub's published description. `described.json` leaves out all defaults, so this table is
+/// written by hand.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),

@@ -55,8 +55,9 @@ fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
     })
 }
 
-/// Returns a commit with the accounts of the author and the committer. Both are the same account.
-/// The account is null if the state has no person or App with the name of the author.
+/// Returns a commit with the accounts of the author and the committer. The author and the committer
+/// have the same account. The account is null if the state has no person or App with the name of
+/// the author.
 fn with_accounts(world: &World, org: &str, name: &str, commit: &Commit<'_>) -> Value {
     let account = match commit.author.strip_suffix("[bot]") {
         Some(slug) if world.acting(slug).is_some() => shapes::sender(world, slug),

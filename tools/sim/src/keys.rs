@@ -23,7 +23,8 @@ pub(crate) struct AppKey {
 static SHARED: OnceLock<AppKey> = OnceLock::new();
 
 impl AppKey {
-    /// Returns the key pair that all simulators of this process share. The first call generates it.
+    /// Returns the key pair that all simulators of this process share. The first call generates the
+    /// key pair.
     pub(crate) fn shared() -> Result<Self, crate::SimError> {
         if let Some(key) = SHARED.get() {
             return Ok(key.clone());

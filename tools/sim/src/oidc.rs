@@ -98,7 +98,8 @@ impl OidcSim {
         *self.shared.person.lock() = claims;
     }
 
-    /// Replaces claims of all ID tokens from now on, such as `nonce` or `aud`. `{}` ends this.
+    /// Replaces claims of all ID tokens from now on, such as `nonce` or `aud`. `{}` ends the
+    /// replacement.
     pub fn lie(&self, claims: Value) {
         *self.shared.lie.lock() = claims;
     }

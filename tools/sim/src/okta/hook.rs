@@ -52,8 +52,8 @@ pub(crate) struct Hooks {
     log: Mutex<Vec<Value>>,
     /// The number of deliveries, or sequences of deliveries, that have not ended yet.
     sending: AtomicUsize,
-    /// The client that sends deliveries. A new client reads every root certificate of the machine,
-    /// so the first delivery creates it.
+    /// The client that sends deliveries. A new client reads every root certificate of the machine.
+    /// So the first delivery creates this client.
     http: OnceLock<reqwest::Client>,
 }
 

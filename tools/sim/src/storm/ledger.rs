@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The fields that the simulator itself sets. Their values differ from run to run.
+/// The fields that the simulator itself sets. The values of these fields differ from run to run.
 const VOLATILE: &[&str] = &["updated_at", "created_at", "pushed_at", "node_id"];
 
 /// The lists that lose actors at GitHub: GitHub itself removes an actor that loses its access.

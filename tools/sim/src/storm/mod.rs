@@ -114,8 +114,9 @@ enum Disturbance {
 #[derive(Debug)]
 struct State {
     random: StdRng,
-    /// True if the vendor is GitHub. Only GitHub answers 403 because of a limit, and has its own
-    /// headers for a used-up budget. Only at GitHub can Beadle notice an earlier state.
+    /// True if the vendor is GitHub. Only GitHub uses the status 403 for a limit, and only GitHub
+    /// has headers of its own for a used-up budget. Only at GitHub can Beadle notice an earlier
+    /// state.
     is_github: bool,
     is_over: bool,
     weather: Weather,
@@ -134,7 +135,7 @@ pub struct Storm {
     state: Mutex<State>,
 }
 
-/// A request in progress. A client that gives up drops it.
+/// A request in progress. A client that gives up drops this value.
 struct InProgress<'a>(&'a Storm);
 
 impl Drop for InProgress<'_> {

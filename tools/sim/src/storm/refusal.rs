@@ -26,8 +26,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Returns a random refusal. Only GitHub answers 403 because of a limit, and has its own
-    /// headers for the reset of its budget.
+    /// Returns a random refusal. Only GitHub uses the status 403 for a limit, and only GitHub has
+    /// headers of its own for the reset of its budget.
     pub(super) fn choose(random: &mut StdRng, is_github: bool) -> Self {
         let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
         match random.random_range(0..if is_github { 4 } else { 3 }) {

@@ -15,8 +15,7 @@ use serde_json::Value;
 use crate::secret_store::FetchedSecret;
 use crate::{Reference, SecretStore};
 
-/// The two stages of a secret that are both valid during a rotation: the current one and the
-/// previous one.
+/// Both stages of a secret are valid during a rotation: the current stage and the previous stage.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {

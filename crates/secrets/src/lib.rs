@@ -33,7 +33,7 @@ pub enum SecretError {
     Unreadable {
         /// The path of the file.
         path: PathBuf,
-        /// The error that the operating system reported.
+        /// The error from the operating system.
         why: std::io::Error,
     },
     /// The value is empty.

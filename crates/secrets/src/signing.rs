@@ -71,7 +71,8 @@ impl SecretStore {
 
 /// Reads a private key in PEM form. The error explains why the text is not a private key.
 fn local(pem: &str) -> Result<EncodingKey, String> {
-    // The library accepts a public key here too, and reports an error only when it signs.
+    // The library accepts a public key here too, and reports an error only when somebody signs with
+    // the key.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
         return Err(
             "it is the public key: set the private key, which GitHub shows once, when it creates the key"

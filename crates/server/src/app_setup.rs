@@ -22,15 +22,15 @@ const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'non
 pub struct ReturnedCode {
     /// The code, valid only once.
     pub code: String,
-    /// The channel for the answer to the browser: the address of the next page, or the text of an
-    /// error.
+    /// The channel for the answer to the browser. The answer is the address of the next page, or
+    /// the text of an error.
     pub next: oneshot::Sender<Result<String, String>>,
 }
 
 /// The text of the page, and the address that receives its form.
 #[derive(Clone, Debug)]
 pub struct AppForm {
-    /// The address of GitHub's page that takes the manifest.
+    /// The address of GitHub's page for the manifest.
     pub action: String,
     /// The manifest of the App, as JSON.
     pub manifest: String,

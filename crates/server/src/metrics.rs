@@ -235,8 +235,8 @@ impl Metrics {
         self.condition.set(condition);
     }
 
-    /// Sets two numbers of an organisation: the number of waivers in force, and the number of
-    /// waivers that end soon.
+    /// Sets two numbers of an organisation: how many waivers are in force, and how many waivers end
+    /// soon.
     pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let label = OrganisationLabel { organisation: organisation.to_owned() };

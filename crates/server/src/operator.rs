@@ -1,5 +1,5 @@
-//! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default, it
-//! accepts connections only from the same machine.
+//! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default,
+//! it accepts connections only from the same machine.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -149,8 +149,8 @@ async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Re
 /// The status and the text of an answer that refuses a request.
 type Refused = (StatusCode, String);
 
-/// Waits for the answer of the store. If there is no answer in time, or if the answer is an error,
-/// returns a refusal.
+/// Waits for the answer of the store. Returns a refusal if there is no answer in time or the answer
+/// is an error.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),

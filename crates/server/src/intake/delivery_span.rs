@@ -1,4 +1,4 @@
-//! The span of a delivery. This span begins the trace of the runs that the delivery causes.
+//! The span of a delivery. A delivery causes runs, and this span begins the trace of these runs.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};

@@ -40,7 +40,8 @@ impl Listener {
         Self { intake: Arc::new(intake), folder }
     }
 
-    /// Sends a request. Returns the status, the headers and the field `result` of the answer.
+    /// Sends a request. Returns three parts of the answer: the status, the headers, and the field
+    /// `result`.
     async fn send(
         &self,
         method: &str,

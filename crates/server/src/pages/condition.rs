@@ -170,8 +170,8 @@ pub(super) async fn things(
 /// Sorts things by [`Thing::place`]. If several things have the same name, keeps those that need
 /// attention. If none of them needs attention, keeps only one.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
-    // Until the next sweep, a created repository and the key that created it have the same name. Only
-    // the id of the repository is a number.
+    // Until the next sweep, two keys have the same name: the key of a new repository, and the key
+    // that created this repository. Only the id of the repository is a number.
     things.sort_by_cached_key(|thing| {
         let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
         let is_no_id = thing.key.id().parse::<u64>().is_err();
@@ -207,8 +207,8 @@ pub(super) async fn called(
     Ok(sorted(things).into_iter().next())
 }
 
-/// Returns the thing with this key. Returns `None` if no run has stored a state of the key, and the
-/// key is not parked and does not fail.
+/// Returns the thing with this key. Returns `None` if all of this is true: no run has stored a
+/// state of the key, the key is not parked, and the key does not fail.
 pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
     let row = row.filter(Row::is_troubled);

@@ -19,8 +19,8 @@ pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns a change of an undo, with all values of the change. If an undo adds a thing, it restores
-/// the thing.
+/// Returns a change from an undo, with all values of the change. If an undo adds a thing, it
+/// restores the thing.
 pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
     let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk))), FIELDS);

@@ -115,7 +115,7 @@ pub(super) enum Attribute<'a> {
     LivePart(&'static str),
     /// The version of the values that the page shows.
     LiveVersion(&'a str),
-    /// Marks a part of the page that a browser replaces as a whole.
+    /// Marks a part of the page. A browser replaces such a part as a whole.
     LiveRegion,
     Href(&'a Link),
     Id(&'static str),

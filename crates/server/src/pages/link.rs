@@ -17,8 +17,8 @@ impl Link {
         Self(path.to_owned())
     }
 
-    /// Returns an address outside of this listener. Returns `None` for an address of another kind, such
-    /// as `javascript:`, and for an address with characters that need an encoding.
+    /// Returns an address outside of this listener. Returns `None` for an address of another kind,
+    /// such as `javascript:`, and for an address with characters that need an encoding.
     pub(super) fn outside(address: &str) -> Option<Self> {
         let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:/".contains(c);

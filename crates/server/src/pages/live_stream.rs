@@ -193,8 +193,8 @@ impl Reader {
         }
     }
 
-    /// Returns the event of a session that ended. No other event follows, and the browser must not ask
-    /// again.
+    /// Returns the event of a session that ended. No other event follows, and the browser must not
+    /// ask again.
     fn last_event(&mut self) -> Event {
         self.over = true;
         Event::default().event("end").data("session")

@@ -132,8 +132,8 @@ impl Pages {
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 
-    /// Returns the page of the background tasks if a browser asks for it. A program gets the records
-    /// of the tasks at the same address.
+    /// Returns the page of the background tasks if a browser asks for it. A program gets the
+    /// records of the tasks at the same address.
     pub async fn tasks_page(&self, headers: &HeaderMap) -> Option<Response> {
         let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok())?;
         if !accepted.contains("text/html") {

@@ -82,7 +82,7 @@ trait Asked: DeserializeOwned {
     /// Describes the JSON body.
     const PARTS: &'static str;
 
-    /// Returns the values of a form that a person sends at `now`.
+    /// Returns the values of a form. `now` is the time at which the person sends the form.
     fn of_form(form: &Form, now: Time) -> Read<Self>;
 
     /// Returns the operation.

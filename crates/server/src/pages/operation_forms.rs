@@ -161,8 +161,8 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
-/// Returns the command that undoes everything that Beadle wrote in an organisation since a time.
-/// Returns nothing if a shell could interpret the name of the organisation.
+/// Returns an undo command. It undoes everything that Beadle wrote in an organisation, starting at
+/// a time. Returns nothing if a shell could interpret the name of the organisation.
 pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if organisation.is_empty() || !organisation.chars().all(is_plain) {

@@ -120,8 +120,8 @@ impl Problem {
         joined([why, short_list(self.holds.iter().map(HeldChange::html), NAMED)])
     }
 
-    /// Returns the name of the only key, or the number of keys with a link to the list of these
-    /// keys.
+    /// If there is only one key, returns the name of the key. Otherwise, returns the number of
+    /// keys, with a link to the list of these keys.
     fn name(&self) -> Html {
         let (place, one, many) = match self.kind.as_str() {
             REPOSITORY => ("/repositories", "repository", "repositories"),

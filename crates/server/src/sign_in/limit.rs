@@ -48,7 +48,7 @@ impl PersonLimit {
         Self { most, window, people: Mutex::default() }
     }
 
-    /// Returns whether the limit admits one more request of a person now. Counts each admitted
+    /// Returns whether a person is allowed to send one more request now. Counts each admitted
     /// request.
     pub(super) fn admits(&self, person: &str, now: Time) -> bool {
         let mut people = self.people.lock();

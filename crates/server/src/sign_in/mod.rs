@@ -49,8 +49,8 @@ const SESSION: &str = "beadle-session";
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
-/// The maximum number of decisions, waivers and operations of a person in a minute. Each of these
-/// requests asks the provider for the role.
+/// The maximum number of decisions, waivers and operations in a minute, for each person. Each of
+/// these requests asks the provider for the role.
 const MOST_OF_PERSON: usize = 120;
 /// The maximum length of a reason, in characters. The journal repeats the reason for each change of
 /// a group.
@@ -198,8 +198,8 @@ impl SignIn {
         format!("{}{RETURN_PATH}", self.origin)
     }
 
-    /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the cookies
-    /// to set.
+    /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the
+    /// cookies to set.
     pub(crate) async fn finish(
         &self,
         headers: &HeaderMap,

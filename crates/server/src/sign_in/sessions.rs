@@ -174,7 +174,7 @@ impl Sessions {
         Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
-    /// Returns whether the session of an open page's visitor is still valid.
+    /// Returns whether a session is still valid. `visitor` is the visitor of an open page.
     pub(super) async fn lasts(&self, visitor: &Visitor) -> Result<bool, Denied> {
         let session = self.confirmed(&visitor.session, Asker::OpenPage, self.clock.now()).await?;
         Ok(session.is_some())

@@ -27,8 +27,8 @@ pub(super) fn code_challenge(verifier: &str) -> String {
 /// Derives a value from a text. Only a holder of the key can compute this value. Each purpose has
 /// its own values.
 pub(super) fn derived(key: &str, purpose: &str, text: &str) -> String {
-    // A key of any length is valid, so this never fails. If it failed, the result would be a random
-    // value that equals no other value.
+    // A key of any length is valid, so this never fails. If this call failed, the result would be a
+    // random value that equals no other value.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return random() };
     mac.update(purpose.as_bytes());
     mac.update(b":");

@@ -1,5 +1,5 @@
-//! Makes the parts that the page of one repository and the page of one group have in common: the
-//! place in the queue, the pauses, the holds and the journal.
+//! Makes the common parts of two pages: the page of one repository, and the page of one group.
+//! These parts are the place in the queue, the pauses, the holds and the journal.
 
 use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time, one_line};
 use serde::Serialize;

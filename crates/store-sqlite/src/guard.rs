@@ -80,8 +80,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
-/// not fit, the guard stores it as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If a
+/// change does not fit, the guard stores the change as a hold.
 pub(crate) fn reserve(
     connection: &Connection,
     limits: &Limits,
@@ -210,7 +210,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<HoldList> {
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
-/// stored text longer. If a hold replaces another hold, the new one has a later time.
+/// stored text longer. If a hold replaces another hold, the new hold has a later time.
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
     let sql = "SELECT count(*) || '.' || coalesce(sum(length(hold)), 0) || '.' || coalesce(max(since), 0)
                    || '.' || coalesce(sum(approved), 0) || '.' || coalesce(sum(since), 0) FROM hold";

@@ -1,4 +1,5 @@
-//! Checks that the open files still exist under their paths, and remembers damage that SQLite found.
+//! Checks that the open files still exist under their paths, and remembers damage that SQLite
+//! found.
 
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ impl Health {
     }
 
     /// Returns the reason why a write would be lost. Returns `None` if writes are safe. A new
-    /// commit is only in the write-ahead log, so it is lost too if somebody deletes the log.
+    /// commit is only in the write-ahead log. If somebody deletes the log, this commit is lost too.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         let (path, _) = opened.iter().find(|(path, known)| identity(path).as_ref() != Some(known))?;

@@ -47,7 +47,7 @@ pub(crate) fn mark(
     Ok(())
 }
 
-/// Claims at most `limit` due keys, but no keys of the instances in `except`.
+/// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,

@@ -69,8 +69,8 @@ impl WriterThread {
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
-        // A checkpoint must not delay writes. So if it has to wait, it gives up soon, and the loop
-        // tries again later.
+        // A checkpoint must not delay writes. So a checkpoint that has to wait gives up soon, and
+        // the loop tries again later.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let watched = health.clone();
@@ -160,8 +160,8 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     health.check()
 }
 
-/// Moves data from the write-ahead log into the file, on its own thread, until `stopped` is closed.
-/// The loop notices a lost file even while nobody writes.
+/// Moves data from the write-ahead log into the file until `stopped` is closed. This work has its
+/// own thread. The loop notices a lost file even while nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;

@@ -1,8 +1,8 @@
 //! Storms in a separate process. The shell limits the size of the process's files, or gives the
 //! process a small disk. The shell then runs this test program again.
 //!
-//! A write that passes the limit of the file size ends in the middle: the first part is written, and
-//! the rest fails with an error. SQLite treats this error as an error of the disk.
+//! A write that passes the limit of the file size ends in the middle: the first part is written,
+//! and the rest fails with an error. SQLite treats this error as an error of the disk.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,7 +60,7 @@ pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), St
 }
 
 /// The disk is full, and later it is read-only. Only the child sees this disk, so the child also
-/// checks what the store has. Returns the name of the storm.
+/// checks the content of the store. Returns the name of the storm.
 pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, String> {
     let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();

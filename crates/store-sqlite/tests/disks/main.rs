@@ -4,7 +4,7 @@
 //! with its whole body, and its key is due. If the store did not accept a delivery, the store
 //! contains either the whole delivery or no part of the delivery.
 //!
-//! `cargo xtask storm disks --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one.
+//! `cargo xtask storm disks --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
 //! To see the test fail, remove one of these lines:
 //!

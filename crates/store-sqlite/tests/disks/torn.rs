@@ -28,7 +28,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Returns the log after a crash in the middle of the last commit. `before` is the log without this
-/// commit, and `after` is the log with it.
+/// commit, and `after` is the log with this commit.
 fn crashed(random: &mut StdRng, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut log = after.to_vec();
     match random.random_range(0..4) {

@@ -8,7 +8,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// The tables, each with the name of its row in errors and with its columns.
+/// The tables. For each table: the name of its row in errors, and its columns.
 const TABLES: [(&str, &str, &[&str]); 5] = [
     ("inbox", "the delivery d1", &["event", "instance", "received", "keys", "actor"]),
     (

@@ -63,8 +63,9 @@ impl Failed {
         }
     }
 
-    /// Returns the error for a failure before the store sent the commit. If the connection ended,
-    /// the transaction stored nothing, so the store can repeat it on another connection.
+    /// Returns the error for a failure that happened before the commit. If the connection ended,
+    /// the transaction stored nothing. So the store can repeat the transaction on another
+    /// connection.
     pub(crate) fn before_commit(self) -> Self {
         // If the server ends a connection on purpose, it reports the reason.
         let is_ended = |code: &SqlState| {
@@ -117,9 +118,9 @@ impl Failed {
 
     /// Returns the error of the store for one of several calls that failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
-        // The migration creates all tables and columns. If one is missing, another version of
-        // Beadle or a person has changed the schema. The counter of the journal must be a single
-        // value.
+        // The migration creates all tables and columns. If a table or a column is missing, another
+        // version of Beadle or a person has changed the schema. The counter of the journal must be
+        // a single value.
         let is_damage = matches!(self, Self::Damaged(_))
             || self.code().is_some_and(|code| {
                 [
@@ -142,7 +143,7 @@ pub(crate) fn error_of(doing: &'static str) -> impl FnOnce(Failed) -> StoreError
     move |failed| failed.into_error(doing)
 }
 
-/// Describes an error. The library's own text names neither the server's message nor the cause.
+/// Describes an error. The library's own text contains neither the server's message nor the cause.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(reported) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", reported.message(), reported.code().code());

@@ -105,8 +105,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
-/// not fit, the guard stores it as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If a
+/// change does not fit, the guard stores the change as a hold.
 pub(crate) async fn reserve(
     transaction: &Transaction<'_>,
     limits: &Limits,

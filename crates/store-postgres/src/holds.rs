@@ -48,7 +48,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<HoldList, Failed> {
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
-/// stored text longer. If a hold replaces another hold, the new one has a later time.
+/// stored text longer. If a hold replaces another hold, the new hold has a later time.
 pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> {
     let query = "SELECT concat_ws('.', count(*), sum(length(hold)), max(since),
                                   count(*) FILTER (WHERE approved), sum(since)) FROM hold";
@@ -96,8 +96,8 @@ pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> R
     rows.iter().map(|row| get(row, 0)).collect()
 }
 
-/// Stores a decision about a held change. Returns the hold with the decision in force: this one, or
-/// an earlier one. The caller has locked the window of the instance.
+/// Stores a decision about a held change. Returns the hold with the decision in force. This is the
+/// new decision or an earlier decision. The caller has locked the window of the instance.
 pub(crate) async fn settle(
     transaction: &Transaction<'_>,
     digest: &str,

@@ -99,7 +99,8 @@ fn ended(entries: &[Entry]) -> Vec<i64> {
     entries.iter().filter_map(|entry| entry.intent.map(stored)).collect()
 }
 
-/// Returns the values of entries without their numbers, one array for each column.
+/// Returns the values of entries, one array for each column. The numbers of the entries are not
+/// part of the result.
 fn values(entries: &[Entry]) -> Vec<Param> {
     let at: Vec<i64> = entries.iter().map(|entry| entry.at.0).collect();
     let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.kind.as_str()).collect();

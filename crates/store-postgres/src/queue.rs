@@ -53,9 +53,9 @@ pub(crate) struct Claimed {
     pub(crate) damaged: Vec<(String, String)>,
 }
 
-/// Claims at most `limit` due keys, but no keys of `instances` and no key in `keys`. After
-/// [`is_due`], a claim needs two round trips: the first one begins the transaction and selects the rows,
-/// and the second one stores them and commits.
+/// Claims at most `limit` due keys. Leaves out the keys of `instances` and the keys in `keys`.
+/// After [`is_due`], a claim needs two round trips. The first round trip begins the transaction and
+/// selects the rows. The second round trip stores the rows and commits.
 pub(crate) async fn claim(
     client: &Client,
     limit: usize,
@@ -98,8 +98,8 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns the query for rows with a time far in the future. They were stored while the clock was
-/// ahead. The claim shortens their waits.
+/// Returns the query for rows whose time is far in the future. Such rows were stored when the clock
+/// was ahead. The claim shortens their waits.
 fn far_query() -> String {
     format!(
         "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key
@@ -119,7 +119,8 @@ fn due_query() -> String {
              AND work.instance <> ALL ($2) AND work.key <> ALL ($3) {more} FOR UPDATE OF work SKIP LOCKED"
         )
     };
-    // The second part reads the first one, so PostgreSQL runs the first one only once.
+    // The second part of the query reads the first part, so PostgreSQL runs the first part only
+    // once.
     format!(
         "WITH oldest AS ({}), urgent AS ({}) SELECT * FROM oldest UNION ALL SELECT * FROM urgent",
         part("ORDER BY first_dirty LIMIT $4::bigint"),

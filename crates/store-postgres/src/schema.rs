@@ -20,8 +20,8 @@ struct Migration {
 
 /// The migrations in order. The migration at index N brings a schema from version N to version N+1.
 ///
-/// Texts that are compared in byte order have the collation `C`. So their order is the same as in
-/// the other stores, with every locale of the database.
+/// Texts that are compared in byte order have the collation `C`. So the order of these texts is the
+/// same as in the other stores, regardless of the database's locale.
 const MIGRATIONS: &[Migration] = &[
     Migration {
         oldest: 1,
@@ -134,8 +134,8 @@ fn newest() -> i32 {
 
 /// The limits while this process waits for the migration of another process.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-/// The limit after the wait for other migrations. A step that waits for a table lock makes every other
-/// transaction on this table wait behind it.
+/// The limit after the wait for other migrations. A step that waits for a table lock makes every
+/// other transaction on this table wait behind it.
 const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
 
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process

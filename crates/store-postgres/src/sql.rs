@@ -12,8 +12,8 @@ use crate::hang::answered;
 /// A value of a statement.
 pub(crate) type Param = Box<dyn ToSql + Sync + Send>;
 
-/// A prepared statement with its values. The first poll of [`Call::run`] sends it, so that several
-/// statements can be sent one after the other before the first answer (`pipeline.rs`).
+/// A prepared statement with its values. The first poll of [`Call::run`] sends the statement. So
+/// the store can send several statements before the first answer (`pipeline.rs`).
 pub(crate) struct Call {
     statement: Statement,
     params: Vec<Param>,

@@ -32,7 +32,7 @@ impl PostgresStore {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
     }
 
-    /// Sends a notification, if a change of a row makes it necessary.
+    /// Sends a notification, if a changed row makes a notification necessary.
     async fn announce_if(&self, wakes: bool) {
         if wakes {
             self.announce().await;

@@ -30,8 +30,8 @@ use crate::{journal, pipeline, rows};
 const GROUP: usize = 512;
 /// The maximum size of a group, in bytes. No further request joins a larger group.
 const FULL: usize = 16 * 1024 * 1024;
-/// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
-/// other requests of the group for long.
+/// Begins the transaction of a group. A row that another transaction keeps locked must not delay
+/// the other requests of the group for long.
 const HASTY: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
 /// Begins the transaction of a single request, after the group of this request failed. The other
@@ -71,7 +71,8 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn key(&self) -> Option<&Key> {
         None
     }
-    /// Changes the rows. If this fails, the group is rolled back and runs again without this request.
+    /// Changes the rows. If this function fails, the group is rolled back and runs again without
+    /// this request.
     fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed>;
 }
 
@@ -242,8 +243,8 @@ async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn 
             continue;
         }
         // The requests of a failed group run one by one on a separate task, and the next group does
-        // not wait for them. If the next group fails too, it waits for the end of this task.
-        // Further requests then wait in the channel, which has a limited size.
+        // not wait for them. If the next group fails too, the next group waits for the end of this
+        // task. Further requests then wait in the channel, which has a limited size.
         if let Some(before) = alone.take() {
             let _ = before.await; // a panic is in the log, and the callers got an error
         }
@@ -284,8 +285,8 @@ fn settle(works: impl IntoIterator<Item = Box<dyn Work>>, committed: Result<u64,
 /// The requests that have no result yet, and why the server refused their transaction.
 type Refused = (Vec<Box<dyn Work>>, Failed);
 
-/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost: their
-/// callers get an error, and the writer goes on.
+/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost:
+/// their callers get an error, and the writer goes on.
 async fn write(shared: &Arc<Shared>, group: Vec<Box<dyn Work>>, begin: &'static str) -> Result<(), Refused> {
     tokio::spawn(write_group(shared.clone(), group, begin)).await.unwrap_or(Ok(()))
 }
@@ -315,8 +316,8 @@ async fn write_group(
     Ok(())
 }
 
-/// Writes each request in its own transaction, so that only the invalid requests fail. Requests that
-/// have to wait for a locked row go to `late`; without `late`, they fail.
+/// Writes each request in its own transaction, so that only the invalid requests fail. Requests
+/// that have to wait for a locked row go to `late`. If there is no `late`, these requests fail.
 async fn write_alone(
     shared: Arc<Shared>,
     group: Vec<Box<dyn Work>>,

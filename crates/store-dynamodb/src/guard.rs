@@ -1,5 +1,5 @@
-//! Stores the guard's window and holds in DynamoDB. The window of an instance is one item. A change
-//! of the window and of its holds is one transaction.
+//! Stores the guard's window and holds in DynamoDB. The window of an instance is one item. One
+//! transaction changes the window together with its holds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

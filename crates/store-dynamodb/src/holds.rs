@@ -184,7 +184,8 @@ impl DynamoStore {
         const DOING: &str = "storing a decision";
         for attempt in 0..TRIES {
             // If another process has deleted the hold in the meantime, the decision does not create
-            // it again. If it did, Beadle could write the same change a second time.
+            // it again. If the decision created the hold again, Beadle could write the same change
+            // a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
             let (hold, is_stored) = match decide(&was.hold, decision, now) {
                 Some(hold) => {
@@ -219,8 +220,8 @@ impl DynamoStore {
                 Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
             }
         }
-        // If another process has stored a hold meanwhile, that hold belongs to the new generation
-        // and stays.
+        // It is possible that another process has stored a hold meanwhile. That hold belongs to the
+        // new generation and stays.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
     }

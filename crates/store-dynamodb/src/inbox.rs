@@ -48,7 +48,7 @@ impl DynamoStore {
         let pk = name(&delivery.source, &delivery.id);
         let token = format!("{:032x}", rand::random::<u128>());
         // The store writes the parts of the body first. If the process ends before it writes the
-        // head, nobody finds these parts, and they expire.
+        // head, nobody finds these parts, and the parts expire.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
@@ -362,8 +362,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Returns the keys that a delivery made due. If the keys are in separate items that have already
-    /// expired, the list is empty.
+    /// Returns the keys that a delivery made due. If the keys are in separate items that have
+    /// already expired, the list is empty.
     async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
         if head.contains_key("keys") {
             return get_json(doing, head, "keys");

@@ -55,10 +55,10 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Returns rows that the index shows as due at `until` or earlier, in the order of their times.
-    /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`. If
-    /// `until` is set, the rows are for a claim, and one unreadable row must not stop the other
-    /// keys.
+    /// Returns rows, sorted by their times. According to the index, these rows are due at `until`
+    /// or earlier. From each shard, the function returns up to `some` rows, or all rows if `some`
+    /// is `None`. If `until` is set, the caller needs the rows for a claim. One unreadable row must
+    /// then not stop the other keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -89,7 +89,7 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Claims at most `limit` due keys, but no keys of the instances in `except`.
+    /// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
     pub(crate) async fn claim_due(
         &self,
         limit: usize,
@@ -168,7 +168,7 @@ impl DynamoStore {
             }
         }
         match failure {
-            // If some claims failed, the function still returns the successful ones, because the
+            // Even if some claims failed, the function returns the successful claims, because the
             // claimed keys must run.
             Some(error) if claims.is_empty() => Err(error),
             _ => Ok(claims),

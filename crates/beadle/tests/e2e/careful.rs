@@ -1,5 +1,5 @@
-//! Mistakes that must not happen: incomplete restrictions, wrong exclusions, checks without their
-//! source, and changes of the wrong repository.
+//! Tests that some mistakes do not happen: incomplete restrictions, wrong exclusions, checks
+//! without their source, and changes of the wrong repository.
 
 use serde_json::{Value, json};
 

@@ -17,7 +17,8 @@ use crate::world::{Ran, World};
 /// How long a received message is hidden.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
-/// The time limit of a function. After this time, the deployment notices that a function was killed.
+/// The time limit of a function. After this time, the deployment notices that a function was
+/// killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Deployment {

@@ -26,7 +26,7 @@ fn template() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Returns the actions that the policies of the SAM template allow a role.
+/// Returns the allowed actions of a role, according to the policies of the SAM template.
 fn allowed(role: &str) -> BTreeSet<String> {
     let text = template();
     let mut actions = BTreeSet::new();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns the lines of a mapping that joins all groups with this name into one group.
+/// Returns the lines of a mapping. The mapping joins all groups with this name into one group.
 fn union(include: &str) -> String {
     format!("include = [\"{include}\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n")
 }

@@ -92,8 +92,8 @@ async fn accounts_are_deactivated_one_by_one_after_their_removal_is_confirmed() 
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 further departures need an approval. But Okta confirms each of them, and the guard lets 20
-    // confirmed people leave in a day. 3 people have left already, so 17 leave now.
+    // 30 further departures need an approval. But Okta confirms each departure, and the guard lets
+    // 20 confirmed people leave in a day. 3 people have left already, so 17 leave now.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);

@@ -1,4 +1,4 @@
-//! Tests the members of an organisation, if the policy of the organisation declares the members.
+//! Tests the members of an organisation. The policy of the organisation declares these members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::teams::{acme, directory, hold};
 use super::world::{World, of};
 use crate::world::Serving;
 
-/// Returns the text of a mapping to the teams, with these keys.
+/// Returns the text of a mapping with these keys. The target of the mapping is the teams.
 fn mapping(keys: &str) -> String {
     format!(
         "[[groups]]\nsource = \"corp\"\ntarget = \"teams\"\nmode = \"enforce\"\non_missing_group = \"create\"\n{keys}\n"

@@ -65,7 +65,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
         )
         .await;
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // A rename of the group in the directory renames the same team at GitHub.
+    // If the group in the directory gets another name, the same team at GitHub gets this name.
     world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Site Reliability" } } } }));
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     let teams = world.github().state()["orgs"]["acme"]["teams"].clone();
@@ -118,8 +118,8 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // Beadle reads the team, other facts that could prevent the write, and the present names. Then
-    // Beadle writes.
+    // Beadle reads three things: the team, the present names, and other facts that could prevent
+    // the write. Then Beadle writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Returns the texts of the files in a folder, by their paths.
+/// Returns the texts of the files in a folder. The map key is the path.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

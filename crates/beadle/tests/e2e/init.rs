@@ -148,7 +148,7 @@ impl Browser {
         location(&answer)
     }
 
-    /// Creates the App, and returns the address of the page to install it.
+    /// Creates the App, and returns the address of the installation page of the App.
     async fn create(&self, page: &str) -> String {
         let back = self.submit(page).await;
         let answer = self.get(&back).await;

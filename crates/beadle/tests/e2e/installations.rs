@@ -38,7 +38,7 @@ pub(crate) async fn world() -> World {
     world
 }
 
-/// Changes which organisations have the App, and which of them have suspended it.
+/// Sets the organisations that have the App, and the organisations that have suspended the App.
 pub(crate) async fn install(world: &World, installed: &[&str], suspended: &[&str], webhooks: bool) {
     let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
     let patch = json!({ "apps": { "beadle-app": { "installed": installed, "suspended": suspended } } });

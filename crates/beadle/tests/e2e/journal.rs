@@ -1,4 +1,4 @@
-//! The journal for people: sentences, the history of a setting, and names instead of ids.
+//! Tests the journal for people: sentences, the history of a setting, and names instead of ids.
 
 use std::process::Child;
 use std::time::{Duration, Instant};

@@ -12,8 +12,8 @@ use crate::world::{Serving, World, acme};
 const PROVIDER: &str = "[server.sign_in.github]\norg = \"acme\"\nclient_id = \"Iv1.1\"";
 const ROLES: &str = "viewers = [\"engineering\"]\noperators = [\"platform\"]\napprovers = [\"security\"]";
 
-/// Returns an organisation with these repositories. Cyd reads, eve is an operator, and ann, bob and dan
-/// are approvers.
+/// Returns an organisation with these repositories. Cyd reads, eve is an operator, and ann, bob and
+/// dan are approvers.
 fn organisation(repositories: Value) -> Value {
     let mut state = acme(repositories);
     let organisation = &mut state["orgs"]["acme"];
@@ -76,7 +76,8 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         "commit": { "author": "bob", "message": "Remove <b>engineering</b>" },
     });
     world.patch(json!({ "admin": change }), true).await;
-    // The author of the removal must not approve it after another person has pushed a further commit.
+    // Even after another person has pushed a further commit, the author of the removal must not
+    // approve it.
     let further = json!({
         "contents": { "settings.yml": format!("{policy}# The team is closed.\n") },
         "commit": { "author": "eve", "message": "Explain the removal" },

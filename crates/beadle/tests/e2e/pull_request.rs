@@ -351,8 +351,8 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
-/// Waits until acme's check of the pull request 7 of a base has a conclusion, and acme's comment
-/// exists. Returns the check run and the comment.
+/// Waits until two conditions are true: acme's check of the base's pull request 7 has a conclusion,
+/// and acme's comment exists. Returns the check run and the comment.
 async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
     for _ in 0..3000 {
         let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());

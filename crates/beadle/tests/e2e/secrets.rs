@@ -14,7 +14,7 @@ environments: [{ name: production, secrets: [{ name: NPM_TOKEN, secret: npm }] }
 webhooks: [{ url: 'https://ci.example.com/', secret: npm }]
 ";
 
-/// Those places in the state of the repository that must have the value.
+/// The places in the state of the repository that must have the value.
 const PLACES: [&str; 5] = [
     "/secrets/NPM_TOKEN/value",
     "/dependabot_secrets/NPM_TOKEN/value",
@@ -157,8 +157,8 @@ fn every_documented_command_is_in_the_run_of_everything() {
     }
 }
 
-/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of its
-/// output.
+/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of
+/// its output.
 async fn run(world: &World, args: &[&str]) -> String {
     let mut command = world.command();
     command.current_dir(world.path()).env("BEADLE_LOG", "debug");

@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Creates a directory with teams of the organisation `acme` as the target.
+    /// Creates a directory. The target consists of teams of the organisation `acme`.
     pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();

@@ -19,8 +19,8 @@ use crate::world::{World, acme};
 
 /// The repositories with drift and deliveries.
 const DRIFTING: usize = 16;
-/// The repositories with an undeclared team, and how many of these teams the guard lets Beadle
-/// remove.
+/// The number of repositories with an undeclared team, and the guard's limit for the removal of
+/// these teams.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
 /// How long one process has no connection. This time is longer than each lease.
@@ -168,8 +168,8 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The process may not reach the point in time, because the other processes work on most keys.
-    // So the test kills the process.
+    // It is possible that the process does not reach the point in time, because the other processes
+    // work on most keys. So the test kills the process.
     peer.kill();
 }
 

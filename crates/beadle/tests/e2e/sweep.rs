@@ -1,5 +1,5 @@
-//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are about
-//! contested changes.
+//! Tests sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are
+//! about contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -85,7 +85,7 @@ async fn a_sweep_writes_nothing_before_beadle_has_asked_for_its_own_login() {
     world.policy("settings.yml", POLICY);
     let command = world.command();
     // The configuration has the id of the installation. So only the read of the login makes the
-    // call that the fault holds.
+    // call that the fault delays.
     let org = world.sim.look(|state| state["orgs"]["acme"]["id"].as_u64().unwrap());
     let config = world.path().join("beadle.toml");
     let text = std::fs::read_to_string(&config).unwrap();

@@ -60,7 +60,7 @@ impl Place {
         Ran::of(self.command(program, &world.config()), args).await.expect(0).out
     }
 
-    /// Returns one field of each line that a command prints as JSON.
+    /// Runs a command that prints JSON lines. Returns one field of each line.
     async fn listed(&self, program: &str, world: &World, args: &[&str], field: &str) -> BTreeSet<String> {
         let out = self.ask(program, world, args).await;
         let value = |line: &str| match &serde_json::from_str::<Value>(line).unwrap()[field] {

@@ -63,7 +63,8 @@ pub(super) async fn until_quiet(week: &Week, events: &mut Events) {
     }
 }
 
-/// Checks that all repositories and groups are as declared, for the simulators and for Beadle.
+/// Checks that all repositories and groups are as declared, in the simulators and according to
+/// Beadle.
 pub(super) async fn all_as_declared(week: &Week, events: &Events) {
     let repositories = (0..week.size.repositories).map(name).chain(events.created.iter().cloned());
     let groups = (0..events.memberships.len()).map(Subject::Group);
@@ -100,7 +101,7 @@ pub(super) async fn end_of_day(
     no_old_rows(week).await;
     let rows = rows(week);
     bounded(week, events, &rows);
-    // The logs of a week would fill the memory of the test.
+    // If the test kept the logs of a week, they would fill its memory.
     week.world.sim.forget_calls();
     week.okta.forget_calls();
     week.target.forget_calls();
@@ -147,8 +148,8 @@ async fn no_old_rows(week: &Week) {
 fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     let of = |table: &str| rows.get(table).copied().unwrap_or_default();
     let repositories = week.size.repositories + events.created.len();
-    // A group has a key of its own, a key at the target, and a key for each person who joined or
-    // left.
+    // For each group, there is a key of the group itself, a key at the target, and a key for each
+    // person who joined or left.
     let keys = repositories + 3 * week.size.groups + week.size.people() + 100;
     assert!(of("work") <= keys, "{} keys, expected at most {keys}", of("work"));
     // Between two searches, the records for reports grow with the entries of the journal.

@@ -55,7 +55,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Creates the state before the first event. The service has to create the groups of the target.
+    /// Creates the state before the first event. The service has to create the groups of the
+    /// target.
     pub(super) fn new(week: &Week) -> Self {
         let memberships = (0..week.size.groups).map(|n| staying(n, &week.size).collect()).collect();
         // The target has no group yet.

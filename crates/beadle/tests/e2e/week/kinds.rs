@@ -103,7 +103,7 @@ impl Subject {
 /// The state of the simulators at one moment.
 pub(super) struct Live<'a> {
     repositories: &'a Value,
-    /// The members of each group of the target, by the name of the group.
+    /// Maps the name of a group to the members of this group at the target.
     groups: HashMap<&'a str, &'a Value>,
 }
 

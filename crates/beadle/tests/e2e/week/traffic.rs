@@ -133,7 +133,8 @@ impl Traffic {
         let _ = stream.write_all(answer.as_bytes()).await; // the vendor may have given up
     }
 
-    /// Passes a delivery on to the service, perhaps late and perhaps twice. Returns the first status.
+    /// Passes a delivery on to the service, perhaps late and perhaps twice. Returns the first
+    /// status.
     async fn pass_on(&self, request: &Request) -> u16 {
         let (delay, is_repeated) = {
             let mut random = self.random.lock();

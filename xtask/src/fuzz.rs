@@ -2,7 +2,7 @@
 //! code.
 //!
 //! libFuzzer needs programs that count how often each of their branches runs. The stable compiler
-//! can build them: the pass of LLVM that adds the counters needs no unstable option.
+//! can build such programs: an LLVM pass adds the counters, and this pass needs no unstable option.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +19,8 @@ const USUAL: u64 = 60;
 /// A separate folder for the build, because its options change every crate.
 const FOLDER: &str = "target/fuzz";
 
-/// The options that add the counters, and the calls that show libFuzzer both sides of a comparison.
+/// The options add the counters. They also add calls that show both sides of a comparison to
+/// libFuzzer.
 const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -31,8 +32,8 @@ const FLAGS: &str = "-Cpasses=sancov-module \
 pub(crate) struct FuzzArgs {
     /// The name of a target: a file in tools/fuzz/targets. Without a name: every target
     target: Option<String>,
-    /// How long to fuzz each target, such as `90s`, `10m` or `2h`. Without this option and `--runs`:
-    /// 60 s
+    /// How long to fuzz each target, such as `90s`, `10m` or `2h`. Without this option and
+    /// `--runs`: 60 s
     #[arg(long = "for", value_name = "TIME", value_parser = crate::storm::seconds)]
     seconds: Option<u64>,
     /// The number of runs of each target

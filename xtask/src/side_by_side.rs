@@ -81,8 +81,8 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     Ok(Ended { name, took: begun.elapsed(), is_ok: status.success() })
 }
 
-/// Returns whether a line of libtest's output is the result of one test, or reports that a test is
-/// slow.
+/// `line` is a line of libtest's output. Returns whether it contains the result of one test, or
+/// reports a slow test.
 fn is_of_one_test(line: &str) -> bool {
     let ends = [" ... ok", " ... FAILED", " ... ignored", " seconds"];
     let line = line.trim_end();

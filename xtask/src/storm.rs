@@ -17,7 +17,8 @@ pub(crate) enum Storm {
     Directories,
     /// Disks under SQLite: torn logs, deleted files, failing writes, full and read-only disks
     Disks,
-    /// A week in an hour: the service with 10,000 repositories and 2,000 groups, and its memory and store
+    /// A week in an hour: the service with 10,000 repositories and 2,000 groups, and its memory and
+    /// store
     Week,
 }
 
@@ -101,8 +102,8 @@ pub(crate) fn run(
         let place = storm.place();
         let mut env = vec![
             ("STORM_FROM", from.to_string()),
-            // With this option, the seed also decides the choices of tokio's `select!`. A storm then
-            // runs in the same way each time.
+            // With this option, the seed also decides the choices of tokio's `select!`. A storm
+            // then runs in the same way each time.
             ("RUSTFLAGS", "--cfg tokio_unstable".to_owned()),
         ];
         let (seconds, seeds) = place.usual.amount(seconds, seeds);

@@ -14,8 +14,8 @@ use crate::tools;
 /// operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// The features of a draft. A draft leaves out AWS, because the AWS crates take as long to build as
-/// all others together. No check of a release's files needs AWS. The tests and the packages of the
-/// functions build the AWS crates.
+/// all others together. No check of a release's files needs AWS. Other builds contain the AWS
+/// crates: the builds of the tests and of the packages of the functions.
 const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns the path of the program. The program contains the
@@ -68,8 +68,8 @@ fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     Ok(paths.into_iter().map(|(path, shown)| (path.display().to_string(), shown)).collect())
 }
 
-/// Returns an error if a program contains a path of this machine, lacks the list of its dependencies,
-/// or needs a newer glibc than the packages require.
+/// Returns an error if a program contains a path of this machine, lacks the list of its
+/// dependencies, or needs a newer glibc than the packages require.
 fn check(program: &[u8], kind: Kind, paths: &[(String, &str)]) -> anyhow::Result<()> {
     for (path, _) in paths {
         if let Some(found) = around(program, path.as_bytes()) {

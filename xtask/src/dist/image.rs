@@ -14,7 +14,8 @@ use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{run, step};
 
-/// The certificates that the program trusts, in the image and on the machine that builds it.
+/// The path of the trusted certificates: the path is the same in the image and on the machine that
+/// builds the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// The user and the group of the program. `deploy/docker/Dockerfile` uses the same ones.
 const USER: &str = "65532";

@@ -172,8 +172,8 @@ fn works(release: &Release, folder: &Path, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a command that runs another command with `folder` as its root. If the user is not root,
-/// the command runs in a namespace.
+/// Returns a command that runs another command. `folder` is the root folder for this other command.
+/// If the user is not root, the command runs in a namespace.
 fn chroot(folder: &Path) -> anyhow::Result<Command> {
     let id = Command::new("id").arg("--user").output().context("cannot run id")?;
     let mut command = if id.stdout.trim_ascii() == b"0" {

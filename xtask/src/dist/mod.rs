@@ -49,7 +49,8 @@ impl DistArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Build archives, packages, images, the chart, the formula, the list of components and checksums
+    /// Build archives, packages, images, the chart, the formula, the list of components and
+    /// checksums
     Build,
     /// Run the built programs, and install and remove the packages in a root folder
     Check,
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the checksums are the output of the command")]
 fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
     tools::releases()?;
-    // If a file of an earlier version stayed, it would get a checksum too.
+    // If a file of an earlier version stayed in the folder, this file would get a checksum too.
     std::fs::remove_dir_all(&release.files)?;
     std::fs::create_dir_all(&release.files)?;
     let manual = stage::manual(release)?;

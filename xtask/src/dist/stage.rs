@@ -101,8 +101,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. Otherwise, both would differ in each build, because
-/// the checkout and the compression of man pages set them.
+/// Sets the permissions and the time of a file. The checkout and the compression of man pages set
+/// the permissions and the time. So both would otherwise differ in each build.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

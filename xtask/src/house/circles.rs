@@ -27,8 +27,8 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// Returns a shortest path from one file to another, without the last file. If both are the same
-/// file, the path is a circle.
+/// Returns a shortest path from one file to another. The last file is not part of the result. If
+/// both are the same file, the path is a circle.
 pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);

@@ -14,8 +14,8 @@
 //! - A module and the modules below it can use each other, because a module lists its children and
 //!   defines the items that the children share. For example, `aspects/mod.rs` can contain the name
 //!   of every aspect, and every aspect can contain the name of the trait `Aspect`. Two children
-//!   that use each other form a circle. A child and a child of its sibling that use each other also
-//!   form a circle.
+//!   that use each other form a circle. If a child and a child of its sibling use each other, they
+//!   also form a circle.
 
 use std::collections::BTreeMap;
 

@@ -155,7 +155,7 @@ fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all tests, and runs the tests of one program that have `name` in their names. Fails if no
+/// Builds all tests. Then runs those tests of one program whose names contain `name`. Fails if no
 /// test has this name, because a renamed test would then never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     run::run(&mut one_command(program, name, env)?)
@@ -166,7 +166,7 @@ pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> an
     command_of(&["--test", program], name, env)
 }
 
-/// Returns a command that runs the unit tests with `name` in their names. Fails if there is no such
+/// Returns a command that runs the unit tests whose names contain `name`. Fails if there is no such
 /// test.
 pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     command_of(&["--lib"], name, env)

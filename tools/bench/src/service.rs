@@ -40,8 +40,8 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts the service in mode `enforce` with the policy in the repository `admin`, and waits
-    /// until it makes no more calls.
+    /// Starts the service in mode `enforce`, and waits until it makes no more calls. The policy is
+    /// in the repository `admin`.
     pub(crate) async fn of_git(settings: Settings) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let secret = format!("{:032x}", rand::random::<u128>());

@@ -1,5 +1,5 @@
-//! Measures how long the service needs from its start until it is ready, with an empty journal and
-//! with a journal of 10 million entries.
+//! Measures the time from the start of the service until the service is ready: with an empty
+//! journal, and with 10 million entries.
 
 use std::path::Path;
 use std::process::Child;

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
 
-/// A published description of the REST API, for github.com or for Enterprise Cloud. The one for
-/// Enterprise Cloud is larger, and has the visibility `internal`.
+/// A published description of the REST API, for github.com or for Enterprise Cloud. The description
+/// for Enterprise Cloud is larger, and has the visibility `internal`.
 struct Description {
     document: Value,
     /// The path templates. The map key has three parts: the number of segments, the first segment

@@ -157,7 +157,7 @@ enum ServerUser {
 }
 
 impl ServerUser {
-    /// Chooses the user, and makes it the owner of a folder that this process has just created.
+    /// Chooses the user. The user becomes the owner of a folder that this process has just created.
     fn for_folder(folder: &Path) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if std::fs::metadata(folder).unwrap().uid() != 0 {

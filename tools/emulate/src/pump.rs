@@ -63,8 +63,8 @@ impl Pump {
     }
 }
 
-/// Returns a batch of messages: either a full one, or the messages that arrived within the batching
-/// window after the first message.
+/// Returns a batch of messages. The batch is full, or it has the messages that arrived within the
+/// batching window after the first message.
 async fn gather(client: &Client, source: &Source) -> Vec<Message> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;

@@ -46,8 +46,8 @@ fn checked(text: &str) -> Option<String> {
     Some(error.to_string())
 }
 
-/// Returns the same file with a secret instead of each reference to a secret. Returns `None` if the
-/// file is not TOML, or has no reference.
+/// Returns the same file. In this file, a secret replaces each reference to a secret. Returns
+/// `None` if the file is not TOML, or has no reference.
 fn with_secrets(text: &str) -> Option<String> {
     let mut table: Table = toml::from_str(text).ok()?;
     let mut count = 0;

@@ -123,8 +123,8 @@ impl List {
         (page + 1 < self.pages()).then_some(page + 1)
     }
 
-    /// Returns the rows of a page. `row` makes a row from its number, and `id` is the name of its
-    /// id.
+    /// Returns the rows of a page. `row` makes a row from the row's number, and `id` is the name of
+    /// the row's id.
     pub(crate) fn rows(&self, page: usize, row: impl Fn(usize) -> Value, id: &str) -> Vec<Value> {
         let shown = self.shown();
         let start = page.saturating_mul(self.size);

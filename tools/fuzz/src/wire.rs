@@ -42,7 +42,8 @@ impl Vendor {
         Arc::new(Self { answer: Box::new(answer), asked: Mutex::default() })
     }
 
-    /// Returns settings that make a client send its requests to this vendor.
+    /// Returns settings for a client. With these settings, the client sends its requests to this
+    /// vendor.
     pub(crate) fn settings(self: &Arc<Self>) -> ClientSettings {
         ClientSettings {
             rest_points: u32::MAX,

@@ -92,13 +92,13 @@ impl OidcSim {
         self.shared.issuer.clone()
     }
 
-    /// Sets the claims about the person who signs in from now on. `None` means that the person
-    /// refuses.
+    /// Sets the claims of all further sign-ins. The claims are about the person who signs in.
+    /// `None` means that the person refuses.
     pub fn sign_in_as(&self, claims: Option<Value>) {
         *self.shared.person.lock() = claims;
     }
 
-    /// Replaces claims of all ID tokens from now on, such as `nonce` or `aud`. `{}` ends the
+    /// Replaces claims such as `nonce` or `aud` in all further ID tokens. `{}` ends the
     /// replacement.
     pub fn lie(&self, claims: Value) {
         *self.shared.lie.lock() = claims;

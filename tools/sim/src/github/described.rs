@@ -103,7 +103,7 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
 }
 
 /// Returns the first invalid permission of an App. GitHub does not know this permission, or does
-/// not know its level.
+/// not know the level of the permission.
 pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
     let known = &TABLE["schemas"]["app-permissions"];
     let mut names = permissions.as_object()?.keys();

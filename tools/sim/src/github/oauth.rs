@@ -37,8 +37,8 @@ pub(crate) fn is_page(path: &str) -> bool {
     path == AUTHORIZE || path == EXCHANGE
 }
 
-/// Answers a request of the web flow. `client` is the key `oauth` of the state, and `mint` creates a
-/// token of a person.
+/// Answers a request of the web flow. `client` is the key `oauth` of the state, and `mint` creates
+/// a token of a person.
 pub(crate) fn page(
     codes: &mut Codes,
     client: &Value,

@@ -180,8 +180,8 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Returns an error if the body has a value for a property that the organisation does not define.
-/// If the state lacks `property_definitions`, every property is defined.
+/// Returns an error if the body has a value for an undefined property. If the state lacks
+/// `property_definitions`, every property is defined.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
     body["properties"].as_array().into_iter().flatten().find_map(|property| {

@@ -15,10 +15,10 @@ use crate::github::{APP_ID, APP_SLUG};
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) doc: Value,
-    /// For each repository id, the organisation and the name of the repository.
+    /// Maps the id of a repository to its organisation and its name.
     index: HashMap<u64, (String, String)>,
-    /// The earlier names of renamed repositories: for each organisation and name in lower case, the
-    /// id of the repository.
+    /// The earlier names of renamed repositories. The map key is the organisation and the name,
+    /// both in lower case. The value is the id of the repository.
     moved: HashMap<(String, String), u64>,
     next_id: u64,
     /// The events that still need webhooks.
@@ -84,8 +84,8 @@ fn security() -> Value {
     })
 }
 
-/// Returns those keys of a new repository that are not settings, such as the branches and the
-/// teams. All these keys are empty.
+/// Returns some keys of a new repository, such as the branches and the teams. These keys are not
+/// settings. All these keys are empty.
 fn lists() -> Value {
     json!({
         "topics": [],

@@ -1,4 +1,5 @@
-//! The default values of the state, and the events that Okta records for a change of the state.
+//! Adds the default values to the state, and creates the events that Okta records for a change of
+//! the state.
 //!
 //! <https://developer.okta.com/docs/reference/api/event-types/>
 

@@ -26,7 +26,7 @@ use crate::webhook_client::webhook_client;
 pub struct Hook {
     /// The address of the receiver.
     pub url: String,
-    /// The headers that prove to the receiver that Okta is the sender.
+    /// The headers that identify Okta as the sender.
     pub headers: BTreeMap<String, String>,
     /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,

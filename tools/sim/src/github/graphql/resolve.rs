@@ -36,7 +36,7 @@ pub(super) enum Object {
         login: Option<String>,
         names: Value,
     },
-    /// An invitation to a team. If it has no login, it was sent to a mail address.
+    /// An invitation to a team. An invitation without a login was sent to a mail address.
     Invitation(Option<String>),
     Ruleset {
         repository: u64,

@@ -30,7 +30,7 @@ fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bo
     shown
 }
 
-/// Returns the answer to an invalid body, or `None` if the body is valid.
+/// Returns the answer if the body is invalid, or `None` if the body is valid.
 fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Option<Reply> {
     let name = body["name"].as_str();
     if id.is_none() && (name.is_none() || body["enforcement"].as_str().is_none()) {

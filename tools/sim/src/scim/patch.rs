@@ -47,7 +47,8 @@ fn is_known(path: &str) -> bool {
     path.starts_with("urn:") || ATTRIBUTES.contains(&first)
 }
 
-/// Applies a PATCH to the attributes of a user and of the user's extensions.
+/// Applies a PATCH to a user: to the user's attributes, and to the attributes of the user's
+/// extensions.
 pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     for operation in operations(body)? {
         let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();

@@ -62,8 +62,8 @@ impl Ledger {
         found
     }
 
-    /// Returns the differences between two final states: the state after the run that filled the
-    /// ledger, and another state.
+    /// Compares two final states, and returns the differences. `end` is the state after the run
+    /// that filled the ledger.
     pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();
@@ -135,7 +135,7 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Returns an entry of a list without the fields that differ from run to run.
+/// Returns an entry of a list, but leaves out the fields that differ from run to run.
 fn steady(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

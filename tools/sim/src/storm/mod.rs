@@ -33,8 +33,8 @@ use witness::{Call, Refused, Witness};
 /// An answer: the status, the headers and the whole body.
 pub type StormAnswer = (u16, HeaderMap, Bytes);
 
-/// The vendor's clock at the beginning of a storm, in seconds since the Unix epoch. It differs from
-/// the clocks of all tests, because a client must not compare the two.
+/// The vendor's clock at the beginning of a storm, in seconds since the Unix epoch. This clock
+/// differs from the clocks of all tests, because a client must not compare the two clocks.
 const VENDOR_CLOCK: i64 = 1_900_000_000;
 /// The largest number of earlier answers that a storm keeps for one request.
 const KEPT: usize = 8;
@@ -189,8 +189,8 @@ impl Storm {
         self.state.lock().witness.broken().map(str::to_owned)
     }
 
-    /// Returns the number of requests that the storm disturbed. Also returns how many of them were
-    /// writes with a lost answer that the vendor carried out.
+    /// Returns the number of requests that the storm disturbed. Also returns how many of these
+    /// requests were writes that the vendor carried out without an answer to the client.
     pub fn disturbed(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.disturbed, state.lost_writes)
@@ -338,7 +338,7 @@ impl State {
     }
 }
 
-/// Returns whether the vendor carried out a request and the client does not learn this.
+/// Returns true if the vendor carried out a request but the client does not learn this.
 fn loses(happens: Disturbance) -> bool {
     match happens {
         Disturbance::Fail { is_done, .. } | Disturbance::Break { is_done } => is_done,

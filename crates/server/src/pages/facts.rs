@@ -182,8 +182,8 @@ pub struct MergeFacts {
     pub total: u64,
     /// The number of groups with a change.
     pub changed_groups: u64,
-    /// The number of drifted values that exist without the merge too. The sums do not include these
-    /// values.
+    /// The number of values that have drifted already before the merge. The sums do not include
+    /// these values.
     pub drift: u64,
     /// Why the gate would hold the policy; `None` if it passes.
     pub held: Option<String>,

@@ -32,8 +32,8 @@ const FLAGS: &str = "-Cpasses=sancov-module \
 pub(crate) struct FuzzArgs {
     /// The name of a target: a file in tools/fuzz/targets. Without a name: every target
     target: Option<String>,
-    /// How long to fuzz each target, such as `90s`, `10m` or `2h`. Without this option and
-    /// `--runs`: 60 s
+    /// How long to fuzz each target, such as `90s`, `10m` or `2h`. Without this option and `--runs`:
+    /// 60 s
     #[arg(long = "for", value_name = "TIME", value_parser = crate::storm::seconds)]
     seconds: Option<u64>,
     /// The number of runs of each target

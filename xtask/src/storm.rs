@@ -17,8 +17,7 @@ pub(crate) enum Storm {
     Directories,
     /// Disks under SQLite: torn logs, deleted files, failing writes, full and read-only disks
     Disks,
-    /// A week in an hour: the service with 10,000 repositories and 2,000 groups, and its memory and
-    /// store
+    /// A week in an hour: the service with 10,000 repositories and 2,000 groups, and its memory and store
     Week,
 }
 

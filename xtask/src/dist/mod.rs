@@ -49,8 +49,7 @@ impl DistArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Build archives, packages, images, the chart, the formula, the list of components and
-    /// checksums
+    /// Build archives, packages, images, the chart, the formula, the list of components and checksums
     Build,
     /// Run the built programs, and install and remove the packages in a root folder
     Check,

@@ -65,8 +65,8 @@ fn open(store: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// Fills a store that a command of Beadle created. No other process must use the store at the same
-/// time.
+/// Fills a store that a command of Beadle created. Another process must not use the store at the
+/// same time.
 pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;

@@ -1,4 +1,4 @@
-//! Programs of Debian's packages.
+//! Finds programs of Debian's packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

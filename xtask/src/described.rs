@@ -1,4 +1,4 @@
-//! Generates the table that the simulated GitHub uses to check the bodies of writes. For each
+//! Generates a table. The simulated GitHub uses this table to check the bodies of writes. For each
 //! route, the table has the types, enums, limits and required keys of the body. The table comes
 //! from GitHub's published description, and leaves out the explanations.
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::run::root;
 use crate::tools;
 
-/// The routes of the simulated GitHub that write and have a body.
+/// Those routes of the simulated GitHub whose calls write and have a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}",
     "PATCH /orgs/{org}/actions/runner-groups/{runner_group_id}",
@@ -213,7 +213,7 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 /// Returns a schema without its explanations. Also adds names to `wanted`: the names of all schemas
-/// that the returned schema refers to.
+/// that are referenced in the returned schema.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {

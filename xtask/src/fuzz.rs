@@ -1,7 +1,8 @@
-//! Fuzzes the targets of `tools/fuzz` with libFuzzer. It searches for inputs that reach new code.
+//! Fuzzes the targets of `tools/fuzz` with libFuzzer. libFuzzer searches for inputs that reach new
+//! code.
 //!
 //! libFuzzer needs programs that count how often each of their branches runs. The stable compiler
-//! can build them: the pass of LLVM that adds the counters needs no unstable option.
+//! can build such programs: an LLVM pass adds the counters, and this pass needs no unstable option.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -18,7 +19,8 @@ const USUAL: u64 = 60;
 /// A separate folder for the build, because its options change every crate.
 const FOLDER: &str = "target/fuzz";
 
-/// The options that add the counters, and the calls that show libFuzzer both sides of a comparison.
+/// The options add the counters. They also add calls that show both sides of a comparison to
+/// libFuzzer.
 const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -63,7 +65,7 @@ impl Stats {
     }
 }
 
-/// Fuzzes the targets that the arguments ask for.
+/// Fuzzes the targets that are selected by the arguments.
 pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let targets = targets(args.target.as_deref())?;
     step("building the targets");

@@ -55,7 +55,8 @@ const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worke
 const TARGETS: &[(&str, &str, &[&str])] =
     &[("x86_64", "x86_64-unknown-linux-gnu", &[]), ("arm64", "aarch64-unknown-linux-gnu", &["--arm64"])];
 
-/// Returns the folder for the packages of an architecture. It has one folder for each function.
+/// Returns the folder for the packages of an architecture. This folder contains one folder for each
+/// function.
 pub(crate) fn folder(architecture: &str) -> PathBuf {
     let lambda = root().join("target/lambda");
     if architecture == "x86_64" { lambda } else { lambda.join(architecture) }

@@ -25,9 +25,10 @@ pub(crate) fn for_tests() -> anyhow::Result<bool> {
     Ok(installed)
 }
 
-/// Returns whether a folder of `path`, or a version in the folder of Debian, has the program that
-/// prepares a server. The tests find it in the same way (`tools/emulate/src/cluster.rs`). This
-/// package cannot use their function, because it must not build the clients of AWS.
+/// Searches for the program that prepares a server. Returns whether the program is in a folder of
+/// `path` or in a version in the folder of Debian. The tests find it in the same way
+/// (`tools/emulate/src/cluster.rs`). This package cannot use their function, because it must not
+/// build the clients of AWS.
 fn has_server(path: &OsStr, debian: &Path) -> bool {
     let versions = std::fs::read_dir(debian).into_iter().flatten().flatten();
     let of_debian = versions.map(|version| version.path().join("bin"));

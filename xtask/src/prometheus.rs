@@ -1,5 +1,5 @@
-//! Checks the rules of Prometheus and the queries of the dashboard: with `promtool`, and with a
-//! Prometheus that reads the metrics of a running service.
+//! Checks the rules of Prometheus and the queries of the dashboard. The check uses `promtool`, and
+//! a Prometheus that reads the metrics of a running service.
 
 use std::process::Command;
 
@@ -38,8 +38,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
     suite::one("e2e", "prometheus_reads_the_metrics", &[("BEADLE_PROMETHEUS", &server)])
 }
 
-/// Returns the queries of a dashboard as a file of rules, because `promtool` checks only rules. The
-/// file is JSON, and JSON is valid YAML.
+/// Converts the queries of a dashboard to a file of rules, because `promtool` checks only rules.
+/// The file is JSON, and JSON is valid YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let dashboard: Value = serde_json::from_str(dashboard)?;
     let panels = dashboard["panels"].as_array().context("the dashboard has no panels")?;

@@ -20,7 +20,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs cargo. It is the same cargo that runs this command.
+/// Runs the same cargo that runs this command.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     run(Command::new(env!("CARGO")).args(args).envs(env.iter().copied()).current_dir(root()))
 }

@@ -10,7 +10,7 @@ use crate::tools;
 /// The folder of the pictures.
 const FOLDER: &str = "docs/screenshots";
 
-/// Takes pictures of the pages of a service. The service manages a simulated organisation.
+/// Takes pictures of a service's pages. The service manages a simulated organisation.
 pub(crate) fn take() -> anyhow::Result<()> {
     let program = chromium::program().context("Chromium is not installed: install it first")?;
     tools::fetch()?;

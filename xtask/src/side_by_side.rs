@@ -25,9 +25,9 @@ struct Ended {
 /// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
 /// job fails, the other jobs still run, and the function returns an error at the end.
 ///
-/// If a job prints the result of a libtest test, the function shows this line at once, so that a
-/// developer can find a test that does not end. It shows all other lines of a job together when the
-/// job ends.
+/// If a job prints the result of a libtest test, the function shows this line immediately, so that
+/// a developer can find a test that does not end. The function shows all other lines of a job
+/// together when the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
@@ -81,8 +81,8 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     Ok(Ended { name, took: begun.elapsed(), is_ok: status.success() })
 }
 
-/// Returns whether a line of libtest's output is the result of one test, or reports that a test is
-/// slow.
+/// `line` is a line of libtest's output. Returns whether it contains the result of one test, or
+/// reports a slow test.
 fn is_of_one_test(line: &str) -> bool {
     let ends = [" ... ok", " ... FAILED", " ... ignored", " seconds"];
     let line = line.trim_end();

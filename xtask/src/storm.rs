@@ -1,6 +1,6 @@
 //! Runs storms. A storm simulates that a part of the world fails: the engine with its store,
 //! GitHub, the directories, or the disk. A week is a storm of ordinary events on the whole service.
-//! Each kind is a test of its package.
+//! Each kind of storm is a test of a package.
 
 use clap::ValueEnum;
 
@@ -21,7 +21,7 @@ pub(crate) enum Storm {
     Week,
 }
 
-/// How many storms of a kind run, if the caller does not specify it.
+/// The default amount of storms of a kind. This amount applies if the caller gives no amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usual {
     /// This number of storms.
@@ -68,8 +68,8 @@ impl Storm {
         Place { package, program, test, features, usual }
     }
 
-    /// Returns the arguments of cargo that select the test. They do not include the arguments that
-    /// build the test.
+    /// Returns the arguments of cargo that select the test. The result does not include the
+    /// arguments that build the test.
     fn selection(self) -> Vec<&'static str> {
         let place = self.place();
         let program = place.program.map_or_else(|| vec!["--lib"], |program| vec!["--test", program]);
@@ -78,7 +78,7 @@ impl Storm {
 }
 
 impl Usual {
-    /// Returns the time and the number of storms to run. The caller may give a time, a number, or
+    /// Returns the time and the number of storms to run. The caller can give a time, a number, or
     /// neither.
     fn amount(self, seconds: Option<u64>, seeds: Option<u64>) -> (Option<u64>, Option<u64>) {
         match self {
@@ -101,8 +101,8 @@ pub(crate) fn run(
         let place = storm.place();
         let mut env = vec![
             ("STORM_FROM", from.to_string()),
-            // With this option, the seed also decides the choices of tokio's `select!`. A storm then
-            // runs in the same way each time.
+            // With this option, the seed also decides the choices of tokio's `select!`. A storm
+            // then runs in the same way each time.
             ("RUSTFLAGS", "--cfg tokio_unstable".to_owned()),
         ];
         let (seconds, seeds) = place.usual.amount(seconds, seeds);

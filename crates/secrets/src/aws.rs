@@ -15,19 +15,18 @@ use serde_json::Value;
 use crate::secret_store::FetchedSecret;
 use crate::{Reference, SecretStore};
 
-/// The two stages of a secret that are both valid during a rotation: the current one and the
-/// previous one.
+/// Both stages of a secret are valid during a rotation: the current stage and the previous stage.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {
-    /// Returns the same store. From now on, the store reads secrets with this configuration of AWS.
+    /// Makes the store read secrets with this AWS configuration, and returns the store.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
         self.aws = tokio::sync::OnceCell::new_with(Some(aws));
         self
     }
 
-    /// Returns the configuration of AWS. The first call reads it from the environment.
+    /// Returns the AWS configuration. The first call reads the configuration from the environment.
     async fn aws(&self) -> &SdkConfig {
         let load = || async {
             // The time limits are short, because a process cannot start while it waits for a
@@ -145,8 +144,8 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     Ok(values)
 }
 
-/// Returns the messages of an error and of its causes, because the message of the SDK alone is only
-/// `service error`.
+/// Returns the messages of an error and of all its causes. The error of the SDK itself has only the
+/// message `service error`.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// The reason why a secret cannot be read. The error text never contains the value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The text is not a reference. The error does not show the text, because the text may be the
+    /// The text is not a reference. The error does not show the text, because the text could be the
     /// secret itself.
     #[error(
         "a secret must be a reference, not a value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"
@@ -35,7 +35,7 @@ pub enum SecretError {
     Unreadable {
         /// The path of the file.
         path: PathBuf,
-        /// The error that the operating system reported.
+        /// The error from the operating system.
         why: std::io::Error,
     },
     /// The value is empty.
@@ -58,7 +58,7 @@ pub enum SecretError {
     /// The reference needs AWS, and this build of Beadle does not contain the AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]
     NeedsAws(String),
-    /// The reference names a key in AWS KMS. KMS can sign with the key, but nobody can read its
+    /// The reference is for a key in AWS KMS. KMS can sign with the key, but nobody can read its
     /// value.
     #[error("{0} can sign but has no readable value: use it only as a private key")]
     OnlySigns(String),

@@ -1,5 +1,5 @@
-//! References to secrets. A reference names the place of a secret. The configuration contains the
-//! reference instead of the secret's value.
+//! References to secrets. A reference describes the place of a secret. The configuration contains
+//! the reference instead of the secret's value.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum Reference {
     Manager {
         /// The name or ARN of the secret.
         id: String,
-        /// If the secret is a JSON object, the key of the value.
+        /// The key of the value, if the secret is a JSON object.
         json_key: Option<String>,
     },
     /// A parameter in the Parameter Store of AWS Systems Manager.

@@ -1,5 +1,5 @@
 //! Keeps the values of secrets. Each time Beadle needs a value from the environment or a file, it
-//! reads the value again. It reads all values from AWS once, in parallel.
+//! reads the value again. Beadle reads all values from AWS once, in parallel.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -40,12 +40,11 @@ impl SecretStore {
         }
     }
 
-    /// Reads from AWS the values that are missing or are still placeholders, all of them in
-    /// parallel. If a value cannot be read, the store returns the error when Beadle needs the
-    /// value.
+    /// Reads values from AWS in parallel: all values that are missing or are still placeholders. If
+    /// a value cannot be read, the store returns the error when Beadle needs the value.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        // This function does not read the environment and files, because a file may be on a file
+        // This function reads neither environment variables nor files. A file can be on a file
         // system that does not respond.
         let missing = |reference: &&Reference| {
             !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
@@ -91,7 +90,7 @@ impl SecretStore {
 
     /// Returns all values of a secret that are valid now, with the current value first. AWS Secrets
     /// Manager also returns the previous value. So Beadle accepts webhooks without interruption
-    /// while somebody replaces their secret.
+    /// while somebody replaces the webhook secret.
     pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
         match reference {
             #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
@@ -125,8 +124,8 @@ impl SecretStore {
         let (current, before) = values.split_first().unzip();
         let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
         let mut valid = vec![usable(reference, current.expose_secret())?];
-        // The result leaves out the previous value if it is a placeholder or equals the current
-        // value.
+        // If the previous value is a placeholder or equals the current value, the result does not
+        // contain it.
         for value in before.unwrap_or_default() {
             if let Ok(value) = usable(reference, value.expose_secret())
                 && value.expose_secret() != valid[0].expose_secret()

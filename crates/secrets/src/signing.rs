@@ -48,8 +48,8 @@ impl SigningKey {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // The SDK's future is large. In a box, the future does not enlarge the futures of all
-            // calls that may need a token.
+            // The SDK's future is large. Without the box, every future that can need a token would
+            // be as large.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }
@@ -75,7 +75,8 @@ impl SecretStore {
 
 /// Reads a private key in PEM form. The error explains why the text is not a private key.
 fn local(pem: &str) -> Result<EncodingKey, String> {
-    // The library accepts a public key here too, and reports an error only when it signs.
+    // The library accepts a public key here too, and reports an error only when somebody signs with
+    // the key.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
         return Err(
             "it is the public key: set the private key, which GitHub shows once, when it creates the key"

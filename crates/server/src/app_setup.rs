@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
-/// The path of the page after the browser returns from GitHub.
+/// The path of the return address. GitHub sends the browser back to this path.
 const RETURN: &str = "/created";
 /// A policy for the browser: the pages have no scripts, no images and no frames.
 const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
@@ -22,21 +22,21 @@ const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'non
 pub struct ReturnedCode {
     /// The code, valid only once.
     pub code: String,
-    /// The channel for the answer to the browser: the address of the next page, or the text of an
-    /// error.
+    /// The channel for the answer to the browser. The answer is the address of the next page, or
+    /// the text of an error.
     pub next: oneshot::Sender<Result<String, String>>,
 }
 
 /// The text of the page, and the address that receives its form.
 #[derive(Clone, Debug)]
 pub struct AppForm {
-    /// The address of GitHub's page that takes the manifest.
+    /// The address of GitHub's page for the manifest.
     pub action: String,
     /// The manifest of the App, as JSON.
     pub manifest: String,
     /// The organisation of the new App.
     pub organisation: String,
-    /// The lines that describe what the App may do.
+    /// The lines that describe the permissions of the App.
     pub rights: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl AppSetup {
         (Arc::new(Self { form, state, hosts, codes }), returned)
     }
 
-    /// Returns the address of the page after the browser returns from GitHub.
+    /// Returns the return address. GitHub sends the browser back to this address.
     pub fn return_address(addr: SocketAddr) -> String {
         format!("http://{addr}{RETURN}")
     }
@@ -67,8 +67,9 @@ impl AppSetup {
         axum::Router::new().route("/", get(start)).route(RETURN, get(created)).with_state(self)
     }
 
-    /// Returns whether a request names this machine. Without this check, a website could give its
-    /// own name the address of this machine. The scripts of the website could then read the page.
+    /// Returns whether the host in a request is this machine. Without this check, the host name of
+    /// a website could resolve to the address of this machine. The scripts of the website could
+    /// then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))

@@ -1,5 +1,5 @@
-//! The condition of the organisations, directories and targets, as metrics. A background task sets
-//! the metrics, so that a scrape does not need to read the state of every repository.
+//! Reports the condition of the organisations, directories and targets as metrics. A background
+//! task sets the metrics, so that a scrape does not need to read the state of every repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The modes that have a series.
+/// The modes. Each mode has a metric series of its own.
 const MODES: [Mode; 3] = [Mode::Observe, Mode::AddOnly, Mode::Enforce];
 
 /// The condition of all organisations, directories and targets of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// The condition of each organisation, directory and target, by its name.
+    /// The condition of each organisation, directory and target. The map key is the name.
     pub instances: BTreeMap<String, InstanceCondition>,
     /// The number of parked keys.
     pub parked: u64,
@@ -24,12 +24,12 @@ pub struct Condition {
 /// The condition of an organisation, a directory or a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceCondition {
-    /// The number of repositories and groups with an unwritten change, by the aspect and by the
-    /// most severe cause.
+    /// The number of repositories and groups with an unwritten change. The map key is the aspect
+    /// and the most severe cause.
     pub drifted: BTreeMap<(String, DriftCause), u64>,
-    /// The number of repositories and groups with an unknown part, by the aspect.
+    /// The number of repositories and groups with an unknown part, for each aspect.
     pub unknown: BTreeMap<String, u64>,
-    /// The number of repositories and groups with a contested change, by the aspect.
+    /// The number of repositories and groups with a contested change, for each aspect.
     pub contested: BTreeMap<String, u64>,
     /// The modes. A target has the modes of its mappings. A directory has no mode.
     pub modes: BTreeSet<Mode>,
@@ -37,11 +37,11 @@ pub struct InstanceCondition {
     pub is_paused: bool,
     /// The number of repositories and groups that have a pause of their own.
     pub paused_keys: u64,
-    /// The start of the last sweep.
+    /// The start of the latest sweep.
     pub last_sweep: Option<Time>,
     /// The time at which the next sweep is due.
     pub next_sweep: Option<Time>,
-    /// Since when the generation of the policy is in force.
+    /// The time at which the present policy came into force.
     pub in_force_since: Option<Time>,
     /// True if Beadle rejects the newest policy. In that case, an older policy stays in force.
     /// `None` if the instance has no policy.
@@ -70,12 +70,12 @@ impl Condition {
         all.filter(|((_, cause), _)| *cause == DriftCause::Failed).map(|(_, count)| count).sum()
     }
 
-    /// Returns the number of organisations with a rejected newest policy.
+    /// Returns the number of organisations whose newest policy is rejected.
     pub fn rejected(&self) -> usize {
         self.instances.values().filter(|instance| instance.is_rejected == Some(true)).count()
     }
 
-    /// Returns how long the latest sweep is overdue, in seconds, or 0 if no sweep is overdue.
+    /// Returns by how many seconds the latest sweep is overdue, or 0 if no sweep is overdue.
     pub fn sweep_overdue(&self, now: Time) -> u64 {
         let overdue = self.instances.values().filter_map(|instance| instance.next_sweep);
         overdue.map(|next| now.since(next).as_secs()).max().unwrap_or_default()

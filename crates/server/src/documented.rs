@@ -61,7 +61,8 @@ fn series(line: &str) -> (String, BTreeSet<String>) {
     (line[..end].to_owned(), names.collect())
 }
 
-/// Returns the labels of every series by its name. A histogram has several series.
+/// Returns the labels of every series. The map key is the name of the series. A histogram has
+/// several series.
 fn all_series() -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in scraped().lines().filter(|line| !line.starts_with('#')) {
@@ -71,7 +72,7 @@ fn all_series() -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Returns the metrics of the registry. The names are the names in queries.
+/// Returns the metrics of the registry under the names that queries use.
 fn registered() -> Described {
     let (text, all) = (scraped(), all_series());
     let mut found = Described::new();
@@ -115,7 +116,7 @@ fn leading_name(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns the metrics of Beadle in a query. Each metric has the labels that the query selects by.
+/// Returns Beadle's metrics in a query, each with the labels of its selector.
 fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
     let starts = query.match_indices("beadle_").map(|(at, _)| &query[at..]);
     starts
@@ -128,13 +129,13 @@ fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
         .collect()
 }
 
-/// Returns the labels that a query groups by.
+/// Returns the grouping labels of a query.
 fn grouped(query: &str) -> BTreeSet<&str> {
     let lists = query.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
     lists.flat_map(|(labels, _)| labels.split(", ")).collect()
 }
 
-/// Checks that a query has only metrics and labels that exist.
+/// Checks that every metric and every label in a query exists.
 fn check(query: &str, all: &BTreeMap<String, BTreeSet<String>>) {
     let metrics = selected(query);
     assert!(!metrics.is_empty() || query.contains("up{"), "no metric of Beadle: {query}");
@@ -211,7 +212,8 @@ fn each_query_of_the_dashboard_has_only_metrics_and_labels_that_exist() {
         let query = target["expr"].as_str().unwrap();
         check(query, &all);
         shown.push_str(query);
-        // The name of a line may contain only labels that the query groups by.
+        // The name of a line in a chart must not contain a label other than the query's grouping
+        // labels.
         let legend = target["legendFormat"].as_str().unwrap();
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {
             assert!(grouped(query).contains(label.0), "{legend} of {query}");

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of bytes for which one permit of the semaphore stands. Sizes in kibibytes are exact
+/// The number of bytes that each permit of the semaphore represents. Sizes in kibibytes are exact
 /// enough.
 const GRAIN: u64 = 1024;
 
 /// The maximum size of a small body, in bytes. Most webhooks are smaller.
 const SMALL: u64 = 64 * 1024;
 
-/// The memory that bodies may occupy. A quarter of the memory is only for small bodies, so that
-/// large bodies can never occupy all of it.
+/// The memory for bodies. A quarter of the memory is only for small bodies, so that large bodies
+/// can never occupy all of the memory.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,

@@ -9,7 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The maximum time that a client may need for the headers of a request.
+/// The time limit for receiving the headers of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
 /// Serves `router` on the socket until `stop`. After that, accepts no new connection, and waits at

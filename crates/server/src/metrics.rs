@@ -65,12 +65,12 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The results of a try to send a notification.
+/// The results of an attempt to send a notification.
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
-/// The statuses of answers to webhooks that have a series from the start. The function `increase`
-/// of Prometheus does not see the first value of a series. Without a series from the start, an
-/// alert would miss the first failures.
+/// Statuses of answers to webhooks. Each of these statuses has a series from the start. The
+/// function `increase` of Prometheus does not see the first value of a series. Without a series
+/// from the start, an alert would miss the first failures.
 const STATUSES: [StatusCode; 3] =
     [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 
@@ -224,7 +224,7 @@ impl Metrics {
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// Sets when the token of a target expires.
+    /// Sets the time at which a target's token expires.
     pub fn token_end(&self, target: &str, at: Time) {
         self.token_end.get_or_create(&TargetLabel { target: target.to_owned() }).set(at.seconds());
     }
@@ -235,8 +235,8 @@ impl Metrics {
         self.condition.set(condition);
     }
 
-    /// Sets two numbers of an organisation: the number of waivers in force, and the number of
-    /// waivers that end soon.
+    /// Sets two numbers of an organisation: how many waivers are in force, and how many waivers end
+    /// soon.
     pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let label = OrganisationLabel { organisation: organisation.to_owned() };
@@ -252,7 +252,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one try to send a notification to a channel.
+    /// Counts one attempt to send a notification to a channel.
     pub fn notification(&self, channel: &str, is_sent: bool) {
         let outcome = if is_sent { SENT } else { FAILED };
         self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();

@@ -1,5 +1,5 @@
-//! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default, it
-//! accepts connections only from the same machine.
+//! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default,
+//! it accepts connections only from the same machine.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// Ends the runs of tasks that an operator asked for. After a reload of the configuration, a
-    /// run must not continue with the previous configuration.
+    /// Ends the task runs that operators started. After a reload of the configuration, a run must
+    /// not continue with the previous configuration.
     pub stop: CancellationToken,
     /// Sends requests to read the configuration again.
     pub reloads: Reloads,
@@ -73,7 +73,7 @@ const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not reload the configuration: use `beadle reload`\n");
 
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
-/// machine of its browser. On that machine, the listener may require no token.
+/// machine of its browser. It is possible that the listener on that machine requires no token.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     // Not every browser sends `Origin` with every request.
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
@@ -87,7 +87,7 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
         return refused.into_response();
     }
     // The service is ready even if a background task fails, because it still accepts webhooks. The
-    // answer only names the failing tasks.
+    // answer only lists the failing tasks.
     let failing = operator.driver.status().into_iter().filter_map(|task| failure_line(&task));
     let lines = std::iter::once("ready".to_owned()).chain(failing);
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
@@ -149,8 +149,8 @@ async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Re
 /// The status and the text of an answer that refuses a request.
 type Refused = (StatusCode, String);
 
-/// Waits for the answer of the store. If there is no answer in time, or if the answer is an error,
-/// returns a refusal.
+/// Waits for the answer of the store. Returns a refusal if there is no answer in time or the answer
+/// is an error.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -385,7 +385,7 @@ mod tests {
         let (status, text) =
             answer("POST", "/reload", &[token, ("origin", "https://elsewhere.example")]).await;
         assert_eq!(status, 403, "{text}");
-        // Nobody receives the request of this listener.
+        // In this test, nobody receives the reload request of the listener.
         let (status, text) = answer("POST", "/reload", &[token]).await;
         assert_eq!((status, text.as_str()), (422, "the service stops\n"));
         assert_eq!(answer("GET", "/reload", &[token]).await.0, 405);

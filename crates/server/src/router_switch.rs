@@ -1,4 +1,5 @@
-//! Routes that another configuration can replace while their listener serves.
+//! The routes of a listener. A new configuration can replace the routes while the listener serves
+//! requests.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 pub struct RouterSwitch(Arc<Mutex<axum::Router>>);
 
 impl RouterSwitch {
-    /// Replaces the routes. Requests that have begun end with the previous routes.
+    /// Replaces the routes. A request that has already begun still uses the previous routes.
     pub fn replace(&self, router: axum::Router) {
         *self.0.lock() = router;
     }

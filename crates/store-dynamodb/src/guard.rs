@@ -1,5 +1,5 @@
-//! Stores the guard's window and holds in DynamoDB. The window of an instance is one item. A change
-//! of the window and of its holds is one transaction.
+//! Stores the guard's window and holds in DynamoDB. The window of an instance is one item. One
+//! transaction changes the window together with its holds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -181,7 +181,8 @@ impl DynamoStore {
                 continue;
             };
             // No other entry has the number of this entry. If the store already has this entry, an
-            // earlier try of the transaction succeeded, and the answer to that try was lost.
+            // earlier attempt of the transaction succeeded, and the answer to that attempt was
+            // lost.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }
@@ -274,8 +275,8 @@ impl DynamoStore {
         Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
-    /// Stores reservations of another store. If this store already has the window of an instance,
-    /// that window stays as it is.
+    /// Stores reservations that come from another store. If this store already has the window of an
+    /// instance, that window stays as it is.
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,

@@ -1,6 +1,6 @@
-//! Stores the holds, with one item for each. The store writes a hold only if the stored hold has
-//! not changed since the read. So a write cannot replace an approval, or a hold, that another
-//! process has stored in the meantime.
+//! Stores each hold in an item of its own. The store writes a hold only if the stored hold has not
+//! changed since the read. So a write cannot replace a new approval or a new hold of another
+//! process.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ const ABSENT: &str = "attribute_not_exists(pk)";
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) hold: Hold,
-    /// The attribute that contained the hold. A later write uses it in its condition.
+    /// The attribute that contained the hold. The condition of a later write contains this
+    /// attribute.
     was: AttributeValue,
 }
 
@@ -71,7 +72,7 @@ impl DynamoStore {
         item.map(|item| Stored::of(doing, &item)).transpose()
     }
 
-    /// Returns the stored holds of these changes, by the digest.
+    /// Returns the stored holds of these changes. The map key is the digest.
     pub(crate) async fn known_holds(
         &self,
         doing: &'static str,
@@ -82,9 +83,9 @@ impl DynamoStore {
         Ok(known.map(|stored| (stored.hold.digest.clone(), stored)).collect())
     }
 
-    /// Returns the action of a transaction that stores `now` as the hold of `digest`, or deletes
-    /// the hold if `now` is `None`. The transaction fails if the stored hold has changed since the
-    /// read.
+    /// Returns an action for a transaction. The action stores `now` as the hold of `digest`. If
+    /// `now` is `None`, the action deletes the hold. The transaction fails if the stored hold has
+    /// changed since the read.
     pub(crate) fn hold_action(
         &self,
         doing: &'static str,
@@ -128,7 +129,7 @@ impl DynamoStore {
         Ok(action.build())
     }
 
-    /// Stores `now` as the hold of `digest`, or deletes the hold if `now` is `None`. If the stored
+    /// Stores `now` as the hold of `digest`. If `now` is `None`, deletes the hold. If the stored
     /// hold has changed since the read, writes nothing and returns `false`.
     pub(crate) async fn change_hold(
         &self,
@@ -188,7 +189,8 @@ impl DynamoStore {
         const DOING: &str = "storing a decision";
         for attempt in 0..TRIES {
             // If another process has deleted the hold in the meantime, the decision does not create
-            // it again. If it did, Beadle could write the same change a second time.
+            // it again. If the decision created the hold again, Beadle could write the same change
+            // a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
             let (hold, is_stored) = match decide(&was.hold, decision, now) {
                 Some(hold) => {
@@ -223,8 +225,8 @@ impl DynamoStore {
                 Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
             }
         }
-        // If another process has stored a hold meanwhile, that hold belongs to the new generation
-        // and stays.
+        // It is possible that another process has stored a hold meanwhile. That hold belongs to the
+        // new generation and stays.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
     }

@@ -18,9 +18,9 @@ use crate::{DynamoStore, SHARDS};
 /// including its other attributes.
 const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
-/// process that received the delivery may still complete it.
+/// process that received the delivery can still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// A part of the index. It contains each delivery until all keys of the delivery are marked.
+/// A part of the index. This part contains each delivery until all keys of the delivery are marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {
@@ -48,7 +48,7 @@ impl DynamoStore {
         let pk = name(&delivery.source, &delivery.id);
         let token = format!("{:032x}", rand::random::<u128>());
         // The store writes the parts of the body first. If the process ends before it writes the
-        // head, nobody finds these parts, and they expire.
+        // head, nobody finds these parts, and the parts expire.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
@@ -66,7 +66,7 @@ impl DynamoStore {
         }
     }
 
-    /// Stores a delivery of another store, and marks no keys.
+    /// Stores a delivery that comes from another store, and marks no keys.
     pub(crate) async fn take_delivery(
         &self,
         doing: &'static str,
@@ -156,8 +156,8 @@ impl DynamoStore {
         }
     }
 
-    /// Completes interrupted deliveries. They are stored, but some of their keys are not marked.
-    /// Returns the number of completed deliveries.
+    /// Completes interrupted deliveries. Such deliveries are stored, but some of their keys are not
+    /// marked. Returns the number of completed deliveries.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);
@@ -292,8 +292,8 @@ impl DynamoStore {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &pk, "head").await?,
                     };
-                    // The stored delivery has the same token if an earlier try of this request
-                    // stored it and its answer was lost.
+                    // If an earlier attempt of this request stored the delivery and its answer was
+                    // lost, the stored delivery has the same token.
                     Ok(known.filter(|known| get(known, "token") != Some(token)))
                 }
                 _ => Err(failed(doing)(error)),
@@ -332,7 +332,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // While the store marks a delivery, the index may show it in both parts.
+        // While the store marks a delivery, the index can show this delivery in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -362,8 +362,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Returns the keys that a delivery made due. If the keys are in separate items that have already
-    /// expired, the list is empty.
+    /// Returns the keys that a delivery made due. If the keys are in separate items that have
+    /// already expired, the list is empty.
     async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
         if head.contains_key("keys") {
             return get_json(doing, head, "keys");
@@ -381,8 +381,8 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // Some parts may have expired already. The function returns the body only if all its parts
-        // still exist.
+        // It is possible that some parts have expired already. The function returns the body only
+        // if all its parts still exist.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }

@@ -16,18 +16,19 @@ use crate::{DynamoStore, SHARDS};
 /// The attributes of an item, by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The level of compression. It is low, as in the SQLite store, so that compression is fast.
+/// The level of compression. The level is low, as in the SQLite store, so that compression is fast.
 pub(crate) const LEVEL: i32 = 1;
 /// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// The minimum length of a value that the store compresses.
 const LONG: usize = 4096;
 
-/// How many times the store tries a write if other processes keep writing the same item.
+/// The maximum number of attempts for a write if other processes write the same item again and
+/// again.
 pub(crate) const TRIES: u32 = 40;
 
-/// Sends a write again while it conflicts with a transaction of another request. The SDK does not
-/// repeat such a write.
+/// Sends a write again as long as the write conflicts with a transaction of another request. The
+/// SDK does not repeat such a write.
 pub(crate) async fn send_again<T, E, R, F>(send: impl Fn() -> F) -> Result<T, SdkError<E, R>>
 where
     SdkError<E, R>: ProvideErrorMetadata,
@@ -59,15 +60,15 @@ pub(crate) fn padded(value: i64) -> String {
     format!("{value:020}")
 }
 
-/// Returns the shard of the index that contains an item with this name.
+/// Returns the index shard for an item with this name.
 pub(crate) fn shard(of: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish() % SHARDS
 }
 
-/// Returns when an item expires, in seconds since the Unix epoch. DynamoDB deletes the item after
-/// that time.
+/// Returns the time at which an item expires, in seconds since the Unix epoch. DynamoDB deletes the
+/// item after that time.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
 }
@@ -89,8 +90,8 @@ where
     move |error| unavailable(doing, &error)
 }
 
-/// Sleeps before the next try of a write. The time is random and grows with each attempt, so that
-/// processes that failed at the same moment do not retry together.
+/// Sleeps before the next attempt of a write. The length of the sleep is random and grows with each
+/// attempt, so that processes that failed at the same moment do not retry together.
 pub(crate) async fn pause(attempt: u32) {
     let most = 4 << attempt.min(6);
     let wait = rand::rng().random_range(1..=most);
@@ -125,8 +126,8 @@ pub(crate) fn json<T: serde::Serialize>(
     serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
 }
 
-/// Returns an attribute for a text that may be long. The function compresses a long text, because
-/// an item has at most 400 KB.
+/// Returns an attribute for a text of any length. The function compresses a long text, because an
+/// item has at most 400 KB.
 pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValue, StoreError> {
     if value.len() < LONG {
         return Ok(text(value));
@@ -148,13 +149,13 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
     }
 }
 
-/// Which items a query returns.
+/// Selects the items that a query returns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Range {
     /// If set, the query returns only items with a greater sort key.
     pub(crate) after: Option<String>,
-    /// If set, the query returns only items up to this sort key. It has no effect if `after` is
-    /// set.
+    /// If set, the query returns only items up to this sort key. This key has no effect if `after`
+    /// is set.
     pub(crate) until: Option<String>,
     /// If set, the query returns only items with a sort key that begins with this text.
     pub(crate) prefix: Option<String>,
@@ -187,8 +188,8 @@ impl DynamoStore {
         send_again(|| asked.clone().send()).await.map(drop).map_err(failed(doing))
     }
 
-    /// Returns the items of a partition, or of a part of the index, in order. The function reads
-    /// pages until `enough` returns true. The last page may contain more items than necessary.
+    /// Returns the sorted items of a partition or of a part of the index. The function reads pages
+    /// until `enough` returns true. The last page can contain more items than necessary.
     pub(crate) async fn query(
         &self,
         doing: &'static str,

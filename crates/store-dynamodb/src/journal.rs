@@ -38,8 +38,8 @@ fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Returns the positions of the actions that had a failed condition. Returns `None` if the
-/// transaction failed for another reason.
+/// Returns the positions of the actions whose condition failed. Returns `None` if the transaction
+/// failed for another reason.
 pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
     let reasons = canceled.cancellation_reasons().iter().enumerate();
@@ -48,8 +48,8 @@ pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     (!refused.is_empty()).then_some(refused)
 }
 
-/// Returns whether a retry may succeed, because other processes wrote the same items or because
-/// there were too many requests.
+/// Returns whether a retry can succeed: other processes wrote the same items, or there were too
+/// many requests.
 pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {
@@ -73,7 +73,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().put(put.map_err(|error| unavailable(doing, &error))?).build())
     }
 
-    /// Reserves `count` consecutive numbers for entries. Returns the first of them.
+    /// Reserves `count` consecutive numbers for entries. Returns the first number.
     async fn numbers(&self, doing: &'static str, count: usize) -> Result<u64, StoreError> {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
@@ -106,7 +106,8 @@ impl DynamoStore {
         Ok(Some(numbers))
     }
 
-    /// Stores entries of another store, and keeps their numbers. Later entries get higher numbers.
+    /// Stores entries that come from another store, and keeps their numbers. Later entries get
+    /// higher numbers.
     pub(crate) async fn take_entries(
         &self,
         doing: &'static str,
@@ -133,7 +134,7 @@ impl DynamoStore {
         Ok(self.read(doing, &of_key(entry), &sort(entry.seq)).await?.is_some())
     }
 
-    /// Returns the action of a transaction that stores an entry.
+    /// Returns an action for a transaction. The action stores an entry.
     pub(crate) fn entry_action(
         &self,
         doing: &'static str,
@@ -151,8 +152,8 @@ impl DynamoStore {
         self.put_action(doing, item)
     }
 
-    /// Returns the action with which a transaction records an intent as open. The intent stays open
-    /// until its result is stored.
+    /// Returns an action for a transaction. The action records an intent as open. The intent stays
+    /// open until its result is stored.
     pub(crate) fn open_action(
         &self,
         doing: &'static str,
@@ -212,7 +213,7 @@ impl DynamoStore {
         const DOING: &str = "reading the journal";
         let most = listing.limit as usize;
         // If a time is given, the query reads backwards from the newest entry. If the clocks of all
-        // processes agree, the numbers of entries have the order of their times.
+        // processes agree, an entry with a greater number has a later time.
         let since = listing.since.filter(|_| listing.after == 0);
         let range = &match since {
             Some(_) => Range { backwards: true, ..Range::default() },
@@ -245,8 +246,8 @@ impl DynamoStore {
         Ok(entries)
     }
 
-    /// Lists entries, with the newest entry first. No index has the risks of changes, so a search for
-    /// risks reads the entries backwards until it has found enough.
+    /// Lists entries, with the newest entry first. No index contains the risks of changes. So a
+    /// search for risks reads the entries backwards until it has found enough.
     pub(crate) async fn list_newest(&self, history: &History) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "reading the journal";
         let most = history.limit as usize;
@@ -291,8 +292,8 @@ impl DynamoStore {
             let items = self.query(DOING, (true, &part(shard)), &range, |items| items.len() >= left).await?;
             for item in items.iter().take(left) {
                 let entry: Entry = get_json(DOING, item, "entry")?;
-                // If the clocks of all processes agree, the numbers of entries have the order of
-                // their times. All further entries are then younger.
+                // If the clocks of all processes agree, an entry with a greater number has a later
+                // time. All further entries are then newer.
                 if entry.at >= before {
                     break;
                 }

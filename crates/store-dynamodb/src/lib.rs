@@ -11,19 +11,19 @@
 //! | an instance's window | `window` | the instance | |
 //! | notes, pauses, counters | `note`, `pause`, `counter` | the name | |
 //!
-//! If several processes may change an item, each change is a conditional write. The store reads the
-//! item consistently and changes it with the engine's pure functions. It then writes the item only
-//! if the version in the table has not changed since the read. Each write has a unique token. If
-//! the answer to a write is lost, the store repeats the write. It then recognises the first write
-//! by the token.
+//! If several processes can change an item, each change is a conditional write. The store reads the
+//! item consistently and changes it with the engine's pure functions. The store then writes the
+//! item only if the version in the table has not changed since the read. Each write has a unique
+//! token. If the answer to a write is lost, the store repeats the write. The store then recognises
+//! the first write by the token.
 //!
 //! The store assumes two facts: writes to one item are linearizable, and a consistent read sees
 //! every write that DynamoDB has confirmed. The index is eventually consistent. If an entry is
 //! missing in the index, a later look finds it. Before the store claims a key, it reads the row of
-//! the key consistently. It compares leases with the clock of the caller. If clocks differ by more
-//! than the duration of a lease (60 s), two workers could work on one key. The worst result is a
-//! repeated write. Every write to a vendor is idempotent, and the store checks the lease before
-//! each write.
+//! the key consistently. The store compares leases with the clock of the caller. If clocks differ
+//! by more than the duration of a lease (60 s), two workers could work on one key. The worst result
+//! is a repeated write. Every write to a vendor is idempotent, and the store checks the lease
+//! before each write.
 
 mod guard;
 mod holds;
@@ -46,7 +46,8 @@ use beadle_engine::store::Damaged;
 
 pub use wake::{Due, Wake};
 
-/// The number of parts of each list in the index. A single partition would get too many requests.
+/// The number of parts of each list in the index. If a list had only one part, its partition would
+/// get too many requests.
 const SHARDS: u64 = 4;
 
 /// The settings of a store in one table.
@@ -54,7 +55,7 @@ const SHARDS: u64 = 4;
 pub struct DynamoSettings {
     /// The durations that the queue uses.
     pub timing: Timing,
-    /// How long the bodies of deliveries are kept. After that time, DynamoDB deletes them.
+    /// How long the bodies of deliveries are kept. After that time, DynamoDB deletes the bodies.
     pub bodies: Duration,
     /// How long the ids of deliveries are kept.
     pub ids: Duration,
@@ -85,7 +86,7 @@ impl DynamoStore {
         Self { client, table: table.to_owned(), settings, wake: None, damaged: Arc::default() }
     }
 
-    /// Returns the same store. From now on, the store tells `wake` which keys can be claimed.
+    /// Makes the store tell `wake` which keys can be claimed, and returns the store.
     #[must_use]
     pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }

@@ -1,4 +1,4 @@
-//! Notes, which are small values by name, and pauses.
+//! Stores notes and pauses. A note is a small value with a name.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
@@ -32,8 +32,8 @@ impl DynamoStore {
     ) -> Result<Vec<(String, String)>, StoreError> {
         const DOING: &str = "reading a page of notes";
         let mut range = Range { page: Some(limit), ..Range::default() };
-        // A query allows only one condition on the sort key. Names are sorted. So the names with
-        // the prefix are the first names after `after`.
+        // A query allows only one condition on the sort key. Names are sorted. So the first names
+        // after `after` are the names with the prefix.
         if after.is_empty() || after < prefix {
             range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         } else {
@@ -72,8 +72,8 @@ impl DynamoStore {
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(before) => {
-                // The condition compares the stored form, because another version may compress a long
-                // value differently.
+                // The condition compares the stored form, because another version can compress a
+                // long value differently.
                 let Some(stored) = self.read(DOING, "note", name).await? else { return Ok(false) };
                 if unpacked(DOING, &stored, "value")? != before {
                     return Ok(false);
@@ -91,8 +91,8 @@ impl DynamoStore {
                     PutItemError::ConditionalCheckFailedException(_)
                     | PutItemError::TransactionConflictException(_),
                 ) => {
-                    // An earlier try of this write may have succeeded, and its answer may have been
-                    // lost.
+                    // It is possible that an earlier attempt of this write succeeded and its answer
+                    // was lost.
                     let stored = self.read(DOING, "note", name).await?;
                     Ok(stored.is_some_and(|item| get(&item, "token") == Some(&token)))
                 }
@@ -118,7 +118,7 @@ impl DynamoStore {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Returns the conditions that make a transaction fail while the key or its instance is paused.
+    /// Returns the conditions that make a transaction fail if the key or its instance is paused.
     pub(crate) fn unpaused(
         &self,
         doing: &'static str,
@@ -146,7 +146,8 @@ impl DynamoStore {
     }
 }
 
-/// Reads a pause. If its end cannot be read, the pause has no end: only an operator ends it.
+/// Reads a pause. If the end of the pause cannot be read, the pause has no end, and only an
+/// operator can end the pause.
 fn pause(item: &Item) -> Option<Pause> {
     let until = get_number(item, "until").unwrap_or(i64::MAX);
     Some(Pause { scope: get(item, "sk")?.to_owned(), until: Time(until) })

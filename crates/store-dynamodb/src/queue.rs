@@ -27,8 +27,8 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys. The store writes marks of the same key one after the other, and marks of
-    /// different keys in parallel.
+    /// Marks keys. If several marks are for one key, the store writes them one after the other. The
+    /// store writes the marks for different keys in parallel.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -55,10 +55,10 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Returns rows that the index shows as due at `until` or earlier, in the order of their times.
-    /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`. If
-    /// `until` is set, the rows are for a claim, and one unreadable row must not stop the other
-    /// keys.
+    /// Returns rows, sorted by their times. According to the index, these rows are due at `until`
+    /// or earlier. From each shard, the function returns up to `some` rows, or all rows if `some`
+    /// is `None`. If `until` is set, the caller needs the rows for a claim. One unreadable row must
+    /// then not stop the other keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -89,7 +89,7 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Claims at most `limit` due keys, but no keys of the instances in `except`.
+    /// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
     pub(crate) async fn claim_due(
         &self,
         limit: usize,
@@ -100,8 +100,8 @@ impl DynamoStore {
         let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // The function reads more rows than `limit`, because other workers may already have
-            // claimed some of them.
+            // The function reads more rows than `limit`, because other workers can already have
+            // claimed some of these rows.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
         }
@@ -115,7 +115,7 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // The index may be out of date. So the store reads each row again, and claims the key only
+        // The index can be out of date. So the store reads each row again, and claims the key only
         // if it is still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await
@@ -128,8 +128,8 @@ impl DynamoStore {
     }
 
     /// Returns a filter for items. The filter accepts keys that are not paused, belong to no
-    /// instance in `except`, and have a row that could be read. It is applied before rows are
-    /// counted, so that rejected keys never take the place of accepted ones.
+    /// instance in `except`, and have a row that could be read. The store applies the filter before
+    /// it counts the rows, so that rejected keys never take the place of accepted keys.
     pub(crate) async fn free(
         &self,
         except: &[String],
@@ -168,7 +168,7 @@ impl DynamoStore {
             }
         }
         match failure {
-            // If some claims failed, the function still returns the successful ones, because the
+            // Even if some claims failed, the function returns the successful claims, because the
             // claimed keys must run.
             Some(error) if claims.is_empty() => Err(error),
             _ => Ok(claims),
@@ -243,8 +243,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Counts waiting keys, beginning with the keys of sweeps. While many of the keys wait, it is
-    /// enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
+    /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the keys wait, it
+    /// is enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
     /// bytes. When none of the keys waits any more, the function reads all due rows. This costs
     /// half a read unit for each 4 KB.
     pub(crate) async fn count_due(
@@ -287,8 +287,8 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Shortens the waits of rows with a time far in the future. They were stored while a clock was
-    /// ahead. Returns the number of these rows.
+    /// Shortens the waits of rows whose time is far in the future. Such rows were stored when a
+    /// clock was ahead. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys that a process with a fast clock claimed";
         let (timing, range) =

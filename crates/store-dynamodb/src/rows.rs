@@ -1,5 +1,5 @@
-//! The row of a key. The store reads the row, changes it by the engine's rules, and writes it back.
-//! The write fails if another process has written the row in the meantime.
+//! The row of a key. The store reads the row, changes it according to the engine's rules, and
+//! writes it back. The write fails if another process has written the row in the meantime.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
@@ -43,7 +43,7 @@ fn place(row: &Row) -> Option<(String, String)> {
 
 /// Returns the stored form of a row that this version has changed. The stored form keeps the fields
 /// that only a newer version knows. It also keeps the values that this version did not change,
-/// because this version may treat an unknown word of a newer version as another word.
+/// because this version can read an unknown word of a newer version as another word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);
@@ -159,8 +159,8 @@ impl DynamoStore {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // An earlier try of this write may have succeeded, and its answer may have been
-                    // lost.
+                    // It is possible that an earlier attempt of this write succeeded and its answer
+                    // was lost.
                     let there = match refused.item() {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &name(&row.key), "row").await?,
@@ -168,7 +168,7 @@ impl DynamoStore {
                     Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
                 }
                 Some(PutItemError::TransactionConflictException(_)) => {
-                    // The same is true here: the repeated request can meet a conflict. If the store
+                    // The same can happen here: the repeated request meets a conflict. If the store
                     // then counted a claim as failed, the key would wait for the end of its lease.
                     let there = self.read(doing, &name(&row.key), "row").await?;
                     Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
@@ -178,7 +178,7 @@ impl DynamoStore {
         }
     }
 
-    /// Returns the condition that a lease is valid, for a transaction.
+    /// Returns a condition for a transaction: the lease is valid.
     pub(crate) fn holding(
         &self,
         doing: &'static str,

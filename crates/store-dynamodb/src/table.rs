@@ -1,4 +1,4 @@
-//! Creates the table in DynamoDB, and enables its expiry of items and its backups.
+//! Creates the table in DynamoDB, and enables the expiry of items and the backups of the table.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl DynamoStore {
     }
 
     /// Returns the status of the table. Returns `None` if the table does not exist, or if DynamoDB
-    /// does not name a status yet.
+    /// does not report a status yet.
     async fn status(&self, doing: &'static str) -> Result<Option<TableStatus>, StoreError> {
         match self.client.describe_table().table_name(&self.table).send().await {
             Ok(described) => {

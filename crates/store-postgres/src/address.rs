@@ -9,23 +9,23 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::failed::describe;
 
-/// The schema that the store uses if the URL names none.
+/// The schema that the store uses if the URL names no schema.
 const SCHEMA: &str = "beadle";
 /// The maximum length of a schema's name. The name of the channel for notifications contains the
 /// schema's name, and PostgreSQL cuts names off after 63 bytes.
 const LONGEST: usize = 40;
 
-/// How long a new connection may take.
+/// The time limit for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long sent data may stay unconfirmed. A dead connection must end long before a lease ends.
+/// The time limit for the confirmation of sent data. A dead connection must end long before a lease
+/// ends.
 const UNCONFIRMED: Duration = Duration::from_secs(15);
 /// How long a connection is silent before the system checks it, and how often the system checks.
 const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
 
-/// The settings of each session. A call of a store takes as long as these limits only if the
-/// database has a problem. An open transaction without a statement belongs to a process that was
-/// stopped or has lost the connection. The locks of this transaction must not block the other
-/// processes.
+/// The settings of each session. A call of a store reaches these limits only if the database has a
+/// problem. An open transaction without a statement belongs to a process that was stopped or has
+/// lost the connection. The locks of this transaction must not block the other processes.
 const SESSION: &str =
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=15s";
 
@@ -36,8 +36,8 @@ pub(crate) struct Address {
     pub(crate) config: Config,
     /// The schema that contains the tables.
     pub(crate) schema: String,
-    /// The file with the certificates of the authorities that sign the server's certificate. `None`
-    /// means the authorities that the system trusts.
+    /// A file with the certificates of certificate authorities. One of them must have signed the
+    /// server's certificate. `None` means the authorities that the system trusts.
     pub(crate) authorities: Option<PathBuf>,
 }
 
@@ -86,11 +86,12 @@ impl Address {
 
 /// Adds the parameters that the URL does not set.
 fn complete(config: &mut Config, schema: &str) {
-    // After a failover, the old primary may still answer. Only the new primary accepts writes.
+    // After a failover, the old primary can still answer. Only the new primary accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
-    // PostgreSQL uses the last value of a setting. The options of the address may change the
-    // limits, but not the schema, because the migrations look up the schema by its name.
+    // PostgreSQL uses the last value of a setting. The options in the address can change the
+    // limits. They must not change the schema, because the migrations look up the schema by its
+    // name.
     config.options(format!("{SESSION} {given} -c search_path={schema}"));
     if config.get_application_name().is_none() {
         config.application_name("beadle");
@@ -116,8 +117,9 @@ fn is_socket(_: &Host) -> bool {
 }
 
 /// Returns whether to use TLS. With TLS, the store always checks the server's certificate. Without
-/// this check, anybody between Beadle and the server could read the password. For the same reason,
-/// the function refuses the modes that use TLS only if the server offers it.
+/// this check, anybody between Beadle and the server could read the password. In some modes, a
+/// connection uses TLS only if the server offers TLS. For the same reason, the function refuses
+/// these modes.
 fn tls_mode(mode: Option<&str>, is_local: bool) -> Result<SslMode, String> {
     match mode {
         None if is_local => Ok(SslMode::Disable),

@@ -1,4 +1,4 @@
-//! The reasons why a call failed, before they become errors of the store.
+//! The reasons why a call failed. The store later converts a reason into one of its errors.
 
 use std::error::Error as _;
 
@@ -53,7 +53,7 @@ impl Failed {
         Self::Damaged(why.to_string())
     }
 
-    /// If a row cannot be read, adds the name of the row and what to do.
+    /// If a row cannot be read, adds two facts to the error: the name of the row, and what to do.
     pub(crate) fn of_row(self, name: impl std::fmt::Display) -> Self {
         match self {
             Self::Damaged(why) => Self::Damaged(format!(
@@ -63,10 +63,11 @@ impl Failed {
         }
     }
 
-    /// Returns the error for a failure before the store sent the commit. If the connection ended,
-    /// the transaction stored nothing, so the store can repeat it on another connection.
+    /// Returns the error for a failure that happened before the commit. If the connection ended,
+    /// the transaction stored nothing. So the store can repeat the transaction on another
+    /// connection.
     pub(crate) fn before_commit(self) -> Self {
-        // The server names the reason if it ends a connection on purpose.
+        // If the server ends a connection on purpose, it reports the reason.
         let is_ended = |code: &SqlState| {
             let ends = ["08", "57P", "25P03"];
             ends.iter().any(|class| code.code().starts_with(class))
@@ -115,11 +116,11 @@ impl Failed {
         self.error(doing)
     }
 
-    /// Returns the error of the store for one call, if several calls failed together.
+    /// Returns the error of the store for one of several calls that failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
-        // The migration creates all tables and columns. If one is missing, another version of
-        // Beadle or a person has changed the schema. The counter of the journal must be a single
-        // value.
+        // The migration creates all tables and columns. If a table or a column is missing, another
+        // version of Beadle or a person has changed the schema. The counter of the journal must be
+        // a single value.
         let is_damage = matches!(self, Self::Damaged(_))
             || self.code().is_some_and(|code| {
                 [
@@ -142,7 +143,7 @@ pub(crate) fn error_of(doing: &'static str) -> impl FnOnce(Failed) -> StoreError
     move |failed| failed.into_error(doing)
 }
 
-/// Describes an error. The library's own text names neither the server's message nor the cause.
+/// Describes an error. The library's own text contains neither the server's message nor the cause.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(reported) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", reported.message(), reported.code().code());

@@ -1,9 +1,9 @@
-//! Stores the guard's windows in PostgreSQL. The functions load them, call the engine's rules, and
-//! store the result.
+//! Stores the guard's windows in PostgreSQL. The functions load this data, call the engine's rules,
+//! and store the result.
 //!
-//! Every function that writes a reservation or a hold first locks the window of the instance with an
-//! advisory lock, because the guard's rules concern all reservations of an instance together. A lock
-//! of rows is not enough: a new reservation has no row yet.
+//! Every function that writes a reservation or a hold first locks the window of the instance with
+//! an advisory lock. The reason is that the guard's rules concern all reservations of an instance
+//! together. A lock of rows is not enough: a new reservation has no row yet.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write may end long
+/// to record how changes ended. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -30,9 +30,9 @@ pub(crate) async fn lock(transaction: &Transaction<'_>, instance: &str) -> Resul
     sql::execute(transaction, lock, &[&instance]).await.map(drop)
 }
 
-/// Reads a reservation from a row. `from` is its first column. The error names the reservation. A
-/// window with an unreadable reservation cannot be counted, so the guard holds every change of the
-/// instance.
+/// Reads a reservation from a row. `from` is the first column of the reservation. The error names
+/// the reservation. A window with an unreadable reservation cannot be counted, so the guard holds
+/// every change of the instance.
 fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
     fields(row, from).map_err(|failed| {
         let digest: &str = get(row, from + 1).unwrap_or_default();
@@ -69,8 +69,8 @@ struct Window {
 
 impl Window {
     async fn load(transaction: &Transaction<'_>, instance: &str, since: Time) -> Result<Self, Failed> {
-        // Refused reservations use no room. There may be thousands of them, so the query leaves
-        // them out.
+        // Refused reservations use no room. There can be thousands of refused reservations, so the
+        // query leaves them out.
         let query = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = $1 AND at > $2 AND state <> 'refused' ORDER BY n"
         );
@@ -105,8 +105,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
-/// not fit, the guard stores it as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If a
+/// change does not fit, the guard stores the change as a hold.
 pub(crate) async fn reserve(
     transaction: &Transaction<'_>,
     limits: &Limits,
@@ -186,14 +186,15 @@ pub(crate) async fn conclude(
     window.save(transaction).await
 }
 
-/// Returns the reservations since a time, from the windows of all instances, in order.
+/// Returns the reservations in the windows of all instances, starting at a time. The reservations
+/// are in order.
 pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Vec<GuardReservation>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= $1 ORDER BY n");
     let rows = sql::query(on, &query, &[&since.0]).await?;
     rows.iter().map(|row| booking(row, 0)).collect()
 }
 
-/// Stores further reservations. They are new, or come from another store.
+/// Stores further reservations. The reservations are new, or come from another store.
 pub(crate) async fn take<C: GenericClient>(on: &C, bookings: &[GuardReservation]) -> Result<(), Failed> {
     if bookings.is_empty() {
         return Ok(());

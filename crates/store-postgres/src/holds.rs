@@ -52,7 +52,7 @@ fn readable(rows: &[tokio_postgres::Row]) -> Result<HoldList, Failed> {
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
-/// stored text longer. If a hold replaces another hold, the new one has a later time.
+/// stored text longer. If a hold replaces another hold, the new hold has a later time.
 pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> {
     let query = "SELECT concat_ws('.', count(*), sum(length(hold)), max(since),
                                   count(*) FILTER (WHERE approved), sum(since)) FROM hold";
@@ -65,7 +65,7 @@ pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<HoldLi
     readable(&sql::query(on, query, &[&key]).await?)
 }
 
-/// Stores holds. If a digest occurs several times, the last hold is stored.
+/// Stores holds. If several holds have the same digest, the function stores the last of them.
 pub(crate) async fn save<C: GenericClient>(on: &C, holds: &[Hold]) -> Result<(), Failed> {
     let holds: BTreeMap<&str, &Hold> = holds.iter().map(|hold| (hold.digest.as_str(), hold)).collect();
     if holds.is_empty() {
@@ -92,15 +92,15 @@ pub(crate) async fn delete<C: GenericClient>(on: &C, digests: &[String]) -> Resu
     sql::execute(on, "DELETE FROM hold WHERE digest = ANY ($1)", &[&digests]).await.map(drop)
 }
 
-/// Returns the instance of each hold that has one of these digests, sorted.
+/// Returns the sorted instances of all holds that have one of these digests.
 pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> Result<Vec<String>, Failed> {
     let query = "SELECT DISTINCT instance FROM hold WHERE digest = ANY ($1) ORDER BY instance";
     let rows = sql::query(on, query, &[&digests]).await?;
     rows.iter().map(|row| get(row, 0)).collect()
 }
 
-/// Stores a decision about a held change. Returns the hold with the decision in force: this one, or
-/// an earlier one. The caller has locked the window of the instance.
+/// Stores a decision about a held change. Returns the hold with the decision in force. This is the
+/// new decision or an earlier decision. The caller has locked the window of the instance.
 pub(crate) async fn settle(
     transaction: &Transaction<'_>,
     digest: &str,

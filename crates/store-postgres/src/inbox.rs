@@ -23,7 +23,7 @@ impl Arrived {
         (storable(&self.delivery.source).into_owned(), storable(&self.delivery.id).into_owned())
     }
 
-    /// Returns about how many bytes the delivery has.
+    /// Returns the approximate size of the delivery, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.body.as_ref().map_or(0, Vec::len) + self.keys.len()
     }
@@ -31,9 +31,10 @@ impl Arrived {
 
 /// Prepares the statement that stores deliveries. The statement returns the source and the id of
 /// each delivery that was not stored before. If another transaction has stored an id and is not
-/// committed yet, the statement waits for it. Two transactions therefore insert their deliveries in
-/// the same order. The statement fails outside a transaction of [`crate::pipeline::begin`], because
-/// nobody would work on a delivery that is stored without its marks.
+/// committed yet, the statement waits for that transaction. Two transactions therefore insert their
+/// deliveries in the same order. The statement fails outside a transaction of
+/// [`crate::pipeline::begin`], because nobody would work on a delivery that is stored without its
+/// marks.
 pub(crate) async fn inserting<C: GenericClient>(on: &C, arrived: &[&Arrived]) -> Result<Call, Failed> {
     let statement = format!(
         "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
@@ -117,9 +118,9 @@ pub(crate) async fn body<C: GenericClient>(
     }
 }
 
-/// Deletes old data, up to a number of rows. Returns the number of deleted rows and bodies. Several
-/// processes may do this at the same time, so each skips the rows of the others. The function
-/// deletes entries of the journal only if `with_journal` is set.
+/// Deletes old data, but at most a given number of rows. Returns the number of deleted rows and
+/// bodies. Several processes can do this at the same time, so each process skips the rows of the
+/// others. The function deletes entries of the journal only if `with_journal` is set.
 pub(crate) async fn prune(
     transaction: &Transaction<'_>,
     retention: &Retention,

@@ -1,11 +1,11 @@
 //! The indexes that were added after the tables. On existing data, PostgreSQL builds them while
-//! other processes go on writing (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a
+//! other processes continue to write (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a
 //! transaction, so it is not part of a migration. Without the index, the store works too, but
 //! slower.
 //!
 //! A build waits for the end of every transaction that began earlier in the database, even if
-//! another program, such as a backup, began the transaction. So a build has no time limit, and
-//! nothing may wait for a build.
+//! another program, such as a backup, began the transaction. So a build has no time limit, and no
+//! call of the store waits for a build.
 
 use deadpool_postgres::Client;
 
@@ -36,7 +36,7 @@ pub(crate) fn create_all() -> String {
     INDEXES.iter().map(create).collect::<Vec<String>>().join("\n")
 }
 
-/// Begins to build the indexes that are missing or incomplete, and returns at once. If a build
+/// Begins to build the indexes that are missing or incomplete, and returns immediately. If a build
 /// fails, the next start tries again.
 pub(crate) async fn complete(client: Client, schema: &str) {
     let missing = match missing(&client).await {
@@ -97,7 +97,7 @@ async fn is_valid(client: &tokio_postgres::Client, name: &str) -> Result<Option<
 
 /// Builds an index of a table or of a partition. If the index is invalid, an earlier build was
 /// interrupted, and this function builds the index again. If the index is complete, this function
-/// does nothing. An index of a partition can be complete because only its attachment failed.
+/// does nothing. The index of a partition can be complete already, if only its attachment failed.
 async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on: &str) -> Result<(), Failed> {
     if is_valid(client, name).await? == Some(true) {
         return Ok(());
@@ -128,9 +128,9 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
         build_one(client, &part, partition, on).await?;
         in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
     }
-    // Pruning may have dropped the last partition that had no index. PostgreSQL checks whether the
-    // whole index is complete only when an index of a partition is attached. A repeated attachment
-    // changes nothing else.
+    // It is possible that pruning has dropped the last partition that had no index. PostgreSQL
+    // checks whether the whole index is complete only when an index of a partition is attached. A
+    // repeated attachment changes nothing else.
     if is_valid(client, name).await? == Some(false) {
         let attached = "SELECT part.relname::text FROM pg_catalog.pg_inherits
              JOIN pg_catalog.pg_class AS part ON part.oid = inhrelid

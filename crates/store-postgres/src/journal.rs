@@ -9,7 +9,7 @@ use crate::failed::Failed;
 use crate::sql::{self, Call, Param, get, number, storable, stored};
 
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
-/// How many numbers a partition of the journal has.
+/// How many entry numbers belong to one partition of the journal.
 pub(crate) const PARTITION: i64 = 1_000_000;
 /// If the counter has no row, the statement converts this text to a number. PostgreSQL's error then
 /// contains the text.
@@ -25,7 +25,7 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
     Ok((first..).take(entries.len()).collect())
 }
 
-/// Prepares the statement that adds entries. It returns the number of the last entry.
+/// Prepares the statement that adds entries. The statement returns the number of the last entry.
 ///
 /// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
 /// lock of this row until the commit, so entries become visible in the order of their numbers. A
@@ -62,14 +62,15 @@ pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Re
     Call::prepare(on, &statement, params).await
 }
 
-/// Returns the number of the first of `count` entries from the result of [`appending`].
+/// `rows` is the result of [`appending`] for `count` entries. Returns the number of the first
+/// entry.
 pub(crate) fn first_number(rows: &[tokio_postgres::Row], count: usize) -> Result<u64, Failed> {
     let Some(row) = rows.first() else { return Err(Failed::Damaged(ONE_ROW.into())) };
     let last: u64 = number(row, 0)?;
     Ok((last + 1).saturating_sub(count as u64))
 }
 
-/// Stores entries of another store, and keeps their numbers.
+/// Stores entries that come from another store, and keeps their numbers.
 pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<(), Failed> {
     let numbers: Vec<i64> = entries.iter().map(|entry| stored(entry.seq)).collect();
     let Some(last) = numbers.iter().max() else { return Ok(()) };
@@ -98,7 +99,8 @@ fn ended(entries: &[Entry]) -> Vec<i64> {
     entries.iter().filter_map(|entry| entry.intent.map(stored)).collect()
 }
 
-/// Returns the values of entries without their numbers, one array for each column.
+/// Returns the values of entries, one array for each column. The numbers of the entries are not
+/// part of the result.
 fn values(entries: &[Entry]) -> Vec<Param> {
     let at: Vec<i64> = entries.iter().map(|entry| entry.at.0).collect();
     let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
@@ -144,15 +146,15 @@ fn fields(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
 
 /// Lists entries in the order of their numbers.
 pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Result<Vec<Entry>, Failed> {
-    // A search with a key and a search without a key have different queries, so that each has its
-    // own plan.
+    // A search with a key and a search without a key have different queries, so that each query has
+    // its own query plan.
     let of_key = if listing.key.is_some() { "key = $3 AND" } else { "$3::text IS NULL AND" };
     let query =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > $1 AND at >= $2 ORDER BY seq LIMIT $4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // If the clocks of all processes agree, the numbers of entries have the order of their times.
-    // So the search starts at the first entry with this time or a later one. A later page starts
-    // after this entry.
+    // If the clocks of all processes agree, an entry with a greater number has a later time. So the
+    // search starts at the first entry with this time or a later one. A later page starts after
+    // this entry.
     let mut after = stored(listing.after);
     if after == 0 && listing.since.is_some() {
         // Without `OFFSET 0`, PostgreSQL would read all numbers from the first one.
@@ -181,8 +183,7 @@ pub(crate) async fn newest<C: GenericClient>(on: &C, history: &History) -> Resul
         let mut page: Vec<Entry> = rows.iter().map(read).collect::<Result<_, _>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = stored(last.seq);
-        // If the clocks of all processes agree, the numbers of entries have the order of their
-        // times.
+        // If the clocks of all processes agree, an entry with a greater number has a later time.
         let is_over = page.iter().all(|entry| entry.at < since - APART);
         page.retain(|entry| entry.at >= since);
         if is_over || !page.is_empty() {
@@ -207,14 +208,14 @@ fn newest_query(history: &History) -> String {
     )
 }
 
-/// The beginning of a subject after its owner, in lower case. The index `journal_name` has this
-/// expression. An entry of an index has at most 2,700 bytes, and PostgreSQL could not store a
-/// longer name.
+/// The first characters of the name after the owner in a subject, in lower case. The index
+/// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and PostgreSQL
+/// could not store a longer name.
 const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
-/// The number of characters of [`NAME`].
+/// The maximum length of [`NAME`], in characters.
 const LONGEST: usize = 200;
 
-/// Returns the keys and subjects of the entries that may have this name.
+/// Returns the keys and subjects of all entries that can have this name.
 pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(String, String)>, Failed> {
     let whole = storable(name).to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);

@@ -6,10 +6,10 @@
 //!
 //! # Round trips
 //!
-//! Each call is one query or one transaction. Small writes of a process that wait at the same time
-//! share a transaction (`writer.rs`). Deliveries and marks are one group, and the reports of runs
-//! are another group. If a statement does not need the answer of another statement, the store sends
-//! both statements together (`pipeline.rs`).
+//! Each call is one query or one transaction. If several small writes of a process wait at the same
+//! time, they share a transaction (`writer.rs`). Deliveries and marks are one group, and the
+//! reports of runs are another group. If a statement does not need the answer of another statement,
+//! the store sends both statements together (`pipeline.rs`).
 //!
 //! | call | round trips |
 //! |---|---|
@@ -18,17 +18,18 @@
 //! | a claim | 3, with the look |
 //! | journal entries, renewals and ends of runs, of all callers of a group | 2 |
 //!
-//! So if the run of a key writes nothing to the vendor, the key needs 7 round trips from the claim
-//! to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the end. The key
-//! shares these round trips with the keys of the same claim and of the same groups. A new
-//! connection needs one more round trip for each statement, which prepares it.
+//! Suppose that the run of a key writes nothing to the vendor. The key then needs 7 round trips
+//! from the claim to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the
+//! end. The key shares these round trips with the keys of the same claim and of the same groups. A
+//! new connection needs one more round trip for each statement: this round trip prepares the
+//! statement.
 //!
 //! # Isolation
 //!
 //! Transactions run at the level `READ COMMITTED` and take explicit locks. The default level of the
 //! database does not matter. At this level, each statement sees everything that was committed
-//! before the statement began. So after a transaction gets a lock, its next statement sees what the
-//! previous owner of the lock changed. The level `SERIALIZABLE` would need no locks. But if two
+//! before the statement began. So after a transaction gets a lock, its next statement sees the
+//! changes of the previous lock owner. The level `SERIALIZABLE` would need no locks. But if two
 //! transactions read neighbouring entries of an index, this level would cancel one of the
 //! transactions. Most claims read such entries.
 //!
@@ -41,19 +42,21 @@
 //! | the window of an instance (advisory) | every write to a hold or to a reservation | the guard's counts and each hold |
 //! | the counter of the journal | every new entry of the journal | the numbers become visible in ascending order, so that a reader that continues after a number misses no entry |
 //!
-//! A transaction takes these locks in the order of the table, and rows of keys in the order of the
-//! keys. So two transactions do not wait for each other. The rows of new keys are an exception: a
-//! group creates them after it has locked the existing rows. If PostgreSQL reports a deadlock or a
-//! serialisation failure, the store repeats the transaction, at most five times.
+//! A transaction takes these locks in the order of this table. The transaction locks the rows of
+//! keys in the order of the keys. So two transactions do not wait for each other. The rows of new
+//! keys are an exception: a group creates them after it has locked the existing rows. If PostgreSQL
+//! reports a deadlock or a serialisation failure, the store repeats the transaction, at most five
+//! times.
 //!
-//! A group gives up after one second if another transaction keeps one of its rows locked. Its requests
-//! then run one by one, so that only the requests for this row wait. They wait together, on one connection
-//! of each writer.
+//! A group gives up after one second if another transaction keeps one of its rows locked. The
+//! requests of the group then run one by one, so that only the requests for this row wait. These
+//! requests wait together, on one connection of each writer.
 //!
 //! # Rows that cannot be read
 //!
-//! The error names the row and its table. Nothing changes or deletes the row. A claim skips the row
-//! and takes the other keys. A list fails, because a copy of the store must not leave out a row.
+//! The error names the row and its table. Beadle neither changes nor deletes the row. A claim skips
+//! the row and takes the other keys. A list fails, because a copy of the store must not leave out a
+//! row.
 //!
 //! # Partitions
 //!
@@ -71,8 +74,8 @@
 //! If a worker can claim a key earlier after a commit, the store sends `NOTIFY`. A
 //! [`PostgresListener`] in each process receives the notification and rings the bell of the worker.
 //! The rows alone decide which keys are due, so a lost notification only delays a run until the
-//! next regular check. The notification is not part of the transaction: PostgreSQL lets only one
-//! transaction at a time commit while it sends a notification.
+//! next regular check. The notification is not part of the transaction: if transactions send
+//! notifications, PostgreSQL commits only one of them at a time.
 
 mod address;
 mod bodies;

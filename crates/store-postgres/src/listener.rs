@@ -33,7 +33,7 @@ pub struct PostgresListener {
 impl PostgresListener {
     /// Starts to listen, and rings `bell` at each notification. While there is no connection, the
     /// workers find due keys at their regular checks. After each new connection, the listener rings
-    /// the bell once, because a notification may have been lost.
+    /// the bell once, because it is possible that a notification was lost.
     pub fn start(url: &str, bell: Arc<Notify>) -> Result<Self, StoreError> {
         let address = Address::parse(url)
             .map_err(|why| StoreError::Unavailable { doing: "listening for due keys", why })?;
@@ -61,9 +61,9 @@ impl Drop for PostgresListener {
     }
 }
 
-/// Connects and listens, until the connection fails. A server that hangs can accept a connection and
-/// never answer, so the connection has a limit too. `is_known` says whether the log has the present
-/// outage already, and becomes `false` when the listener listens again.
+/// Connects and listens, until the connection fails. A server that hangs can accept a connection
+/// and never answer, so the connection has a limit too. `is_known` is `true` if the log already
+/// contains the present outage. The value becomes `false` when the listener listens again.
 async fn listen(address: &Address, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
     let channel = address.channel();
     if address.config.get_ssl_mode() == SslMode::Disable {

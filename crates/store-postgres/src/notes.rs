@@ -1,4 +1,4 @@
-//! Small values by name.
+//! Stores notes. A note is a small value with a name.
 
 use std::collections::HashMap;
 
@@ -55,8 +55,8 @@ pub(crate) async fn write<C: GenericClient>(on: &C, name: &str, value: &str) -> 
 }
 
 /// Stores a value under this name if the present value is still `before`. `None` means that there
-/// is no value. Returns whether the value was stored. If another transaction changes the value at
-/// the same time, the statement waits for that transaction, and then reads the value again.
+/// is no value. Returns whether the value was stored. Another transaction can change the value at
+/// the same time. The statement then waits for that transaction, and reads the value again.
 pub(crate) async fn replace<C: GenericClient>(
     on: &C,
     name: &str,

@@ -15,8 +15,8 @@ use crate::schema::SchemaVersion;
 use crate::writer::{Shared, Writer};
 use crate::{indexes, schema, sql, tls};
 
-/// The oldest supported version of PostgreSQL, as the server reports it. When this was written, it
-/// was the oldest version that PostgreSQL's developers maintained.
+/// The oldest supported version of PostgreSQL, as the server reports it. When this comment was
+/// written, PostgreSQL's developers maintained no older version.
 const OLDEST: i32 = 140_000;
 /// How long a call waits for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
@@ -50,15 +50,15 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the server that `url` names, and migrates the schema to this version. If the
-    /// schema does not exist, creates it.
+    /// Connects to the server in `url`, and migrates the schema to this version. If the schema does
+    /// not exist, creates it.
     pub async fn open(url: &str, settings: PostgresSettings) -> Result<Self, StoreError> {
         const DOING: &str = "opening the database";
         let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;
         Self::connect(&address, settings).await.map_err(error_of(DOING))
     }
 
-    /// Returns whether the schema that `url` names has a store. Creates nothing.
+    /// Returns whether the schema in `url` contains a store. Creates nothing.
     pub async fn exists(url: &str) -> Result<bool, StoreError> {
         const DOING: &str = "looking for the store";
         let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;
@@ -95,7 +95,7 @@ impl PostgresStore {
     }
 }
 
-/// Creates the pool. It opens no connection yet.
+/// Creates the pool. The pool opens no connection yet.
 fn pool(address: &Address, connections: usize) -> Result<Pool, Failed> {
     let config = address.config.clone();
     let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };

@@ -1,9 +1,9 @@
 //! The partitions of the journal. A partition has the entries of a range of numbers. So the store
-//! deletes old entries together, by dropping their partition. To delete them one by one, PostgreSQL
-//! would write as much as for their insertion.
+//! deletes old entries together, by dropping their partition. If the store deleted the entries one
+//! by one, PostgreSQL would write as much as for the insertion of the entries.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal
-//! works even if the role of the process must not create tables.
+//! works even if the process has no permission to create tables.
 
 use beadle_engine::Time;
 use deadpool_postgres::{Client, Pool};

@@ -13,13 +13,13 @@ use crate::failed::Failed;
 use crate::hang::answered;
 use crate::sql::Call;
 
-/// Begins a transaction. The description of the crate explains the level of isolation. The setting ends
-/// with the transaction, and [`IS_OPEN`] checks it.
+/// Begins a transaction. The description of the crate explains the isolation level. The setting
+/// ends with the transaction, and [`IS_OPEN`] checks it.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'";
 /// A condition that each writing statement of [`begin`] must have. Outside a transaction, the
-/// condition is an error. The server may be unable to begin the transaction, for example because an
-/// administrator cancelled the beginning. Without the condition, the server would then commit the
-/// statement at once, without the rest of the transaction.
+/// condition is an error. It is possible that the server cannot begin the transaction, for example
+/// because an administrator cancelled the beginning. Without the condition, the server would then
+/// commit the statement immediately, without the rest of the transaction.
 pub(crate) const IS_OPEN: &str = "current_setting('beadle.open')::boolean";
 /// How long a call waits until its notification is sent. The call has stored its data already, and
 /// the sender of a webhook waits for the answer.
@@ -82,7 +82,7 @@ pub(crate) struct Open<'a> {
 }
 
 /// Begins a transaction and runs its first statements, in one round trip. `begin` is [`BEGIN`], and
-/// may have further statements without a result. A statement that writes needs the condition
+/// can contain further statements that have no result. A statement that writes needs the condition
 /// [`IS_OPEN`]. Returns the rows of each statement.
 ///
 /// If the connection fails, the error is [`Failed::Begin`]: the transaction stored nothing.
@@ -152,8 +152,8 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if self.is_open {
-            // The first poll sends the statement, and nobody needs its answer. Later statements of the
-            // connection run after it.
+            // The first poll sends the statement, and nobody needs its answer. Later statements of
+            // the connection run after the rollback.
             let rollback = pin!(self.client.batch_execute("ROLLBACK"));
             let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
         }

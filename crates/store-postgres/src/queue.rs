@@ -27,8 +27,8 @@ pub(crate) async fn mark(
             row.mark(mark, now, timing);
         }
     }
-    // A claim skips the rows that this transaction has locked. If a row was due already, a claim
-    // may have skipped its key, so the workers must check again.
+    // A claim skips the rows that this transaction has locked. If a row was due already, it is
+    // possible that a claim has skipped the key. So the workers must check again.
     let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
     let mut pairs = after.values().zip(before.values());
     let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
@@ -37,9 +37,9 @@ pub(crate) async fn mark(
     Ok(wakes)
 }
 
-/// Returns whether a claim has anything to do. This is so if a key is due and is not in `damaged`.
-/// It is also so if a key must wait longer than any vendor's rate limit, because the claim must
-/// shorten this wait.
+/// Returns whether a claim has anything to do. A claim is necessary if a key is due and is not in
+/// `damaged`. A claim is also necessary if a key must wait longer than any vendor's rate limit,
+/// because the claim must shorten this wait.
 pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Time) -> Result<bool, Failed> {
     let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1 AND key <> ALL ($3))
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))";
@@ -53,9 +53,9 @@ pub(crate) struct Claimed {
     pub(crate) damaged: Vec<(String, String)>,
 }
 
-/// Claims at most `limit` due keys, but no keys of `instances` and no key in `keys`. After
-/// [`is_due`], a claim needs two round trips: the first one begins the transaction and selects the rows,
-/// and the second one stores them and commits.
+/// Claims at most `limit` due keys. Leaves out the keys of `instances` and the keys in `keys`.
+/// After [`is_due`], a claim needs two round trips. The first round trip begins the transaction and
+/// selects the rows. The second round trip stores the rows and commits.
 pub(crate) async fn claim(
     client: &Client,
     limit: usize,
@@ -98,8 +98,8 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns the query for rows with a time far in the future. They were stored while the clock was
-/// ahead. The claim shortens their waits.
+/// Returns the query for rows whose time is far in the future. Such rows were stored when the clock
+/// was ahead. The claim shortens their waits.
 fn far_query() -> String {
     format!(
         "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key
@@ -107,10 +107,10 @@ fn far_query() -> String {
     )
 }
 
-/// Returns the query that selects and locks keys that are due and not paused: first some by age,
-/// then the others by rank. The query skips rows that another transaction has locked. Either
-/// another claim takes these rows, or a mark changes them and announces them afterwards. The query
-/// locks no more rows than the caller claims.
+/// Returns the query that selects and locks keys that are due and not paused: first some keys by
+/// age, then the other keys by rank. The query skips rows that another transaction has locked. If
+/// the other transaction is a claim, it takes these rows. If it is a mark, it announces these rows
+/// afterwards. The query locks no more rows than the caller claims.
 fn due_query() -> String {
     let part = |more: &str| {
         format!(
@@ -119,7 +119,8 @@ fn due_query() -> String {
              AND work.instance <> ALL ($2) AND work.key <> ALL ($3) {more} FOR UPDATE OF work SKIP LOCKED"
         )
     };
-    // The second part reads the first one, so PostgreSQL runs the first one only once.
+    // The second part of the query reads the first part, so PostgreSQL runs the first part only
+    // once.
     format!(
         "WITH oldest AS ({}), urgent AS ({}) SELECT * FROM oldest UNION ALL SELECT * FROM urgent",
         part("ORDER BY first_dirty LIMIT $4::bigint"),
@@ -188,7 +189,7 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns when a worker can claim a key at the earliest. Ignores the keys in `damaged`.
+/// Returns the earliest time at which a worker can claim a key. Ignores the keys in `damaged`.
 pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
     let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
     let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;
@@ -229,9 +230,9 @@ pub(crate) async fn count_waiting<C: GenericClient>(
     Ok((i64::from(most) - left).unsigned_abs())
 }
 
-/// Lists the rows of keys that are parked or had a failed last run, and the unreadable rows.
+/// Lists the rows of keys that are parked or whose latest run failed, and the unreadable rows.
 pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Sorted, Failed> {
-    // Two queries, so that each uses its own index.
+    // There are two queries, so that each query uses its own index.
     let query = format!(
         "SELECT {COLUMNS} FROM work WHERE parked IS NOT NULL
          UNION ALL

@@ -1,5 +1,5 @@
-//! Defines the requests that the writers execute. Each one calls the engine's rules for the rows of
-//! its keys.
+//! Defines the requests that the writers execute. Each request calls the engine's rules for the
+//! rows of its keys.
 
 use beadle_engine::{Accepted, Entry, Key, Lease, Mark, Outcome, Time};
 

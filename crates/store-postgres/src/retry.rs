@@ -12,7 +12,7 @@ use crate::hang::answered;
 /// How often the store repeats a cancelled transaction.
 const MOST: u32 = 5;
 
-/// Begins a transaction. The description of the crate explains the level of isolation.
+/// Begins a transaction. The description of the crate explains the isolation level.
 pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>, Failed> {
     let builder = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     match answered(builder.start()).await {
@@ -49,9 +49,9 @@ fn is_conflict(failed: &Failed) -> bool {
     failed.code().is_some_and(|code| conflicts.contains(&code))
 }
 
-/// Returns whether the transaction certainly stored nothing, and a repetition may succeed: it did
-/// not begin on this connection, it had a conflict, or the server has become a standby. If the
-/// connection is lost during the commit, the result is `false`.
+/// Returns whether the transaction certainly stored nothing and a repetition can succeed. This is
+/// so in three cases: the transaction did not begin on this connection, it had a conflict, or the
+/// server has become a standby. If the connection is lost during the commit, the result is `false`.
 fn is_cancelled(failed: &Failed) -> bool {
     matches!(failed, Failed::Begin(_))
         || is_conflict(failed)
@@ -76,10 +76,10 @@ macro_rules! repeat {
     }};
 }
 
-/// Runs statements in one transaction, and commits the transaction. `$body` is an expression. It
-/// may run several times, and it may use `?`. If it fails, the transaction is rolled back. This is
-/// a macro and not a function, because a closure cannot return a future that borrows the
-/// transaction and is `Send`.
+/// Runs statements in one transaction, and commits the transaction. `$body` is an expression. The
+/// expression can run several times, and it can use `?`. If the expression fails, the transaction
+/// is rolled back. This is a macro and not a function, because a closure cannot return a future
+/// that borrows the transaction and is `Send`.
 macro_rules! transaction {
     ($store:expr, $tx:ident => $body:expr) => {
         $crate::retry::repeat!(&$store.pool, async {

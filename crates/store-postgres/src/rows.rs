@@ -75,7 +75,7 @@ pub(crate) struct Sorted {
     pub(crate) damaged: Vec<(String, String)>,
 }
 
-/// Reads the rows that can be read. A damaged row must not block the other keys.
+/// Separates the readable rows from the damaged rows. A damaged row must not block the other keys.
 pub(crate) fn sort(rows: &[tokio_postgres::Row]) -> Result<Sorted, Failed> {
     let mut sorted = Sorted::default();
     for row in rows {
@@ -88,14 +88,14 @@ pub(crate) fn sort(rows: &[tokio_postgres::Row]) -> Result<Sorted, Failed> {
     Ok(sorted)
 }
 
-/// Returns the row of a key, if there is one, without a lock.
+/// Reads the row of a key without a lock. Returns `None` if the key has no row.
 pub(crate) async fn load<C: GenericClient>(on: &C, key: &Key) -> Result<Option<Row>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = $1");
     sql::find(on, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()
 }
 
-/// Prepares the statement that locks the rows of keys until the transaction ends. It returns the
-/// existing rows.
+/// Prepares the statement that locks the rows of keys until the transaction ends. The statement
+/// returns the existing rows.
 pub(crate) async fn locking<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Call, Failed> {
     let keys: Vec<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = ANY ($1) ORDER BY key FOR UPDATE");
@@ -107,9 +107,9 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
     sort(&locking(on, keys).await?.run(on).await?)
 }
 
-/// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Otherwise,
-/// two transactions could create the row of a new key at the same time. One transaction would
-/// overwrite the marks of the other transaction.
+/// Locks the rows of keys as [`lock`] does. Also creates a row for each key that has none.
+/// Otherwise, two transactions could create the row of a new key at the same time. One transaction
+/// would overwrite the marks of the other transaction.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,
@@ -123,12 +123,12 @@ pub(crate) async fn lock_or_create<C: GenericClient>(
     Ok(sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect())
 }
 
-/// Stores rows. Each key may occur only once.
+/// Stores rows. Each key must occur only once.
 pub(crate) async fn save<C: GenericClient>(on: &C, rows: &[Row]) -> Result<(), Failed> {
     write(on, rows, REPLACE).await
 }
 
-/// Prepares the statement that stores rows. Each key may occur only once.
+/// Prepares the statement that stores rows. Each key must occur only once.
 pub(crate) async fn saving<C: GenericClient>(on: &C, rows: &[Row]) -> Result<Call, Failed> {
     Call::prepare(on, &format!("{INSERT} {REPLACE}"), params(rows)?).await
 }

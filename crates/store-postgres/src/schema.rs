@@ -11,16 +11,17 @@ struct Migration {
     statements: &'static str,
     /// A version of the schema. Programs of this version and of later versions can still work after
     /// the step. During a rolling upgrade, programs of the version before this one run at the same
-    /// time. A step may therefore only add tables, and columns with a default value. If the last
-    /// release still uses something, a step removes it one release later. `indexes.rs` adds indexes
-    /// to existing tables, because a step would block all writes while it builds an index.
+    /// time. Therefore a step must only add tables, or columns that have a default value. If the
+    /// latest release still uses a table or a column, only the next release can remove it.
+    /// `indexes.rs` adds indexes to existing tables, because a step would block all writes while it
+    /// builds an index.
     oldest: i32,
 }
 
 /// The migrations in order. The migration at index N brings a schema from version N to version N+1.
 ///
-/// Texts that are compared in byte order have the collation `C`. So their order is the same as in
-/// the other stores, with every locale of the database.
+/// Texts that are compared in byte order have the collation `C`. So the order of these texts is the
+/// same as in the other stores, regardless of the database's locale.
 const MIGRATIONS: &[Migration] = &[
     Migration {
         oldest: 1,
@@ -133,8 +134,8 @@ fn newest() -> i32 {
 
 /// The limits while this process waits for the migration of another process.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-/// The limit after the wait for other migrations. A step that waits for a table lock makes every other
-/// transaction on this table wait behind it.
+/// The limit after the wait for other migrations. A step that waits for a table lock makes every
+/// other transaction on this table wait behind it.
 const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
 
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process
@@ -143,7 +144,7 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
     let transaction = retry::begin(client).await?;
     transaction.batch_execute(PATIENT).await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('beadle:migrate:' || $1::text, 0))";
-    // This call may wait longer than every other call.
+    // This call is allowed to wait longer than every other call.
     transaction.execute(lock, &[&schema]).await?;
     transaction.batch_execute(HASTY).await?;
     let is_there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
@@ -183,7 +184,7 @@ pub struct SchemaVersion {
     /// The oldest version of the program that can work with the schema.
     pub oldest: i32,
     /// The version that this program writes. The program brings a schema of a lower version to this
-    /// version when it opens the store. It refuses a schema with a higher `oldest`.
+    /// version when it opens the store. The program refuses a schema with a higher `oldest`.
     pub supported: i32,
 }
 

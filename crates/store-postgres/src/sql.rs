@@ -12,8 +12,8 @@ use crate::hang::answered;
 /// A value of a statement.
 pub(crate) type Param = Box<dyn ToSql + Sync + Send>;
 
-/// A prepared statement with its values. The first poll of [`Call::run`] sends it, so that several
-/// statements can be sent one after the other before the first answer (`pipeline.rs`).
+/// A prepared statement with its values. The first poll of [`Call::run`] sends the statement. So
+/// the store can send several statements before the first answer (`pipeline.rs`).
 pub(crate) struct Call {
     statement: Statement,
     params: Vec<Param>,
@@ -107,7 +107,7 @@ pub(crate) fn stored(number: u64) -> i64 {
 }
 
 /// Returns a text in a form that PostgreSQL can store. PostgreSQL rejects texts with the character
-/// U+0000. A name or an error message of a vendor may contain this character.
+/// U+0000. A name or an error message of a vendor can contain this character.
 pub(crate) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }

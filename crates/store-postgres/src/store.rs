@@ -19,7 +19,8 @@ use crate::{
 };
 
 impl PostgresStore {
-    /// Claims keys on one connection. The claim leaves out the rows that could not be read lately.
+    /// Claims keys on one connection. The claim leaves out the rows that recent claims could not
+    /// read.
     async fn claim_once(&self, limit: usize, instances: &[String], now: Time) -> Result<Claimed, Failed> {
         let client = self.pool.get().await?;
         let damaged = self.damaged.keys();
@@ -31,7 +32,7 @@ impl PostgresStore {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
     }
 
-    /// Sends a notification, if a change of a row makes it necessary.
+    /// Sends a notification, if a changed row makes a notification necessary.
     async fn announce_if(&self, wakes: bool) {
         if wakes {
             self.announce().await;
@@ -88,7 +89,7 @@ impl Queue for PostgresStore {
         if !is_due.map_err(error_of("looking for due keys"))? {
             return Ok(Vec::new());
         }
-        // The transaction takes a connection too, and there may be only one.
+        // The transaction takes a connection too, and the pool can have only one connection.
         drop(client);
         loop {
             let done = repeat!(&self.pool, self.claim_once(limit, instances, now));

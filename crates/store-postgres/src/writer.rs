@@ -1,14 +1,14 @@
 //! The tasks that do the small writes. If requests arrive during a commit, the next transaction
 //! commits them together. So these requests need only one sync of the server's disk.
 //!
-//! A request must not harm the others of its group. If it is invalid, the group is written without it.
-//! If the server refuses the group, each request is written alone. Requests for a row that another
-//! transaction keeps locked wait together on one connection of their own.
+//! A request must not harm the others of its group. If a request is invalid, the group is written
+//! without this request. If the server refuses the group, each request is written alone. Requests
+//! for a row that another transaction keeps locked wait together on one connection of their own.
 //!
-//! A transaction needs two round trips, whatever the number of its requests is: the first one begins
-//! the transaction, stores deliveries and locks rows, and the second one stores the changed rows and
-//! journal entries, commits, and sends one notification. A key that has no row yet needs two more
-//! round trips, which create its row.
+//! A transaction needs two round trips, regardless of the number of its requests. The first round
+//! trip begins the transaction, stores deliveries and locks rows. The second round trip stores the
+//! changed rows and journal entries, commits, and sends one notification. A key that has no row yet
+//! needs two more round trips, which create its row.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,8 +30,8 @@ use crate::{journal, pipeline, rows};
 const GROUP: usize = 512;
 /// The maximum size of a group, in bytes. No further request joins a larger group.
 const FULL: usize = 16 * 1024 * 1024;
-/// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
-/// other requests of the group for long.
+/// Begins the transaction of a group. A row that another transaction keeps locked must not delay
+/// the other requests of the group for long.
 const HASTY: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
 /// Begins the transaction of a single request, after the group of this request failed. The other
@@ -39,7 +39,7 @@ const HASTY: &str =
 const BRIEF: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
 
-/// Why a request has no result after a panic.
+/// The reason why a request has no result after a panic.
 const PANICKED: &str = "the request panicked, the log shows where";
 
 /// The parts that the writers need.
@@ -50,12 +50,12 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
 }
 
-/// A request that shares a transaction with others. It changes only the rows that the group has
-/// loaded.
+/// A request that shares a transaction with others. The request changes only the rows that the
+/// group has loaded.
 pub(crate) trait Request: Send + Sync + 'static {
     /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
-    /// What the request does, for errors.
+    /// The action of the request. Errors contain this text.
     const DOING: &'static str;
 
     /// Returns the delivery to store, if there is one.
@@ -66,15 +66,17 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn marks(&self) -> &[Mark] {
         &[]
     }
-    /// Returns the key if the request needs its row. The row may not exist.
+    /// Returns the key if the request needs the row of the key. It is possible that the row does
+    /// not exist.
     fn key(&self) -> Option<&Key> {
         None
     }
-    /// Changes the rows. If this fails, the group is rolled back and runs again without this request.
+    /// Changes the rows. If this function fails, the group is rolled back and runs again without
+    /// this request.
     fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed>;
 }
 
-/// What the caller of a request gets after the commit.
+/// The values that the caller of a request gets after the commit.
 pub(crate) struct Written<T> {
     /// The output of the request.
     pub(crate) output: T,
@@ -87,13 +89,14 @@ trait Work: Send + Sync {
     fn arrived(&self) -> Option<&Arrived>;
     fn marks(&self) -> &[Mark];
     fn key(&self) -> Option<&Key>;
-    /// Runs the request inside the shared transaction. It runs again if that transaction was rolled
-    /// back. Returns whether the group can be committed with this request.
+    /// Runs the request inside the shared transaction. The request runs again if that transaction
+    /// was rolled back. Returns whether the group can be committed with this request.
     fn run(&mut self, loaded: &mut Loaded) -> bool;
     /// Returns whether the last run of the request failed.
     fn has_failed(&self) -> bool;
-    /// Sends the result to the caller after the commit. A commit has the number of the first journal
-    /// entry of the group. A request whose run failed gets its own failure in any case.
+    /// Sends the result to the caller after the commit. If the commit succeeded, `committed` is the
+    /// number of the first journal entry of the group. A request whose run failed gets its own
+    /// failure in any case.
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
 }
 
@@ -140,7 +143,7 @@ impl<R: Request> Work for Job<R> {
     }
 }
 
-/// The rows that a group has locked, and what its requests change.
+/// The rows that a group has locked, and the changes that its requests make.
 pub(crate) struct Loaded {
     timing: Timing,
     rows: BTreeMap<Key, Row>,
@@ -177,7 +180,7 @@ impl Loaded {
             let mut row = before.clone();
             row.mark(mark, now, &self.timing);
             // A claim skips the rows that this transaction has locked. If the row was due already,
-            // a claim may have skipped its key, so the workers must check again.
+            // it is possible that a claim has skipped the key. So the workers must check again.
             self.wakes |= before.due_at().is_some_and(|due| due <= now);
             self.change(&before, row, now);
         }
@@ -191,7 +194,8 @@ impl Loaded {
         self.rows.insert(row.key.clone(), row);
     }
 
-    /// Adds journal entries. Returns the place of the first of them among the entries of the group.
+    /// Adds journal entries. Returns the place of the first new entry among the entries of the
+    /// group.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> u64 {
         let place = self.entries.len() as u64;
         self.entries.extend_from_slice(entries);
@@ -208,7 +212,8 @@ impl Loaded {
 pub(crate) struct Writer(mpsc::Sender<Box<dyn Work>>);
 
 impl Writer {
-    /// Starts the task. It ends after the writer is dropped, when it has written everything.
+    /// Starts the task. When the writer is dropped, the task writes all remaining requests, and
+    /// then ends.
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         tokio::spawn(write_groups(shared.clone(), receiver));
@@ -238,8 +243,8 @@ async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn 
             continue;
         }
         // The requests of a failed group run one by one on a separate task, and the next group does
-        // not wait for them. If the next group fails too, it waits for the end of this task.
-        // Further requests then wait in the channel, which has a limited size.
+        // not wait for them. If the next group fails too, the next group waits for the end of this
+        // task. Further requests then wait in the channel, which has a limited size.
         if let Some(before) = alone.take() {
             let _ = before.await; // a panic is in the log, and the callers got an error
         }
@@ -264,7 +269,7 @@ fn is_locked(failed: &Failed) -> bool {
     failed.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Returns about how many bytes a request sends.
+/// Returns the approximate number of bytes that a request sends.
 fn size(work: &dyn Work) -> usize {
     const MARK: usize = 256;
     work.arrived().map_or(0, Arrived::size) + work.marks().len() * MARK
@@ -280,14 +285,14 @@ fn settle(works: impl IntoIterator<Item = Box<dyn Work>>, committed: Result<u64,
 /// The requests that have no result yet, and why the server refused their transaction.
 type Refused = (Vec<Box<dyn Work>>, Failed);
 
-/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost: their
-/// callers get an error, and the writer goes on.
+/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost:
+/// their callers get an error, and the writer goes on.
 async fn write(shared: &Arc<Shared>, group: Vec<Box<dyn Work>>, begin: &'static str) -> Result<(), Refused> {
     tokio::spawn(write_group(shared.clone(), group, begin)).await.unwrap_or(Ok(()))
 }
 
-/// Writes a group, and sends the results. If a request cannot be written, its caller gets the reason,
-/// and the others are written without it.
+/// Writes a group, and sends the results. If a request cannot be written, its caller gets the
+/// reason. The other requests are written without this request.
 async fn write_group(
     shared: Arc<Shared>,
     mut group: Vec<Box<dyn Work>>,
@@ -311,8 +316,8 @@ async fn write_group(
     Ok(())
 }
 
-/// Writes each request in its own transaction, so that only the invalid requests fail. Requests that
-/// have to wait for a locked row go to `late`; without `late`, they fail.
+/// Writes each request in its own transaction, so that only the invalid requests fail. Requests
+/// that have to wait for a locked row go to `late`. If there is no `late`, these requests fail.
 async fn write_alone(
     shared: Arc<Shared>,
     group: Vec<Box<dyn Work>>,
@@ -344,7 +349,7 @@ async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Wor
         if failed.is_for_all() || group.len() == 1 {
             settle(group, Err(&failed));
         } else {
-            // One of the rows is still locked. The others may be free by now.
+            // One of the rows is still locked. It is possible that the other rows are free now.
             write_alone(shared.clone(), group, None).await;
         }
     }

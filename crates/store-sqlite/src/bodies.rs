@@ -8,12 +8,12 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// The maximum size of a stored body after decompression. It is above the size of GitHub's largest
-/// body. If the header of a body names a larger size, the body is damaged.
+/// The maximum size of a stored body after decompression. This maximum is above the size of
+/// GitHub's largest body. If the header of a body contains a larger size, the body is damaged.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Compresses a body with a fast method. It makes JSON five times smaller, so that SQLite writes
-/// less data to the disk.
+/// Compresses a body with a fast method. The method makes JSON five times smaller, so that SQLite
+/// writes less data to the disk.
 pub(crate) fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = match slot {

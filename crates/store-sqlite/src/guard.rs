@@ -1,4 +1,4 @@
-//! Stores the guard's windows and holds in SQLite. The functions load them, call the engine's
+//! Stores the guard's windows and holds in SQLite. The functions load this data, call the engine's
 //! rules, and store the result.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::queue;
 use crate::rows::{damaged, named};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write may end long
+/// to record how changes ended. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -27,7 +27,7 @@ struct Window {
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
 
-/// Reads a reservation from a row. `from` is the first of its columns.
+/// Reads a reservation from a row. `from` is the first column of the reservation.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let digest = || row.get::<_, String>(from + 1).unwrap_or_default();
     named(fields(row, from), || format!("the reservation {}", digest()))
@@ -53,8 +53,8 @@ fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserva
 
 impl Window {
     fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
-        // Refused reservations use no room. There may be thousands of them, so the query leaves
-        // them out.
+        // Refused reservations use no room. There can be thousands of refused reservations, so the
+        // query leaves them out.
         let sql = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 AND state <> 'refused' ORDER BY n"
         );
@@ -80,8 +80,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
-/// not fit, the guard stores it as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If a
+/// change does not fit, the guard stores the change as a hold.
 pub(crate) fn reserve(
     connection: &Connection,
     limits: &Limits,
@@ -215,7 +215,7 @@ fn readable(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<HoldList> {
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
-/// stored text longer. If a hold replaces another hold, the new one has a later time.
+/// stored text longer. If a hold replaces another hold, the new hold has a later time.
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
     let sql = "SELECT count(*) || '.' || coalesce(sum(length(hold)), 0) || '.' || coalesce(max(since), 0)
                    || '.' || coalesce(sum(approved), 0) || '.' || coalesce(sum(since), 0) FROM hold";
@@ -265,13 +265,14 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations since a time, from the windows of all instances, in order.
+/// Returns the reservations in the windows of all instances, starting at a time. The reservations
+/// are in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// Stores further reservations. They are new, or come from another store.
+/// Stores further reservations. The reservations are new, or come from another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"

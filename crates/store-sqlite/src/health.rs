@@ -1,4 +1,5 @@
-//! Checks that the open files still exist under their paths, and remembers damage that SQLite found.
+//! Checks that the open files still exist under their paths, and remembers damage that SQLite
+//! found.
 
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::OnceLock;
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// The device and the number of a file. They stay the same when the file is renamed.
+/// The device and the number of a file. Both numbers stay the same when the file is renamed.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -60,7 +61,7 @@ impl Health {
     }
 
     /// Returns the reason why a write would be lost. Returns `None` if writes are safe. A new
-    /// commit is only in the write-ahead log, so it is lost too if somebody deletes the log.
+    /// commit is only in the write-ahead log. If somebody deletes the log, this commit is lost too.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         let (path, _) = opened.iter().find(|(path, known)| identity(path).as_ref() != Some(known))?;
@@ -108,8 +109,8 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            // The text of the error itself begins with the number of a column. This number does not
-            // help a reader.
+            // The text of the error itself begins with the number of a column. The number of a
+            // column does not help a reader.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
                 StoreError::Corrupt { doing, why: what.to_string() }
             }

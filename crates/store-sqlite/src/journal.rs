@@ -29,7 +29,7 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
     Ok(numbers)
 }
 
-/// Stores entries of another store, and keeps their numbers.
+/// Stores entries that come from another store, and keeps their numbers.
 pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO journal (seq, at, kind, key, subject, intent, detail, trace)
@@ -72,9 +72,9 @@ pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::R
     let sql =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // If the clocks of all processes agree, the numbers of entries have the order of their times.
-    // So the search starts at the first entry with this time or a later one. A later page starts
-    // after this entry.
+    // If the clocks of all processes agree, an entry with a greater number has a later time. So the
+    // search starts at the first entry with this time or a later one. A later page starts after
+    // this entry.
     let mut after = listing.after;
     if after == 0 && listing.since.is_some() {
         let first = "SELECT min(seq) FROM journal INDEXED BY journal_at WHERE at >= ?1";
@@ -101,8 +101,7 @@ pub(crate) fn newest(connection: &Connection, history: &History) -> rusqlite::Re
         let mut page: Vec<Entry> = rows.collect::<rusqlite::Result<_>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = last.seq;
-        // If the clocks of all processes agree, the numbers of entries have the order of their
-        // times.
+        // If the clocks of all processes agree, an entry with a greater number has a later time.
         let is_over = page.iter().all(|entry| entry.at < since - APART);
         page.retain(|entry| entry.at >= since);
         if is_over || !page.is_empty() {
@@ -141,7 +140,7 @@ fn newest_sql(history: &History) -> String {
 /// expression.
 const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
 
-/// Returns the keys and subjects of the entries that may have this name.
+/// Returns the keys and subjects of all entries that can have this name.
 pub(crate) fn called(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
     let whole = name.to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
@@ -173,14 +172,14 @@ fn subjects_sql() -> String {
     )
 }
 
-/// The note with a number of an entry. All intents up to this number have results. Without the
-/// note, each start would read all intents of the journal.
+/// The name of the note with the number of an entry. All intents up to this number have results.
+/// Without the note, each start would read all intents of the journal.
 const SETTLED: &str = "settled-intents";
 
 /// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process may write between the queries. If the last query does not find an intent up
+    // Another process can write between the queries. If the last query does not find an intent up
     // to this number, it is still certain that the intent has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;

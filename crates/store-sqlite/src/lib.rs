@@ -1,7 +1,7 @@
-//! The engine's storage in one SQLite file. It uses a write-ahead log and `synchronous=FULL`. One
-//! thread does all writes, and commits several requests together. Reads have separate connections.
-//! Several processes may open the same file. If a process must wait for another process, the first
-//! process waits at most for the busy timeout.
+//! The engine's storage in one SQLite file. The file has a write-ahead log, and `synchronous=FULL`.
+//! One thread does all writes, and commits several requests together. Reads have separate
+//! connections. Several processes can open the same file. A process that must wait for another
+//! process waits no longer than the busy timeout.
 
 mod bodies;
 mod format;

@@ -47,7 +47,7 @@ pub(crate) fn mark(
     Ok(())
 }
 
-/// Claims at most `limit` due keys, but no keys of the instances in `except`.
+/// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,
@@ -93,8 +93,8 @@ fn select(
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Shortens the waits of rows with a time far in the future. They were stored while the clock was
-/// ahead.
+/// Shortens the waits of rows whose time is far in the future. Such rows were stored when the clock
+/// was ahead.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -184,8 +184,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. It
-/// has something to do if it can take a key. It also has something to do if a key must wait longer
+/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. A
+/// claim is necessary if it can take a key. A claim is also necessary if a key must wait longer
 /// than any vendor's rate limit, because the claim must shorten this wait.
 pub(crate) fn is_due(connection: &Connection, except: &[String], now: Time) -> rusqlite::Result<bool> {
     let sql = format!(
@@ -219,7 +219,7 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
 }
 
-/// Lists the rows of keys that are parked or had a failed last run.
+/// Lists the rows of keys that are parked or whose latest run failed.
 pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     // Two queries, because one query with `OR` would read the whole table.
     let sql = format!(

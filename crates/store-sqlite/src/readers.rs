@@ -11,11 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::SqliteSettings;
 use crate::health::Health;
 
-/// The maximum number of connections. Each has its own cache of pages.
+/// The maximum number of connections. Each connection has its own cache of pages.
 const MOST: usize = 4;
 
-/// The connections for reads. The first one is opened with the store. The others are opened when
-/// several reads run at the same time.
+/// The connections for reads. The first one is opened with the store. The other connections are
+/// opened when several reads run at the same time.
 pub(crate) struct Readers {
     free: Mutex<Vec<Connection>>,
     places: Arc<Semaphore>,
@@ -56,8 +56,8 @@ impl Readers {
         let connection = if let Some(connection) = free {
             connection
         } else {
-            // Another file may be at the path by now. The open connections still use the file of
-            // the store.
+            // It is possible that another file is at the path now. The open connections still use
+            // the file of the store.
             self.health.check()?;
             crate::connect(&self.path, &self.settings)?
         };

@@ -17,7 +17,8 @@ pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::E
     )
 }
 
-/// Adds the name of a row to the error if the row cannot be read, so that an operator can find it.
+/// If a row cannot be read, adds the name of the row to the error, so that an operator can find the
+/// row.
 pub(crate) fn named<T>(read: rusqlite::Result<T>, name: impl FnOnce() -> String) -> rusqlite::Result<T> {
     read.map_err(|error| damaged(0, format!("{}: {error}", name())))
 }

@@ -120,7 +120,7 @@ ALTER TABLE guard_booking ADD COLUMN intent INTEGER; -- the number of the intent
 ",
 ];
 
-/// Returns the version that [`migrate`] brings a file to.
+/// Returns the version of a file after [`migrate`].
 pub(crate) fn supported() -> usize {
     MIGRATIONS.len()
 }
@@ -194,8 +194,8 @@ mod tests {
             bookings.into_iter().map(|booking| (booking.state, booking.intent)).collect::<Vec<_>>()
         };
         assert_eq!(booked(), [(Unknown, None), (Reserved, None)]);
-        // The reservation of the old write names no intent, so the end of a new write does not
-        // change it.
+        // The reservation of the old write has no intent, so the end of a new write does not change
+        // this reservation.
         let ends = [("a".to_owned(), End::Refused(1)), ("b".to_owned(), End::NotBegun)];
         crate::guard::conclude(&connection, "acme", &ends).unwrap();
         assert_eq!(booked(), [(Unknown, None), (Refused, None)]);

@@ -22,10 +22,10 @@ pub(crate) enum WriterThread {
     Inline(Mutex<Connection>, Arc<Health>),
 }
 
-/// One write request. It shares a transaction with others.
+/// One write request. The request shares a transaction with other requests.
 pub(crate) trait Work: Send {
-    /// Runs the request inside the shared transaction. It runs a second time if that transaction
-    /// was rolled back.
+    /// Runs the request inside the shared transaction. The request runs a second time if that
+    /// transaction was rolled back.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     /// Sends the result to the caller after the commit.
     fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
@@ -69,8 +69,8 @@ impl WriterThread {
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
-        // A checkpoint must not delay writes. So if it has to wait, it gives up soon, and the loop
-        // tries again later.
+        // A checkpoint must not delay writes. So a checkpoint that has to wait gives up soon, and
+        // the loop tries again later.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let watched = health.clone();
@@ -83,7 +83,7 @@ impl WriterThread {
         Ok(Self::Thread(sender, health.clone()))
     }
 
-    /// Runs `write` in a transaction, and returns when the data is durable. `write` may run twice.
+    /// Runs `write` in a transaction, and returns when the data is durable. `write` can run twice.
     pub(crate) async fn write<T, F>(&self, doing: &'static str, mut write: F) -> Result<T, StoreError>
     where
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -160,8 +160,8 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     health.check()
 }
 
-/// Moves data from the write-ahead log into the file, on its own thread, until `stopped` is closed.
-/// The loop notices a lost file even while nobody writes.
+/// Moves data from the write-ahead log into the file until `stopped` is closed. This work has its
+/// own thread. The loop notices a lost file even while nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;

@@ -1,7 +1,7 @@
-//! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
-//! with 100 ms for each call, and memory. The benchmark compares first runs with runs that have
-//! stored answers. It compares 1,000 repositories with 10,000, and the whole sweep of a command
-//! with the sweeps of the service.
+//! Measures the cost of the work on a whole organisation: calls, REST units, GraphQL points, time
+//! with 100 ms for each call, and memory. The benchmark makes three comparisons. It compares first
+//! runs with runs that have stored answers. It compares 1,000 repositories with 10,000. It compares
+//! the whole sweep of a command with the sweeps of the service.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::cost::Cost;
 use crate::folder::{Ended, Folder};
 use crate::{day, everything};
 
-/// A typical policy. It has no aspect that Beadle can read only with REST.
+/// A typical policy. The policy has no aspect that Beadle can read only with REST.
 pub(crate) const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:
@@ -40,8 +40,8 @@ rulesets:
     rules: [{ type: deletion }, { type: non_fast_forward }]
 ";
 
-/// A policy with aspects that Beadle can read only with REST, with separate calls for each
-/// repository.
+/// A policy whose aspects Beadle can read only with REST. Each repository then needs separate
+/// calls.
 const REST_ONLY: &str = "
 collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
@@ -99,8 +99,8 @@ async fn start(repositories: usize, minute: u64) -> anyhow::Result<(Sim, Folder)
     serve(organisation(repositories), limits, [POLICY, RULESET]).await
 }
 
-/// Starts a simulated GitHub with these limits, and a folder with the texts of `settings.yml` and of
-/// a layer for every repository.
+/// Starts a simulated GitHub with these limits, and a folder with the texts of `settings.yml` and
+/// of a layer for every repository.
 async fn serve(state: Value, limits: Limits, [policy, layer]: [&str; 2]) -> anyhow::Result<(Sim, Folder)> {
     let minute = format!("{}s", limits.minute.as_secs());
     let latency = Duration::from_millis(100);
@@ -115,8 +115,8 @@ fn with_rest(folder: &Folder) -> anyhow::Result<()> {
     Ok(std::fs::write(folder.path.path().join("policy/settings.yml"), format!("{POLICY}{REST_ONLY}"))?)
 }
 
-/// Measures 1,000 repositories with and without REST-only aspects, under the documented rate
-/// limits. Returns the calls of a run with stored answers, and the peak memory.
+/// Measures 1,000 repositories under the documented rate limits, with and without REST-only
+/// aspects. Returns the calls of a run with stored answers, and the peak memory.
 async fn thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(1_000, 60).await?;
     measure(&sim, &folder, 1_000, "without REST-only aspects").await?;
@@ -127,15 +127,15 @@ async fn thousand() -> anyhow::Result<(f64, f64)> {
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Makes Beadle get a new token, as it does after an hour. The tags of all stored answers must then
-/// be computed again, because a tag depends on the token.
+/// Makes Beadle get a new token, as Beadle does after an hour. The tags of all stored answers must
+/// then be computed again, because a tag depends on the token.
 async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     Ok(())
 }
 
 /// Measures 1,000 repositories with a policy that declares everything. The minute of the rate
-/// limits is only 6 s, and there are no hourly limits, because a cold sweep needs more calls than
+/// limits is only 6 s. There are no hourly limits, because a cold sweep needs more calls than
 /// GitHub allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
     let state = everything::organisation(1_000).await?;
@@ -201,8 +201,8 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     Ok((f64::from(u32::try_from(count)?), f64::from(u32::try_from(most)?)))
 }
 
-/// Deletes the records of the budget that earlier processes spent, because the rate limits are new
-/// for each measurement.
+/// Deletes the records about the budget. Earlier processes wrote these records, but the rate limits
+/// are new for each measurement.
 fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
     connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;

@@ -1,6 +1,6 @@
-//! Measures how the throughput grows with the number of processes on one schema of PostgreSQL.
-//! There are two figures: the deliveries that the processes store in a second, and how long they
-//! need for keys that became due during a pause.
+//! Measures how the throughput grows with the number of processes on one schema of PostgreSQL. The
+//! first figure is the number of deliveries that the processes store in a second. The second figure
+//! is the time that the processes need for keys that became due during a pause.
 
 use std::process::Child;
 use std::time::Duration;

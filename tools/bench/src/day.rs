@@ -1,6 +1,6 @@
 //! Measures the sweeps of one day as the service runs them, with the default times. The first sweep
-//! reads everything. Only REST shows some parts. Each further sweep reads a share of these parts.
-//! The day passes in simulated time, and no rate limit applies.
+//! reads everything. GitHub shows some parts only with REST. Each further sweep reads a share of
+//! these parts. The day passes in simulated time, and no rate limit applies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ const AT_ONCE: usize = 64;
 /// The name of the organisation in the configuration.
 const INSTANCE: &str = "acme";
 
-/// Prints what the sweeps of a day cost for each repository, if there are this many repositories.
-/// `policy` is the folder of the policy.
+/// Prints the cost of a day's sweeps for each repository. `repositories` is the number of
+/// repositories. `policy` is the folder of the policy.
 pub(crate) async fn run(sim: &Sim, policy: &Path, repositories: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;

@@ -183,8 +183,8 @@ async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> a
         every.tick().await;
         let mut patch = json!({});
         for n in 0..10 {
-            // The deliveries use groups of ten in turn. A person who joins in one round leaves in
-            // the next round.
+            // The deliveries use groups of ten in turn. In one round, a person joins. In the next
+            // round, this person leaves.
             let group = 10 + (tick % 40) * 10 + n;
             let is_in = if (tick / 40) % 2 == 0 { json!(true) } else { Value::Null };
             patch[format!("00g{group:04}")] = json!({ "members": { person(PEOPLE - 1 - tick % 40): is_in } });

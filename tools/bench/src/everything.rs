@@ -31,7 +31,8 @@ rulesets:
     rules: [{ type: deletion }, { type: non_fast_forward }]
 ";
 
-/// How many times Beadle applies the policy at most until the repository matches it.
+/// The maximum number of times that Beadle applies the policy until the repository matches the
+/// policy.
 const ROUNDS: usize = 4;
 /// The parts of a repository that have entries with ids.
 const WITH_IDS: &[&str] =
@@ -54,7 +55,8 @@ pub(crate) async fn organisation(repositories: usize) -> anyhow::Result<Value> {
     anyhow::bail!("the repository is not as declared after {ROUNDS} applies")
 }
 
-/// Returns an organisation with these repositories, and with everything that the policy names.
+/// Returns an organisation with these repositories. The organisation also contains all things that
+/// the policy mentions.
 pub(crate) fn with_repositories(repositories: &Value) -> Value {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     json!({

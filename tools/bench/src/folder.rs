@@ -52,8 +52,8 @@ impl Folder {
         Self::with(sim, FOLDER, policy, [secret, minute, "enforce"])
     }
 
-    /// Creates a folder. Its configuration has the mode `enforce`, and takes the policy from the
-    /// folder `.github` of the repository `admin`.
+    /// Creates a folder. Its configuration has the mode `enforce`. The policy is in the folder
+    /// `.github` of the repository `admin`.
     pub(crate) fn of_git(sim: &Sim, secret: &str) -> anyhow::Result<Self> {
         let source = "{ repository = \"admin\", path = \".github\" }";
         Self::with(sim, source, "", [secret, "60s", "enforce"])

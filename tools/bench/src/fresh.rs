@@ -43,7 +43,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     with_everything().await
 }
 
-/// Measures a new repository. The policy declares every section for it.
+/// Measures a new repository. The policy declares every section of this repository.
 async fn with_everything() -> anyhow::Result<()> {
     let state = everything::with_repositories(&json!({}));
     let settings = Settings { state: Some(state), latency: LATENCY, ..Settings::default() };

@@ -16,8 +16,8 @@ use crate::processes::Processes;
 use crate::sizes::{size, sizes};
 use crate::stores;
 
-/// Returns a payload about one repository. It has the size and the form of a real payload of
-/// GitHub.
+/// Returns a payload about one repository. This payload has the size and the form of a real payload
+/// of GitHub.
 fn body(repository: usize) -> String {
     let node = format!("R_kgDO{repository:08}");
     let mut payload = json!({ "action": "edited", "organization": { "login": "acme" },
@@ -109,7 +109,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 impl Intake {
-    /// Measures processes with the store at an address, in turn with the minimal handler.
+    /// Measures processes that use the store at an address, and measures the minimal handler in
+    /// between.
     async fn measure(
         &self,
         folder: &Folder,

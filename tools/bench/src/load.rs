@@ -1,5 +1,6 @@
-//! Sends requests over a number of connections. Each connection sends its next request when it has
-//! an answer. The sender writes HTTP/1.1 itself, so that it needs little processor time.
+//! Sends requests over a number of connections. Each connection sends its next request after the
+//! answer to its previous request. The sender writes HTTP/1.1 itself, so that the sender needs
+//! little processor time.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub(crate) struct Load<'a> {
     pub(crate) body: &'a str,
     /// The signature of the body, for the header.
     pub(crate) tag: &'a str,
-    /// The prefix of the delivery ids. It must be new for each load test, because Beadle does not
+    /// The prefix of the delivery ids. Each load test needs a new prefix, because Beadle does not
     /// store a delivery with a known id again.
     pub(crate) ids: &'a str,
     /// The number of connections.

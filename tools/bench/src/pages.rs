@@ -1,5 +1,5 @@
-//! Measures the pages of the operator listener with 10,000 repositories, 1,000 groups and a journal of a
-//! million entries, while 32 browsers wait for updates.
+//! Measures the pages of the operator listener with 10,000 repositories, 1,000 groups and a journal
+//! of a million entries, while 32 browsers wait for updates.
 
 use std::time::Duration;
 

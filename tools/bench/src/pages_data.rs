@@ -16,7 +16,7 @@ pub(crate) const DELIVERIES: u32 = 20_000;
 /// The numbers from 0 up to, but not including, the first parameter.
 const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)";
 
-/// One of 20 repositories differs from the policy, and one of 50 has an unknown part.
+/// One in 20 repositories differs from the policy, and one in 50 repositories has an unknown part.
 const STATES: &str = "INSERT OR REPLACE INTO note (name, value)
     SELECT 'key-state:repository:acme:' || i, json_object(
         'subject', printf('acme/service-%05d', i), 'since', unixepoch() * 1000 - i,
@@ -27,7 +27,8 @@ const GROUP_STATES: &str = "INSERT OR REPLACE INTO note (name, value)
     SELECT printf('key-state:target-group:aws:corp/00g%05d', i), json_object(
         'subject', printf('aws/Group %05d', i), 'since', unixepoch() * 1000 - i, 'pending', 0) FROM n";
 
-/// A sweep is in progress: one of 5 repositories is due. One of 50 fails, and one of 100 is parked.
+/// A sweep is in progress: one in 5 repositories is due. One in 50 repositories fails, and one in
+/// 100 repositories is parked.
 const WORK: &str =
     "INSERT OR REPLACE INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before,
         spares_events, first_dirty, attempts, epoch, lease_until, parked, hint, last_error, due, rank)
@@ -64,7 +65,8 @@ fn open(store: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// Fills a store that a command of Beadle created. No process may use the store at the same time.
+/// Fills a store that a command of Beadle created. Another process must not use the store at the
+/// same time.
 pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;
@@ -99,8 +101,8 @@ pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds held changes of ten kinds. The service may run, because it deletes the holds of another
-/// policy only when it begins to use its own policy.
+/// Adds held changes of ten kinds. The service can run at the same time, because it deletes the
+/// holds of another policy only when it begins to use its own policy.
 pub(crate) fn hold(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;

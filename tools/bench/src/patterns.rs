@@ -1,4 +1,4 @@
-//! The REST calls of a benchmark, by the patterns of their paths.
+//! Counts the REST calls of a benchmark for each pattern of paths.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(crate) struct Spent {
     pub(crate) units: u32,
 }
 
-/// The calls to the paths of each pattern.
+/// Maps each pattern to the calls whose paths match the pattern.
 #[derive(Default)]
 pub(crate) struct Patterns(BTreeMap<String, Spent>);
 
@@ -34,8 +34,8 @@ impl Patterns {
         }
     }
 
-    /// Returns the patterns that cost most units, the most expensive one first. The list leaves out
-    /// the patterns that cost nothing.
+    /// Returns the patterns that cost most units. The most expensive pattern comes first. The list
+    /// leaves out the patterns that cost nothing.
     pub(crate) fn most_expensive(&self) -> Vec<(&str, Spent)> {
         let costly = self.0.iter().filter(|(_, spent)| spent.units > 0);
         let mut costly: Vec<(&str, Spent)> =
@@ -48,7 +48,7 @@ impl Patterns {
 
 /// Returns a path with placeholders for names and ids.
 fn pattern(path: &str) -> String {
-    // The number of the next segments that are names.
+    // How many of the next segments are names.
     let mut names = 0;
     let segments = path.split('/').map(|segment| {
         if names > 0 {

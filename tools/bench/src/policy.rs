@@ -1,4 +1,4 @@
-//! Measures what a policy costs: the check of its files, the resolving of its layers, and the work
+//! Measures the cost of a policy: the check of its files, the resolving of its layers, and the work
 //! on a policy in a repository.
 
 use std::process::Command;

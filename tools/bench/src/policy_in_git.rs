@@ -13,7 +13,7 @@ use crate::generated;
 use crate::service::{PATIENCE, Service};
 
 const REPOSITORIES: usize = 1_000;
-/// The number of files of the large policy.
+/// The number of files in the large policy.
 const FILES: usize = 2_000;
 /// The repositories that the merged file affects.
 const AFFECTED: [usize; 3] = [3, 500, 999];
@@ -123,7 +123,7 @@ async fn one_file(service: &Service) -> anyhow::Result<()> {
     let took = started.elapsed().as_secs_f64();
     let calls = service.sim.calls_that(|call| {
         let is_read = call["path"].as_str().is_some_and(|path| path.contains("/repos/acme/admin/"));
-        // An answer 304 costs nothing.
+        // An answer with the status 304 costs nothing.
         call["status"] == 200 && (is_read || call["operation"] == "repository")
     });
     println!(

@@ -14,7 +14,8 @@ use crate::generated::{LAYERS, name};
 
 const REPOSITORIES: usize = 10_000;
 
-/// Returns a repository that layers select by its name, a team, a custom property and a topic.
+/// Returns a repository. Layers select this repository by its name, a team, a custom property and a
+/// topic.
 fn repository(n: usize) -> Repository {
     let team = TeamPermission {
         id: 1,
@@ -52,7 +53,7 @@ fn repository(n: usize) -> Repository {
     }
 }
 
-/// Prints three figures: how long it takes to load the policy in a folder, how long to resolve it
+/// Prints three figures: the time to load the policy in a folder, the time to resolve the policy
 /// for all repositories, and the peak memory of this process.
 pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {
     let started = now();

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API for one function. It sends one invocation at a time.
+//! Lambda's Runtime API for one function. The API sends one invocation at a time.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
-/// A local Runtime API. A function gets its events from it.
+/// A local Runtime API. A function gets its events from this API.
 pub(crate) struct Runtime {
     /// The value for the function's environment variable `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) address: String,

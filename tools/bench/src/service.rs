@@ -40,8 +40,8 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts the service in mode `enforce` with the policy in the repository `admin`, and waits
-    /// until it makes no more calls.
+    /// Starts the service in mode `enforce`, and waits until it makes no more calls. The policy is
+    /// in the repository `admin`.
     pub(crate) async fn of_git(settings: Settings) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let secret = format!("{:032x}", rand::random::<u128>());
@@ -53,8 +53,8 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts the service in mode `enforce`, and waits until it is ready. The simulated GitHub sends
-    /// no webhooks to it.
+    /// Starts the service in mode `enforce`, and waits until it is ready. The simulated GitHub
+    /// sends no webhooks to this service.
     pub(crate) async fn begin(settings: Settings, policy: &str) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let folder = Folder::enforcing(&sim, policy, "unused", "60s")?;
@@ -98,7 +98,8 @@ impl Service {
         }
     }
 
-    /// Changes the state of the simulated GitHub. It then sends webhooks for the change.
+    /// Changes the state of the simulated GitHub. The simulated GitHub then sends webhooks for the
+    /// change.
     pub(crate) async fn change(&self, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 
-/// Returns the size that an environment variable sets, or `default` if it is not set.
+/// Reads a size from an environment variable. Returns `default` if the variable is not set.
 pub(crate) fn size(name: &str, default: usize) -> anyhow::Result<usize> {
     set(name)?.map_or(Ok(default), |text| parse(name, &text))
 }
 
-/// Returns the sizes that an environment variable sets, or `default` if it is not set. A comma
+/// Reads sizes from an environment variable. Returns `default` if the variable is not set. A comma
 /// separates two sizes.
 pub(crate) fn sizes(name: &str, default: &[usize]) -> anyhow::Result<Vec<usize>> {
     let Some(text) = set(name)? else { return Ok(default.to_vec()) };

@@ -1,5 +1,5 @@
-//! Measures how long the service needs from its start until it is ready, with an empty journal and
-//! with a journal of 10 million entries.
+//! Measures the time from the start of the service until the service is ready: with an empty
+//! journal, and with 10 million entries.
 
 use std::path::Path;
 use std::process::Child;
@@ -22,7 +22,7 @@ const SPREAD: Duration = Duration::from_secs(300 * 24 * 3600);
 /// How long the benchmark waits before it measures the peak memory again. By then, the background
 /// tasks have run.
 const SETTLED: Duration = Duration::from_secs(20);
-/// The number of starts with the journal. The system may have parts of the file in memory.
+/// The number of starts with the journal. The system can have parts of the file in memory.
 const STARTS: usize = 3;
 /// Lists the indexes of the journal, without the indexes that SQLite creates for a key.
 const INDEXES: &str = "SELECT name, sql FROM sqlite_master
@@ -61,7 +61,7 @@ impl Drop for Serving {
     }
 }
 
-/// Starts the service, prints what the start needed, and ends the service.
+/// Starts the service, prints the figures of the start, and ends the service.
 async fn start(folder: &Folder, name: &str) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let started = now();

@@ -16,7 +16,7 @@ pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(Path::new(address), SqliteSettings::default())?))
 }
 
-/// Starts a server of PostgreSQL that waits for the disk, as SQLite does. If PostgreSQL is not
+/// Starts a server of PostgreSQL. Like SQLite, this server waits for the disk. If PostgreSQL is not
 /// installed, prints this and returns `None`.
 pub(crate) async fn cluster() -> Option<Cluster> {
     if !Cluster::is_installed() {

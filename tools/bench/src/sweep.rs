@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub(crate) async fn run() -> anyhow::Result<()> {
     let repositories = size("SWEEP_REPOSITORIES", 10_000)?;
     let latency = Duration::from_millis(u64::try_from(size("SWEEP_LATENCY_MS", 100)?)?);
-    // The gate and two sweeps together may need more than GitHub allows in an hour.
+    // The gate and two sweeps together can need more than GitHub allows in an hour.
     let limits = Limits { core: 1_000_000, graphql: 1_000_000, ..Limits::default() };
     let state = Some(organisation(repositories));
     let settings = Settings { limits, state, latency, ..Settings::default() };
@@ -36,13 +36,14 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     service.stop()
 }
 
-/// Waits until the service has ended this many sweeps, and prints what the last one needed. The
-/// memory is the peak since the start of the service.
+/// Waits until the service has ended this number of sweeps, and prints the figures of the last
+/// sweep. The memory is the peak since the start of the service.
 async fn sweep(service: &Service, name: &str, ended: usize, repositories: usize) -> anyhow::Result<()> {
     let (started, mut seen, mut last) = (now(), 0, Duration::ZERO);
     while service.log()?.matches("sweep ended").count() < ended {
         anyhow::ensure!(started.elapsed() < PATIENCE, "the sweep did not end");
-        // The log shows the end of the sweep up to 10 s late, so the last call is taken as the end.
+        // The log shows the end of the sweep up to 10 s late. So the benchmark uses the time of the
+        // last call as the end.
         let calls = service.sim.call_count();
         if calls != seen {
             (seen, last) = (calls, started.elapsed());

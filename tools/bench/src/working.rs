@@ -1,5 +1,5 @@
-//! A child process with a worker. Its runs change nothing, so that a benchmark measures only the
-//! queue.
+//! A child process with a worker. The worker's runs change nothing, so that a benchmark measures
+//! only the queue.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

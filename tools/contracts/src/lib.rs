@@ -1,8 +1,8 @@
-//! Checks the calls of the tests against the vendors' published descriptions: GitHub's, which
-//! `cargo xtask tools` fetches, and a table of Okta's.
+//! Checks the calls of the tests against the published descriptions of the vendors. `cargo xtask
+//! tools` fetches GitHub's descriptions. A table has a part of Okta's description.
 //!
-//! GitHub's descriptions have 27 MB, and a process reads them when it checks its first call. So all
-//! tests that check calls should be in one program that runs them in threads.
+//! GitHub's descriptions have 27 MB. A process reads the descriptions when it checks its first
+//! call. So all tests that check calls should be in one program that runs them in threads.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 
@@ -23,7 +23,8 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
-/// Returns a hash of a call. The hash covers only what the descriptions define.
+/// Returns a hash of a call. The hash covers only those parts of the call that the descriptions
+/// define.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {

@@ -1,6 +1,6 @@
 //! A table of the endpoints that Beadle uses, from Okta's published description
-//! (okta/okta-management-openapi-spec, management API 2026.06.3). It has the parameters with their
-//! limits, and the form of the answers.
+//! (okta/okta-management-openapi-spec, management API 2026.06.3). The table has the parameters with
+//! their limits, and the form of the answers.
 
 use serde_json::Value;
 

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
 
-/// A published description of the REST API, for github.com or for Enterprise Cloud. The one for
-/// Enterprise Cloud is larger, and has the visibility `internal`.
+/// A published description of the REST API, for github.com or for Enterprise Cloud. The description
+/// for Enterprise Cloud is larger, and has the visibility `internal`.
 struct Description {
     document: Value,
-    /// The path templates, by the number of their segments, their first segment and their last
-    /// segment.
+    /// The path templates. The map key has three parts: the number of segments, the first segment
+    /// and the last segment.
     templates: HashMap<(usize, String, String), Vec<String>>,
     registry: Registry<'static>,
     validators: Mutex<HashMap<String, &'static Validator>>,
@@ -107,8 +107,8 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
-/// Returns the path of a redirected call with the repository's name instead of its id. Redirects
-/// use the id. But the description has the id only in the path of the repository itself.
+/// Returns the path of a redirected call. In this path, the name of the repository replaces its id.
+/// Redirects use the id. But the description has the id only in the path of the repository itself.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))
@@ -162,8 +162,8 @@ impl Description {
         let asked = segments(path);
         let (first, last) = (asked[0], asked[asked.len() - 1]);
         // There are about a thousand templates. It would take too long to compare each call with
-        // all of them. So the function compares only templates with a possible first and last
-        // segment.
+        // all templates. So the function compares only templates whose first and last segments can
+        // match.
         let places = [(first, last), (first, PARAMETER), (PARAMETER, last), (PARAMETER, PARAMETER)];
         let kept = places.into_iter().filter_map(|(first, last)| {
             self.templates.get(&(asked.len(), first.to_owned(), last.to_owned()))

@@ -8,15 +8,15 @@ use std::time::Duration;
 /// The id of the user `nobody` and of its group.
 const NOBODY: u32 = 65_534;
 
-/// The shell keeps the server running until its standard input ends. The input ends with the process
-/// of the test, even if that process is killed.
+/// The shell keeps the server running until the standard input of the shell ends. The input ends
+/// with the process of the test, even if that process is killed.
 const KEEP: &str =
     r#""$0" "$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$BEADLE_CLUSTER""#;
 
 /// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
-/// has no TCP port. It ends when the value is dropped, or with the process. In tests, the server
-/// does not wait for the disk. So it starts quickly, but its data does not survive a crash of the
-/// machine.
+/// has no TCP port. The server ends when the value is dropped, or when the process ends. In tests,
+/// the server does not wait for the disk. So it starts quickly, but its data does not survive a
+/// crash of the machine.
 pub struct Cluster {
     folder: PathBuf,
     user: ServerUser,
@@ -56,8 +56,8 @@ impl Cluster {
         cluster
     }
 
-    /// Ends the server at once, without a checkpoint, and starts it again. All connections break, as
-    /// in a failover.
+    /// Ends the server immediately, without a checkpoint, and starts it again. All connections
+    /// break, as in a failover.
     pub async fn crash(&mut self) {
         let state = self.folder.join("data/postmaster.pid");
         let text = std::fs::read_to_string(&state).unwrap();
@@ -157,7 +157,7 @@ enum ServerUser {
 }
 
 impl ServerUser {
-    /// Chooses the user, and makes it the owner of a folder that this process has just created.
+    /// Chooses the user. The user becomes the owner of a folder that this process has just created.
     fn for_folder(folder: &Path) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         if std::fs::metadata(folder).unwrap().uid() != 0 {

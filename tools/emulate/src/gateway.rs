@@ -1,5 +1,5 @@
-//! An emulated API Gateway in front of a function. It emulates HTTP APIs, REST APIs and function
-//! URLs. Function URLs send the same events as HTTP APIs.
+//! An emulated API Gateway in front of a function. The gateway emulates HTTP APIs, REST APIs and
+//! function URLs. Function URLs send the same events as HTTP APIs.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>

@@ -20,7 +20,7 @@ pub struct Moto {
     child: Child,
     /// The address of moto.
     pub url: String,
-    /// The address of DynamoDB. It can be the address of another server.
+    /// The address of DynamoDB. DynamoDB can be at another server.
     tables_at: String,
     /// The secret key in the credentials. moto accepts any key.
     pub secret: String,
@@ -85,7 +85,8 @@ impl Moto {
         loader.endpoint_url(url).load().await
     }
 
-    /// Returns all calls of a caller, with the names that IAM policies use for the actions.
+    /// Returns all calls of a caller. The names of the calls are the names of actions in IAM
+    /// policies.
     pub fn calls_of(&self, who: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
@@ -99,7 +100,8 @@ impl Moto {
         text.lines().filter_map(|line| Some(line.strip_prefix(&asked)?.to_owned())).collect()
     }
 
-    /// Returns the environment variables that make a process call moto with the name `who`.
+    /// Returns environment variables for a process. With these variables, the process calls moto as
+    /// the caller `who`.
     pub fn environment(&self, who: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ACCESS_KEY_ID", who.into()),

@@ -1,5 +1,5 @@
-//! A proxy between a store and DynamoDB. It injects throttling, conflicts, lost answers, and old
-//! answers of an index.
+//! A proxy between a store and DynamoDB. The proxy injects throttling, conflicts, lost answers, and
+//! old answers of an index.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ struct Shared {
     to: String,
     odds: Odds,
     random: Mutex<StdRng>,
-    /// The earlier answers of the index, by their queries.
+    /// Maps each query to an earlier answer of the index.
     said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
     /// The number of further requests that the proxy forwards.
@@ -73,7 +73,7 @@ impl Proxy {
     }
 
     /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
-    /// called. Before the test calls it, the test can make the write of another process.
+    /// called. Before this call, the test can make the write of another process.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),

@@ -1,6 +1,7 @@
-//! Sends the messages of a queue to a function, as Lambda's event source mapping does. It emulates
-//! batches, batching windows, concurrent invocations and partial failures. If the pump does not
-//! delete a message, the queue delivers the message again when its visibility timeout ends.
+//! Sends the messages of a queue to a function, as Lambda's event source mapping does. The pump
+//! emulates batches, batching windows, concurrent invocations and partial failures. If the pump
+//! does not delete a message, the queue delivers the message again after the visibility timeout of
+//! the message.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
@@ -62,8 +63,8 @@ impl Pump {
     }
 }
 
-/// Returns a batch of messages: either a full one, or the messages that arrived within the batching
-/// window after the first message.
+/// Returns a batch of messages. The batch is full, or it has the messages that arrived within the
+/// batching window after the first message.
 async fn gather(client: &Client, source: &Source) -> Vec<Message> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;

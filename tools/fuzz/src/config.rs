@@ -5,8 +5,7 @@ use std::path::Path;
 use beadle_config::{ConfigError, File, MappingsFile, Source};
 use toml::{Table, Value};
 
-/// The keys that have references to secrets as their texts. Somebody may write the secret itself
-/// there.
+/// The keys whose values are references to secrets. A user could write the secret itself there.
 const SECRET_KEYS: [&str; 8] = [
     "client_secret",
     "hook_secrets",
@@ -47,8 +46,8 @@ fn checked(text: &str) -> Option<String> {
     Some(error.to_string())
 }
 
-/// Returns the same file with a secret instead of each reference to a secret. Returns `None` if the
-/// file is not TOML, or has no reference.
+/// Returns the same file. In this file, a secret replaces each reference to a secret. Returns
+/// `None` if the file is not TOML, or has no reference.
 fn with_secrets(text: &str) -> Option<String> {
     let mut table: Table = toml::from_str(text).ok()?;
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! Expressions and templates, as dispatches, attributes, rules and files use them.
+//! Fuzzes expressions and templates. Dispatches, attributes, rules and files contain them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use minijinja::UndefinedBehavior;
 use minijinja::value::Serde;
 use serde_json::{Value, json};
 
-/// The maximum length of a result, in bytes. The limit of the work allows 6.4 MB of output.
+/// The maximum length of a result, in bytes. The work limit of an evaluation allows 6.4 MB of
+/// output.
 const LONGEST: usize = 8 << 20;
 
 /// Separates the template from the values, which are JSON.

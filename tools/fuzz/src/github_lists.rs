@@ -1,4 +1,5 @@
-//! Lists of GitHub: by REST as a plain list, by REST inside an object with a total, and by GraphQL.
+//! Fuzzes lists of GitHub: plain lists of REST, lists of REST inside an object with a total, and
+//! lists of GraphQL.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Webhooks of GitHub.
+//! Fuzzes webhooks of GitHub.
 
 use std::sync::LazyLock;
 

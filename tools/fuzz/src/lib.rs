@@ -27,7 +27,7 @@ pub struct Target {
     pub name: &'static str,
     /// Runs the parser with one input, and panics if the parser breaks a promise.
     pub run: fn(&[u8]),
-    /// The number of random inputs that the test tries. It is small for a slow target.
+    /// The number of random inputs that the test tries. This number is small for a slow target.
     pub tries: usize,
 }
 

@@ -26,7 +26,7 @@ enum Fault {
     Cut,
     /// The body of the page is JSON, but not a list.
     NotAList,
-    /// The page names itself as the next page.
+    /// The page links to itself as the next page.
     Loop,
     /// The page has another status.
     Status,
@@ -116,15 +116,15 @@ impl List {
 
     /// Returns the page after this one, if there is one.
     pub(crate) fn next(&self, page: usize) -> Option<usize> {
-        // A client may read a page without rows very often before it gives up.
+        // A client can read a page without rows many times before it gives up.
         if self.fault == Fault::Loop && page == self.page && self.rows > 0 {
             return Some(page);
         }
         (page + 1 < self.pages()).then_some(page + 1)
     }
 
-    /// Returns the rows of a page. `row` makes a row from its number, and `id` is the name of its
-    /// id.
+    /// Returns the rows of a page. `row` makes a row from the row's number, and `id` is the name of
+    /// the row's id.
     pub(crate) fn rows(&self, page: usize, row: impl Fn(usize) -> Value, id: &str) -> Vec<Value> {
         let shown = self.shown();
         let start = page.saturating_mul(self.size);
@@ -170,8 +170,8 @@ impl List {
     fn expected(&self, paging: Paging, is_counted: bool) -> Expected {
         let shown = self.shown().len();
         if self.fault == Fault::Missing {
-            // Without a total, the client cannot distinguish this list from a complete list with
-            // fewer rows.
+            // If there is no total, the client cannot distinguish this list from a complete list
+            // that has fewer rows.
             return if self.rows > 0 && is_counted { Expected::Unknown } else { Expected::Whole };
         }
         if self.page >= self.pages() {
@@ -190,7 +190,7 @@ impl List {
         }
     }
 
-    /// Checks what a client found: the ids of the rows, or `None` if the client reports that the
+    /// Checks the result of a client: the ids of the rows, or `None` if the client reports that the
     /// list is unknown.
     ///
     /// `is_counted` is true if the client compares the rows with a total.

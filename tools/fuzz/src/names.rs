@@ -1,4 +1,4 @@
-//! Names that become a part of an address, a filter, a key or a note.
+//! Fuzzes names that become a part of an address, a filter, a key or a note.
 
 use beadle_engine::{Budgets, Clock, Key, KeyScope, Time, note};
 use beadle_okta::{Credential, Okta};
@@ -33,7 +33,7 @@ fn in_an_address(name: &str) {
     let inner = inner.expect("the literals are as they were");
     assert!(inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte)), "{inner}");
     assert_eq!(percent_decode_str(inner).decode_utf8().as_deref(), Ok(name));
-    // A server or a proxy may decode the address again.
+    // A server or a proxy can decode the address again.
     let mut read = inner.to_owned();
     loop {
         let hostile = |part: &str| matches!(part, "." | "..") || part.contains(char::is_control);

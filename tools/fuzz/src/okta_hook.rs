@@ -1,4 +1,4 @@
-//! Event hooks of Okta.
+//! Fuzzes event hooks of Okta.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::seed::Seed;
 
-/// The maximum number of keys that one event may make due.
+/// The maximum number of keys that one event can make due.
 const MOST_KEYS: usize = 100;
 
 static SENDERS: LazyLock<[Sender; 2]> = LazyLock::new(|| {

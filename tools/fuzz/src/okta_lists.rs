@@ -1,4 +1,4 @@
-//! Lists of Okta.
+//! Fuzzes lists of Okta.
 
 use beadle_engine::{Clock, Time};
 use beadle_okta::{Credential, Okta};

@@ -1,4 +1,4 @@
-//! The files of a policy.
+//! Fuzzes the files of a policy.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Stored records. Each store keeps records as JSON, or builds a row from its columns.
+//! Fuzzes stored records. Each store keeps records as JSON, or builds a record from the columns of
+//! a row.
 
 use beadle_engine::guard::Rejection;
 use beadle_engine::notify::Ledger;

@@ -1,4 +1,5 @@
-//! Lists of SCIM servers, by index and by cursor, and the list of members inside a group.
+//! Fuzzes lists of SCIM servers, by index and by cursor. Also fuzzes the list of members inside a
+//! group.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ pub(crate) fn finish<T>(work: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(work))
 }
 
-/// Answers a request. It gets the address and the body of the request.
+/// A function that answers a request. The function gets the address and the body of the request.
 type Answering = dyn Fn(&str, &[u8]) -> Exchanged + Send + Sync;
 
 /// A vendor.
@@ -42,7 +42,8 @@ impl Vendor {
         Arc::new(Self { answer: Box::new(answer), asked: Mutex::default() })
     }
 
-    /// Returns settings that make a client send its requests to this vendor.
+    /// Returns settings for a client. With these settings, the client sends its requests to this
+    /// vendor.
     pub(crate) fn settings(self: &Arc<Self>) -> ClientSettings {
         ClientSettings {
             rest_points: u32::MAX,

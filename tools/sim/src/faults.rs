@@ -20,9 +20,9 @@ pub enum Lie {
     NoIdentity,
     /// The last row is null. In an edge, the node is null.
     NullRow,
-    /// Every page is a copy of the first page, and names a next page.
+    /// Every page is a copy of the first page, and links to a next page.
     FirstPageAgain,
-    /// The page names no next page, although the list has one.
+    /// The page has no link to a next page, although the list has a next page.
     EndsEarly,
 }
 

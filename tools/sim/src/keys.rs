@@ -18,18 +18,19 @@ pub(crate) struct AppKey {
     pub(crate) public: Vec<u8>,
 }
 
-/// The key pair of this process. All simulators share it, because the generation of an RSA key
+/// The key pair of this process. All simulators share this key pair. The generation of an RSA key
 /// takes a tenth of a second or more, and a test program starts hundreds of simulators.
 static SHARED: OnceLock<AppKey> = OnceLock::new();
 
 impl AppKey {
-    /// Returns the key pair that all simulators of this process share. The first call generates it.
+    /// Returns the key pair that all simulators of this process share. The first call generates the
+    /// key pair.
     pub(crate) fn shared() -> Result<Self, crate::SimError> {
         if let Some(key) = SHARED.get() {
             return Ok(key.clone());
         }
         let key = Self::generate()?;
-        // Another thread may have stored its key first. All threads use the stored key.
+        // It is possible that another thread stored its key first. All threads use the stored key.
         Ok(SHARED.get_or_init(|| key).clone())
     }
 

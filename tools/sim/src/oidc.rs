@@ -1,4 +1,5 @@
-//! A simulated provider of OpenID Connect. A test names a person, and this person consents at once.
+//! A simulated provider of OpenID Connect. A test sets a person, and this person consents
+//! immediately.
 //!
 //! <https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth>
 
@@ -32,7 +33,7 @@ pub struct OidcClient {
     pub id: String,
     /// The secret of the client.
     pub secret: String,
-    /// The only address that the provider sends the browser back to.
+    /// The only allowed address for the browser's return.
     pub callback: String,
 }
 
@@ -91,13 +92,14 @@ impl OidcSim {
         self.shared.issuer.clone()
     }
 
-    /// Sets the claims about the person who signs in from now on. `None` means that the person
-    /// refuses.
+    /// Sets the claims of all further sign-ins. The claims are about the person who signs in.
+    /// `None` means that the person refuses.
     pub fn sign_in_as(&self, claims: Option<Value>) {
         *self.shared.person.lock() = claims;
     }
 
-    /// Replaces claims of all ID tokens from now on, such as `nonce` or `aud`. `{}` ends this.
+    /// Replaces claims such as `nonce` or `aud` in all further ID tokens. `{}` ends the
+    /// replacement.
     pub fn lie(&self, claims: Value) {
         *self.shared.lie.lock() = claims;
     }

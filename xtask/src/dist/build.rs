@@ -49,7 +49,7 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns pairs of names. The first is a folder on this machine. A compiler may write the name of
+/// Returns pairs of names. The first is a folder on this machine. A compiler can write the name of
 /// this folder into a program. The second is the name that the compiler writes instead. A later
 /// pair has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
@@ -67,8 +67,8 @@ fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     Ok(paths.into_iter().map(|(path, shown)| (path.display().to_string(), shown)).collect())
 }
 
-/// Returns an error if a program contains a path of this machine, lacks the list of its dependencies,
-/// or needs a newer glibc than the packages require.
+/// Returns an error if a program contains a path of this machine, lacks the list of its
+/// dependencies, or needs a newer glibc than the packages require.
 fn check(program: &[u8], kind: Kind, paths: &[(String, &str)]) -> anyhow::Result<()> {
     for (path, _) in paths {
         if let Some(found) = around(program, path.as_bytes()) {
@@ -92,7 +92,7 @@ fn around(program: &[u8], text: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(program.get(at..end)?).into_owned())
 }
 
-/// Returns the newest version of glibc that a program names. The result is the number after `2.`.
+/// Returns the newest glibc version that a program requires. The result is the number after `2.`.
 fn newest_glibc(program: &[u8]) -> u32 {
     let text = String::from_utf8_lossy(program);
     let numbers = text.split("GLIBC_2.").skip(1).filter_map(|rest| {

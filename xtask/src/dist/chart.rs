@@ -9,7 +9,8 @@ use crate::run::{root, step};
 /// The folder of all charts, and the name of the chart.
 const PLACE: (&str, &str) = ("deploy/helm", "beadle");
 
-/// Packs the chart, in the form of `helm package`. Its version is the version of the release.
+/// Packs the chart, in the form of `helm package`. The version of the chart is the version of the
+/// release.
 pub(crate) fn pack(release: &Release) -> anyhow::Result<()> {
     step("the Helm chart");
     let (folder, name) = PLACE;

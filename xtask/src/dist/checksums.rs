@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::dist::release::Release;
 
-/// The name of the file with the checksums. `sha256sum --check` reads it.
+/// The name of the file with the checksums. `sha256sum --check` reads this file.
 pub(crate) const SUMS: &str = "SHA256SUMS";
 
 /// Writes the checksums of all files, and returns them as text.

@@ -14,11 +14,12 @@ use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{run, step};
 
-/// The certificates that the program trusts, in the image and on the machine that builds it.
+/// The path of the trusted certificates: the path is the same in the image and on the machine that
+/// builds the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// The user and the group of the program. `deploy/docker/Dockerfile` uses the same ones.
 const USER: &str = "65532";
-/// The properties of the image, in the form of the options of `umoci config`.
+/// The properties of the image, written as options of `umoci config`.
 const CONFIG: &[(&str, &str)] = &[
     ("--os", "linux"),
     ("--config.user", "65532:65532"),

@@ -1,5 +1,5 @@
-//! Checks the files of a release: runs the programs, and installs and removes the packages in the
-//! root folder of an empty Debian.
+//! Checks the files of a release. Runs the programs. Installs the packages in the root folder of an
+//! empty Debian, and removes them again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +25,7 @@ const INSTALLED: &[&str] = &[
     "usr/share/fish/vendor_completions.d/beadle.fish",
     "usr/share/doc/beadle/LICENSE-MIT",
 ];
-/// The files that the operator writes. The removal of the package must keep them.
+/// The files that the operator writes. The removal of the package must keep these files.
 const WRITTEN: &[(&str, &str)] = &[
     (
         "etc/beadle/beadle.toml",
@@ -170,8 +170,8 @@ fn works(release: &Release, folder: &Path, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a command that runs another command with `folder` as its root. If the user is not root,
-/// the command runs in a namespace.
+/// Returns a command that runs another command. `folder` is the root folder for this other command.
+/// If the user is not root, the command runs in a namespace.
 fn chroot(folder: &Path) -> anyhow::Result<Command> {
     let id = Command::new("id").arg("--user").output().context("cannot run id")?;
     let mut command = if id.stdout.trim_ascii() == b"0" {

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the checksums are the output of the command")]
 fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
     tools::releases()?;
-    // If a file of an earlier version stayed, it would get a checksum too.
+    // If a file of an earlier version stayed in the folder, this file would get a checksum too.
     std::fs::remove_dir_all(&release.files)?;
     std::fs::create_dir_all(&release.files)?;
     let manual = stage::manual(release)?;
@@ -105,7 +105,7 @@ fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::
     let again = Release::of(&args.profile, AGAIN)?;
     step("the second build");
     let second = build(&again, targets)?;
-    // The first build may have more kinds of programs.
+    // The first build can have more kinds of programs.
     let missing = if args.only.is_none() { lacking(&first, &second) } else { Vec::new() };
     let differ = [lacking(&second, &first), missing].concat();
     if !differ.is_empty() {

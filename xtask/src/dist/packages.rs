@@ -8,7 +8,7 @@ use crate::dist::target::Target;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The list of the files and the properties of the packages.
+/// The file that lists the files and the properties of the packages.
 const DESCRIPTION: &str = "deploy/packages/nfpm.yaml";
 
 /// Builds both packages from the folder of a program.

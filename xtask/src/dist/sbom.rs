@@ -1,4 +1,4 @@
-//! Writes the list of the components of the program (SBOM) in the format CycloneDX.
+//! Writes a list of the program's components (SBOM) in the format CycloneDX.
 
 use std::path::PathBuf;
 use std::process::Command;

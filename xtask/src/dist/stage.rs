@@ -1,4 +1,5 @@
-//! Collects the files of one program in a folder, in the form of archives and packages.
+//! Collects the files of one program in a folder. The archives and the packages contain the same
+//! files.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -43,7 +44,8 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Collects the files of a program. Returns the folder. It has the same name as the archive.
+/// Collects the files of a program. Returns the folder. The folder has the same name as the
+/// archive.
 pub(crate) fn collect(
     release: &Release,
     target: &Target,
@@ -99,8 +101,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. Otherwise, both would differ in each build, because
-/// the checkout and the compression of man pages set them.
+/// Sets the permissions and the time of a file. The checkout and the compression of man pages set
+/// the permissions and the time. So both would otherwise differ in each build.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

@@ -27,7 +27,8 @@ pub(crate) enum Kind {
 enum Linker {
     /// `zig cc` has the C libraries of all targets, in all versions.
     Zig,
-    /// The compiler of this machine. It can link glibc into a program. `zig cc` cannot do this.
+    /// The compiler of this machine. This compiler can link glibc into a program. `zig cc` cannot
+    /// link glibc into a program.
     System,
 }
 

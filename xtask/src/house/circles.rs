@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::uses::Place;
 
-/// For each file, the files that it uses, with the place of the first use. The name of a file is
-/// its path from the folder of its package, such as `src/plan.rs`.
+/// Maps each file to the files that it uses, each with the place of the first use. The name of a
+/// file is its path from the folder of its package, such as `src/plan.rs`.
 pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
 
 /// Returns a shortest circle for each group of files that use each other. The last file of a circle
@@ -27,8 +27,8 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// Returns a shortest path from one file to another, without the last file. If both are the same
-/// file, the path is a circle.
+/// Returns a shortest path from one file to another. The last file is not part of the result. If
+/// both are the same file, the path is a circle.
 pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);

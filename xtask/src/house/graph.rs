@@ -116,8 +116,8 @@ mod tests {
         let two = ("a/two/mod.rs", "pub mod below;\npub struct Two(super::A);");
         let below = ("a/two/below.rs", "pub struct Below(super::super::A, super::Two);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
-        // If a child uses another child or a file below it, that other child must not use the first
-        // child.
+        // If a first child uses a second child or a file below the second child, then the second
+        // child must not use the first child.
         let one = ("a/one.rs", "pub struct One(super::two::below::Below);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
         let below = ("a/two/below.rs", "pub struct Below(crate::a::one::One);");
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_name_is_followed_to_the_file_that_defines_it() {
-        // The second child names an item of the first child through its parent, which imports and
-        // exports the item.
+        // The second child uses an item of the first child through the parent. The parent imports
+        // and exports the item.
         let lib = ("lib.rs", "mod a;");
         let one = ("a/one.rs", "pub struct One;\npub struct Other;");
         let two = ("a/two.rs", "use super::One;\npub struct Two(One, crate::a::Other);");

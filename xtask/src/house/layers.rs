@@ -1,5 +1,5 @@
 //! Checks the direction of dependencies. A package must depend only on packages in lower layers.
-//! The tests of a package may depend on any package.
+//! The tests of a package can depend on any package.
 
 use super::members::Member;
 

@@ -1,4 +1,4 @@
-//! The packages of the workspace, from `cargo metadata`.
+//! Reads the packages of the workspace from `cargo metadata`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,8 +15,7 @@ pub(super) struct Member {
     /// The root files of the package's library and programs. The list leaves out the roots of
     /// tests.
     pub(super) roots: Vec<PathBuf>,
-    /// The packages that this package depends on. The list leaves out packages that only its tests
-    /// need.
+    /// The dependencies of the package. The list leaves out packages that only its tests need.
     pub(super) dependencies: Vec<String>,
 }
 

@@ -5,9 +5,8 @@
 //! - **A file has at most 500 lines.**
 //! - **A package depends only on packages of lower layers.**
 //!
-//! `xtask/house.toml` states the layers, and each exception with its reason. If an exception is no
-//! longer necessary, this is a problem too. So every new exception is a change that a reviewer
-//! sees.
+//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
+//! no longer necessary is a problem too. So every new exception is a change that a reviewer sees.
 
 mod circles;
 mod graph;

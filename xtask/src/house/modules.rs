@@ -1,5 +1,5 @@
-//! The modules of a crate, with what each defines, imports and names. `syn` parses the files. The
-//! modules leave out code that exists only in tests.
+//! The modules of a crate. Each module has the items that it defines, its imports, and the paths in
+//! its code. `syn` parses the files. The modules leave out code that exists only in tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
-/// A module of a crate. Its number is its index in `Crate::modules`.
+/// A module of a crate. The number of a module is its index in `Crate::modules`.
 #[derive(Default)]
 pub(super) struct Module {
     /// The index in `Crate::files` of the file that contains the module.
@@ -27,7 +27,7 @@ pub(super) struct Import {
     /// The name that is imported, or `None` for `*`.
     pub(super) name: Option<String>,
     pub(super) path: Vec<String>,
-    /// Whether the `use` has a visibility, such as `pub` or `pub(super)`.
+    /// True if the `use` has a visibility, such as `pub` or `pub(super)`.
     pub(super) is_exported: bool,
     pub(super) line: usize,
 }
@@ -146,7 +146,8 @@ impl<'ast> Visit<'ast> for Code<'_> {
         }
     }
 
-    // The path in a visibility such as `pub(super)` names no item, so the visitor skips it.
+    // The path in a visibility such as `pub(super)` is not the path of an item, so the visitor
+    // skips this path.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
@@ -209,8 +210,8 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     while at < all.len() {
         match &all[at] {
             TokenTree::Group(group) => tokens(group.stream(), named),
-            // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`. It
-            // is not a path.
+            // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`.
+            // Such a name is not a path.
             TokenTree::Ident(ident) if at == 0 || !['.', '\'', '$'].iter().any(|mark| is(at - 1, *mark)) => {
                 let mut path = vec![ident.to_string()];
                 while is(at + 1, ':') && is(at + 2, ':') {

@@ -18,7 +18,7 @@ pub(super) struct Rules {
     pub(super) large: Vec<LargeFile>,
 }
 
-/// Allowed uses that close circles. All of them have the same reason.
+/// Allowed uses that close circles. All these uses have the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AllowedCircle {
@@ -30,7 +30,7 @@ pub(super) struct AllowedCircle {
     pub(super) reason: String,
 }
 
-/// A file that may have more lines than the maximum.
+/// A file that is allowed to have more lines than the maximum.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LargeFile {

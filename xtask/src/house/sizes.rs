@@ -1,5 +1,5 @@
-//! Checks the length of files. A Rust file may have at most 500 lines. `xtask/house.toml` can have
-//! a reason for a longer file.
+//! Checks the length of files. A Rust file must not have more than 500 lines. `xtask/house.toml`
+//! can state the reason for a longer file.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use super::rules::LargeFile;
 /// The maximum number of lines in a file, if `xtask/house.toml` has no reason for a longer file.
 const MOST: usize = 500;
 
-/// Returns a problem for each long file without a reason, and for each reason for a file that is
-/// not long.
+/// Returns a problem for each long file that has no reason. Also returns a problem for each reason
+/// that belongs to a short file.
 pub(super) fn problems(
     root: &Path,
     folders: &[PathBuf],
@@ -52,7 +52,7 @@ pub(super) fn problems(
     Ok(problems)
 }
 
-/// Adds all Rust files in a folder and the folders below it to `files`.
+/// Adds Rust files to `files`: all Rust files in a folder and in the folders below this folder.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {

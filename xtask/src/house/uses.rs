@@ -1,7 +1,8 @@
 //! Finds which files of a crate use each other.
 //!
-//! File A uses file B if the code of A names an item that B defines. The name is followed through
-//! imports and re-exports to the file that defines the item. This has the following consequences:
+//! File A uses file B if the code of A names an item that B defines. The check follows the name
+//! through imports and re-exports to the file that defines the item. This has the following
+//! consequences:
 //!
 //! - `mod child;` and `pub use child::Item;` are not uses, because they only show where an item is.
 //! - If a child names `super::Item`, the child uses the file that defines `Item`. If the parent
@@ -10,17 +11,18 @@
 //! - A private `use child::Item;` is a use, even if the code only calls methods of a trait.
 //! - Method calls and field accesses are not uses, because they contain no name that identifies a
 //!   file.
-//! - A module and the modules below it may use each other, because a module lists its children and
-//!   defines the items that the children share. For example, `aspects/mod.rs` may name every
-//!   aspect, and every aspect may name the trait `Aspect`. Two children that use each other form a
-//!   circle. A child and a child of its sibling that use each other also form a circle.
+//! - A module and the modules below it can use each other, because a module lists its children and
+//!   defines the items that the children share. For example, `aspects/mod.rs` can contain the name
+//!   of every aspect, and every aspect can contain the name of the trait `Aspect`. Two children
+//!   that use each other form a circle. If a child and a child of its sibling use each other, they
+//!   also form a circle.
 
 use std::collections::BTreeMap;
 
 use super::modules::{Crate, Module};
 
-/// For each pair of files, by their indexes in `Crate::files`: the first place where the first file
-/// uses the second file.
+/// Maps a pair of files to the first place where the first file uses the second file. The two
+/// numbers are indexes in `Crate::files`.
 pub(super) type Uses = BTreeMap<(usize, usize), Place>;
 
 /// A place in a file where the file uses another file.
@@ -31,7 +33,7 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// What a path in the code names.
+/// The result of resolving a path in the code.
 #[derive(Clone, Copy)]
 enum Found {
     Module(usize),
@@ -51,8 +53,8 @@ pub(super) fn uses(krate: &Crate) -> Uses {
         let imports = imports.map(|import| (&import.path, import.line));
         let named = module.named.iter().map(|named| (&named.path, named.line));
         for (path, line) in imports.chain(named) {
-            // If a path names only an imported module, this is not a use. It is a use if the code
-            // names an item of that module.
+            // A path that refers only to an imported module is not a use. A path that refers to an
+            // item of that module is a use.
             let Some(Found::Item(definer)) = resolve(krate, number, path, STEPS) else { continue };
             let edge = (module.file, krate.modules[definer].file);
             if !is_below(krate, number, edge.1) && !is_below(krate, definer, edge.0) {
@@ -76,7 +78,7 @@ fn earlier(known: &mut Place, place: &Place) {
     }
 }
 
-/// Finds what a path names, seen from the module with the number `from`.
+/// Resolves a path. The path is in the module with the number `from`.
 fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<Found> {
     let mut module = from;
     let mut rest = path;
@@ -92,7 +94,7 @@ fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<
     if rest.is_empty() { Some(Found::Module(module)) } else { walk(krate, module, rest, steps) }
 }
 
-/// Finds what a path names, if the path begins with a name inside this module.
+/// Resolves a path that begins with a name inside this module.
 fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<Found> {
     let steps = steps.checked_sub(1)?;
     let (name, rest) = path.split_first()?;
@@ -111,18 +113,18 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
         .or_else(|| by_glob(krate, number, module, path, steps))
 }
 
-/// Finds what a path names, if its first name is imported.
+/// Resolves a path whose first name is imported.
 fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let (name, rest) = path.split_first()?;
     let matching = module.imports.iter().filter(|import| import.name.as_ref() == Some(name));
-    // `use log::log;` names another crate, if the module has no child `log`.
+    // `use log::log;` refers to another crate, if the module has no child `log`.
     let sound = |first: &String| first != name || module.children.contains_key(name);
     matching
         .filter(|import| import.path.first().is_some_and(sound))
         .find_map(|import| resolve(krate, number, &[&import.path[..], rest].concat(), steps))
 }
 
-/// Finds what a path names, if its first name comes from an import with `*`.
+/// Resolves a path whose first name comes from an import with `*`.
 fn by_glob(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let globs = module.imports.iter().filter(|import| import.name.is_none());
     let mut found = globs.filter_map(|glob| match resolve(krate, number, &glob.path, steps)? {

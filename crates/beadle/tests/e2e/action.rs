@@ -1,4 +1,5 @@
-//! The GitHub Action: runs the command lines of the nightly workflow against the simulator.
+//! Tests the GitHub Action. The tests run the command lines of the nightly workflow against the
+//! simulator.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,7 +34,7 @@ async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran
     std::fs::write(&summary, "").unwrap();
     world.config();
     let mut command = Command::new("bash");
-    // If the workflow names its shell, a runner adds options to the command line of the shell.
+    // If a workflow sets its shell, a runner adds options to the command line of the shell.
     let named = workflow()["defaults"]["run"]["shell"] == "bash";
     let options: &[&str] = if named { &["--noprofile", "--norc", "-eo", "pipefail"] } else { &["-e"] };
     command
@@ -92,8 +93,8 @@ async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards()
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Returns an organisation with 300 permissions of teams. A wrong list would remove these
-/// permissions.
+/// Returns an organisation with 300 permissions of teams. Because of a wrong list, Beadle would
+/// remove these permissions.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-/// Returns a world with 170 repositories. The policy removes one team from each of them. The guard
-/// allows no removal.
+/// Returns a world with 170 repositories. The policy removes one team from each repository. The
+/// guard allows no removal.
 async fn world() -> World {
     let drifted = |n: usize| {
         let mut repository = declared();
@@ -23,7 +23,7 @@ async fn world() -> World {
     world
 }
 
-/// Returns the repositories that the team still has access to.
+/// Returns the repositories in which the team still has a permission.
 fn with_team(world: &World) -> Vec<String> {
     world.sim.look(|state| {
         let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().iter();
@@ -32,7 +32,7 @@ fn with_team(world: &World) -> Vec<String> {
     })
 }
 
-/// Returns the code and the number of changes of the only group that waits for a decision.
+/// Finds the only group that waits for a decision. Returns its code and the number of its changes.
 async fn waiting(world: &World) -> (String, usize) {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let holds = holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -56,7 +56,7 @@ async fn one_decision_is_for_the_changes_that_were_shown_and_for_no_other() {
     let each = world.beadle(&["holds", &first]).await.expect(0).out;
     assert!(each.contains("acme/r000") && each.contains("acme/r169"), "{each}");
 
-    // One of the changes has another value now than the operator saw.
+    // The value of one change is no longer the value that the operator saw.
     world.patch(json!({ "r000": { "teams": { "contractors": "push" } } }), false).await;
     world.beadle(&["apply", "--yes"]).await.expect(2);
     let stale = world.beadle(&["approve", &first, "--reason", "the contract ended"]).await.expect(1);

@@ -1,5 +1,5 @@
-//! Mistakes that must not happen: incomplete restrictions, wrong exclusions, checks without their
-//! source, and changes of the wrong repository.
+//! Tests that some mistakes do not happen: incomplete restrictions, wrong exclusions, checks
+//! without their source, and changes of the wrong repository.
 
 use serde_json::{Value, json};
 
@@ -209,7 +209,7 @@ async fn a_file_belongs_to_its_first_repository() {
     );
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let vault = world.repository("vault");
-    // After the rename, the file does not match the repository by its name any more. Beadle removes
+    // After the rename, the name of the file does not match the repository any more. Beadle removes
     // nothing and exposes nothing.
     world.patch(json!({ "vault": null, "vault2": vault }), false).await;
     let renamed = world.beadle(&["plan"]).await.expect(2);

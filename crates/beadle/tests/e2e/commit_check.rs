@@ -1,4 +1,4 @@
-//! The check run at each commit of a policy shows the state of the commit.
+//! Tests the check run at each commit of a policy. The check run shows the state of the commit.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,8 @@ async fn push(world: &World, settings: &str) -> Value {
     world.repository("admin")["head_commit"].clone()
 }
 
-/// Waits until the only check run of the policy at a commit has this conclusion.
+/// Waits until the policy has only one check run at a commit, and the check run has this
+/// conclusion.
 async fn until_concluded(world: &World, commit: &Value, conclusion: &str) {
     world.read_policy().await;
     world.run_task("commit%20check%20of%20acme").await;
@@ -41,7 +42,7 @@ async fn until_concluded(world: &World, commit: &Value, conclusion: &str) {
     world.until("admin", &format!("a check run with the conclusion {conclusion}"), is_concluded).await;
 }
 
-/// Returns the number of writes of check runs.
+/// Returns the number of calls that write a check run.
 fn writes(world: &World) -> usize {
     let is_check = |call: &&Value| call["path"].as_str().is_some_and(|path| path.contains("/check-runs"));
     world.writes().iter().filter(is_check).count()

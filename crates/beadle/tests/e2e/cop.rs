@@ -1,4 +1,5 @@
-//! The GitHub cop as a policy (examples/github-cop), applied to a simulated organisation.
+//! Tests the GitHub cop as a policy (examples/github-cop). The policy applies to a simulated
+//! organisation.
 
 use std::path::{Path, PathBuf};
 
@@ -93,7 +94,7 @@ async fn world() -> World {
 
 /// Returns a repository without its security features. The code security configuration of the
 /// organisation sets these features in all repositories. The configuration also sets these features
-/// in the repositories that the policy leaves alone.
+/// in repositories outside the policy.
 fn without_features(repository: &Value) -> Value {
     let features = [
         "security_and_analysis",

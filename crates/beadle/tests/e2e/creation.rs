@@ -1,5 +1,5 @@
-//! Repositories that Beadle creates. Beadle creates exactly one for each file, even if the process
-//! ends at any point. A repository is never public before it is protected.
+//! Repositories that Beadle creates. Beadle creates exactly one repository for each file, no matter
+//! at which point the process ends. A repository is never public before it is protected.
 
 use std::time::Duration;
 

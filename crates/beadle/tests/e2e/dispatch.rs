@@ -1,4 +1,4 @@
-//! Dispatches a workflow of the organisation once for each webhook, even if answers are lost.
+//! Tests that Beadle dispatches a workflow exactly once for each webhook, even if answers are lost.
 
 use std::time::Duration;
 

@@ -180,7 +180,8 @@ async fn redirects_are_followed_only_within_the_origin() {
     let moved = format!("{}/repositories/{id}", world.sim.url());
     world.fault(json!({ "path": "/repos/acme/widgets", "status": 301, "location": moved, "count": 1 })).await;
     world.beadle(&["plan"]).await.expect(0);
-    // Beadle does not follow a redirect with a write. Beadle reads the moved repository again.
+    // Beadle does not send a write to the target of a redirect. Beadle reads the moved repository
+    // again.
     let mut world = world;
     world.checked = false; // no description has `GET /repositories/ID`
     world.patch(json!({ "widgets": { "has_pull_requests": false } }), false).await;

@@ -1,11 +1,12 @@
-//! Behaviour of GitHub that the simulated GitHub copies, and Beadle's answer to it.
+//! Tests behaviour that the simulated GitHub copies from GitHub, and the reaction of Beadle to this
+//! behaviour.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Makes one call as another client than Beadle.
+/// Makes one call as a client other than Beadle.
 async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Value) {
     let request = world
         .http

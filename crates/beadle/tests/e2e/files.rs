@@ -1,4 +1,4 @@
-//! Files that Beadle keeps by a pull request.
+//! Tests files that Beadle changes with a pull request.
 
 use serde_json::{Value, json};
 

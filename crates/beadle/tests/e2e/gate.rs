@@ -1,5 +1,5 @@
 //! Tests the gate. If a new generation of the policy would change too much, the gate holds the
-//! whole generation. Until an approval, the last generation stays in force.
+//! whole generation. Until an approval, the previous generation stays in force.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one
     assert!(shown.out.contains("removes teams: team engineering in 30 repositories"), "{}", shown.out);
     assert_eq!(world.writes().len(), before, "nothing is written");
 
-    // The service still repairs drift by the last generation.
+    // The service still repairs drift according to the previous generation.
     world.patch(json!({ "r00": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r00", "repair by the last generation", is_declared).await;
 
@@ -197,7 +197,7 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
     // waits.
     world.until_idle().await;
     serving.kill();
-    // After a restart, the service works with the accepted policy at once.
+    // After a restart, the service works with the accepted policy immediately.
     let _serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
     world.connect();
     world.patch(json!({ "r12": { "teams": { "contractors": "admin" } } }), true).await;

@@ -1,6 +1,6 @@
 //! The five most expensive mistakes in a policy. The gate holds each mistake as a whole. Before the
-//! approval, Beadle writes no change of the mistake, and repairs drift by the last generation. The
-//! approval lets exactly the shown changes pass.
+//! approval, Beadle writes no change of the mistake, and repairs drift according to the previous
+//! generation. The approval lets exactly the shown changes pass.
 
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ async fn expect_held(case: &Case) {
     let hold = holds.remove(0);
     assert_eq!(hold["sums"]["repositories"], json!(number), "{what}: {hold}");
 
-    // The service repairs drift by the last generation, and writes nothing else.
+    // The service repairs drift according to the previous generation, and writes nothing else.
     world.patch(json!({ "r00": { "teams": { "contractors": "admin" } } }), true).await;
     let is_repaired = |repository: &Value| repository["teams"].get("contractors").is_none();
     world.until("r00", "the repair by the last generation", is_repaired).await;

@@ -22,7 +22,7 @@ const POINTS: [(&str, bool); 6] = [
     ("after-generation-marks", true),
 ];
 
-/// Returns the number of repositories that the team engineering still has access to.
+/// Returns the number of repositories in which the team engineering still has a permission.
 fn with_engineering(world: &World) -> usize {
     world.sim.look(|state| {
         let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().values();

@@ -1,4 +1,5 @@
-//! Raised limits of the guard pass the gate, because they would release held changes.
+//! Tests that raised limits of the guard must pass the gate. Raised limits would release held
+//! changes.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const RAISED: &str =
     "[org.gate]\npercent = 10\n[org.guard]\nremoves = 500\nrepositories = 500\npercent = 100\n";
 
 /// Creates this number of repositories, each with an undeclared team. The guard lets Beadle remove
-/// the team from 10 of them.
+/// the team from 10 of these repositories.
 async fn world(count: usize) -> World {
     let mut repositories = json!({});
     for n in 0..count {

@@ -1,4 +1,4 @@
-//! Tests the guard. Beadle writes removals up to the limit of the window, and holds the other
+//! Tests the guard. Beadle writes removals up to the limit of the time window. It holds the other
 //! removals until an approval. Beadle writes all other changes of every plan.
 
 use std::time::Duration;

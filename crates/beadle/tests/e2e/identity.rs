@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// The read of a run before its first write.
+/// A part of the query that a run sends before its first write.
 const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
 /// Applies the policy. Changes the state between the plan and the first write.

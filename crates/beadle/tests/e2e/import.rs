@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Returns the texts of the files in a folder, by their paths.
+/// Returns the texts of the files in a folder. The map key is the path.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -68,7 +68,7 @@ async fn forty_equal_repositories_become_one_short_file() {
     expect_empty_plan(&world, &files).await;
 }
 
-/// Returns an organisation with a value in every aspect that differs from GitHub's default.
+/// Returns an organisation. In every aspect, it has a value that differs from GitHub's default.
 fn messy() -> Value {
     let mut repositories = json!({});
     for n in 0..4 {

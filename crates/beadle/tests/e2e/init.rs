@@ -1,4 +1,4 @@
-//! `beadle init` against the simulated GitHub, with a browser that submits the forms.
+//! Tests `beadle init` with the simulated GitHub, and with a browser that submits the forms.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -137,8 +137,7 @@ impl Browser {
         Self(client.redirect(reqwest::redirect::Policy::none()).build().unwrap())
     }
 
-    /// Submits the form of the local page. Returns the address that GitHub sends the browser back
-    /// to.
+    /// Submits the form of the local page. Returns the address in GitHub's redirect.
     async fn submit(&self, page: &str) -> String {
         let html = self.0.get(page).send().await.unwrap().text().await.unwrap();
         let manifest = encoded(&attribute(&html, "value"));
@@ -149,7 +148,7 @@ impl Browser {
         location(&answer)
     }
 
-    /// Creates the App, and returns the address of the page to install it.
+    /// Creates the App, and returns the address of the installation page of the App.
     async fn create(&self, page: &str) -> String {
         let back = self.submit(page).await;
         let answer = self.get(&back).await;
@@ -170,7 +169,7 @@ fn location(answer: &reqwest::Response) -> String {
     answer.headers()[LOCATION].to_str().unwrap().to_owned()
 }
 
-/// Returns the value of the first attribute with a name, without its escapes.
+/// Returns the value of the first attribute with this name, without escapes.
 fn attribute(html: &str, name: &str) -> String {
     let (_, rest) = html.split_once(&format!(" {name}=\"")).unwrap_or_else(|| panic!("no {name}: {html}"));
     let value = rest.split('"').next().unwrap();
@@ -258,12 +257,12 @@ async fn an_interrupted_init_continues_with_the_same_app_and_the_existing_policy
     assert_eq!(place.exchanges(), 1, "the App was created once");
     assert_eq!([place.read("beadle.toml"), place.read("beadle-app.pem")], before);
     assert_eq!(place.read("policy/settings.yml"), policy);
-    // The App has what this policy needs.
+    // The App has all permissions that this policy needs.
     let app = place.world.sim.look(|state| state["apps"]["beadle-acme"].clone());
     assert_eq!(app["permissions"]["issues"], "write");
     assert!(app["events"].as_array().unwrap().contains(&json!("label")), "{app}");
     assert_eq!(app["hook_active"], json!(false), "no address for webhooks was set");
-    // Once the App is installed, a further run has nothing to create.
+    // After the App is installed, a further run has nothing to create.
     place.init(&[]).end().await.expect(0);
     assert_eq!(place.exchanges(), 1);
 }

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// How often a test checks a condition. All checks together take at least a minute.
+/// The maximum number of times that a test checks a condition. All checks together take at least a
+/// minute.
 const LOOKS: usize = 600;
 
 /// Returns a world with the declared organisation `acme`, and three organisations without the App.
-/// Beadle may add two of these three organisations. The third is a stranger.
+/// Beadle is allowed to add two of these three organisations. The third organisation is a stranger.
 pub(crate) async fn world() -> World {
     let mut state = acme(json!({ "widgets": declared() }));
     let drifted = || json!({ "teams": { "contractors": "admin" }, "branches": { "main": {} } });
@@ -37,7 +38,7 @@ pub(crate) async fn world() -> World {
     world
 }
 
-/// Changes which organisations have the App, and which of them have suspended it.
+/// Sets the organisations that have the App, and the organisations that have suspended the App.
 pub(crate) async fn install(world: &World, installed: &[&str], suspended: &[&str], webhooks: bool) {
     let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
     let patch = json!({ "apps": { "beadle-app": { "installed": installed, "suspended": suspended } } });
@@ -62,7 +63,7 @@ fn instance<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     status["instances"].as_array()?.iter().find(|instance| instance["name"] == name)
 }
 
-/// Returns what Beadle does about the installation in an organisation.
+/// Returns the text about Beadle's handling of an organisation's installation.
 fn standing<'a>(status: &'a Value, login: &str) -> &'a str {
     let mut all = status["installations"].as_array().unwrap().iter();
     all.find(|one| one["login"] == login).and_then(|one| one["standing"].as_str()).unwrap_or_default()
@@ -75,7 +76,7 @@ pub(crate) fn has_drift(status: &Value, name: &str) -> bool {
     })
 }
 
-/// Waits until the service has opened its organisations again this number of times.
+/// Waits until the service has reopened its organisations this number of times.
 async fn until_reloaded(serving: &Serving, times: usize) {
     for _ in 0..LOOKS {
         if serving.log().matches("configuration reloaded").count() >= times {
@@ -140,7 +141,8 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
     install(&world, &["acme", "other"], &[], false).await;
     world.connect();
     let serving = world.serve().await;
-    // No webhook reported the installation, so a background task of the service finds it.
+    // No webhook reported the installation, so a background task of the service finds the
+    // installation.
     until_status(&world, "the drift of other", |status| has_drift(status, "other")).await;
     for (installed, suspended, expected) in
         [(&["acme", "other"][..], &["other"][..], "suspended"), (&["acme"][..], &[][..], "uninstalled")]
@@ -155,7 +157,7 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
         assert!(!failing.iter().any(is_of_other), "{status:#}");
         let shown = world.beadle(&["status"]).await;
         assert!(shown.out.contains(&format!("other: the App is {expected}")), "{}", shown.out);
-        // The first reload took the organisation in. The second reload left the organisation out.
+        // The first reload added the organisation. The second reload removed the organisation.
         until_reloaded(&serving, 2).await;
         world.until_idle().await;
         let before = calls_about(&world, "other");

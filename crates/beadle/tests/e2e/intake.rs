@@ -1,5 +1,5 @@
-//! Unusual deliveries, hostile deliveries, and deliveries during a fault. Each gets the documented
-//! answer.
+//! Tests unusual deliveries, hostile deliveries, and deliveries during a fault. Each delivery gets
+//! the documented answer.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -187,7 +187,7 @@ async fn bodies_are_accepted_up_to_the_limit() {
     };
     let mut over = body.to_vec();
     over.push(b' ');
-    // The server answers before it has read the whole body. A client may see the answer or the
+    // The server answers before it has read the whole body. A client sees either the answer or the
     // closed connection.
     let answered = send("over".into(), over.into()).await;
     assert!(answered.as_ref().map_or(true, |status| *status == 413), "{answered:?}");

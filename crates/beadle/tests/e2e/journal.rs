@@ -1,4 +1,4 @@
-//! The journal for people: sentences, the history of a setting, and names instead of ids.
+//! Tests the journal for people: sentences, the history of a setting, and names instead of ids.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ impl Drop for Following {
     }
 }
 
-/// Gives a team access as a person, and sends the webhook of GitHub.
+/// Gives a team access as a person would do it, and sends the webhook of GitHub.
 pub(crate) async fn grant(world: &World, repository: &str, login: &str) {
     world.patch(json!({ repository: { "teams": { "contractors": "admin" } } }), false).await;
     let stored = world.repository(repository);

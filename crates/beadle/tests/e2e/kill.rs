@@ -1,5 +1,6 @@
-//! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery
-//! with a 2xx answer must be in the inbox, and its key must run later.
+//! Tests deliveries from 64 connections. During the test, the service is killed 20 times, at random
+//! and at named points. Each delivery with a 2xx answer must be in the inbox, and its key must run
+//! later.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
-//! An open page learns that its values changed, as long as its reader may read.
+//! Tests that an open page learns about changed values, as long as its reader has the right to
+//! read.
 
 use serde_json::json;
 
@@ -11,7 +12,7 @@ struct Events(reqwest::Response);
 
 impl Events {
     /// Returns the text up to and including the next event with this name. Returns `None` if the
-    /// service ended the events before.
+    /// service ended the events before this event.
     async fn until(&mut self, name: &str) -> Option<String> {
         let (mut text, name) = (String::new(), format!("event: {name}\n"));
         loop {

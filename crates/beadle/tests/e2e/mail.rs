@@ -107,7 +107,7 @@ impl Server {
         self.heard.lock().iter().filter(|line| line.starts_with(command)).count()
     }
 
-    /// Waits until a condition holds. After a refusal, the next try waits for some seconds.
+    /// Waits until a condition holds. After a refusal, the next attempt waits for some seconds.
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {
@@ -182,7 +182,7 @@ async fn a_server_without_tls_gets_no_password_and_no_mail() {
     let server = Server::start(&mut world, "starttls", &[]).await;
     world.beadle(&["apply", "--yes"]).await.expect(2);
     let serving = world.serve().await;
-    // The second try shows that the first try has ended.
+    // The second attempt shows that the first attempt has ended.
     server.until("two tries", |server| server.count("EHLO") >= 2).await;
     assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
     let tasks = format!("http://127.0.0.1:{}/tasks", world.operator());

@@ -216,7 +216,7 @@ async fn over_kills_a_change_of_state_has_one_message() {
     let mut world = held().await;
     let receiver = Receiver::start(&mut world).await;
     world.beadle(&["apply", "--yes"]).await.expect(2);
-    // A process that ends before the settling time leaves the message to the next one.
+    // If a process ends before the settling time, the next process sends the message.
     for looks in [1, 2, 1, 3, 2, 1].into_iter().cycle().take(kills()) {
         let serving = world.serve().await;
         until_looked(&world, looks).await;

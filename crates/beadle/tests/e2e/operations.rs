@@ -12,8 +12,8 @@ use crate::world::{Serving, World, acme};
 const PROVIDER: &str = "[server.sign_in.github]\norg = \"acme\"\nclient_id = \"Iv1.1\"";
 const ROLES: &str = "viewers = [\"engineering\"]\noperators = [\"platform\"]\napprovers = [\"security\"]";
 
-/// Returns an organisation with these repositories. Cyd reads, eve is an operator, and ann, bob and dan
-/// are approvers.
+/// Returns an organisation with these repositories. Cyd reads, eve is an operator, and ann, bob and
+/// dan are approvers.
 fn organisation(repositories: Value) -> Value {
     let mut state = acme(repositories);
     let organisation = &mut state["orgs"]["acme"];
@@ -42,8 +42,8 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds the policy with the last commit by this author. Returns the code of
-/// its plan and its generation.
+/// Waits until the gate holds a policy whose last commit comes from this author. Returns the code
+/// of the plan, and the generation.
 async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;
@@ -76,7 +76,8 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         "commit": { "author": "bob", "message": "Remove <b>engineering</b>" },
     });
     world.patch(json!({ "admin": change }), true).await;
-    // The author of the removal must not approve it after another person has pushed a further commit.
+    // Even after another person has pushed a further commit, the author of the removal must not
+    // approve it.
     let further = json!({
         "contents": { "settings.yml": format!("{policy}# The team is closed.\n") },
         "commit": { "author": "eve", "message": "Explain the removal" },

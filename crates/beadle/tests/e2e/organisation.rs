@@ -140,7 +140,7 @@ async fn a_changed_ruleset_is_read_until_the_read_succeeds() {
         calls.iter().filter(whole).count()
     };
     assert_eq!((whole(200), whole(500)), (0, 0), "GraphQL shows all of it: {}", serving.log());
-    // Every try of the first run fails.
+    // Every attempt of the first run fails.
     world.fault(json!({ "path": "/shop/rulesets/", "status": 500, "count": 3 })).await;
     let rules = json!([{ "type": "deletion" }, { "type": "copilot_code_review" }]);
     world.patch(json!({ "shop": { "rulesets": { "main": { "rules": rules, "updated_at": "2030-01-01T00:00:00Z" } } } }), true).await;

@@ -1,5 +1,5 @@
 //! Tests a policy in a repository. After a merge, Beadle starts to use the policy. If Beadle cannot
-//! accept the policy, the last generation stays in force.
+//! accept the policy, the previous generation stays in force.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn wiki(is_on: bool) -> String {
     POLICY.replace("has_wiki: false", &format!("has_wiki: {is_on}"))
 }
 
-/// Returns the entries of the journal about policies that came into force.
+/// Returns those journal entries that are about a policy that came into force.
 async fn policies(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -1,5 +1,6 @@
-//! Pull requests that change a policy in a repository. At the end, the last commit of each has one
-//! concluded check, and each has at most one comment. Beadle writes nothing else.
+//! Pull requests that change a policy in a repository. At the end, the last commit of each pull
+//! request has one concluded check. Each pull request has at most one comment. Beadle writes
+//! nothing else.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ async fn world() -> World {
     world
 }
 
-/// Opens a pull request with this policy, or pushes it to the pull request.
+/// Opens a pull request with this policy. If the pull request exists already, pushes the policy to
+/// the pull request.
 async fn push(world: &World, number: &str, settings: &str) {
     let pull = json!({ "contents": { SETTINGS: settings } });
     change(world, number, pull).await;
@@ -247,8 +249,8 @@ async fn preview(world: &World) -> Value {
     world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json()
 }
 
-/// Waits until `first` is no longer the policy in force, and the result of the pull request 7
-/// compares with the new policy in force.
+/// Waits until `first` is no longer the policy in force, and the stored result of pull request 7 is
+/// a comparison with the new policy in force.
 async fn until_compared_with_another_policy(world: &World, first: &Value) {
     let mut shown = preview(world).await;
     for _ in 0..300 {
@@ -349,8 +351,8 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
-/// Waits until acme's check of the pull request 7 of a base has a conclusion, and acme's comment
-/// exists. Returns the check run and the comment.
+/// Waits until two conditions are true: acme's check of the base's pull request 7 has a conclusion,
+/// and acme's comment exists. Returns the check run and the comment.
 async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
     for _ in 0..3000 {
         let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());

@@ -1,5 +1,5 @@
 //! Beadle searches the log of the App for webhooks that it did not accept. Each of these webhooks
-//! takes effect once, and Beadle logs it.
+//! takes effect once, and Beadle logs the webhook.
 
 use std::time::Duration;
 

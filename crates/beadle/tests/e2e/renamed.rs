@@ -1,4 +1,4 @@
-//! Renamed people, teams, repositories and branches, and new owners of the old names. Beadle
+//! Tests renamed people, teams, repositories and branches, and new owners of the old names. Beadle
 //! follows the id, and the new owner of a name gets nothing without an approval.
 
 use std::time::Duration;
@@ -280,8 +280,8 @@ async fn the_loss_of_a_layer_by_a_removed_team_is_held() {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
     assert!(is_protected());
-    // Without the layer, the list of teams is as the policy declares. The rest of the layer must
-    // still stay.
+    // Without the layer, the list of teams matches the policy. The rest of the layer must still
+    // stay.
     world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
@@ -390,7 +390,7 @@ async fn a_repository_that_takes_the_name_during_a_run_keeps_its_labels() {
     let world = World::new(acme(json!({ "widgets": ours() }))).await;
     world.policy("settings.yml", "repository: { has_issues: true }\n");
     world.policy("suborgs/tidy.yml", "suborgteams: [engineering]\nlabels: []\n");
-    // The first DELETE takes so long that Beadle must check the name again.
+    // The first `DELETE` call takes so long that Beadle must check the name again.
     world.fault(json!({ "method": "DELETE", "path": "/labels/l00", "delay_ms": 6000, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let taken = async {

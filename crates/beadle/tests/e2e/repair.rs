@@ -1,4 +1,4 @@
-//! The main task: after a signed webhook, the repository is as declared again.
+//! Tests the main task: after a signed webhook, the repository is as declared again.
 
 use std::time::{Duration, Instant};
 

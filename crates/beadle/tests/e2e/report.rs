@@ -1,5 +1,5 @@
-//! A report about a moment shows what the service had recorded until this moment, even after
-//! restarts.
+//! Tests reports about a moment. Such a report shows the records of the service until this moment,
+//! even after restarts.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, World, acme};
 
 const CONTROL: &str = "branches.main.enforce_admins";
-/// How often a test checks a condition. All checks together take at least a minute.
+/// The maximum number of times that a test checks a condition. All checks together take at least a
+/// minute.
 const LOOKS: usize = 600;
 
 /// Returns the present time with milliseconds.

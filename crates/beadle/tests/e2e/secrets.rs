@@ -14,7 +14,7 @@ environments: [{ name: production, secrets: [{ name: NPM_TOKEN, secret: npm }] }
 webhooks: [{ url: 'https://ci.example.com/', secret: npm }]
 ";
 
-/// Those places in the state of the repository that must have the value.
+/// The places in the state of the repository that must have the value.
 const PLACES: [&str; 5] = [
     "/secrets/NPM_TOKEN/value",
     "/dependabot_secrets/NPM_TOKEN/value",
@@ -70,7 +70,7 @@ const COMMANDS: &[&[&str]] = &[
 /// read the secrets of a policy. This build does not have the other commands.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
-/// Returns the files in a folder, and in the folders below it, that contain a text.
+/// Searches a folder and all folders below it. Returns the files that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -157,8 +157,8 @@ fn every_documented_command_is_in_the_run_of_everything() {
     }
 }
 
-/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of its
-/// output.
+/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of
+/// its output.
 async fn run(world: &World, args: &[&str]) -> String {
     let mut command = world.command();
     command.current_dir(world.path()).env("BEADLE_LOG", "debug");
@@ -200,7 +200,7 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
     let mut said = run(&world, &["apply", "--yes"]).await;
 
-    // The value changes. All commands together write it once to each place.
+    // The value changes. All commands together write the new value once to each place.
     set(&values[1]);
     let planned = world.beadle(&["plan", "--format", "json"]).await.expect(2);
     std::fs::write(world.path().join("plan.json"), planned.out).unwrap();

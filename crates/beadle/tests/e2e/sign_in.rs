@@ -129,7 +129,7 @@ pub(crate) async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u
     (browser, status)
 }
 
-/// Returns the lines of the sign-in.
+/// Returns the configuration lines of the sign-in.
 pub(crate) fn lines(world: &World, roles: &str, provider: &str) -> String {
     std::fs::write(world.path().join("client.secret"), SECRET).unwrap();
     format!(

@@ -1,4 +1,5 @@
-//! Tests what the sweeps of the service read, and what they compare with the last answers.
+//! Tests which data the sweeps of the service read, and which data they compare with earlier
+//! answers.
 
 use std::time::Duration;
 

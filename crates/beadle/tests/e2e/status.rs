@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, Serving, World, acme, replace_file};
 
-/// How often a test checks a condition. All checks together take at least a minute.
+/// The maximum number of times that a test checks a condition. All checks together take at least a
+/// minute.
 const LOOKS: usize = 600;
 
 /// Waits until the state meets a condition, and returns the state.

@@ -77,7 +77,7 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     let copied = world.beadle(&["store", "copy", &old, new]).await.expect(0).out;
     assert!(copied.contains("2 deliveries, 43 journal entries, 3 held changes"), "{copied}");
     // An operator copies the file alone, without its write-ahead log. No command has opened the
-    // file since, because that would move the log into the file.
+    // file since then. Such a command would move the log into the file.
     let alone = world.path().join("alone.db");
     std::fs::copy(new, &alone).unwrap();
     means_the_same(alone.to_str().unwrap(), || world.command()).await;

@@ -1,5 +1,5 @@
-//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are about
-//! contested changes.
+//! Tests sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are
+//! about contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -30,8 +30,8 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
-/// Stops or continues the hour of the simulator. While the hour is stopped, no hour ends, even on a
-/// slow machine. GitHub's answers then name a reset in one hour of the simulator.
+/// Stops or continues the hour of the simulator. As long as the hour is stopped, no hour ends, even
+/// on a slow machine. GitHub's answers then contain a reset in one hour of the simulator.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();
@@ -57,9 +57,9 @@ async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
     world.beadle(&["plan", "--shard", "4/3"]).await.expect(1);
 }
 
-/// Contractors have access to every repository. While Beadle reads their list, the first entry is
-/// removed. The first entry of the second page then moves to the first page. Beadle has already
-/// read the first page.
+/// The team contractors has access to every repository. While Beadle reads the list of these
+/// repositories, the test removes the first entry. The first entry of the second page then moves to
+/// the first page. Beadle has already read the first page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;
@@ -213,7 +213,7 @@ async fn a_command_waits_for_the_reset_and_continues() {
     world.org_lines = "[org.budget]\nminute = \"1s\"\nconcurrency = 4\n".into();
     world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
     hold_the_hour(&world, true).await;
-    // 60 calls are needed, and sweeps may use 48 of the 60 in an hour.
+    // The command needs 60 calls. Sweeps can use only 48 of the 60 calls of an hour.
     let log = world.path().join("sweep.log");
     let mut command = world.command();
     command.arg("sweep").stderr(std::fs::File::create(&log).unwrap());

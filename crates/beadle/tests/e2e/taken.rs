@@ -1,4 +1,4 @@
-//! Names in files of repos/ that can belong to more than one repository.
+//! Tests names in files of repos/. Such a name can belong to more than one repository.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Layers with selectors, ranks and `first_match`, modes of lists, `explain`, and tests of the
-//! policy.
+//! Tests layers with selectors, ranks and `first_match`, the modes of lists, `explain`, and the
+//! tests of a policy.
 
 use serde_json::{Value, json};
 

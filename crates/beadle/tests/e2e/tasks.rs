@@ -41,7 +41,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     // The service makes a repair and its first sweep.
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("widgets", "repair", is_declared).await;
-    // A new policy is put in force and swept.
+    // A new policy comes into force, and a sweep applies the policy.
     world.policy("settings.yml", &POLICY.replace("has_wiki: false", "has_wiki: true"));
     world.until("widgets", "the new policy", |repository| repository["has_wiki"] == json!(true)).await;
 }

@@ -1,4 +1,5 @@
-//! Traces. A trace contains a webhook and its writes. The journal and the log have the same id.
+//! Traces. A trace contains a webhook and its writes. The journal and the log contain the id of the
+//! trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ secrets: [{ name: NPM_TOKEN, secret: npm }]
 /// A receiver of OTLP over HTTP.
 #[derive(Default)]
 struct Endpoint {
-    /// True if the receiver takes requests but never answers.
+    /// True if the receiver accepts requests but never answers them.
     hangs: bool,
     requests: AtomicUsize,
     /// The head and the body of each request.

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// The policy names the branch `default`.
+/// The policy uses the name `default` for the branch.
 const KEY: &str = "branches.main.enforce_admins";
-/// The key with the name that the policy uses.
+/// The same key in the form that the policy uses.
 const DECLARED: &str = "branches[default].enforce_admins";
 
 fn waive(until: &'static str) -> [&'static str; 8] {

@@ -65,7 +65,7 @@ async fn a_denied_credential_parks_no_key_and_work_continues_afterwards() {
         drift[format!("r{n:02}")] = json!({ "teams": { "contractors": "admin" } });
     }
     world.patch(drift, true).await;
-    // In this time, Beadle makes three tries and waits between them.
+    // In this time, Beadle makes three attempts and waits between them.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let queue = world.beadle(&["queue"]).await.expect(0);
     assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
@@ -85,7 +85,7 @@ async fn a_sweep_writes_nothing_before_beadle_has_asked_for_its_own_login() {
     world.policy("settings.yml", POLICY);
     let command = world.command();
     // The configuration has the id of the installation. So only the read of the login makes the
-    // call that the fault holds.
+    // call that the fault delays.
     let org = world.sim.look(|state| state["orgs"]["acme"]["id"].as_u64().unwrap());
     let config = world.path().join("beadle.toml");
     let text = std::fs::read_to_string(&config).unwrap();

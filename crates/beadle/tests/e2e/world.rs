@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Limits of the gate that no test reaches.
+/// High limits of the gate. No test reaches these limits.
 pub(crate) const WIDE_GATE: &str =
     "[org.gate]\npercent = 100\nremoves = 1000000\nweakens = 1000000\nexposes = 1000000\ncreates = 1000000\n";
 
@@ -35,11 +35,12 @@ pub(crate) struct World {
     pub(crate) mode: &'static str,
     /// The value of `policy`, in TOML.
     pub(crate) source: String,
-    /// True if the test checks its calls. Some tests make invalid calls on purpose.
+    /// True if the test compares all calls with GitHub's description. Some tests make invalid calls
+    /// on purpose.
     pub(crate) checked: bool,
 }
 
-/// The result of a run of the binary.
+/// The result of running the binary.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -48,7 +49,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Runs a command to its end, while the simulations continue to answer.
+    /// Runs a command to its end. In the meantime, the simulations continue to answer.
     pub(crate) async fn of(mut command: Command, args: &[&str]) -> Self {
         command.args(args);
         let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -161,13 +162,13 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // The simulator shows a write at once, so Beadle does not need to wait. Most tests are not
-        // about the gate of the first policy.
+        // The simulator shows a write immediately, so Beadle does not need to wait. Most tests are
+        // not about the gate of the first policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
 
-    /// Runs the binary, while the simulator continues to answer.
+    /// Runs the binary. In the meantime, the simulator continues to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }
@@ -270,7 +271,7 @@ impl World {
     }
 
     /// Waits until the service has no work left: no webhook is in transit, no key is due, and no
-    /// key is running. Keys that are paused or wait for another try count as due.
+    /// key is running. Keys that are paused or wait for another attempt count as due.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -281,7 +282,8 @@ impl World {
         serving.until_swept("acme", self.ports[1]).await;
     }
 
-    /// Makes the service read the policy now, and not only after up to ten seconds.
+    /// Makes the service read the policy now. The service itself reads the policy only every ten
+    /// seconds.
     pub(crate) async fn read_policy(&self) {
         self.run_task("policy%20of%20acme").await;
     }
@@ -330,8 +332,8 @@ impl World {
     }
 }
 
-/// Waits until a service has no work left. `calls` returns the number of its calls to vendors, or
-/// `None` while a vendor sends a webhook.
+/// Waits until a service has no work left. `calls` returns the number of the service's calls to
+/// vendors. It returns `None` as long as a vendor sends a webhook.
 pub(crate) async fn until_idle(
     http: &reqwest::Client,
     operator: u16,
@@ -343,8 +345,8 @@ pub(crate) async fn until_idle(
     for _ in 0..2 * PATIENCE.as_millis() / 20 {
         let before = calls();
         metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
-        // If a run took place between the look at the webhooks and the look at the keys, the number
-        // of calls has changed.
+        // The test looks at the webhooks and then at the keys. If a run took place in between, the
+        // number of calls has changed.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
         // Two quiet looks are necessary, because the metrics first count the due keys and then the

@@ -1,10 +1,10 @@
-//! The span of a delivery. This span begins the trace of the runs that the delivery causes.
+//! The span of a delivery. A delivery causes runs, and this span begins the trace of these runs.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};
 
-/// Begins the span of a verified delivery. The delivery marks these keys. The request of the
-/// delivery began at `since`.
+/// Begins the span of a verified delivery. `marks` are the keys that the delivery makes due.
+/// `since` is the time at which the request of the delivery began.
 ///
 /// The span always begins a new trace. No signature covers the header `traceparent`. So the sender
 /// of the header must not choose the id of the trace, and must not decide whether Beadle exports
@@ -27,7 +27,8 @@ pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
     marks.into_iter().map(|mark| Mark { trace: span.context(), ..mark }).collect()
 }
 
-/// Ends the span of a delivery with the result of storing the delivery, and returns this result.
+/// Adds the result of storing a delivery to the span of the delivery, ends the span, and returns
+/// the result.
 pub(super) fn end<E>(mut span: Span, stored: Result<Accepted, E>) -> Result<Accepted, E> {
     match stored {
         Ok(Accepted::Stored) => span.set("beadle.result", "stored"),

@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// The maximum number of unknown senders in the journal. The number needs a limit, because anybody
-/// can install a public App, and its deliveries have a valid signature.
+/// The maximum number of unknown senders in the journal. The number needs a limit: anybody can
+/// install a public App, and the deliveries of the App have a valid signature.
 const REMEMBERED: usize = 100;
 
 /// The limits that protect the intake from large bodies and slow senders.
@@ -33,18 +33,18 @@ const REMEMBERED: usize = 100;
 pub struct IntakeLimits {
     /// The maximum size of one body, in bytes. GitHub sends bodies of up to 25 MB.
     pub body: u64,
-    /// The maximum total size of the bodies that the intake receives or stores at the same time, in
-    /// bytes.
+    /// The maximum total size in bytes of all bodies that the intake receives or stores at the same
+    /// time.
     pub in_flight: u64,
-    /// The maximum time that a sender may need for a whole body.
+    /// The time limit for receiving a whole body.
     pub slow: Duration,
-    /// The maximum time that a sender may pause within a body. After that time, the memory of the
+    /// The time limit for a pause of the sender within a body. After that time, the memory of the
     /// body becomes free for other bodies.
     pub silence: Duration,
-    /// How long a request may wait until enough memory is free for its body.
+    /// The maximum time that a request waits for enough free memory for its body.
     pub patience: Duration,
-    /// How long the store may take to store a delivery. GitHub gives up after 10 seconds. If the
-    /// store hangs, the memory of the bodies must become free.
+    /// The time limit for storing a delivery. GitHub gives up after 10 seconds. If the store hangs,
+    /// the intake must still free the memory of the bodies.
     pub storing: Duration,
 }
 
@@ -64,9 +64,9 @@ impl Default for IntakeLimits {
 /// The accepted senders of webhooks.
 #[derive(Default)]
 pub struct Senders {
-    /// The organisations of GitHub that may send webhooks.
+    /// The organisations of GitHub that are allowed to send webhooks.
     pub github: Vec<beadle_hooks::github::Sender>,
-    /// The directories of Okta that may send event hooks.
+    /// The directories of Okta that are allowed to send event hooks.
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 
@@ -82,7 +82,7 @@ pub struct Intake {
     /// The unknown senders that are already in the journal, so that each sender gets only one
     /// entry.
     refused: Mutex<HashSet<String>>,
-    /// The time of the last log line about an invalid signature or secret.
+    /// The time of the latest log line about an invalid signature or secret.
     said: Mutex<Option<Time>>,
 }
 
@@ -121,7 +121,7 @@ impl Intake {
     }
 
     /// Returns the length of the body from `Content-Length`. If the body is too large, returns an
-    /// error before anybody reads the body.
+    /// error before the intake reads the body.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
@@ -243,8 +243,8 @@ impl Intake {
                 }
                 let mut response = answer(status, &why);
                 if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                    // Beadle does not read the rest of the body. So nobody may use the connection
-                    // for another request.
+                    // Beadle does not read the rest of the body. So the connection cannot carry
+                    // another request.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response

@@ -18,8 +18,8 @@ use serde_json::json;
 
 use super::{Intake, Problem, answer, delivery_span, header};
 
-/// How long a request may wait for free memory. The time is short, because Okta waits only 3 s for
-/// the answer and retries only once.
+/// The maximum time that a request waits for free memory. The time is short, because Okta waits
+/// only 3 s for the answer and retries only once.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The maximum length of a challenge, in bytes. Okta sends shorter challenges.
 const LONGEST: usize = 1024;

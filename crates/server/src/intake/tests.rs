@@ -40,7 +40,8 @@ impl Listener {
         Self { intake: Arc::new(intake), folder }
     }
 
-    /// Sends a request. Returns the status, the headers and the field `result` of the answer.
+    /// Sends a request. Returns three parts of the answer: the status, the headers, and the field
+    /// `result`.
     async fn send(
         &self,
         method: &str,
@@ -168,7 +169,7 @@ async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
     let listener = Listener::new(limits);
     let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // Without the limit, the store would wait longer than this for the process with the lock.
+    // Without the limit, the store would wait longer than this for the process that has the lock.
     let patience = Duration::from_secs(5);
     let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
     let (status, head, text) = answer.expect("the sender gets an answer");

@@ -7,19 +7,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// The content security policy of most pages. A browser then loads style sheets only from this
-/// listener, and sends forms only to this listener. It loads no scripts, no images and no frames.
+/// The content security policy of most pages. With this policy, a browser loads style sheets only
+/// from this listener, and sends forms only to this listener. The browser loads no scripts, no
+/// images and no frames.
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The content security policy of a page that replaces its values when they change. The page also
-/// has the script of this listener. The script may send requests to this listener. No other page
+/// has the script of this listener. The script can send requests to this listener. No other page
 /// runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The headers of every answer. If a browser follows a link to another website, it does not send
-/// the address of the page. The address can contain the name of a private repository.
+/// The headers of every answer. If a browser follows a link to another website, the browser does
+/// not tell the website the address of the page. The address can contain the name of a private
+/// repository.
 const HEADERS: [(&str, &str); 7] = [
     ("content-security-policy", CONTENT),
     ("x-frame-options", "DENY"),
@@ -59,7 +61,7 @@ impl Access {
         Self { token, is_loopback: address.is_loopback() }
     }
 
-    /// Returns the refusal of a caller that may not read. Returns `None` if the caller may read.
+    /// Returns a refusal if the caller must not read. Otherwise, returns `None`.
     pub(super) fn refusal(&self, headers: &HeaderMap, wanted: Wanted) -> Option<Response> {
         if wanted == Wanted::Page && !self.is_loopback {
             return Some((StatusCode::FORBIDDEN, NOT_LOOPBACK).into_response());
@@ -69,9 +71,9 @@ impl Access {
                 let is_missing = !self.shows_token(headers);
                 is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
-            // If no token is needed, a website could give its own name the address of this machine.
-            // The website could then read the answers in the operator's browser. So the function
-            // checks the name in the header.
+            // No token is needed here. The host name of a website could resolve to the address of
+            // this machine. The website could then read the answers in the operator's browser. So
+            // the function checks the name in the header.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }
@@ -109,7 +111,7 @@ pub(super) fn allow_forms(headers: &mut HeaderMap) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HasScript;
 
-/// Adds the headers that limit what a browser does with an answer.
+/// Adds headers to an answer. These headers limit the browser.
 pub(super) fn harden(response: &mut Response) {
     let has_script = response.extensions().get::<HasScript>().is_some();
     let headers = response.headers_mut();

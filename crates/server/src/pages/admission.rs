@@ -1,4 +1,4 @@
-//! Decides who may send a request, if the pages have a sign-in.
+//! Decides which senders Beadle accepts, if the pages have a sign-in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -15,13 +15,14 @@ use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 /// The path at which a sign-in starts.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header that an open page adds to each request that it sends by itself. Such a request does
-/// not extend the session.
+/// The header of each request that an open page sends by itself. Such a request does not extend the
+/// session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether Beadle handles a request.
 pub(super) enum Admission {
-    /// Beadle handles the request. If a signed-in person sent it, the request has a visitor.
+    /// Beadle handles the request. If a signed-in person sent the request, this value contains the
+    /// visitor.
     Admitted(Option<Visitor>),
     /// Beadle refuses the request with this answer.
     Refused(Box<Response>),
@@ -33,9 +34,9 @@ impl Admission {
     }
 }
 
-/// Decides whether Beadle handles a request. A program with the operator token may read. Everybody
-/// else needs a session. If a request can change something, it must come from a page of this
-/// listener.
+/// Decides whether Beadle handles a request. A program with the operator token is allowed to read.
+/// Everybody else needs a session. If a request can change something, it must come from a page of
+/// this listener.
 pub(super) async fn admit(
     sign_in: &SignIn,
     access: &Access,

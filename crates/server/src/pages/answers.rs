@@ -1,4 +1,4 @@
-//! Answers of the pages and of the API without the values of a page.
+//! Builds answers for the pages and the API. These answers do not contain the values of a page.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -8,29 +8,29 @@ use serde::Deserialize;
 /// The maximum time that a page waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The query of a request. A page uses only the values that the description of the API names for
-/// it.
+/// The query of a request. Each page uses only some of these values. The description of the API
+/// lists them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
-    /// The name of an organisation, or of a target of groups.
+    /// The name of an organisation or of a groups target.
     pub(super) instance: String,
     /// The name of a state.
     pub(super) state: String,
-    /// The name of a kind of entries.
+    /// The name of an entry kind.
     pub(super) kind: String,
     /// A text that must be in a name or in the reason of a state. Upper and lower case do not
     /// matter.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,
-    /// The code of a group of held changes.
+    /// The code of a group. A group consists of held changes.
     pub(super) group: String,
-    /// The place of the last row before the page.
+    /// The place of the last row on the previous page.
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,
-    /// A page of the journal has only entries with a smaller number.
+    /// The page of the journal shows only entries whose number is smaller than this number.
     pub(super) before: String,
 }
 

@@ -12,9 +12,9 @@ use serde::Serialize;
 pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
-    /// Something differs from the policy, the last run did not write it, and no other state is more
-    /// important. The mode does not allow the change, or the change would replace a value that an
-    /// undo restored.
+    /// Something differs from the policy, and the latest run did not repair the difference. No
+    /// other state is more important. The mode does not allow the change, or the change would
+    /// replace a value that an undo restored.
     Drifted,
     /// The guard holds a change.
     Held,
@@ -87,16 +87,17 @@ impl Condition {
 pub(super) struct Thing {
     /// The key.
     pub(super) key: Key,
-    /// The name that people know, such as `acme/widgets`. If no run has found the name, the key.
+    /// The name that people know, such as `acme/widgets`. If no run has found the name, this is the
+    /// key.
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
     /// The reason for the state; empty for [`Condition::AsDeclared`].
     pub(super) why: String,
-    /// Since when this state exists.
+    /// The time at which this state began.
     pub(super) since: Time,
-    /// The number of changes that the last run planned and did not write. They are drift, even if
-    /// the state is more important than [`Condition::Drifted`].
+    /// The number of changes that the latest run planned but did not write. These changes are
+    /// drift, even if the state is more important than [`Condition::Drifted`].
     pub(super) pending: usize,
 }
 
@@ -108,15 +109,15 @@ impl Thing {
         Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending) }
     }
 
-    /// Returns whether the list of the things with this state contains the thing. The list of the
-    /// drifted things contains every thing with drift. Without this rule, a hold or an unknown part
-    /// would hide the drift.
+    /// Returns whether the list for this state contains the thing. The list of drifted things
+    /// contains every thing with drift. Without this rule, a hold or an unknown part would hide the
+    /// drift.
     pub(super) fn is_in(&self, state: Condition) -> bool {
         self.state == state || (state == Condition::Drifted && self.pending > 0)
     }
 
     /// Returns the text for sorting: the instance, then the name. A page also uses this text to
-    /// continue after the page before.
+    /// continue where the previous page ended.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
     }
@@ -166,11 +167,11 @@ pub(super) async fn things(
     Ok(sorted(things))
 }
 
-/// Sorts things by [`Thing::place`]. If two things have the same name, leaves out the earlier
-/// thing.
+/// Sorts things by [`Thing::place`]. If several things have the same name, keeps those that need
+/// attention. If none of them needs attention, keeps only one.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
-    // Until the next sweep, a created repository and the key that created it have the same name. Only
-    // the id of the repository is a number.
+    // Until the next sweep, two keys have the same name: the key of a new repository, and the key
+    // that created this repository. Only the id of the repository is a number.
     things.sort_by_cached_key(|thing| {
         let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
         let is_no_id = thing.key.id().parse::<u64>().is_err();
@@ -206,8 +207,8 @@ pub(super) async fn called(
     Ok(sorted(things).into_iter().next())
 }
 
-/// Returns the thing with this key. Returns `None` if no run has stored a state of the key, and the
-/// key is not parked and does not fail.
+/// Returns the thing with this key. Returns `None` if all of this is true: no run has stored a
+/// state of the key, the key is not parked, and the key does not fail.
 pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
     let row = row.filter(Row::is_troubled);
@@ -215,7 +216,7 @@ pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>
     Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
 }
 
-/// Returns the state of a key, the reason for the state, and the beginning of the state.
+/// Returns the state of a key, the reason for the state, and the time at which the state began.
 fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
         return (Condition::Parked, parked.why.clone(), parked.since);

@@ -1,4 +1,4 @@
-//! Shows changes, and the facts of entries of the journal.
+//! Shows changes, and the facts of journal entries.
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
@@ -8,10 +8,10 @@ use super::html::{Html, joined, text};
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
 
-/// How many digits of a commit's id a page shows.
+/// The number of digits that a page shows from the id of a commit.
 const DIGITS: usize = 12;
-/// The maximum number of values of a change that a page shows. In practice, no change has this many
-/// values.
+/// The maximum number of values that a page shows for one change. In practice, no change has this
+/// many values.
 const FIELDS: usize = 500;
 
 /// Returns a change with all its values.
@@ -19,8 +19,8 @@ pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns a change of an undo, with all values of the change. If an undo adds a thing, it restores
-/// the thing.
+/// Returns a change from an undo, with all values of the change. If an undo adds a thing, it
+/// restores the thing.
 pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
     let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk))), FIELDS);
@@ -32,7 +32,7 @@ pub(super) fn values(change: &Change<()>) -> Html {
     short_list(change.fields.iter().map(|field| value(field, field.risk.as_str())), FIELDS)
 }
 
-/// Returns a value before and after a change, with the word for its risk.
+/// Returns the old and the new value of a field, and the word for the risk of the change.
 fn value(field: &Field, risk: &'static str) -> Html {
     let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
     joined([
@@ -52,7 +52,7 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
     joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
 }
 
-/// Returns the facts of an entry of the journal.
+/// Returns the facts of a journal entry.
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
         Detail::Change(intended) if is_undo(&intended.generation) => {
@@ -88,14 +88,14 @@ pub(super) fn detail(detail: &Detail) -> Html {
     }
 }
 
-/// Returns the generation of the policy that asked for a change. The text is a link to the entries
-/// of the journal that name the author of the generation.
+/// Returns the policy generation that asked for a change, as a link. The link leads to the journal
+/// entries with the author of the generation.
 fn policy(generation: &str) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     joined([text("policy "), link(&entries, generation)])
 }
 
-/// Returns what an operator did.
+/// Returns the action of an operator.
 fn operator(action: &OperatorAction) -> Html {
     let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     text(match action {
@@ -133,7 +133,7 @@ fn operator(action: &OperatorAction) -> Html {
 fn result_text(result: &WriteResult) -> String {
     let written = match (result.written, result.unknown) {
         (Happened::Yes, _) => "written",
-        // The vendor may have made the change although the write failed.
+        // It is possible that the vendor made the change although the write failed.
         (Happened::Unknown, _) | (Happened::No, Some(true)) => "unknown whether it was written",
         (Happened::No, _) => "not written",
     };

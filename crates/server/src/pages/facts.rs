@@ -70,9 +70,9 @@ pub struct CoveringWaivers {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// What Beadle does with the installation, as a sentence without its subject.
+    /// Beadle's handling of the installation, as a sentence without its subject.
     pub standing: String,
-    /// Since when GitHub reports the present state of the installation.
+    /// The start of the installation's present state, as GitHub reports it.
     pub since: Time,
 }
 
@@ -112,9 +112,9 @@ pub struct HeldPolicy {
     pub total: u64,
     /// The changes, one group for each kind of change.
     pub groups: Vec<HeldChanges>,
-    /// The number of groups that are left out.
+    /// The number of further groups that `groups` does not contain.
     pub more_groups: usize,
-    /// The number of values of drift. The sums do not include these values.
+    /// The number of drifted values. The sums do not include these values.
     pub drift: u64,
     /// One line for each kind of change that waits for the end of a waiver.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,7 +138,8 @@ pub struct HeldChanges {
     pub examples: Vec<String>,
 }
 
-/// The result of the last check of an open pull request of a policy: what a merge would change.
+/// The latest check result for an open pull request of a policy. This result shows the effects of a
+/// merge.
 #[derive(Clone, Debug, Serialize)]
 pub struct PullFacts {
     /// The key of the pull request.
@@ -167,31 +168,32 @@ pub struct PullFacts {
     pub is_from_fork: bool,
     /// Why the check shows no changes; `None` if it shows changes, or if the reason is not known.
     pub no_preview: Option<String>,
-    /// What a merge would change; `None` if the check shows no changes.
+    /// The effects of a merge; `None` if the check shows no changes.
     pub merge: Option<MergeFacts>,
 }
 
-/// What the merge of a pull request would change.
+/// The effects of merging a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
-    /// The generation of the policy that the changes are compared with; `None` if it is not known.
+    /// Beadle compares the changes with this policy generation; `None` if the generation is not
+    /// known.
     pub base: Option<String>,
     /// True if this generation is in force.
     pub base_in_force: bool,
-    /// The policy that the changes are compared with, as a clause of a sentence; `None` if
-    /// `base_in_force` is true.
+    /// A clause of a sentence about the other policy of the comparison; `None` if `base_in_force`
+    /// is true.
     #[serde(skip)]
     pub compared: Option<String>,
     /// The sums of the changes that Beadle would write.
     pub sums: GateSums,
-    /// The number of repositories with declared values that the merge changes.
+    /// The number of repositories whose declared values would change with the merge.
     pub affected: u64,
     /// The number of repositories in the organisation.
     pub total: u64,
     /// The number of groups with a change.
     pub changed_groups: u64,
-    /// The number of values of drift that exists without the merge. The sums do not include these
-    /// values.
+    /// The number of values that have drifted already before the merge. The sums do not include
+    /// these values.
     pub drift: u64,
     /// Why the gate would hold the policy; `None` if it passes.
     pub held: Option<String>,
@@ -199,7 +201,7 @@ pub struct MergeFacts {
     pub incomplete: u64,
     /// The changes, one group for each kind of change.
     pub changes: Vec<HeldChanges>,
-    /// The number of kinds of changes that are left out.
+    /// The number of further kinds of changes that `changes` does not contain.
     pub more_changes: usize,
 }
 
@@ -214,10 +216,10 @@ pub trait Facts: Send + Sync + 'static {
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<CoveringWaivers, StoreError>;
     /// Returns the values that Beadle only observes in a repository, because an undo restored them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
-    /// Returns the results of the checks of open pull requests that change a policy, the newest
-    /// result first.
+    /// Returns the check results of the open pull requests that change a policy. The newest result
+    /// comes first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
-    /// Returns the known installations of the App of `[installations]`, sorted by login.
+    /// Returns the known installations of the App in `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;

@@ -1,7 +1,8 @@
 //! Pages in HTML, for browsers.
 //!
 //! A page consists of [`Html`]. No function creates HTML directly from a text. Every text passes
-//! through one encoder, even a text of this program. The names of tags and attributes are types.
+//! through one encoder. This is also true for the fixed texts of this program. The names of tags
+//! and attributes are types.
 
 use std::fmt::{Display, Write as _};
 
@@ -107,23 +108,21 @@ impl Tag {
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
-    /// The name of the column that a cell belongs to. A narrow screen shows the name next to the
-    /// cell.
+    /// The name of the cell's column. A narrow screen shows the name next to the cell.
     Column(&'static str),
     Current,
-    /// The name of the page, if a browser replaces its values when they change.
+    /// The name of a page whose values a browser replaces when they change.
     LivePart(&'static str),
     /// The version of the values that the page shows.
     LiveVersion(&'a str),
-    /// Marks a part of the page that a browser replaces as a whole.
+    /// Marks a part of the page. A browser replaces such a part as a whole.
     LiveRegion,
     Href(&'a Link),
     Id(&'static str),
     /// The name of a form's field, or the name of an element for a screen reader.
     Label(&'static str),
     Lang(&'static str),
-    /// The id of an element. A browser takes the values that it suggests for a field from this
-    /// element.
+    /// The id of an element with values. A browser suggests these values for a field.
     List(&'static str),
     Method(&'static str),
     Name(&'static str),
@@ -186,12 +185,12 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Returns a text. Cuts a long text.
+/// Returns a text as HTML, and cuts a long text.
 pub(super) fn text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST)
 }
 
-/// Returns a rare text, such as an error. Cuts only a very long text.
+/// Returns a rare text, such as an error, as HTML. Cuts only a very long text.
 pub(super) fn long_text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST_ALONE)
 }
@@ -221,7 +220,7 @@ pub(super) fn element(
     Html(out)
 }
 
-/// Returns the pieces as one piece.
+/// Joins pieces of HTML into one piece.
 pub(super) fn joined(pieces: impl IntoIterator<Item = Html>) -> Html {
     Html(pieces.into_iter().map(|piece| piece.0).collect())
 }
@@ -275,8 +274,8 @@ fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     Html(out)
 }
 
-/// Returns a whole page. The page uses only two other files: the style sheet at `style` and, if it
-/// has one, the script at `script`.
+/// Returns a whole page. The page uses the style sheet at `style`. If `script` is set, the page
+/// also uses the script at this address. The page uses no other file.
 pub(super) fn document(title: &str, style: &'static str, script: Option<&'static str>, body: Html) -> String {
     let mut head = String::from(
         "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

@@ -4,10 +4,10 @@
 use form_urlencoded::Serializer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters that need no percent-encoding, by RFC 3986 (2.3).
+/// The characters that need no percent-encoding according to RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The address of a page of this listener, or of a page at GitHub.
+/// The address of a page at this listener or at GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link(String);
 
@@ -17,8 +17,8 @@ impl Link {
         Self(path.to_owned())
     }
 
-    /// Returns an address outside of this listener. Returns `None` for an address of another kind, such
-    /// as `javascript:`, and for an address with characters that need an encoding.
+    /// Returns an address outside of this listener. Returns `None` for an address of another kind,
+    /// such as `javascript:`, and for an address with characters that need an encoding.
     pub(super) fn outside(address: &str) -> Option<Self> {
         let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:/".contains(c);

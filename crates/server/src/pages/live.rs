@@ -45,7 +45,7 @@ impl Part {
     }
 }
 
-/// Versions of the values on the pages. If a page shows other values, its version differs.
+/// The versions of the pages. If the values of a page change, the version of the page changes too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Versions {
     overview: u64,
@@ -74,7 +74,7 @@ impl Versions {
         let (depth, pauses) = (store.depth(now).await?, store.pauses(now).await?);
         let newest = store.newest_entries(History { limit: 1, ..History::default() }).await?;
         let newest = newest.first().map(|entry| entry.seq);
-        // The renewal of a lease is no change.
+        // A renewed lease does not count as a change.
         let keys: Vec<_> = rows
             .iter()
             .map(|row| {
@@ -109,12 +109,12 @@ fn is_fresh(at: Option<Time>, now: Time) -> bool {
     at.is_some_and(|at| at <= now && now.since(at) < PERIOD)
 }
 
-/// The last look at the store.
+/// The latest look at the store.
 #[derive(Debug, Default)]
 struct Look {
     /// The time of the look, even if it failed.
     at: Option<Time>,
-    /// The result of the last successful look.
+    /// The result of the latest successful look.
     found: Option<Versions>,
 }
 
@@ -132,8 +132,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Creates a watcher. The watcher looks at the store only when somebody asks. `stop` ends all
-    /// events.
+    /// Creates a watcher. The watcher looks at the store only when somebody asks for a version.
+    /// `stop` ends all events.
     pub fn new(store: Arc<dyn Store>, clock: Clock, driver: Driver, stop: CancellationToken) -> Self {
         Self { store, clock, driver, stop, places: Arc::default(), last: Mutex::default() }
     }
@@ -181,7 +181,7 @@ mod tests {
             Self { _folder: folder, store, live }
         }
 
-        /// Returns the parts with other versions than `before`, after the period.
+        /// Waits for the period. Then returns the parts whose version differs from `before`.
         async fn changed(&self, before: &mut Vec<String>) -> Vec<&'static str> {
             self.live.clock.jump(2000);
             let mut now = Vec::new();

@@ -21,17 +21,17 @@ use crate::sign_in::{SignIn, Visitor};
 /// The path of the events.
 pub(super) const LIVE_PATH: &str = "/live";
 
-/// The time between two comparisons of an open page with the last look at the store.
+/// The time between two comparisons of an open page with the latest look at the store.
 const STEP: Duration = Duration::from_secs(1);
 /// After this number of comparisons, Beadle checks the session, and sends an empty event to a page
-/// without changes. If the session ends in this process, the events end at once.
+/// without changes. If the session ends in this process, the events end immediately.
 const PULSE: u32 = 15;
 /// How long a browser waits after the end of the events before it asks again.
 const RETRY: Duration = Duration::from_secs(5);
 /// The maximum length of the version that a browser sends.
 const LONGEST: usize = 64;
 
-/// What the events need.
+/// The data that the events need.
 #[derive(Clone)]
 struct Source {
     live: Arc<Live>,
@@ -56,14 +56,15 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(
     Router::new().route(LIVE_PATH, get(subscribe)).with_state(Source { live, sign_in })
 }
 
-/// Begins the events of an open page.
+/// Begins to send events to an open page.
 async fn subscribe(
     State(source): State<Source>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
-    // Without this check, another website could occupy all places with images.
+    // Without this check, another website could embed this address in many images, and so occupy
+    // all places.
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return (StatusCode::FORBIDDEN, "only a page of this listener gets events\n").into_response();
     }
@@ -75,7 +76,7 @@ async fn subscribe(
     let Some(place) = source.live.places.take(person) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
-    // When a browser asks again, it sends the id of the last event.
+    // When a browser asks again, it sends the id of the latest event that it received.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let version = last.map_or(asked.version, str::to_owned);
     if version.len() > LONGEST {
@@ -96,7 +97,7 @@ async fn subscribe(
         _place: place,
     };
     let events = futures::stream::unfold(reader, Reader::next);
-    // A proxy must pass on each event at once.
+    // A proxy must pass on each event immediately.
     let headers = [(header::HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Sse::new(events)).into_response()
 }
@@ -159,8 +160,8 @@ impl Reader {
         loop {
             if self.steps >= PULSE {
                 self.steps = 0;
-                // If Beadle does not know whether the person may read, the browser asks again
-                // later.
+                // If Beadle does not know whether the person has the right to read, the browser
+                // asks again later.
                 let may_read = self.may_read().await?;
                 let event = if may_read { Event::default().comment("no news") } else { self.last_event() };
                 return Some((event, self));
@@ -192,8 +193,8 @@ impl Reader {
         }
     }
 
-    /// Returns the event of a session that ended. No other event follows, and the browser must not ask
-    /// again.
+    /// Returns the event of a session that ended. No other event follows, and the browser must not
+    /// ask again.
     fn last_event(&mut self) -> Event {
         self.over = true;
         Event::default().event("end").data("session")

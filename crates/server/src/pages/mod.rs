@@ -132,8 +132,8 @@ impl Pages {
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 
-    /// Returns the page of the background tasks if a browser asks for it. A program gets the records
-    /// of the tasks at the same address.
+    /// Returns the page of the background tasks if a browser asks for it. A program gets the
+    /// records of the tasks at the same address.
     pub async fn tasks_page(&self, headers: &HeaderMap) -> Option<Response> {
         let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok())?;
         if !accepted.contains("text/html") {
@@ -150,8 +150,8 @@ impl Pages {
         Some(response)
     }
 
-    /// Returns the refusal of a program that may not read the records of the tasks. Returns `None`
-    /// if the program may read. The commands read the records too, so a program needs no session.
+    /// Returns a refusal if a program must not read the records of the tasks. Otherwise, returns
+    /// `None`. The commands read the records too, so a program needs no session.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -167,7 +167,7 @@ impl Pages {
         }
     }
 
-    /// Limits what a browser does with an answer.
+    /// Adds headers to an answer. These headers limit the browser.
     fn limit(&self, response: &mut Response) {
         harden(response);
         if self.sign_in.is_some() {
@@ -175,7 +175,7 @@ impl Pages {
         }
     }
 
-    /// Returns the refusal of a caller that may not use the other addresses of the listener. These
+    /// Returns a refusal if the caller must not use the other addresses of the listener. These
     /// addresses are for programs. A caller must send the operator token or be on the same machine.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
@@ -305,7 +305,7 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     }
 }
 
-/// Limits what a browser does with an answer of the operator listener.
+/// Adds headers to an answer of the operator listener. These headers limit the browser.
 pub(crate) async fn hardened(mut response: Response) -> Response {
     // A page already has these headers, together with the headers for its forms and its script.
     if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
@@ -324,7 +324,7 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
     }
 }
 
-/// Refuses a caller that may not read, and limits what a browser does with the answers.
+/// Refuses a caller that has no right to read. Limits the browser with headers in each answer.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let is_api = head.uri.path().starts_with("/api/");

@@ -1,10 +1,10 @@
-//! The names of keys that people know.
+//! Finds the names by which people know the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{Key, KeyState, Pause, Store, StoreError};
 
-/// The names of some keys, by the text of the key. A key without a run has no name.
+/// Maps the text of a key to the name of the key. A key without a run has no name.
 pub(super) type Names = BTreeMap<String, String>;
 
 /// Returns the known names of these keys.
@@ -14,7 +14,8 @@ pub(super) async fn names(store: &dyn Store, keys: BTreeSet<&Key>) -> Result<Nam
     Ok(states.into_iter().map(|(key, state)| (key.to_string(), state.subject)).collect())
 }
 
-/// Returns the keys that these pauses name. The other pauses name an organisation or a target.
+/// Returns the keys that are paused themselves. The other pauses are for an organisation or a
+/// target.
 pub(super) fn paused_keys(pauses: &[Pause]) -> Vec<Key> {
     pauses.iter().filter_map(|pause| pause.scope.parse().ok()).collect()
 }

@@ -18,8 +18,8 @@ pub(super) struct Newest {
     pub(super) older: Option<u64>,
 }
 
-/// Returns the newest wanted entries with a smaller number than `before`. If `key` is not empty,
-/// the entries belong to this key.
+/// Returns the newest wanted entries whose number is smaller than `before`. If `key` is not empty,
+/// returns only entries of this key.
 pub(super) async fn newest(
     store: &dyn Store,
     (key, before): (&str, Option<u64>),

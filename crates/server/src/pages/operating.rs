@@ -28,8 +28,8 @@ use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invali
 use super::undo_plan;
 use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
-/// The paths of the API for operations: approval of a held policy, pause, end of a pause, retry,
-/// sweep, end of a waiver, reload, run of a task, plan of an undo, undo, and end of an undo.
+/// The paths of the API for operations, in this order: approve a held policy, pause, end a pause,
+/// retry, sweep, end a waiver, reload, run a task, plan an undo, undo, end an undo.
 pub(super) const API: [&str; 11] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",
@@ -75,14 +75,14 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .with_state(sign_in)
 }
 
-/// The body of a request for an operation. A form has the same values as a body of JSON.
+/// The body of a request for an operation. A form has the same values as a JSON body.
 trait Asked: DeserializeOwned {
-    /// The path of the page that the answer links to.
+    /// The answer contains a link to the page at this path.
     const PLACE: &'static str;
-    /// Describes the body of JSON.
+    /// Describes the JSON body.
     const PARTS: &'static str;
 
-    /// Returns the values of a form that a person sends at `now`.
+    /// Returns the values of a form. `now` is the time at which the person sends the form.
     fn of_form(form: &Form, now: Time) -> Read<Self>;
 
     /// Returns the operation.
@@ -105,7 +105,7 @@ async fn by_program<A: Asked>(
     operate_for_program(&sign_in, sender, &headers, operation).await
 }
 
-/// The part of a body that names a scope.
+/// The part of a body that contains a scope.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ScopeBody {
@@ -115,7 +115,7 @@ struct ScopeBody {
 }
 
 impl ScopeBody {
-    /// Describes a body that names only a scope.
+    /// Describes a body that contains only a scope.
     const PARTS: &'static str = "one of `organisation`, `repository` and `target`";
 
     /// Returns the scope of a form. The form has the fields of the API, or one field with the kind
@@ -325,7 +325,7 @@ async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     answers::page(StatusCode::OK, "Undo", UNDO_PATH, content)
 }
 
-/// Returns the writes that a form names.
+/// Returns the writes that are named in a form.
 fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
     let value = |name: &str| Some(field(form, name).trim().to_owned()).filter(|value| !value.is_empty());
     let since = match (value("since"), value("last")) {
@@ -355,7 +355,7 @@ async fn plan_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Respo
     }
 }
 
-/// The parts of a body that names writes.
+/// Describes the parts of a body that selects writes.
 const UNDO_PARTS: &str = "`runs`, or with `since`, a time in milliseconds; `organisation` and \
                           `repositories` can limit the undo";
 

@@ -282,7 +282,7 @@ async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
-    // A request without the token may come from another website.
+    // A request without the token can come from another website.
     let (status, page) = world.post("/waivers", &session, form).await;
     assert!(status == 403 && !page.contains("<form") && !page.contains(&token), "{page}");
 }

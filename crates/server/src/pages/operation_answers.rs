@@ -20,8 +20,8 @@ use crate::sign_in::{DecisionRefusal, Operation, OperationDone, SignIn};
 /// The result of reading a request.
 pub(super) type Read<T> = Result<T, DecisionRefusal>;
 
-/// Carries out the operation of a form, and shows the result. `place` is the path of the page that
-/// the answer links to.
+/// Carries out the operation of a form, and shows the result. The answer contains a link to the
+/// page at the path `place`.
 pub(super) async fn operate(
     sign_in: &SignIn,
     sender: Sender,

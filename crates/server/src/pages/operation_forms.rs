@@ -33,12 +33,12 @@ pub(super) const UNDO_PATH: &str = "/undo";
 /// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
 
-/// The names that the kinds of scopes have in a form.
+/// The name in a form for each kind of scope.
 pub(super) const ORGANISATION: &str = "organisation";
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const TARGET: &str = "target";
 
-/// Returns whether a person has at least a role.
+/// Returns the visitor if the visitor has at least this role.
 fn may(visitor: Option<&Visitor>, role: Role) -> Option<&Visitor> {
     visitor.filter(|visitor| visitor.role >= role)
 }
@@ -63,14 +63,14 @@ pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, 
         hidden("plan", plan),
         hidden("generation", generation),
         labelled("Reason", line("reason")),
-        // The enter key in the field of the reason presses the button. Without the box, it would
-        // approve the policy.
+        // The enter key in the field of the reason presses the button. Without the box, the enter
+        // key would approve the policy.
         labelled("I looked at the changes", required_box("seen")),
     ];
     post(POLICY_PATH, visitor, fields, "Approve this policy")
 }
 
-/// Returns the hidden field that names a scope.
+/// Returns the hidden field that contains a scope.
 fn scope_field(scope: &ScopeRequest) -> Html {
     match scope {
         ScopeRequest::Organisation(name) => hidden(ORGANISATION, name),
@@ -86,7 +86,7 @@ pub(super) fn pause_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Htm
     post(PAUSE_PATH, visitor, fields, "Pause")
 }
 
-/// Returns the form that pauses one of these organisations and targets.
+/// Returns the form that pauses one organisation or one target from these lists.
 pub(super) fn pause_choice(visitor: Option<&Visitor>, organisations: &[String], targets: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
     let of = |kind: &str, names: &[String]| {
@@ -110,8 +110,7 @@ pub(super) fn resume_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Ht
     post(RESUME_PATH, visitor, vec![scope_field(scope)], "Resume")
 }
 
-/// Returns the form with which a person applies the policy again to the values that an undo
-/// restored.
+/// Returns the form that ends an undo. Beadle then applies the policy to the restored values again.
 pub(super) fn end_undo_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     post(END_UNDO_PATH, visitor, vec![scope_field(scope)], "Follow the policy again")
@@ -123,7 +122,7 @@ pub(super) fn retry_form(visitor: Option<&Visitor>, key: &str) -> Html {
     post(RETRY_PATH, visitor, vec![hidden("key", key)], "Retry")
 }
 
-/// Returns the form that begins a sweep of one of these organisations.
+/// Returns the form that begins a sweep. A person chooses an organisation from this list.
 pub(super) fn sweep_form(visitor: Option<&Visitor>, organisations: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator).filter(|_| !organisations.is_empty()) else {
         return Html::default();
@@ -152,8 +151,8 @@ pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     post(TASK_PATH, visitor, vec![hidden("name", name)], "Run now")
 }
 
-/// Returns a link to the form for undoing a run, for a person who may undo. For everybody else,
-/// returns the command that undoes the run.
+/// Returns a link to the form that undoes a run. If the person has no right to undo, returns the
+/// command that undoes the run.
 pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     if may(visitor, Role::Approver).is_none() {
         return paragraph([text("To undo it: "), code(format!("beadle undo {run}"))]);
@@ -162,8 +161,8 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
-/// Returns the command that undoes everything that Beadle wrote in an organisation since a time.
-/// Returns nothing if a shell could interpret the name of the organisation.
+/// Returns an undo command. It undoes everything that Beadle wrote in an organisation, starting at
+/// a time. Returns nothing if a shell could interpret the name of the organisation.
 pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if organisation.is_empty() || !organisation.chars().all(is_plain) {
@@ -173,7 +172,7 @@ pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
     paragraph([text("To undo what Beadle wrote since: "), code(command)])
 }
 
-/// Returns a link to the form of an undo, for a person who may undo.
+/// Returns a link to the form of an undo, if the person has the right to undo.
 pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     match may(visitor, Role::Approver) {
         Some(_) => paragraph([link(&Link::to(UNDO_PATH), "Undo writes of Beadle")]),
@@ -181,7 +180,8 @@ pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     }
 }
 
-/// Returns a link to the form that undoes the writes to a repository, if the person may undo.
+/// Returns a link to the form that undoes the writes to a repository, if the person has the right
+/// to undo.
 pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) -> Html {
     if may(visitor, Role::Approver).is_none() {
         return Html::default();
@@ -220,7 +220,7 @@ pub(super) fn confirm_undo_form(visitor: &Visitor, preview: &UndoPreview) -> Htm
 }
 
 /// Returns the scope of a pause. `name` is the name of a paused repository, if it is known. Returns
-/// `None` if a form cannot name the scope.
+/// `None` if a form cannot contain the scope.
 pub(super) fn paused_scope(
     pause: &Pause,
     name: Option<&str>,

@@ -7,11 +7,11 @@ use super::html::{Attribute, Html, Tag, element, input, joined, text};
 use super::link::Link;
 use super::names::Names;
 
-/// The maximum number of items of a list, so that a page stays small.
+/// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
-/// The maximum number of rows of a table, so that a page stays small. Lists with several pages have
-/// fewer rows.
+/// The maximum number of rows in a table. Because of this limit, a page stays small. Lists with
+/// several pages have fewer rows.
 const ROWS: usize = 150;
 
 /// Returns a section with its heading.
@@ -25,8 +25,8 @@ pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
     element(Tag::P, &[], content)
 }
 
-/// Returns a table. The first cell of each row names the row. If there are no rows, returns the
-/// sentence `empty`. Cuts a long table, and shows how many rows are missing.
+/// Returns a table. The first cell of each row is the title of the row. If there are no rows,
+/// returns the sentence `empty`. Cuts a long table, and shows how many rows are missing.
 pub(super) fn table(
     caption: &'static str,
     columns: &[&'static str],
@@ -102,7 +102,7 @@ pub(super) fn code(shown: impl std::fmt::Display) -> Html {
     element(Tag::Code, &[], [text(shown)])
 }
 
-/// Returns a text that is less important.
+/// Returns a text in the style of less important texts.
 pub(super) fn faint(shown: impl std::fmt::Display) -> Html {
     element(Tag::Span, &[Attribute::Class("faint")], [text(shown)])
 }
@@ -153,7 +153,7 @@ pub(super) fn subject(key: &str, name: &str) -> Html {
     let parsed = key.parse::<Key>();
     let page = match parsed.as_ref().map(Key::kind) {
         Ok("repository") if name != key => repository(name),
-        // If the name is missing, no run of the group has ended, and there is no page.
+        // If the name is missing, no run of the group has ended yet. The group then has no page.
         Ok("target-group") if !name.is_empty() => Some(Link::to("/group").with("key", key)),
         _ => None,
     };
@@ -165,7 +165,7 @@ pub(super) fn named(key: &Key, names: &Names) -> Html {
     subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
 }
 
-/// Returns the name of what a pause covers. If no name of a key is known, returns the key.
+/// Returns the name of the paused thing. If the name of a paused key is not known, returns the key.
 pub(super) fn paused(pause: &Pause, names: &Names) -> Html {
     match pause.scope.parse::<Key>() {
         Ok(key) => named(&key, names),
@@ -173,7 +173,7 @@ pub(super) fn paused(pause: &Pause, names: &Names) -> Html {
     }
 }
 
-/// The columns of a table of repositories, groups or organisations.
+/// The columns of a table that lists repositories, groups or organisations.
 pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
 
 /// Returns the rows of a table with [`THING_COLUMNS`].
@@ -201,7 +201,7 @@ pub(super) fn field(name: &'static str, label: &'static str, value: &str) -> Htm
     element(Tag::Label, &[], [text(label), input(name, value)])
 }
 
-/// Returns a field of a form to choose one of several values, or all of them.
+/// Returns a field of a form. A person chooses one of several values, or all values.
 pub(super) fn choice<'a>(
     name: &'static str,
     label: &'static str,

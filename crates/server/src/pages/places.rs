@@ -7,13 +7,14 @@ use parking_lot::Mutex;
 
 /// The maximum number of open pages.
 pub(super) const MOST: usize = 64;
-/// The maximum number of open pages of one person, so that nobody takes the places of all others.
+/// The maximum number of open pages of one person, so that one person cannot take all places.
 pub(super) const MOST_OF_PERSON: usize = 16;
 
 /// The taken places.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// The number of open pages by the id of the person. Without a sign-in, the id is empty.
+    /// Maps the id of a person to the number of the person's open pages. Without a sign-in, the id
+    /// is empty.
     taken: Mutex<BTreeMap<String, usize>>,
 }
 

@@ -16,8 +16,8 @@ const TOKEN_HEADER: &str = "x-beadle-token";
 
 /// The sign-in of the pages.
 pub(super) type Shared = State<Arc<SignIn>>;
-/// The person who sent a request. There is no person if a program sent the request with the
-/// operator token.
+/// The person who sent a request. If a program sent the request with the operator token, there is
+/// no person.
 pub(super) type Sender = Option<Extension<Visitor>>;
 /// Returns the person who sent a request.
 pub(super) fn visitor(sender: Sender) -> Option<Visitor> {
@@ -49,7 +49,7 @@ pub(super) fn token(headers: &HeaderMap) -> String {
     token.unwrap_or_default().to_owned()
 }
 
-/// Returns the refusal of a request with an invalid value.
+/// Returns a refusal for a request that has an invalid value.
 pub(super) fn invalid(why: &str) -> DecisionRefusal {
     DecisionRefusal::Invalid(why.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The forms of a signed-in person to decide about held changes and to exempt keys.
+//! The forms for decisions about held changes and for waivers. Only a signed-in person sees them.
 
 use super::html::{Attribute, Html, Tag, element, filled_line, hidden, line, suggesting_line, text};
 use crate::sign_in::{Role, Visitor};
@@ -9,7 +9,7 @@ pub(super) const RULING_PATH: &str = "/holds/decide";
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// The id of a list in the page. From this list, the form for a waiver suggests keys.
+/// The id of a list on the page. The form for a waiver suggests the keys in this list.
 const KEYS_ID: &str = "waivable-keys";
 
 /// The initial values in the form for a waiver.
@@ -23,7 +23,7 @@ pub(super) struct WaiverValues<'a> {
 }
 
 /// Returns the form that exempts keys of a repository. The browser suggests the keys in `known`.
-/// Returns nothing if the person may not do this.
+/// Returns nothing if the person has no right to exempt keys.
 pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, known: &[String]) -> Html {
     let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
         return Html::default();
@@ -42,8 +42,8 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
     element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)
 }
 
-/// Returns the form for the changes with this code. Returns nothing if the person may not decide,
-/// or if the form cannot change the decision. `decision` is the present decision.
+/// Returns the form for the changes with this code. Returns nothing if the person has no right to
+/// decide, or if the form cannot change the decision. `decision` is the present decision.
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();

@@ -121,7 +121,7 @@ async fn sign_out(State(sign_in): Shared, sender: Sender, body: Bytes) -> Respon
     }
 }
 
-/// Takes the decision of a form.
+/// Handles a decision that a form sends.
 async fn decide(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
     let form = form(&body);
@@ -191,7 +191,7 @@ async fn reject(
     decide_by_program(&sign_in, sender, (code, Ruling::Reject), (&headers, &body)).await
 }
 
-/// Takes the decision of a request to the API.
+/// Handles a decision that a program sends to the API.
 async fn decide_by_program(
     sign_in: &SignIn,
     sender: Sender,
@@ -212,7 +212,7 @@ async fn decide_by_program(
     }
 }
 
-/// Takes the waiver of a form.
+/// Handles a request for a waiver that a form sends.
 async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
     let form = form(&body);
@@ -233,11 +233,12 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
     }
 }
 
-/// Returns the page about a refused waiver. The page has the form with the values of the person.
+/// Returns the page about a refused waiver. The page has the form with the values that the person
+/// sent.
 fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &DecisionRefusal) -> Response {
     let values = ["repository", "keys", "until", "reason"].map(|name| field(sent, name));
     let [repository, keys, until, reason] = values.each_ref().map(String::as_str);
-    // The values may come from another website, which does not know the token of the session. The
+    // The values can come from another website, which does not know the token of the session. The
     // page must not put the token beside such values.
     let form = if matches!(refusal, DecisionRefusal::Forbidden(_)) {
         Html::default()
@@ -261,7 +262,7 @@ struct WaiverBody {
     reason: String,
 }
 
-/// Takes the waiver of a request to the API.
+/// Handles a request for a waiver that a program sends to the API.
 async fn waive_by_program(
     State(sign_in): Shared,
     sender: Sender,

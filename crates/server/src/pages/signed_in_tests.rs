@@ -24,7 +24,7 @@ pub(super) const ORIGIN: &str = "https://beadle.example.com";
 pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
-/// A provider. Its codes are the names of roles.
+/// A simulated provider. It accepts the name of a role as a code.
 pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {
@@ -70,7 +70,7 @@ pub(super) struct Remembered(
     pub(super) Mutex<Vec<OperationRequest>>,
 );
 
-/// The code of the plan of each undo.
+/// The plan code of each undo.
 pub(super) const PLAN: &str = "0a1b2c3d4e5f";
 
 #[async_trait]
@@ -155,7 +155,7 @@ pub(super) struct World {
     pub(super) decided: Arc<Remembered>,
 }
 
-/// Returns a listener with a held change. Its address is not the loopback address.
+/// Returns a listener with a held change. The address of the listener is not the loopback address.
 pub(super) async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = (store(&folder), Clock::system());

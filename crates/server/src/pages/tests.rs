@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::exchange::{exchange, request, store};
 
-/// A hostile name. It would run a script if a page contained it without encoding.
+/// A hostile name. A page that contained this name without encoding would run a script.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 const HOST: (&str, &str) = ("host", "127.0.0.1:8081");
 
@@ -235,7 +235,7 @@ async fn get(path: &str) -> (http::response::Parts, String) {
     ask(true, path, &[HOST], IpAddr::from([127, 0, 0, 1])).await
 }
 
-/// The address of the page of the hostile group.
+/// The address of the page about the hostile group.
 const GROUP_PAGE: &str = concat!(
     "/group?key=target-group%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E",
     "%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E"
@@ -420,7 +420,7 @@ async fn the_description_names_every_route_and_every_value() {
     assert_eq!(serde_json::from_str::<Value>(&served).unwrap(), description);
 }
 
-/// Stores the states of this many repositories. Every 400th repository has an unknown part.
+/// Stores the states of `count` repositories. Every 400th repository has an unknown part.
 async fn many(store: &dyn Store, count: u64) {
     let records = (0..count).map(|n| async move {
         let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
@@ -478,7 +478,7 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
     };
     store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
     store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();
-    // The code is for all changes, so a search for one repository must not change it.
+    // The code depends on all changes of the group, so a search must not change the code.
     let asked = Asked { text: "REPO005".into(), ..Asked::default() };
     let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
     assert_eq!((page["total"].as_u64(), page["groups"].as_array().map(Vec::len)), (Some(169), Some(1)));

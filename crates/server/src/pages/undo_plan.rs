@@ -1,4 +1,4 @@
-//! Shows the plan of an undo, with the form that confirms it.
+//! Shows the plan of an undo, and the form that confirms the plan.
 
 use beadle_engine::Change;
 

@@ -1,4 +1,4 @@
-//! The stored data that this version cannot read, on the pages.
+//! Lists on the pages the stored data that this version cannot read.
 
 use crate::pages::html::{Html, joined, text};
 use crate::pages::parts::{list, paragraph};

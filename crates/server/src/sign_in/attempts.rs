@@ -10,10 +10,10 @@ use tokio::sync::OnceCell;
 
 use super::tokens::{are_equal, derived, digest, random};
 
-/// How long a person may take to sign in at the provider.
+/// The time limit for the sign-in of a person at the provider.
 pub(super) const LIFE: Duration = Duration::from_secs(600);
-/// How long the store remembers that a state came back. This time is longer than the life of a
-/// sign-in, because the clocks of two processes can differ.
+/// How long the store remembers that a browser brought a state back. This time is longer than the
+/// life of a sign-in, because the clocks of two processes can differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The secrets of one sign-in.
@@ -24,7 +24,7 @@ pub(super) struct Secrets {
     pub(super) verifier: String,
 }
 
-/// Beadle derives the secrets from this key. The first process that needs the key creates it.
+/// Beadle derives the secrets from this key. The first process that needs the key creates the key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct AttemptKey(String);
@@ -34,8 +34,8 @@ impl Metadata for AttemptKey {
     const IS_PLAIN: bool = true;
 }
 
-/// A note about a state that came back. The note has the time when the sign-in began. The name of
-/// the note has the digest of the state.
+/// A note about a state that a browser brought back. The note has the time when the sign-in began.
+/// The name of the note has the digest of the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct UsedState(Time);

@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// The cookies of one address.
 pub(super) struct Cookies {
-    /// True if the address is encrypted. If it is, the names of the cookies begin with `__Host-`. A
-    /// browser lets no other host and no unencrypted page set a cookie with this prefix.
+    /// True if the address begins with `https`. In this case, the names of the cookies begin with
+    /// `__Host-`. A browser lets no other host and no unencrypted page set a cookie with this
+    /// prefix.
     pub(super) is_secure: bool,
 }
 
@@ -33,8 +34,8 @@ impl Cookies {
     /// does not come from this listener. In that case, returns `None`.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let name = self.name(name);
-        // The line is not text, because another host of the same domain can add cookies with bytes
-        // that are not ASCII.
+        // The code does not treat the line as text: another host of the same domain can add cookies
+        // with bytes that are not ASCII.
         let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
         let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='));

@@ -1,4 +1,5 @@
-//! The decisions of signed-in people about held changes, their waivers and their operations.
+//! The interface for three actions of signed-in people: decisions about held changes, waivers, and
+//! operations.
 
 use async_trait::async_trait;
 use beadle_engine::Time;
@@ -23,14 +24,14 @@ pub struct DecisionRequest {
     pub shown: Time,
 }
 
-/// What a decision did.
+/// The effect of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionDone {
     /// The number of decided changes.
     pub changes: usize,
 }
 
-/// A waiver that a person asks for.
+/// A request of a person for a waiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRequest {
     /// The repository, such as `acme/widgets`.
@@ -59,13 +60,12 @@ pub struct WaiverDone {
 pub enum DecisionRefusal {
     /// A value of the request is invalid.
     Invalid(String),
-    /// The person may not decide this.
+    /// The person has no right to make this decision.
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are no longer the same as on the page that the person saw, or somebody has
-    /// already decided about them. If the decision is stored for a part of the changes, the text
-    /// says so.
+    /// Either the changes differ from the page that the person saw, or somebody has already decided
+    /// about the changes. If the decision is stored for a part of the changes, the text says so.
     Conflict(String),
     /// The person asks too often.
     TooMany(String),
@@ -95,10 +95,10 @@ pub trait Decisions: Send + Sync + 'static {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
     /// Checks and stores a waiver for one repository.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
-    /// Returns the paths of keys that a waiver in an organisation can use. A form suggests them.
+    /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.
     fn waivable_keys(&self, organisation: &str) -> Vec<String>;
-    /// Carries out an operation. If the operation is already done, or if its object is not as the
-    /// person saw it, returns a conflict.
+    /// Carries out an operation. Returns a conflict if the operation is already done, or if the
+    /// object of the operation has changed since the person saw the object.
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;
     /// Plans the undo of writes. Writes nothing.
     async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal>;

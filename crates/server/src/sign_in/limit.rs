@@ -1,4 +1,4 @@
-//! Limits for the number of sign-ins in a window, and for the number of a person's requests.
+//! Limits the number of all sign-ins, and the number of requests of each person, in a time window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle_engine::Time;
 use parking_lot::Mutex;
 
-/// Admits a number of sign-ins or requests in each window.
+/// Admits a limited number of sign-ins or requests in each time window.
 pub(super) struct Limit {
     most: usize,
     window: Duration,
@@ -30,13 +30,13 @@ impl Limit {
         is_free
     }
 
-    /// Returns whether the limit admitted something in the last window.
+    /// Returns whether the limit admitted something in the latest time window.
     fn is_used(&self, now: Time) -> bool {
         self.admitted.lock().iter().any(|at| now.since(*at) < self.window)
     }
 }
 
-/// Admits a number of requests of each person in each window.
+/// Admits a limited number of requests in each time window, for each person separately.
 pub(super) struct PersonLimit {
     most: usize,
     window: Duration,
@@ -48,7 +48,7 @@ impl PersonLimit {
         Self { most, window, people: Mutex::default() }
     }
 
-    /// Returns whether the limit admits one more request of a person now. Counts each admitted
+    /// Returns whether a person is allowed to send one more request now. Counts each admitted
     /// request.
     pub(super) fn admits(&self, person: &str, now: Time) -> bool {
         let mut people = self.people.lock();

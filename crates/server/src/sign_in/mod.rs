@@ -1,8 +1,8 @@
 //! People sign in to the pages, and decide about held changes.
 //!
 //! A provider identifies a person and gives the person a role. Beadle then keeps a session. Beadle
-//! checks every request again. If the role of a person is lost or unknown, the person may do
-//! nothing.
+//! checks every request again. If the role of a person is lost or unknown, the person has no
+//! rights.
 
 mod attempts;
 mod cookies;
@@ -41,22 +41,23 @@ pub use provider::{Challenge, IdentityProvider, Proof, SignInFailure, Standing};
 pub use role::Role;
 pub(crate) use sessions::Denied;
 
-/// The path that the browser returns to after the sign-in at the provider.
+/// The browser returns to this path after the sign-in at the provider.
 pub(crate) const RETURN_PATH: &str = "/sign-in/return";
 /// The name of the cookie with the id of the session.
 const SESSION: &str = "beadle-session";
-/// The name of the cookie that a browser has while a person signs in.
+/// The name of the cookie of an unfinished sign-in.
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
-/// The maximum number of decisions, waivers and operations of a person in a minute. Each of these
-/// requests asks the provider for the role.
+/// The maximum number of decisions, waivers and operations in a minute, for each person. Each of
+/// these requests asks the provider for the role.
 const MOST_OF_PERSON: usize = 120;
 /// The maximum length of a reason, in characters. The journal repeats the reason for each change of
 /// a group.
 const LONGEST_REASON: usize = 500;
 
-/// The maximum difference between the clocks of Beadle and of a program that decides for a person.
+/// The maximum difference between Beadle's clock and the clock of a program that decides for a
+/// person.
 const AHEAD: Duration = Duration::from_secs(60);
 
 /// The sign-in of the pages.
@@ -72,7 +73,8 @@ pub struct SignIn {
     decisions: Arc<dyn Decisions>,
 }
 
-/// The query of the browser's return from the provider. Other values do not matter.
+/// The query of the browser's request after the sign-in at the provider. Other values do not
+/// matter.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Returned {
@@ -94,7 +96,7 @@ pub(crate) struct Ruled {
     pub(crate) token: String,
 }
 
-/// A waiver that a person asks for on a page, or through the API.
+/// A request of a person for a waiver. The request comes from a page or through the API.
 #[derive(Debug)]
 pub(crate) struct Exemption {
     /// The repository, such as `acme/widgets`.
@@ -128,8 +130,8 @@ impl SignIn {
         }
     }
 
-    /// Returns whether a request names the address of the pages. Without this check, a website
-    /// could give its own name the address of the listener.
+    /// Returns whether the host in a request is the host of the pages. Without this check, the host
+    /// name of a website could resolve to the address of the listener.
     pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -147,7 +149,7 @@ impl SignIn {
         self.asking(headers, Asker::Person).await
     }
 
-    /// Returns the person of a request that an open page sent by itself. In contrast to
+    /// Returns the person whose open page sent a request by itself. In contrast to
     /// [`SignIn::visitor`], the request does not extend the session.
     pub(crate) async fn onlooker(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
         self.asking(headers, Asker::OpenPage).await
@@ -160,8 +162,8 @@ impl SignIn {
         }
     }
 
-    /// Returns whether the session of a visitor is still valid, with the same role. Returns `None`
-    /// if this is unknown.
+    /// Returns whether the session of a visitor is still valid and the role is still the same.
+    /// Returns `None` if this is unknown.
     pub(crate) async fn lasts(&self, visitor: &Visitor) -> Option<bool> {
         self.sessions.lasts(visitor).await.ok()
     }
@@ -196,8 +198,8 @@ impl SignIn {
         format!("{}{RETURN_PATH}", self.origin)
     }
 
-    /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the cookies
-    /// to set.
+    /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the
+    /// cookies to set.
     pub(crate) async fn finish(
         &self,
         headers: &HeaderMap,
@@ -241,7 +243,7 @@ impl SignIn {
         Ok(self.cookies.clear(SESSION))
     }
 
-    /// Checks three things: the request comes from a form of the session, the person does not ask
+    /// Checks three facts: the request comes from a form of the session, the person does not ask
     /// too often, and the person has the role at this moment.
     async fn admit(&self, visitor: &Visitor, token: &str, needed: Role) -> Result<(), DecisionRefusal> {
         check_token(visitor, token)?;
@@ -252,7 +254,7 @@ impl SignIn {
         self.sessions.authorise(visitor, needed).await.map_err(denied)
     }
 
-    /// Carries out the decision of a person. Confirms the role at this moment.
+    /// Confirms the present role of a person, and carries out the person's decision.
     pub(crate) async fn decide(
         &self,
         visitor: &Visitor,
@@ -263,8 +265,8 @@ impl SignIn {
             Ruling::Reject => Role::Operator,
         };
         self.admit(visitor, &ruled.token, needed).await?;
-        // Nobody can have seen the changes in the future. With such a time, Beadle would not find
-        // the changes that were held again.
+        // Nobody can see changes at a time in the future. With such a time, Beadle would not notice
+        // changes that the guard has held again.
         if ruled.shown > self.sessions.clock.now() + AHEAD {
             return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
         }
@@ -297,12 +299,12 @@ impl SignIn {
         self.decisions.waive(&asked).await
     }
 
-    /// Returns the paths of keys that the form of a waiver suggests in an organisation.
+    /// Returns the key paths that the form of a waiver suggests in an organisation.
     pub(crate) fn waivable_keys(&self, organisation: &str) -> Vec<String> {
         self.decisions.waivable_keys(organisation)
     }
 
-    /// Carries out an operation of a person. Confirms the role at this moment.
+    /// Confirms the present role of a person, and carries out the person's operation.
     pub(crate) async fn operate(
         &self,
         visitor: &Visitor,
@@ -349,14 +351,15 @@ impl SignIn {
     }
 }
 
-/// Returns whether a person opened an address in a browser. Returns `false` if the address is only
-/// a part of another page. A program and an old browser do not send the headers.
+/// Returns whether a person opened an address in a browser. Returns `false` if another page
+/// contains the address, for example as an image. Programs and old browsers do not send the
+/// headers.
 fn is_opened(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
     is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
-/// Returns a reason without the blanks at its ends.
+/// Returns a reason without the blanks at its beginning and end.
 fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     let reason = text.trim();
     let length = reason.chars().count();
@@ -367,7 +370,7 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     Ok(reason.to_owned())
 }
 
-/// Checks that an undo names its writes in exactly one way.
+/// Checks that an undo selects its writes in exactly one way.
 fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
     let is_later = request.since.is_some_and(|since| since > now);
     if request.runs.is_empty() == request.since.is_none() || is_later {

@@ -12,11 +12,11 @@ use super::role::Role;
 /// The scope of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeRequest {
-    /// An organisation, by its name.
+    /// The name of an organisation.
     Organisation(String),
     /// A repository, such as `acme/widgets`.
     Repository(String),
-    /// A target of groups, by its name.
+    /// The name of a target of groups.
     Target(String),
 }
 
@@ -24,8 +24,8 @@ pub enum ScopeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
-    /// if `since` is set.
+    /// Each item is one of these: the journal number of a run, sweep or write, or the code of a
+    /// change or of an approved group. Empty if `since` is set.
     pub runs: Vec<String>,
     /// The start of the time that the undo covers. The undo reverts everything that Beadle wrote
     /// after this time.
@@ -36,7 +36,7 @@ pub struct UndoRequest {
     pub repositories: Vec<String>,
 }
 
-/// What a person asks Beadle to do.
+/// A task that a person gives to Beadle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Approve the held policy with this plan.
@@ -51,22 +51,22 @@ pub enum Operation {
     },
     /// Write nothing for a time.
     Pause {
-        /// What to pause.
+        /// The scope to pause.
         scope: ScopeRequest,
         /// The length of the pause.
         time: Duration,
     },
     /// End a pause.
     Resume {
-        /// What to resume.
+        /// The scope to resume.
         scope: ScopeRequest,
     },
     /// Apply the policy again to the values that an undo restored.
     EndUndo {
-        /// Where the values are.
+        /// The scope that contains the values.
         scope: ScopeRequest,
     },
-    /// Make the keys with this name due.
+    /// Make due all keys that have this name.
     Retry {
         /// The key, or the name of a repository or a group.
         name: String,
@@ -98,8 +98,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the role that a person needs. If an operation lets Beadle write, or undoes its
-    /// writes, it needs an approver.
+    /// Returns the role that a person needs. An operation needs an approver if it lets Beadle write
+    /// or undoes Beadle's writes.
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Pause { .. }
@@ -127,10 +127,10 @@ pub struct OperationRequest {
     pub login: Option<String>,
 }
 
-/// What an operation did.
+/// The effect of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OperationDone {
-    /// Sentences for people. Each is one line.
+    /// Sentences for people. Each sentence is one line.
     pub done: Vec<String>,
 }
 

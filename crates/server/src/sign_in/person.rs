@@ -21,11 +21,11 @@ pub struct Person {
 pub struct Visitor {
     /// The person.
     pub person: Person,
-    /// What the person may do.
+    /// The role of the person.
     pub role: Role,
     /// The time at which the person signed in.
     pub since: Time,
-    /// The time of the request. Beadle reads the values of a page after this time.
+    /// The time of the request. Beadle reads the values of a page only after this time.
     pub at: Time,
     /// The token that each form of the session contains.
     pub token: String,

@@ -1,4 +1,4 @@
-//! The interface of a provider of identities, such as GitHub.
+//! The interface of an identity provider, such as GitHub.
 
 use async_trait::async_trait;
 
@@ -13,7 +13,7 @@ pub struct Challenge {
     pub nonce: String,
     /// The digest of the verifier (RFC 7636, method `S256`).
     pub code_challenge: String,
-    /// The address that the browser returns to.
+    /// The address for the browser's return.
     pub redirect: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Proof {
     pub verifier: String,
     /// The value that the ID token must contain.
     pub nonce: String,
-    /// The address that the browser returned to.
+    /// The address of the browser's return.
     pub redirect: String,
 }
 
@@ -33,12 +33,12 @@ pub struct Proof {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignInFailure(pub String);
 
-/// What a person may do now.
+/// The present rights of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The role of the person; `None` if the person has no role.
     Role(Option<Role>),
-    /// The provider names the groups of a person only when the person signs in.
+    /// The provider reports the groups of a person only when the person signs in.
     KnownAtSignIn,
 }
 
@@ -47,13 +47,13 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
-    /// Returns the address of the provider, and the teams or groups that give a role, as one text.
-    /// If this text changes, earlier sessions are not valid any more.
+    /// Returns one text with the address of the provider and with the teams or groups that give a
+    /// role. If this text changes, earlier sessions are not valid any more.
     fn setup(&self) -> String;
     /// Returns the address for the sign-in of a person.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;
     /// Exchanges a code for the person and the person's role.
     async fn identify(&self, proof: &Proof) -> Result<(Person, Option<Role>), SignInFailure>;
-    /// Returns what a person may do now.
+    /// Returns the present rights of a person.
     async fn standing(&self, person: &Person) -> Result<Standing, SignInFailure>;
 }

@@ -1,4 +1,4 @@
-//! What a signed-in person may do.
+//! The rights of a signed-in person.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,8 @@ pub enum Role {
     Viewer,
     /// The person also rejects held changes, pauses, resumes, retries and runs background tasks.
     Operator,
-    /// The person also approves held changes and policies, undoes writes, reloads the configuration, and
-    /// exempts keys with a waiver.
+    /// The person also approves held changes and policies, undoes writes, reloads the
+    /// configuration, and exempts keys with a waiver.
     Approver,
 }
 

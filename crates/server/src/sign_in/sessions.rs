@@ -15,21 +15,21 @@ use super::provider::{IdentityProvider, SignInFailure, Standing};
 use super::role::Role;
 use super::tokens::{derived, digest, is_value, random};
 
-/// How long a session lasts at most.
+/// The maximum duration of a session.
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
-/// How long a session lasts without a request.
+/// The maximum time between two requests of a session. After this time, the session ends.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How long a confirmed role is valid for requests that only read. After this time, Beadle asks the
 /// provider again.
 const CHECKED: Duration = Duration::from_secs(300);
-/// How long a person may decide after the sign-in, if the provider names the groups of a person
-/// only at the sign-in.
+/// How long after the sign-in a person can decide. This limit applies if the provider reports the
+/// groups of a person only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
-/// The shortest time between two records that a person used a session.
+/// The minimum time between two stored records about the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
-/// The maximum number of sessions of a person. Each sign-in reads all sessions. Without this limit,
-/// a person with a script could make the sign-ins of all people slow.
+/// The maximum number of sessions that one person can have. Each sign-in reads all sessions.
+/// Without this limit, a person with a script could make the sign-ins of all people slow.
 const MOST: usize = 10;
 
 /// A session. A stored session never changes. So if a request ends while the person signs out, the
@@ -50,7 +50,7 @@ impl Metadata for Session {
     const KIND: &'static str = "session";
 }
 
-/// The last use of a session.
+/// The latest use of a session.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct SessionUse {
     seen: Time,
@@ -101,7 +101,7 @@ pub(super) struct Sessions {
 pub(super) enum Asker {
     /// A person does something.
     Person,
-    /// An open page asks by itself. The requests of an open page do not extend the session.
+    /// An open page sends a request by itself. Such requests do not extend the session.
     OpenPage,
 }
 
@@ -174,7 +174,7 @@ impl Sessions {
         Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
-    /// Returns whether the session of an open page's visitor is still valid.
+    /// Returns whether a session is still valid. `visitor` is the visitor of an open page.
     pub(super) async fn lasts(&self, visitor: &Visitor) -> Result<bool, Denied> {
         let session = self.confirmed(&visitor.session, Asker::OpenPage, self.clock.now()).await?;
         Ok(session.is_some())
@@ -223,8 +223,8 @@ impl Sessions {
         is_young && session.provider == self.provider.name() && session.setup == self.setup()
     }
 
-    /// Checks that a visitor has at least a role at this moment. If the visitor has lost the role,
-    /// the session ends.
+    /// Checks that a visitor has at least the role `needed` at this moment. If the visitor has lost
+    /// the role, the session ends.
     pub(super) async fn authorise(&self, visitor: &Visitor, needed: Role) -> Result<(), Denied> {
         match self.provider.standing(&visitor.person).await? {
             Standing::Role(role) if role != Some(visitor.role) => {
@@ -236,7 +236,7 @@ impl Sessions {
             }
             Standing::Role(_) | Standing::KnownAtSignIn => {}
         }
-        // The person may have signed out after the request began.
+        // It is possible that the person signed out after the request began.
         if Note::<Session>::of(&[&visitor.session]).get(self.store.as_ref()).await?.is_none() {
             return Err(Denied::Ended);
         }
@@ -253,7 +253,8 @@ mod tests {
     use crate::exchange::store;
     use crate::sign_in::provider::{Challenge, Proof};
 
-    /// A provider for tests. A test sets its answer. `None` means that no answer arrives.
+    /// A provider for tests. A test sets the answer of the provider. `None` means that the provider
+    /// does not answer.
     struct Provider(Mutex<Option<Standing>>, &'static str);
 
     #[async_trait]

@@ -24,11 +24,11 @@ pub(super) fn code_challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-/// Returns a value that only a holder of the key can compute from a text. Each purpose has its own
-/// values.
+/// Derives a value from a text. Only a holder of the key can compute this value. Each purpose has
+/// its own values.
 pub(super) fn derived(key: &str, purpose: &str, text: &str) -> String {
-    // A key of any length is valid, so this never fails. If it failed, the result would be a random
-    // value that equals no other value.
+    // A key of any length is valid, so this never fails. If this call failed, the result would be a
+    // random value that equals no other value.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return random() };
     mac.update(purpose.as_bytes());
     mac.update(b":");
@@ -36,7 +36,7 @@ pub(super) fn derived(key: &str, purpose: &str, text: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Returns whether two texts are equal, in constant time.
+/// Compares two texts in constant time, and returns whether they are equal.
 pub(super) fn are_equal(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }

@@ -1,5 +1,5 @@
-//! Tests with two processes and one hold. The first process reads the hold, the second process
-//! changes it, and then the first process continues.
+//! Tests with two processes and one hold. The first process reads the hold. The second process then
+//! changes the hold. After that, the first process continues.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ async fn begin(store: &DynamoStore) -> Begun {
     store.begin(None, &key(), intent, NOW).await.unwrap()
 }
 
-/// Returns a table, a store that uses the table directly, and a store that uses it through a proxy.
-/// The proxy stops the first transaction.
+/// Returns a table and two stores. One store uses the table directly, and the other store uses the
+/// table through a proxy. The proxy stops the first transaction.
 async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
     let moto = Moto::start().await;
     let direct = moto.store(DynamoSettings::default()).await;

@@ -1,4 +1,5 @@
-//! Tests of items that this version cannot read: they stop nothing else, and nothing loses them.
+//! Tests of items that this version cannot read. Such items do not affect the others, and Beadle
+//! never loses them.
 
 use beadle_emulate::Moto;
 use beadle_engine::store::prelude::*;

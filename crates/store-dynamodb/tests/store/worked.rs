@@ -16,8 +16,8 @@ const KEYS: u64 = 4;
 const EVENTS: u64 = 60;
 const WORKERS: usize = 4;
 
-/// The facts that the runs have seen. `last` is the number of marks that each key had when its last
-/// run began. `two_at_once` is true if two runs ever worked on one key at the same time.
+/// The facts that the runs have seen. `last` is the number of marks that each key had when its
+/// latest run began. `two_at_once` is true if two runs ever worked on one key at the same time.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Key, usize>,

@@ -86,7 +86,8 @@ async fn a_transaction_that_does_not_begin_stores_no_delivery() {
     let marks = vec![Mark::new(key(1), Lane::Event)];
     let arrived = Arrived { delivery: delivery(), body: None, keys: "[]".into() };
     let (accept, answer) = job(Accept { arrived, marks: marks.clone() });
-    // The server executes the statements after this one, as if an administrator had cancelled `BEGIN`.
+    // The server executes the statements after this one, as if an administrator had cancelled
+    // `BEGIN`.
     let (group, failed) = write(&shared, vec![accept], "SELECT 1 / 0").await.unwrap_err();
     assert!(!failed.is_for_all(), "each request is tried alone: {failed:?}");
     settle(group, Err(&failed));

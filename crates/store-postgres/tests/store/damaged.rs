@@ -1,5 +1,5 @@
-//! Tests of rows that Beadle cannot read: the error names the row, the other rows are not affected, and
-//! the row stays.
+//! Tests of rows that Beadle cannot read: the error names the row, the other rows are not affected,
+//! and the row stays.
 
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
@@ -16,7 +16,7 @@ fn key(n: u64) -> Key {
     Key::new("repository", "acme", n)
 }
 
-/// Checks that an error names a row, its table and what to do.
+/// Checks that an error contains the name of a row, its table, and an instruction.
 fn check_names<T: std::fmt::Debug>(result: Result<T, StoreError>, row: &str, table: &str) {
     let error = result.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");

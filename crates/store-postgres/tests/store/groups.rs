@@ -146,8 +146,8 @@ async fn requests_for_a_locked_row_do_not_use_up_the_connections() {
         let results = accept_all(&store, round * 100..round * 100 + 5).await;
         assert!(results.values().all(|result| *result == Ok(Accepted::Stored)), "{results:?}");
     }
-    // The writer of deliveries has at most three connections: for a group, for the requests of a group
-    // that failed, and for the requests that wait.
+    // The writer of deliveries has at most three connections: for a group, for the requests of a
+    // group that failed, and for the requests that wait.
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'late' AND wait_event_type = 'Lock'";
     check(&url, &format!("({waiting}) <= 3")).await;

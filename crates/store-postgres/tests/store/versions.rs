@@ -74,7 +74,8 @@ async fn old_partitions_of_the_journal_go_at_once() {
     };
     assert_eq!(prune(0).await, 0);
     check(&url, "to_regclass('journal_1') IS NOT NULL").await;
-    // The last numbers of the first partition, and the first numbers of the second one.
+    // The next numbers are the last numbers of the first partition, and the first numbers of the
+    // second partition.
     run(&url, "UPDATE journal_counter SET last = 999990").await;
     let entries = (0..20).map(|n| entry(100 + n)).collect();
     let numbers = store.journal(None, entries, Time(0)).await.unwrap().unwrap();
@@ -150,8 +151,8 @@ async fn an_index_that_is_missing_is_built_beside_the_data() {
 async fn an_index_is_completed_after_the_last_partition_without_it_is_gone() {
     let url = new_schema().await;
     open(&url).await;
-    // A build attached the indexes of two partitions and was interrupted. Then pruning dropped the third
-    // partition.
+    // A build attached the indexes of two partitions and was interrupted. Then pruning dropped the
+    // third partition.
     let statements = "DROP INDEX journal_kind;
                       CREATE TABLE journal_9 PARTITION OF journal FOR VALUES FROM (9000000) TO (10000000);
                       CREATE INDEX journal_kind ON ONLY journal (kind, seq);
@@ -171,7 +172,7 @@ async fn an_index_is_completed_after_the_last_partition_without_it_is_gone() {
 async fn entries_without_a_partition_are_not_lost() {
     let url = new_schema().await;
     let store = open(&url).await;
-    // No process has created the partitions up to here.
+    // No process has created the partitions up to this number.
     run(&url, "UPDATE journal_counter SET last = 5000000").await;
     store.journal(None, vec![entry(1)], Time(0)).await.unwrap().unwrap();
     check(&url, "(SELECT count(*) FROM journal_rest) = 1").await;

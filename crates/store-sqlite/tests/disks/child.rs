@@ -1,8 +1,8 @@
-//! Storms in a separate process. The shell limits the size of the files that the process may write,
-//! or gives the process a small disk. It then runs this test program again.
+//! Storms in a separate process. The shell limits the size of the process's files, or gives the
+//! process a small disk. The shell then runs this test program again.
 //!
-//! A write that passes the limit of the file size ends in the middle: the first part is written, and
-//! the rest fails with an error. SQLite treats this error as an error of the disk.
+//! A write that passes the limit of the file size ends in the middle: the first part is written,
+//! and the rest fails with an error. SQLite treats this error as an error of the disk.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::{inbox, number};
 
 /// The name of the test that is the child.
 const CHILD: &str = "child::accepts_what_it_can";
-/// The environment variables that tell the child what to do.
+/// The environment variables that control the child.
 const FOLDER: &str = "DISKS_FOLDER";
 const GIVEN: &str = "DISKS_GIVEN";
 const KIND: &str = "DISKS_KIND";
-/// What the child with a small disk does after the deliveries.
+/// The possible actions of the child with a small disk, after the deliveries.
 const FULL: u64 = 1;
 
 /// Runs the child in a shell. `script` prepares the process and then runs its arguments. Returns
@@ -48,8 +48,8 @@ fn child(
     Err(format!("the child failed: {out}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Writes fail in the middle of the log, of the file or of the shared memory. Afterwards the disk
-/// works again.
+/// Writes fail in the middle of the log, the file or the shared memory. Afterwards the disk works
+/// again.
 pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), String> {
     // The shell counts blocks of 512 bytes.
     let blocks: u32 = random.random_range(1..4_000);
@@ -60,7 +60,7 @@ pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), St
 }
 
 /// The disk is full, and later it is read-only. Only the child sees this disk, so the child also
-/// checks what the store has. Returns the name of the storm.
+/// checks the content of the store. Returns the name of the storm.
 pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, String> {
     let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();
@@ -72,7 +72,8 @@ pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, S
     child(&namespace, &script, folder, 300, FULL).map(|_| "full")
 }
 
-/// The child. Without the variables, it does nothing, so that a normal test run can include it.
+/// The child. Without the variables, the child does nothing. So a normal test run can include the
+/// child.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the parent gives the folder")]
 async fn accepts_what_it_can() {

@@ -9,7 +9,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// The largest body of a delivery, in bytes. SQLite needs several pages for it.
+/// The largest body of a delivery, in bytes. SQLite needs several pages for such a body.
 const LARGEST: usize = 20_000;
 /// A storm has fewer deliveries than this.
 const MOST: u32 = 1_000;
@@ -34,7 +34,7 @@ fn key(n: u32) -> Key {
     Key::new("repository", "acme", n)
 }
 
-/// Gives a delivery to the store. Returns whether the store accepted it.
+/// Gives a delivery to the store. Returns whether the store accepted the delivery.
 pub(crate) async fn give(store: &SqliteStore, n: u32) -> bool {
     assert!(n < MOST, "a storm has fewer than {MOST} deliveries");
     let mark = Mark::new(key(n), Lane::Event);

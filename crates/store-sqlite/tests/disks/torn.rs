@@ -1,5 +1,5 @@
-//! A crash while the store commits: only a part of the last commit reached the write-ahead log, or its
-//! last blocks have other content.
+//! A crash while the store commits: only a part of the last commit reached the write-ahead log, or
+//! the last blocks of the log have other content.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use crate::inbox;
 
-/// The size of a block of the disk, in bytes. Blocks are written in any order.
+/// The size of a disk block, in bytes. Blocks are written in any order.
 const BLOCK: usize = 512;
 
 fn log_of(path: &Path) -> PathBuf {
@@ -28,7 +28,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Returns the log after a crash in the middle of the last commit. `before` is the log without this
-/// commit, and `after` is the log with it.
+/// commit, and `after` is the log with this commit.
 fn crashed(random: &mut StdRng, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut log = after.to_vec();
     match random.random_range(0..4) {

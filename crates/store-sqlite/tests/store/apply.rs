@@ -398,7 +398,8 @@ async fn the_guard_knows_the_end_of_a_write_whose_result_is_not_in_the_journal()
     assert_eq!(world.count(EntryKind::Result).await, 0);
     assert_eq!(world.store.open_intents().await.unwrap().len(), 1, "the next start looks at it");
     assert!(world.store.holds().await.unwrap().is_empty(), "the approval is used up");
-    // If the same drift appears later, it is a new change, and the guard has room for it.
+    // If the same drift appears later, the drift is a new change, and the guard has room for this
+    // change.
     world.limits.removes = 1;
     world.run(Lane::Event, Risk::Removes, 1).await;
     assert_eq!(world.writes(), 2);

@@ -1,4 +1,4 @@
-//! The bell of a worker, in simulated time.
+//! Tests of a worker's bell, in simulated time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

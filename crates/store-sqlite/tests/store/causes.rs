@@ -1,4 +1,4 @@
-//! Tests which deliveries the record of a run names as its causes.
+//! Tests the causes in the record of a run. The causes are deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;

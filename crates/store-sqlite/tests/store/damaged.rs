@@ -8,7 +8,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// The tables, each with the name of its row in errors and with its columns.
+/// The tables. For each table: the name of its row in errors, and its columns.
 const TABLES: [(&str, &str, &[&str]); 5] = [
     ("inbox", "the delivery d1", &["event", "instance", "received", "keys", "actor"]),
     (
@@ -36,7 +36,8 @@ const TABLES: [(&str, &str, &[&str]); 5] = [
     ("guard_booking", "the reservation d1", &["at", "state", "weakens", "exposes", "removes", "reaches"]),
 ];
 
-/// Values of all kinds. SQLite refuses a value if its type differs from the type of the column.
+/// Values of all kinds. SQLite refuses a value if the type of the value differs from the type of
+/// the column.
 const VALUES: [&str; 11] = [
     "NULL",
     "''",

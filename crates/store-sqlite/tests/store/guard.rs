@@ -49,10 +49,10 @@ struct What {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Written,
-    /// The vendor made the change, and its answer was lost.
+    /// The vendor made the change, and the answer of the vendor was lost.
     Lost,
     /// The answer was a 5xx status, and the vendor did not make the change. The process cannot know
-    /// whether the vendor made it.
+    /// whether the vendor made the change.
     Failed,
     Refused,
     /// The process is killed before the write. In the next two cases, the process is killed after
@@ -117,7 +117,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..40)
 }
 
-/// A write without an approval. The vendor made it, or may have made it.
+/// A write without an approval. The vendor certainly or possibly made the write.
 #[derive(Clone, Debug)]
 struct Made {
     at: Time,
@@ -240,7 +240,7 @@ impl World {
             match how {
                 How::Written => ends(End::Written(intent)).await,
                 How::Refused => {
-                    // A layer below the call may have done this already.
+                    // It is possible that a layer below the call has done this already.
                     ends(End::Refused(intent)).await;
                     ends(End::Refused(intent)).await;
                     if by_approval {
@@ -254,7 +254,7 @@ impl World {
         store.conclude("acme", not_begun).await.unwrap();
     }
 
-    /// Returns the number of the intent if the write may begin.
+    /// Returns the number of the intent if the store allows the write.
     async fn begin(&self, store: &Arc<SqliteStore>, hold: &Hold) -> Option<u64> {
         let entry = Entry {
             seq: 0,

@@ -1,5 +1,5 @@
-//! Compares the queue with a simple model. Random steps mark keys, raise lanes, claim, crash, let
-//! leases end, finish late and move the clock.
+//! Compares the queue with a simple model. The random steps are: mark a key, raise the lane of a
+//! key, claim keys, crash, let a lease end, finish a run late, and move the clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const KEYS: u8 = 4;
 enum Op {
     Mark(u8, u8),
     Claim(u8),
-    /// Ends one of the earlier claims. It may be an old claim.
+    /// Ends one of the earlier claims. The claim can be an old one.
     Finish(u8, u8),
     Renew(u8),
     Advance(u32),
@@ -38,7 +38,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// The simple model of one key. It does not use the code of the queue.
+/// The simple model of one key. The model does not use the code of the queue.
 #[derive(Clone, Debug, Default)]
 struct Model {
     /// The number of marks that no completed run covers.
@@ -138,14 +138,14 @@ impl World {
             Op::Advance(ms) => self.now = Time(self.now.0 + i64::from(ms)),
             Op::Back(ms) => self.now = Time(self.now.0 - i64::from(ms)),
             Op::Crash => {
-                // The old leases stay in the list, because a process may seem dead and still try to
+                // The old leases stay in the list, because a process can seem dead and still try to
                 // use them.
                 self.store = Self::open(&self.path);
             }
         }
     }
 
-    /// Checks that the queue parks a key only if its tries are used up.
+    /// Checks that the queue parks a key only if the attempts for this key are used up.
     async fn see_parks(&mut self) {
         for (key, model) in &mut self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
@@ -171,7 +171,7 @@ impl World {
         }
         let claims = self.store.claim(100, self.now).await.unwrap();
         let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
-        // This claim parks the keys that have used up their tries.
+        // This claim parks the keys that have used up their attempts.
         for (key, model) in &self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
             if row.parked.is_some() {

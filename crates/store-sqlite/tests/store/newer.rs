@@ -1,5 +1,5 @@
-//! Tests of rows that a newer version of Beadle wrote. This version works with them, and loses no
-//! part of them.
+//! Tests of rows that a newer version of Beadle wrote. This version works with such rows, and loses
+//! no part of these rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Runs the tests that every store must pass, once with a thread for writes and once without it.
+//! Runs the tests that every store must pass. Each test runs with a thread for writes and without
+//! this thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! The lease for background tasks that must run once. Only one of several processes can hold it.
+//! The lease for background tasks that must run once. Only one of several processes can hold this
+//! lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,7 +71,8 @@ async fn a_process_that_ends_loses_the_lease_before_another_one_takes_it_over() 
         assert_eq!(holder(&all, |_| true).await.0, 0, "the holder renews the lease");
         tokio::time::sleep(5 * SECOND).await;
     }
-    // The process hangs, or cannot reach the store. It does not know yet that it lost the lease.
+    // The process hangs, or cannot reach the store. The process does not know yet that it lost the
+    // lease.
     one.keeping.abort();
     assert!(one.lease.is_held());
     let (next, after) = holder(&all, |at| at != 0).await;
@@ -212,7 +214,7 @@ async fn a_task_of_all_processes_runs_in_each_and_every_other_task_in_one() {
     assert_eq!([0, 1].map(|at| one.runs[at].load(Ordering::SeqCst)), ended, "it has stopped");
 }
 
-/// A task that fails. The process does not know why.
+/// A task that fails. The process does not know the reason.
 struct Failing;
 
 #[async_trait]
@@ -249,7 +251,7 @@ async fn a_process_that_lost_the_lease_shows_no_failure_of_its_tasks() {
     assert_eq!((&record.failure, record.failing_since), (&None, None));
 }
 
-/// A task with a run that never ends by itself. It counts the runs that began.
+/// A task with a run that never ends by itself. The task counts the runs that began.
 struct Endless(Arc<AtomicU32>);
 
 #[async_trait]

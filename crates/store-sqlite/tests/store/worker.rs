@@ -28,7 +28,7 @@ enum Nature {
     Poisonous,
     Panics,
     Rejected,
-    /// The policy names a person who does not exist.
+    /// The policy contains a person who does not exist.
     Unresolved,
 }
 
@@ -224,8 +224,8 @@ async fn whatever_happens_every_mark_is_followed_by_a_run() {
             if world.equal() {
                 break;
             }
-            // A key may have used up its tries because of kills and failures. An event makes it due
-            // again.
+            // It is possible that a key has used up its attempts because of kills and failures. An
+            // event makes the key due again.
             for row in world.store.rows(100).await.unwrap().into_iter().filter(|row| row.parked.is_some()) {
                 assert!(row.attempts >= 8, "{row:?}");
                 world.store.mark(vec![Mark::new(row.key, Lane::Event)], world.clock.now()).await.unwrap();
@@ -347,7 +347,7 @@ async fn an_announced_event_waits_for_its_debounce_only_while_other_runs_hang() 
     assert!(outside.runs.iter().any(|(_, key, _)| key.instance() == "other"), "{:?}", outside.runs);
 }
 
-/// A reconciler that stops the worker during its first run.
+/// A reconciler that stops the worker during the reconciler's first run.
 struct StopsWorker {
     stop: CancellationToken,
     runs: AtomicUsize,

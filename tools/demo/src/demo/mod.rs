@@ -1,5 +1,5 @@
-//! `beadle demo`: runs the real program against simulated vendors. For each statement that the demo
-//! prints, it checks the state of the simulated vendors.
+//! `beadle demo`: runs the real program against simulated vendors. For each printed statement, the
+//! demo checks the state of the simulated vendors.
 
 mod acts;
 mod directory;

@@ -15,7 +15,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Returns the inputs of a target, in the order of the names of their files.
+/// Returns the inputs of a target, sorted by their file names.
 fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     let folder = folder("corpus").join(target.name);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -35,7 +35,7 @@ fn words(target: &Target) -> Vec<Vec<u8>> {
     quoted.map(unescaped).collect()
 }
 
-/// Returns the text of a line of a dictionary. Each of `\\`, `\"` and `\xAB` means one byte.
+/// Returns the text of a dictionary line. Each of the escapes `\\`, `\"` and `\xAB` means one byte.
 fn unescaped(word: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = word;

@@ -68,8 +68,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Removes people and teams without write access from a rule's push restriction. GitHub does
-    /// the same and reports no error. The function does not remove Apps.
+    /// Changes the push restriction of a rule: removes the people and the teams that have no write
+    /// access. GitHub does the same and reports no error. The function does not remove Apps.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {

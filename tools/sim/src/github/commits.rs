@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest, Sha256};
 
-/// The author of a commit if the state names no author.
+/// The author of a commit if the state has no author for it.
 const AUTHOR: &str = "octocat";
 
 /// A file of a commit.
@@ -78,7 +78,7 @@ pub(crate) fn tree(contents: &Value, path: &str) -> String {
     id("tree", &listed)
 }
 
-/// Returns a file of the state. It is either a text, or an object with `mode` and `text`.
+/// Returns a file of the state. The file is either a text, or an object with `mode` and `text`.
 fn file_of(file: &Value) -> File<'_> {
     match file {
         Value::Object(given) => File {
@@ -90,7 +90,7 @@ fn file_of(file: &Value) -> File<'_> {
 }
 
 /// Returns the id of an object with this content. A file has the same id as in git, because clients
-/// may compute it.
+/// can compute it.
 pub(crate) fn id(kind: &str, content: &str) -> String {
     if kind == "blob" {
         return hexadecimal(&Sha1::digest(format!("blob {}\0{content}", content.len()).as_bytes()));
@@ -129,7 +129,7 @@ pub(crate) fn add(
 }
 
 /// Makes a commit if the files of a repository have changed since the last commit. The key `commit`
-/// of the state can name the `author` and the `message`.
+/// of the state can have the `author` and the `message`.
 pub(crate) fn complete(repository: &mut Value) {
     let named = repository.as_object_mut().and_then(|found| found.remove("commit")).unwrap_or_default();
     let contents = &repository["contents"];
@@ -160,7 +160,8 @@ pub(crate) fn has_branches(found: &Value) -> bool {
     found["branches"].as_object().is_some_and(|branches| !branches.is_empty())
 }
 
-/// Returns the id of the commit that branches point to, if a branch names no other `commit`.
+/// Returns the id of the default commit. A branch points to this commit if the state has no other
+/// `commit` for the branch.
 pub(crate) fn head(found: &Value) -> String {
     found["head_commit"].as_str().map_or_else(|| "1".repeat(40), str::to_owned)
 }

@@ -1,5 +1,5 @@
-//! The control calls of the simulator. Their paths begin with `/_sim/`. Tests and the demo use
-//! them.
+//! The control calls of the simulator. The paths of these calls begin with `/_sim/`. The tests and
+//! the demo use these calls.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 use crate::sim_state::merge;
 
-/// The login of the person who changes the state, if the call names no other person.
+/// The default login of the person who changes the state. A call can set another person.
 const SENDER: &str = "octocat";
 
 /// Answers a control call.
@@ -166,7 +166,7 @@ fn replace(world: &mut World, doc: Value, sender: &str) -> bool {
 }
 
 /// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, the function compares
-/// only the parts that the patch names.
+/// only the parts that are in the patch.
 fn patch(world: &mut World, patch: &Value, sender: &str) {
     let installed = installations::present(world);
     let mut touched = Vec::new();

@@ -1,6 +1,7 @@
 //! Checks at run time that the bodies of all calls match GitHub's published description. The
 //! description is in a table that `cargo xtask described` generates. The simulator accepts only the
-//! writes in the table and in [`BODILESS`]. So it checks each body before a handler gets it.
+//! writes in the table and in [`BODILESS`]. So the simulator checks each body before a handler gets
+//! the body.
 
 use std::sync::LazyLock;
 
@@ -102,7 +103,7 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
 }
 
 /// Returns the first invalid permission of an App. GitHub does not know this permission, or does
-/// not know its level.
+/// not know the level of the permission.
 pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
     let known = &TABLE["schemas"]["app-permissions"];
     let mut names = permissions.as_object()?.keys();

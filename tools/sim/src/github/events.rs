@@ -160,7 +160,7 @@ fn rulesets(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Returns the events for changed rulesets of an organisation. These events name no repository.
+/// Returns the events for changed rulesets of an organisation. These events contain no repository.
 pub(crate) fn of_rulesets(
     world: &World,
     org: &str,

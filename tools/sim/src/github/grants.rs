@@ -23,7 +23,8 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Returns the rights that the body of `POST /app/installations/{id}/access_tokens` requests.
+    /// Returns the rights that are requested in the body of `POST
+    /// /app/installations/{id}/access_tokens`.
     pub(crate) fn asked(world: &World, org: &Value, app: &Value, body: &Value) -> Result<Self, Reply> {
         let login = org["login"].as_str().unwrap_or_default();
         let held = shapes::permissions_in(org, app);
@@ -156,7 +157,7 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
-/// Returns whether a call renames the default branch. This needs a second permission.
+/// Returns whether a call renames the default branch. Such a rename needs a second permission.
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)

@@ -1,4 +1,4 @@
-//! The node ids of GraphQL. Each consists of a type and a number.
+//! The node ids of GraphQL. Each id consists of a type and a number.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// Returns the node id as text. Apps have the old form of node ids, because clients may compute
+    /// Returns the node id as text. Apps have the old form of node ids, because clients can compute
     /// that form.
     pub(crate) fn encode(self) -> String {
         let (prefix, id) = match self {

@@ -27,7 +27,7 @@ pub(crate) fn present(world: &World) -> Installations {
     installed.map(entry).collect()
 }
 
-/// Returns whether a token of an App is still valid in an organisation.
+/// Returns whether an App's token for an organisation is still valid.
 pub(crate) fn is_valid(world: &World, app: &str, org: &str) -> bool {
     let (Some(app), Some(org)) = (world.acting(app), world.org(org)) else { return false };
     is_installed(&app, org) && !shapes::is_suspended(&app, org)

@@ -1,4 +1,4 @@
-//! Makes the rows of lists wrong if a test requests this. For example, a row is repeated or
+//! Makes the rows of lists wrong if a test asks for wrong rows. For example, a row is repeated or
 //! missing, or the same page comes again and again.
 
 use http::Uri;
@@ -11,8 +11,8 @@ fn tells(fault: Option<&Fault>, lie: Lie) -> bool {
     fault.is_some_and(|fault| fault.lies.contains(&lie))
 }
 
-/// Returns the address that the simulator answers. Because of a fault, this can be another address
-/// than the requested one.
+/// Returns the address that the simulator answers. Because of a fault, this address can differ from
+/// the requested address.
 pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     if !tells(fault, Lie::FirstPageAgain) {
         return uri.clone();
@@ -81,7 +81,7 @@ pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) 
     }
 }
 
-/// Returns the list in a body. Either the body is the list, or it contains exactly one list.
+/// Returns the list in a body. The body either is the list, or contains exactly one list.
 fn list_of(body: &mut Value) -> Option<&mut Vec<Value>> {
     match body {
         Value::Array(list) => Some(list),

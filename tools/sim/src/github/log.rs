@@ -1,5 +1,5 @@
-//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make the
-//! rows wrong.
+//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make
+//! these rows wrong.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,8 +52,8 @@ impl Outcome {
 /// The attempts to deliver that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
-    /// The attempts in the order of their ends. Each has the number of reads of the log that began
-    /// before its end.
+    /// The attempts in the order of their ends. Each attempt has a number: how many reads of the
+    /// log began before the end of the attempt.
     rows: Vec<(Logged, u64)>,
     looks: u64,
     lies: LogLies,

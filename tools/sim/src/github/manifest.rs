@@ -1,6 +1,6 @@
 //! Creates an App from a manifest. There are three steps: GitHub's page that takes the manifest,
 //! the exchange of the code for the private key, and the page that installs the App. On both pages,
-//! an owner of the organisation is signed in and confirms at once.
+//! an owner of the organisation is signed in and confirms immediately.
 //!
 //! <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>
 
@@ -33,8 +33,8 @@ const KEYS: &[&str] = &[
     "setup_url",
     "url",
 ];
-/// The events that an App can subscribe to. For each event, the App needs at least one of the
-/// permissions.
+/// The possible events for the subscriptions of an App. For each event, the App needs at least one
+/// of the permissions.
 ///
 /// <https://docs.github.com/webhooks/webhook-events-and-payloads>
 const EVENTS: &[(&str, &[&str])] = &[
@@ -142,9 +142,9 @@ fn back(redirect: &str, code: &str, state: Option<&str>) -> String {
     format!("{redirect}{}{}", if redirect.contains('?') { '&' } else { '?' }, query.finish())
 }
 
-/// Keeps the App of a manifest until somebody exchanges its code. Returns the code, and the address
-/// that the owner's browser returns to. If GitHub refuses the manifest, returns the status and the
-/// text of the refusal.
+/// Keeps the App of a manifest until somebody exchanges the code of the App. Returns the code, and
+/// the address of GitHub's redirect for the owner's browser. If GitHub refuses the manifest,
+/// returns the status and the text of the refusal.
 fn register(
     world: &mut World,
     org: &str,
@@ -272,8 +272,8 @@ fn install(world: &mut World, slug: &str) -> Option<Value> {
     Some(app.clone())
 }
 
-/// Returns the App that the issuer of a JWT names: the App that the simulator always has, or an App
-/// from a manifest.
+/// Returns the App for the issuer of a JWT: the App that the simulator always has, or an App from a
+/// manifest.
 pub(crate) fn issuer(world: &World, id: &str) -> Option<Value> {
     if id == APP_ID.to_string() {
         return world.acting(APP_SLUG);

@@ -35,8 +35,8 @@ impl World {
         self.tell_membership(org, &before, sender);
     }
 
-    /// Compares the members of an organisation with the earlier members, and records the webhooks
-    /// of the changes. GitHub sends no webhook for a changed role.
+    /// Compares the members of an organisation with the earlier members. Records the webhooks of
+    /// the differences. GitHub sends no webhook for a changed role.
     pub(crate) fn tell_membership(&mut self, org: &str, before: &Value, sender: &str) {
         let after = self.membership(org);
         let mut told = Told { world: self, org, sender, events: Vec::new() };

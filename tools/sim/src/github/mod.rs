@@ -43,9 +43,9 @@
 //! A person can sign in through the App: `oauth` has the `client_id`, the `client_secret`, the
 //! `callbacks` and the login of the `user` who consents (without it, the person refuses).
 //!
-//! Each change of `contents` makes a commit. Together with the change, a patch can name the
-//! `author` and the `message` in `commit`. The state keeps all commits in `commits.<id>`. A branch
-//! points to the last commit if it names no other `commit`.
+//! Each change of `contents` makes a commit. Together with the change, a patch can set the `author`
+//! and the `message` in `commit`. The state keeps all commits in `commits.<id>`. A branch points to
+//! the last commit, unless the branch has another `commit` in the state.
 
 mod access;
 mod address;

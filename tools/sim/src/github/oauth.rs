@@ -1,5 +1,6 @@
 //! The web flow for people who sign in through the App: GitHub's page that asks for consent, and
-//! the exchange of the code for a token of the person. The person of the state consents at once.
+//! the exchange of the code for a token of the person. The person of the state consents
+//! immediately.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app>
 
@@ -27,7 +28,7 @@ struct Code {
 #[derive(Default)]
 pub(crate) struct Codes {
     codes: HashMap<String, Code>,
-    /// The login of the person that each token belongs to.
+    /// Maps each token to the login of the token's owner.
     people: HashMap<String, String>,
 }
 
@@ -36,8 +37,8 @@ pub(crate) fn is_page(path: &str) -> bool {
     path == AUTHORIZE || path == EXCHANGE
 }
 
-/// Answers a request of the web flow. `client` is the key `oauth` of the state, and `mint` creates a
-/// token of a person.
+/// Answers a request of the web flow. `client` is the key `oauth` of the state, and `mint` creates
+/// a token of a person.
 pub(crate) fn page(
     codes: &mut Codes,
     client: &Value,

@@ -1,5 +1,5 @@
-//! Rules that the published description does not have. They come from GitHub's documentation or
-//! from reports of users. Each rule is one line of the table. The rules of the published
+//! Rules that the published description does not have. These rules come from GitHub's documentation
+//! or from reports of users. Each rule is one line of the table. The rules of the published
 //! description are in [`super::described`].
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>,
@@ -180,8 +180,8 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Returns an error if the body has a value for a property that the organisation does not define.
-/// If the state lacks `property_definitions`, every property is defined.
+/// Returns an error if the body has a value for an undefined property. If the state lacks
+/// `property_definitions`, every property is defined.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
     body["properties"].as_array().into_iter().flatten().find_map(|property| {

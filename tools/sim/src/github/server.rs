@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    /// The valid tokens. An installation token has rights. A personal token has `None` and may do
+    /// The valid tokens. An installation token has rights. A personal token has `None` and allows
     /// everything.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) latency: Mutex<Duration>,
     /// The codes and the tokens of people who sign in.
     oauth: Mutex<oauth::Codes>,
-    /// True if the log of calls contains bodies. The contract tests need them.
+    /// True if the log of calls contains bodies. The contract tests need these bodies.
     pub(crate) record: bool,
     http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,
@@ -117,8 +117,8 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
-    /// From now on, sends the webhooks of an App from a manifest, and not the webhooks of another
-    /// App.
+    /// From now on, sends the webhooks of this App from a manifest. No longer sends the webhooks of
+    /// the previous App.
     fn send_for(&self, app: &Value) {
         self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
         let text = |key: &str| app[key].as_str().map(str::to_owned);

@@ -126,7 +126,8 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": !repository["pages"].is_null(),
         "has_downloads": true,
-        // These are the permissions of the caller as a person. An App has none of them.
+        // These are the permissions of the caller as a person. An App has none of these
+        // permissions.
         "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],
@@ -330,7 +331,7 @@ pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
-/// Returns the permissions of an App, and the events that it subscribes to.
+/// Returns the permissions and the subscribed events of an App.
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",

@@ -15,15 +15,15 @@ use crate::github::{APP_ID, APP_SLUG};
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) doc: Value,
-    /// For each repository id, the organisation and the name of the repository.
+    /// Maps the id of a repository to its organisation and its name.
     index: HashMap<u64, (String, String)>,
-    /// The earlier names of renamed repositories: for each organisation and name in lower case, the
-    /// id of the repository.
+    /// The earlier names of renamed repositories. The map key is the organisation and the name,
+    /// both in lower case. The value is the id of the repository.
     moved: HashMap<(String, String), u64>,
     next_id: u64,
     /// The events that still need webhooks.
     pub(crate) outbox: Vec<Event>,
-    /// The Apps of manifests with unused codes, by code.
+    /// The Apps of manifests whose codes are not used yet. The map key is the code.
     pub(crate) pending_apps: HashMap<String, Value>,
 }
 
@@ -84,8 +84,8 @@ fn security() -> Value {
     })
 }
 
-/// Returns those keys of a new repository that are not settings, such as the branches and the
-/// teams. All of them are empty.
+/// Returns some keys of a new repository, such as the branches and the teams. These keys are not
+/// settings. All these keys are empty.
 fn lists() -> Value {
     json!({
         "topics": [],
@@ -157,15 +157,15 @@ impl World {
     }
 
     /// Adds the default values that the state lacks after a merge patch, and updates the indexes
-    /// for searches. The repositories that the patch does not name are complete. This function
-    /// skips them, because there may be thousands.
+    /// for searches. The repositories outside the patch are already complete. This function skips
+    /// these repositories, because there can be thousands of them.
     pub(crate) fn complete_after(&mut self, patch: &Value) {
         let is_named = |org: &str, name: &str| patch["orgs"][org]["repos"].get(name).is_some();
         self.complete_some(largest_id(patch), is_named);
     }
 
     /// Adds the default values that the state lacks. Skips the repositories that `is_looked_at`
-    /// rejects. `largest` is the largest id that may be new in the state.
+    /// rejects. `largest` is the largest id that can be new in the state.
     fn complete_some(&mut self, largest: u64, is_looked_at: impl Fn(&str, &str) -> bool) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {

@@ -1,4 +1,5 @@
-//! The default values of the state, and the events that Okta records for a change of the state.
+//! Adds the default values to the state, and creates the events that Okta records for a change of
+//! the state.
 //!
 //! <https://developer.okta.com/docs/reference/api/event-types/>
 
@@ -73,9 +74,9 @@ pub(super) fn complete(state: &mut Value) {
     apply_rules(state);
 }
 
-/// Applies the group rules of the state. A rule `rules.<id>` names `groups`, and the `profile` of
-/// the users who belong to these groups. If a user is deactivated, the user stays in such a group,
-/// and Okta records no event.
+/// Applies the group rules of the state. A rule `rules.<id>` has `groups`, and the `profile` of the
+/// users who belong to these groups. If a user is deactivated, the user stays in such a group, and
+/// Okta records no event.
 ///
 /// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
 fn apply_rules(state: &mut Value) {

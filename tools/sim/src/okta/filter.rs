@@ -31,7 +31,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Parses a filter. `attributes` are the attributes that the filter may use.
+    /// Parses a filter. `attributes` are the attributes that the filter can contain.
     pub(super) fn read(text: &str, attributes: &[&str]) -> Result<Self, String> {
         let wrong = |what: &str| format!("filter: {what}: {text}");
         let mut words = words(text)?.into_iter();

@@ -26,7 +26,7 @@ use crate::webhook_client::webhook_client;
 pub struct Hook {
     /// The address of the receiver.
     pub url: String,
-    /// The headers that prove to the receiver that Okta is the sender.
+    /// The headers that identify Okta as the sender.
     pub headers: BTreeMap<String, String>,
     /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,
@@ -52,8 +52,8 @@ pub(crate) struct Hooks {
     log: Mutex<Vec<Value>>,
     /// The number of deliveries, or sequences of deliveries, that have not ended yet.
     sending: AtomicUsize,
-    /// The client that sends deliveries. A new client reads every root certificate of the machine,
-    /// so the first delivery creates it.
+    /// The client that sends deliveries. A new client reads every root certificate of the machine.
+    /// So the first delivery creates this client.
     http: OnceLock<reqwest::Client>,
 }
 

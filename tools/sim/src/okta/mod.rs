@@ -67,7 +67,7 @@ pub(crate) struct Okta {
     limit: u64,
     minute: Duration,
     /// For each family of paths: the present period of the rate limit, and the number of calls that
-    /// remain in it.
+    /// remain in this period.
     spent: Mutex<BTreeMap<&'static str, (i64, u64)>>,
 }
 

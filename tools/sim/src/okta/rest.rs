@@ -256,8 +256,8 @@ fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
     let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
-    // A read without an end time always names a next page. A read with an end time, or with the
-    // newest event first, ends when the log ends.
+    // A read without an end time always has a link to a next page. A read with an end time, or with
+    // the newest event first, ends when the log ends.
     let is_over = (until.is_some() || newest_first) && rows.len() < limit;
     let headers = if is_over { Vec::new() } else { vec![("link", next)] };
     Reply { status: 200, headers, body: Some(Value::Array(rows)) }

@@ -1,4 +1,5 @@
-//! A simulated SCIM 2.0 server. It behaves like AWS IAM Identity Center, as AWS documents it.
+//! A simulated SCIM 2.0 server. The server behaves like AWS IAM Identity Center, according to the
+//! documentation of AWS.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
 //!
@@ -35,7 +36,7 @@ pub struct Settings {
     pub record: bool,
     /// True if a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// How many calls do not find a new resource.
+    /// The number of calls that do not find a new resource yet.
     pub slow_to_show: u32,
     /// The differences between the server and AWS.
     pub quirks: Vec<Quirk>,
@@ -57,8 +58,8 @@ impl Default for Settings {
 pub(crate) struct Scim {
     short_pages: bool,
     slow_to_show: u32,
-    /// The resources that the server does not find yet. For each, the number of calls until the
-    /// server finds it.
+    /// The resources that the server does not find yet. Each entry has the number of calls until
+    /// the server finds the resource.
     hidden: Mutex<Vec<(String, u32)>>,
     quirks: Mutex<Quirks>,
 }

@@ -41,13 +41,14 @@ const ATTRIBUTES: [&str; 24] = [
     "x509Certificates",
 ];
 
-/// Returns whether a path names an attribute of a user or of an extension.
+/// Returns whether a path belongs to an attribute of a user or of an extension.
 fn is_known(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     path.starts_with("urn:") || ATTRIBUTES.contains(&first)
 }
 
-/// Applies a PATCH to the attributes of a user and of the user's extensions.
+/// Applies a PATCH to a user: to the user's attributes, and to the attributes of the user's
+/// extensions.
 pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     for operation in operations(body)? {
         let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
@@ -122,7 +123,7 @@ pub(super) fn refused_by_aws(user: &Value) -> Option<String> {
 }
 
 /// Applies a PATCH to `displayName`, `externalId` and `members` of a group. One request can change
-/// at most 100 members. It cannot remove all members without naming them.
+/// at most 100 members. A request that removes all members must list these members.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

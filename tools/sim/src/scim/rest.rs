@@ -11,7 +11,7 @@ use crate::sim_state::{Call, Reply, SimState, lock, now};
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-/// The maximum number of entries in a page, and of members in a request.
+/// The maximum number of entries in a page. Also the maximum number of members in a request.
 pub(super) const MOST: usize = 100;
 
 /// Returns an error in the form that AWS uses: it has both `schema` and `schemas`, a status in
@@ -220,7 +220,8 @@ fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, va
     })
 }
 
-/// Returns the first field that must be unique, but has the same value in another resource.
+/// Returns the first field with a duplicate value. The field must be unique, but another resource
+/// has the same value.
 fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
     let name = if kind == "Users" { "userName" } else { "displayName" };
     let others = state[collection(kind)].as_object().into_iter().flatten();

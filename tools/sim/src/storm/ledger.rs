@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The fields that the simulator itself sets. Their values differ from run to run.
+/// The fields that the simulator itself sets. The values of these fields differ from run to run.
 const VOLATILE: &[&str] = &["updated_at", "created_at", "pushed_at", "node_id"];
 
 /// The lists that lose actors at GitHub: GitHub itself removes an actor that loses its access.
@@ -40,7 +40,8 @@ impl Ledger {
         self.states += 1;
     }
 
-    /// Returns each value of a state, if no recorded state had this value in the same place.
+    /// Returns the new values of a state. A value is new if no recorded state had this value in the
+    /// same place.
     pub fn strangers(&self, state: &Value) -> Vec<String> {
         let present = leaves(state);
         let mut found = Vec::new();
@@ -61,8 +62,8 @@ impl Ledger {
         found
     }
 
-    /// Returns the differences between two final states: the state after the run that filled the
-    /// ledger, and another state.
+    /// Compares two final states, and returns the differences. `end` is the state after the run
+    /// that filled the ledger.
     pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();
@@ -78,8 +79,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Returns whether a place may have any value. The id of an entry that a run created depends on
-    /// the order of the writes.
+    /// Returns whether every value is allowed in a place. The id of an entry that a run created
+    /// depends on the order of the writes.
     fn is_free(&self, path: &str) -> bool {
         path.ends_with("/id") && self.seen.get(path).is_some_and(|seen| seen.contains(&None))
     }
@@ -90,14 +91,14 @@ fn shown(seen: &[Option<Value>]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether a place is in a list of actors. Such a list may become shorter, because GitHub
+/// Returns whether a place is in a list of actors. Such a list can become shorter, because GitHub
 /// removes actors that have lost their access.
 fn is_of_actors(path: &str) -> bool {
     ACTORS.iter().any(|list| path.contains(list))
 }
 
-/// Returns the values of a state, each with its path. The path names a repository by its id,
-/// because somebody can rename it. Each entry of a list has its own path.
+/// Returns the values of a state, each with its path. The path contains the id of a repository and
+/// not its name, because somebody can rename the repository. Each entry of a list has its own path.
 fn leaves(state: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     walk(state, "", &mut found);
@@ -107,7 +108,7 @@ fn leaves(state: &Value) -> BTreeMap<String, Value> {
 fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => {
-            // An entry may have no values, so the object itself is a value too.
+            // An entry can have no values, so the object itself is a value too.
             found.insert(format!("{path}/"), Value::Null);
             for (key, inner) in map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str())) {
                 let is_repository = path.ends_with("/repos");
@@ -134,7 +135,7 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Returns an entry of a list without the fields that differ from run to run.
+/// Returns an entry of a list, but leaves out the fields that differ from run to run.
 fn steady(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

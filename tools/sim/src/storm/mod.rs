@@ -1,11 +1,12 @@
 //! A storm disturbs the calls to a simulated vendor, for tests in simulated time. The weather
 //! changes at random times, and a seed decides everything. In some weather, the vendor refuses
 //! requests for hours, fails, breaks connections, answers late, shows wrong lists or shows an
-//! earlier state. If the answer to a write is lost, the vendor may have carried out the write.
+//! earlier state. If the answer to a write is lost, it is possible that the vendor has carried out
+//! the write.
 //!
-//! A witness watches the client during the storm. It notices a request that exceeds a secondary
-//! limit of the vendor. It also notices a request that is too early, because the vendor asked for a
-//! longer wait with `Retry-After`.
+//! A witness watches the client during the storm. The witness notices a request that exceeds a
+//! secondary limit of the vendor. The witness also notices a request that comes before the end of a
+//! wait in `Retry-After`.
 
 mod ledger;
 mod lists;
@@ -32,13 +33,13 @@ use witness::{Call, Refused, Witness};
 /// An answer: the status, the headers and the whole body.
 pub type StormAnswer = (u16, HeaderMap, Bytes);
 
-/// The vendor's clock at the beginning of a storm, in seconds since the Unix epoch. It differs from
-/// the clocks of all tests, because a client must not compare the two.
+/// The vendor's clock at the beginning of a storm, in seconds since the Unix epoch. This clock
+/// differs from the clocks of all tests, because a client must not compare the two clocks.
 const VENDOR_CLOCK: i64 = 1_900_000_000;
 /// The largest number of earlier answers that a storm keeps for one request.
 const KEPT: usize = 8;
 
-/// The weather for a while.
+/// The kind of weather during a period.
 #[derive(Clone, Copy, Debug)]
 enum Weather {
     /// Nothing happens.
@@ -83,16 +84,17 @@ impl Weather {
     }
 }
 
-/// What happens to one request.
+/// The disturbance of one request.
 #[derive(Clone, Copy, Debug)]
 enum Disturbance {
     Refuse(Refusal),
-    /// The vendor answers with a status of 5xx. It may have carried out the request.
+    /// The vendor answers with a status of 5xx. It is possible that the vendor has carried out the
+    /// request.
     Fail {
         status: u16,
         is_done: bool,
     },
-    /// The connection breaks. The vendor may have carried out the request.
+    /// The connection breaks. It is possible that the vendor has carried out the request.
     Break {
         is_done: bool,
     },
@@ -112,14 +114,15 @@ enum Disturbance {
 #[derive(Debug)]
 struct State {
     random: StdRng,
-    /// True if the vendor is GitHub. Only GitHub answers 403 because of a limit, and has its own
-    /// headers for a used-up budget. Only at GitHub can Beadle notice an earlier state.
+    /// True if the vendor is GitHub. Only GitHub uses the status 403 for a limit, and only GitHub
+    /// has headers of its own for a used-up budget. Only at GitHub can Beadle notice an earlier
+    /// state.
     is_github: bool,
     is_over: bool,
     weather: Weather,
     changes: Instant,
     witness: Witness,
-    /// Earlier answers, by the request.
+    /// Maps a request to earlier answers.
     earlier: HashMap<String, Vec<StormAnswer>>,
     disturbed: u64,
     lost_writes: u64,
@@ -132,7 +135,7 @@ pub struct Storm {
     state: Mutex<State>,
 }
 
-/// A request in progress. A client that gives up drops it.
+/// A request in progress. A client that gives up drops this value.
 struct InProgress<'a>(&'a Storm);
 
 impl Drop for InProgress<'_> {
@@ -147,9 +150,9 @@ impl Storm {
         Self::new(seed, limits, true)
     }
 
-    /// Creates a storm of a directory or of a SCIM server. It shows no earlier states, because a
-    /// client cannot notice them: if an old list of members agrees with an old count, the old list
-    /// looks like the present list.
+    /// Creates a storm of a directory or of a SCIM server. The storm shows no earlier states,
+    /// because a client cannot notice them. If an old list of members agrees with an old count, the
+    /// old list looks like the present list.
     pub fn of_directory(seed: u64) -> Self {
         Self::new(seed, SecondaryLimits::NONE, false)
     }
@@ -186,8 +189,8 @@ impl Storm {
         self.state.lock().witness.broken().map(str::to_owned)
     }
 
-    /// Returns the number of requests that the storm disturbed. Also returns how many of them were
-    /// writes with a lost answer that the vendor carried out.
+    /// Returns the number of requests that the storm disturbed. Also returns how many of these
+    /// requests were writes that the vendor carried out without an answer to the client.
     pub fn disturbed(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.disturbed, state.lost_writes)
@@ -263,7 +266,7 @@ impl Storm {
 }
 
 impl State {
-    /// Records a request, and decides what happens to it.
+    /// Records a request, and chooses a disturbance for the request.
     fn begin(&mut self, call: &Call) -> Option<Disturbance> {
         let now = Instant::now();
         self.witness.sent(call, now);
@@ -335,7 +338,7 @@ impl State {
     }
 }
 
-/// Returns whether the vendor carried out a request and the client does not learn this.
+/// Returns true if the vendor carried out a request but the client does not learn this.
 fn loses(happens: Disturbance) -> bool {
     match happens {
         Disturbance::Fail { is_done, .. } | Disturbance::Break { is_done } => is_done,

@@ -15,19 +15,19 @@ use super::witness::Refused;
 /// A refusal. The status is the status of a REST answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    /// The answer names a wait in seconds.
+    /// The answer contains a wait in seconds.
     RetryAfter(u16, u64),
-    /// The answer names a date. The date is this number of seconds away.
+    /// The answer contains a date. The date is this number of seconds away.
     RetryAt(u16, u64),
-    /// The answer names no time.
+    /// The answer contains no time.
     Unnamed(u16),
-    /// The budget is used up, and the answer names the time of its reset, in seconds from now.
+    /// The budget is used up. The answer contains the time of the reset, in seconds from now.
     UsedUp(u64),
 }
 
 impl Refusal {
-    /// Returns a random refusal. Only GitHub answers 403 because of a limit, and has its own
-    /// headers for the reset of its budget.
+    /// Returns a random refusal. Only GitHub uses the status 403 for a limit, and only GitHub has
+    /// headers of its own for the reset of its budget.
     pub(super) fn choose(random: &mut StdRng, is_github: bool) -> Self {
         let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
         match random.random_range(0..if is_github { 4 } else { 3 }) {
@@ -38,7 +38,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the wait that the answer names.
+    /// Returns the wait in the answer.
     pub(super) fn named(self) -> Option<Duration> {
         match self {
             Self::RetryAfter(_, seconds) | Self::RetryAt(_, seconds) | Self::UsedUp(seconds) => {

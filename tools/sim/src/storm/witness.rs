@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a client must wait if the vendor refuses a request and names no time.
+/// How long a client must wait if the vendor refuses a request without a time.
 const UNNAMED: Duration = Duration::from_secs(60);
-/// A client may round its waits to whole milliseconds.
+/// A client can round its waits to whole milliseconds.
 const PRECISION: Duration = Duration::from_millis(1);
 
 /// The secondary limits of a vendor.
@@ -32,7 +32,7 @@ impl SecondaryLimits {
     /// The limits that GitHub documents.
     pub const GITHUB: Self =
         Self { rest_points: 900, graphql_points: 2_000, content: (80, 500), at_once: 100 };
-    /// The limits of a vendor that documents none.
+    /// The limits of a vendor that documents no limits.
     pub const NONE: Self = Self {
         rest_points: u64::MAX,
         graphql_points: u64::MAX,
@@ -41,7 +41,7 @@ impl SecondaryLimits {
     };
 }
 
-/// The parts of a request that the limits depend on.
+/// The parts of a request that matter for the limits.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     /// The method and the path, for messages.
@@ -156,7 +156,7 @@ impl Witness {
         self.at_once = self.at_once.saturating_sub(1);
     }
 
-    /// Records that the vendor told the client to wait, and for how long.
+    /// Records a wait that the vendor asked for, and the length of this wait.
     pub(super) fn refused(&mut self, refused: Refused, named: Option<Duration>, now: Instant) {
         let until = now + named.unwrap_or(UNNAMED);
         let (since, known) = self.refused.entry(refused).or_insert((now, until));

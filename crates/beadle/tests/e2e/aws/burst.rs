@@ -19,7 +19,7 @@ use crate::world::{World, acme};
 const KEYS: usize = 300;
 /// The default number of events.
 const EVENTS: usize = 5000;
-/// The number of instances of the intake.
+/// The number of intake instances.
 const INTAKES: usize = 2;
 
 /// A run from the log.

@@ -17,7 +17,8 @@ use crate::world::{Ran, World};
 /// How long a received message is hidden.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
-/// The time limit of a function. After this time, the deployment notices that a function was killed.
+/// The time limit of a function. After this time, the deployment notices that a function was
+/// killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Deployment {
@@ -132,7 +133,7 @@ impl Deployment {
         command
     }
 
-    /// Runs a command of an operator on another machine.
+    /// Returns the program, set up as for an operator on another machine.
     pub(crate) fn beadle(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.envs(self.moto.environment("operator")).arg("--config").arg(&self.config);

@@ -1,5 +1,5 @@
-//! The functions on AWS: after webhooks of GitHub and Okta, repositories are repaired and groups
-//! are equal.
+//! Tests the functions on AWS. After webhooks of GitHub and Okta, the functions repair repositories
+//! and update groups.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
     // The intake answered 202, but the message of the intake got lost. The worker looks for due
-    // keys once a minute, and so it found the key.
+    // keys once a minute, and so the worker found the key.
     let logs = deployed.logs();
     assert!(
         logs.contains("SQS message for due keys not sent")
@@ -125,9 +125,10 @@ async fn faults_of_dynamodb_lose_no_work() {
     let proxy = Proxy::start(&moto.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
     let (github, directory) = worlds().await;
     let mut github = github;
-    // If the intake could not store a webhook, it answered 503. GitHub sends the webhook again when
-    // Beadle asks for it. The leases have their usual length, because the emulated table answers
-    // one request at a time: ten runs at the same time can delay a renewal by many seconds.
+    // If the intake could not store a webhook, the intake answered 503. GitHub sends the webhook
+    // again when Beadle asks for the webhook. The leases have their usual length, because the
+    // emulated table answers one request at a time: ten runs at the same time can delay a renewal
+    // by many seconds.
     github.lines = "[recovery]\nevery = \"5s\"\n".into();
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;
@@ -167,8 +168,8 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.until_holds("Ops", 0..3).await;
-    // At first, everything is open and swept, and no work is left. Then a new instance begins that
-    // cannot read the token of the target.
+    // At first, everything is open and swept, and no work is left. Then a new instance begins. This
+    // instance cannot read the token of the target.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;

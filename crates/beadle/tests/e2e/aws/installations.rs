@@ -1,4 +1,4 @@
-//! Tests that the functions on AWS add an organisation when it installs the App.
+//! Tests that the functions on AWS add an organisation when the organisation installs the App.
 
 use std::time::Duration;
 

@@ -17,8 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// The permission for a kind of reference that only the tests use. No template has it, so a
-/// deployment with such a reference must add it.
+/// The permission for a kind of reference that only the tests use. No template has this permission,
+/// so a deployment with such a reference must add the permission.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {
@@ -26,7 +26,7 @@ fn template() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Returns the actions that the policies of the SAM template allow a role.
+/// Returns the allowed actions of a role, according to the policies of the SAM template.
 fn allowed(role: &str) -> BTreeSet<String> {
     let text = template();
     let mut actions = BTreeSet::new();
@@ -90,7 +90,7 @@ pub(crate) fn hold_secrets(moto: &Moto) {
     }
 }
 
-/// Prints the number of each call. docs/aws.md computes costs from it.
+/// Prints how many times each call was made. docs/aws.md computes costs from these numbers.
 #[expect(clippy::print_stdout, reason = "a developer asks for it with --nocapture")]
 pub(crate) fn tell(moto: &Moto) {
     for who in ["intake", "worker"] {

@@ -1,4 +1,4 @@
-// The pages of groups, which nobody has to sign in for.
+// Looks at the pages of groups. These pages need no sign-in.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// What the scripts of this folder share: the browser, its pages, and the checks of a page.
+// The parts that the scripts of this folder share: the browser, its pages, and the checks of a page.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,14 +30,14 @@ const SWITCHES = [
     "--disable-sync",
 ];
 
-/** The ways in which a page is looked at, with the colour of its background. */
+/** The looks of a page, each with the colour of the background. */
 export const LOOKS = [
     { name: "light", colorScheme: "light", width: 1280, background: "rgb(255, 255, 255)" },
     { name: "dark", colorScheme: "dark", width: 1280, background: "rgb(13, 17, 23)" },
     { name: "narrow", colorScheme: "light", width: 360, background: "rgb(255, 255, 255)" },
 ];
 
-/** What must not happen in the browser, and happened. */
+/** The events in the browser that must not happen. */
 const incidents = [];
 
 /** Runs a script with a browser that has a new, empty profile. */
@@ -115,7 +115,7 @@ export async function check(page, name) {
     done(name);
 }
 
-/** Checks the pages with these paths in every look. */
+/** Checks the pages with these paths, each in every look. */
 export async function checkAll(page, paths) {
     for (const { name, colorScheme, width, background } of LOOKS) {
         await page.emulateMedia({ colorScheme });
@@ -162,7 +162,7 @@ export async function until(page, path, wanted) {
     }
 }
 
-/** Opens a page for a person, who is the one signed in at the simulated GitHub from now on. */
+/** Opens a page for a person. From now on, this person is signed in at the simulated GitHub. */
 export async function visitor(browser, login, options = {}) {
     const body = JSON.stringify({ oauth: { user: login } });
     const answer = await fetch(`${GITHUB}/_sim/state?webhooks=false`, { method: "PATCH", body });

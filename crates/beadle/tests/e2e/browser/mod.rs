@@ -1,8 +1,8 @@
-//! People use the pages of a running service in Chromium: with a mouse, with a keyboard, on a narrow
-//! screen, in dark and in light. axe checks each page.
+//! People use the pages of a running service in Chromium: with a mouse, with a keyboard, on a
+//! narrow screen, in dark and in light colours. axe checks each page.
 //!
-//! `cargo xtask test` names the browser in `BEADLE_CHROMIUM`. If the variable is not set, these
-//! tests do nothing.
+//! `cargo xtask test` sets the variable `BEADLE_CHROMIUM` to the path of the browser. If the
+//! variable is not set, these tests do nothing.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { PAGES, check, checkAll, done, leads, open, withBrowser } from "./harness.mjs";
 import { reach, signedIn, until, visitor } from "./harness.mjs";
 
-/** A text that would run a script if a page contained it as it is. */
+/** A hostile text. A page that contained this text without encoding would run a script. */
 const HOSTILE = process.env.HOSTILE;
 /** The key that a person exempts. */
 const WAIVED = "branches.main.enforce_admins";

@@ -77,14 +77,14 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
-/// The steps that work, from the list of a Probot app.
+/// The steps of the Probot app that work.
 const PROBOT: &str = "\
     app installations repository.created repository.created.sender settings settings.unchanged \
     settings.raw overrides repository repository.update topics alerts labels milestones collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
-/// The steps that the simulator does not have, from the list of a Probot app.
+/// The steps of the Probot app that the simulator does not have.
 const PROBOT_MISSING: &[Missing] = &[];
 
 /// The steps of Okta's SDK that work.
@@ -176,8 +176,8 @@ async fn octokit_works_except_for_the_listed_steps() {
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
 }
 
-/// A Probot app makes the calls of safe-settings after the webhooks of safe-settings. safe-settings
-/// itself is not on npm, so this test cannot install it. The list of its calls is in
+/// A Probot app gets the webhooks of safe-settings, and then makes the calls of safe-settings.
+/// safe-settings itself is not on npm, so this test cannot install it. The list of its calls is in
 /// `clients/probot.mjs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps() {
@@ -205,7 +205,7 @@ async fn pygithub_works_except_for_the_listed_steps() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
-    // The client is not generated from the description, so it may send more than the description
+    // The client is not generated from the description, so it can send more than the description
     // allows.
     world.checked = false;
     run(command, PYGITHUB, PYGITHUB_MISSING).await;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, of, people};
 
-/// Creates a directory of two people in the group `AWS_Ops`, and a target without accounts.
+/// Creates a directory and a target without accounts. The directory has two people in the group
+/// `AWS_Ops`.
 async fn world(attributes: &str) -> World {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
     let mut users = people(2);

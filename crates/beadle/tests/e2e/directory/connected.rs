@@ -1,4 +1,5 @@
-//! Teams of the policy. A group of the identity provider sets their members.
+//! Tests teams of the policy. The members of these teams come from a group of the identity
+//! provider.
 
 use serde_json::json;
 

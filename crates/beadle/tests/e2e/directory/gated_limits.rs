@@ -1,4 +1,4 @@
-//! The gate for a raised limit of members who may leave one group.
+//! Tests the gate. The raised limit is for the number of members who can leave one group.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! The gate for mappings of `beadle.toml` that change between two starts of the service.
+//! Tests the gate. The mappings in `beadle.toml` change between two starts of the service.
 
 use beadle_sim::okta::Hook;
 use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns the lines of a mapping that joins all groups with this name into one group.
+/// Returns the lines of a mapping. The mapping joins all groups with this name into one group.
 fn union(include: &str) -> String {
     format!("include = [\"{include}\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n")
 }
@@ -47,7 +47,7 @@ async fn mappings_that_changed_between_two_starts_write_nothing_before_one_appro
     assert!(journal.out.contains("held_generation"), "{}", journal.out);
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.err.contains("aws: the service holds these mappings"), "{}", swept.err);
-    // The last accepted mappings stay in force.
+    // The latest accepted mappings stay in force.
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([22]) } } }));
     world.until_holds("All", 0..23).await;

@@ -1,5 +1,5 @@
-//! Faults of a directory that must do no harm: wrong lists, slow losses, and accounts of people who
-//! join and leave.
+//! Tests directory faults that must do no harm: wrong lists, slow losses, and accounts of people
+//! who join and leave.
 
 use std::time::Duration;
 
@@ -92,8 +92,8 @@ async fn accounts_are_deactivated_one_by_one_after_their_removal_is_confirmed() 
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 further departures need an approval. But Okta confirms each of them, and the guard lets 20
-    // confirmed people leave in a day. 3 people have left already, so 17 leave now.
+    // 30 further departures need an approval. But Okta confirms each departure, and the guard lets
+    // 20 confirmed people leave in a day. 3 people have left already, so 17 leave now.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);
@@ -197,8 +197,8 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     world.okta.patch(&without([3]));
     world.until_holds("Ops", [0, 1, 2, 4]).await;
     until_signs_in(&world, 3, false).await;
-    // Without an event, a sweep finds the person who must leave, and an account that somebody
-    // activated.
+    // No event arrives. A sweep finds two differences: a person who must leave, and an account that
+    // somebody activated.
     assert_eq!(serving.stop().await, Some(0));
     world.okta.send_events_to(None);
     world.aws.patch(&json!({ "users": { id: { "active": true } } }));
@@ -301,7 +301,7 @@ async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     world.target_lines = "budget = { write_every = \"0s\" }\n".into();
     world.beadle(&["sweep"]).await.expect(0);
-    // At this sweep, the groups are as declared, and no group has changed since the last sweep.
+    // At this sweep, the groups are as declared, and no group has changed since the previous sweep.
     world.okta.forget_calls();
     let serving = world.serve().await;
     world.until_swept(&serving).await;

@@ -1,4 +1,4 @@
-//! Tests with the Identity Store of moto. The store has the members of the groups of the simulated
+//! Tests with the Identity Store of moto. The store has the same group members as the simulated
 //! AWS.
 
 use beadle_emulate::Moto;

@@ -1,5 +1,5 @@
-//! `beadle import` of mappings: groups with equal members become mappings, and ambiguous groups
-//! become comments.
+//! Tests that `beadle import` creates mappings. Groups with equal members become mappings, and
+//! ambiguous groups become comments.
 
 use serde_json::json;
 

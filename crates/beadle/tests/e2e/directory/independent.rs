@@ -75,7 +75,7 @@ impl Server {
         assert_eq!(status, 201);
     }
 
-    /// Returns the id and the logins of the members of a group.
+    /// Returns the id of a group, and the logins of its members.
     async fn members(&self, name: &str) -> Option<(String, BTreeSet<String>)> {
         let filter = format!("Groups?filter=displayName%20eq%20%22{name}%22");
         let group = self.get(&filter).await?["Resources"].get(0)?.clone();
@@ -191,8 +191,8 @@ async fn a_group_that_changed_after_its_read_is_read_again_before_a_write() {
     assert!(refused.text.contains("412"), "{}", refused.text);
     let read = reader.group(&group).await.unwrap().unwrap();
     assert_eq!(read.members, people[..1]);
-    // After a new read, the write succeeds. After its own write, the writer uses the version from
-    // the answer.
+    // After a new read, the write succeeds. After a successful write, the writer uses the version
+    // from the answer to this write.
     writer.add_members(&group, &people[1..2]).await.unwrap();
     writer.add_members(&group, &people[2..]).await.unwrap();
     assert_eq!(reader.group(&group).await.unwrap().unwrap().members.len(), 3);

@@ -82,11 +82,12 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 8..20).await;
     world.until_holds("Engineers", 0..20).await;
-    // A member of both groups stays as long as one of them has the member.
+    // A member of both groups stays as long as one of the two groups has the member.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
-    // No mapping names one of the sources any more. The members of this source stay in the group.
+    // One of the sources is not in a mapping any more. The members of this source stay in the
+    // group.
     assert_eq!(serving.stop().await, Some(0));
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);
@@ -108,7 +109,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
 async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    // The group at the target looks as if Okta had pushed it.
+    // The group at the target looks as if Okta had pushed the group.
     world
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
@@ -324,7 +325,7 @@ async fn a_deactivated_person_leaves_although_a_rule_keeps_them_in_the_group() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..6).await;
-    // The rule of the group adds and removes people by their profiles.
+    // The rule of the group adds and removes people. It decides by the profile of a person.
     let title = |title: Value| json!({ "profile": { "title": title } });
     world
         .okta

@@ -1,4 +1,4 @@
-//! Abilities that the old connector did not have, one test for each.
+//! Tests abilities that the old connector did not have. Each ability has one test.
 
 use std::time::Duration;
 
@@ -153,7 +153,8 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 590..595).await;
     world.until_idle().await;
-    // Okta sends nothing by itself, so only the delivery below tells the service of these changes.
+    // Okta sends nothing by itself, so only the delivery below informs the service about these
+    // changes.
     world.okta.patch(&json!({
         "users": { format!("00u{LEAVER:05}"): { "status": "DEPROVISIONED" } },
         "groups": { "00g2": { "members": of([PEOPLE - 1]) } },
@@ -166,8 +167,7 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
             "target": [{ "type": "User", "id": format!("00u{n:05}") }],
         })
     };
-    // The update of the person who joined Dev is the last update. The deactivation comes after all
-    // updates.
+    // The last update is about the person who joined Dev. The deactivation comes after all updates.
     let updated = (0..PEOPLE).filter(|n| *n != LEAVER);
     let mut events: Vec<Value> = updated.map(|n| event(n, "user.account.update_profile")).collect();
     events.push(event(LEAVER, "user.lifecycle.deactivate"));

@@ -1,4 +1,4 @@
-//! Tests the members of an organisation, if the policy of the organisation declares the members.
+//! Tests the members of an organisation. The policy of the organisation declares these members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,7 +70,7 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         assert_eq!(logins(&world, "owners"), octo(0..3), "{said}");
         assert_eq!(logins(&world, "invitations"), invited, "{said}");
     }
-    // The file makes one owner a member, and GitHub shows lists without their last row.
+    // In the file, one owner has become a member. GitHub shows lists without their last row.
     write(&text((2..11).chain([20, 21]), 0..2));
     let faults = format!("{}/_sim/faults", world.github().url());
     for fault in [

@@ -9,7 +9,7 @@ use super::teams::{acme, directory, hold};
 use super::world::{World, of};
 use crate::world::Serving;
 
-/// Returns the text of a mapping to the teams, with these keys.
+/// Returns the text of a mapping with these keys. The target of the mapping is the teams.
 fn mapping(keys: &str) -> String {
     format!(
         "[[groups]]\nsource = \"corp\"\ntarget = \"teams\"\nmode = \"enforce\"\non_missing_group = \"create\"\n{keys}\n"
@@ -54,7 +54,7 @@ async fn the_mappings_of_a_policy_come_into_force_with_its_generation() {
     let serving = world.serve().await;
     world.until_team("dev", &hold(20..22)).await;
     assert_eq!(world.team("ops"), None);
-    // An invalid file leaves the last generation in force.
+    // If a file is invalid, the previous generation stays in force.
     world.policy("groups.toml", &mapping("includes = [\"AWS_*\"]"));
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("groups.toml:6"), "{} {}", checked.out, checked.err);
@@ -91,7 +91,7 @@ async fn mappings_that_remove_many_members_write_nothing_before_one_approval() {
     let held = held(&world).await;
     assert_eq!(held.len(), 1, "{}", serving.log());
     assert_eq!(held[0]["sums"]["risks"]["removes"], json!(20), "{}", held[0]);
-    // The service still repairs drift by the last mappings.
+    // The service still repairs drift according to the latest valid mappings.
     world.patch_github(json!({ "teams": { "all": { "members": { "octo3": null } } } }), true).await;
     world.until_team("all", &hold(0..22)).await;
     let generation = held[0]["generation"].as_str().unwrap();

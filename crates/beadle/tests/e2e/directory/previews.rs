@@ -1,5 +1,5 @@
-//! Previews of a change of the policy's mappings and teams: on a pull request, and with `beadle
-//! plan --base`. A preview writes nothing.
+//! Tests previews of changes to the mappings and teams of a policy. A pull request and `beadle plan
+//! --base` show a preview. A preview writes nothing.
 
 use std::time::Duration;
 

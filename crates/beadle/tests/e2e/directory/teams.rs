@@ -1,4 +1,4 @@
-//! Groups of the directory as teams of a GitHub organisation.
+//! Tests groups of the directory that become teams of a GitHub organisation.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.until_team("ops", &hold([0, 1, 2, 4, 5, 6, 7, 8, 10])).await;
     world.okta.patch(&json!({ "users": { "00u00004": { "status": "SUSPENDED" } } }));
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // Another person changes the team, and Beadle repairs it at once.
+    // Another person changes the team, and Beadle repairs the team immediately.
     world
         .patch_github(
             json!({ "teams": { "ops": { "members": { "octo11": "member", "octo0": null } } } }),
@@ -65,7 +65,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
         )
         .await;
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // A rename of the group in the directory renames the same team at GitHub.
+    // If the group in the directory gets another name, the same team at GitHub gets this name.
     world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Site Reliability" } } } }));
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     let teams = world.github().state()["orgs"]["acme"]["teams"].clone();
@@ -84,7 +84,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // The creation of a team by Beadle makes no repository due.
+    // If Beadle itself creates a team, no repository becomes due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
@@ -118,8 +118,8 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // Beadle reads the team, other facts that could prevent the write, and the present names. Then
-    // Beadle writes.
+    // Beadle reads three things: the team, the present names, and other facts that could prevent
+    // the write. Then Beadle writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
@@ -148,7 +148,7 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");
     world.until_team("ops", &wanted).await;
-    // A team without a maintainer may be a mistake, so the guard holds the change.
+    // A team without a maintainer can be a mistake, so the guard holds the change.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
     until("it is held", async || {
         world.beadle(&["holds"]).await.out.contains("the group would have no maintainer")
@@ -162,7 +162,7 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // The person behind octo5 is unknown, and may be the missing person. octo4 belongs to another
+    // The person behind octo5 is unknown, and could be the missing person. octo4 belongs to another
     // person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
@@ -371,7 +371,7 @@ async fn keys_that_teams_do_not_support_are_refused_with_their_line() {
     world.target_lines =
         "\n[[target]]\nname = \"more\"\ngithub = { org = \"acme\", match = [\"mail\"] }".into();
     check(&world, "found `acme`, which target `").await;
-    // The key `role` is only valid for teams.
+    // The configuration key `role` is only valid for teams.
     let mut world = World::new([json!({}), json!({})]).await;
     world.groups += "role = \"maintainer\"\n";
     check(&world, "`groups.role` is only for teams of GitHub").await;
@@ -388,7 +388,7 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..5)).await;
-    // Okta does not know about this change yet, and earlier answers do not show it.
+    // Okta does not know about this change yet, and earlier answers do not contain the change.
     let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
     world
         .patch_github(

@@ -1,4 +1,4 @@
-//! Groups of a target that several groups of a directory fill.
+//! Tests target groups whose members come from several groups of a directory.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
         "include = [\"AWS_*\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into();
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 0..22).await;
-    // If a source never had members, it is not suddenly empty.
+    // A source that never had members does not count as suddenly empty.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..22).await;

@@ -32,13 +32,13 @@ pub(crate) struct World {
     pub(crate) lines: String,
     /// The first lines of the file.
     pub(crate) first: String,
-    /// The address of another target than the simulated one.
+    /// The address of a target that replaces the simulated target.
     pub(crate) scim: Option<String>,
-    /// The dialect of the target, and further keys after it.
+    /// The dialect of the target, and further configuration keys of the target.
     pub(crate) dialect: String,
     /// A simulated GitHub, if teams are the target.
     pub(crate) github: Option<Sim>,
-    /// The lines of a target of teams, such as `match`.
+    /// The configuration lines of a target that consists of teams, such as `match`.
     pub(crate) teams: String,
     /// Further lines of the organisation that has the teams.
     pub(crate) org_lines: String,
@@ -71,12 +71,12 @@ pub(crate) fn accounts(count: usize) -> Value {
     users
 }
 
-/// Returns `members` of a group of the directory.
+/// Returns the value of `members` for a group of the directory.
 pub(crate) fn of(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("00u{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// Returns `members` of a group of the target.
+/// Returns the value of `members` for a group of the target.
 pub(crate) fn held(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("a{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Creates a directory with teams of the organisation `acme` as the target.
+    /// Creates a directory. The target consists of teams of the organisation `acme`.
     pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();
@@ -219,7 +219,7 @@ impl World {
         command
     }
 
-    /// Runs the binary, while the simulations continue to answer.
+    /// Runs the binary. In the meantime, the simulations continue to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }
@@ -315,8 +315,8 @@ impl World {
         }
     }
 
-    /// Returns the logins of the members of a group of the target. If the group does not exist,
-    /// returns `None`.
+    /// Returns the logins of the members of a target's group. If the group does not exist, returns
+    /// `None`.
     pub(crate) fn members(&self, name: &str) -> Option<BTreeSet<String>> {
         let state = self.aws.state();
         let groups = state["groups"].as_object().unwrap();
@@ -326,7 +326,7 @@ impl World {
     }
 
     /// Waits until a group of the target has exactly these people. Returns whether the group got
-    /// them in time.
+    /// these people in time.
     pub(crate) async fn comes_to_hold(&self, name: &str, wanted: &BTreeSet<String>) -> bool {
         for _ in 0..PATIENCE.as_millis() / 20 {
             if self.members(name).as_ref() == Some(wanted) {

@@ -216,8 +216,8 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     }
 }
 
-/// Returns the parts that must be equal in two documents: without ids and times of new objects, and
-/// with sorted lists of actors.
+/// Returns the parts that must be equal in two documents. The result has no ids and times of new
+/// objects, and the lists of actors are sorted.
 pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {
         match value {

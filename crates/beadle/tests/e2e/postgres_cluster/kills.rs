@@ -19,8 +19,8 @@ use crate::world::{World, acme};
 
 /// The repositories with drift and deliveries.
 const DRIFTING: usize = 16;
-/// The repositories with an undeclared team, and how many of these teams the guard lets Beadle
-/// remove.
+/// The number of repositories with an undeclared team, and the guard's limit for the removal of
+/// these teams.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
 /// How long one process has no connection. This time is longer than each lease.
@@ -31,7 +31,7 @@ const POINTS: &[&str] =
     &["between-claim-and-write", "before-intent", "between-intent-and-write", "between-write-and-result"];
 
 /// Records each claim of a key that still has a valid lease, and all changes of the lease on the
-/// tasks. The database writes these records, and not Beadle.
+/// tasks. The database itself, and not Beadle, writes these records.
 const WITNESS: &str = "
 CREATE TABLE SCHEMA.witness (
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000,
@@ -168,13 +168,13 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The process may not reach the point in time, because the other processes work on most keys.
-    // So the test kills the process.
+    // It is possible that the process does not reach the point in time, because the other processes
+    // work on most keys. So the test kills the process.
     peer.kill();
 }
 
-/// Changes a repository, and sends a delivery about the drift to the processes until one of them
-/// accepts it. So the last drift of each repository has an accepted delivery too.
+/// Changes a repository, and sends a delivery about the drift to the processes until one process
+/// accepts the delivery. So the last drift of each repository has an accepted delivery too.
 async fn send(
     n: usize,
     world: Arc<World>,

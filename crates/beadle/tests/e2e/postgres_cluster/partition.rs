@@ -1,5 +1,6 @@
-//! A connection to the database that a test can cut. During the cut, nothing arrives and no
-//! connection ends, as in a network that drops packets. After the cut, everything arrives late.
+//! A connection to the database. A test can cut this connection. During the cut, nothing arrives
+//! and no connection ends, as in a network that drops packets. After the cut, everything arrives
+//! late.
 
 use std::path::Path;
 
@@ -60,7 +61,7 @@ impl Detour {
 
 /// Waits until the connection is not cut any more.
 async fn until_open(mut cut: watch::Receiver<bool>) {
-    // The test may have ended.
+    // It is possible that the test has ended.
     let _ = cut.wait_for(|is_cut| !is_cut).await;
 }
 

@@ -84,8 +84,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     until_idle(&world, &url).await;
     let ids: BTreeSet<String> = stored(&world, &url).await.into_iter().collect();
     assert!(sent.is_subset(&ids), "lost: {:?}", sent.difference(&ids));
-    // When a process stops, another process takes over the tasks. The new process knows what was
-    // already reported.
+    // When a process stops, another process takes over the tasks. The new process knows which
+    // messages other processes have already sent.
     until_logged(&world, CHOSEN, 2).await;
     let kinds: Vec<Value> =
         receiver.messages().iter().map(|(_, topics)| topics[0]["state"].clone()).collect();
@@ -97,8 +97,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     }
 }
 
-/// Changes repositories, and sends deliveries about the drift to each live process in turn, until
-/// no process is live. Each delivery must be accepted. Returns the ids.
+/// Changes repositories, and sends deliveries about the drift to each running process in turn,
+/// until no process runs any more. Each delivery must be accepted. Returns the ids.
 async fn send(world: Arc<World>, live: Arc<Mutex<Vec<u16>>>) -> BTreeSet<String> {
     let mut sent = BTreeSet::new();
     for round in 0.. {
@@ -118,7 +118,7 @@ async fn send(world: Arc<World>, live: Arc<Mutex<Vec<u16>>>) -> BTreeSet<String>
         sent.insert(id);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The last drift may have no delivery.
+    // It is possible that the last drift has no delivery.
     let name = format!("r{:02}", sent.len() % REPOSITORIES);
     world.patch(json!({ name.as_str(): { "has_wiki": false } }), false).await;
     sent
@@ -166,7 +166,7 @@ async fn a_sign_in_begins_at_one_process_ends_at_another_and_the_session_is_vali
     let ended = get(1, back, &attempt).await;
     assert_eq!(ended.status().as_u16(), 303, "{}", ended.text().await.unwrap());
     let session = cookie(&ended, "beadle-session");
-    // A state is valid only once, for all processes together.
+    // The state of a sign-in is valid only once, for all processes together.
     for at in 0..3 {
         assert_eq!(get(at, back, &attempt).await.status().as_u16(), 400);
         assert_eq!(get(at, "/api/v1/holds", "").await.status().as_u16(), 401);

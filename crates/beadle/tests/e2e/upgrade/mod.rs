@@ -1,7 +1,8 @@
 //! An older version of Beadle and this version work on one state.
 //!
-//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit, and names it in
-//! `BEADLE_OLD_PROGRAM`. If the variable is not set, these tests do nothing.
+//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit. It sets the variable
+//! `BEADLE_OLD_PROGRAM` to the path of this program. If the variable is not set, these tests do
+//! nothing.
 
 #[cfg(feature = "aws")]
 mod dynamodb;
@@ -59,7 +60,7 @@ impl Place {
         Ran::of(self.command(program, &world.config()), args).await.expect(0).out
     }
 
-    /// Returns one field of each line that a command prints as JSON.
+    /// Runs a command that prints JSON lines. Returns one field of each line.
     async fn listed(&self, program: &str, world: &World, args: &[&str], field: &str) -> BTreeSet<String> {
         let out = self.ask(program, world, args).await;
         let value = |line: &str| match &serde_json::from_str::<Value>(line).unwrap()[field] {
@@ -70,8 +71,8 @@ impl Place {
     }
 }
 
-/// A service of one of the versions with its own ports. The rest of its configuration comes from
-/// the world.
+/// A service with its own ports. The service has one of the two versions. The rest of its
+/// configuration comes from the world.
 struct Process {
     ports: [u16; 2],
     serving: Serving,

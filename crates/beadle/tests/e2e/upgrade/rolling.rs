@@ -32,8 +32,8 @@ pub(super) async fn replace_one_by_one(place: &Place, old: &str) {
     let listed = ["deliveries", "--json", "--limit", "1000000"];
     let stored = place.listed(NEW, &world, &listed, "id").await;
     assert!(sent.is_subset(&stored), "lost: {:?}", sent.difference(&stored));
-    // A new process runs the background tasks now. The new process knows what the old processes
-    // reported.
+    // A new process runs the background tasks now. The new process knows which messages the old
+    // processes have sent.
     until_chosen([&third, &fourth]).await;
     for process in [&third, &fourth] {
         process.notify(&world).await;

@@ -22,7 +22,8 @@ const QUIET: u32 = 3;
 /// writes, marks of groups, and the last records for reports.
 const NOTES: usize = 20;
 
-/// Rows that the retention does not allow: the table, and a query for rows from before a time.
+/// Rows that the retention does not allow. Each entry has the table, and a query for the rows that
+/// are older than a time.
 const OLD_ROWS: &[(&str, &str)] = &[
     ("inbox", "SELECT count(*) FROM inbox WHERE received < ?1"),
     ("journal", "SELECT count(*) FROM journal WHERE at < ?1"),
@@ -40,7 +41,7 @@ pub(super) async fn until_quiet(week: &Week, events: &mut Events) {
         events.watch(week);
         if !events.is_repaired() && looks.is_multiple_of(LOOKS_PER_SWEEP) {
             // A sweep repairs changes that no webhook reports. The test starts the task, so that a
-            // due sweep begins at once.
+            // due sweep begins immediately.
             week.world.run_task("sweep%20of%20acme").await;
             week.world.run_task("sweep%20of%20corp").await;
         }
@@ -62,7 +63,8 @@ pub(super) async fn until_quiet(week: &Week, events: &mut Events) {
     }
 }
 
-/// Checks that all repositories and groups are as declared, for the simulators and for Beadle.
+/// Checks that all repositories and groups are as declared, in the simulators and according to
+/// Beadle.
 pub(super) async fn all_as_declared(week: &Week, events: &Events) {
     let repositories = (0..week.size.repositories).map(name).chain(events.created.iter().cloned());
     let groups = (0..events.memberships.len()).map(Subject::Group);
@@ -99,7 +101,7 @@ pub(super) async fn end_of_day(
     no_old_rows(week).await;
     let rows = rows(week);
     bounded(week, events, &rows);
-    // The logs of a week would fill the memory of the test.
+    // If the test kept the logs of a week, they would fill its memory.
     week.world.sim.forget_calls();
     week.okta.forget_calls();
     week.target.forget_calls();
@@ -117,8 +119,8 @@ pub(super) async fn end_of_day(
     }
 }
 
-/// Waits until everything before a moment is older than the retention, and checks that everything
-/// from that time is deleted.
+/// Waits until all data from before a moment is older than the retention. Then checks that all this
+/// data is deleted.
 pub(super) async fn until_old(week: &Week, moment: Instant) {
     let old = tokio::time::Instant::from_std(moment + week.size.kept());
     tokio::time::sleep_until(old).await;
@@ -146,8 +148,8 @@ async fn no_old_rows(week: &Week) {
 fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     let of = |table: &str| rows.get(table).copied().unwrap_or_default();
     let repositories = week.size.repositories + events.created.len();
-    // A group has a key of its own, a key at the target, and a key for each person who joined or
-    // left.
+    // For each group, there is a key of the group itself, a key at the target, and a key for each
+    // person who joined or left.
     let keys = repositories + 3 * week.size.groups + week.size.people() + 100;
     assert!(of("work") <= keys, "{} keys, expected at most {keys}", of("work"));
     // Between two searches, the records for reports grow with the entries of the journal.
@@ -168,7 +170,7 @@ fn stored(week: &Week) -> BTreeSet<String> {
     ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Returns the number of rows of each table.
+/// Returns the number of rows in each table.
 fn rows(week: &Week) -> BTreeMap<String, usize> {
     let database = open(week);
     let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";

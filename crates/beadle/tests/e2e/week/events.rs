@@ -22,10 +22,10 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 /// The kinds of drift that a webhook reports.
 const DRIFTS: &[Kind] = &[Kind::Team, Kind::Protection, Kind::Topics, Kind::Visibility];
-/// The usual size of the payload of a push.
+/// The usual payload size of a push.
 const PAYLOAD: usize = 6_000;
 
-/// A difference from the policy that the service has not repaired yet.
+/// An unrepaired difference between a subject and the policy.
 #[derive(Debug)]
 struct Pending {
     kind: Kind,
@@ -36,7 +36,7 @@ struct Pending {
 /// Makes the events of the simulated week.
 pub(super) struct Events {
     random: StdRng,
-    /// The number of events of each kind since the start of the day.
+    /// The number of events of each kind on the present day.
     counts: BTreeMap<Kind, usize>,
     pending: Vec<Pending>,
     /// The times from the answer to the webhook to the repair.
@@ -55,7 +55,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Creates the state before the first event. The service has to create the groups of the target.
+    /// Creates the state before the first event. The service has to create the groups of the
+    /// target.
     pub(super) fn new(week: &Week) -> Self {
         let memberships = (0..week.size.groups).map(|n| staying(n, &week.size).collect()).collect();
         // The target has no group yet.

@@ -1,5 +1,4 @@
-//! Lists the kinds of events that happen in the simulated week, and defines what each kind of event
-//! changes.
+//! Lists the kinds of events in the simulated week, and defines the change of each kind.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +11,7 @@ use super::setup::{LAYER, account, group, name, target_group};
 /// A kind of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// A push to a repository without policy.
+    /// A push to a repository that contains no policy.
     Push,
     /// Another event that makes no key due.
     Other,
@@ -104,7 +103,7 @@ impl Subject {
 /// The state of the simulators at one moment.
 pub(super) struct Live<'a> {
     repositories: &'a Value,
-    /// The members of each group of the target, by the name of the group.
+    /// Maps the name of a group to the members of this group at the target.
     groups: HashMap<&'a str, &'a Value>,
 }
 

@@ -1,7 +1,7 @@
-//! Tests the service with the events of a week, which arrive within an hour. The service on SQLite,
-//! with thousands of repositories and groups, handles the events of several days. The days are
-//! short, because the configuration and the fail point `retention` shorten the periods of the
-//! service.
+//! Tests the service with the events of a week. All these events arrive within an hour. The service
+//! on SQLite, with thousands of repositories and groups, handles the events of several days. The
+//! days are short, because the configuration and the fail point `retention` shorten the periods of
+//! the service.
 //!
 //! After each day, everything is as declared, no accepted delivery is missing, and the store has no
 //! row that is older than the retention. The memory of the service does not grow.
@@ -13,7 +13,8 @@
 //! To see the test fail, remove one of these lines:
 //!
 //! - in `crates/store-sqlite/src/journal.rs`, `let ids = ...` in `prune`: old deliveries stay;
-//! - in `crates/store-sqlite/src/writer.rs`, `transaction.commit()?`: accepted deliveries are missing.
+//! - in `crates/store-sqlite/src/writer.rs`, `transaction.commit()?`: accepted deliveries are
+//!   missing.
 
 mod checks;
 mod events;

@@ -8,7 +8,7 @@ use super::events::Events;
 use super::kinds::Kind;
 use super::traffic::Seen;
 
-/// The limit on the growth of the memory: the second half may need a fifth more than the first
+/// The limit on the growth of the memory: the second half can need a fifth more than the first
 /// half, plus this number of KiB. The allocator keeps a part of the memory of each sweep, and the
 /// size of this part changes from sweep to sweep. The cache of SQLite and the pools of connections
 /// also grow until they are full. `cargo xtask storm week --for 1h` has 10 events in a second, with
@@ -25,12 +25,12 @@ pub(super) struct Day {
     pub(super) events: BTreeMap<Kind, usize>,
     /// The number of accepted deliveries of GitHub.
     pub(super) accepted: usize,
-    /// The time after the day until the service had no work left.
+    /// The time from the end of the day until the service had no work left.
     pub(super) quiet: Duration,
     /// The resident memory at the end, if the system reports it.
     pub(super) memory_kib: Option<u64>,
     pub(super) store_kib: u64,
-    /// The number of rows of each table.
+    /// The number of rows in each table.
     pub(super) rows: BTreeMap<String, usize>,
 }
 

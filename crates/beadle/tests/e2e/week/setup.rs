@@ -20,7 +20,8 @@ use super::traffic::Traffic;
 pub(super) const LAYER: usize = 10;
 /// The number of people who never leave a group.
 pub(super) const STAYING: usize = 4;
-/// `ids` and `journal` of the retention in the configuration. This is the shortest valid value.
+/// The value of `ids` and `journal` for the retention in the configuration. This is the shortest
+/// valid value.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
 /// The shortest retention of a test. A process deletes old rows at its start, but the check of a
 /// short day still needs these rows.
@@ -45,7 +46,7 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 impl Size {
-    /// Returns the size that the environment asks for.
+    /// Reads the size from the environment variables.
     pub(super) fn asked() -> Self {
         let seconds: Option<u32> = number("STORM_SECONDS");
         let (repositories, groups, days) = if seconds.is_some() { (10_000, 2_000, 7) } else { (60, 10, 3) };
@@ -100,12 +101,12 @@ pub(super) fn name(n: usize) -> String {
     format!("r{n:05}")
 }
 
-/// Returns the id of a group of the directory.
+/// Returns the id of a group in the directory.
 pub(super) fn group(n: usize) -> String {
     format!("00g{n:05}")
 }
 
-/// Returns the name of a group of the target.
+/// Returns the name of a group at the target.
 pub(super) fn target_group(n: usize) -> String {
     format!("G{n:05}")
 }
@@ -115,7 +116,7 @@ pub(super) fn account(n: usize) -> String {
     format!("a{n:05}")
 }
 
-/// Returns the id of a person of the directory.
+/// Returns the id of a person in the directory.
 pub(super) fn person(n: usize) -> String {
     format!("00u{n:05}")
 }
@@ -192,7 +193,7 @@ impl Week {
 /// Writes the configuration of the service. The periods fit into short days, and a busy week does
 /// not reach the limits.
 fn configure(world: &mut World, size: &Size, [okta, target]: [&str; 2]) {
-    // A sweep of a large organisation needs a part of its period.
+    // A sweep of a large organisation takes a part of the sweep period.
     let sweep = (size.day.as_millis() / 2).max(1000);
     world.source = "{ repository = \"admin\", path = \".github\" }".into();
     world.lines = "[worker]\nlease = \"5s\"\n\

@@ -96,7 +96,8 @@ impl Traffic {
         self.seen.lock().clone()
     }
 
-    /// Returns the ids of the deliveries of GitHub that were accepted since the last call.
+    /// Returns the ids of those GitHub deliveries that the service accepted after the previous
+    /// call.
     pub(super) fn take_accepted(&self) -> Vec<String> {
         std::mem::take(&mut *self.accepted.lock())
     }
@@ -132,7 +133,8 @@ impl Traffic {
         let _ = stream.write_all(answer.as_bytes()).await; // the vendor may have given up
     }
 
-    /// Passes a delivery on to the service, perhaps late and perhaps twice. Returns the first status.
+    /// Passes a delivery on to the service, perhaps late and perhaps twice. Returns the first
+    /// status.
     async fn pass_on(&self, request: &Request) -> u16 {
         let (delay, is_repeated) = {
             let mut random = self.random.lock();
@@ -153,7 +155,7 @@ impl Traffic {
         self.note(request, started);
         if is_repeated {
             self.seen.lock().repeated += 1;
-            // The service may be unavailable now.
+            // It is possible that the service is unavailable now.
             self.send(request).await;
         }
         status
@@ -197,7 +199,8 @@ fn subjects(body: &[u8]) -> Vec<String> {
     of_github.into_iter().chain(groups).map(str::to_owned).collect()
 }
 
-/// Reads a request. Returns `None` if the vendor closes the connection before.
+/// Reads a request. Returns `None` if the vendor closes the connection before the request is
+/// complete.
 async fn read(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! The part of `/` about problems. Equal problems of several repositories or groups are one row.
-//! The row links to their list.
+//! The part of the page `/` that lists problems. Equal problems of several repositories or groups
+//! are one row. The row links to a list of these repositories or groups.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,13 +26,13 @@ const NAMED: usize = 3;
 /// A group of held changes in short form.
 #[derive(Debug, Serialize)]
 struct HeldChange {
-    /// The code of the group. `/holds?group=CODE` shows it.
+    /// The code of the group. The page `/holds?group=CODE` shows the group.
     code: String,
     /// The risk, the aspect and the title, such as `removes teams: team core`.
     title: String,
 }
 
-/// The same state of several repositories or groups, for the same reason.
+/// Several repositories or groups that have the same state for the same reason.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
     /// The kind of the keys.
@@ -41,7 +41,7 @@ pub(super) struct Problem {
     instance: String,
     state: Condition,
     why: String,
-    /// Since when the first of the keys has the state.
+    /// The time at which the first of these keys got the state.
     since: Time,
     /// The number of keys.
     count: usize,
@@ -49,8 +49,8 @@ pub(super) struct Problem {
     key: Key,
     /// The name by which people know this key.
     subject: String,
-    /// The held changes of these keys that wait for a decision, the most severe ones first. Empty
-    /// for other states than [`Condition::Held`].
+    /// The held changes of these keys that wait for a decision. The most severe changes come first.
+    /// Empty for other states than [`Condition::Held`].
     holds: Vec<HeldChange>,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     found
 }
 
-/// Returns, for each key, the positions of the groups in which a change of this key waits for a
-/// decision.
+/// Maps each key to the positions of some groups. In each of these groups, a change of the key
+/// waits for a decision.
 fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
     for (at, group) in holds.iter().enumerate().filter(|(_, group)| group.state == HoldState::Open) {
@@ -120,8 +120,8 @@ impl Problem {
         joined([why, short_list(self.holds.iter().map(HeldChange::html), NAMED)])
     }
 
-    /// Returns the name of the only key, or the number of keys with a link to the list of these
-    /// keys.
+    /// If there is only one key, returns the name of the key. Otherwise, returns the number of
+    /// keys, with a link to the list of these keys.
     fn name(&self) -> Html {
         let (place, one, many) = match self.kind.as_str() {
             REPOSITORY => ("/repositories", "repository", "repositories"),

@@ -12,7 +12,7 @@ use crate::pages::names::{Names, names};
 use crate::pages::parts::{code, field, filter, moment, more, named, short_list, table};
 use crate::pages::view::View;
 
-/// The number of deliveries of a page.
+/// The number of deliveries on a page.
 const ROWS: u32 = 50;
 /// How many keys of one delivery the page shows.
 const KEYS: usize = 5;
@@ -22,7 +22,7 @@ const KEYS: usize = 5;
 pub(in crate::pages) struct DeliveriesPage {
     /// The deliveries, with the newest one first.
     deliveries: Vec<DeliveryRow>,
-    /// The known names for the keys that the deliveries name.
+    /// The known names of the keys in the deliveries.
     names: Names,
     /// The number of deliveries to skip for the next page; `None` on the last page.
     next: Option<u64>,

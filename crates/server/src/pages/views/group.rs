@@ -25,7 +25,7 @@ pub(in crate::pages) struct GroupPage {
 }
 
 impl GroupPage {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

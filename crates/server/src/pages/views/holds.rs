@@ -1,4 +1,4 @@
-//! `/holds`: the changes that the guard holds, in groups.
+//! `/holds`: the held changes, sorted into groups.
 
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
 use beadle_engine::{Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
@@ -16,9 +16,9 @@ use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of groups on a page, or of changes of one group.
+/// The number of rows on a page. A row is a group, or a change in one group.
 const ROWS: usize = 50;
-/// The number of repositories or groups that a group of changes names.
+/// The number of repositories or groups that a page shows as examples for a group of changes.
 const EXAMPLES: usize = 5;
 
 /// Held changes with the same title, the same policy line and the same cause.
@@ -46,7 +46,7 @@ struct Group {
     changes: usize,
     /// The first changes of the group.
     examples: Vec<Hold>,
-    /// An earlier approval of one of the examples that ended because the plan changed.
+    /// An earlier approval of one of the examples. The approval ended because the plan changed.
     void: Option<VoidApproval>,
 }
 
@@ -58,10 +58,10 @@ pub(in crate::pages) struct HoldsPage {
     /// The groups. Groups that wait for a decision come first. Among them, the most severe groups
     /// come first.
     groups: Vec<Group>,
-    /// The changes of the group in the request, sorted by name. Empty if the request names no
-    /// group.
+    /// The changes of the group in the request, sorted by name. Empty if the request does not
+    /// select a group.
     holds: Vec<Hold>,
-    /// The held changes that this version cannot read. They belong to no group.
+    /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
     /// The number of rows to skip for the next page; `None` on the last page.
     next: Option<usize>,
@@ -73,16 +73,16 @@ pub(in crate::pages) struct HoldsPage {
 }
 
 impl HoldsPage {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
 }
 
-/// Reads one page of held changes: of the groups, or of the changes of one group.
+/// Reads one page of groups, or one page of the changes in one group.
 pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<HoldsPage, Refused> {
     let skip = number("skip", &asked.skip)?.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
-    // The code of a group is for all its changes, so Beadle forms the groups before the search.
+    // The code of a group depends on all its changes. So Beadle forms the groups before the search.
     let HoldList { holds, unreadable } = store.all_holds().await?;
     let mut groups = group_holds(holds);
     let next = |rows: usize| Some(skip.saturating_add(ROWS)).filter(|next| *next < rows);
@@ -150,8 +150,8 @@ impl Group {
         }
     }
 
-    /// Searches for earlier approvals of the examples in each group, and adds an approval to the
-    /// group if it ended because the plan changed.
+    /// Searches for earlier approvals of each group's examples. If an approval ended because the
+    /// plan changed, the function adds the approval to the group.
     async fn find_void(groups: &mut [Self], store: &dyn Store) -> Result<(), Refused> {
         let examples: Vec<Hold> = groups.iter().flat_map(|group| group.examples.iter().cloned()).collect();
         let mut found = VoidApproval::of(store, &examples).await?.into_iter();

@@ -1,4 +1,4 @@
-//! `/journal`: what Beadle wrote, held and refused.
+//! `/journal`: the changes that Beadle wrote, held or refused.
 
 use beadle_engine::{Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::pages::parts::{choice, code, field, filter, moment, more, subject, ta
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of entries of a page.
+/// The number of entries on a page.
 const ROWS: usize = 50;
 /// The columns in a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
@@ -50,7 +50,7 @@ pub(in crate::pages) struct Journal {
 }
 
 impl Journal {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -95,8 +95,9 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows for a table of entries. If the visitor may undo writes, the rows have links for
-/// this. `organisations` are the organisations whose sweeps the entries can have.
+/// Returns the rows for a table of entries. If the visitor has the right to undo writes, the rows
+/// have links for this. `organisations` are the configured organisations: a person can undo only
+/// their sweeps.
 pub(in crate::pages) fn rows(
     entries: &[Entry],
     organisations: &[String],
@@ -120,7 +121,7 @@ pub(in crate::pages) fn rows(
 }
 
 /// Returns how to undo the run of an entry, if Beadle wrote something. For a policy that came into
-/// force, returns how to undo everything that Beadle wrote since.
+/// force, returns how to undo everything that Beadle wrote after that time.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");

@@ -1,5 +1,5 @@
-//! Makes the parts that the page of one repository and the page of one group have in common: the
-//! place in the queue, the pauses, the holds and the journal.
+//! Makes the common parts of two pages: the page of one repository, and the page of one group.
+//! These parts are the place in the queue, the pauses, the holds and the journal.
 
 use beadle_engine::{Entry, Hold, HoldList, Key, Pause, Row, Store, StoreError, Time, one_line};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::pages::parts::{code, moment, more, section, state, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
-/// The number of entries of the journal on the page.
+/// The number of journal entries on the page.
 const ENTRIES: usize = 50;
 
 /// The work on one key.

@@ -1,4 +1,4 @@
-//! `/`: what is wrong now.
+//! `/`: the present problems.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,9 +20,9 @@ use crate::pages::parts::{
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 
-/// The kind of the keys of the organisations themselves.
+/// The kind of an organisation's own key.
 const ORGANISATION: &str = "organisation";
-/// The maximum number of keys that need attention in the API.
+/// The maximum number of keys in the API's list of keys that need attention.
 const SHOWN: usize = 20;
 
 /// The numbers of repositories or groups.
@@ -30,8 +30,8 @@ const SHOWN: usize = 20;
 struct Counts {
     /// The number of all repositories or groups.
     total: usize,
-    /// The numbers by state. A repository or group with drift counts as drifted, also if another
-    /// state is more important. So the sum of the numbers can exceed `total`.
+    /// The number for each state. A repository or group with drift counts as drifted, even if
+    /// another state is more important. So the sum of the numbers can exceed `total`.
     states: BTreeMap<&'static str, usize>,
 }
 
@@ -41,7 +41,7 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
-    /// The known installations of the App of `[installations]`.
+    /// The known installations of the App in `[installations]`.
     installations: Vec<InstallationFacts>,
     /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,
@@ -59,7 +59,7 @@ pub(in crate::pages) struct Overview {
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
     attention: Vec<Thing>,
-    /// The same keys. Equal problems are one entry.
+    /// The problems of all keys that need attention. Equal problems are one entry.
     problems: Vec<Problem>,
 }
 

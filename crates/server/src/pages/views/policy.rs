@@ -16,7 +16,7 @@ use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of entries of the journal on the page.
+/// The number of journal entries on the page.
 const ENTRIES: usize = 50;
 
 /// The policies of all organisations.
@@ -34,7 +34,7 @@ pub(in crate::pages) struct Policies {
 }
 
 impl Policies {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -100,8 +100,8 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
     joined([facts(rows), groups, left_out, form])
 }
 
-/// Returns the row of a waiver in a [`waiver_table`]. If the visitor may end the waiver, the row
-/// has the form for this.
+/// Returns the row of a waiver in a [`waiver_table`]. If the visitor has the right to end the
+/// waiver, the row has the form for this.
 pub(in crate::pages) fn waiver_row(
     organisation: &str,
     waiver: &WaiverFacts,

@@ -1,4 +1,4 @@
-//! `/policy/previews`: the open pull requests of policies, and what each merge would change.
+//! `/policy/previews`: the open pull requests of policies, and the effects of each merge.
 
 use beadle_engine::{Risk, Time};
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub(in crate::pages) struct Previews {
     pulls: Vec<PullFacts>,
     /// The number of pull requests that are left out.
     more: usize,
-    /// True if the request names one pull request.
+    /// True if the request selects one pull request.
     #[serde(skip)]
     is_one: bool,
 }
@@ -86,8 +86,8 @@ fn outdated(merge: Option<&MergeFacts>) -> Html {
     }
 }
 
-/// Returns the link to a pull request at GitHub. If the address is not a plain one, returns the name
-/// alone.
+/// Returns the link to a pull request at GitHub. If the address is not plain, returns only the
+/// name.
 fn at_github(address: &str, name: &str) -> Html {
     Link::outside(address).map_or_else(|| text(name), |to| link(&to, name))
 }

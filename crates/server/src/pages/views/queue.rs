@@ -14,7 +14,7 @@ use crate::pages::parts::{facts, faint, moment, named, paused, section, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of keys of the page.
+/// The number of keys on the page.
 pub(in crate::pages) const ROWS: u32 = 80;
 
 /// The queue.
@@ -38,7 +38,7 @@ pub(in crate::pages) struct Queue {
 }
 
 impl Queue {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

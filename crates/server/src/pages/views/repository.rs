@@ -31,12 +31,12 @@ pub(in crate::pages) struct RepositoryPage {
     unreadable_waivers: Vec<String>,
     /// The values that Beadle only observes, because an undo restored them.
     undone: Vec<UndoneFacts>,
-    /// Some parts are not read by every sweep. For each of them, when Beadle last read the part, by
-    /// the name of the part.
+    /// Maps the name of a part to the time of its latest read. The map has only those parts that
+    /// some sweeps do not read.
     read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
-    /// The paths of keys that the form of a waiver suggests.
+    /// The key paths that the form of a waiver suggests.
     #[serde(skip)]
     waivable: Vec<String>,
     /// The signed-in person who looks at the page.
@@ -45,13 +45,13 @@ pub(in crate::pages) struct RepositoryPage {
 }
 
 impl RepositoryPage {
-    /// Returns the page for its visitor.
+    /// Returns the page with this visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
 }
 
-/// Reads one repository. `waivable` has the paths of keys that the form of a waiver suggests.
+/// Reads one repository. `waivable` has the key paths that the form of a waiver suggests.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     known: &dyn Facts,

@@ -12,12 +12,12 @@ use crate::pages::parts::{
 };
 use crate::pages::view::View;
 
-/// The kind of the keys of repositories.
+/// The key kind of a repository.
 pub(in crate::pages) const REPOSITORY: &str = "repository";
-/// The kind of the keys of groups.
+/// The key kind of a group.
 pub(in crate::pages) const GROUP: &str = "target-group";
 
-/// The number of rows of a page.
+/// The number of rows on a page.
 const ROWS: usize = 100;
 
 /// One page of repositories or groups.

@@ -1,4 +1,4 @@
-//! Connections. These are the lists of GraphQL. A page has at most 100 entries, and a cursor names
+//! Connections. These are the lists of GraphQL. A page has at most 100 entries, and a cursor marks
 //! the place of the next page.
 
 use serde_json::{Map, Value, json};

@@ -113,7 +113,7 @@ fn shown(commit: &Commit<'_>) -> Value {
     json!({ "__typename": "Commit", "oid": commit.id, "author": author })
 }
 
-/// Returns the object that an expression such as `HEAD:README.md` names, or null.
+/// Returns the object for an expression such as `HEAD:README.md`, or null.
 pub(super) fn at_expression(found: &Value, expression: &str) -> Resolved {
     let Some((reference, path)) = expression.split_once(':') else { return Resolved::Value(Value::Null) };
     let Some(commit) = commits::find(found, reference) else { return Resolved::Value(Value::Null) };

@@ -9,8 +9,7 @@ use crate::github::commits;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The GraphQL fields of a repository that have a simple value, each with the REST key of the same
-/// value.
+/// The simple GraphQL fields of a repository. Each field has the REST key of the same value.
 const FIELDS: &[(&str, &str)] = &[
     ("databaseId", "id"),
     ("name", "name"),

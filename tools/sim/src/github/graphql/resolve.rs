@@ -36,7 +36,7 @@ pub(super) enum Object {
         login: Option<String>,
         names: Value,
     },
-    /// An invitation to a team. If it has no login, it was sent to a mail address.
+    /// An invitation to a team. An invitation without a login was sent to a mail address.
     Invitation(Option<String>),
     Ruleset {
         repository: u64,
@@ -46,15 +46,15 @@ pub(super) enum Object {
     Edge(Box<Edge>),
     /// An actor that a branch protection rule allows: the type of the allowance, and the actor.
     Allowance(&'static str, Box<Object>),
-    /// The answer of a mutation. It contains a rule.
+    /// The answer of a mutation. The answer contains a rule.
     Payload(&'static str, Box<Object>),
     /// A branch.
     Ref {
         repository: u64,
         name: String,
     },
-    /// An object with fixed values in its fields. The object names its type, and each object inside
-    /// names its type too.
+    /// An object with fixed values in its fields. The object contains its type, and each object
+    /// inside contains its type too.
     Json(Value),
     /// An object with fixed, simple values in its fields.
     Plain(&'static str, Value),
@@ -200,7 +200,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Returns a value. If an object names its type, it is resolved further, alone or in a list.
+/// Returns a value. If an object contains its type, the function resolves the object further. The
+/// object can be alone or in a list.
 fn nested(value: &Value) -> Resolved {
     match value {
         Value::Object(fields) if fields.contains_key("__typename") => {

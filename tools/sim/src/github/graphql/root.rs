@@ -1,4 +1,4 @@
-//! The root fields of a query. A query reaches all other objects through them.
+//! The root fields of a query. A query reaches all other objects through these fields.
 
 use serde_json::{Map, Value};
 

@@ -32,7 +32,7 @@ const TYPES: &[(&str, Option<&str>)] = &[
     ("max_file_size", Some("MaxFileSizeParameters")),
 ];
 
-/// Returns the required parameters of a type of rule, with their default values.
+/// Returns the required parameters of a rule type, with their default values.
 fn defaults(kind: &str) -> Value {
     match kind {
         "pull_request" => {

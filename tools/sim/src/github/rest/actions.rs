@@ -75,7 +75,7 @@ fn separate(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: 
         value => value.clone(),
     };
     let most = if is_public { 90 } else { 400 };
-    // The key in the state, the field of the body, and what GitHub shows.
+    // The key in the state, the field of the body, and the value that GitHub shows.
     let (key, field, shown) = match part {
         "access" => {
             if is_public {

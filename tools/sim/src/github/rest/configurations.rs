@@ -11,9 +11,9 @@ use crate::github::world::World;
 /// Those keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
-/// The default values of the features that a new configuration leaves out. They come from GitHub's
-/// published description. `described.json` leaves out all defaults, so this table is written by
-/// hand.
+/// The default values of the features that a new configuration leaves out. The values come from
+/// GitHub's published description. `described.json` leaves out all defaults, so this table is
+/// written by hand.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -186,8 +186,8 @@ fn one(
     }
 }
 
-/// Takes kinds of new repositories away from every other configuration. GitHub keeps one default
-/// for each kind.
+/// Removes kinds of new repositories from every other configuration. GitHub keeps one default for
+/// each kind.
 fn take_default(world: &mut World, org: &str, name: &str, taken: &[&str]) {
     let all = world.org_mut(org).and_then(|org| org["security_configurations"].as_object_mut());
     for (_, other) in all.into_iter().flatten().filter(|(other, _)| other.as_str() != name) {

@@ -1,6 +1,6 @@
 //! Simulates the groups of the identity provider that set the members of teams. In the state,
-//! `external_groups` of an organisation has the groups by their names. Each has its `id` and the
-//! logins of its `members`.
+//! `external_groups` of an organisation has the groups by their names. Each group has its `id` and
+//! the logins of its `members`.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 

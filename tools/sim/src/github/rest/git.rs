@@ -55,8 +55,9 @@ fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
     })
 }
 
-/// Returns a commit with the accounts of the author and the committer. Both are the same account.
-/// It is null if the state has no person or App with the name of the author.
+/// Returns a commit with the accounts of the author and the committer. The author and the committer
+/// have the same account. The account is null if the state has no person or App with the name of
+/// the author.
 fn with_accounts(world: &World, org: &str, name: &str, commit: &Commit<'_>) -> Value {
     let account = match commit.author.strip_suffix("[bot]") {
         Some(slug) if world.acting(slug).is_some() => shapes::sender(world, slug),
@@ -154,7 +155,7 @@ pub(super) fn commits(world: &World, call: &Call<'_>, org: &str, found: &Value, 
 }
 
 /// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. The simulator compares a commit
-/// only with itself, and reports other commits as different without their files.
+/// only with itself. For other commits, it reports a difference without any files.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
     let (Some(base), Some(head)) = (find(found, base), find(found, head)) else { return Reply::not_found() };
@@ -243,8 +244,8 @@ pub(super) fn blob(call: &Call<'_>, org: &str, found: &Value, sha: &str) -> Repl
     Reply::json(200, answer)
 }
 
-/// Returns a commit and the path of a folder in it. The folder is named by a reference, a commit or
-/// the id of a tree. The path of the root is empty.
+/// Returns a commit and the path of a folder in it. `asked` is a reference, a commit or the id of a
+/// tree. The path of the root is empty.
 fn folder<'a>(found: &'a Value, asked: &str) -> Option<(Commit<'a>, String)> {
     if let Some(commit) = find(found, asked) {
         return Some((commit, String::new()));

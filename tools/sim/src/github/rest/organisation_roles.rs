@@ -23,7 +23,7 @@ fn shown(world: &World, org: &str, name: &str, role: &Value) -> Value {
     shown
 }
 
-/// Returns the roles of a part of the state. A name in `custom_roles` means a role without
+/// Returns the roles in a part of the state. A name in `custom_roles` means a role without
 /// permissions.
 fn roles(world: &World, org: &str, part: &str) -> Map<String, Value> {
     let Some(known) = world.org(org) else { return Map::new() };

@@ -30,7 +30,7 @@ fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bo
     shown
 }
 
-/// Returns the answer to an invalid body, or `None` if the body is valid.
+/// Returns the answer if the body is invalid, or `None` if the body is valid.
 fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Option<Reply> {
     let name = body["name"].as_str();
     if id.is_none() && (name.is_none() || body["enforcement"].as_str().is_none()) {
@@ -159,7 +159,7 @@ pub(super) fn of_repository(
 }
 
 /// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. The answer includes a ruleset of
-/// the organisation if the conditions of the ruleset name all repositories.
+/// the organisation if the conditions of the ruleset select all repositories.
 pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value, branch: &str) -> Reply {
     let name = format!("{org}/{}", found["name"].as_str().unwrap_or_default());
     let is_default = found["default_branch"] == branch;

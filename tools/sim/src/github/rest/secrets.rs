@@ -18,7 +18,7 @@ const KEY_ID: &str = "568250167242549743";
 /// The largest value of a secret, in bytes.
 const LARGEST: usize = 48 * 1024;
 
-/// Returns GitHub's own key. It is the same in every repository of the simulator.
+/// Returns GitHub's own key. The key is the same in every repository of the simulator.
 fn private_key() -> SecretKey {
     SecretKey::from([7; 32])
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
-/// Where the variables or secrets of a call are.
+/// The place of the variables or secrets in a call.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'a> {
     pub(super) org: &'a str,

@@ -1,5 +1,5 @@
-// Runs octokit against the simulated GitHub and prints a line a step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
-// A step that fails stops no other.
+// Runs octokit against the simulated GitHub and prints a line for each step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
+// A failed step does not stop the other steps.
 
 import assert from "node:assert/strict";
 import { createAppAuth } from "@octokit/auth-app";
@@ -12,14 +12,14 @@ const at = { owner: org, repo: "shop" };
 const silent = () => {};
 const log = { debug: silent, info: silent, warn: silent, error: silent };
 const client = (installationId) => {
-    // A number: that is what octokit puts into `iss`.
+    // octokit puts a number into `iss`.
     const auth = { appId: Number(APP_ID), privateKey };
     if (installationId) auth.installationId = installationId;
     return new Octokit({ baseUrl, log, authStrategy: createAppAuth, auth });
 };
 const names = (rows) => rows.map((row) => row.name).sort();
 
-// As the App.
+// Calls as the App.
 const app = client(undefined);
 await step("app", async () => {
     const { data } = await app.rest.apps.getAuthenticated();
@@ -55,7 +55,7 @@ await step("token.narrow", async () => {
     assert.equal(repositorySelection, "selected");
 });
 
-// As its installation.
+// Calls as the installation of the App.
 const octokit = client(installationId);
 const { actions, checks, git, issues, orgs, rateLimit, repos, search, teams, users } = octokit.rest;
 await step("repositories.pages", async () => {
@@ -357,7 +357,7 @@ await step("hook.delete", async () => {
     await repos.deleteWebhook({ ...at, hook_id });
 });
 
-// By their routes: the names of these methods differ between versions.
+// These calls use routes, because the names of the methods differ between versions.
 await step("properties.update", async () => {
     const properties = [{ property_name: "tier", value: "gold" }];
     await octokit.request("PATCH /repos/{owner}/{repo}/properties/values", { ...at, properties });

@@ -1,12 +1,12 @@
-// Runs Okta's SDK against the simulated Okta and prints a line a step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
-// A step that fails stops no other.
+// Runs Okta's SDK against the simulated Okta and prints a line for each step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
+// A failed step does not stop the other steps.
 
 import assert from "node:assert/strict";
 import okta from "@okta/okta-sdk-nodejs";
 
 const { OKTA_URL: orgUrl, OKTA_TOKEN: token, OKTA_KEY: privateKey } = process.env;
 
-/** A method of whichever part of the client has it: the parts differ between versions. */
+/** Returns a method of the client. The part that contains the method differs between versions. */
 function method(client, name) {
     const part = Object.values(client).find((one) => typeof one?.[name] === "function");
     assert.ok(part, `the SDK has no ${name}`);
@@ -23,7 +23,7 @@ async function every(list) {
     return rows;
 }
 
-// Nothing is remembered: each step is answered by the simulation.
+// The client remembers nothing, so the simulation answers each step.
 const usual = { orgUrl, cacheMiddleware: null };
 const client = new okta.Client({ ...usual, token });
 const call = (name, ...given) => method(client, name)(...given);
@@ -102,7 +102,7 @@ await step("oauth", async () => {
     assert.equal(group.profile.name, "AWS_A");
 });
 
-// What Beadle never calls.
+// Calls that Beadle never makes.
 await step("group.join", async () => {
     await call("assignUserToGroup", { groupId: "00g1", userId: "00u00009" });
 });

@@ -1,5 +1,5 @@
-// Runs a Probot app against the simulated GitHub and prints a line a step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
-// The simulator delivers the webhooks; their handlers make the calls that safe-settings makes.
+// Runs a Probot app against the simulated GitHub and prints a line for each step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
+// The simulator delivers the webhooks. The handlers of the webhooks make the calls of safe-settings.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -10,11 +10,11 @@ const secret = "a secret of this test";
 const org = "acme";
 const admin = { owner: org, repo: "admin" };
 
-// A log line on the standard output would be taken for a step.
+// A log line on the standard output would look like a step.
 const probot = new Probot({ appId, privateKey, secret, baseUrl, logLevel: "fatal" });
 await probot.ready();
 
-// Waits for a webhook. The handler ends at once: the simulator waits 10 s for an answer, as GitHub.
+// Waits for a webhook. The handler ends immediately, because the simulator waits only 10 s for an answer.
 const heard = {};
 const awaited = (event, fits) =>
     new Promise((resolve) => {
@@ -34,7 +34,7 @@ const server = createServer((request, response) =>
 );
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-// Asks the simulator itself, as nobody on GitHub can.
+// Asks the simulator itself. GitHub has no such call.
 async function control(method, path, body) {
     const answer = await fetch(`${baseUrl}/_sim/${path}`, { method, body: JSON.stringify(body) });
     assert.ok(answer.ok, `${method} ${path} answers ${answer.status}`);
@@ -42,7 +42,7 @@ async function control(method, path, body) {
 const change = (repos) => control("PATCH", "state?webhooks=true", { orgs: { [org]: { repos } } });
 await control("PUT", "hook", { url: `http://127.0.0.1:${server.address().port}${probot.webhookPath}`, secret });
 
-// As the App, at the start.
+// Calls as the App, at the start.
 await step("app", async () => {
     const { data } = await (await probot.auth()).rest.apps.getAuthenticated();
     assert.equal(data.id, Number(appId));
@@ -175,7 +175,7 @@ await step("branch.rename", async () => {
 await step("branch.rename.webhook", async () => {
     const { payload } = await edited;
     assert.equal(payload.changes.default_branch.from, "main");
-    // By this safe-settings knows its own changes.
+    // safe-settings recognises its own changes by this value.
     assert.deepEqual([payload.sender.type, payload.sender.login], ["Bot", "beadle-app[bot]"]);
 });
 await step("check.result", async () => {

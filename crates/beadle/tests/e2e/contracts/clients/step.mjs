@@ -1,4 +1,4 @@
-// A step of a client: prints `ok STEP`, or `missing STEP STATUS MESSAGE`. It stands before each script.
+// A step of a client: prints `ok STEP`, or `missing STEP STATUS MESSAGE`. This file comes before each script.
 
 const PATIENCE = 60_000;
 

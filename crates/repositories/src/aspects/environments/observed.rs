@@ -74,8 +74,8 @@ impl Observed {
     }
 
     /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown.
-    /// Beadle must not treat a missing part as empty: it would send the empty part, and GitHub
-    /// would remove the reviewers or let all branches deploy.
+    /// Beadle must not treat a missing part as empty. If Beadle sent the empty part, GitHub would
+    /// remove the reviewers or let all branches deploy.
     pub(crate) fn read(row: &Value) -> Option<Self> {
         let mut seen = Self::new(row["name"].as_str()?);
         for rule in row["protection_rules"].as_array()? {

@@ -1,5 +1,5 @@
-//! The facts that layers can use to select a repository, except for its name: visibility, topics,
-//! teams and custom properties.
+//! The facts that a layer can use to select a repository: visibility, topics, teams and custom
+//! properties. The name of a repository is not a fact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +26,9 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. If Beadle did not read a list, the result has the facts
-    /// of this list from `before`. If the list loses an entry in the meantime, Beadle notices the
-    /// loss at the next read of the list.
+    /// Returns the facts of a repository. If Beadle did not read a list, the facts of this list
+    /// come from `before`. If an entry was removed from the list in the meantime, Beadle notices
+    /// the removal at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());

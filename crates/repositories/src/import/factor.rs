@@ -9,8 +9,7 @@
 //!   repository overrides the value of `settings.yml`.
 //! - A layer sets a value only if every repository in the layer has this value.
 //! - A file contains an entry of a list only if every repository that the file applies to has this
-//!   entry. All
-//!   files of a repository together therefore contain exactly the entries of the repository.
+//! entry. Together, all files of a repository therefore contain exactly the repository's entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 

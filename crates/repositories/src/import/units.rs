@@ -211,7 +211,7 @@ pub(crate) const UNITS: &[Unit] = &[
         Sharing::All,
         &[("fork_pr_workflows_private_repos", Usual::NoForks)],
     ),
-    // The claims have an effect only if `use_default` is off.
+    // The claims have an effect only if `use_default` is false.
     unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
     unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
     // The keys of a site work only together.

@@ -100,8 +100,8 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// Returns a configuration that explicitly sets all features. Without explicit values, a new
-    /// configuration would turn some of these features off.
+    /// Returns a configuration that sets every feature with the default `disabled`. If a new
+    /// configuration did not set such a feature, it would turn the feature off.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();

@@ -6,9 +6,9 @@
 //! First, a calm run applies the same policy to the same organisation. In the storm, these
 //! conditions must then be true:
 //!
-//! - No write of the storm sets a value that the calm run never had, or removes an entry that the
-//!   calm run kept. So during a storm, Beadle removes, weakens and exposes nothing because of an
-//!   unknown value, and creates nothing twice.
+//! - No write of the storm sets a value that the calm run never had. No write removes an entry that
+//!   the calm run kept. So during a storm, an unknown value never causes a removal, a weakening or
+//!   an exposure. Beadle also creates nothing twice.
 //! - Beadle does not exceed a secondary limit of GitHub, and waits as long as GitHub asks.
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.

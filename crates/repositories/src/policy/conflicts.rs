@@ -29,7 +29,7 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            // If both values are minimums, the greater one applies, independent of the order.
+            // If both values are minimums, the greater minimum always applies.
             let is_minimum = leaf.key.rsplit('.').next() == Some(AT_LEAST);
             let same = leaf.key == against.key && leaf.value != against.value && !is_minimum;
             // A null in one layer removes a whole block. The null therefore conflicts with every

@@ -83,7 +83,7 @@ pub struct Removed {
     pub set_by: String,
     /// The line that removed the value.
     pub removed_by: String,
-    /// The key that removed the value, such as `without`. It can also be a word that is not a key.
+    /// How the layer removed the value, for example with `without`.
     pub by: &'static str,
 }
 
@@ -204,8 +204,7 @@ fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     removed.into_values().collect()
 }
 
-/// Returns the line of a layer that removed a value. Also returns the word or the key that removed
-/// the value.
+/// Returns the line of a layer that removed a value. Also returns how the layer removed the value.
 fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     let contains = |outer: &str| {
         let inner = leaf.key.strip_prefix(outer);

@@ -42,7 +42,7 @@ fn environment(entry: &mut Value, one: &Reversal) -> Result<(), String> {
             entry[&one.name] = one.before.clone();
             Ok(())
         }
-        // The journal shows these values as texts for people.
+        // In the journal, these values are texts for people.
         _ => Err("the journal does not have the value in the form that GitHub needs".to_owned()),
     }
 }

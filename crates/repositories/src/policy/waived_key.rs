@@ -26,10 +26,10 @@ const MOST_TRIED: usize = 8;
 /// The keys for lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
-/// The keys that a waiver cannot exempt separately. The first text is the list or the block. If
-/// only such a key were missing in the policy, Beadle would write a default, empty a list, or
-/// confuse the entry with another entry. A waiver of such a key therefore exempts the whole entry
-/// or block.
+/// The keys that a waiver cannot exempt separately. The first text of each element is the name of
+/// the list or the block. If only such a key were missing in the policy, Beadle would write a
+/// default, empty a list, or confuse the entry with another entry. A waiver of such a key therefore
+/// exempts the whole entry or block.
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),

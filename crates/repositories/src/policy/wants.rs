@@ -63,7 +63,7 @@ pub struct CollaboratorWant {
 /// The key of the section `repository` whose value is a [`MissingBranch`].
 pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
 
-/// What Beadle does if the declared default branch does not exist.
+/// The action if the declared default branch does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBranch {
     /// Beadle reports the missing branch.
@@ -105,7 +105,7 @@ pub struct BranchWant {
 pub struct Desired {
     /// The settings of the repository.
     pub settings: Vec<Want>,
-    /// What Beadle does if the declared default branch does not exist.
+    /// The action if the declared default branch does not exist.
     pub missing_branch: MissingBranch,
     /// The topics of the repository.
     pub topics: Option<Listed<String>>,

@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(600);
 /// The number of keys that Beadle makes due in one transaction.
 const BATCH: usize = 500;
 
-/// The word in the name of the organisation's own note, in place of the id of a repository.
+/// The word that replaces a repository's id in the name of the organisation's own note.
 pub(crate) const ORGANISATION: &str = "organisation";
 
 /// The values that an undo restored in a repository.
@@ -92,7 +92,7 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
 }
 
 /// Returns the note about a key. The note about the organisation itself has a word instead of an
-/// id. If Beadle finds no repository for an id, it treats the repository as gone.
+/// id, because Beadle treats an id without a repository as a gone repository.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }
@@ -167,8 +167,8 @@ pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> 
 }
 
 /// Deletes the notes about restored values in a scope, and makes the repositories due. Beadle then
-/// changes the values again as the policy declares. Before the deletion, [`count`] returned the
-/// same number as this function.
+/// changes the values again as the policy declares. Returns the number of these repositories, as
+/// [`count`] returns it before the deletion.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {

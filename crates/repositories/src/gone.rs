@@ -24,7 +24,7 @@ const AT_ONCE: usize = 100;
 /// The repositories of one organisation that are gone but still have notes in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gone {
-    /// The time of the last check.
+    /// The time of the most recent check.
     looked: Time,
     /// The time at which a check first noticed that a repository is gone. The key is the id of the
     /// repository.

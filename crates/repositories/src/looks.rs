@@ -22,7 +22,8 @@ pub(crate) struct Looks {
     key: Key,
     moment: Moment,
     before: LastRead,
-    /// What this run found out about each part. `None` if the next sweep must read the part.
+    /// The result of this run for each part. The value is `None` if the next sweep must read the
+    /// part.
     found: Mutex<BTreeMap<&'static str, Option<PartRead>>>,
     /// True if this run must read the parts that GitHub sends together with the repository.
     wants_loaded: AtomicBool,
@@ -73,9 +74,9 @@ impl Looks {
     }
 
     /// Looks at the reads of the parts that come with the repository, and returns the earliest
-    /// time. The run can use stored answers since this time. Returns `None` if no part was read, or
-    /// if a part is due. The function ignores parts that were not in the policy, because they have
-    /// no read.
+    /// time. The run can use answers that were stored after this time. Returns `None` if no part
+    /// was read, or if a part is due. The function ignores parts that were not in the policy,
+    /// because they have no read.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
@@ -122,7 +123,7 @@ impl Looks {
     }
 }
 
-/// Returns whether sweeps read this aspect only once in each period.
+/// Returns whether sweeps read this aspect only one time in each period.
 pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }

@@ -83,8 +83,8 @@ fn lead(
     }
 }
 
-/// Returns all names of a file: the name of the file itself, the new name that the file sets for
-/// its repository, and the repository's former name in the file.
+/// Returns all names of a file. These are the name of the file itself, and the new and the former
+/// name of the repository in the file.
 fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }

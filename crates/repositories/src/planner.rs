@@ -69,7 +69,8 @@ pub struct RepositoryPlanner {
 pub struct Explanation {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// Why Beadle does not manage the repository. `None` if Beadle manages the repository.
+    /// The reason why Beadle does not manage the repository. `None` if Beadle manages the
+    /// repository.
     pub skipped: Option<String>,
     /// The files that apply to the repository. Each file has its rank, and the lowest rank comes
     /// first.
@@ -101,7 +102,7 @@ fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>,
 pub struct OrganisationPlan {
     /// The plan of each repository, with its key.
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
-    /// Why the list of repositories is incomplete. `None` if the list is complete.
+    /// The reason why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
     /// The parts of the policy that apply to no repository.
     pub unmatched: Vec<String>,
@@ -139,10 +140,10 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner use the waivers in `store`. The planner also keeps six things in `store`:
-    /// the repository of each file in repos/, the layers of each repository, the ids behind names,
-    /// digests of the secrets that Beadle wrote, the values that an undo restored, and the controls
-    /// that each repository met.
+    /// Makes the planner use the waivers in `store`. The planner also keeps its memory in `store`.
+    /// This memory has the repository of each file in repos/, the layers of each repository, and
+    /// the ids behind names. It also has digests of the secrets that Beadle wrote, the restored
+    /// values of undos, and the controls that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();

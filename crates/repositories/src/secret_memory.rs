@@ -152,7 +152,7 @@ impl SecretMemory {
         Ok(if is_same { Compared::Same { at: written.at } } else { Compared::Other })
     }
 
-    /// Remembers that GitHub has this value now.
+    /// Stores that GitHub has this value now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
         self.remember_at(of, value, None).await
     }

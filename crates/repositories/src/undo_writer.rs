@@ -1,6 +1,6 @@
 //! Writes an undo. Before each write, Beadle stores which values the undo restores. Without this
 //! note, the next run would write the policy's values again. Beadle also records that no run has
-//! checked the repository since the undo.
+//! checked the repository after the undo.
 
 use std::sync::Arc;
 

@@ -34,8 +34,9 @@ pub struct Aspect {
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
-    /// True if Beadle may write changes of different things, such as two labels, in any order. If
-    /// the value is false, Beadle writes the changes of the aspect in the order of the plan.
+    /// True if Beadle is allowed to write changes of different things, such as two labels, in any
+    /// order. If the value is false, Beadle writes the changes of the aspect in the order of the
+    /// plan.
     pub(crate) is_apart: bool,
     /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn AspectPlanner,
@@ -91,7 +92,7 @@ impl AppPermission {
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("administration", "administration (repository)");
 
-/// How much a permission allows.
+/// The level of a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccessLevel {
     /// The permission allows the App to read.
@@ -190,7 +191,7 @@ pub type Secrets = BTreeMap<String, SecretString>;
 /// The code that writes one planned change to GitHub.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// Writes the change. A second write must do no harm, because Beadle may repeat the write.
+    /// Writes the change. A second write must do no harm, because Beadle sometimes repeats a write.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
     /// Returns the stage in which Beadle writes the change.
     fn turn(&self) -> Turn {
@@ -296,7 +297,7 @@ pub struct PlannedChange {
     pub stage: Stage,
 }
 
-/// What the planner of an aspect found.
+/// The result of an aspect's planner.
 #[derive(Default)]
 pub struct AspectPlan {
     /// The changes that would make the aspect match the policy.
@@ -382,7 +383,7 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }
 
-    /// Records that a name of the policy does not exist at GitHub. The whole aspect is then unknown
+    /// Records that a name in the policy does not exist at GitHub. The whole aspect is then unknown
     /// until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });

@@ -123,7 +123,7 @@ enum Found<'a> {
 }
 
 /// Finds the account that is named in an entry of the policy. Beadle looks for the login first. If
-/// the account was renamed, Beadle finds the account by the remembered id.
+/// the account was renamed, Beadle finds the account by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,

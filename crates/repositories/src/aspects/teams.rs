@@ -81,7 +81,7 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // The team gets a higher permission than before, or a custom role, which may permit
+        // The team gets a higher permission than before, or a custom role. A custom role can permit
         // anything.
         _ => Risk::Exposes,
     }
@@ -146,7 +146,7 @@ impl AspectPlanner for Teams {
 }
 
 /// Finds the team that is named in an entry of the policy. Beadle looks for the slug first. If the
-/// team was renamed, Beadle finds the team by the remembered id.
+/// team was renamed, Beadle finds the team by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,

@@ -101,7 +101,7 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether the secret that Beadle last wrote to this webhook differs from the present
+    /// Returns whether the most recently written secret of this webhook differs from the present
     /// value. The function also checks the secret that was stored under the address `url` when
     /// Beadle created the webhook. If Beadle has stored no digest, it assumes that the webhook has
     /// the present value.

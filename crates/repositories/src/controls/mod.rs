@@ -7,7 +7,7 @@
 //!
 //! | note | what it has | a new one is stored |
 //! |---|---|---|
-//! | [`ControlState`] | what a run found in one repository | when a run finds something else than the last recorded run |
+//! | [`ControlState`] | the findings of a run in one repository | when the findings of a run differ from the previous record |
 //! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a line moves; one note serves all repositories that have the same values from the file |
 //!
 //! If a new run has the same findings as the previous run, Beadle stores nothing. Beadle keeps a

@@ -144,7 +144,7 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
     for item in items {
         // A list can have tens of thousands of entries, so the function computes each identity only
-        // once.
+        // one time.
         let own = Identity::of(kind, item);
         let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
         if earlier.iter().any(is_same) {

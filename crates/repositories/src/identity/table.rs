@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Entry;
 
-/// How Beadle compares two values of a field.
+/// The way in which Beadle compares two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
     /// Compares texts. Upper and lower case are different.
@@ -170,8 +170,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Returns a text in which upper and lower case are the same, for every script. For example, `ß`
-/// becomes the same text as `SS`, and the two small forms of sigma become the same.
+/// Converts a text so that upper and lower case are the same. This works for every script. For
+/// example, `ß` becomes the same text as `SS`, and the two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }

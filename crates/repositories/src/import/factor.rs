@@ -303,8 +303,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             add(&mut content, fact);
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
-                // This layer can also reach repositories that another fact of the same unit is
-                // about. Another layer must not set a second value for these repositories.
+                // This layer can also apply to repositories of another fact about the same unit.
+                // Another layer must not set a second value for these repositories.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
                 for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))

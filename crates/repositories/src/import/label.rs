@@ -31,7 +31,7 @@ const EXCEPTIONS: usize = 20;
 impl Label {
     /// Returns whether a layer with this selector is allowed to set a part. The values of a layer
     /// must not change which repositories the layer selects. Layers must also not depend on each
-    /// other in a circle. In a new organisation, such layers would never reach a repository. A
+    /// other in a circle. In a new organisation, such layers would never apply to a repository. A
     /// layer that sets topics can therefore select only by properties. A layer that sets teams can
     /// select only by properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {

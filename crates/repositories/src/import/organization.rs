@@ -204,7 +204,7 @@ fn role(row: &Value) -> Value {
     entry
 }
 
-/// Returns the custom repository roles, which have their own section.
+/// Returns the custom repository roles. These roles have their own section.
 pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows =
         reader.rows_of_organisation("custom-repository-roles", "custom_roles", &["id", "name"]).await?;

@@ -56,7 +56,7 @@ pub(crate) struct Unit {
     pub(crate) name: &'static str,
     /// The path of the block that contains the keys.
     pub(crate) block: &'static [&'static str],
-    /// The keys, each with its value in a new repository.
+    /// The keys. Each key has its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
     /// The condition under which a file for several repositories can contain the unit.
     pub(crate) sharing: Sharing,

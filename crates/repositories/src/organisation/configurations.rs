@@ -122,8 +122,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// How a step finds a configuration: by its id or by its name. If an earlier step of the same run
-/// creates the configuration, the plan has only the name.
+/// The identification of a configuration in a step: the id or the name. If an earlier step of the
+/// same run creates the configuration, the plan has only the name.
 #[derive(Clone)]
 enum Id {
     Known(u64),

@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once, whatever its case is. The check refuses duplicate names, and
-        // GitHub cannot have them.
+        // Each name appears only one time, even in another case. The check refuses duplicate names,
+        // and GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -413,7 +413,7 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// The names of the rulesets, each with its target. The tests do not change the target of a
+/// The names of the rulesets. Each name has its target. The tests do not change the target of a
 /// ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];

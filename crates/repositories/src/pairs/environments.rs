@@ -40,7 +40,7 @@ pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_l
     }
 }
 
-/// Returns the value of a variable, which is always a text.
+/// Returns the value of a variable. This value is always a text.
 fn written(value: &Value) -> Value {
     if value.is_string() { value.clone() } else { json!(value.to_string()) }
 }

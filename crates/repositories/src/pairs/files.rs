@@ -164,8 +164,8 @@ fn keep_others(list: &mut Value) {
 }
 
 /// Returns whether a file selects repositories by a value that is set in one of the files. In this
-/// case, each apply can cause further changes. In all other cases, some later apply must find
-/// nothing to change.
+/// case, each apply can cause more changes. In all other cases, some later apply must find nothing
+/// to change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -104,7 +104,7 @@ struct Round {
     doubts: BTreeMap<String, BTreeSet<String>>,
     /// The changes that are still in the plan. Unknown and refused changes are not included.
     left: Vec<String>,
-    /// The changes that GitHub refused, each with GitHub's reason.
+    /// The changes that GitHub refused. Each change has GitHub's reason.
     refusals: Vec<String>,
     written: usize,
     /// The changes that Beadle tried to write.
@@ -293,7 +293,7 @@ async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -
     let settled = settle_once(stage, files, before, is_faulty).await;
     // A file does not change which repositories it selects (`files::agree`). But another file can
     // change the selection of this file. The check cannot notice such a change, because the other
-    // file possibly does not reach the repository.
+    // file possibly does not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)

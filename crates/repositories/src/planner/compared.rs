@@ -114,8 +114,9 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Plans an aspect with the answers that were stored since `since`. If these answers match the
-/// policy, the function returns the empty plan. Returns `None` if Beadle must read the aspect.
+/// Plans an aspect with the answers that were stored at or after the time `since`. If these answers
+/// match the policy, the function returns the empty plan. Returns `None` if Beadle must read the
+/// aspect.
 async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Option<AspectPlan> {
     let reader = context.reader.as_last_seen(since);
     let context = Context { reader: &reader, ..*context };

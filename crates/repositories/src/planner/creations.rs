@@ -9,7 +9,7 @@ use crate::aspects::{Step, field};
 use crate::creation::{ASPECT, Create};
 use crate::policy::{Creation, Policy};
 
-/// Why Beadle does not create a repository.
+/// The reason why Beadle does not create a repository.
 enum Obstacle {
     /// The repository of the file already exists.
     Exists(String),

@@ -65,7 +65,7 @@ pub struct Affected {
     pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// Why the list of repositories is incomplete. `None` if the list is complete.
+    /// The reason why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
     /// The owners of the files in repos/. With these owners, a preview does not have to ask GitHub
     /// again.
@@ -388,7 +388,7 @@ impl Comparison<'_> {
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
-        // A waiver without an effect hides nothing, so Beadle needs no further plan. A waiver of
+        // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver of
         // `archived` can make Beadle skip the repository. It is possible that a waiver ended after
         // the first plans. Such a waiver is no longer in the list, but it hid changes from the
         // first plans too. So the list of waivers does not decide.

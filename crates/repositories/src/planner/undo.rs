@@ -21,8 +21,8 @@ use crate::secret_memory::SecretMemory;
 use crate::undo::{KEPT, Past, Planned, Reversal, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
-/// The maximum number of plans of one repository. Each further plan omits more values: values that
-/// somebody changed, and values that Beadle cannot restore.
+/// The maximum number of plans of one repository. Each plan after the first omits more values:
+/// values that somebody changed, and values that Beadle cannot restore.
 const PLANS: usize = 8;
 
 /// A key, together with its plan or the reason why there is no plan.

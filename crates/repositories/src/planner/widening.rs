@@ -1,4 +1,5 @@
-//! Ensures that no repository becomes visible to more people while its protection is unknown.
+//! Makes sure that a repository does not become visible to more people if its protection is
+//! unknown.
 
 use beadle_engine::Unknown;
 

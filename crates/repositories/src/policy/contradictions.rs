@@ -87,7 +87,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// Returns the lines of the values. Each line appears only once.
+    /// Returns the lines of the values. Each line appears only one time.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));

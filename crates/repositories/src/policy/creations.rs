@@ -37,8 +37,8 @@ pub struct Creation {
     pub asked: PolicyLocation,
     /// True if the policy declares that the repository is public.
     pub is_public: bool,
-    /// Why the values of the section `repository` are undecided. `None` if these values are
-    /// decided.
+    /// The reason why the values of the section `repository` are undecided. `None` if these values
+    /// are decided.
     pub doubt: Option<String>,
 }
 

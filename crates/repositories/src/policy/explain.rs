@@ -83,7 +83,7 @@ pub struct Removed {
     pub set_by: String,
     /// The line that removed the value.
     pub removed_by: String,
-    /// How the layer removed the value, for example with `without`.
+    /// The way in which the layer removed the value, such as `without`.
     pub by: &'static str,
 }
 

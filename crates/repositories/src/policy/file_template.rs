@@ -58,8 +58,8 @@ pub(crate) fn render(template: &str, repository: TemplateFacts<'_>) -> Result<St
 fn rendered(template: &str, facts: minijinja::Value) -> Result<String, String> {
     let rendered = environment(UndefinedBehavior::Strict).render_str(template, facts);
     let mut content = rendered.map_err(|error| wrong("template", &error))?;
-    // The template engine drops the last line break of a template, but most files must end with a
-    // line break.
+    // The template engine removes the line break at the end of a template, but most files must end
+    // with a line break.
     if template.ends_with('\n') {
         content.push('\n');
     }

@@ -150,7 +150,7 @@ impl Policy {
             }
         }
         problems.extend(templates.unused());
-        // A policy in which every file is empty is probably a mistake.
+        // If every file of a policy is empty, this is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
             let is_empty = |message: &str| message.starts_with(EMPTY) || message.starts_with(ONLY_COMMENTS);
             let empty = problems.iter_mut().filter(|problem| is_empty(&problem.message));

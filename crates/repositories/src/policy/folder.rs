@@ -40,7 +40,7 @@ impl ReadingAt {
         path.clone_into(&mut self.0.lock());
     }
 
-    /// Returns the last recorded path.
+    /// Returns the most recently recorded path.
     pub fn path(&self) -> PathBuf {
         self.0.lock().clone()
     }
@@ -198,7 +198,7 @@ fn open(path: &Path) -> Result<File> {
 /// of the path, because the path can belong to another file now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
-    // Files in /proc report no size, so the function limits the text while it reads.
+    // Files in /proc do not report a size. So the function checks the limit during the read.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }

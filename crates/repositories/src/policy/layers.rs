@@ -341,9 +341,9 @@ impl Layer {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// Returns the names of the sections that the layer affects. A layer affects a section if at
-    /// least one of these is true: the layer sets a value in the section, sets the mode of a list,
-    /// or removes the section from other layers.
+    /// Returns the names of the sections that the layer affects. A layer can affect a section in
+    /// three ways. It can set a value in the section, set the mode of a list, or remove the section
+    /// from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =

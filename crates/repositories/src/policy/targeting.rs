@@ -371,9 +371,9 @@ impl MergedLayers {
 /// The files in repos/ that apply to a repository, and the files for which a person must decide.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files. Each file has its reason. There are three possible reasons: the file
-    /// belonged to another repository with the same name, the file belonged to this repository
-    /// under another name, or another file already belongs to this repository.
+    /// The suspended files. Each file has its reason. There are three possible reasons. The file
+    /// belonged to another repository with the same name, or to this repository under another name.
+    /// Or another file already belongs to this repository.
     pub waits: Vec<(&'a Layer, String)>,
     /// The file with another name that belongs to this repository.
     pub own: Option<&'a Layer>,

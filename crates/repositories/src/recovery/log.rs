@@ -37,7 +37,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Starts a reading of all attempts since `since`.
+    /// Starts a reading of all attempts after the time `since`.
     pub(super) fn new(since: Time) -> Self {
         let (attempts, followed) = (BTreeMap::new(), HashSet::new());
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }

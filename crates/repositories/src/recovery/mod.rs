@@ -233,8 +233,8 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since a time, and then reads the list of failures twice. If the first
-    /// reading possibly missed rows, the function reads the whole log again.
+    /// Reads the whole log, starting at a given time, and then reads the list of failures twice. If
+    /// the first reading possibly missed rows, the function reads the whole log again.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];

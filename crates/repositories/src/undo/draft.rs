@@ -15,7 +15,7 @@ pub(super) const SELECTED: [&str; 3] = ["github_owned_allowed", "verified_allowe
 pub(super) const FORKS: &str = "fork_pr_workflows_private_repos";
 pub(super) const SETUP: &str = "code_scanning_default_setup";
 
-/// The sections of a policy file, while the undo puts the earlier values into them.
+/// The sections of a policy file. The undo puts the earlier values into these sections.
 pub(super) struct Draft<'a> {
     observed: &'a Observed,
     sections: Value,

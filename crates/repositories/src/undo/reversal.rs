@@ -216,7 +216,7 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
     }
 }
 
-/// How a planned change is related to the undo.
+/// The relation between a planned change and the undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
     /// The change only restores values that the undo must restore.

@@ -101,8 +101,8 @@ impl Observed {
         Some(seen)
     }
 
-    /// Returns the body that gives an environment these settings. GitHub resets each setting that a
-    /// body leaves out, so the body contains all settings.
+    /// Returns the body that gives an environment these settings. If a setting is missing in a
+    /// body, GitHub resets the setting. So this body contains all settings.
     pub(super) fn body(&self) -> Value {
         let reviewers: Vec<Value> = self.reviewers.iter().map(Reviewer::body).collect();
         json!({

@@ -11,7 +11,7 @@ use super::text::{TITLE, body, listed};
 use super::wanted::Wanted;
 use super::write::{Onto, OwnBranch, Pull, Write};
 
-/// What Beadle must do with the pull request.
+/// The action that Beadle must take.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
     /// Beadle must do nothing.

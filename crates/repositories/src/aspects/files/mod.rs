@@ -100,8 +100,8 @@ fn named(entries: &[Node]) -> Asks {
 
 /// Returns whether the change of a file weakens the protection of the repository. A workflow
 /// weakens the protection, because GitHub runs it even from a branch that is not merged, and gives
-/// it the secrets of the repository. A direct commit to `CODEOWNERS` weakens the protection too:
-/// this file names the reviewers, and nobody reviews the commit.
+/// it the secrets of the repository. A direct commit to `CODEOWNERS` weakens the protection too,
+/// because this file decides who reviews, and nobody reviews the commit.
 fn weakens(file: &Wanted) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")

@@ -17,7 +17,7 @@ pub(super) struct OwnBranch {
 }
 
 impl OwnBranch {
-    /// Checks that nobody has committed to the branch since the plan. Without this check, such a
+    /// Checks that nobody has committed to the branch after the plan. Without this check, such a
     /// commit would be lost. GitHub does not check the newest commit of a branch before it moves or
     /// deletes the branch.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
@@ -41,7 +41,7 @@ pub(super) enum Onto {
     Present(OwnBranch),
 }
 
-/// What Beadle does with the pull request of the branch.
+/// Beadle's action for the pull request of the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pull {
     /// Beadle opens a pull request to the default branch. If `instead_of` has a node id, Beadle

@@ -54,9 +54,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     Some((shown, json!(input)))
 }
 
-/// Returns a reason if Beadle cannot write the list of checks. GitHub rejects the whole rule if a
-/// check names an App that does not exist. An App certainly exists if a live rule contains it.
-/// Beadle resolves all other Apps with one call.
+/// Returns a reason if Beadle cannot write the list of checks. If the App of a check does not
+/// exist, GitHub rejects the whole rule. An App certainly exists if a live rule contains it. Beadle
+/// resolves all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -80,7 +80,7 @@ pub(super) async fn missing_apps(
 }
 
 /// Returns the Apps that are named in the declared checks, but in no live rule. Each App appears
-/// once, together with the first check that names the App.
+/// one time, together with its first check.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// Returns the checks that GitHub has after the write. If a check names no App, GitHub binds
-    /// the check to the App with the most recent report of the check.
+    /// Returns the checks that GitHub has after the write. If a check has no App, GitHub binds the
+    /// check to the App with the most recent report of the check.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

@@ -167,7 +167,7 @@ fn environments(wanted: &DesiredRule, rule: Option<&Rule>, found: &mut Vec<Diffe
     });
 }
 
-/// Returns whether two values name the same actor.
+/// Returns whether two values mean the same actor.
 fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
@@ -256,7 +256,8 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule starts without restrictions, so Beadle need not turn a restriction off.
+            // A new rule starts without restrictions, so it is not necessary to turn a restriction
+            // off.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));

@@ -125,8 +125,8 @@ pub(super) const LISTS: &[List] = &[
 /// The App that must report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy names no App. GitHub binds the check to the App with the most recent report of
-    /// the check. Beadle therefore accepts every App.
+    /// The policy does not set an App. GitHub binds the check to the App with the most recent
+    /// report of the check. Beadle therefore accepts every App.
     Unsaid,
     /// Any App can report the check.
     Any,
@@ -222,8 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists name the same check, Beadle uses the entry of `checks`. Only the entry
-            // of `checks` also contains the App.
+            // If both lists contain the same check, Beadle uses the entry of `checks`. Only the
+            // entry of `checks` also contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }

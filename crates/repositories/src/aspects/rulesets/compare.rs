@@ -314,8 +314,8 @@ fn complete(rule: &mut Value) {
 }
 
 /// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
-/// Beadle leaves out the rule. This case occurs if the checks are managed outside of the policy,
-/// and nobody has added a check yet.
+/// Beadle omits the rule. This case occurs if the checks are managed outside of the policy, and
+/// nobody has added a check yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }

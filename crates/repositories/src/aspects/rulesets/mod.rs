@@ -138,7 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The layer that sets the rest of the ruleset does not reach the repository.
+                // Another layer sets the rest of the ruleset. But that layer does not apply to the
+                // repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -200,9 +201,9 @@ fn without_check(list: &Node) -> String {
     )
 }
 
-/// Returns whether Beadle leaves out the rule for required checks from a declared ruleset. Beadle
-/// leaves out this rule if the policy lists no check of its own, and the ruleset at GitHub does not
-/// have the rule.
+/// Returns whether Beadle omits the rule for required checks from a declared ruleset. Beadle omits
+/// this rule if two conditions are true: the policy lists no check of its own, and the ruleset at
+/// GitHub does not have the rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);

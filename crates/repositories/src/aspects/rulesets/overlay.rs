@@ -50,7 +50,7 @@ fn normal(value: &Value) -> Value {
 /// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
-        // A rule that names no merge methods allows all of them.
+        // A rule without merge methods allows all of them.
         value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
         value if is_nothing(&value) => Value::Null,
         value => value,

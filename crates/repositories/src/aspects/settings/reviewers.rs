@@ -1,5 +1,5 @@
-//! Plans and writes who reviews requests to bypass push protection. A policy names a team by its
-//! slug or by its id, and a role by its id. For each slug, Beadle makes one conditional REST call.
+//! Plans and writes who reviews requests to bypass push protection. In a policy, a team has its
+//! slug or its id, and a role has its id. For each slug, Beadle makes one conditional REST call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -101,7 +101,7 @@ pub(super) async fn change(
     }
     let status = if declared.is_null() { live } else { declared };
     if status != "enabled" {
-        // GitHub ignores the reviewers while the feature is off.
+        // If the feature is off, GitHub ignores the reviewers.
         let reason = format!("`{OPTIONS}` has an effect only while `{FEATURE}` is enabled ({})", want.asked);
         plan.cannot_resolve_part(OPTIONS, reason);
         return Ok(None);

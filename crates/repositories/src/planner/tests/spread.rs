@@ -52,7 +52,7 @@ pub(super) struct Done {
     paths: Vec<String>,
     /// The REST calls below a repository that count toward GitHub's limit.
     units: u64,
-    /// The planned changes, each with its repository.
+    /// The planned changes. Each change has its repository.
     pub(super) changes: Vec<String>,
 }
 

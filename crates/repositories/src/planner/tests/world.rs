@@ -9,7 +9,7 @@ use super::*;
 
 /// A budget that is never used up.
 const PLENTY: u64 = 1_000_000_000;
-/// A limit of the guard that no test reaches.
+/// A limit of the guard. This limit is too high for every test.
 const MOST: u32 = 1_000_000;
 /// Limits of the guard that never block a change.
 pub(super) const UNLIMITED: Limits = Limits {
@@ -175,8 +175,8 @@ impl World {
         panic!("it is not quiet after {ROUNDS} applies: {:?}", self.changes().await);
     }
 
-    /// Applies the policy once. Returns each change, the number of repositories that it affects,
-    /// and its result.
+    /// Applies the policy one time. Returns each change, the number of repositories that it
+    /// affects, and its result.
     pub(super) async fn apply_once(&self, limits: Limits) -> Vec<(String, u32, StepResult)> {
         let (planner, writer) = self.parts();
         let planned = self.clock.now();

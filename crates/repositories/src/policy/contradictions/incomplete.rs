@@ -38,7 +38,7 @@ impl<'a> Stated<'a> {
         std::ptr::eq(self, other) || !self.is_of_one || !other.is_of_one
     }
 
-    /// Returns the rules of the ruleset, each with its type.
+    /// Returns the rules of the ruleset. Each rule comes with its type.
     fn rules(&self) -> impl Iterator<Item = (&'a str, &'a Node)> + use<'a> {
         let rules = entries(self.ruleset, "rules").iter();
         rules.filter_map(|rule| Some((rule.get("type").and_then(Node::text)?, rule)))

@@ -94,7 +94,7 @@ async fn remembered(
     let prefix = secret_memory::prefix(organisation);
     for (name, _) in store.notes(&prefix).await? {
         let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
-        // Other secrets do not belong to a repository. They belong to the organisation.
+        // All other secrets belong to the organisation.
         if let Some(id) = owner.and_then(|owner| owner.parse::<u64>().ok()) {
             notes.entry(id).or_default().push(name);
         }

@@ -1,5 +1,5 @@
 //! Reconciles repositories with a policy. This crate reads the policy, and finds the repositories
-//! that each file applies to. It plans and writes each aspect of these repositories.
+//! that each file applies to. The crate plans and writes each aspect of these repositories.
 
 mod affected;
 mod agreed;

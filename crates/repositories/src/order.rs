@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. For each change, the order says on which earlier changes it
-//! depends. It also says which changes Beadle can write at the same time.
+//! Orders the changes of a plan. For each change, the order says on which earlier changes this
+//! change depends. The order also says which changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! Decides which repository a file in repos/ belongs to. A file belongs to the first repository
-//! with the file's name that Beadle saw. Beadle stores the immutable id of this repository. If
-//! somebody renames this repository, or if another repository gets the old name, Beadle only
+//! that Beadle saw under the name of the file. Beadle stores the immutable id of this repository.
+//! If somebody renames this repository, or if another repository gets the old name, Beadle only
 //! reports this event.
 
 use parking_lot::Mutex;

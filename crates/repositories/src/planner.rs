@@ -142,8 +142,8 @@ impl RepositoryPlanner {
 
     /// Makes the planner use the waivers in `store`. The planner also keeps its memory in `store`.
     /// This memory has the repository of each file in repos/, the layers of each repository, and
-    /// the ids behind names. It also has digests of the secrets that Beadle wrote, the restored
-    /// values of undos, and the controls that each repository met.
+    /// the ids behind names. The memory also has digests of the secrets that Beadle wrote, the
+    /// restored values of undos, and the controls that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();

@@ -1,5 +1,5 @@
-//! Finds the permissions and webhook events that the GitHub App needs for a policy. They come from
-//! the aspects.
+//! Finds the permissions and webhook events that the GitHub App needs for a policy. The permissions
+//! and events come from the aspects.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -58,8 +58,8 @@ impl Entry for Value {
 enum Identity {
     /// The identifying fields. A field is `None` if it is optional and the entry omits it.
     Fields(Vec<Option<Part>>),
-    /// The whole entry, if the entry has no identifying fields. Such an entry is the same only as
-    /// an equal entry.
+    /// The whole entry, if the entry has no identifying fields. Such an entry matches only an equal
+    /// entry.
     Whole(Value),
 }
 

@@ -24,8 +24,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories. It is set only if `settings.yml` omits this visibility,
-    /// because it would expose new repositories.
+    /// The visibility of most repositories. This field has a value only if this visibility would
+    /// expose new repositories, so that `settings.yml` must not set it.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,

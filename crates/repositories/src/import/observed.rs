@@ -16,7 +16,7 @@ pub(crate) struct Observed {
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The complete lists. The key is the list's name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The units and lists that must not be in any file. Each has its reason.
+    /// The units and lists that must not be in any file. Each unit or list has its reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
     /// The lists that the policy can declare only partly. A policy file must not remove the
     /// remaining entries.

@@ -228,8 +228,8 @@ branches:
     protection: { enforce_admins: true, required_pull_request_reviews: { required_approving_review_count: 1 } }
 labels: [{ name: bug, color: \"d73a4a\" }]
 ";
-        // On one line, the protection would have more than 100 characters. It therefore becomes a
-        // block.
+        // On one line, the protection would have more than 100 characters. The protection therefore
+        // becomes a block.
         let expected = expected.replace(
             "    protection: { enforce_admins: true, required_pull_request_reviews: { required_approving_review_count: 1 } }\n",
             "    protection:\n      enforce_admins: true\n      required_pull_request_reviews: { required_approving_review_count: 1 }\n",

@@ -33,10 +33,10 @@ impl RepositoryPlanner {
     }
 
     /// Returns the planner of an earlier policy, for the comparison with [`Self::without_waivers`]
-    /// of the policy `after`. The planner ignores the waivers of `beadle waive`. It also ignores
-    /// the waivers that are both in the earlier policy and in `after`. But the planner uses the
-    /// waivers that `after` removes or shortens. The changes that these waivers hide are effects of
-    /// `after`.
+    /// of the policy `after`. The planner ignores the waivers of `beadle waive`. The planner also
+    /// ignores the waivers that are both in the earlier policy and in `after`. But the planner uses
+    /// the waivers that `after` removes or shortens. The changes that these waivers hide are
+    /// effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }

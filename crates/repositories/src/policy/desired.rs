@@ -136,8 +136,8 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 }
 
 impl Policy {
-    /// Returns the values of `target`. The result does not contain disabled sections. It also does
-    /// not contain entries that apply only to other repositories.
+    /// Returns the values of `target`. The result does not contain disabled sections. The result
+    /// also does not contain entries that apply only to other repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
         if let Some(repository) = root.child("repository") {

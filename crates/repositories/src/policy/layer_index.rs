@@ -42,8 +42,8 @@ impl LayerIndex {
     }
 
     /// Returns the layers that can apply to a repository. The result has the same order as the list
-    /// of layers. It contains the layers outside of repos/, the file in repos/ with this name, and
-    /// the files in `files`.
+    /// of layers. The result contains the layers outside of repos/, the file in repos/ with this
+    /// name, and the files in `files`.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

@@ -342,8 +342,8 @@ impl Layer {
     }
 
     /// Returns the names of the sections that the layer affects. A layer can affect a section in
-    /// three ways. It can set a value in the section, set the mode of a list, or remove the section
-    /// from other layers.
+    /// three ways: it sets a value in the section, it sets the mode of a list, or it removes the
+    /// section from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =

@@ -1,5 +1,5 @@
 //! Decides whether several parts of a policy can apply to the same repository. The decision uses
-//! only the policy's files. It does not use data about repositories.
+//! only the policy's files. The decision does not use data about repositories.
 
 use std::collections::BTreeSet;
 

@@ -49,7 +49,7 @@ fn wrong(at: &Node, text: &str) -> Problem {
 }
 
 /// Returns the logins below a key. `lines` contains the line of each login that is earlier in the
-/// file. Its key is the login in lower case.
+/// file. The key of the map is the login in lower case.
 fn logins(
     root: &Node,
     key: &str,

@@ -75,7 +75,8 @@ impl Node {
         let name: Arc<str> = file.into();
         // If a document contains only comments, for example, it has no value.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
-        // In YAML, a single carriage return also ends a line. It therefore also ends a comment.
+        // In YAML, a single carriage return also ends a line. A carriage return therefore also ends
+        // a comment.
         let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
         if !lines.any(|line| is_written(line.trim())) {
             let asked = PolicyLocation { file: name, line: 1 };
@@ -228,7 +229,7 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number that is not a small whole number. It has the form that the parser returns.
+    /// A number that is not a small whole number. The text has the form that the parser returns.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),

@@ -1,5 +1,5 @@
-//! Checks the sections of the organisation itself. These rules cannot be expressed by the shapes of
-//! the sections.
+//! Checks the sections of the organisation itself. The shapes of the sections cannot express these
+//! rules.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;

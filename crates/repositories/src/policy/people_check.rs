@@ -1,5 +1,5 @@
-//! Finds people in `teams.yml` who are not in `members.yml`. So after a person left the
-//! organisation, Beadle reports each team that still lists the person.
+//! Finds people in `teams.yml` who are not in `members.yml`. After a person left the organisation,
+//! Beadle reports each team that still lists the person.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -40,7 +40,7 @@ pub struct Problem {
     pub message: String,
     /// A hint for the author that tells how to correct the finding.
     pub hint: Option<String>,
-    /// True if the finding is an error as soon as the organisation's mode allows writes.
+    /// True if the finding is an error in every mode that allows writes.
     #[serde(skip)]
     pub stops_writes: bool,
 }
@@ -68,7 +68,7 @@ impl Problem {
         self
     }
 
-    /// Makes the finding an error for each organisation whose mode allows writes.
+    /// Makes the finding an error in every mode that allows writes.
     #[must_use]
     pub fn stops_writes(mut self) -> Self {
         self.stops_writes = true;

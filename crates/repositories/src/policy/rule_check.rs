@@ -184,7 +184,7 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     let mut found = rule.paths.iter().rev().filter_map(|path| {
         let mut names = path.split('.');
         let mut last = at.get(names.next()?)?;
-        // It is allowed that the final part of the path has no value.
+        // The final part of the path is allowed to have no value.
         while let Some(next) = names.next().and_then(|name| last.get(name)) {
             last = next;
         }

@@ -18,7 +18,7 @@ pub(crate) struct Rule {
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
     /// The parameters that GitHub requires and that the policy must set. Beadle itself adds some
-    /// parameters of reviews and checks. These are not in the list.
+    /// parameters of reviews and checks. The list does not contain these parameters.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -365,8 +365,8 @@ mod tests {
                 let described = parameters.get(key.name).unwrap_or(&Value::Null);
                 assert!(is_described(&table, &key.shape, described), "{kind}: {}: {described}", key.name);
             }
-            // Beadle itself adds some required parameters. These belong to the rules for reviews,
-            // checks and updates.
+            // Beadle itself adds some required parameters. These parameters belong to the rules for
+            // reviews, checks and updates.
             if !["pull_request", "required_status_checks", "update"].contains(&kind) {
                 assert_eq!(
                     json!(rule.demanded),

@@ -154,9 +154,9 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Returns whether a plan or sweep of all repositories skips the repository with this name. It
-    /// skips the repository of the policy, and the repositories in `SKIPPED`. But it never skips a
-    /// repository that has a file in repos/.
+    /// Returns whether a plan or sweep of all repositories skips the repository with this name.
+    /// Such a plan or sweep skips the repository of the policy, and the repositories in `SKIPPED`.
+    /// But a repository with a file in repos/ is never skipped.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
@@ -371,9 +371,10 @@ impl MergedLayers {
 /// The files in repos/ that apply to a repository, and the files for which a person must decide.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files. Each file has its reason. There are three possible reasons. The file
-    /// belonged to another repository with the same name, or to this repository under another name.
-    /// Or another file already belongs to this repository.
+    /// The suspended files. Each file has its reason. There are three possible reasons. The first
+    /// reason: the file belonged to another repository with the same name. The second reason: the
+    /// file belonged to this repository under another name. The third reason: another file already
+    /// belongs to this repository.
     pub waits: Vec<(&'a Layer, String)>,
     /// The file with another name that belongs to this repository.
     pub own: Option<&'a Layer>,

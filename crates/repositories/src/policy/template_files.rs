@@ -166,7 +166,7 @@ mod tests {
         let policy = load(&[("settings.yml", "repository: { has_wiki: false }\n"), OWNERS]).unwrap();
         let found: Vec<String> = policy.remarks.iter().map(|problem| problem.asked.to_string()).collect();
         assert_eq!((found, policy.layers.len()), (vec!["templates/CODEOWNERS:1".to_owned()], 1));
-        // It is allowed that two templates have names that differ only in the extension.
+        // Two templates are allowed to have names that differ only in the extension.
         let two = [("templates/ci.yml", "x"), ("templates/ci.md", "x")];
         let files = [&[("settings.yml", "repository: { has_wiki: false }\n")][..], &two[..]].concat();
         assert!(load(&files).is_ok());

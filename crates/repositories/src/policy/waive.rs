@@ -39,7 +39,7 @@ enum Place<'a> {
     Section(&'a str),
     /// An entry of the section with this name.
     Entry(&'a str),
-    /// Any other value. It is either the value of this key, or an entry of the list with this key.
+    /// Any other value: either the value of this key, or an entry of the list with this key.
     Inner(&'a str),
 }
 

@@ -72,7 +72,7 @@ impl Reading {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// Returns the ids of the attempts before `until` that were not accepted. This includes
+    /// Returns the ids of the attempts before `until` that were not accepted. The result includes
     /// attempts without an answer.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))

@@ -37,7 +37,7 @@ const UNSEEN: Duration = Duration::from_secs(600);
 /// The maximum number of redeliveries that Beadle requests for one delivery. After this number,
 /// Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The stored number of requests for a delivery after Beadle gave up.
+/// The number that Beadle stores for a delivery that it gave up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// The maximum number of pages in one reading. This number is enough for more than three days of
 /// webhooks.

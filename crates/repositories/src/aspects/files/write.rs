@@ -51,7 +51,7 @@ pub(super) enum Pull {
     Update(String),
 }
 
-/// The write of a change.
+/// The step that writes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Write {
     /// Commits files to the default branch.

@@ -329,7 +329,7 @@ async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
     let (_, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!(left, Vec::<String>::new());
     assert_eq!(Box::pin(imported(&world)).await, before);
-    // Beadle does not write these values. It only observes them.
+    // Beadle does not write these values, but only observes them.
     let steps = Box::pin(world.apply_once(UNLIMITED)).await;
     assert!(!steps.is_empty());
     for (what, _, result) in &steps {

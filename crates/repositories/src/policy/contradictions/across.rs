@@ -1,7 +1,7 @@
 //! Finds contradictions between files. Every finding is a warning, because the files alone do not
-//! show whether they apply to the same repository. This also depends on renames, skipped
-//! repositories and `first_match`, for example. When Beadle plans a repository, it looks for
-//! contradictions again (`MergedLayers::contradict`).
+//! show whether they apply to the same repository. The answer also depends on renames, skipped
+//! repositories and `first_match`. When Beadle plans a repository, it looks for contradictions
+//! again (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

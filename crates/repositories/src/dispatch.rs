@@ -199,7 +199,7 @@ enum Before {
 }
 
 impl Dispatch {
-    /// Returns the result of earlier tries from the journal.
+    /// Reads the journal, and returns the result of earlier tries.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
@@ -240,7 +240,7 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // The clocks of Beadle and GitHub can differ a little.
+        // The clocks of Beadle and GitHub can differ by a small amount.
         let since = tried.at - Duration::from_secs(60);
         let reader = self.reader.in_lane(run.lane);
         let runs = reader.dispatched(&rule.repository, &rule.workflow, since).await?;

@@ -112,7 +112,8 @@ impl Names {
         Ok(None)
     }
 
-    /// Returns whether Beadle recently read this id for the name from the store.
+    /// Returns whether Beadle recently read the name from the store, and whether the name had this
+    /// id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;

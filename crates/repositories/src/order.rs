@@ -92,8 +92,8 @@ mod tests {
         }
     }
 
-    /// Returns the changes in their order. Each element of `planned` is an aspect, a thing of this
-    /// aspect and a stage.
+    /// Returns the changes in the order in which Beadle writes them. Each element of `planned` is
+    /// an aspect, a thing of this aspect and a stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
         let mut plan = AspectPlan::default();
         for (aspect, what, stage) in planned {

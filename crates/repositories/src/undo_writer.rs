@@ -35,7 +35,7 @@ impl UndoWriter {
     }
 }
 
-/// A session that stores the values of a change before it writes the change. If the guard blocks a
+/// A session that stores the values of a change before it writes the change. If the guard holds a
 /// change or the mode does not allow it, Beadle does not store the values, and continues to repair
 /// them.
 struct Remembering {

@@ -64,7 +64,7 @@ impl AspectPlanner for Topics {
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
             // The removal of topics is a separate change. So Beadle adds the new topics even if the
-            // guard blocks the removal.
+            // guard holds the removal.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
             plan.change("", fields.collect(), Replace(wants.into_iter().collect()));

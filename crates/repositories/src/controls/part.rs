@@ -1,6 +1,6 @@
-//! The declared values of a repository, divided into parts: one part for each file of the policy.
-//! If several repositories have the same values from a file, they share one part. The store then
-//! has this part only one time.
+//! Divides the declared values of a repository into parts. There is one part for each file of the
+//! policy. If several repositories have the same values from a file, they share one part. The store
+//! then has this part only one time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -124,8 +124,8 @@ pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     labels
 }
 
-/// Returns a selector that matches all repositories except a few. Returns `None` if `reached` is
-/// not large enough for such a selector.
+/// Returns a selector that matches all repositories except a few. Returns `None` if `reached` has
+/// too few repositories for such a selector.
 pub(super) fn all_but(all: &[Observed], reached: &Members) -> Option<Label> {
     let excepted = all.len() - reached.len();
     let is_short = excepted <= EXCEPTIONS && excepted * 10 <= all.len();

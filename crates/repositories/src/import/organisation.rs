@@ -65,7 +65,7 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     for row in own {
         let mut entry = json!({});
         // GitHub shows the value of `default_for_new_repos` in another place. GitHub does not show
-        // for which repositories a configuration is meant.
+        // a value for `attach_to`.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {

@@ -155,8 +155,8 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy. The function then approves the changes that the guard blocked, so that
-    /// the next apply writes them.
+    /// Applies the policy. The function then approves the changes that the guard held, so that the
+    /// next apply writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
@@ -336,7 +336,7 @@ async fn settle_once(
         counts.refused += round.refusals.len();
         writing += usize::from(round.calls > 0 && last.held == 0 && !faulty);
         last = round;
-        // Before this point, the test has approved all changes that the guard blocked.
+        // Before this point, the test has approved all changes that the guard held.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }

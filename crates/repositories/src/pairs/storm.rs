@@ -120,7 +120,7 @@ struct Round {
     errors: Vec<String>,
     /// The changes of the plans.
     planned: Vec<String>,
-    /// True in three cases: GitHub refused a change, the guard blocked a change, or a part was
+    /// True in three cases: GitHub refused a change, the guard held a change, or a part was
     /// unknown.
     is_odd: bool,
     /// The number of writes that GitHub carried out or refused.
@@ -223,7 +223,7 @@ impl<'a> Service<'a> {
     }
 
     /// Applies the policy until an apply changes nothing. Also approves the changes that the guard
-    /// blocked.
+    /// held.
     async fn settle(&self) -> Result<bool, String> {
         let (mut last, mut is_odd) = (Round::default(), false);
         for _ in 0..ROUNDS {

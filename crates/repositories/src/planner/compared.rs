@@ -35,8 +35,8 @@ impl RepositoryPlanner {
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
         // All runs of a sweep share some lists. These lists can be older than the hold of a
-        // command. Without this condition, the run would not see the blocked change, and would
-        // release the hold.
+        // command. Without this condition, the run would not see the held change, and would release
+        // the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }

@@ -126,7 +126,7 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut all: Option<Caused> = None;
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
-        // If the guard blocks the first changes of the earlier policy, it is possible that Beadle
+        // If the guard holds the first changes of the earlier policy, it is possible that Beadle
         // never makes this policy's later plan. If the new policy causes the same later changes in
         // another way, these changes therefore count as effects of the new policy.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
@@ -152,7 +152,7 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     all
 }
 
-/// Returns whether a plan has a change that the guard can block.
+/// Returns whether a plan has a change that the guard can hold.
 fn can_be_held<W>(plan: &Plan<W>) -> bool {
     plan.changes.iter().any(|change| change.risks().is_guarded() || change.stop.is_some())
 }
@@ -192,11 +192,11 @@ mod tests {
         // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
         // Here, the new policy removes the team immediately, or in a way that the guard does not
-        // block.
+        // hold.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If the guard blocks no change of the earlier policy, the later plan of this policy counts
+        // If the guard holds no change of the earlier policy, the later plan of this policy counts
         // too.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];

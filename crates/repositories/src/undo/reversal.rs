@@ -132,7 +132,7 @@ fn part<W>(change: &Change<W>) -> String {
     }
     let is_branch = |field: &Field| field.name == "default_branch";
     match change.aspect.as_str() {
-        // For settings of the organisation, the part depends on whether the guard can block the
+        // For settings of the organisation, the part depends on whether the guard can hold the
         // change.
         "organization" => return change.aspect.clone(),
         // For a default branch, the part states whether Beadle renames or creates the branch.

@@ -223,7 +223,7 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can block some of these differences. Beadle writes those as a separate change, so
+    // The guard can hold some of these differences. Beadle writes those as a separate change, so
     // that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {

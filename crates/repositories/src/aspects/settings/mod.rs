@@ -195,7 +195,7 @@ impl AspectPlanner for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // A setting is a separate change if the guard can block it, or if the
+                        // A setting is a separate change if the guard can hold it, or if the
                         // organisation can forbid it. The other changes then do not have to wait.
                         plan.change("", fields, patch(key, want.value.clone()));
                     } else {

@@ -133,7 +133,7 @@ async fn a_sweep_reads_the_list_that_a_command_found_different() {
     let shown = run(&world, &shown, (Lane::Manual, false), str::to_owned).await;
     assert_eq!(shown.changes, ["acme/shop webhooks"]);
     assert_eq!(swept(&world).await, (0, 0), "nothing is recorded");
-    // In this case, the guard blocks the change of `beadle apply`.
+    // In this case, the guard holds the change of `beadle apply`.
     let applied = run(&world, &world.keeping_parts(), (Lane::Manual, false), str::to_owned).await;
     assert_eq!(applied.changes, ["acme/shop webhooks"]);
     assert_eq!(swept(&world).await, (1, 1), "the sweep does not release the hold");

@@ -311,7 +311,7 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     let site =
         json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
     world.control("PATCH", &site).await;
-    // In these two cases, the guard blocks the removal, or the mode does not allow it.
+    // In these two cases, the guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
     // The first process read that the repository has no site. The store has the time of this read.

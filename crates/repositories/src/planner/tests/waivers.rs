@@ -148,7 +148,7 @@ async fn preview(world: &World, before: (&str, &str), after: (&str, &str)) -> Pr
     preview
 }
 
-/// Returns whether a gate with the limit 0 blocks the policy.
+/// Returns whether a gate with the limit 0 holds the policy.
 fn is_held(preview: &Preview) -> bool {
     let limits = GateLimits { removes: 0, weakens: 0, exposes: 0, creates: 0, percent: 0, repositories: 0 };
     let sums = GateSums::of(preview.plans.iter().map(|(_, plan)| plan));

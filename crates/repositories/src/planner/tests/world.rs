@@ -11,7 +11,7 @@ use super::*;
 const PLENTY: u64 = 1_000_000_000;
 /// A limit of the guard. This limit is too high for every test.
 const MOST: u32 = 1_000_000;
-/// Limits of the guard that never block a change.
+/// Limits of the guard that never hold a change.
 pub(super) const UNLIMITED: Limits = Limits {
     window: Duration::from_secs(3600),
     removes: MOST,

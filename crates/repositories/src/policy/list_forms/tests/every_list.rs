@@ -16,8 +16,8 @@ enum Null {
     NotSpecified,
 }
 
-/// A kind of list. The row has a file with the placeholder `LIST`, two entries of the list, the
-/// name of the first entry, and the path of the list in the declared values.
+/// A kind of list. A row has a file with the placeholder `LIST`, two entries of the list, the name
+/// of the first entry, and the path of the list in the declared values.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, Null);
 
 const ROWS: &[Row] = &[

@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::aspects;
 use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 
-/// A generation of a policy, and the status of the files in repos/ for the repository.
+/// A generation of a policy, with the status of the repository's files in repos/.
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
-/// Returns whether two generations declare different things for a repository. Lines, comments and
-/// the order of files make no difference. If Beadle cannot resolve one of the generations because a
-/// read failed, the result is `true`.
+/// Returns whether two generations declare different things for a repository. The function ignores
+/// line numbers, comments and the order of files. If Beadle cannot resolve one of the generations
+/// because a read failed, the result is `true`.
 pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository: &Repository) -> bool {
     let (before, after) = (Resolved::of(before, repository), Resolved::of(after, repository));
     let is_unread =
@@ -22,7 +22,7 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
     before != after || is_unread(&before) || is_unread(&after)
 }
 
-/// A repository in its present or later state, and the status of the files in repos/ for it.
+/// A repository in its present or later state, with the status of its files in repos/.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
 /// Returns whether the policy declares different values for the present and the later state of a
@@ -31,7 +31,7 @@ pub(crate) fn differs_later(policy: &Policy, (now, is): Seen<'_>, (later, will):
     Resolved::of((policy, is), now) != Resolved::of((policy, will), later)
 }
 
-/// The values that a policy declares for one repository, without the lines of the policy.
+/// The values that a policy declares for one repository, without line numbers.
 #[derive(Debug, PartialEq)]
 struct Resolved {
     values: Option<Value>,

@@ -1,7 +1,7 @@
-//! Some answers of GitHub can contain secrets, so the store must not keep them. If the part of such
-//! an answer is as declared, Beadle stores only a digest of the compared values: the agreement. A
-//! sweep reads the part again if the agreement has changed, or if the read is due (`reread.rs`). A
-//! change needs GitHub's answer, so Beadle never plans a change from an agreement.
+//! Some answers of GitHub can contain secrets, so the store must not keep them. If the answer
+//! matches the policy, Beadle stores only a digest of the compared values. This digest is the
+//! agreement. A sweep reads the part again if the agreement has changed, or if the read is due
+//! (`reread.rs`). A change needs GitHub's answer, so Beadle never plans a change from an agreement.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,14 +22,14 @@ pub(crate) fn digest(value: &Value) -> String {
     STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>())
 }
 
-/// Returns the agreement for the declared values of an aspect. The agreement is a digest. Beadle
-/// computes the digest from the secrets that the policy names, and from the version of Beadle. The
-/// version is in the digest, because another version may compare other values. The digests of the
-/// secrets are keyed, like all stored digests of secrets. [`beadle_engine::PartRead::declared`]
-/// contains the other declared values.
+/// Returns the agreement for the declared values of an aspect. The agreement is a digest of two
+/// things: the secrets that are named in the policy, and the version of Beadle. The version is part
+/// of the digest, because another version can compare other values. The digests of the secrets are
+/// keyed, like all stored digests of secrets. [`beadle_engine::PartRead::declared`] contains the
+/// other declared values.
 ///
-/// Returns `None` if the configuration lacks a secret, or if no store has the key of the digests.
-/// The run must then read the aspect.
+/// Returns `None` if the configuration lacks a secret. Also returns `None` if no store has the key
+/// for the digests. The run must then read the aspect.
 pub(crate) async fn agreement(aspect: &Aspect, context: &Context<'_>) -> Option<String> {
     let owner = context.repository.id.to_string();
     let mut secrets = Vec::new();

@@ -1,15 +1,15 @@
 //! Creates the repositories that a policy declares in repos/ with `force_create`.
 //!
 //! A repository that does not exist has no id, so its key contains its name:
-//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks a
-//! second key that contains the id. The run of the second key applies the whole policy. Every new
-//! repository is private at first. A run makes a repository visible to others only after it has
-//! applied the rest of the policy. The only exception is a fork of a public repository: GitHub
+//! `repository:acme:name/shop`. The run of such a key only creates the repository, and makes a
+//! second key due. This second key contains the id, and its run applies the whole policy. Every new
+//! repository is private at first. A run makes the repository visible to more people only after it
+//! has applied the rest of the policy. The only exception is a fork of a public repository: GitHub
 //! always creates such a fork as public.
 //!
-//! The plan costs one or two GraphQL queries. The write costs one query before the call (two for a
-//! private fork), the call itself, and one query after the call. A repository that already exists
-//! costs no call.
+//! The plan needs one or two GraphQL queries. The write needs one query before the call (two for a
+//! private fork), the call itself, and one query after the call. If the repository already exists,
+//! no call is necessary.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::aspects::{Step, WriteTarget};
 use crate::policy::Creation;
 
-/// The name for the creation of repositories in plans and in modes.
+/// The name that plans and modes use for the creation of repositories.
 pub(crate) const ASPECT: &str = "creation";
 /// The beginning of the id in the key of a repository that does not exist yet.
 const BY_NAME: &str = "name/";
@@ -37,14 +37,16 @@ pub fn name_in(key: &Key) -> Option<&str> {
     key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
 }
 
-/// From what GitHub creates a repository.
+/// The source from which GitHub creates a repository.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// From a template, whose files GitHub copies: the owner and the name of the template.
+    /// From a template. GitHub copies the files of the template. The values are the owner and the
+    /// name of the template.
     Template(&'a str, &'a str),
-    /// As a fork of another repository: the owner and the name of the other repository.
+    /// As a fork of another repository. The values are the owner and the name of the other
+    /// repository.
     Fork(&'a str, &'a str),
-    /// From nothing: the new repository is empty, or has a first commit.
+    /// Without a source. The new repository is empty, or has a first commit.
     Nothing,
 }
 
@@ -127,13 +129,14 @@ impl Step for Create {
     }
 }
 
-/// Reconciles repositories. After the run of a key with a name, it marks the key with the id.
+/// Reconciles repositories. After the run of a key with a name, this reconciler makes the key with
+/// the id due.
 pub struct WithCreations<R> {
     /// The reconciler of all keys.
     pub inner: R,
     /// Finds the new repository by its name.
     pub reader: Reader,
-    /// The store for the mark of the key.
+    /// The store in which the reconciler makes the key due.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -141,8 +144,9 @@ pub struct WithCreations<R> {
 
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
-    /// If the process ends before it marks the key with the id, the key with the name is still due.
-    /// The next run of the key with the name finds the repository and marks the key with the id.
+    /// It is possible that the process ends before it makes the key with the id due. The key with
+    /// the name is then still due. Its next run finds the repository, and makes the key with the id
+    /// due.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

@@ -1,5 +1,4 @@
-//! The reconciler of `dispatch` keys. The reconciler starts a workflow of the organisation once for
-//! each delivery.
+//! The reconciler of `dispatch` keys. The reconciler starts one workflow run for each delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -19,15 +18,15 @@ use minijinja::UndefinedBehavior;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How long GitHub may need to show a new run in the list of the workflow's runs.
+/// The maximum time until GitHub shows a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// If a template names a value that the payload does not have, the template fails. A template must
-/// not use an empty text in place of the missing value.
+/// If a template uses a value that is missing in the payload, the template fails. A template must
+/// not replace a missing value with an empty text.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration. The rule decides when Beadle dispatches a workflow, and with which
-/// inputs.
+/// A rule of the configuration. The rule says when Beadle dispatches a workflow, and which inputs
+/// the workflow gets.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name of the rule in keys and in the journal.
@@ -39,13 +38,13 @@ pub struct DispatchRule {
     pub repository: String,
     /// The file name of the workflow.
     pub workflow: String,
-    /// The branch or tag for the run of the workflow. The value is a template that can use the
+    /// The branch or tag on which the workflow runs. The value is a template that can use the
     /// payload.
     pub reference: String,
     /// The inputs of the workflow. Each value is a template that can use the payload.
     pub inputs: BTreeMap<String, String>,
     /// The input that gets a token. The workflow's `run-name` must contain this input. If GitHub's
-    /// answer to a dispatch is lost, Beadle finds the run by this token.
+    /// answer to a dispatch is lost, Beadle uses this token to find the run.
     pub token_input: Option<String>,
     /// The mode of the rule. In `observe`, Beadle dispatches nothing.
     pub mode: Mode,
@@ -69,7 +68,7 @@ impl DispatchRule {
     }
 
     /// Returns the ref and the inputs for a payload, or `None` if the condition `when` is false.
-    /// The function can take a long time, because templates can contain loops.
+    /// This function can run for a long time, because templates can contain loops.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -114,7 +113,7 @@ pub struct Dispatch {
     pub reader: Reader,
     /// Dispatches the workflows.
     pub writer: Writer,
-    /// Contains the payloads in the inbox, and the journal.
+    /// The store that contains the journal and the payloads in the inbox.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -122,12 +121,12 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch for which Beadle does not know whether GitHub received it.
+/// A dispatch that GitHub possibly received. Beadle does not know whether GitHub received it.
 struct Uncertain {
     intent: u64,
     /// The time at which Beadle tried the dispatch for the first time.
     at: Time,
-    /// The time at which GitHub's list certainly shows the runs of all tries.
+    /// The time after which GitHub's list certainly contains the runs of all tries.
     listed: Time,
 }
 
@@ -149,8 +148,8 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template can take a long time, and all runs share the threads of the runtime. So
-            // Beadle evaluates the template on another thread.
+            // The evaluation of a template can take a long time, and all runs share the threads of
+            // the runtime. Beadle therefore evaluates the template on another thread.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -200,7 +199,7 @@ enum Before {
 }
 
 impl Dispatch {
-    /// Returns the result of earlier tries from the journal.
+    /// Reads the journal, and returns the result of earlier tries.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
@@ -210,7 +209,7 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // In this case, the process ended before it recorded GitHub's answer.
+                // In this case, the earlier process ended before it recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {
@@ -218,11 +217,11 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, this happened between the intent and the result.
+            // If GitHub received the request, GitHub did so between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
-                // The workflow run can belong to each of the tries, so Beadle waits until GitHub
-                // lists the run of the latest try.
+                // The workflow run can belong to any of the tries. Beadle therefore waits until
+                // GitHub must have listed the run of the latest try.
                 Some(first) => first.listed = first.listed.max(listed),
                 None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
             }
@@ -230,7 +229,7 @@ impl Dispatch {
         Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
-    /// Finds the run that an earlier try started, by the token in the run's name.
+    /// Finds the run that was started by an earlier try. The run's name contains the token.
     async fn find(
         &self,
         run: &Run,
@@ -241,7 +240,7 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // The clocks of Beadle and GitHub can differ a little.
+        // The clocks of Beadle and GitHub can differ by a small amount.
         let since = tried.at - Duration::from_secs(60);
         let reader = self.reader.in_lane(run.lane);
         let runs = reader.dispatched(&rule.repository, &rule.workflow, since).await?;
@@ -307,8 +306,8 @@ impl Dispatch {
     }
 }
 
-/// Returns a failure that makes the queue run the key again when GitHub lists the workflow run. So
-/// no worker has to wait for the list.
+/// Returns a failure with a retry time. At this time, GitHub must have listed the workflow run, and
+/// the queue runs the key again. So no worker has to wait for the list.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

@@ -1,5 +1,5 @@
-//! The facts that layers can use to select a repository, except for its name: visibility, topics,
-//! teams and custom properties.
+//! The facts that a layer can use to select a repository: visibility, topics, teams and custom
+//! properties. The name of a repository is not a fact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::aspects::properties::comparable;
 use crate::policy::{Desired, Listed, Node};
 
-/// The facts about a repository, by name, such as `topic rust` or `property tier`.
+/// The facts about a repository. The key is the name of the fact, such as `topic rust` or `property
+/// tier`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Facts(BTreeMap<String, String>);
 
-/// Returns the name that the policy declares for a repository, or `None` if the policy declares no
-/// name.
+/// Returns the name that the policy declares for a repository. Returns `None` if the policy
+/// declares no name.
 pub(crate) fn asked_name(desired: &Desired) -> Option<&str> {
     setting(desired, "name")
 }
@@ -26,9 +27,9 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. If Beadle did not read a list, the result has the facts
-    /// of this list from `before`. If the list loses an entry in the meantime, Beadle notices the
-    /// loss at the next read of the list.
+    /// Returns the facts of a repository. If Beadle did not read a list, the facts of this list
+    /// come from `before`. If an entry was removed from the list in the meantime, Beadle notices
+    /// the removal at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
@@ -47,8 +48,8 @@ impl Facts {
         facts
     }
 
-    /// Adds the facts of one list. The facts come from `read`, or from `before` if Beadle did not
-    /// read the list.
+    /// Adds the facts of one list. The facts come from `read`. If Beadle did not read the list, the
+    /// facts come from `before`.
     fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
         let prefix = format!("{kind} ");
         if let Some(read) = read {
@@ -68,9 +69,9 @@ impl Facts {
     }
 }
 
-/// Returns whether a list of the policy explains a difference. If the entry is there now, the list
-/// must contain the entry. If the entry is gone, the list must be exclusive and must not contain
-/// the entry.
+/// Returns whether a list of the policy explains a difference. If the entry exists now, the list
+/// must contain the entry. If the entry no longer exists, the list must be exclusive and must not
+/// contain the entry.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }

@@ -1,7 +1,8 @@
-//! Deletes the stored notes about repositories that are gone: deleted, transferred, or no longer
-//! visible to the App. Only a sweep knows which repositories are gone, because only a sweep reads
-//! the whole list of repositories. Beadle keeps the notes for a long time, because somebody can
-//! restore a repository, or give the App access to it again.
+//! Deletes the stored notes about repositories that are gone. A repository is gone if it was
+//! deleted or transferred, or if the App can no longer see it. Only a sweep knows which
+//! repositories are gone, because only a sweep reads the whole list of repositories. Beadle keeps
+//! the notes for a long time, because somebody can restore a repository or give the App access
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,19 +14,20 @@ use crate::{overrides, reached, secret_memory, undo};
 
 /// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How long a repository must be gone until Beadle deletes the notes about it.
+/// The time that a repository must be gone before Beadle deletes the notes about it.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The maximum number of repositories that Beadle lists as gone.
+/// The maximum number of repositories in the list of gone repositories.
 const MOST: usize = 1000;
-/// The maximum number of repositories in one check that lose their notes.
+/// The maximum number of repositories whose notes one check deletes.
 const AT_ONCE: usize = 100;
 
 /// The repositories of one organisation that are gone but still have notes in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gone {
-    /// The time of the last check.
+    /// The time of the most recent check.
     looked: Time,
-    /// When a check first noticed that a repository is gone, by the id of the repository.
+    /// The time at which a check first noticed that a repository is gone. The key is the id of the
+    /// repository.
     since: BTreeMap<u64, Time>,
 }
 
@@ -38,13 +40,13 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. If the time of the last check is in the future, the time
-    /// comes from a wrong clock, and a check is due.
+    /// Returns whether a check is due. If the time of the previous check is in the future, this
+    /// time comes from a wrong clock. A check is then due.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
 
-    /// Records which of the `remembered` repositories are not in `there` any more. Returns the
+    /// Records the repositories that are in `remembered` but no longer in `there`. Returns the
     /// repositories whose notes Beadle must delete now.
     fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
         self.looked = now;
@@ -63,11 +65,11 @@ impl Gone {
     }
 }
 
-/// Returns the names of the stored notes about each repository, by the id of the repository. If the
-/// policy still contains a file of repos/, the result leaves out the notes about the file's owner,
-/// so that Beadle keeps them. With these notes, another repository that takes the name gets the
-/// file only if an operator confirms it. The file still belongs to its owner if the owner returns
-/// under another name.
+/// Returns the names of the stored notes about each repository. The key is the id of the
+/// repository. If the policy still contains a file of repos/, the function omits the notes about
+/// the file's owner, so that Beadle keeps them. While Beadle has these notes, another repository
+/// with the same name gets the file only if an operator confirms it. If the owner returns under
+/// another name, the file still belongs to the owner.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -92,7 +94,7 @@ async fn remembered(
     let prefix = secret_memory::prefix(organisation);
     for (name, _) in store.notes(&prefix).await? {
         let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
-        // Other secrets belong to the organisation and not to a repository.
+        // All other secrets belong to the organisation.
         if let Some(id) = owner.and_then(|owner| owner.parse::<u64>().ok()) {
             notes.entry(id).or_default().push(name);
         }
@@ -165,7 +167,7 @@ mod tests {
         assert!(gone.is_due(NOW));
         assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW).is_empty());
         assert!(!gone.is_due(NOW + Duration::from_secs(3600)) && gone.is_due(NOW + DAY));
-        // Repository 2 comes back for a day.
+        // Repository 2 exists again for one day.
         assert!(gone.look(&ids([1, 2, 3]), &ids([1, 2]), NOW + DAY * 20).is_empty());
         assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 21).is_empty());
         assert_eq!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 30), [3]);

@@ -9,12 +9,12 @@ use beadle_engine::Mode;
 use crate::policy::Policy;
 
 /// The policy that is in force at the moment. If a new generation comes into force, all clones of
-/// the handle return it at once.
+/// the handle return the new generation immediately.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
 
 impl PolicyHandle {
-    /// Creates a handle with `policy` in force.
+    /// Creates a handle whose policy in force is `policy`.
     pub fn new(policy: Policy) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(policy))))
     }
@@ -24,7 +24,7 @@ impl PolicyHandle {
         self.0.read().clone()
     }
 
-    /// Puts another generation into force.
+    /// Makes another generation the policy in force.
     pub fn replace(&self, policy: Policy) {
         *self.0.write() = Arc::new(policy);
     }
@@ -35,8 +35,8 @@ impl PolicyHandle {
 pub struct Modes {
     /// The mode of the organisation.
     pub organisation: Mode,
-    /// The modes that the configuration sets for single aspects. If the mode of the organisation is
-    /// more careful, Beadle uses that mode.
+    /// The modes that the configuration sets for single aspects. If the organisation's mode is more
+    /// careful than the aspect's mode, Beadle uses the organisation's mode.
     pub aspects: BTreeMap<String, Mode>,
 }
 

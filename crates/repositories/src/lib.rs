@@ -1,5 +1,5 @@
-//! Reconciles repositories with a policy. This crate reads the policy, finds the repositories that
-//! each file reaches, and plans and writes each aspect.
+//! Reconciles repositories with a policy. This crate reads the policy, and finds the repositories
+//! that each file applies to. The crate plans and writes each aspect of these repositories.
 
 mod accepted_permissions;
 mod affected;
@@ -38,7 +38,8 @@ pub mod writer;
 pub use accepted_permissions::WithAcceptedPermissions;
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
-/// Returns the names of all aspects, of repositories and of the organisation.
+/// Returns the names of all aspects. Some aspects belong to repositories, and the others belong to
+/// the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name);
     aspects::ALL.iter().map(|aspect| aspect.name).chain([creation::ASPECT]).chain(own)

@@ -1,5 +1,5 @@
-//! Decides which parts a run of a sweep reads again, and for which parts the run uses stored
-//! answers. The run stores the time of each part's last read.
+//! Decides how a sweep's run gets each part: it reads the part again, or it uses a stored answer.
+//! The run stores the time of the most recent read of each part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,20 +16,21 @@ use crate::aspects::settings::is_rest_only;
 use crate::policy::{Desired, Node};
 use crate::reread::{LOADED, Moment, Reread, SPREAD};
 
-/// The reads of one repository in one run.
+/// Everything that one run reads about one repository.
 pub(crate) struct Looks {
     store: Arc<dyn Store>,
     key: Key,
     moment: Moment,
     before: LastRead,
-    /// The result of this run for each part. `None` if the next sweep must read the part.
+    /// The result of this run for each part. The value is `None` if the next sweep must read the
+    /// part.
     found: Mutex<BTreeMap<&'static str, Option<PartRead>>>,
-    /// True if this run must read the parts that come with the repository.
+    /// True if this run must read the parts that GitHub sends together with the repository.
     wants_loaded: AtomicBool,
 }
 
 impl Looks {
-    /// Begins the reads for a key's repository.
+    /// Starts the reads for the repository of a key.
     pub(crate) async fn begin(
         store: &Arc<dyn Store>,
         key: &Key,
@@ -47,21 +48,22 @@ impl Looks {
         })
     }
 
-    /// Returns the time at which Beadle last read an aspect. The run can use stored answers since
-    /// this time. Returns `None` if the run must read the aspect.
+    /// Returns the time of the most recent read of an aspect. The run can use answers that were
+    /// stored at or after this time. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
 
-    /// Returns whether this run need not read an aspect. The run need not read the aspect if the
-    /// last read found the aspect as declared, with the same agreement.
+    /// Returns whether this run can skip the read of an aspect. The run can skip the read if two
+    /// conditions are true: the aspect matched the policy at the most recent read, and the
+    /// agreement is still the same.
     pub(crate) fn agrees(&self, aspect: &str, declared: Option<&str>, agreement: &str) -> bool {
         self.last(aspect, declared).is_some_and(|read| read.agreed.as_deref() == Some(agreement))
     }
 
-    /// Returns the last read of an aspect. Returns `None` if the aspect is due, or if the policy
-    /// declared other values at the time of the read. If a run plans a second time, it uses the
-    /// answers of its first plan.
+    /// Returns the most recent read of an aspect. Returns `None` if the aspect is due, or if the
+    /// policy declared other values at the time of this read. If a run plans a second time, it uses
+    /// the answers of its first plan.
     fn last(&self, aspect: &str, declared: Option<&str>) -> Option<PartRead> {
         let is_of = |read: &&PartRead| declared == Some(read.declared.as_str());
         if let Some(found) = self.found.lock().get(aspect) {
@@ -71,10 +73,10 @@ impl Looks {
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Returns the time of the earliest read of the parts that come with the repository. Returns
-    /// `None` if the run cannot use the answers since that time, because no part was read or
-    /// because a part is due. Parts that the policy did not declare have no read, and the function
-    /// ignores them.
+    /// Looks at the reads of the parts that come with the repository, and returns the earliest
+    /// time. The run can use answers that were stored after this time. Returns `None` if no part
+    /// was read, or if a part is due. The function ignores parts that were not in the policy,
+    /// because they have no read.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
@@ -84,18 +86,18 @@ impl Looks {
     }
 
     /// Records that this run read an aspect, or that the policy does not declare the aspect. If the
-    /// run found the aspect as declared, `agreed` is the agreement (`agreed.rs`).
+    /// aspect matched the policy, `agreed` is the agreement (`agreed.rs`).
     pub(crate) fn read(&self, aspect: &'static str, declared: Option<String>, agreed: Option<String>) {
         let read = declared.map(|declared| PartRead { at: self.moment.now, declared, agreed });
         self.found.lock().insert(aspect, read);
     }
 
-    /// Makes the next sweep read an aspect, because this run could not read it.
+    /// Records that this run could not read an aspect. The next sweep then reads the aspect.
     pub(crate) fn forget(&self, aspect: &'static str) {
         self.found.lock().insert(aspect, None);
     }
 
-    /// Asks for a read of the parts that come with the repository.
+    /// Requests a read of the parts that come with the repository.
     pub(crate) fn ask_for_loaded(&self) {
         self.wants_loaded.store(true, Ordering::Relaxed);
     }
@@ -105,7 +107,7 @@ impl Looks {
         self.wants_loaded.load(Ordering::Relaxed)
     }
 
-    /// Stores the time of each part's read. Writes nothing if the run read no part.
+    /// Stores the read time of each part. If the run read no part, the function writes nothing.
     pub(crate) async fn end(&self) -> Result<(), StoreError> {
         let mut parts = self.before.parts.clone();
         for (aspect, read) in self.found.lock().iter() {
@@ -121,13 +123,13 @@ impl Looks {
     }
 }
 
-/// Returns whether sweeps read this aspect only once in each period.
+/// Returns whether sweeps read this aspect only one time in each period.
 pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
-/// Returns a digest of what the policy declares for one aspect of a repository. Returns `None` if
-/// the policy declares no values. The digest ignores the lines of the values.
+/// Returns a digest of the values that the policy declares for one aspect of a repository. Returns
+/// `None` if the policy declares no values. Line numbers are not part of the digest.
 pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;
@@ -154,8 +156,8 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The digest contains the name and the visibility, because the paths of the answers contain the
-    // name, and some parts exist only with one visibility.
+    // The digest contains the name, because the paths of the answers contain the name. The digest
+    // contains the visibility, because some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
     Some(digest(&json!([name, visibility, sections, own])))
 }
@@ -175,7 +177,7 @@ mod tests {
         PartRead { at, declared: "d".into(), agreed: None }
     }
 
-    /// Begins a run with these stored reads.
+    /// Starts a run with these stored reads.
     async fn begin(store: &Arc<dyn Store>, key: &Key, parts: &[(&str, Time)]) -> Looks {
         let parts = parts.iter().map(|(part, at)| ((*part).to_owned(), read(*at))).collect();
         LastRead::note(key).put(store.as_ref(), &LastRead { parts }).await.unwrap();

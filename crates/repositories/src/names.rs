@@ -1,6 +1,6 @@
-//! Remembers the id behind each name in a policy. If somebody renames an account or a team, Beadle
-//! still finds it by the id. If a name gets a new owner, Beadle gives this owner nothing until an
-//! operator confirms the name.
+//! Stores the id behind each name in a policy. If somebody renames an account or a team, Beadle
+//! still finds the account or the team by its id. If a name gets a new owner, Beadle gives no
+//! access to this owner until an operator confirms the name.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -10,16 +10,16 @@ use std::time::Duration;
 use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// How long Beadle trusts a confirmed name without reading the store. A run for an event always
-/// reads the store, because an operator may have confirmed another owner.
+/// The time for which Beadle trusts a confirmed name without reading the store. A run for an event
+/// always reads the store, because an operator can have confirmed another owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// The kind of thing that a name belongs to.
+/// The kind of a named thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
-    /// A team, which a policy names by its slug.
+    /// A team. A policy uses the team's slug as its name.
     Team,
-    /// An account, which a policy names by its login.
+    /// An account. A policy uses the account's login as its name.
     User,
 }
 
@@ -33,7 +33,7 @@ impl Named {
     }
 }
 
-/// The id of the account or the team that a name means.
+/// The id of a named account or a named team.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct NamedId(u64);
@@ -43,14 +43,14 @@ impl Metadata for NamedId {
     const IS_NEEDED: bool = true;
 }
 
-/// Remembers the ids behind the names in one organisation's policy. Without a store, this value
-/// remembers nothing.
+/// The stored ids behind the names in one organisation's policy. Without a store, there are no
+/// stored ids.
 #[derive(Clone)]
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// True if Beadle only reads the remembered ids, and remembers nothing new.
+    /// True if Beadle only reads the stored ids, and does not store new ids.
     looks_only: bool,
     /// The lane of the run that uses the names.
     lane: Lane,
@@ -60,7 +60,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Creates the memory for the names in one organisation's policy.
+    /// Creates the value for the names in one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
         let (looks_only, lane) = (false, Lane::Manual);
@@ -73,12 +73,12 @@ impl Names {
         Self { lane, ..self.clone() }
     }
 
-    /// From now on, this value remembers no new names.
+    /// Makes this value read-only: from now on, it does not store new names.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
 
-    /// Returns a copy that remembers no new names and does not change this value's memory.
+    /// Returns a copy that does not store new names and does not change this value's memory.
     #[must_use]
     pub(crate) fn apart(&self) -> Self {
         Self { looks_only: true, known: Arc::default(), ..self.clone() }
@@ -88,15 +88,15 @@ impl Names {
         Note::of(&[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
-    /// Returns the id that Beadle remembers for a name, if it remembers one.
+    /// Returns the stored id of a name. Returns `None` if Beadle has not stored the name.
     pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
         let id = self.note(named, name).get(store.as_ref()).await?;
         Ok(id.map(|NamedId(id)| id))
     }
 
-    /// Returns the earlier id of a name if that id differs from `id`. `id` is the id of the present
-    /// owner. If Beadle does not know the name yet, the function remembers `id` and returns `None`.
+    /// Returns the stored id of a name if this id differs from `id`. `id` is the id of the present
+    /// owner. If the name has no stored id yet, the function stores `id` and returns `None`.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         if self.is_believed(note.name(), id, now) {
@@ -112,14 +112,15 @@ impl Names {
         Ok(None)
     }
 
-    /// Returns whether Beadle has recently read from the store that the name means this id.
+    /// Returns whether Beadle recently read the name from the store, and whether the name had this
+    /// id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
         self.lane != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
     }
 
-    /// Remembers that the name means `id` from now on.
+    /// Stores that the name now means `id`.
     pub async fn confirm(&self, named: Named, name: &str, id: u64) -> Result<(), StoreError> {
         match &self.store {
             Some(store) => self.note(named, name).put(store.as_ref(), &NamedId(id)).await,

@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. The order states on which earlier changes each change depends, and
-//! which changes Beadle can write at the same time.
+//! Orders the changes of a plan. For each change, the order says on which earlier changes this
+//! change depends. The order also says which changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use beadle_engine::{Change, Failure, Turn};
 
 use crate::aspects::{ALL, Aspect, PlannedChange, Stage, Step, WriteTarget};
 
-/// A step, and when Beadle writes it relative to other steps.
+/// A step, together with its place in the order.
 struct Timed {
     turn: Turn,
     step: Box<dyn Step>,
@@ -35,9 +35,9 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
 
 /// Returns the track of a change within the change's stage. Beadle writes the changes of one track
 /// one after the other, and different tracks at the same time. Usually, each aspect has one track.
-/// If Beadle may write the things of an aspect in any order, each thing has its own track. In some
-/// stages, all changes share one track, because they affect the whole repository or need an earlier
-/// feature.
+/// If Beadle is allowed to write the things of an aspect in any order, each thing has its own
+/// track. In some stages, all changes share one track, because they affect the whole repository or
+/// need an earlier feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
@@ -48,7 +48,8 @@ fn track_of(planned: &PlannedChange) -> (String, String) {
     }
 }
 
-/// Orders changes by their stages, and sets for each change the changes on which it depends.
+/// Orders changes by their stages. For each change, the function sets the changes on which it
+/// depends.
 pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for planned in &mut planned_changes {
         if planned.stage == Stage::Body
@@ -66,8 +67,8 @@ pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Bo
         let track = *tracks.entry(track_of(&planned)).or_insert(new);
         let PlannedChange { change, stage } = planned;
         let after = match stage {
-            // GitHub accepts no write to an archived repository. Beadle lets more people see the
-            // repository only after everything else is as declared.
+            // GitHub accepts no write to an archived repository. Beadle makes the repository
+            // visible to more people only after all other changes.
             Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
             _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
         };
@@ -91,8 +92,8 @@ mod tests {
         }
     }
 
-    /// Returns the changes in their order. Each element of `planned` is an aspect, a thing of this
-    /// aspect and a stage.
+    /// Returns the changes in the order in which Beadle writes them. Each element of `planned` is
+    /// an aspect, a thing of this aspect and a stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
         let mut plan = AspectPlan::default();
         for (aspect, what, stage) in planned {

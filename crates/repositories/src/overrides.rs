@@ -1,7 +1,7 @@
 //! Decides which repository a file in repos/ belongs to. A file belongs to the first repository
-//! that Beadle saw with the name of the file. Beadle remembers the immutable id of this repository.
+//! that Beadle saw under the name of the file. Beadle stores the immutable id of this repository.
 //! If somebody renames this repository, or if another repository gets the old name, Beadle only
-//! reports the event and changes nothing because of it.
+//! reports this event.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,36 +16,37 @@ use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 /// If the owner of a file is unknown, Beadle asks GitHub again after this duration.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// Remembers the repository of each file. All clones share this memory.
+/// Stores which repository each file belongs to. All clones share the same memory.
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory of this process, for runs without a store and for plans that Beadle only shows.
+    /// The memory of this process. Beadle uses it for runs without a store, and for plans that are
+    /// only shown.
     here: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The repositories that may own a file, by their ids. Each entry has the path of the file, and
-    /// the reason why the owner is not certain.
+    /// The repositories that possibly own a file. The key is the repository's id. Each entry has
+    /// the path of the file, and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The last generation for which Beadle asked GitHub about files without an owner, and the time
-    /// of this request.
+    /// The newest generation for which Beadle asked GitHub about files without an owner. The second
+    /// value is the time of this request.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
     /// True if Beadle only reads the memory in the store, and adds nothing to it.
     looks_only: bool,
 }
 
-/// Returns the name of the stored note that has the owner of a file. If `file` is empty, returns
-/// the common prefix of these names.
+/// Returns the name of the stored note about the owner of a file. If `file` is empty, the function
+/// returns the common prefix of these names.
 pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
     note("override", &[organisation, &file.to_lowercase()])
 }
 
-/// Returns the name of the stored note that has the file of a repository. If `id` is empty, returns
-/// the common prefix of these names.
+/// Returns the name of the stored note about the file of a repository. If `id` is empty, the
+/// function returns the common prefix of these names.
 pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// What GitHub shows about the possible owner of a file that has no owner yet.
+/// The possible owner of a file without an owner, according to GitHub.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
@@ -53,14 +54,14 @@ enum Lead {
     /// name before a rename.
     Of(u64),
     /// The file can belong to one of two repositories. The first repository has or had the name of
-    /// the file. The second repository has the name that the file gives to its repository.
+    /// the file. The second repository has the new name that the file sets for its repository.
     Either(u64, u64),
 }
 
-/// Finds the repository that a file belongs to. `name` is the name of the file. `given` is the name
-/// that the file gives to its repository, if the file sets a name. `called` takes a name and
-/// returns the repository that has or had this name. `has_file` returns whether the policy has a
-/// file with a name.
+/// Finds the repository that a file belongs to. `name` is the name of the file. `given` is the new
+/// name that the file sets for its repository, if the file sets a name. `called` takes a name, and
+/// returns the repository that has or had this name. `has_file` takes a name, and returns whether
+/// the policy has a file with this name.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -68,28 +69,29 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // In this case, somebody renamed the repository, and the policy already has a file with the
-    // present name.
+    // In this case, somebody renamed the repository. The policy already has a file with the present
+    // name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // Beadle may have renamed the repository because of this file, and another repository may
-        // have taken the old name since then.
+        // It is possible that Beadle renamed the repository because of this file. Another
+        // repository can have taken the old name after that.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
 }
 
-/// Returns all names in a file: the name of the file, the name that the file gives to its
-/// repository, and the former name of the repository.
+/// Returns all names of a file. These are the name of the file itself, and the new and the former
+/// name of the repository in the file.
 fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }
 
-/// Finds the repository that a file renames: no repository has the name of the file yet, and one
-/// repository has the former name in the file. The arguments are the same as for [`lead`].
+/// Finds the repository that is renamed by a file. In this case, no repository has the name of the
+/// file yet, and one repository has the former name in the file. The arguments are the same as for
+/// [`lead`].
 fn to_rename(
     name: &str,
     old: Option<&str>,
@@ -101,13 +103,13 @@ fn to_rename(
 }
 
 impl Overrides {
-    /// Creates the memory of the files in one organisation's policy.
+    /// Creates the memory for the files in one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
         let (here, doubts, followed) = (Arc::default(), Arc::default(), Arc::default());
         Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on, this value adds nothing to the store.
+    /// Makes this value read-only: from now on, it adds nothing to the store.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -144,7 +146,7 @@ impl Overrides {
         note_of_file(&self.organisation, &layer.file)
     }
 
-    /// Returns the common beginning of the names that notes about files have.
+    /// Returns the common prefix for the names of notes about files.
     fn of_files(&self) -> String {
         note_of_file(&self.organisation, "")
     }
@@ -153,9 +155,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub for the owner of each file in repos/ that has no remembered owner. A CI job has
-    /// no store, so it remembers no owners. But GitHub remembers the former names of a repository.
-    /// If a file can belong to two repositories, Beadle gives the file to neither of them.
+    /// Asks GitHub for the owner of each file in repos/ that has no stored owner. A CI job has no
+    /// store, so it has no stored owners. But GitHub knows the former names of a repository. If a
+    /// file can belong to two repositories, Beadle gives the file to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
@@ -192,10 +194,10 @@ impl Overrides {
         Ok(())
     }
 
-    /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans a single
-    /// repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` may be the owner, Beadle asks again immediately, except in a
-    /// sweep.
+    /// Calls [`Self::follow`] one time for each generation of the policy, before Beadle plans the
+    /// first repository. While the owner of a file is unknown, Beadle asks GitHub again after some
+    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. In a
+    /// sweep, Beadle does not ask immediately.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
@@ -208,17 +210,17 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether a run of a repository can use GitHub's answers from the time `at`. A sweep
-    /// can use old answers. A run for an event or an operator needs new answers if the repository
-    /// may be the owner of a file.
+    /// Returns whether a repository's run can use GitHub's answers from the time `at`. A sweep can
+    /// use old answers. If the repository is a possible owner of a file, a run for an event or an
+    /// operator needs new answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns a file in repos/ and the reason why its owner is not certain. The file may belong to
-    /// the repository `id` or to another repository.
+    /// Returns a file in repos/ that possibly belongs to the repository `id`, and the reason why
+    /// the owner is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;
@@ -226,7 +228,7 @@ impl Overrides {
         Some((layer, why.clone()))
     }
 
-    /// Returns the files in repos/ that have no remembered owner, each with its name.
+    /// Returns the files in repos/ that have no stored owner. Each file comes with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
         let mut known: BTreeSet<String> = self.here.lock().keys().cloned().collect();
         if let Some(store) = &self.store {
@@ -239,8 +241,8 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// Returns the file that belongs to a repository according to Beadle's memory. Returns `None`
-    /// if the policy no longer contains the file, or if the file now belongs to another repository.
+    /// Returns the stored file of a repository. Returns `None` if the policy no longer contains the
+    /// file, or if the file now belongs to another repository.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
         // This comparison ignores the case of file names.
@@ -250,8 +252,8 @@ impl Overrides {
         Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
     }
 
-    /// Returns the file in repos/ that applies to a repository, and the files that wait for a
-    /// person's decision.
+    /// Returns the file in repos/ that applies to a repository. Also returns the files for which a
+    /// person must decide.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,
@@ -290,7 +292,8 @@ impl Overrides {
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         let mut names = [layer.given_name(), layer.old_name()].into_iter().flatten();
         if names.any(|name| name.eq_ignore_ascii_case(&seen.name)) {
-            // This file gave the repository its present name, or will give it a new name.
+            // Either the repository has its present name from this file, or the file will rename
+            // the repository.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
@@ -306,7 +309,7 @@ impl Overrides {
     }
 
     /// Makes a repository the owner of a file. If the repository already owns another file of the
-    /// policy, the function changes nothing and returns the other file.
+    /// policy, the function changes nothing, and returns that file.
     async fn give<'a>(
         &self,
         policy: &'a Policy,
@@ -322,9 +325,9 @@ impl Overrides {
 
     /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        // Beadle writes the note of the file last. If the process ends before this write, the next
-        // run makes the repository the owner again. So the repository keeps the file even if
-        // somebody renames the repository.
+        // Beadle writes the note about the repository first, and then the note about the file. If
+        // the process ends between the two writes, the next run makes the repository the owner
+        // again. So the repository keeps the file even if somebody renames the repository.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }

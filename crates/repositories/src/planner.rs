@@ -1,4 +1,4 @@
-//! Plans the changes of repositories: compares the policy with the observed state.
+//! Plans the changes of repositories. The planner compares the policy with the observed state.
 
 use std::sync::Arc;
 
@@ -28,15 +28,15 @@ use crate::shard::Shard;
 use crate::undo::Memory;
 use crate::waiver_book::WaiverBook;
 
-/// The aspects whose observed state can come from a read of the whole organisation, and can
-/// therefore be old.
+/// The aspects whose observed state can be old, because it can come from a read of the whole
+/// organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
 /// The number of repositories that Beadle plans at the same time. The transport limits the number
 /// of requests.
 const AT_ONCE: usize = 64;
 
-/// Plans the repositories of one organisation. The planner has a reader and no writer, so it cannot
-/// write. All clones of a planner share what they remember.
+/// Plans the repositories of one organisation. The planner has only a reader, so it cannot write.
+/// All clones of a planner share the same memory.
 #[derive(Clone)]
 pub struct RepositoryPlanner {
     reader: Reader,
@@ -52,30 +52,32 @@ pub struct RepositoryPlanner {
     waivers: WaiverBook,
     /// Records the controls that each run finds. `None` if the planner records nothing.
     controls: Option<Arc<ControlLog>>,
-    /// The rule that decides when a sweep reads again the parts that only REST shows. `None` if
-    /// every run reads all parts.
+    /// The rule for the parts that only REST shows. The rule decides when a sweep reads these parts
+    /// again. `None` if every run reads all parts.
     reread: Option<Reread>,
-    /// The reads of the present run. `None` if the run reads all parts and records no read.
+    /// The reads of the present run. `None` if the run reads all parts and does not record its
+    /// reads.
     looks: Option<Arc<Looks>>,
-    /// The list of all repositories. Beadle needs the list if the hint of a key leads to no
-    /// repository. If somebody deletes hundreds of repositories, the runs of their keys share one
+    /// The list of all repositories. Beadle needs the list if it finds no repository with the hint
+    /// of a key. If somebody deletes hundreds of repositories, the runs of their keys share one
     /// read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
-/// The desired values of a repository, and why it has them.
+/// The desired values of a repository, and the sources of these values.
 #[derive(Debug, Default, Serialize)]
 pub struct Explanation {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// Why Beadle does not manage the repository. `None` if Beadle manages the repository.
+    /// The reason why Beadle does not manage the repository. `None` if Beadle manages the
+    /// repository.
     pub skipped: Option<String>,
-    /// The files that reach the repository, each with its rank, from the lowest rank to the
-    /// highest.
+    /// The files that apply to the repository. Each file has its rank, and the lowest rank comes
+    /// first.
     pub layers: Vec<(String, i64)>,
-    /// The sections that Beadle cannot decide about, each with the reason.
+    /// The undecided sections. Each section comes with the reason.
     pub doubtful: Vec<(String, String)>,
-    /// The desired values, each with the line of the policy that sets it.
+    /// The desired values. Each value comes with the line of the policy that sets it.
     pub values: Vec<Explained>,
     /// The values that a layer of higher rank removed.
     pub removed: Vec<Removed>,
@@ -85,7 +87,7 @@ pub struct Explanation {
 }
 
 /// Checks that GitHub's answer is about the listed repository. If the answer is about another
-/// repository, returns an error, because the listed repository may still exist.
+/// repository, the function returns an error, because the listed repository can still exist.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -100,14 +102,14 @@ fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>,
 pub struct OrganisationPlan {
     /// The plan of each repository, with its key.
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
-    /// Why the list of repositories is incomplete. `None` if the list is complete.
+    /// The reason why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
-    /// The parts of the policy that reach no repository.
+    /// The parts of the policy that apply to no repository.
     pub unmatched: Vec<String>,
 }
 
 impl RepositoryPlanner {
-    /// Creates a planner that remembers nothing between runs.
+    /// Creates a planner that stores nothing between runs.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
@@ -131,17 +133,17 @@ impl RepositoryPlanner {
         }
     }
 
-    /// Gives the planner the secrets that the policy may name.
+    /// Gives the planner the secrets that the policy is allowed to use.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
         self.secrets = Arc::new(secrets);
         self
     }
 
-    /// Makes the planner use the waivers in `store`, and remember six things in `store`: the
-    /// repository of each file in repos/, the layers of each repository, the ids behind names,
-    /// digests of the secrets that Beadle wrote, the values that an undo restored, and the controls
-    /// that each repository met.
+    /// Makes the planner use the waivers in `store`. The planner also keeps its memory in `store`.
+    /// This memory has the repository of each file in repos/, the layers of each repository, and
+    /// the ids behind names. The memory also has digests of the secrets that Beadle wrote, the
+    /// restored values of undos, and the controls that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -155,8 +157,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember nothing about secrets. The planner then writes only secrets that
-    /// GitHub does not have.
+    /// Turns off the memory for secrets. The planner then writes only secrets that do not exist at
+    /// GitHub.
     #[must_use]
     pub fn without_secret_memory(mut self) -> Self {
         self.secret_memory = SecretMemory::new(None, self.reader.organisation(), self.reader.clock());
@@ -168,8 +170,8 @@ impl RepositoryPlanner {
         Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the planner add nothing to its memory. A plan that Beadle only shows may use a policy
-    /// that is not in force, but the memory must come only from the policy in force.
+    /// Makes the planner's memory read-only. The memory must come only from the policy in force.
+    /// But a plan that Beadle only shows can use another policy.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -207,8 +209,8 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // If the policy has no section about the organisation itself, Beadle needs no call
-            // here.
+            // If the policy has no section about the organisation itself, Beadle makes no call at
+            // this point.
             if shard.is_first() && Self::declares_organisation(&policy) {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -243,8 +245,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page. Beadle never has all repositories in
-    /// memory. While Beadle plans one page, it reads the next page.
+    /// Plans all repositories of a shard, page by page. The memory never contains all repositories.
+    /// While Beadle plans one page, it already reads the next page.
     async fn all(
         &self,
         policy: &Policy,
@@ -279,7 +281,7 @@ impl RepositoryPlanner {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
-        // If the list is incomplete, a repository that is missing in it may exist.
+        // If the list is incomplete, a repository that is missing in the list can exist.
         if plan.short.is_none() && shard.is_first() {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             for creation in policy.creations(&names) {
@@ -300,8 +302,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Returns the desired values of a repository below the key `key`, and the source of each
-    /// value. Returns `None` if no repository has this name.
+    /// Returns the desired values of a repository, and the source of each value. The result has
+    /// only the values below the key `key`. Returns `None` if no repository has this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -339,9 +341,9 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // Data from a read of the whole organisation can be out of date. So Beadle first reads the
-        // data of this one repository again in three cases: other layers reach the repository now,
-        // the plan has a guarded change, or the plan changes teams or properties.
+        // Data from a read of the whole organisation can be out of date. In three cases, Beadle
+        // therefore first reads this repository's data again: other layers apply to the repository
+        // now, the plan has a guarded change, or the plan changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
         let is_remembered = seen.last_seen.is_some()
             && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));
@@ -395,8 +397,8 @@ impl RepositoryPlanner {
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();
-        // Beadle plans the aspects at the same time, so that no aspect waits for the reads of
-        // another aspect.
+        // Beadle plans all aspects at the same time. So no aspect waits for the reads of another
+        // aspect.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name);
@@ -404,8 +406,8 @@ impl RepositoryPlanner {
             plan.waits.extend(own_waits);
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // The layers of the repository changed, and this change may weaken a section that
-            // Beadle could not read. So this section waits for an approval too.
+            // The layers of the repository changed. This change can weaken a section that Beadle
+            // could not read. This section therefore also waits for an approval.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);
@@ -434,8 +436,8 @@ impl RepositoryPlanner {
         Ok((plan, moves))
     }
 
-    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails,
-    /// Beadle still plans the other aspects.
+    /// Returns the result for one aspect: its changes, its unknown parts, and its tasks that wait
+    /// for a person. If one aspect fails, Beadle still plans the other aspects.
     async fn aspect(
         &self,
         aspect: &Aspect,

@@ -1,9 +1,9 @@
-//! Remembers the layers with selectors that reached a repository in the last run. A repository can
-//! leave or enter a layer although the policy did not change, because its name, property, topic or
-//! team changed. Such a change of layers is called a move. An administrator of the repository can
-//! cause a move, so each removal, weakening and exposure from a move waits for an operator. Beadle
-//! settles a move separately for each section. If one section is unknown or waits, Beadle can still
-//! settle the other sections.
+//! Stores which layers with selectors applied to a repository in the previous run. A repository can
+//! leave or enter a layer although the policy did not change. The cause is a change of its name, a
+//! property, a topic or a team. Such a change of layers is called a move. An administrator of the
+//! repository can cause a move. Each removal, weakening and exposure from a move therefore waits
+//! for an operator. Beadle settles a move separately for each section. If one section is unknown or
+//! waits, Beadle can still settle the other sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use sha2::{Digest, Sha256};
 use crate::facts::{Facts, asked_name};
 use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds};
 
-/// Remembers the layers that reached each repository.
+/// Stores which layers applied to each repository.
 #[derive(Clone)]
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// True if Beadle only reads its memory, and remembers nothing new.
+    /// True if Beadle only reads its memory, and stores nothing new.
     looks_only: bool,
 }
 
-/// Returns the name of the stored note about a repository. If `id` is empty, returns the common
-/// prefix of these names.
+/// Returns the name of the stored note about a repository. If `id` is empty, the function returns
+/// the common prefix of these names.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Memory::KIND, &[organisation, id])
 }
@@ -34,44 +34,44 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
 /// Beadle's memory of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
-    /// The name of the repository in the last run.
+    /// The name of the repository in the previous run.
     name: String,
-    /// The facts by which layers can select the repository.
+    /// The facts that the selectors of layers can use.
     #[serde(default)]
     facts: Facts,
     /// The selections that contained the repository. A selection is a layer's file, or one of its
-    /// cases. Each selection has the digest of its selectors.
+    /// cases. The value is the digest of the selectors.
     held: BTreeMap<String, String>,
     /// The digests of all selections of the policy.
     known: BTreeSet<String>,
-    /// The moves that are not settled yet, by the name of the selection.
+    /// The moves that are not settled yet. The key is the name of the selection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     open: BTreeMap<String, Moved>,
 }
 
 impl Metadata for Memory {
     const KIND: &'static str = "reached";
-    // Without this memory, no change would count as the effect of a move, and no change would wait
+    // Without this memory, no change would count as the effect of a move. So no change would wait
     // for an operator.
     const IS_NEEDED: bool = true;
 }
 
-/// A layer that now reaches a repository, or no longer reaches it, although the policy did not
-/// change.
+/// A move: a layer now applies to a repository or no longer applies to it, although the policy did
+/// not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     /// The digest of the selectors. If the digest is different now, the policy has changed.
     digest: String,
     /// The sections of the layer that Beadle has not settled yet for this move.
     pub(crate) sections: BTreeSet<String>,
-    /// Why the changes in these sections need an approval.
+    /// The reason why the changes in these sections need an approval.
     pub(crate) why: String,
 }
 
-/// The moves of a repository, and the facts that Beadle must remember about it.
+/// The moves of a repository, and the facts that Beadle must store about the repository.
 #[derive(Default)]
 pub(crate) struct Moves {
-    /// The moves, by the name of the selection.
+    /// The moves. The key is the name of the selection.
     moved: BTreeMap<String, Moved>,
     /// The unknown sections, and the sections with a change that waits for an approval.
     waiting: BTreeSet<String>,
@@ -91,8 +91,8 @@ impl Moves {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Does not settle the moves of some sections, because such a section is unknown or has a
-    /// waiting change. `owns` returns `true` for these sections.
+    /// Records sections whose moves must not be settled. Such a section is unknown or has a waiting
+    /// change. `owns` returns `true` for these sections.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
@@ -123,11 +123,11 @@ const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username
 struct Selection<'a> {
     /// The name of the selection in Beadle's memory.
     name: String,
-    /// The digest of the selectors. The digest changes when the policy changes the selection.
+    /// The digest of the selectors. If the policy changes the selection, this digest changes.
     digest: String,
     layer: &'a Layer,
-    /// The file or the case that contains the list's entry. This file or case must also reach the
-    /// repository.
+    /// The file or the case that contains the list's entry. This file or case must also apply to
+    /// the repository.
     base: String,
     /// The entry of a list that selects repositories. `None` for a layer or a case.
     entry: Option<Entry<'a>>,
@@ -146,7 +146,7 @@ impl Selection<'_> {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
-    /// Returns the sections that may change if a repository enters or leaves the selection.
+    /// Returns the sections that can change if a repository enters or leaves the selection.
     fn sections(&self) -> BTreeSet<String> {
         match &self.entry {
             Some(entry) => BTreeSet::from([entry.list.to_owned()]),
@@ -205,9 +205,9 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Returns the merged layers of a repository for an assumed state: each selection still contains
-/// the same repositories as in the last run. For a new selection of the policy, the function uses
-/// the present repositories.
+/// Returns the merged layers of a repository for an assumed state. In this state, each selection
+/// still contains the same repositories as in the previous run. For a new selection of the policy,
+/// the function uses the present repositories.
 fn as_before(
     policy: &Policy,
     target: &MergedLayers,
@@ -222,8 +222,8 @@ fn as_before(
     })
 }
 
-/// Returns the earlier moves that are not settled yet. If the selectors have changed since a move,
-/// the result leaves out the move.
+/// Returns the earlier moves that are not settled yet. If the selectors have changed after a move,
+/// the move is not in the result.
 fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
     let is_there = |selection: &str, moved: &Moved| {
         all.iter().any(|one| one.name == selection && one.digest == moved.digest)
@@ -238,7 +238,7 @@ impl Reached {
         Self { store, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on, this value remembers nothing new.
+    /// Makes this value read-only: from now on, it stores nothing new.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -251,8 +251,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { note.put(self.store.as_ref(), memory).await }
     }
 
-    /// Compares the present layers of a repository with the repository's layers in the last run. If
-    /// the policy itself declared the change that caused a difference, the difference is not a
+    /// Compares the present layers of a repository with its layers in the previous run. If a
+    /// difference comes from a change that the policy itself declared, the difference is not a
     /// move.
     pub(crate) async fn moves(
         &self,
@@ -275,8 +275,8 @@ impl Reached {
             open: BTreeMap::new(),
         };
         for one in &all {
-            // If Beadle cannot evaluate a layer, it assumes that the layer reaches the same
-            // repositories as in the last run.
+            // If Beadle cannot evaluate a layer, it assumes that the layer applies to the same
+            // repositories as in the previous run.
             let doubtful = target.undecided_files.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -290,9 +290,9 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // With the layers of the last run, the policy must already have declared the change.
-        // Without this condition, a layer that newly reaches the repository could justify its own
-        // move.
+        // The policy must already have declared the change with the layers of the previous run.
+        // Without this condition, a layer that now applies to the repository for the first time
+        // could justify its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

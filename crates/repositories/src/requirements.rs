@@ -1,5 +1,5 @@
-//! The permissions and webhook events that the GitHub App needs for a policy. The aspects contain
-//! these permissions and events.
+//! Finds the permissions and webhook events that the GitHub App needs for a policy. The permissions
+//! and events come from the aspects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,21 @@ use crate::aspects::{self, AccessLevel, AppPermission};
 use crate::organisation;
 use crate::policy::WHEN_MISSING;
 
-/// The events that every policy needs. These events report a new or renamed repository, a changed
-/// value by which layers can select repositories, and a renamed organisation.
+/// The events that every policy needs. These events report three things: a new or renamed
+/// repository, a changed value that selectors can use, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
 /// The permissions that every policy needs. With these permissions, Beadle reads who has access.
-/// The permissions also allow the events about new files, new branches and changed values by which
-/// layers can select repositories.
+/// The permissions also allow the events about new files, new branches and changed values that
+/// selectors can use.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
     AppPermission::read("members", "members (organisation)"),
     AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
 ];
-/// The events that every policy can receive with these permissions, in addition to
-/// [`OF_EVERY_POLICY`].
+/// The additional events that are possible with these permissions for every policy. The other
+/// events are in [`OF_EVERY_POLICY`].
 const FOR_SELECTORS: &[&str] = &["create", "custom_property_values", "push"];
 
 /// The permissions and the events that a GitHub App needs for one policy.
@@ -30,8 +30,8 @@ pub struct AppNeeds {
     /// The required level of each permission. The key of the map is the permission's name in the
     /// REST API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. If the policy does not have a section, the list does not contain the events of
-    /// this section, because GitHub refuses an event without its permission.
+    /// The events. The list contains the events of a section only if the policy has this section,
+    /// because GitHub refuses an event without its permission.
     pub events: BTreeSet<&'static str>,
 }
 
@@ -64,8 +64,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
             needed.extend(aspect.permissions.iter().map(|permission| (section, *permission)));
         }
     }
-    // Writes of a missing default branch need more permissions than the rest of the section
-    // `repository`.
+    // To create or rename a missing default branch, Beadle needs more permissions than for the rest
+    // of the section `repository`.
     needed.push((WHEN_MISSING, AppPermission::write("contents", "contents (repository)")));
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
@@ -115,7 +115,7 @@ mod tests {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
     }
 
-    /// Returns whether Beadle marks a key as due because of an event.
+    /// Returns whether an event makes a key due.
     fn marks(event: &str) -> bool {
         const SECRET: &str = "secret";
         let sender = Sender {
@@ -156,8 +156,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // The event `delete` also marks a key. The aspects do not list it, because GitHub also
-        // sends a `push` if somebody deletes a branch.
+        // The event `delete` also makes a key due. This event is not in the aspects, because GitHub
+        // also sends a `push` if somebody deletes a branch.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }
@@ -196,7 +196,8 @@ mod tests {
         for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
             assert!(smallest.events.contains(event), "{event}");
         }
-        // GitHub refuses this event without a certain permission, which this policy does not need.
+        // GitHub refuses this event without a certain permission. This policy does not need that
+        // permission.
         assert!(!smallest.events.contains("label"));
         let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
         assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));

@@ -1,9 +1,9 @@
-//! Decides when a sweep reads again the parts of a repository that only REST shows.
+//! Decides when a sweep reads some parts of a repository again. Only REST shows these parts.
 //!
 //! Each such part costs at least one call for each repository. So a sweep reads only a share of
 //! these parts, and uses the stored answers for the other parts. Time is divided into periods, and
-//! each part is due once in each period. A hash decides when the periods of a part begin, so all
-//! sweeps of a period read about the same number of parts.
+//! each part is due one time in each period. A hash decides when the periods of a part begin. All
+//! sweeps of a period therefore read approximately the same number of parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use sha2::{Digest, Sha256};
 
-/// The aspects that sweeps read only once in each period. Each of these aspects reads a list or a
-/// value that only REST shows.
+/// The aspects that sweeps read only one time in each period. Each of these aspects reads a list or
+/// a value that only REST shows.
 pub(crate) const SPREAD: &[&str] = &[
     "actions",
     "autolinks",
@@ -43,19 +43,19 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// Creates a rule. By this rule, sweeps read each part once in each `period`. `next_sweep`
-    /// takes the start of a sweep and returns the start of the next sweep.
+    /// Creates a rule. With this rule, sweeps read each part one time in each `period`.
+    /// `next_sweep` takes the start of a sweep, and returns the start of the next sweep.
     pub fn new(period: Duration, next_sweep: impl Fn(Time) -> Time + Send + Sync + 'static) -> Self {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
 
-    /// Returns the moment for a run that begins now.
+    /// Returns the moment of a run that begins now.
     pub(crate) fn moment(&self, now: Time) -> Moment {
         Moment { now, next: (self.next_sweep)(now).max(now), period: self.period }
     }
 }
 
-/// The moment of a run.
+/// The times that a run needs for its decisions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// The time at which the run began.
@@ -67,13 +67,14 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// Returns whether the run must read a part of a repository. `read` is the time of the last
-    /// read.
+    /// Returns whether the run must read a part of a repository. `read` is the time of the most
+    /// recent read.
     ///
-    /// The last sweep before the end of a period reads the part. If no sweep did this, or if sweeps
-    /// are rare, the part is due when the last read is one period old, and the next sweep reads it.
+    /// The final sweep before the end of a period reads the part. It is possible that no sweep did
+    /// this, or that sweeps are rare. The part is then due when its most recent read is one period
+    /// old, and the next sweep reads the part.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
-        // If the time of the read is in the future, it comes from a wrong clock.
+        // If the time of the read is in the future, this time comes from a wrong clock.
         let Some(read) = read.filter(|read| *read <= self.now) else { return true };
         let length = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX).max(1);
         let begin = offset(repository, part, length);
@@ -124,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Runs sweeps over many parts, and returns how many parts each sweep reads.
+    /// Simulates sweeps over many parts, and returns how many parts each sweep reads.
     fn sweeps(every: Duration, period: Duration, number: u32) -> Vec<usize> {
         let mut parts: Vec<(String, &str, Option<Time>)> =
             (0..100).flat_map(|id| SPREAD.iter().map(move |part| (id.to_string(), *part, None))).collect();

@@ -1,4 +1,4 @@
-//! Seals the value of a secret, so that only GitHub can read it.
+//! Encrypts the value of a secret, so that only GitHub can read the value.
 //!
 //! <https://docs.github.com/rest/guides/encrypting-secrets-for-the-rest-api>,
 //! <https://doc.libsodium.org/public-key_cryptography/sealed_boxes>
@@ -11,8 +11,8 @@ use crypto_box::aead::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-/// Returns the body of the request that sets a secret. `key` is GitHub's answer with its public
-/// key.
+/// Returns the body of the request that sets a secret. `key` is GitHub's answer that contains the
+/// public key.
 pub(crate) fn sealed_body(key: &Value, value: &SecretString) -> Result<Value, Failure> {
     let invalid = || Failure::new(Class::Retry, "GitHub's public key for secrets is invalid");
     let id = key["key_id"].as_str().ok_or_else(invalid)?;

@@ -1,7 +1,7 @@
-//! Remembers the values of secrets that Beadle wrote. GitHub shows no value of a secret. So Beadle
-//! keeps a keyed digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The
-//! key of the digests is in the store. The digest includes the name of the secret, so two secrets
-//! with the same value have different digests.
+//! Stores digests of the secret values that Beadle wrote. GitHub does not show the value of a
+//! secret. Beadle therefore keeps a keyed digest (HMAC-SHA256) of each value that it wrote. Beadle
+//! never keeps the value itself. The key of the digests is in the store. The digest includes the
+//! name of the secret, so two secrets with the same value have different digests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 /// The maximum difference between two times of the same write: the time that GitHub shows, and the
-/// time by Beadle's clock. The two clocks can differ.
+/// time on Beadle's clock. These times can differ, because the two clocks can differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -28,7 +28,7 @@ impl Metadata for DigestKey {
     const IS_NEEDED: bool = true;
 }
 
-/// Beadle's memory of a secret that it wrote.
+/// The stored note about a secret that Beadle wrote.
 #[derive(Serialize, Deserialize)]
 struct Written {
     /// The keyed digest of the value.
@@ -42,15 +42,16 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
-/// Returns the common beginning of the names that notes about secrets have in an organisation. In
-/// each name, the owner of the secret follows this prefix, up to the next colon.
+/// Returns the common prefix for the names of an organisation's notes about secrets. In each name,
+/// the text from this prefix to the next colon is the owner of the secret.
 pub(crate) fn prefix(organisation: &str) -> String {
     let organisation = organisation.to_lowercase();
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
-/// Returns a code that distinguishes two secrets while a preview compares two plans. The code is a
-/// digest without a key, so Beadle neither stores nor prints it.
+/// Returns a code for a secret. A preview uses the code to distinguish two secrets when it compares
+/// two plans. The code is a digest without a key. Beadle therefore never stores or prints this
+/// code.
 pub(crate) fn fingerprint(value: &SecretString) -> String {
     use sha2::Digest as _;
 
@@ -68,7 +69,8 @@ pub(crate) struct SecretName {
     pub(crate) name: String,
 }
 
-/// The comparison of the value in the configuration with the value that Beadle wrote last.
+/// The result of comparing two values: the value in the configuration, and the value that Beadle
+/// wrote most recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
     /// The result is unknown, because there is no store or no value.
@@ -82,8 +84,8 @@ pub(crate) enum Compared {
 }
 
 impl Compared {
-    /// Returns the words with which a plan shows the value at GitHub. Returns `None` if Beadle need
-    /// not write the value again.
+    /// Returns the text that a plan shows for the value at GitHub. Returns `None` if it is not
+    /// necessary to write the value again.
     pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
         match self {
             Self::NeverWritten => Some("a value that Beadle did not write"),
@@ -105,13 +107,13 @@ fn time(text: &str) -> Option<Time> {
     text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
 }
 
-/// The memory of the secrets in one organisation. Without a store, this memory remembers nothing.
+/// The memory for the secrets in one organisation. Without a store, this memory is always empty.
 #[derive(Clone)]
 pub(crate) struct SecretMemory {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// True if Beadle only reads its memory, and remembers nothing new.
+    /// True if Beadle only reads its memory, and stores nothing new.
     looks_only: bool,
 }
 
@@ -120,7 +122,7 @@ impl SecretMemory {
         Self { store, organisation: organisation.to_lowercase(), clock: clock.clone(), looks_only: false }
     }
 
-    /// Returns a copy that remembers nothing new.
+    /// Returns a copy that stores nothing new.
     #[must_use]
     pub(crate) fn only_looking(&self) -> Self {
         Self { looks_only: true, ..self.clone() }
@@ -130,7 +132,7 @@ impl SecretMemory {
         Note::of(&[&self.organisation, &of.owner, &of.place, &of.name])
     }
 
-    /// Compares the value of the configuration with the value that Beadle wrote last.
+    /// Compares the value of the configuration with the value that Beadle wrote most recently.
     pub(crate) async fn compare(
         &self,
         of: &SecretName,
@@ -150,14 +152,14 @@ impl SecretMemory {
         Ok(if is_same { Compared::Same { at: written.at } } else { Compared::Other })
     }
 
-    /// Remembers that GitHub has this value now.
+    /// Stores that GitHub has this value now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
         self.remember_at(of, value, None).await
     }
 
-    /// Remembers that GitHub has this value now. `updated_at` is GitHub's time of the write, if
-    /// GitHub shows it. Beadle's own clock may be behind. With a time of that clock, Beadle's own
-    /// write would look like a later change.
+    /// Stores that GitHub has this value now. `updated_at` is GitHub's time of the write, if GitHub
+    /// shows this time. It is possible that Beadle's own clock is slow. With a time from a slow
+    /// clock, Beadle's own write would look like a later change.
     pub(crate) async fn remember_at(
         &self,
         of: &SecretName,
@@ -170,7 +172,7 @@ impl SecretMemory {
         self.note(of).put(store.as_ref(), &Written { digest, at }).await
     }
 
-    /// Forgets a secret that Beadle removed.
+    /// Deletes the stored note about a secret that Beadle removed.
     pub(crate) async fn forget(&self, of: &SecretName) -> Result<(), StoreError> {
         match &self.store {
             Some(store) => self.note(of).forget(store.as_ref()).await,
@@ -178,8 +180,8 @@ impl SecretMemory {
         }
     }
 
-    /// Returns the keyed digest of a value. Remembers nothing about the value. Returns `None` if
-    /// there is no store.
+    /// Returns the keyed digest of a value. The function does not store anything about the value.
+    /// Returns `None` if there is no store.
     pub(crate) async fn keyed_digest(
         &self,
         of: &SecretName,
@@ -200,7 +202,7 @@ impl SecretMemory {
     }
 }
 
-/// Returns the key of the digests. Creates the key if the store has no key yet.
+/// Returns the key of the digests. If the store has no key yet, the function creates the key.
 async fn key(store: &dyn Store) -> Result<String, StoreError> {
     let note: Note<DigestKey> = Note::of(&[]);
     if let Some(DigestKey(key)) = note.get(store).await? {
@@ -208,8 +210,9 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     }
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
-    // Another process may have created a key at the same time. All processes use the key that is in
-    // the store. If Beadle made a digest with another key, it writes the secret once more.
+    // It is possible that another process created a key at the same time. All processes use the key
+    // that is in the store. If Beadle made a digest with another key, Beadle writes the secret one
+    // more time.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))
 }

@@ -1,11 +1,13 @@
-//! A fixed share of an organisation's repositories. Jobs use shares to divide a sweep.
+//! A fixed share of an organisation's repositories. Several jobs can use shares to divide a sweep
+//! among them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// Share number `index` of a total of `of` shares. The number of the first share is 1.
+/// The share with number `index`. There are `of` shares in total. The number of the first share is
+/// 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     index: u64,
@@ -24,8 +26,8 @@ impl Shard {
         self.of
     }
 
-    /// Returns the part of a limit that this share may use. If the shares cannot have equal parts,
-    /// each of the first shares has one more than the others.
+    /// Returns the part of a limit that this share is allowed to use. If equal parts are not
+    /// possible, each of the first shares gets one more than the others.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)
@@ -36,7 +38,7 @@ impl Shard {
         self.index
     }
 
-    /// Returns whether this share also does the work that belongs to no single repository.
+    /// Returns whether this share also does the work that does not belong to a single repository.
     pub fn is_first(self) -> bool {
         self.index == 1
     }
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_share_of_an_id_is_the_same_for_ever() {
-        // With another hash, any repository could move to another share.
+        // The hash must not change. With another hash, a repository could move to another share.
         let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
             .iter()
             .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())

@@ -45,8 +45,9 @@ impl Reconcile for Sweep {
             self.reader.drop_token().await?;
         }
         if run.lane < Lane::Sweep {
-            // For the same reason, the marked runs must send the refused changes again. They have the
-            // lane of a sweep, in which they would wait.
+            // For the same reason, the marked runs must send the refused changes again. These runs
+            // have the lane of a sweep. Without this call, the refused changes would wait in this
+            // lane.
             for kind in ["repository", "organisation"] {
                 forget_refusals(self.store.as_ref(), kind, instance).await?;
             }
@@ -66,10 +67,10 @@ impl Reconcile for Sweep {
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
-        // If an event started the sweep, the event may concern any part of each repository. So the
+        // If an event started the sweep, the event can concern any part of each repository. So the
         // runs must read all parts. The same is true if the sweep replaces lost events. The lane
-        // does not show whether a sweep is of this kind, because an event from Beadle's own writes
-        // also has the lane of a sweep.
+        // does not show whether an event started the sweep, because an event from Beadle's own
+        // writes also has the lane of a sweep.
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
@@ -82,8 +83,9 @@ impl Reconcile for Sweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
-        // Either somebody deleted or transferred a repository that the sweep does not mark, or the
-        // key was for a creation and the repository exists now. No run uses such a key any more.
+        // The sweep did not mark these keys. There are two possible reasons: somebody deleted or
+        // transferred the repository, or the key was for a creation and the repository exists now.
+        // No run uses such a key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
@@ -113,14 +115,14 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Returns whether the runs of a sweep may use stored answers. The hint of each mark of the sweep
-/// must allow this.
+/// Returns whether the runs of a sweep are allowed to use stored answers. Each mark of the sweep
+/// has a hint, and all of these hints must allow this.
 fn is_ordinary(run: &Run) -> bool {
     run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
 }
 
-/// Summarises a sweep after its last repository. Returns `None` while the sweep runs, or if no
-/// sweep has started.
+/// Summarises a sweep after all of its repositories are done. Returns `None` if the sweep is still
+/// running, or if no sweep has started.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
     let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
     engine::summarise(store, instance, &scopes, now).await
@@ -139,8 +141,8 @@ mod tests {
         for (marks, expected) in [
             (vec![(Lane::Sweep, ordinary())], true),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
-            // These hints are from an event of Beadle's own writes, from lost events, and from an
-            // older version.
+            // The sources of these hints are: an event from Beadle's own writes, lost events, and
+            // an older version of Beadle.
             (vec![(Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),

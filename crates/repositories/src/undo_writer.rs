@@ -1,6 +1,6 @@
-//! Writes an undo. Before each write, Beadle remembers which values the undo restores. Without this
-//! memory, the next run would write the policy's values again. Beadle also records that no run has
-//! checked the repository since the undo.
+//! Writes an undo. Before each write, Beadle stores which values the undo restores. Without this
+//! note, the next run would write the policy's values again. Beadle also records that no run has
+//! checked the repository after the undo.
 
 use std::sync::Arc;
 
@@ -27,16 +27,17 @@ pub struct UndoWriter {
 }
 
 impl UndoWriter {
-    /// Creates a writer that remembers in `store` which values the undo of `by` restores.
+    /// Creates a writer for an undo by the operator `by`. The writer keeps notes about the restored
+    /// values in `store`.
     pub fn new(writer: RepositoryWriter, store: Arc<dyn Store>, clock: Clock, by: String) -> Self {
         let log = Arc::new(ControlLog::new(store.clone(), &clock));
         Self { writer, store, log, clock, by }
     }
 }
 
-/// A session that remembers the values of a change before it writes the change. If the guard holds
-/// a change or the mode does not allow it, Beadle does not remember its values, and continues to
-/// repair them.
+/// A session that stores the values of a change before it writes the change. If the guard holds a
+/// change or the mode does not allow it, Beadle does not store the values, and continues to repair
+/// them.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,

@@ -1,5 +1,5 @@
-//! The waivers of an organisation: the waivers of the policy, and the waivers of `beadle waive` in
-//! the store.
+//! The waivers of an organisation. Some waivers come from the policy. The others come from `beadle
+//! waive`, and are in the store.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ impl Metadata for Waiver {
     const IS_NEEDED: bool = true;
 }
 
-/// Returns the note with a waiver of `beadle waive`, by the code of the waiver. If `id` is empty,
-/// the name of the note is the common prefix of all such notes.
+/// Returns the note that contains a waiver of `beadle waive`. `id` is the code of the waiver. If
+/// `id` is empty, the name of the note is the common prefix of all such notes.
 pub fn stored_waiver(organisation: &str, id: &str) -> Note<Waiver> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
@@ -25,9 +25,9 @@ pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
 }
 
-/// Returns the waivers of [`stored_waivers`] for people. If a waiver is unreadable, the function
-/// still returns the others. The second list names each unreadable waiver, such as
-/// `the waiver 8f0c1d2e of acme`.
+/// Returns the same waivers as [`stored_waivers`], to show them to people. If a waiver is
+/// unreadable, the function still returns the others. The second list has a text for each
+/// unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
 pub async fn readable_waivers(
     store: &dyn Store,
     organisation: &str,
@@ -44,8 +44,8 @@ enum Ignored {
     Nothing,
     /// All waivers, including the waivers in the store.
     Everything,
-    /// The keys that the waivers of another policy exempt for at least the same time. The waivers
-    /// in the store count for both policies.
+    /// The keys that are exempted by the waivers of another policy for at least the same time. The
+    /// waivers in the store count for both policies.
     AsLongIn(Arc<Vec<Waiver>>),
 }
 
@@ -75,7 +75,8 @@ impl WaiverBook {
         }
     }
 
-    /// Also exempts the keys with these paths, in every repository and without limits.
+    /// Adds keys that are exempt in every repository and without limits. The argument contains the
+    /// paths of these keys.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
     }
@@ -85,8 +86,8 @@ impl WaiverBook {
         Self { ignored: Ignored::Everything, ..self.clone() }
     }
 
-    /// Ignores each key that the waivers of a later policy exempt for at least the same time. So
-    /// the book finds only the keys that the later policy no longer exempts, or exempts for a
+    /// Ignores the keys that are exempted by a later policy's waivers for at least the same time.
+    /// So the book finds only keys that the later policy no longer exempts, or exempts for a
     /// shorter time.
     pub(crate) fn without_kept(&self, later: Vec<Waiver>) -> Self {
         Self { ignored: Ignored::AsLongIn(Arc::new(later)), ..self.clone() }
@@ -102,13 +103,14 @@ impl WaiverBook {
         Self { rules: Arc::new(rules), ..self }
     }
 
-    /// Returns the keys that no waiver may exempt.
+    /// Returns the keys that must not be exempted by a waiver.
     pub(crate) fn never(&self) -> &[String] {
         &self.rules.never
     }
 
-    /// Returns the waivers in force that cover the repository with this name. Reads the store each
-    /// time, because a run directly after `beadle waive` must know the new waiver.
+    /// Returns the waivers that are in force and cover the repository with this name. The function
+    /// reads the store at each call, because a run directly after `beadle waive` must find the new
+    /// waiver.
     pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {
         let mut found = self.of_policy_and_store(policy, repository).await?;
         if !self.without.is_empty() {
@@ -124,7 +126,8 @@ impl WaiverBook {
         Ok(found)
     }
 
-    /// Returns the waivers in force that cover a repository, without the ignored keys.
+    /// Returns the waivers that are in force and cover a repository. The result does not contain
+    /// the ignored keys.
     async fn of_policy_and_store(
         &self,
         policy: &Policy,
@@ -144,7 +147,7 @@ impl WaiverBook {
         Ok(own.into_iter().cloned().collect())
     }
 
-    /// Returns the waivers in force that cover a repository.
+    /// Returns the waivers that are in force and cover a repository.
     fn covering<'a>(&self, lists: [&'a [Waiver]; 2], repository: &str) -> Vec<&'a Waiver> {
         let now = self.clock.now();
         let covers = |waiver: &&Waiver| waiver.covers(repository) && waiver.is_in_force(&self.rules, now);
@@ -152,9 +155,9 @@ impl WaiverBook {
     }
 }
 
-/// Returns `waivers` with fewer keys. A key stays only if `others` do not exempt it, or exempt it
-/// for a shorter time. The function checks each key separately, because a waiver can have one more
-/// key or repository in another policy.
+/// Returns `waivers` without the keys that `others` exempt for at least the same time. The function
+/// checks each key separately, because a waiver can have one more key or repository in another
+/// policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     let mut left = Vec::new();
     for waiver in waivers {
@@ -167,7 +170,7 @@ fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     left
 }
 
-/// Returns the last end of the waivers with this key.
+/// Returns the latest end of all waivers with this key.
 fn end_of(waivers: &[&Waiver], key: &str) -> Option<Time> {
     let with_key = waivers.iter().filter(|waiver| waiver.keys.iter().any(|own| own == key));
     with_key.map(|waiver| waiver.until).max()
@@ -219,8 +222,8 @@ mod tests {
         };
         let note = stored_waiver("acme", "a");
         let book = WaiverBook::new("acme", &Clock::simulated(NOW)).stored_in(store.clone());
-        // Each row has the ends of the waiver in the earlier policy, in the later policy and in the
-        // store.
+        // Each row has three ends of the waiver: in the earlier policy, in the later policy, and in
+        // the store.
         for (earlier, later, stored, stays) in [
             (None, None, None, false),
             (Some(5_000), None, None, true),

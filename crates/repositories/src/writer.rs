@@ -1,4 +1,4 @@
-//! Writes the changes of a plan to the plan's repository.
+//! Writes the changes of a plan to a repository.
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
@@ -15,8 +15,8 @@ pub struct RepositoryWriter {
 }
 
 impl RepositoryWriter {
-    /// Creates a writer. The reader must have read a repository before the writer can write to it.
-    /// The reader remembers the node id of the repository.
+    /// Creates a writer. Before the writer can write to a repository, the reader must have read
+    /// this repository. The reader keeps the node id of the repository.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }
@@ -52,7 +52,7 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             .node_of(id)
             .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
-        // The stored answers do not contain the writes of this run, so the next sweep reads
+        // The stored answers do not contain the writes of this run. The next sweep therefore reads
         // everything.
         if let Some(store) = self.reader.store() {
             LastRead::clear(store.as_ref(), key).await?;

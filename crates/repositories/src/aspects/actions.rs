@@ -1,5 +1,6 @@
-//! The Actions permissions of a repository: whether Actions run, which actions are allowed, what
-//! the workflow token may do, and the settings in `actions/separate.rs`.
+//! Plans and writes the Actions permissions of a repository. These permissions say whether Actions
+//! run, which actions are allowed, and what the workflow token can do. More settings are in
+//! `actions/separate.rs`.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
 
@@ -96,9 +97,9 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, in the order of sending. Each request has a path and a body. The
-/// order matters: GitHub accepts the list of selected actions only after `allowed_actions` is
-/// `selected`.
+/// The PUT requests of a step, in the order in which Beadle sends them. Each request has a path and
+/// a body. The order matters: GitHub accepts the list of selected actions only after
+/// `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -117,7 +118,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a path if it contains a value that the policy sets.
+/// Reads a path if the policy sets a value at this path.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -162,7 +163,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older GitHub server does not know some values, and does not show them. Such a value
+        // An older GitHub server does not show the values that it does not know. Such a value
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
@@ -219,7 +220,7 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Before this change, all actions were allowed, so every list allows fewer
+                        // Before this change, all actions were allowed. Any list allows fewer
                         // actions.
                         for field in &mut more {
                             field.risk = Risk::Changes;

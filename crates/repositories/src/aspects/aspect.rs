@@ -28,36 +28,38 @@ pub struct Aspect {
     pub(crate) permissions: &'static [AppPermission],
     /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns those parts of a repository that a policy with these sections needs. Beadle reads
-    /// these parts for many repositories together. The planner of the aspect reads everything else.
+    /// Returns the repository parts that Beadle needs for a policy with these sections. Beadle
+    /// reads these parts for many repositories together. The planner of the aspect reads everything
+    /// else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
-    /// True if Beadle may write changes of different things, such as two labels, in any order. If
-    /// the value is false, Beadle writes the changes of the aspect in the order of the plan.
+    /// True if Beadle is allowed to write changes of different things, such as two labels, in any
+    /// order. If the value is false, Beadle writes the changes of the aspect in the order of the
+    /// plan.
     pub(crate) is_apart: bool,
     /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn AspectPlanner,
 }
 
 impl Aspect {
-    /// Returns those sections of a policy that this aspect applies, completely or in part.
+    /// Returns the policy sections that this aspect applies completely or partly.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
     }
 
-    /// Returns whether this aspect applies a section, completely or in part.
+    /// Returns whether this aspect applies a section completely or partly.
     pub(crate) fn owns(&self, section: &str) -> bool {
         self.owned().any(|own| own == section)
     }
 }
 
-/// Finds the differences between the policy and the repository in one aspect.
+/// Finds where the repository differs from the policy in one aspect.
 #[async_trait]
 pub(crate) trait AspectPlanner: Send + Sync {
-    /// Adds a change to `plan` for each difference. The context has a reader and no writer, so a
-    /// planner cannot write.
+    /// Adds a change to `plan` for each difference. A planner cannot write, because the context has
+    /// only a reader.
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure>;
 }
 
@@ -66,7 +68,7 @@ pub(crate) trait AspectPlanner: Send + Sync {
 pub struct AppPermission {
     /// The name of the permission in the REST API.
     pub name: &'static str,
-    /// The title of the permission in the settings of the App, with the kind of the permission.
+    /// The title of the permission in the App's settings, together with the permission's kind.
     pub title: &'static str,
     /// The lowest level that is sufficient.
     pub level: AccessLevel,
@@ -90,14 +92,14 @@ impl AppPermission {
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("administration", "administration (repository)");
 
-/// How much a permission allows.
+/// The level of a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccessLevel {
     /// The permission allows the App to read.
     Read,
     /// The permission allows the App to read and write.
     Write,
-    /// The permission allows the App to change everything, also definitions. Only a few
+    /// The permission allows the App to change everything, including definitions. Only a few
     /// permissions have this level.
     Admin,
 }
@@ -136,7 +138,8 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Returns no parts. An aspect uses this function if its planner reads everything itself.
+/// Returns an empty list of parts. An aspect uses this function if its planner reads everything
+/// itself.
 pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
     Asks::default()
 }
@@ -149,13 +152,13 @@ pub struct Context<'a> {
     pub desired: &'a Desired,
     /// The state that Beadle read from GitHub.
     pub repository: &'a Repository,
-    /// The secrets that the policy may name.
+    /// The secrets that a policy is allowed to use.
     pub secrets: &'a Secrets,
     /// True if the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
-    /// Remembers the id behind each name in the policy.
+    /// Stores the id behind each name in the policy.
     pub names: &'a Names,
-    /// Remembers the values of secrets that Beadle wrote.
+    /// Stores digests of the secret values that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
 }
 
@@ -181,21 +184,22 @@ impl Context<'_> {
     }
 }
 
-/// The values of the secrets that a policy may name, by their names in the configuration.
+/// The secret values that a policy is allowed to use. The key is the secret's name in the
+/// configuration.
 pub type Secrets = BTreeMap<String, SecretString>;
 
 /// The code that writes one planned change to GitHub.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// Writes the change. A second write must do no harm, because Beadle may repeat the write.
+    /// Writes the change. A second write must do no harm, because Beadle sometimes repeats a write.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
-    /// Returns when Beadle writes the change, relative to other changes.
+    /// Returns the stage in which Beadle writes the change.
     fn turn(&self) -> Turn {
         Turn::default()
     }
-    /// Returns what the step sets in addition to the fields of the step's change. A step that
-    /// creates a thing returns the whole body: a key that one of two policies leaves out is in the
-    /// body, but not in the fields. See [`Instructions::unshown`].
+    /// Returns the values that the step sets in addition to the fields of its change. A step that
+    /// creates a thing returns the whole body. If one of two policies omits a key, this key is in
+    /// the body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -211,10 +215,11 @@ impl Instructions for Box<dyn Step> {
 pub struct WriteTarget {
     /// The writer for the repository, or `None` if the step writes to the organisation.
     pub(crate) named: Option<Named>,
-    /// The writer for objects with a node id, and for paths below the organisation.
+    /// The writer for two kinds of targets: objects with a node id, and paths below the
+    /// organisation.
     pub(crate) writer: Writer,
-    /// Reads from GitHub. A step needs this reader to find objects that an earlier step of the run
-    /// created.
+    /// The reader for GitHub. A step uses this reader to find objects that were created by an
+    /// earlier step of the run.
     pub(crate) reader: Reader,
 }
 
@@ -229,8 +234,8 @@ impl WriteTarget {
         })
     }
 
-    /// Sends a write to `path` below the repository. If the step writes to the organisation, `path`
-    /// is below the organisation.
+    /// Sends a write request to `path`. The path is below the step's target: the repository or the
+    /// organisation.
     pub async fn send(
         &self,
         method: Method,
@@ -270,7 +275,7 @@ pub enum Stage {
     /// Changes settings and access. GitHub accepts some rules only after a setting is on. GitHub
     /// accepts a person or a team in a restriction only after this person or team has access.
     Access,
-    /// Makes all changes that belong to no other stage.
+    /// Makes every change that does not belong to another stage.
     Body,
     /// Changes the visibility so that more people see the repository. This stage comes late, so
     /// that the protection is already in place.
@@ -284,18 +289,18 @@ pub enum Stage {
     Close,
 }
 
-/// A change and the stage of its write.
+/// A change, and the stage in which Beadle writes it.
 pub struct PlannedChange {
     /// The change itself.
     pub change: Change<Box<dyn Step>>,
-    /// The stage of the change's write.
+    /// The stage in which Beadle writes the change.
     pub stage: Stage,
 }
 
-/// What the planner of an aspect found.
+/// The result of an aspect's planner.
 #[derive(Default)]
 pub struct AspectPlan {
-    /// The changes that would make the aspect as declared.
+    /// The changes that would make the aspect match the policy.
     pub changes: Vec<PlannedChange>,
     /// The parts of the aspect that Beadle could not read or resolve.
     pub unresolved: Vec<Unresolved>,
@@ -326,8 +331,8 @@ impl AspectPlan {
         Ok(Self { unresolved: vec![whole], ..Self::default() })
     }
 
-    /// Returns whether the plan is empty: Beadle knows the whole aspect, and the aspect is as
-    /// declared.
+    /// Returns whether the plan is empty: Beadle knows the whole aspect, and the aspect matches the
+    /// policy.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.unresolved.is_empty() && self.waits.is_empty()
     }
@@ -361,7 +366,7 @@ impl AspectPlan {
     }
 
     /// Returns a part of the repository that the policy needs. If the part is unknown, the function
-    /// records the reason, and the whole aspect is unknown.
+    /// records the reason. The whole aspect is then unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         match part {
             Known::Known(_) => {}
@@ -378,7 +383,7 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }
 
-    /// Records that a name of the policy does not exist at GitHub. The whole aspect is then unknown
+    /// Records that a name in the policy does not exist at GitHub. The whole aspect is then unknown
     /// until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
@@ -417,7 +422,7 @@ impl AspectPlan {
     }
 }
 
-/// Creates one field of a change, with the value before and after.
+/// Creates one field of a change, with its old value and its new value.
 pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
 }

@@ -1,4 +1,5 @@
-//! The people with direct access to a repository, and the open invitations to it.
+//! Plans and writes the direct access of people to a repository, and the open invitations to this
+//! repository.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -113,16 +114,16 @@ impl AspectPlanner for Collaborators {
     }
 }
 
-/// The access that an account has to the repository at present.
+/// The present access of an account to the repository.
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// The login now belongs to another account, for which Beadle changes nothing.
+    /// The login now belongs to another account. Beadle changes nothing for that account.
     Another,
 }
 
-/// Finds the account that an entry of the policy names. Beadle looks for the login first. If the
-/// account was renamed, Beadle finds the account by the remembered id.
+/// Finds the account that is named in an entry of the policy. Beadle looks for the login first. If
+/// the account was renamed, Beadle finds the account by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -196,7 +197,7 @@ fn present(
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            // The policy may still contain the old login of the account.
+            // The policy can still contain the old login of the account.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
@@ -217,8 +218,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 }
 
 /// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
-/// login does not exist, the whole list is unknown. The entry may contain a typing error, or the
-/// former login of somebody with access.
+/// login does not exist, the whole list is unknown. The login can be a typing error, or the former
+/// login of somebody with access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

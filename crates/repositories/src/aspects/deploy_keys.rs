@@ -66,7 +66,8 @@ fn body(want: &Node) -> Value {
     json!({ "key": public_key(text("key")), "title": text("title"), "read_only": read_only })
 }
 
-/// Returns the fields of a live key that differ from the body with which Beadle would add the key.
+/// Compares a live key with the body that Beadle would send to add the key. Returns the fields that
+/// differ.
 fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     let differ = ["title", "read_only"].into_iter().filter(|name| found[*name] != body[*name]);
     let fields = differ.map(|name| {
@@ -78,12 +79,12 @@ fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     fields.collect()
 }
 
-/// Returns a key in the form of REST, without its id.
+/// Returns a key without its id, in the form of the REST API.
 fn row(key: &DeployKey) -> Value {
     json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
 }
 
-/// Returns whether the keys at GitHub are the keys that the policy declares.
+/// Returns whether GitHub has exactly the keys that the policy declares.
 fn are_as_declared(section: &Section, seen: &[Value]) -> bool {
     let matched = pair_entries(kind("deploy_keys"), section.items(), seen);
     let is_same = |(at, place): &(usize, usize)| {

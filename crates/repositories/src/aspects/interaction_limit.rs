@@ -1,8 +1,8 @@
-//! Plans and writes the interaction limit of a public repository. GitHub ends each limit after some
-//! time, at the latest after six months. The policy declares a permanent limit, so Beadle treats
-//! the end of a limit as drift, and sets the limit again in the next run. Beadle does not compare
-//! the end times of limits, because each new limit has another end time. If the policy has the
-//! section, Beadle makes one conditional REST call for each public repository.
+//! Plans and writes the interaction limit of a public repository. Each limit at GitHub ends after
+//! at most six months. The policy declares a permanent limit. Beadle therefore treats the end of a
+//! limit as drift, and sets the limit again in the next run. Beadle does not compare the end times,
+//! because each new limit has a different end time. If the policy has the section, Beadle makes one
+//! conditional REST call for each public repository.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 
@@ -40,7 +40,7 @@ const SHAPE: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The limits, from the most people to the fewest.
+/// The limits. The first limit allows the most people, and the last limit allows the fewest.
 const LIMITS: &[&str] = &[NONE, "existing_users", "contributors_only", "collaborators_only"];
 /// The value that means no limit.
 const NONE: &str = "none";
@@ -70,8 +70,8 @@ fn strength(limit: &str) -> Option<usize> {
     LIMITS.iter().position(|known| *known == limit)
 }
 
-/// Returns the risk of a new limit. If Beadle does not know the earlier or the new limit, it treats
-/// the earlier limit as the stricter one.
+/// Returns the risk of a new limit. If one of the two limits is unknown, Beadle treats the earlier
+/// limit as the stricter one.
 fn risk(before: &str, after: &str) -> Risk {
     match (strength(before), strength(after)) {
         (Some(before), Some(after)) if after > before => Risk::Changes,

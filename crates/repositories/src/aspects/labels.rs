@@ -1,6 +1,6 @@
 //! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
-//! labels. If a label has another name than the policy declares, Beadle renames the label. After a
-//! rename, the label stays on its issues.
+//! labels. If a label has another name than the policy declares, Beadle renames the label. A
+//! renamed label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -128,7 +128,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // A label with this name would have the path of another object.
+                    // The path of a label with this name would be the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -272,7 +272,7 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // Each live label either matches exactly one listed label, or remains without a match.
+            // Each live label matches at most one listed label.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

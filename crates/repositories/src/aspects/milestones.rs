@@ -74,7 +74,7 @@ impl Step for Write {
     }
 }
 
-/// Returns a milestone in the form of REST.
+/// Returns a milestone in the form of the REST API.
 fn row(milestone: &Milestone) -> Value {
     json!({
         "number": milestone.number, "title": milestone.title, "description": milestone.description,
@@ -82,7 +82,7 @@ fn row(milestone: &Milestone) -> Value {
     })
 }
 
-/// Returns the day of a date. The date can have a time.
+/// Returns only the day of a date. The date can also contain a time of day.
 fn day(text: &str) -> &str {
     text.get(..10).unwrap_or(text)
 }
@@ -90,7 +90,7 @@ fn day(text: &str) -> &str {
 /// Returns a value in a form that Beadle can compare.
 fn comparable(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub keeps only the day, and adds a time to it.
+        // GitHub keeps only the day, and adds a time of day.
         ("due_on", Some(text)) => json!(day(text)),
         // GitHub shows a missing description as null.
         ("description", None) => json!(""),

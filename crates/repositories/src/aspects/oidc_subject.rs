@@ -1,6 +1,6 @@
-//! Plans and writes the subject of the OpenID Connect tokens of a repository's workflows. Cloud
-//! providers use this text to decide what a workflow may do. If the policy has the section, Beadle
-//! makes one conditional REST call for each repository.
+//! Plans and writes the subject in the OpenID Connect tokens of a repository's workflows. Cloud
+//! providers use this subject to decide what a workflow is allowed to do. If the policy has the
+//! section, Beadle makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -41,12 +41,12 @@ const SHAPE: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "actions/oidc/customization/sub";
-/// The claims in the default form of the subject.
+/// The claims that the default subject contains.
 const DEFAULT: [&str; 2] = ["repo", "context"];
 
 struct OidcSubject;
 
-/// Writes the whole form of the subject.
+/// Writes the complete setting for the subject.
 struct Put {
     body: Value,
 }
@@ -89,7 +89,7 @@ impl AspectPlanner for OidcSubject {
             return Ok(());
         }
         let (before, after) = (claims(was_default, &shown), claims(is_default, &keys));
-        // A cloud provider may use a claim that the new subject no longer contains.
+        // A cloud provider can depend on a claim that the new subject no longer contains.
         let loses = before.iter().any(|claim| !after.contains(claim));
         let risk = if loses { Risk::Weakens } else { Risk::Changes };
         let mut fields = Vec::new();

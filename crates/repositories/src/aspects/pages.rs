@@ -1,6 +1,6 @@
 //! Plans and writes the GitHub Pages site of a repository. If the policy has the section, Beadle
-//! makes one conditional REST call for each repository. Before Beadle publishes another branch, it
-//! makes one GraphQL call.
+//! makes one conditional REST call for each repository. Beadle makes one GraphQL call before it
+//! publishes another branch.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 
@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step, in the order of sending.
+/// The requests of a step, in the order in which Beadle sends them.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]
@@ -61,7 +61,7 @@ impl Step for Write {
     }
 }
 
-/// Returns the declared source in the form of GitHub.
+/// Returns the declared source in GitHub's form.
 fn source(want: &Node) -> Option<Value> {
     let source = want.get("source")?;
     let branch = source.get("branch")?.text()?;
@@ -69,8 +69,8 @@ fn source(want: &Node) -> Option<Value> {
     Some(json!({ "branch": branch, "path": path }))
 }
 
-/// Returns whether GitHub itself builds the site from a branch. The other possibility is that a
-/// workflow builds the site.
+/// Returns `true` if GitHub itself builds the site from a branch, and `false` if a workflow builds
+/// the site.
 fn is_built_by_github(want: &Node, seen: &Value) -> bool {
     let seen = seen["build_type"].as_str();
     want.get("build_type").and_then(Node::text).or(seen) != Some("workflow")
@@ -88,8 +88,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     }
 }
 
-/// Compares a site with the policy, and returns each key whose value differs. The key comes with
-/// the value before and the value that Beadle must write.
+/// Compares a site with the policy, and returns each key whose value differs. Each key comes with
+/// its old value and with the value that Beadle must write.
 fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     let mut found = Vec::new();
     let mut add = |key: &'static str, before: &Value, after: Value| {
@@ -117,8 +117,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     }
     for key in ["https_enforced", "public"] {
         let wanted = want.get(key).and_then(Node::bool);
-        // If GitHub does not show a value, the value is unknown, and Beadle weakens nothing because
-        // of it.
+        // If GitHub does not show a value, the value is unknown. An unknown value never counts as a
+        // weakening.
         if let Some((after, before)) = wanted.zip(seen[key].as_bool())
             && before != after
         {
@@ -128,8 +128,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     found
 }
 
-/// Returns the declared keys that Beadle must still set after it created a site. GitHub enforces
-/// HTTPS for a new site.
+/// Returns the declared keys that Beadle must set after the creation of a site. GitHub itself
+/// enforces HTTPS for a new site.
 fn more(want: &Node) -> Map<String, Value> {
     let mut more = Map::new();
     for key in ["cname", "public", "https_enforced"] {
@@ -143,7 +143,7 @@ fn more(want: &Node) -> Map<String, Value> {
     more
 }
 
-/// Plans a site for a repository that has none. GitHub accepts the domain and the other keys only
+/// Plans a site for a repository without a site. GitHub accepts the domain and the other keys only
 /// after the site exists.
 fn create(want: &Node, plan: &mut AspectPlan) {
     let by_github = is_built_by_github(want, &Value::Null);

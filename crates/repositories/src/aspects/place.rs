@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Returns the name of the place in Beadle's memory of secrets.
+    /// Returns the place's name that Beadle uses when it stores digests of secrets.
     pub(crate) fn remembered(&self) -> String {
         match self {
             Self::Product(product) => (*product).to_owned(),
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Returns the name that plans show for a thing in this place.
+    /// Returns the name of a variable or a secret in this place, as plans show it.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {
             Self::Product(_) => format!("{kind} {name}"),

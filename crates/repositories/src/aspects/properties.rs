@@ -58,8 +58,8 @@ impl Step for Set {
     }
 }
 
-/// Returns a value in a form that Beadle can compare. GitHub returns a list in any order, and
-/// returns numbers and booleans as texts.
+/// Returns a value in a form that Beadle can compare. GitHub returns the entries of a list in any
+/// order. GitHub returns numbers and booleans as text.
 pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -84,8 +84,8 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns those properties in the policy that the organisation does not define. Such a name may be
-/// the former name of a property that has a value, so the whole list is unknown.
+/// Returns the properties of the policy that are not defined in the organisation. Such a name can
+/// be the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

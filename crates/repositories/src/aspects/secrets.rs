@@ -1,18 +1,17 @@
-//! The secrets of a repository: the secrets of Actions, Dependabot and Codespaces, and the secrets
-//! of its environments. The policy contains only the name of a secret in the configuration, never
-//! the secret itself.
+//! Plans and writes the secrets of a repository: the secrets of Actions, Dependabot and Codespaces,
+//! and the secrets of its environments. The configuration contains the secret itself. The policy
+//! contains only the secret's name in the configuration.
 //!
-//! GitHub shows the name of each secret, and the time of the secret's last change. GitHub never
-//! shows the value. Beadle therefore remembers a keyed digest of each value that it wrote
-//! (`secret_memory.rs`). Beadle writes a secret in four cases: it is missing, its value in the
-//! configuration changed, Beadle never wrote it, or somebody else changed it after Beadle. Beadle
-//! keeps secrets that the policy does not list. If the list is `exclusive`, Beadle removes such
-//! secrets.
+//! GitHub shows each secret's name and the time of its most recent change, but never its value.
+//! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle
+//! writes a secret in four cases: the secret is missing, its value in the configuration changed,
+//! Beadle never wrote the secret, or somebody else wrote the secret after Beadle. Beadle keeps
+//! secrets that the policy does not list. If the list is `exclusive`, Beadle removes such secrets.
 //!
-//! If the policy has the section, Beadle reads the secrets of each product with one call for 30
-//! secrets. A call with an unchanged answer does not count toward the hourly limit. A write needs
-//! two more calls: one call for GitHub's public key, and one call for the time at which GitHub
-//! stored the secret.
+//! If the policy has the section, Beadle reads the secrets of each product. One call reads up to 30
+//! secrets. If the answer to a call has not changed, the call does not count toward the hourly
+//! limit. A write needs two more calls: one call for GitHub's public key, and one call for the time
+//! at which GitHub stored the secret.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/repository-secrets>
@@ -101,7 +100,7 @@ pub(crate) const ENTRY: Shape = Shape::Map(&[
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 
-/// The name of the list in an answer of GitHub, and in a path.
+/// The name of the list. GitHub's answers and the paths of the API both use this name.
 const LIST: &str = "secrets";
 
 struct Secrets {
@@ -109,7 +108,7 @@ struct Secrets {
     product: &'static str,
 }
 
-/// Seals a value with GitHub's present key, sets the secret, and remembers the write.
+/// Encrypts a value with GitHub's present key, sets the secret, and stores a digest of the value.
 struct Put {
     place: Place,
     name: SecretName,
@@ -131,8 +130,7 @@ impl Step for Put {
         let body = sealed_body(&key, &self.value)?;
         let own = list.own(&self.name.name);
         named.send(Method::PUT, own.clone(), Some(body)).await?;
-        // If GitHub does not show the time of the write, Beadle uses the time of Beadle's own
-        // clock.
+        // If GitHub does not show the time of the write, Beadle uses its own clock.
         let shown = named.read(own).await.unwrap_or_default();
         let updated_at = shown["updated_at"].as_str();
         let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;

@@ -1,6 +1,6 @@
-//! Plans and writes the security features of a repository. Beadle does not use the switch "enable
-//! for all" of an organisation, because no API shows whether this switch is on. Secret scanning and
-//! push protection belong to the settings (`repository.security_and_analysis`).
+//! Plans and writes the security features of a repository. An organisation has a switch "enable for
+//! all". Beadle does not use this switch, because no API shows whether it is on. Secret scanning
+//! and push protection belong to the settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -107,9 +107,9 @@ impl AspectPlanner for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // If the desired state still has a key of safe-settings, this key has priority. Beadle
-            // has already removed the key if `security` sets the same feature in a layer of higher
-            // rank.
+            // If the desired state still has a key of safe-settings, this key has priority. If a
+            // layer of higher rank sets the same feature in `security`, Beadle has already removed
+            // the key of safe-settings.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {

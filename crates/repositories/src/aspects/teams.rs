@@ -1,4 +1,4 @@
-//! The teams that have access to a repository, with their permissions.
+//! Plans and writes which teams have access to a repository, and with which permissions.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", "write `include`"),
     never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
-/// The explanation for keys with which safe-settings creates a team. Beadle does not use these keys
-/// here.
+/// The explanation for some keys that Beadle does not use here. safe-settings creates a team with
+/// these keys.
 const OF_THE_TEAM: &str =
     "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);
@@ -81,7 +81,7 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // The team gets a higher permission than before, or a custom role, which may permit
+        // The team gets a higher permission than before, or a custom role. A custom role can permit
         // anything.
         _ => Risk::Exposes,
     }
@@ -145,8 +145,8 @@ impl AspectPlanner for Teams {
     }
 }
 
-/// Finds the team that an entry of the policy names. Beadle looks for the slug first. If the team
-/// was renamed, Beadle finds the team by the remembered id.
+/// Finds the team that is named in an entry of the policy. Beadle looks for the slug first. If the
+/// team was renamed, Beadle finds the team by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
@@ -173,8 +173,9 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the parent team's permission if it hides the team's own permission on the repository.
-/// GitHub then does not show the team's own permission, even if somebody changed or removed it.
+/// A parent team's permission on the repository can hide the team's own permission. The function
+/// returns this parent permission. GitHub then does not show the team's own permission, even if
+/// somebody changed or removed it.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -194,9 +195,9 @@ fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permissio
     above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
 }
 
-/// Returns whether the team has the wanted permission. In place of a custom role, GraphQL and the
-/// lists of REST can show the base role. So if the policy declares a custom role, Beadle reads the
-/// role of this team with a separate call.
+/// Returns whether the team has the wanted permission. GraphQL and the lists of REST can show the
+/// base role instead of a custom role. If the policy declares a custom role, Beadle therefore reads
+/// the team's role with a separate call.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);
@@ -253,8 +254,7 @@ mod tests {
             |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
-        // If the policy lists the parent team and not the child team, Beadle does not remove the
-        // child team.
+        // If the policy lists only the parent team, Beadle does not remove the child team.
         assert!(above(&seen, &seen[1]).is_some());
         let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
         assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());

@@ -63,7 +63,7 @@ impl AspectPlanner for Topics {
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // The removal of topics is a separate change, so Beadle adds the new topics even if the
+            // The removal of topics is a separate change. So Beadle adds the new topics even if the
             // guard holds the removal.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));

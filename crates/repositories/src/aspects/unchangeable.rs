@@ -1,5 +1,5 @@
-//! Writes the entries of a list if GitHub has no call to change an entry. To change such an entry,
-//! Beadle deletes it and creates it again.
+//! Writes lists whose entries cannot be changed at GitHub. To change such an entry, Beadle deletes
+//! the entry and creates it again.
 
 use async_trait::async_trait;
 use beadle_engine::Failure;
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::aspect::{Step, WriteTarget};
 
-/// What a change does to an entry.
+/// The action of a change on an entry.
 pub(super) enum Entry {
     /// Creates the entry with this body.
     Create(Value),
-    /// Deletes the entry and creates it again. The step keeps the old body. If GitHub refuses the
-    /// new body, Beadle restores the entry with the old body.
+    /// Deletes the entry and creates it again. If GitHub refuses the new body, Beadle restores the
+    /// entry with the old body. The step therefore keeps the old body.
     Replace {
         id: u64,
         body: Value,
@@ -24,7 +24,7 @@ pub(super) enum Entry {
     },
 }
 
-/// The write of an entry.
+/// The step that writes an entry.
 pub(super) struct EntryWrite {
     /// The path of the list, below the repository.
     pub(super) list: &'static str,

@@ -1,5 +1,5 @@
-//! The pattern for the name of a repository. If the name does not match, Beadle makes no change:
-//! the plan names the repository, and a person must rename it. safe-settings adds the topic
+//! The pattern for the name of a repository. If the name does not match, Beadle changes nothing.
+//! The plan shows the repository, and a person must rename it. safe-settings adds the topic
 //! `validation-error` to such a repository. Beadle needs no call to GitHub for this section.
 //!
 //! <https://github.com/github/safe-settings/blob/main-enterprise/lib/plugins/validator.js>

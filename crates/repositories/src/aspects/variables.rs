@@ -1,9 +1,8 @@
-//! Plans and writes the variables of Actions. A repository has variables, and each of its
-//! environments has variables too. GitHub ignores the case of a name, and shows the name in
-//! capitals.
+//! Plans and writes the variables of Actions. A repository and each of its environments can have
+//! variables. GitHub ignores the case of a name, and shows the name in capitals.
 //!
-//! Beadle reads the variables of a repository with one call for 30 variables. A call with an
-//! unchanged answer does not count toward the hourly limit. GraphQL shows no variables.
+//! One call reads up to 30 variables of a repository. If the answer to a call has not changed, the
+//! call does not count toward the hourly limit. GraphQL shows no variables.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -46,7 +45,7 @@ pub(crate) const ENTRY: Shape = Shape::Map(&[
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 
-/// The name of the list in a policy, in an answer of GitHub, and in a path.
+/// The name of the list. A policy, GitHub's answers and the paths of the API all use this name.
 const LIST: &str = "variables";
 
 /// The variables that a policy declares for one place.
@@ -55,7 +54,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) items: &'a [Node],
     /// True if Beadle removes variables that are not in the list.
     pub(crate) is_exclusive: bool,
-    /// The line of the list.
+    /// The line of the policy where the list starts.
     pub(crate) asked: &'a PolicyLocation,
 }
 

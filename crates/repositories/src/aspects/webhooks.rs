@@ -1,7 +1,8 @@
 //! Plans and writes the webhooks of a repository or an organisation. The address identifies a
 //! webhook. GitHub shows whether a webhook has a secret, but never the secret itself. Beadle
-//! therefore remembers a keyed digest of the secret that it wrote (`secret_memory.rs`). Beadle
-//! writes the secret if the webhook has none, or if the value in the configuration has changed.
+//! therefore stores a keyed digest of each secret that it wrote (`secret_memory.rs`). Beadle writes
+//! the secret in two cases: the webhook has no secret, or the value in the configuration has
+//! changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -59,7 +60,7 @@ enum Write {
         body: Value,
         secret: Option<Remembered>,
     },
-    /// Changes the events of a webhook, and whether the webhook is active. The PATCH request has no
+    /// Changes a webhook's events, and turns the webhook on or off. The PATCH request has no
     /// `config`, so that GitHub keeps the secret.
     Update {
         id: u64,
@@ -75,7 +76,7 @@ enum Write {
     },
 }
 
-/// A secret of a webhook, with the memory of its digest.
+/// The secret of a webhook, with access to the stored digests.
 struct Remembered {
     value: SecretString,
     name: SecretName,
@@ -100,9 +101,10 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether Beadle's last value for this webhook differs from the present value. Beadle
-    /// also compares the value with which it created the webhook with the address `url`. If Beadle
-    /// remembers no value, it assumes that the webhook has the present value.
+    /// Returns whether the most recently written secret of this webhook differs from the present
+    /// value. The function also checks the secret that was stored under the address `url` when
+    /// Beadle created the webhook. If Beadle has stored no digest, it assumes that the webhook has
+    /// the present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -137,8 +139,8 @@ impl Step for Write {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
-                    // The configured value can change before Beadle learns the id of the new
-                    // webhook. Beadle remembers the value before it sends the request, because the
+                    // The configured value can change before Beadle knows the id of the new
+                    // webhook. Beadle stores the digest before it sends the request, because the
                     // answer can be lost.
                     secret.remember().await?;
                 }
@@ -212,10 +214,10 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Plans the changes for a list of webhooks. `declared` contains the entries of the policy, the
-/// list that has these entries, and whether Beadle removes other webhooks. The next parameter
-/// contains the configured secrets, the owner of the webhooks, and Beadle's memory of written
-/// secrets.
+/// Plans the changes for a list of webhooks. `declared` contains three things: the entries of the
+/// policy, the list that has these entries, and whether Beadle removes other webhooks. The next
+/// parameter contains the configured secrets, the owner of the webhooks, and the stored digests of
+/// written secrets.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
@@ -235,7 +237,7 @@ pub(crate) async fn compare(
         return Ok(());
     }
     // If several webhooks have the same address, only one of them matches the entry of the policy.
-    // Beadle treats the others as not listed.
+    // Beadle treats the other webhooks as unlisted.
     let matched = pair_entries(kind("webhooks"), &desired, &observed);
     for (at, want) in wants.iter().enumerate() {
         let named = want.secret.and_then(Node::text);
@@ -295,8 +297,8 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{place} (and what is not shown, {hash})")
 }
 
-/// Returns whether a part of a path looks like a random text. The addresses of some services, such
-/// as chats, contain a secret in the path.
+/// Returns whether a part of a path looks like random text. The addresses of some services, such as
+/// chats, contain a secret in the path.
 fn is_token(part: &str) -> bool {
     let has = |is: fn(&char) -> bool| part.chars().any(|c| is(&c));
     let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);

@@ -1,7 +1,7 @@
-//! Finds the controls that are not as declared after a run. A change names its aspect, the thing
-//! that changes, and the line of the policy. A change does not name the path of a control. If
-//! several controls match a change, all of them count as not met, because a report must never show
-//! a failed control as met.
+//! Finds the controls that a run left unmet. A change has its aspect, the thing that changes, and
+//! the line of the policy. But a change does not have the path of a control. If several controls
+//! match a change, all of them count as not met, because a report must never show a failed control
+//! as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::aspects;
 use crate::policy::{NO_OTHERS, parts};
 use crate::undo::UndoneChanges;
 
-/// The controls that are not as declared after a run, each with the cause.
+/// The controls that are not met or unknown after a run. Each control has its cause.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// The controls that the repository does not meet.
@@ -39,7 +39,7 @@ impl<'a> Control<'a> {
         Self { path, aspect: aspect_of(&names), names, file, line }
     }
 
-    /// Returns whether a text names an entry of a list in the path, such as `team platform`.
+    /// Returns whether a text, such as `team platform`, is the name of a list entry in the path.
     fn is_about(&self, text: &str) -> bool {
         let rest = text.split_once(' ').map_or(text, |(_, rest)| rest);
         self.names.iter().any(|name| {
@@ -48,7 +48,8 @@ impl<'a> Control<'a> {
         })
     }
 
-    /// Returns whether the control is about a whole list, and not only about one entry.
+    /// Returns whether the control is about a whole list. The other possibility is a control about
+    /// one entry.
     fn is_list(&self) -> bool {
         self.line.value == "[]" || self.line.value == format!("\"{NO_OTHERS}\"")
     }
@@ -67,8 +68,8 @@ pub(super) fn aspect_of(names: &[&str]) -> Option<&'static str> {
     owner.map(|aspect| aspect.name)
 }
 
-/// Returns the controls in `parts` that are not as declared after a run. `undone` contains the
-/// changes that would replace values that an undo restored.
+/// Returns the controls in `parts` that are not met or unknown after a run. `undone` contains the
+/// changes that would replace restored values.
 pub(super) fn findings(
     declared: &[Arc<Part>],
     report: &Report,
@@ -109,7 +110,7 @@ pub(super) fn findings(
     found
 }
 
-/// Returns why Beadle did not write a change, or `None` if Beadle wrote it.
+/// Returns the reason why Beadle did not write a change. Returns `None` if Beadle wrote the change.
 fn cause(outcome: &StepResult) -> Option<&'static str> {
     match outcome {
         StepResult::Written => None,
@@ -158,7 +159,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The change removes an entry, so the control is the list that must not contain the entry.
+        // The change removes an entry. So the control is about the list that must not contain this
+        // entry.
         let lists = paths(own, |control| control.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
@@ -168,7 +170,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if !exact.is_empty() {
         return exact;
     }
-    // A change of a whole entry, such as a missing rule, names the first line of the entry.
+    // If a change is about a whole entry, such as a missing rule, the change has the first line of
+    // the entry.
     let is_in_entry = |control: &Control<'a>| {
         let (Some(asked), Some(entry)) = (&field.asked, entry_of(control.path)) else { return false };
         let lines = own.iter().filter(|other| *other.file == *asked.file && other.path.starts_with(entry));
@@ -190,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// The controls of a repository, each with its line in settings.yml.
+    /// The controls of a repository. Each control has its line in settings.yml.
     fn declared() -> Vec<Arc<Part>> {
         let controls = [
             ("repository.has_wiki", 2),
@@ -222,7 +225,7 @@ mod tests {
         Report { subject: "acme/shop".into(), steps, unknowns, skipped: None, failure: None }
     }
 
-    /// Returns the controls that are not met if a change with one field is not written.
+    /// Returns the controls that are not met if Beadle does not write a change with one field.
     fn not_met(aspect: &str, what: &str, name: &str, line: Option<u32>, after: Option<i64>) -> Vec<String> {
         let asked = line.map(|line| json!({ "file": "settings.yml", "line": line }));
         let field = json!({ "name": name, "before": 1, "after": after, "asked": asked, "risk": "changes" });
@@ -246,7 +249,8 @@ mod tests {
             ("teams", "team Core", "access", Some(6), core.to_vec()),
             ("teams", "team webcore", "access", Some(5), vec!["teams"]),
             ("protection", "branch main", "enforce_admins", Some(11), vec![enforce]),
-            // The vendor's field has another name than the key of the policy, and may have no line.
+            // GitHub's field has another name than the key of the policy. It is possible that the
+            // field has no line.
             ("protection", "branch main", "required_status_checks", Some(12), vec![contexts]),
             ("protection", "branch main", "checks", Some(12), vec![enforce, contexts]),
             ("protection", "branch main", "checks", None, vec![enforce, contexts]),

@@ -1,5 +1,5 @@
-//! Records that repositories are gone. A report about a later day does not contain a repository
-//! that is gone.
+//! Records that repositories are gone. If a repository is gone, reports about later days do not
+//! contain it.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub(super) const GONE: &str = "the sweep did not find the repository, or the pol
 const PAGE: u32 = 1000;
 
 /// Records those repositories of an organisation that a sweep did not find. `found` contains the
-/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`, so
-/// the function does not change a state that a later run recorded.
+/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`. So
+/// the function does not change a state that was recorded by a later run.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

@@ -1,4 +1,4 @@
-//! Records the findings of each run if they differ from the last recorded findings.
+//! Records the findings of each run if they differ from the findings in the newest record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,18 +21,19 @@ const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason that a run gives if it skips a repository because it did not find the repository. The
-/// repository may still exist without the App's access, and the policy then still applies to it.
+/// The reason that a run gives if it skips a repository that it did not find. It is possible that
+/// the repository exists, but the App has no access. The policy then still applies to the
+/// repository.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls for the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// The values that the last plan of each repository declared, by the id of the repository. The
-    /// values stay until the run ends.
+    /// The declared values from the most recent plan of each repository. The key is the id of the
+    /// repository. The map has the values until the run ends.
     found: Mutex<HashMap<u64, Declared>>,
-    /// The parts that the plans declared, by their digests.
+    /// The parts that the plans declared. The key is the digest of the part.
     parts: Mutex<HashMap<String, KnownPart>>,
 }
 
@@ -48,7 +49,7 @@ struct Declared {
     undone: Option<UndoneChanges>,
 }
 
-/// A part, and whether the store certainly has its lines.
+/// A part. The second value is true if the store certainly has the lines of the part.
 struct KnownPart {
     part: Arc<Part>,
     is_stored: bool,
@@ -80,14 +81,14 @@ impl ControlLog {
         self.found.lock().insert(repository, declared);
     }
 
-    /// Keeps those changes of the plan that would replace values that an undo restored.
+    /// Keeps the changes of the plan that would replace restored values.
     pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
         if let Some(declared) = self.found.lock().get_mut(&repository) {
             declared.undone = Some(undone);
         }
     }
 
-    /// Returns the same part from memory, so that repositories share it.
+    /// Returns the equal part from memory, so that several repositories share one part.
     fn shared(&self, part: Part) -> Arc<Part> {
         let mut all = self.parts.lock();
         if let Some(known) = all.get(&part.digest).filter(|known| known.part.controls == part.controls) {
@@ -112,7 +113,7 @@ impl ControlLog {
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
         // A command can wait for a person after its plan. If the plan has no changes, the command
-        // does not plan again, so its findings can be older than the findings of a later run.
+        // does not plan again. Its findings can then be older than the findings of another run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
@@ -120,8 +121,8 @@ impl ControlLog {
         }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // The repository may have another owner and another name now, so the record keeps
-                // the last known name.
+                // It is possible that the repository has another owner and another name now. The
+                // record therefore keeps the name that was known before.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
@@ -146,13 +147,13 @@ impl ControlLog {
                 };
                 (state, declared.parts)
             }
-            // If the repository of a key does not exist yet, the key has no controls.
+            // If a key's repository does not exist yet, the key has no controls.
             (None, None) => return Ok(()),
         };
         let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
-            // A new state needs the lines of its parts, and Beadle may have deleted old lines from
-            // the store.
+            // A new state needs the lines of its parts. It is possible that Beadle has deleted old
+            // lines from the store.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }
@@ -160,8 +161,8 @@ impl ControlLog {
         self.append(key, newest, state).await
     }
 
-    /// Records that a run could not check the repository. Records nothing if a budget was used up,
-    /// because the run then did not check the repository at all.
+    /// Records that a run could not check the repository. If a budget was used up, the function
+    /// records nothing, because the run did not check the repository at all.
     pub(crate) async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), StoreError> {
         let Some(id) = repository(key) else { return Ok(()) };
         self.found.lock().remove(&id);
@@ -178,8 +179,8 @@ impl ControlLog {
     }
 
     /// Returns the newest state of a repository. A state from the future has the time of a wrong
-    /// clock, so the function ignores it. The store keeps such a state, because the present clock
-    /// may be the wrong one and no record of findings must be lost.
+    /// clock, so the function ignores it. The store keeps such a state. It is possible that the
+    /// present clock is the wrong one, and a record of findings must not be lost.
     async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
         let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
@@ -203,14 +204,14 @@ impl ControlLog {
             if newest.finds_same(&state) {
                 return Ok(());
             }
-            // The clocks of two processes can differ a little. But the order of the states is
-            // certain, because only one process at a time works on a key.
+            // The clocks of two processes can differ by a small amount. But the order of the states
+            // is certain, because only one process at a time works on a key.
             state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
         ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await
     }
 
-    /// Returns whether this process knows that the store has the lines of a part.
+    /// Returns whether the store has the lines of a part, as far as this process knows.
     fn is_stored(&self, part: &Part) -> bool {
         self.parts.lock().get(&part.digest).is_some_and(|known| known.is_stored && *known.part == *part)
     }
@@ -233,7 +234,7 @@ impl ControlLog {
     }
 }
 
-/// Returns the id of the repository that a key names.
+/// Returns the id of a key's repository.
 fn repository(key: &Key) -> Option<u64> {
     key.id().parse().ok().filter(|_| key.kind() == "repository")
 }

@@ -1,17 +1,17 @@
-//! The record of controls. For each repository and each time, the record shows which values the
-//! policy declared, and which of these values the repository met. `beadle report` reads this
-//! record.
+//! The record of controls. For each repository and each time, the record shows two things: the
+//! values that the policy declared, and the values that the repository met. `beadle report` reads
+//! this record.
 //!
 //! A control is one value of the policy. The path of the value identifies the control. The store
 //! has two kinds of notes:
 //!
 //! | note | what it has | a new one is stored |
 //! |---|---|---|
-//! | [`ControlState`] | what a run found in one repository | when a run finds something else than the last recorded run |
+//! | [`ControlState`] | the findings of a run in one repository | when the findings of a run differ from the previous record |
 //! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a line moves; one note serves all repositories that have the same values from the file |
 //!
-//! If a new run has the same findings as the last run, Beadle stores nothing. Beadle deletes a note
-//! only when it is older than every entry that the journal may keep, see [`prune_controls`].
+//! If a new run has the same findings as the previous run, Beadle stores nothing. Beadle keeps a
+//! note at least as long as the journal can keep an entry, see [`prune_controls`].
 
 mod findings;
 mod gone;

@@ -1,6 +1,6 @@
-//! The declared values of a repository, divided into parts: one part for each file of the policy.
-//! If several repositories have the same values from a file, they share the part, and the store has
-//! the part only once.
+//! Divides the declared values of a repository into parts. There is one part for each file of the
+//! policy. If several repositories have the same values from a file, they share one part. The store
+//! then has this part only one time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,18 +17,18 @@ const VALUE: usize = 200;
 /// The values that one file declares for a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// The code of the file, the paths and the values.
+    /// A digest of the file, the paths and the values.
     pub(super) digest: String,
     /// The path of the file.
     pub(super) file: Arc<str>,
     /// The commit that contains the file.
     pub(super) commit: String,
-    /// The values, by their paths.
+    /// The values. The key is the path of the value.
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit that a policy file comes from. For a policy in a folder, returns the
-/// generation in place of the commit.
+/// Returns the commit that a policy file comes from. For a policy in a folder, the function returns
+/// the generation instead.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())

@@ -1,5 +1,5 @@
 //! Deletes old records of controls. A report about a moment needs the newest record before that
-//! moment. So Beadle keeps the newest record before such a moment, even if the record is very old.
+//! moment. Beadle keeps such a record, even if it is very old.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use super::state::{ControlLines, ControlState};
 /// The maximum number of notes in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Deletes the records that no report about a moment after `before` needs. Returns the number of
-/// deleted records.
+/// Deletes old records, and returns the number of deleted records. The function keeps every record
+/// that a report about a moment after `before` needs.
 pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, StoreError> {
     let (mut used, mut deleted) = (HashSet::new(), 0);
     let notes = ControlState::of_all();
@@ -53,7 +53,7 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
     Ok(deleted)
 }
 
-/// The thing whose records the function reads at the moment. The newest record comes first.
+/// The thing whose records the function is reading. The newest record comes first.
 #[derive(Default)]
 struct Newest {
     thing: String,

@@ -32,7 +32,7 @@ impl ControlStatus {
         }
     }
 
-    /// Returns whether a person can ignore the row.
+    /// Returns whether the row needs no action by a person.
     pub fn is_fine(self) -> bool {
         matches!(self, Self::Met | Self::Waived | Self::NotApplicable)
     }
@@ -43,16 +43,16 @@ impl ControlStatus {
 pub struct ControlRow {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// The path of the control. In a row about all controls, the value is `*` or the path that the
-    /// user asked for.
+    /// The path of the control. If the row is about all controls, the value is `*` or the path that
+    /// the user asked for.
     pub control: String,
     /// The status of the control.
     pub status: ControlStatus,
     /// The reason why the repository did not meet the control, or why the status is unknown. The
     /// text is empty for every other status.
     pub cause: String,
-    /// The time of the first recorded run with this status. The control has had this status since
-    /// then.
+    /// The time of the first recorded run with this status. From that time until the moment of the
+    /// report, the control had this status.
     pub since: Option<Time>,
     /// The end of the waiver.
     pub until: Option<String>,
@@ -62,13 +62,13 @@ pub struct ControlRow {
     pub owner: Option<String>,
     /// The value that the policy declares, as JSON.
     pub value: Option<String>,
-    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. If
-    /// the waiver is not in the policy, the value is `beadle waive`.
+    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. For
+    /// a waiver outside of the policy, this field has the text `beadle waive`.
     pub policy: Option<String>,
-    /// The commit of the policy in which this line is.
+    /// The policy commit that contains this line.
     pub commit: Option<String>,
-    /// The time of the last known check before the moment of the report. The real last check may be
-    /// later.
+    /// The time of the most recent known check before the moment of the report. It is possible that
+    /// there was a later check.
     pub last_checked: Option<Time>,
 }
 

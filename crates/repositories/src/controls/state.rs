@@ -1,4 +1,4 @@
-//! The two kinds of notes of the record.
+//! The two kinds of notes in the record.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
-/// How much the clocks of two processes may differ. If the time of a state is further ahead of the
-/// present time, the state is from the future.
+/// The maximum expected difference between the clocks of two processes. If a state is later than
+/// the present time by more than this, the state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
-/// The findings of a run in one repository. The findings are valid until the time of the next
+/// The findings of a run in one repository. These findings are valid until the time of the next
 /// state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlState {
@@ -20,14 +20,14 @@ pub struct ControlState {
     pub subject: String,
     /// The commit or the generation of the policy in this run.
     pub commit: String,
-    /// The digest of each part of the policy that applies to the repository, see [`ControlLines`].
+    /// The digests of the policy parts that apply to the repository, see [`ControlLines`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
-    /// The controls that the repository did not meet after the run, each with the reason why Beadle
-    /// did not repair it.
+    /// The controls that the repository did not meet after the run. Each control has the reason why
+    /// Beadle did not repair it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_met: BTreeMap<String, String>,
-    /// The controls that Beadle could not read or resolve, each with the cause.
+    /// The controls that Beadle could not read or resolve. Each control has its cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, String>,
     /// The controls that waivers exempted.
@@ -36,8 +36,8 @@ pub struct ControlState {
     /// The reason why the policy does not apply to the repository. `None` if the policy applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
-    /// The reason why the run could not check the repository. The other fields then come from the
-    /// previous run.
+    /// The reason why the run could not check the repository. If there is a reason, the other
+    /// fields come from the previous run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Metadata for ControlState {
 }
 
 impl ControlState {
-    /// Returns the note that has the state of a repository since a time.
+    /// Returns the note for the state of a repository that starts at a time.
     pub(super) fn note(instance: &str, id: &str, at: Time) -> Note<Self> {
         Note::of(&[instance, id, &moment(at)])
     }
@@ -81,20 +81,19 @@ impl ControlState {
     }
 }
 
-/// The values that one file of the policy declares for repositories, with their lines at a commit.
-/// The name of the note contains a digest. The digest covers the file, the paths and the values,
-/// but not the lines. So if lines move and nothing else changes, the states of the repositories
-/// stay the same.
+/// The values that one file of the policy declares for repositories. Each value has its line at a
+/// commit. The name of the note contains a digest. The digest covers the file, the paths and the
+/// values, but not the lines. So if only lines move, the states of the repositories stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
     /// The time at which the values got these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
-    /// The commit that has the file with these lines. For a policy in a folder, the name of the
-    /// generation.
+    /// The commit that has the file with these lines. For a policy in a folder, this is the name of
+    /// the generation.
     pub commit: String,
-    /// The values, by their paths.
+    /// The values. The key is the path of the value.
     pub controls: BTreeMap<String, ControlLine>,
 }
 
@@ -112,7 +111,7 @@ impl Metadata for ControlLines {
 }
 
 impl ControlLines {
-    /// Returns the note that has the lines of a part of the policy since a time.
+    /// Returns the note for the lines of a policy part that start at a time.
     pub(super) fn note(instance: &str, digest: &str, at: Time) -> Note<Self> {
         Note::of(&[instance, digest, &moment(at)])
     }
@@ -133,7 +132,7 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. In the order of the texts, later times come first. So a store finds the
+/// Returns a time as text. If these texts are sorted, later times come first. So a store finds the
 /// newest note first.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))

@@ -1,4 +1,5 @@
-//! The record of an organisation up to a moment, and the rows of a report about this moment.
+//! Reads the record of an organisation up to a moment, and makes the rows of a report about this
+//! moment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::policy::{contains, exempts, parse_until, parts};
 
 /// The number of notes or entries that one call reads.
 const PAGE: u32 = 1000;
-/// The text in place of a control, in a row about all controls.
+/// The text that replaces the control in a row about all controls.
 const ALL: &str = "*";
 const NOT_RECORDED: &str = "the store has no record of this repository from this time or before";
 const WAIVER_ENDED: &str = "the waiver ended, and Beadle has not checked the repository since";
@@ -30,11 +31,11 @@ pub struct Timeline {
     at: Time,
     /// The repositories that the record knows, sorted by name.
     repositories: Vec<RecordedRepository>,
-    /// The lines of the policy by their digests, with the newest first.
+    /// The lines of the policy. The key is the digest, and the newest lines come first.
     lines: HashMap<String, Vec<ControlLines>>,
-    /// The start and the end of each sweep before the moment, with the newest first.
+    /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of an answer that a sweep uses in place of a read.
+    /// The maximum age of a stored answer that a sweep uses instead of a read.
     age: Duration,
 }
 
@@ -43,12 +44,13 @@ pub struct Timeline {
 pub struct RecordedRepository {
     /// The full name of the repository, `owner/name`.
     name: String,
-    /// The states up to the moment, with the newest first.
+    /// The states up to the moment. The newest state comes first.
     states: Vec<ControlState>,
-    /// The time since which no run has checked the repository, because its runs fail.
+    /// The time at which the repository's runs started to fail. After this time, no run has checked
+    /// the repository.
     parked: Option<Time>,
-    /// The time at which a sweep last read the parts that only REST shows. `None` if each run reads
-    /// all parts.
+    /// The time of a sweep's most recent read of the parts that only REST shows. `None` if each run
+    /// reads all parts.
     reads: Option<LastRead>,
 }
 
@@ -91,7 +93,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of an answer that a sweep uses in place of a read.
+    /// Sets the maximum age of a stored answer that a sweep uses instead of a read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -102,8 +104,8 @@ impl Timeline {
         &self.repositories
     }
 
-    /// Returns the rows of a repository, sorted by control. If `control` is given, returns only the
-    /// rows of this key of the policy and of the keys below it.
+    /// Returns the rows of a repository, sorted by control. If `control` is given, the function
+    /// returns only the rows of this policy key and of the keys below it.
     pub fn rows(&self, repository: &RecordedRepository, control: Option<&str>) -> Vec<ControlRow> {
         let name = &repository.name;
         let all = control.unwrap_or(ALL);
@@ -144,7 +146,7 @@ impl Timeline {
         rows.into_values().collect()
     }
 
-    /// Returns the rows of a state, by the control of each row.
+    /// Returns the rows of a state. The key is the control of the row.
     fn of_state(
         &self,
         state: &ControlState,
@@ -185,8 +187,8 @@ impl Timeline {
         versions.iter().find(|lines| lines.at <= moment).or(versions.last())
     }
 
-    /// Returns the time of the last recorded check. A completed sweep has checked every repository
-    /// whose runs do not fail.
+    /// Returns the time of the most recent recorded check. A completed sweep has checked every
+    /// repository whose runs do not fail.
     fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
         let states = &repository.states;
         let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
@@ -198,10 +200,10 @@ impl Timeline {
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
-    /// Returns the time at which Beadle last checked one control. `checked` is the time at which
-    /// Beadle last checked the repository. For some parts, a sweep compares a stored answer, and
-    /// the check then has the time of the answer. If the store does not have this time, the
-    /// function returns the earliest possible time.
+    /// Returns the time of the most recent check of one control. `checked` is the time of the
+    /// repository's most recent check. For some parts, a sweep compares a stored answer. The check
+    /// then has the time of this answer. If the store does not have this time, the function returns
+    /// the earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,
@@ -219,7 +221,7 @@ impl Timeline {
     }
 }
 
-/// Returns a control's status in a state, with the cause.
+/// Returns a control's status in a state, and the cause of this status.
 fn status<'a>(state: &'a ControlState, path: &str) -> (ControlStatus, &'a str) {
     if let Some(why) = &state.failed {
         return (ControlStatus::Unknown, why.as_str());
@@ -248,7 +250,7 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row
 }
 
-/// Returns the time since which each parked repository has been parked, by the id of the
+/// Returns the time at which Beadle parked each parked repository. The key is the id of the
 /// repository.
 async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
     let rows = store.rows(u32::MAX).await?.into_iter();
@@ -274,7 +276,8 @@ async fn read_lines(
     Ok(found)
 }
 
-/// Returns each sweep of an organisation that ended before a moment, with its start and its end.
+/// Returns all sweeps of an organisation that ended before a moment. Each sweep has its start and
+/// its end.
 async fn read_sweeps(store: &dyn Store, instance: &str, at: Time) -> Result<Vec<(Time, Time)>, StoreError> {
     let mut found = Vec::new();
     let key = Some(format!("sweep:{instance}"));

@@ -1,4 +1,4 @@
-//! Tests templates, and dispatches with a lost answer.
+//! Tests two things: templates, and dispatches whose answer from GitHub was lost.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};

@@ -4,7 +4,8 @@
 //!
 //! The identity of an entry consists of all fields that distinguish it from other entries. An entry
 //! matches at most one entry of the other list. An entry that omits an optional field matches any
-//! value of this field. Entries with equal values in all identifying fields match first.
+//! value of this field. Beadle first matches the entries whose identifying fields all have equal
+//! values.
 
 mod pair;
 mod table;
@@ -57,17 +58,17 @@ impl Entry for Value {
 enum Identity {
     /// The identifying fields. A field is `None` if it is optional and the entry omits it.
     Fields(Vec<Option<Part>>),
-    /// The whole entry, if the entry has no identifying fields. Only an equal entry is then the
-    /// same entry.
+    /// The whole entry, if the entry has no identifying fields. Such an entry matches only an equal
+    /// entry.
     Whole(Value),
 }
 
-/// The number that each kind of difference adds to the distance of two entries. The entries with
-/// the smallest distance match first.
+/// The number that each kind of difference adds to the distance between two entries. Beadle first
+/// matches the entries with the smallest distance.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// If the distance is this number or greater, Beadle does not know whether the entries are the same
-/// at GitHub.
+/// If the distance is equal to this number or greater, Beadle does not know whether the entries are
+/// the same at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -103,9 +104,10 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. GitHub may ignore the case of a
-/// name. So entries whose names differ only in upper and lower case also match, after all better
-/// matches. Without this match, Beadle would delete the entry and create it again.
+/// Matches the entries of a policy with the entries at GitHub. GitHub possibly ignores the case of
+/// a name. After all better matches, the function therefore also matches entries whose names differ
+/// only in upper and lower case. Without this match, Beadle would delete the entry and create it
+/// again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -135,14 +137,14 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns those entries of a list that are certainly the same at GitHub as an earlier entry of the
-/// list.
+/// Returns the repeated entries of a list: each of them is certainly the same at GitHub as an
+/// earlier entry.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
     for item in items {
         // A list can have tens of thousands of entries, so the function computes each identity only
-        // once.
+        // one time.
         let own = Identity::of(kind, item);
         let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
         if earlier.iter().any(is_same) {
@@ -153,11 +155,11 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
     repeated
 }
 
-/// The lists of names that GitHub compares without case.
+/// The lists of names for which GitHub ignores case.
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
-/// Returns whether `named`, an entry of `without`, names an entry of a list. If `named` omits an
-/// optional field, `named` means the entries with any value of this field.
+/// Returns whether `named`, an entry of `without`, means the given entry of a list. If `named`
+/// omits an optional field, this field can have any value.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -178,7 +180,7 @@ pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     }
 }
 
-/// The name that an entry of a list has in a path.
+/// The name of a list's entry in a path.
 pub(crate) struct Name {
     /// The name in the spelling of the file.
     pub(crate) written: String,
@@ -203,12 +205,12 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Finds contradictions in nested lists. A contradiction is an entry that is the same as an earlier
-/// entry but has other values. Returns each such entry with the key of its list.
+/// Finds contradictions in nested lists. A contradiction is an entry with the same identity as an
+/// earlier entry, but with other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // If a list is a block, its entries are below these keys.
+        // If the list has the form of a block, its entries are below these keys.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }

@@ -1,10 +1,11 @@
 //! Matches desired entries with observed entries. Each entry matches at most one entry of the other
 //! list.
 
-/// Which entries of two lists match. The index of an entry in its list identifies the entry.
+/// The matches between the entries of two lists. The index of an entry in its list identifies the
+/// entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
-    /// The indexes of the desired and the observed entry of each match.
+    /// For each match, the index of the desired entry and the index of the observed entry.
     pub(crate) both: Vec<(usize, usize)>,
     /// The indexes of the desired entries that have no match.
     pub(crate) only_desired: Vec<usize>,
@@ -21,9 +22,10 @@ impl EntryPairs {
 }
 
 /// Matches the entries of two lists. Each entry matches at most one entry of the other list.
-/// `closeness` compares two entries: it returns `None` if the entries are different, and otherwise
-/// a number, which is lower for a better match. The function makes the best matches first. Of two
-/// equally good matches, it makes the match that comes first in the lists.
+/// `closeness` compares two entries. If the entries are different, `closeness` returns `None`.
+/// Otherwise, it returns a number, and a lower number means a better match. The function makes the
+/// best matches first. If two matches are equally good, the function uses the one that comes first
+/// in the lists.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::Entry;
 
-/// How Beadle compares two values of a field.
+/// The way in which Beadle compares two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
     /// Compares texts. Upper and lower case are different.
     Exact,
-    /// Compares texts, and ignores case. In texts of this kind, GitHub allows only ASCII letters.
+    /// Compares texts, and ignores case. GitHub allows only ASCII letters in these texts.
     Folded,
     /// Compares texts, and ignores the case of ASCII letters. GitHub does not document whether it
     /// ignores the case of other letters.
@@ -51,9 +51,11 @@ pub(super) struct Field {
 pub(crate) struct Kind {
     /// The key of such a list in a policy.
     key: &'static str,
-    /// The identifying fields. Two entries with the same values are the same at GitHub.
+    /// The identifying fields. If two entries have the same values in these fields, they are the
+    /// same at GitHub.
     fields: &'static [Field],
-    /// The fields that have no value at GitHub if the entry does not set them.
+    /// The optional fields of an entry. If the entry does not set such a field, the field has no
+    /// value at GitHub.
     pub(crate) unset: &'static [&'static str],
     /// True if the list is inside an entry of another list.
     is_nested: bool,
@@ -90,7 +92,7 @@ const TABLE: &[Kind] = &[
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
     section("environments", &[needed(&["name"], FoldedAscii)]),
-    // An environment has variables and secrets too.
+    // An environment can also have variables and secrets.
     section("variables", &[needed(&["name"], Folded)]),
     section("secrets", &[needed(&["name"], Folded)]),
     section("dependabot_secrets", &[needed(&["name"], Folded)]),
@@ -119,8 +121,8 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// Fields that can identify an entry if the list is not in [`TABLE`]. Like safe-settings, Beadle
-/// uses the first of these fields that the entry contains.
+/// The fields that can identify an entry if the list is not in [`TABLE`]. Like safe-settings,
+/// Beadle uses the first of these fields that the entry contains.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
@@ -137,8 +139,9 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of lists. If `are_nested` is true, returns the keys of the lists inside entries
-/// of other lists. If `are_nested` is false, returns the keys of the lists that are sections.
+/// Returns the keys of lists. If `are_nested` is true, the function returns the lists inside
+/// entries of other lists. If `are_nested` is false, the function returns the lists that are
+/// sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
@@ -151,12 +154,11 @@ pub(super) struct Part {
     pub(super) written: String,
     /// If two values are equal in this form, they are certainly the same at GitHub.
     pub(super) sure: String,
-    /// If two values are equal in this form, they may be the same at GitHub.
+    /// If two values are equal in this form, they are possibly the same at GitHub.
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors of which only one actor exists. Beadle ignores the id of such an
-/// actor.
+/// The kinds of bypass actors that have only one actor. Beadle ignores the id of this actor.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 /// Returns a public key without its comment. GitHub does not keep the comment.
@@ -168,8 +170,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Returns a text without differences of upper and lower case, in every script. For example, `ß`
-/// becomes the same text as `SS`, and the two small forms of sigma become the same.
+/// Converts a text so that upper and lower case are the same. This works for every script. For
+/// example, `ß` becomes the same text as `SS`, and the two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
@@ -188,7 +190,7 @@ impl Field {
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
             // In a file of the policy, `null` means any App. GitHub also shows `null` for a check
-            // that any App may report.
+            // that any App can report.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,

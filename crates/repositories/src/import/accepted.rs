@@ -1,6 +1,5 @@
-//! Leaves out live values that the check of a policy refuses. An example is a label with a name
-//! that cannot be part of a path. GitHub can have such values from the time before its present
-//! rules.
+//! Omits live values that the check of a policy refuses. An example is a label whose name cannot be
+//! part of a path. Such values can be older than GitHub's present rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,8 +11,8 @@ use super::units::{LISTS, UNITS};
 use super::yaml::yaml;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// Leaves out the values that the check refuses. Beadle treats a refused value as unknown. If the
-/// function leaves out an entry of a list, the list becomes additive.
+/// Omits the values that the check refuses. Beadle treats a refused value as unknown. If the
+/// function omits an entry of a list, the list becomes additive.
 pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
         return;
@@ -56,7 +55,7 @@ fn put(observed: &mut Observed, list: &'static str, entry: Value) {
     observed.lists.entry(list).or_default().push(entry);
 }
 
-/// Returns why the check refuses a policy with all values of a repository.
+/// Builds a policy with all values of a repository, and returns why the check refuses this policy.
 fn refusal(observed: &Observed) -> Option<String> {
     let sections = Content::of(observed).sections();
     if sections.is_empty() {
@@ -76,8 +75,8 @@ pub(super) fn load(files: BTreeMap<String, String>, home: &str) -> Result<Policy
     })
 }
 
-/// Returns the sections of `settings.yml` that the check accepts, and a note for each other
-/// section.
+/// Returns the sections of `settings.yml` that the check accepts. Also returns a note for each
+/// section that the check refuses.
 pub(super) fn without_refused(sections: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let (mut kept, mut notes) = (Map::new(), Vec::new());
     for (name, value) in sections {

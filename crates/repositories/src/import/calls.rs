@@ -106,7 +106,8 @@ const ACTIONS: &[&str] = &["actions_enabled", "allowed_actions", "sha_pinning_re
 const TOKEN: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// Returns whether a security feature is on. GitHub answers with an empty body, a block, or 404.
+/// Returns whether a security feature is on. GitHub's answer is an empty body, a block, or the
+/// status 404.
 fn is_on(read: Option<&Value>) -> bool {
     read.is_some_and(|read| read.is_null() || read["enabled"] == json!(true))
 }
@@ -204,9 +205,9 @@ pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observe
             return Ok(());
         };
         if rows.iter().filter(|other| other["config"]["url"] == url).count() > 1 {
-            // An entry of the policy names a webhook only by its address, so it cannot name several
-            // webhooks with the same address. An exclusive list would make Beadle remove these
-            // webhooks.
+            // An entry of the policy identifies a webhook only by its address. So the policy cannot
+            // have several webhooks with the same address. If the list were exclusive, Beadle would
+            // remove these webhooks.
             observed.additive.insert("webhooks");
             let note =
                 format!("webhooks: several webhooks have the address {}, so they are not listed", shown(url));

@@ -1,14 +1,15 @@
 //! Divides the values of repositories into files, as a person would do it. `settings.yml` contains
-//! the values that most repositories share. A layer contains the values that repositories with the
-//! same topic, property or team share. A file in repos/ contains the values of a single repository.
+//! the values that most repositories share. A layer contains the values that are common to
+//! repositories with the same topic, property or team. A file in repos/ contains the values of a
+//! single repository.
 //!
 //! The result declares exactly the live values, so its plan is empty:
 //!
 //! - If the value of a repository differs from `settings.yml`, a layer or the file of the
 //!   repository overrides the value of `settings.yml`.
-//! - A layer sets a value only if every repository of the layer has the value.
-//! - A file contains an entry of a list only if every repository of the file has the entry. All
-//!   files of a repository together therefore contain exactly the entries of the repository.
+//! - A layer sets a value only if every repository in the layer has this value.
+//! - A file contains an entry of a list only if every repository that the file applies to has this
+//! entry. Together, all files of a repository therefore contain exactly the repository's entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if `settings.yml` does not set it because it would
-    /// expose new repositories.
+    /// The visibility of most repositories. This field has a value only if this visibility would
+    /// expose new repositories, so that `settings.yml` must not set it.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -32,7 +33,7 @@ pub(super) struct Factored {
     pub(super) repositories: Vec<Content>,
 }
 
-/// Either a unit or a list.
+/// The thing that a fact is about: a unit or a list.
 #[derive(Clone, Copy)]
 enum Part {
     Unit(&'static Unit),
@@ -48,19 +49,19 @@ impl Part {
     }
 }
 
-/// A value that at least one of its repositories does not get from `settings.yml`.
+/// A value of some repositories. At least one of them does not get the value from `settings.yml`.
 struct Fact {
     part: Part,
     /// For a unit: the keys that a file must set, with their values. For a list: the entry.
     value: Value,
-    /// The repositories to which a layer may give the value.
+    /// The repositories that are allowed to get the value from a layer.
     reach: Members,
-    /// The repositories that have the value at GitHub, but to which no file gives the value yet.
+    /// The repositories that have the value at GitHub, but do not get it from a file yet.
     left: Members,
 }
 
-/// Divides the values of all repositories. If `is_whole` is false, the organisation has further
-/// repositories, so the function makes no shared files.
+/// Divides the values of all repositories. If `is_whole` is false, the organisation has other
+/// repositories too. The function then makes no shared files.
 pub(super) fn factor(all: &[Observed], is_whole: bool) -> Factored {
     let mut made = Factored { repositories: vec![Content::default(); all.len()], ..Factored::default() };
     let mut facts = Vec::new();
@@ -140,7 +141,7 @@ fn shared_unit(
             shared.is_some_and(|shared| shared.get(unit.name).is_some_and(|value| value == "private"))
         }
     };
-    // The value that a repository gets if no other file sets the unit.
+    // The value of a repository if no other file sets the unit.
     let base = match (unit.sharing, shared) {
         (Sharing::Careful, Some(shared)) => {
             if !is_said {
@@ -175,14 +176,14 @@ fn shared_unit(
     }));
 }
 
-/// Returns whether an entry of another file can override every key of the entry `base`.
+/// Returns whether an entry in another file can override every key of the entry `base`.
 fn overrides(entry: &Value, base: &Value) -> bool {
     let (Value::Object(entry), Value::Object(base)) = (entry, base) else { return false };
     let is_scalar = |value: &Value| !value.is_array() && !value.is_object();
     base.iter().all(|(key, value)| is_scalar(value) && entry.get(key).is_some_and(is_scalar))
 }
 
-/// Puts the entries that all repositories share into `settings.yml`. Adds a fact for each other
+/// Puts the common entries of all repositories into `settings.yml`. Adds a fact for each other
 /// entry.
 fn shared_entries(
     list: &'static List,
@@ -233,8 +234,8 @@ struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// The number of values that this layer would save in the files of the repositories. Later
-    /// layers can only make this number smaller.
+    /// The number of values that this layer would save in the repositories' own files. This number
+    /// can only become smaller when more layers exist.
     gain: usize,
 }
 
@@ -255,7 +256,7 @@ impl Candidate {
 }
 
 /// Makes one layer for each selector that explains values of at least two repositories. The
-/// selector that explains the most values comes first.
+/// function starts with the selector that explains the most values.
 fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
     let mut selectors = labels(all);
     for fact in facts.iter() {
@@ -287,8 +288,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
         candidates.push(candidate);
     }
     loop {
-        // The selectors have a fixed order. If several selectors have the same gain, the function
-        // uses the first of these selectors.
+        // The selectors have a fixed order. If several selectors have the same gain, the first of
+        // them wins.
         let best = candidates.iter_mut().rev().max_by_key(|candidate| candidate.gain);
         let Some(best) = best.filter(|best| best.gain > 0) else { return };
         let before = best.gain;
@@ -302,8 +303,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             add(&mut content, fact);
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
-                // This layer may reach repositories of another fact of the same unit. Another layer
-                // must not give these repositories a second value.
+                // This layer can also apply to repositories of another fact about the same unit.
+                // Another layer must not set a second value for these repositories.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
                 for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))

@@ -1,4 +1,4 @@
-//! Writes the contents of an import as the texts of policy files.
+//! Converts the contents of an import to the texts of policy files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use super::factor::Factored;
 use super::observed::{Content, Observed, shared_notes};
 use super::yaml::{comment, yaml};
 
-/// Returns the texts of the files, by their paths in the policy's folder. `own` contains the
-/// sections of the organisation itself. Without `own`, there is no settings.yml.
+/// Returns the text of each file. The key is the file's path in the policy's folder. `own` contains
+/// the sections of the organisation itself. Without `own`, the result has no settings.yml.
 pub(super) fn files(
     organisation: &str,
     all: &[Observed],
@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // If the policy has no settings.yml, the import writes the file even if the file is empty.
-        // A policy needs at least one file.
+        // A policy needs at least one file. If the policy has no settings.yml, the import therefore
+        // writes even an empty file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }
@@ -79,8 +79,8 @@ fn body(content: &Content) -> String {
     with_a_value(&content.sections())
 }
 
-/// Returns the text of a file. If a file declares nothing, the text has an empty section, because
-/// Beadle reports a file with only comments as a mistake.
+/// Returns the text of a file. If the file declares nothing, the text has an empty section. Without
+/// this section, the file would have only comments, and Beadle would report it as a mistake.
 fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }

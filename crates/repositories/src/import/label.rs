@@ -9,8 +9,8 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the first one
-/// in the order of this type.
+/// A selector of a layer. If two selectors explain the same values, the import uses the one that
+/// comes first in this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
     /// The repositories with a topic.
@@ -21,18 +21,19 @@ pub(crate) enum Label {
     Team(String),
     /// The repositories with a visibility.
     Visibility(String),
-    /// All repositories except the repositories with these names.
+    /// All repositories except those with the given names.
     AllBut(Vec<String>),
 }
 
-/// The maximum number of names that a layer can except.
+/// The maximum number of excepted names in a layer.
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether a layer with this selector may set a part. The values of a layer must not
-    /// change which repositories the layer selects. Layers must also not depend on each other in a
-    /// circle: in a new organisation, such layers would never reach a repository. So topics depend
-    /// only on properties, and teams depend only on properties and topics.
+    /// Returns whether a layer with this selector is allowed to set a part. The values of a layer
+    /// must not change which repositories the layer selects. Layers must also not depend on each
+    /// other in a circle. In a new organisation, such layers would never apply to a repository. A
+    /// layer that sets topics can therefore select only by properties. A layer that sets teams can
+    /// select only by properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],
@@ -77,7 +78,7 @@ impl Label {
         name.chars().take(60).map(|c| if fits(c) { c.to_ascii_lowercase() } else { '-' }).collect()
     }
 
-    /// Returns a description of the repositories that the selector matches.
+    /// Describes the repositories that match the selector.
     pub(crate) fn described(&self) -> String {
         match self {
             Self::Topic(topic) => format!("the repositories with the topic `{topic}`"),
@@ -90,9 +91,9 @@ impl Label {
     }
 }
 
-/// Returns the selectors that match at least two repositories, but not all of them. If a list of
-/// one repository is unknown, the function ignores the values of this list. Otherwise, Beadle could
-/// not know whether the layer selects this repository.
+/// Returns the selectors that match at least two repositories, but not all of them. If a list is
+/// unknown for one repository, the function does not use the values of this list as selectors. With
+/// such a selector, Beadle could not know whether the layer selects this repository.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));
@@ -123,8 +124,8 @@ pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     labels
 }
 
-/// Returns a selector that matches all repositories except a few. Returns `None` if `reached` is
-/// not large enough for such a selector.
+/// Returns a selector that matches all repositories except a few. Returns `None` if `reached` has
+/// too few repositories for such a selector.
 pub(super) fn all_but(all: &[Observed], reached: &Members) -> Option<Label> {
     let excepted = all.len() - reached.len();
     let is_short = excepted <= EXCEPTIONS && excepted * 10 <= all.len();

@@ -93,8 +93,8 @@ pub(super) fn ordered(value: &Value) -> Value {
     }
 }
 
-/// Returns whether a unit has no effect on the repository. Beadle then changes nothing, whatever
-/// the policy declares.
+/// Returns whether a unit has no effect on the repository. For such a unit, Beadle never changes
+/// anything.
 fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     let is_off = |method: &str| seen.settings.get(method) == Some(&json!(false));
     match unit {
@@ -107,9 +107,9 @@ fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     }
 }
 
-/// Returns the value of a setting. Returns `None` if a repository without a branch has no value
-/// yet. Returns `Err` with a reason if the value is unknown. The reason is empty if this GitHub
-/// server does not have the setting.
+/// Returns the value of a setting. Returns `None` if the value does not exist yet, because the
+/// repository has no branch. If the value is unknown, returns `Err` with a reason. If this GitHub
+/// server does not have the setting, the reason is empty.
 fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
     let value = if is_rest_only(key) {
         match &seen.rest_settings {
@@ -123,7 +123,7 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
     match (key, value) {
         ("description" | "homepage", Some(Value::Null)) => Ok(Some(Value::Null)),
         ("description" | "homepage", Some(Value::String(text))) if text.is_empty() => Ok(Some(Value::Null)),
-        // A policy cannot have a text that ends with a space.
+        // In a policy, a text must not end with a space.
         (_, Some(Value::String(text))) if text.trim_end() != text => {
             Err("the text ends with a space".to_owned())
         }
@@ -136,7 +136,7 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
 fn security_features(seen: &Repository, observed: &mut Observed) {
     let shown = match &seen.rest_settings {
         Known::Known(settings) => {
-            // If Beadle may not see the features, GitHub sends null.
+            // If Beadle is not allowed to see the features, GitHub sends null.
             let shown = settings.get("security_and_analysis");
             shown.filter(|shown| shown.is_object()).ok_or_else(String::new)
         }

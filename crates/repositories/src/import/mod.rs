@@ -41,7 +41,7 @@ const AT_ONCE: usize = 32;
 /// The maximum number of names in a note.
 const NAMES: usize = 5;
 
-/// The parts that an import reads.
+/// The parts of a repository that an import reads.
 pub(crate) const ASKS: Asks = Asks {
     topics: true,
     teams: true,
@@ -58,7 +58,7 @@ pub(crate) const ASKS: Asks = Asks {
 /// A policy that declares the live state.
 #[derive(Debug)]
 pub struct Import {
-    /// The texts of the files, by their paths in the policy's folder.
+    /// The text of each file. The key is the file's path in the policy's folder.
     pub files: BTreeMap<String, String>,
     /// Notes for people about missing parts of the policy.
     pub notes: Vec<String>,
@@ -100,7 +100,7 @@ pub async fn import_policy(
     Ok(Import { files, notes, repositories: all.len() })
 }
 
-/// Returns whether a plan would skip a repository, with the reason for a note.
+/// Returns the reason why a plan would skip a repository. The reason is for a note.
 fn skipped(repository: &Repository, home: &str) -> Option<&'static str> {
     if repository.archived {
         Some("archived")
@@ -182,7 +182,7 @@ async fn named(
         }
         let seen =
             reader.repository(&row.node_id).await?.filter(|seen| seen.id == row.id).ok_or_else(missing)?;
-        // The name becomes the name of a file.
+        // Beadle also uses this name as the name of a file.
         if let Err(misfit) = forms::REPOSITORY.check(&seen.name) {
             let text = format!("the name of a repository must {}, found `{}`", misfit.must, seen.name);
             return Err(Failure::new(Class::Rejected, text));
@@ -221,8 +221,8 @@ pub(crate) async fn one(reader: &Reader, repository: &Repository) -> Result<Obse
     of_aspects(reader, repository, &|_| true).await
 }
 
-/// Reads what a policy can declare in some aspects of a repository. The result may contain values
-/// of other aspects too.
+/// Reads everything that a policy can declare in some aspects of a repository. The result can also
+/// contain values of other aspects.
 pub(crate) async fn of_aspects(
     reader: &Reader,
     repository: &Repository,
@@ -261,7 +261,7 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns a text with the first names, and the number of the other names.
+/// Returns a text that contains the first names, and the number of remaining names.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {

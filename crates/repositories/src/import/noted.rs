@@ -1,4 +1,4 @@
-//! Records the result of an import's reads of one repository, including the failed reads.
+//! Records what an import could read about one repository, and which reads failed.
 
 use beadle_engine::{Class, Failure};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! One repository with everything that a policy can declare about it.
+//! One repository, with all its values that a policy can declare.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,19 @@ use super::units::{LISTS, UNITS};
 pub(crate) struct Observed {
     /// The name of the repository.
     pub(crate) name: String,
-    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, a
-    /// policy cannot change this unit.
+    /// The values of each unit. The key is the unit's name. If a unit is neither in this map nor in
+    /// `unknown`, a policy cannot change the unit.
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
-    /// The complete lists, by name.
+    /// The complete lists. The key is the list's name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The units and lists that no file may declare, each with the reason.
+    /// The units and lists that must not be in any file. Each unit or list has its reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
-    /// The lists that the policy can declare only partly. A file must not remove the other entries.
+    /// The lists that the policy can declare only partly. A policy file must not remove the
+    /// remaining entries.
     pub(crate) additive: BTreeSet<&'static str>,
     /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
-    /// The addresses of the listed webhooks that have a secret.
+    /// The addresses of the listed webhooks with a secret.
     pub(crate) sealed_webhooks: BTreeSet<String>,
     /// The teams that have access only through their parent team. A selector with such a team
     /// matches the repository, but the policy needs no entry for the team.
@@ -30,15 +31,15 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// Returns the notes about missing parts of the policy, with the reasons of the unknown parts.
+    /// Returns the notes about missing parts of the policy, and the reasons why parts are unknown.
     pub(crate) fn all_notes(&self) -> Vec<String> {
         let unknown = self.unknown.iter().filter(|(_, why)| !why.is_empty());
         let unknown = unknown.map(|(part, why)| format!("{part} could not be imported: {why}"));
         unknown.chain(self.notes.iter().cloned()).collect()
     }
 
-    /// Replaces the path of this repository in the reasons, so that repositories with the same
-    /// problem have the same reason. `path` is the path of the repository at GitHub.
+    /// Replaces the path of this repository in the reasons. Repositories with the same problem then
+    /// have the same reason. `path` is the path of the repository at GitHub.
     pub(crate) fn forget_path(&mut self, path: &str, placeholder: &str) {
         for why in self.unknown.values_mut() {
             *why = why.replace(path, placeholder);
@@ -46,8 +47,8 @@ impl Observed {
     }
 }
 
-/// Returns the notes that all repositories have. If there is only one repository, returns no notes,
-/// because all notes then belong to this repository.
+/// Returns the notes that all repositories have. If there is only one repository, the function
+/// returns no notes, because all notes then belong to this repository.
 pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
     let mut lists = all.iter().map(|one| one.all_notes().into_iter().collect::<BTreeSet<_>>());
     match (all.len(), lists.next()) {
@@ -59,16 +60,16 @@ pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
 /// The values that one file declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Content {
-    /// The keys and values of units, by the names of the units.
+    /// The keys and values of each unit. The map's key is the unit's name.
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
-    /// The entries of lists, by the names of the lists.
+    /// The entries of each list. The map's key is the list's name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The lists that do not remove other entries.
+    /// The lists for which Beadle does not remove other entries.
     pub(crate) additive: BTreeSet<&'static str>,
 }
 
 impl Content {
-    /// Returns one file with everything that the policy can declare about a repository.
+    /// Returns one file that contains everything a policy can declare about the repository.
     pub(crate) fn of(observed: &Observed) -> Self {
         Self {
             values: observed.values.clone(),
@@ -109,7 +110,7 @@ impl Content {
     }
 }
 
-/// Sets a key in the block with this path. If the block does not exist, the function creates it.
+/// Sets a key in the block at this path. If the block does not exist, the function creates it.
 fn put(root: &mut Value, block: &[&str], key: &str, value: Value) {
     let mut at = root;
     for name in block {

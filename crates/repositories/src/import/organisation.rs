@@ -65,18 +65,18 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     for row in own {
         let mut entry = json!({});
         // GitHub shows the value of `default_for_new_repos` in another place. GitHub does not show
-        // which repositories a configuration should be attached to.
+        // a value for `attach_to`.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // The policy also gets the values `not_set`. Without these values, a configuration that
-            // Beadle has to create again would turn off most features that the policy leaves out.
+            // The policy also gets the values `not_set`. If Beadle has to create the configuration
+            // again without these values, the new configuration turns off most of the omitted
+            // features.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }
         }
-        // GitHub shows one row for each kind of new repositories, or one row for all kinds
-        // together.
+        // GitHub shows one row for each kind of new repository, or one row for all kinds together.
         let is_it = |default: &&Value| default["configuration"]["id"] == row["id"];
         let rows = defaults.as_array().into_iter().flatten().filter(is_it);
         let kinds: Vec<&str> = rows

@@ -9,7 +9,7 @@ use super::observed::Observed;
 use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// A setting that an import leaves out. This setting is not public, but many policies are public.
+/// The setting that an import omits. This setting is not public, but many policies are public.
 const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
@@ -52,8 +52,8 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
     Ok(section)
 }
 
-/// Adds a note about a part that Beadle could not read. Returns the failure if it must end the
-/// import.
+/// Adds a note about a part that Beadle could not read. If the failure must end the import, the
+/// function returns the failure.
 fn note(part: &str, failure: Failure, notes: &mut Vec<String>) -> Result<(), Failure> {
     if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
         return Err(failure);
@@ -74,8 +74,8 @@ async fn webhooks(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Val
     Ok(entries.map(|entries| if is_additive { json!({ "additive": entries }) } else { json!(entries) }))
 }
 
-/// The values of the Actions permissions: the call, the name in its answer, the key of the policy,
-/// and the value of a new organisation.
+/// The values of the Actions permissions. Each row has four parts: the call, the name in the call's
+/// answer, the key of the policy, and the value in a new organisation.
 const ACTIONS: &[(&str, &str, &str, &str)] = &[
     ("", "enabled_repositories", "enabled_repositories", "all"),
     ("", "allowed_actions", "allowed_actions", "all"),
@@ -107,8 +107,8 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from the permissions of a new organisation. Adds a
-/// note for each call that failed.
+/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for
+/// each call that failed.
 async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
@@ -153,8 +153,7 @@ async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Valu
     Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
-/// Returns the parts of the OpenID Connect subject that differ from the subject of a new
-/// organisation.
+/// Returns the settings of the OpenID Connect subject that differ from a new organisation.
 async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     let seen = reader.of_organisation(Path::at("actions/oidc/customization/sub")).await?;
     let usual = [("include_claim_keys", json!(["repo", "context"])), ("use_immutable_subject", json!(false))];
@@ -169,7 +168,7 @@ async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
-/// Returns the definitions of custom properties that belong to the organisation itself.
+/// Returns the custom properties that the organisation itself defines.
 async fn properties(reader: &Reader) -> Result<Option<Value>, Failure> {
     let rows = reader.list_of_organisation("properties/schema", &["property_name", "value_type"]).await?;
     let own = rows.iter().filter(|row| row["source_type"] != "enterprise");
@@ -205,15 +204,15 @@ fn role(row: &Value) -> Value {
     entry
 }
 
-/// Returns the custom repository roles, which have their own section.
+/// Returns the custom repository roles. These roles have their own section.
 pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows =
         reader.rows_of_organisation("custom-repository-roles", "custom_roles", &["id", "name"]).await?;
     Ok(rows.iter().map(role).collect())
 }
 
-/// Returns the custom roles of the organisation. Also returns the roles of GitHub that at least one
-/// person or team has.
+/// Returns the custom roles of the organisation. Also returns each of GitHub's own roles that is
+/// assigned to at least one person or team.
 async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("organization-roles");
     let rows = reader.rows_of_organisation(at(), "roles", &["id", "name"]).await?;
@@ -240,8 +239,8 @@ async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
-/// Returns the runner groups of the organisation. Leaves out the default group if this group is the
-/// same as in a new organisation.
+/// Returns the runner groups of the organisation. If the default group is the same as in a new
+/// organisation, the function omits it.
 async fn runner_groups(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/runner-groups");
     let path = at().query("per_page", 100);

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::policy::known_rule;
 
-/// Converts a ruleset from the form of REST's answer to the form of a policy. Leaves out values
-/// that mean the same as a missing value, and rules of an unknown type.
+/// Converts a ruleset from REST's answer to the form of a policy. The function omits two things:
+/// values that mean the same as a missing value, and rules of an unknown type.
 pub(super) fn ruleset(whole: &Value) -> Value {
     let mut made = json!({
         "name": whole["name"], "target": whole["target"], "enforcement": whole["enforcement"],

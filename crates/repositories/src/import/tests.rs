@@ -33,7 +33,7 @@ fn repository(name: &str, sections: &Value) -> Observed {
     made
 }
 
-/// Returns the files that an import of these repositories writes.
+/// Returns the files that an import writes for these repositories.
 fn imported(all: &[Observed]) -> BTreeMap<String, String> {
     files("acme", all, &factor(all, true), Some(&Map::new()))
 }
@@ -53,8 +53,8 @@ fn lines(files: &BTreeMap<String, String>) -> usize {
     files.values().map(|text| text.lines().count()).sum()
 }
 
-/// Returns everything that the files declare for a repository, and the lists of which Beadle
-/// removes entries.
+/// Returns everything that the files declare for a repository. Also returns the lists from which
+/// Beadle would remove entries.
 fn declared(files: &BTreeMap<String, String>, one: &Observed) -> (Value, BTreeSet<String>) {
     let policy = load(files.clone(), "admin").unwrap_or_else(|why| panic!("{why}\n{files:#?}"));
     let names = |list: &str| -> Vec<Value> {
@@ -154,7 +154,7 @@ fn a_topic_explains_what_its_repositories_share() {
     let layer = &files["layers/topic-rust.yml"];
     assert!(layer.contains("select: { topic: rust }") && layer.contains("has_issues: false"), "{layer}");
     assert!(layer.contains("name: crate"), "{layer}");
-    // A layer does not set the topic that it selects by.
+    // A layer does not set the topic that its selector uses.
     assert!(!layer.contains("topics:"), "{layer}");
     assert!(files["repos/r8.yml"].contains("topics: [rust]"), "{files:#?}");
     for one in &all {

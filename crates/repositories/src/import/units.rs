@@ -1,5 +1,5 @@
-//! The parts of a policy that an import writes. A unit is a group of related keys that are always
-//! in the same file. The entries of a list can be in different files.
+//! The parts of a policy that are written by an import. A unit is a group of related keys that are
+//! always in the same file. The entries of a list can be in different files.
 
 use serde_json::{Map, Value, json};
 
@@ -12,13 +12,13 @@ pub(crate) enum Usual {
     Bool(bool),
     /// The key is a number.
     Number(u64),
-    /// The key has a text.
+    /// The key has this text.
     Text(&'static str),
     /// The key is a security feature that is off.
     Off,
-    /// The key is the setup of a feature that nobody has configured.
+    /// The key is the setup of a feature. Nobody has configured this feature yet.
     NotConfigured,
-    /// The key is a block that forbids all workflows of forks.
+    /// The key is a block that allows no workflows from forks.
     NoForks,
 }
 
@@ -36,7 +36,7 @@ impl Usual {
     }
 }
 
-/// The condition for writing a unit to a file for several repositories.
+/// The condition under which a file for several repositories can contain a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// If most repositories have the same value, `settings.yml` contains this value, and other
@@ -44,8 +44,8 @@ pub(crate) enum Sharing {
     Most,
     /// `settings.yml` contains the value only if all repositories have it.
     All,
-    /// `settings.yml` can contain only the value `private`. Every other value is in the file of its
-    /// repository. So no shared file exposes a new repository.
+    /// `settings.yml` can contain only the value `private`. Every other value is in the
+    /// repository's own file. A shared file therefore never exposes a new repository.
     Careful,
 }
 
@@ -56,14 +56,14 @@ pub(crate) struct Unit {
     pub(crate) name: &'static str,
     /// The path of the block that contains the keys.
     pub(crate) block: &'static [&'static str],
-    /// The keys, each with its value in a new repository.
+    /// The keys. Each key has its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
-    /// The condition for writing the unit to a file for several repositories.
+    /// The condition under which a file for several repositories can contain the unit.
     pub(crate) sharing: Sharing,
 }
 
 impl Unit {
-    /// Returns the values of a new repository.
+    /// Returns the unit's values in a new repository.
     pub(super) fn usual(&self) -> Map<String, Value> {
         self.usual.iter().map(|(key, usual)| ((*key).to_owned(), usual.value())).collect()
     }
@@ -76,14 +76,16 @@ pub(crate) struct List {
     pub(crate) name: &'static str,
     /// The path of the block that contains the list.
     pub(crate) block: &'static [&'static str],
-    /// The key that identifies an entry. The text is empty if the entries are texts.
+    /// The key that identifies an entry. If the entries are plain texts, this key is empty.
     pub(crate) id: &'static str,
     /// True if `settings.yml` can contain entries of the list. The section `rulesets` of
     /// `settings.yml` contains the rulesets of the organisation.
     pub(crate) is_in_settings: bool,
-    /// True if an entry of a file overrides the entry of `settings.yml` that has the same identity.
+    /// True if an entry in another file overrides the entry of `settings.yml` with the same
+    /// identity.
     pub(crate) can_override: bool,
-    /// True if Beadle removes entries that are not in the list, unless the list is additive.
+    /// True if the list is normally exclusive. Beadle then removes other entries, unless the list
+    /// is additive.
     pub(crate) is_exclusive: bool,
 }
 
@@ -209,10 +211,10 @@ pub(crate) const UNITS: &[Unit] = &[
         Sharing::All,
         &[("fork_pr_workflows_private_repos", Usual::NoForks)],
     ),
-    // The claims have an effect only without `use_default`.
+    // The claims have an effect only if `use_default` is false.
     unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
     unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
-    // The keys of a site have an effect only together.
+    // The keys of a site work only together.
     unit("pages", PAGES, Sharing::All, &[("enabled", Usual::Bool(false))]),
     unit("interaction_limit", INTERACTION_LIMIT, Sharing::Most, &[("limit", Usual::Text("none"))]),
     // The security updates need the alerts, so both keys are in one unit.
@@ -257,12 +259,12 @@ pub(crate) const LISTS: &[List] = &[
     list("webhooks", "url", false),
     list("environments", "name", false),
     list("variables", "name", true),
-    // GitHub shows no values of secrets, so an import writes none of these lists.
+    // GitHub does not show the values of secrets, so an import does not write these lists.
     List { is_exclusive: false, ..list("secrets", "name", true) },
     List { is_exclusive: false, ..list("dependabot_secrets", "name", true) },
     List { is_exclusive: false, ..list("codespaces_secrets", "name", true) },
-    // A repository has many files, and only people know which files the policy should keep. An
-    // import therefore writes no files.
+    // Only people know which of a repository's many files belong in the policy. An import therefore
+    // does not write this list.
     List { is_exclusive: false, ..list("files", "path", true) },
 ];
 
@@ -305,9 +307,9 @@ mod tests {
 
     #[test]
     fn every_setting_is_imported_or_left_out_for_a_reason() {
-        // An import writes none of these keys. `private` and `use_squash_pr_title_as_default` have
-        // the same meaning as other keys. The file's name shows the repository's name, and archived
-        // repositories get no file.
+        // An import does not write any of these keys. `private` and
+        // `use_squash_pr_title_as_default` have the same meaning as other keys. The name of the
+        // file already shows the repository's name. An archived repository gets no file.
         let left_out =
             ["name", "private", "use_squash_pr_title_as_default", "archived", "security_and_analysis"];
         let keys = crate::aspects::settings::SETTINGS.repository_keys.iter().map(|key| key.name);

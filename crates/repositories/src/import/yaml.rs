@@ -1,14 +1,15 @@
-//! Writes a policy file as YAML. The order of the keys is always the same. A text is in quotes if a
-//! YAML reader could read it as another value.
+//! Writes a policy file as YAML. The order of the keys is always the same. A text gets quotes if a
+//! YAML reader could read the plain text as another value.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// The maximum length of a line. A single value may be longer.
+/// The maximum length of a line. A line with a single long value can be longer.
 const WIDTH: usize = 100;
 
-/// The keys that come first, in this order. All other keys follow in the order of the alphabet.
+/// The keys at the beginning of a block, in this order. All other keys follow in alphabetical
+/// order.
 const FIRST: &[&str] = &[
     "name",
     "username",
@@ -62,7 +63,7 @@ fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     entries
 }
 
-/// Writes a key and its value. At the top of a file, each key of a section has its own line.
+/// Writes a key and its value. At the top level of a file, each key of a section gets its own line.
 fn entry(text: &mut String, indent: usize, key: &str, value: &Value, is_top: bool) {
     let key = scalar(key);
     let start = format!("{:indent$}{key}:", "");
@@ -91,7 +92,8 @@ fn entry(text: &mut String, indent: usize, key: &str, value: &Value, is_top: boo
     }
 }
 
-/// Returns whether a key at the top of a file is a selector. The value of a selector is short.
+/// Returns whether a key at the top level of a file is a selector. The value of a selector is
+/// short.
 fn is_choice(key: &str) -> bool {
     key == "select" || key == "except"
 }
@@ -143,8 +145,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text as YAML. The text has no quotes only if every YAML reader reads the same text
-/// without them.
+/// Returns a text as YAML. The function omits the quotes only if every YAML reader reads the same
+/// text without them.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
@@ -226,7 +228,8 @@ branches:
     protection: { enforce_admins: true, required_pull_request_reviews: { required_approving_review_count: 1 } }
 labels: [{ name: bug, color: \"d73a4a\" }]
 ";
-        // The line of the protection has more than 100 characters, so it becomes a block.
+        // On one line, the protection would have more than 100 characters. The protection therefore
+        // becomes a block.
         let expected = expected.replace(
             "    protection: { enforce_admins: true, required_pull_request_reviews: { required_approving_review_count: 1 } }\n",
             "    protection:\n      enforce_admins: true\n      required_pull_request_reviews: { required_approving_review_count: 1 }\n",

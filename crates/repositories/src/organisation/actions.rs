@@ -1,7 +1,7 @@
-//! Plans and writes the Actions permissions of the organisation. These include the repositories
-//! that can run Actions, the allowed actions, the rights of the workflow token, and how long GitHub
-//! keeps artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if
-//! the policy has a key of the setting.
+//! Plans and writes the Actions permissions of the organisation. Examples are the repositories that
+//! can run Actions, the allowed actions, the rights of the workflow token, and the retention of
+//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes this call only if the
+//! policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -87,19 +87,19 @@ const SHAPE: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The values of `fork_pull_request_approval`, ordered from the value that needs the fewest
-/// approvals.
+/// The values of `fork_pull_request_approval`. The first value needs the fewest approvals.
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
-/// A call of GitHub that reads or sets some settings. The type has the names of these settings in
-/// the policy and in the body.
+/// A call of GitHub that reads or sets some settings. The struct has two names for each of these
+/// settings: the name in the policy and the name in the body.
 struct Call {
-    /// The name in plans.
+    /// The name that plans show.
     what: &'static str,
     path: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// The list of repositories that belongs to the call, if a value of the call can be `selected`.
+    /// The list of repositories that belongs to the call. Only a call with the possible value
+    /// `selected` has such a list.
     list: Option<List>,
 }
 
@@ -188,7 +188,7 @@ const SELECTED: &str = "selected";
 
 struct Actions;
 
-/// Sends the PUT requests that apply one change, in this order. GitHub accepts a list of selected
+/// Applies one change: sends these PUT requests in this order. GitHub accepts a list of selected
 /// repositories or actions only after the value is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
@@ -227,7 +227,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
 }
 
 impl Call {
-    /// Returns the values that the policy declares, each with its name in the body.
+    /// Returns the declared values. Each value has its name in the body.
     fn wants<'a>(&self, section: &'a Node) -> Vec<(&'static str, &'static str, &'a Node)> {
         let wants = self
             .keys
@@ -247,7 +247,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // An older GitHub server does not know some values, and does not show them.
+            // An older GitHub server does not show the values that it does not know.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);
@@ -317,7 +317,7 @@ async fn selected_actions(
     };
     let (mut more, body) = SELECTED_ACTIONS.differences(section, &list);
     if list.is_null() && seen["allowed_actions"] == "all" {
-        // Before this change, all actions were allowed, so every list allows fewer actions.
+        // Before this change, all actions were allowed. Any list allows fewer actions.
         for field in &mut more {
             field.risk = Risk::Changes;
         }
@@ -415,7 +415,7 @@ mod tests {
         let section = Node::parse("settings.yml", "patterns_allowed: [b/*, a/*, b/*]").unwrap();
         let seen = json!({ "patterns_allowed": ["a/*", "b/*"] });
         assert!(SELECTED_ACTIONS.differences(&section, &seen).0.is_empty());
-        // The value was not `selected` before, so GitHub has no list.
+        // Before this change, the value was not `selected`. GitHub therefore has no list.
         assert_eq!(SELECTED_ACTIONS.differences(&section, &Value::Null).0.len(), 1);
     }
 

@@ -51,7 +51,7 @@ impl OrganisationAspect {
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("organization_administration", "administration (organisation)");
 
-/// Finds the differences of one aspect between the policy and the organisation.
+/// Finds where the organisation differs from the policy in one aspect.
 #[async_trait]
 pub(crate) trait OrganisationPlanner: Send + Sync {
     /// Adds a change to `plan` for each difference.
@@ -68,14 +68,14 @@ pub(crate) struct Section<'a> {
     pub(crate) node: &'a Node,
     /// True if Beadle removes entries that the section does not list.
     pub(crate) exclusive: bool,
-    /// True if the section itself contains the word `exclusive`.
+    /// True if the section itself contains the key `exclusive`.
     pub(crate) says_exclusive: bool,
 }
 
 impl<'a> Section<'a> {
-    /// Creates the section that `node` declares. A list of the section `organization` can be a
-    /// block that sets whether the list is exclusive. For every other form of a list, `exclusive`
-    /// decides.
+    /// Creates the section that `node` declares. A list of the section `organization` can have the
+    /// form of a block. This block itself says whether the list is exclusive. For every other form,
+    /// the parameter `exclusive` decides.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
         match mode {
@@ -88,11 +88,11 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block. The block sets whether a list in the section `organization` is exclusive.
+/// The keys of a block that says whether a list in the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so
-/// no layer edits the list.
+/// layers cannot change the list.
 macro_rules! organisation_list {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -113,9 +113,9 @@ pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, 
 /// Everything that the planner of an organisation's aspect needs.
 pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
-    /// The secrets that the policy may name.
+    /// The secrets that the policy is allowed to use.
     pub(crate) secrets: &'a Secrets,
-    /// Remembers the values of secrets that Beadle wrote.
+    /// Stores digests of the secret values that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
     index: OnceCell<Vec<IndexRow>>,
 }
@@ -137,9 +137,9 @@ impl<'a> Context<'a> {
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets the number of affected repositories for each guarded change of a plan, beginning with
-    /// the change at index `from`. The number is `narrowed`, or the number of all repositories if
-    /// `narrowed` is `None`.
+    /// Sets the number of affected repositories for each guarded change of a plan. The first of
+    /// these changes is at the index `from`. The number is `narrowed`. If `narrowed` is `None`, the
+    /// number is the count of all repositories.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

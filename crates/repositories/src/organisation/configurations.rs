@@ -110,7 +110,7 @@ const ENTRY: Shape = Shape::Map(&[
 struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// The keys of the policy that are not fields in the body of GitHub's API.
+/// The policy keys that are not body fields of GitHub's API.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
 /// The maximum number of repositories in one call.
 const BATCH: usize = 250;
@@ -122,8 +122,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// How a step finds a configuration: by its id or by its name. If an earlier step of the same run
-/// creates the configuration, the plan has only the name.
+/// The identification of a configuration in a step: the id or the name. If an earlier step of the
+/// same run creates the configuration, the plan has only the name.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -218,7 +218,8 @@ fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-/// Returns the declared value. If the value is a block, the other keys of GitHub's block are added.
+/// Returns the declared value. If the value is a block, the function adds the other keys from
+/// GitHub's block.
 fn whole(seen: &Value, wanted: Value) -> Value {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => {
@@ -230,8 +231,8 @@ fn whole(seen: &Value, wanted: Value) -> Value {
     }
 }
 
-/// Returns whether GitHub has the declared value. A block declares only the keys in it. A key with
-/// the value null is the same as a missing key.
+/// Returns whether GitHub has the declared value. For a block, only the keys in the block count. A
+/// key with the value null is the same as a missing key.
 fn is_kept(seen: &Value, wanted: &Value) -> bool {
     match wanted {
         Value::Object(wanted) => wanted.iter().all(|(key, value)| seen[key] == *value),
@@ -259,8 +260,8 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. For each
-/// kind, GitHub has one default configuration.
+/// Returns the kinds of new repositories that are selected by a value of `default_for_new_repos`.
+/// For each kind, GitHub has one default configuration.
 fn kinds(value: &Value) -> &'static [&'static str] {
     match value.as_str() {
         Some("all") => &["private_and_internal", "public"],
@@ -286,11 +287,11 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
         Some(kind) if before.len() == 1 => kind,
         Some(_) => "all",
     };
-    // With the new value, some new repositories would no longer get the configuration.
+    // With the new value, some kinds of new repositories would no longer get the configuration.
     let risk = if before.is_subset(&after) { Risk::Changes } else { Risk::Weakens };
     let asked = Some(&node.asked);
     let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];
-    // This change replaces the present default configuration, which may be stricter.
+    // This change replaces the present default configuration. The present one can be stricter.
     for row in others {
         for kind in selected(&row).iter().filter(|kind| after.contains(*kind) && !before.contains(*kind)) {
             let what = format!("default of new {} repositories", kind.replace('_', " "));
@@ -353,10 +354,10 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // A repository in `taken` loses its present configuration, which may be stricter.
+    // A repository in `taken` loses its present configuration. The present one can be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // Even if a repository has no configuration yet, the new configuration may turn off a feature
+    // Even if a repository has no configuration yet, the new configuration can turn off a feature
     // of the repository.
     let first = if turns_off(&body(want), live) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {

@@ -1,12 +1,12 @@
-//! The security features of a code security configuration: the values of a new configuration, and
-//! the changes that turn a feature off.
+//! The security features of a code security configuration. This module has the values of a new
+//! configuration, and finds the changes that turn a feature off.
 //!
 //! <https://docs.github.com/rest/code-security/configurations#create-a-code-security-configuration>
 
 use beadle_engine::Risk;
 use serde_json::{Map, Value, json};
 
-/// The default values in GitHub's published description (`@octokit/openapi` 23.0.2). If a new
+/// The default values in GitHub's published API description (`@octokit/openapi` 23.0.2). If a new
 /// configuration does not set one of these features, the feature gets this default value. All other
 /// features have no default: if a configuration does not set them, GitHub does not change them in
 /// the repositories.
@@ -27,7 +27,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("secret_scanning_push_protection", "disabled"),
     ("secret_scanning_validity_checks", "disabled"),
 ];
-/// The values of a configuration that do not turn a protection on or off: its texts, and the
+/// The keys of a configuration that do not turn a protection on or off. These keys are texts and
 /// options of features.
 const TEXTS: &[&str] = &[
     "name",
@@ -70,8 +70,8 @@ pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
-/// Returns the products that a value of `advanced_security` turns on. The value turns off the other
-/// products.
+/// Returns the products that are turned on by a value of `advanced_security`. The value turns off
+/// the other products.
 fn halves(value: &str) -> &'static [&'static str] {
     match value {
         "enabled" => &["code_security", "secret_protection"],
@@ -81,8 +81,9 @@ fn halves(value: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns how much a value protects. A greater number protects more. If a configuration does not
-/// set a feature, the feature may be on, because GitHub does not change it.
+/// Returns a number for the protection that a value gives. A greater number means more protection.
+/// If a configuration does not set a feature, GitHub does not change the feature, so it is possibly
+/// on.
 fn strength(value: Option<&str>) -> u8 {
     match value {
         Some("enabled" | "enforced") => 2,
@@ -99,8 +100,8 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// Returns a configuration that sets every feature that a new configuration would otherwise
-    /// turn off.
+    /// Returns a configuration that sets every feature with the default `disabled`. If a new
+    /// configuration did not set such a feature, it would turn the feature off.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();
@@ -145,8 +146,8 @@ mod tests {
     #[test]
     fn half_of_advanced_security_is_no_more_than_the_other_half() {
         let values = ["enabled", "code_security", "secret_protection", "disabled"];
-        // The table has `true` if the change from the row's value to the column's value turns off a
-        // product.
+        // A cell of the table is `true` if a product is turned off by the change from the row's
+        // value to the column's value.
         let table = [
             [false, true, true, true],
             [false, false, true, true],

@@ -1,4 +1,4 @@
-//! Plans and writes the subject of the OpenID Connect tokens of the organisation's workflows. The
+//! Plans and writes the subject in the OpenID Connect tokens of the organisation's workflows. The
 //! subject applies to each repository that has no claims of its own and does not use GitHub's
 //! default form. If the policy has the section, Beadle reads the subject in one call.
 //!
@@ -33,12 +33,12 @@ const SHAPE: Shape = Shape::Map(&[
 const PATH: &str = "actions/oidc/customization/sub";
 const CLAIMS: &str = "include_claim_keys";
 const IMMUTABLE: &str = "use_immutable_subject";
-/// The claims of GitHub's own form.
+/// The claims in GitHub's default form.
 const DEFAULT: [&str; 2] = ["repo", "context"];
 
 struct OidcSubject;
 
-/// Writes the whole form of the subject.
+/// Writes the complete setting for the subject.
 struct Put(Map<String, Value>);
 
 #[async_trait]
@@ -48,12 +48,12 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of changing the claims. A cloud provider may use a claim that the new subject
-/// no longer contains.
+/// Returns the risk of changing the claims. A cloud provider can depend on a claim that the new
+/// subject no longer contains.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();
-    // A subject without claims of its own has GitHub's default form.
+    // If a subject has no claims of its own, it has GitHub's default form.
     let is_kept = if before.is_empty() {
         DEFAULT.iter().all(|claim| after.iter().any(|other| other == claim))
     } else {

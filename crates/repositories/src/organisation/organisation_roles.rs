@@ -1,7 +1,7 @@
-//! The roles of the organisation, and the teams and people who have them. GitHub itself defines
-//! some roles, such as `security_manager`. The policy can only assign GitHub's roles. If the policy
-//! has the section, Beadle reads all roles in one call. For each declared role, Beadle reads the
-//! teams in one more call, and the people in another call.
+//! Plans and writes the roles of the organisation, and which teams and people have these roles.
+//! GitHub itself defines some roles, such as `security_manager`. The policy can only assign
+//! GitHub's roles. If the policy has the section, Beadle reads all roles in one call. For each
+//! declared role, Beadle reads the teams in one more call, and the people in another call.
 //!
 //! <https://docs.github.com/rest/orgs/organization-roles>
 
@@ -50,16 +50,16 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of a role's holders. Each list has its key in the policy, its key at GitHub, and the
-/// kind of its entries.
+/// The lists of the teams and people with a role. Each row has the list's key in the policy, its
+/// key at GitHub, and the kind of its entries.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
 struct OrganisationRoles;
 
 enum Write {
-    /// Creates a role, and then assigns it. The plan has no id of the role, because GitHub gives
-    /// the id at the creation.
+    /// Creates a role, and then assigns it. The plan does not have the role's id, because GitHub
+    /// creates the id together with the role.
     Create {
         name: String,
         body: Value,
@@ -178,7 +178,7 @@ fn is_custom(row: &Value) -> bool {
     row["source"] == "Organization"
 }
 
-/// Plans a role that GitHub does not have.
+/// Plans the creation of a role that does not exist at GitHub.
 async fn missing(
     context: &Context<'_>,
     want: &Node,
@@ -209,8 +209,8 @@ async fn missing(
     context.reach(plan, from, None).await
 }
 
-/// Returns the teams or the accounts that the policy names, and whether all names exist. If a name
-/// does not exist, the function records in the plan that the part `part` is unknown.
+/// Returns the teams or the accounts that are named in the policy, and whether all names exist. If
+/// a name does not exist, the function records in the plan that the part `part` is unknown.
 async fn resolved<'a>(
     context: &Context<'_>,
     part: &str,
@@ -237,7 +237,7 @@ async fn resolved<'a>(
     Ok((wanted, is_complete))
 }
 
-/// Returns the team or the account that Beadle found by its name.
+/// Finds a team or an account by its name.
 fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     match kind {
         ActorKind::Team => Grantee::resolved_team(found),
@@ -245,7 +245,7 @@ fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     }
 }
 
-/// Plans who gets and who loses a role. If a name does not exist, nobody in the list loses the
+/// Plans who gets a role, and who loses it. If a name in the list does not exist, nobody loses the
 /// role.
 async fn holders(
     context: &Context<'_>,

@@ -85,8 +85,8 @@ impl Step for Write {
     }
 }
 
-/// Returns a value in a form for comparisons. GitHub may leave out a value that is `false`, empty
-/// or not set. This form ignores the order of a list.
+/// Returns a value in a form for comparisons. GitHub can omit a value that is `false`, empty or not
+/// set. In this form, the order of a list has no meaning.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,
@@ -96,8 +96,9 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the declared value of a field. At GitHub, the default of a property with several values
-/// is a list, and every other default is a text. A policy can use both forms.
+/// Returns the declared value of a field. At GitHub, the default value of a property is a text.
+/// Only for a property with several values, the default value is a list. A policy can use both
+/// forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {

@@ -1,5 +1,5 @@
-//! The common parts of custom repository roles and of the organisation's custom roles: a name, a
-//! base role, and permissions.
+//! The parts that are common to custom repository roles and to the organisation's custom roles: a
+//! name, a base role, and permissions.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ const FIELDS: &[&str] = &["description", "base_role", "permissions"];
 /// The possible base roles, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];
 
-/// The differences of some fields, and the body that sets them.
+/// The fields that differ, and the body that sets them.
 pub(super) type Difference = (Vec<Field>, Map<String, Value>);
 
 /// Returns a value in a form for comparisons.
@@ -40,8 +40,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_wider { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns the differences between a declared role and the role at GitHub. The guard limits only
-/// the second part of the result.
+/// Returns how a declared role differs from the role at GitHub. The guard limits only the second
+/// part of the result.
 pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {
@@ -61,8 +61,8 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
-    // If the request names no base role, the new role has no base role. GitHub accepts `none` only
-    // in a change of a role.
+    // If the request has no base role, the new role has no base role. GitHub accepts `none` only
+    // when a request changes an existing role.
     let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
         let Some(node) = want.get(key).filter(|node| !node.is_null() && !is_default(key, node)) else {
@@ -82,8 +82,8 @@ pub(super) struct NamedRole<'a> {
     pub(super) found: Option<(u64, &'a Value)>,
 }
 
-/// Returns the entries of the policy, each with the role that it names. Leaves out an entry if its
-/// role has no id.
+/// Returns the entries of the policy. Each entry comes with its role at GitHub. If the role has no
+/// id, the function omits the entry.
 pub(super) fn named<'a>(wants: &'a [Node], rows: &'a [Value]) -> Vec<NamedRole<'a>> {
     let role = |want: &'a Node| {
         let name = want.get("name").and_then(Node::text)?;
@@ -96,21 +96,21 @@ pub(super) fn named<'a>(wants: &'a [Node], rows: &'a [Value]) -> Vec<NamedRole<'
     wants.iter().filter_map(role).collect()
 }
 
-/// Returns the roles that no entry of the policy names, each with its id.
+/// Returns the roles that are not in the policy. Each role comes with its id.
 pub(super) fn unnamed<'a>(roles: &[NamedRole<'_>], rows: &'a [Value]) -> Vec<(u64, &'a Value)> {
     let is_named = |id: u64| roles.iter().any(|role| role.found.is_some_and(|(known, _)| known == id));
     let rows = rows.iter().filter_map(|row| Some((row["id"].as_u64()?, row)));
     rows.filter(|(id, _)| !is_named(*id)).collect()
 }
 
-/// Returns the name of a role that Beadle removes, and the fields of the change.
+/// Returns the name of a removed role, and the fields of the change that removes it.
 pub(super) fn removal<'a>(row: &'a Value, list: &PolicyLocation) -> (&'a str, Vec<Field>) {
     let before = row["permissions"].clone();
     let fields = vec![field("permissions", before, Value::Null, Some(list), Risk::Removes)];
     (row["name"].as_str().unwrap_or_default(), fields)
 }
 
-/// Returns the role with this name. The comparison ignores the case of letters, as GitHub does.
+/// Returns the role with this name. Like GitHub, the comparison ignores the case of letters.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
 }

@@ -13,8 +13,8 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The aspect for an organisation's rulesets. The aspect for the repositories' rulesets has the
-/// description of the section.
+/// The aspect for an organisation's rulesets. The section's description is in the aspect for the
+/// repositories' rulesets.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
     section: "rulesets",
@@ -47,8 +47,8 @@ impl OrganisationPlanner for Rulesets {
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     let from = plan.changes.len();
                     change(want, name, &whole, plan);
-                    // The change affects the repositories that the old or the new conditions
-                    // select.
+                    // The change affects every repository that is selected by the old or the new
+                    // conditions.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
@@ -74,9 +74,9 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// Returns the number of repositories, if the conditions of a ruleset contain the full name of each
-/// repository. Returns `None` if the conditions contain a pattern or a property, because a pattern
-/// or a property can match any repository.
+/// Returns the number of repositories if a ruleset's conditions contain only full names. Returns
+/// `None` if the conditions contain a pattern or a property, because these can match any
+/// repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

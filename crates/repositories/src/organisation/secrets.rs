@@ -1,16 +1,17 @@
-//! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The policy
-//! contains only the name of a secret in the configuration, never the secret itself. As for the
-//! secrets of repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value
-//! that it wrote. Beadle keeps secrets that the policy does not list, unless the list is
-//! `exclusive`.
+//! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The
+//! configuration contains the secret itself. The policy contains only the secret's name in the
+//! configuration. As for the secrets of repositories (`aspects/secrets.rs`), Beadle stores a keyed
+//! digest of each value that it wrote. Beadle keeps secrets that the policy does not list. If the
+//! list is `exclusive`, Beadle removes such secrets.
 //!
-//! Beadle reads each list in one call for 100 secrets. For each secret with the visibility
-//! `selected`, Beadle reads the repositories in one more call. Beadle makes these calls only if the
-//! policy has the list. A call with an unchanged answer does not count toward the hourly limit.
+//! One call reads up to 100 secrets of a list. For each secret with the visibility `selected`,
+//! Beadle reads the repositories in one more call. Beadle makes these calls only if the policy has
+//! the list. If the answer to a call has not changed, the call does not count toward the hourly
+//! limit.
 //!
 //! One request sets the value, the visibility and the repositories of a secret. So a change of one
-//! of these values also writes the other two values. The other two values come from the policy, or
-//! else from GitHub.
+//! of these values also writes the other two values. These two values come from the policy. If the
+//! policy does not have them, they come from GitHub.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/organization-secrets>
@@ -99,14 +100,14 @@ const ENTRY: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The name of the list in an answer of GitHub, and in a path.
+/// The name of the list. GitHub's answers and the paths of the API both use this name.
 const LIST: &str = "secrets";
 
 struct Secrets {
     product: &'static str,
 }
 
-/// Seals a value with GitHub's present key, sets the secret, and remembers the write.
+/// Encrypts a value with GitHub's present key, sets the secret, and stores a digest of the value.
 struct Put {
     product: &'static str,
     name: SecretName,
@@ -209,7 +210,7 @@ impl OrganisationPlanner for Secrets {
 }
 
 impl Secrets {
-    /// Returns the name of the secret in Beadle's memory.
+    /// Returns the secret's name that Beadle uses when it stores digests.
     fn remembered(&self, name: &str) -> SecretName {
         SecretName {
             owner: "organisation".to_owned(),

@@ -1,5 +1,5 @@
-//! The repositories that a variable, a secret or another setting of the organisation selects. The
-//! policy contains their names, and GitHub's API contains their ids.
+//! The repositories that are selected for a variable, a secret or another setting of the
+//! organisation. The policy contains their names, and GitHub's API contains their ids.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use super::aspect::Context;
 use crate::aspects::{AspectPlan, field};
 use crate::policy::Node;
 
-/// The visibility of a variable or a secret that selects repositories.
+/// The visibility value with which a variable or a secret has a list of selected repositories.
 pub(super) const SELECTED: &str = "selected";
 /// The visibilities, ordered from the fewest repositories to the most.
 const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
 
-/// The names of some repositories, by their ids.
+/// The names of some repositories. The key is the repository's id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selected(BTreeMap<u64, String>);
 
 impl Selected {
-    /// Returns the repositories that the policy names. If a name does not exist, returns `None`,
-    /// and records in the plan that the part `part` is unknown.
+    /// Returns the repositories that are named in the policy. If a name does not exist, the
+    /// function returns `None`, and records in the plan that the part `part` is unknown.
     pub(super) async fn wanted(
         context: &Context<'_>,
         names: &Node,
@@ -76,8 +76,8 @@ impl Selected {
     }
 }
 
-/// Adds the visibility of a variable or a secret to a body. If repositories are given, adds the
-/// repositories too.
+/// Adds the visibility of a variable or a secret to a body. If repositories are given, the function
+/// also adds the repositories.
 pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
     body["visibility"] = json!(visibility);
     if visibility == SELECTED {

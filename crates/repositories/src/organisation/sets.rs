@@ -1,9 +1,9 @@
-//! Compares lists, and ignores the order and the repetitions of their entries.
+//! Compares lists. The order of entries and repeated entries do not count as differences.
 
 use serde_json::Value;
 
-/// Returns a list in a fixed order and without repetitions. GitHub stores each entry only once, and
-/// in an order of its own. The function does not change other values.
+/// Returns a list in a fixed order and without repeated entries. GitHub stores each entry only one
+/// time, and in its own order. If the value is not a list, the function does not change it.
 pub(super) fn as_set(value: &Value) -> Value {
     let Value::Array(items) = value else { return value.clone() };
     let mut items = items.clone();
@@ -12,8 +12,8 @@ pub(super) fn as_set(value: &Value) -> Value {
     Value::Array(items)
 }
 
-/// Returns whether a value of the policy means the same as a missing value at GitHub. For example,
-/// a switch that is off and an empty list mean this.
+/// Returns whether a value of the policy means the same as a missing value at GitHub. Examples are
+/// an empty list, and a switch that is off.
 pub(super) fn is_same_as_missing(after: &Value) -> bool {
     *after == Value::Bool(false) || after.as_array().is_some_and(Vec::is_empty)
 }

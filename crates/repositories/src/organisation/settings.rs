@@ -1,6 +1,6 @@
-//! The settings of the organisation: its profile, the rights of its members, and the features of
-//! new repositories. If the policy has at least one of the keys, Beadle reads all settings in one
-//! call.
+//! Plans and writes the settings of the organisation: its profile, the rights of its members, and
+//! the features of new repositories. If the policy has at least one of these keys, Beadle reads all
+//! settings in one call.
 //!
 //! <https://docs.github.com/rest/orgs/orgs#update-an-organization>
 
@@ -141,8 +141,8 @@ pub(crate) const READ_ONLY: &[&str] = &[
 /// The values of `default_repository_permission`, ordered from the least access to the most.
 const PERMISSIONS: &[&str] = &["none", "read", "write", "admin"];
 
-/// The switches that give people more rights when they are on. Each switch has the risk of turning
-/// it on.
+/// The switches that give people more rights when the switch is on. Each row has the risk of
+/// turning the switch on.
 const ALLOWING: &[(&str, Risk)] = &[
     ("members_can_create_repositories", Risk::Weakens),
     ("members_can_create_public_repositories", Risk::Exposes),
@@ -155,7 +155,8 @@ const ALLOWING: &[(&str, Risk)] = &[
     ("deploy_keys_enabled_for_repositories", Risk::Weakens),
 ];
 
-/// The switches that protect. If Beadle turns off such a switch, it weakens the organisation.
+/// The switches that protect the organisation. If Beadle turns off such a switch, this change is a
+/// weakening.
 const PROTECTING: &[&str] = &[
     "web_commit_signoff_required",
     "advanced_security_enabled_for_new_repositories",
@@ -212,8 +213,8 @@ fn wants(section: &Node) -> impl Iterator<Item = (&'static str, &Node)> {
     carried.filter_map(move |key| Some((key.name, section.get(key.name).filter(|node| !node.is_null())?)))
 }
 
-/// Returns a value in a form for comparisons. In this form, a text that is not set equals an empty
-/// text.
+/// Returns a value in a form for comparisons. In this form, a text that is not set is the same as
+/// an empty text.
 fn comparable(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Null if wanted.is_string() => json!(""),

@@ -1,5 +1,5 @@
 //! Plans and writes the webhooks of the organisation. The address identifies a webhook. If the
-//! policy has the list, Beadle reads it in one call.
+//! policy has the list, Beadle reads GitHub's list in one call.
 //!
 //! <https://docs.github.com/rest/orgs/webhooks>
 

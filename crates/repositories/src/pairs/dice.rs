@@ -12,7 +12,7 @@ pub(super) const APPS: &[(&str, u64)] = &[("ci", 15_368), ("deployer", 777)];
 pub(super) const BRANCHES: &[&str] = &["main", "develop", "release/1.0", "früh"];
 pub(super) const PROPERTIES: &[&str] = &["tier", "Team", "cost-centre_2", "level$"];
 pub(super) const TOPICS: &[&str] = &["rust", "c-plus-plus", "3d", "infra", "legacy", "team-a"];
-/// Names of live labels that cannot be a part of a path of the API.
+/// Names of live labels. These names cannot be part of an API path.
 pub(super) const UNREACHABLE: &[&str] = &["..", "."];
 const PATTERNS: &[&str] = &["default", "release/*", "*-lts", "feature/[0-9]*"];
 const LABELS: &[&str] = &[
@@ -75,12 +75,12 @@ impl Dice {
     }
 
     /// Returns a random selection of values, in their original order. `percent` is the probability
-    /// of each value.
+    /// with which the function selects each value.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// Returns the name, sometimes with other letters in upper case.
+    /// Returns the name. Sometimes, the function changes the case of its letters.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),
@@ -225,7 +225,7 @@ impl Dice {
     }
 }
 
-/// Returns the fields that identify a value in a list.
+/// Returns the fields that identify a list's entry.
 fn id(item: &Value) -> String {
     let keys = ["context", "tool", "path", "app_id", "integration_id"];
     let parts: Vec<String> = keys.iter().map(|key| item[*key].to_string()).collect();

@@ -1,5 +1,5 @@
-//! Makes random sections of a policy, as people could write them. A section contains live values,
-//! changed live values, and new values.
+//! Makes random sections of a policy. The sections look as if people wrote them. A section contains
+//! live values, changed live values, and new values.
 
 use serde_json::{Map, Value, json};
 
@@ -44,14 +44,14 @@ pub(super) const LISTS: &[List] = &[
     list("codespaces_secrets", "name", &["secret"], true),
 ];
 
-/// The code security configurations, a list of the organisation.
+/// The list of code security configurations. This list belongs to the organisation.
 pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
 
-/// The sections that are a block of keys and not a list.
+/// The sections that have the form of a block, not of a list.
 pub(super) const BLOCKS: &[&str] =
     &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
-/// The keys that are only for the creation of a repository or a branch.
+/// The keys that have an effect only at the creation of a repository or a branch.
 const OF_CREATION: &[&str] = &[
     "force_create",
     "template",
@@ -64,8 +64,8 @@ const OF_CREATION: &[&str] = &[
     "default_branch_when_missing",
 ];
 
-/// The titles of merge and squash commits. Each title has the messages that GitHub accepts together
-/// with it.
+/// The titles of merge commits and squash commits. Each title comes with the messages that GitHub
+/// accepts for this title.
 const PAIRS: &[(&str, &str, &str)] = &[
     ("squash_merge_commit", "PR_TITLE", "PR_BODY"),
     ("squash_merge_commit", "PR_TITLE", "BLANK"),
@@ -97,7 +97,7 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     }
 }
 
-/// The place of the section that the test makes.
+/// The place for which the test makes a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A live repository.
@@ -135,8 +135,8 @@ fn block(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Map<String,
     block
 }
 
-/// If the section turns on the security fixes, turns on the alerts too. At GitHub, the fixes need
-/// the alerts.
+/// If the section turns on the security fixes, the function also turns on the alerts. At GitHub,
+/// the fixes need the alerts.
 fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
     if block.get(fixes) == Some(&json!(true)) {
         block.insert(alerts.to_owned(), json!(true));
@@ -184,7 +184,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // With this value, the check would refuse the whole policy, and the pair would test
+            // With this value, the check would refuse the whole policy. The pair would then test
             // nothing else.
             block.remove("archived");
         }
@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once, whatever its case is. The check refuses duplicate names, and
-        // GitHub cannot have them.
+        // Each name appears only one time, even in another case. The check refuses duplicate names,
+        // and GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -304,8 +304,8 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns a list in a random form. The form can be a plain list or a block. A block sets whether
-/// the list is exclusive or additive, or how it changes the list of lower layers.
+/// Returns a list in a random form: a plain list or a block. A block says whether the list is
+/// exclusive or additive, or how the list changes the lists of lower layers.
 fn worded(dice: &mut Dice, list: &List, mut entries: Vec<Value>) -> Value {
     let section = list.section;
     let word = match dice.below(11) {
@@ -363,8 +363,8 @@ fn inner(shape: &Shape) -> &Shape {
 }
 
 /// Adds the keys that GitHub requires to the entries of a rule's list. If a list of merge methods
-/// or of checks is empty, adds an entry: GitHub refuses such an empty list, so no live ruleset has
-/// one.
+/// or checks is empty, the function adds an entry. GitHub refuses such an empty list, so no live
+/// ruleset has one.
 fn whole(name: &str, value: &mut Value, place: Place) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "required_status_checks" && items.is_empty() && place == Place::Live {
@@ -413,13 +413,13 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// The names of the rulesets, each with its target. The tests do not change the target of a
+/// The names of the rulesets. Each name has its target. The tests do not change the target of a
 /// ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
-/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation. Such a
-/// ruleset also names its repositories.
+/// Returns a random ruleset. For `settings.yml`, the function returns a ruleset of the
+/// organisation. Such a ruleset also says which repositories it applies to.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

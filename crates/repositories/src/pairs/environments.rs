@@ -1,12 +1,12 @@
-//! Random environments and variables.
+//! Makes random environments and variables.
 
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, USERS};
 
-/// Gives an environment values that fit together. A live environment has only teams as reviewers,
-/// because the simulator's state has no ids of people. All layers together have at most six
-/// reviewers, because this is GitHub's maximum.
+/// Gives an environment values that GitHub accepts together. In a live environment, all reviewers
+/// are teams, because the simulator's state has no ids of people. GitHub's maximum is six
+/// reviewers, so all layers together have at most six.
 pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_live: bool) {
     let mut reviewers: Vec<Value> =
         dice.some(&TEAMS[..4], 30).iter().map(|slug| json!({ "type": "Team", "slug": slug })).collect();
@@ -40,7 +40,7 @@ pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_l
     }
 }
 
-/// Returns the value of a variable, which is always a text.
+/// Returns the value of a variable. This value is always a text.
 fn written(value: &Value) -> Value {
     if value.is_string() { value.clone() } else { json!(value.to_string()) }
 }

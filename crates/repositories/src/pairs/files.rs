@@ -8,8 +8,8 @@ use super::dice::{Dice, PROPERTIES, TEAMS, TOPICS};
 use super::entries::{self, BLOCKS, LISTS, Place};
 use super::state::{Live, State};
 
-/// The content of each file of a policy, by the path of the file. The content is JSON, which is
-/// also valid YAML.
+/// The content of each file of a policy. The key is the path of the file. The content is JSON, and
+/// JSON is also valid YAML.
 pub(super) type Files = BTreeMap<String, Value>;
 
 pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
@@ -119,9 +119,9 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Makes the sections of a file set the same values that the file's selector has. Otherwise, a file
-/// could change a repository so that the file no longer selects it, and every apply would change
-/// something.
+/// Changes the sections of a file so that they set the same values as the file's selector.
+/// Otherwise, a file could change a repository in such a way that the file no longer selects the
+/// repository. Every apply would then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -163,9 +163,9 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that a file sets. If a file does, each
-/// apply can cause further changes. In all other cases, an apply must sometime find nothing to
-/// change.
+/// Returns whether a file selects repositories by a value that is set in one of the files. In this
+/// case, each apply can cause more changes. In all other cases, some later apply must find nothing
+/// to change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -1,6 +1,7 @@
-//! Checks the changes of an apply. An apply may change only values that a file names. An apply must
-//! not remove anything from an unknown list. The check uses only the files and the state of the
-//! simulator. The check uses no code of the planner, because the planner is the tested code.
+//! Checks the changes of an apply. An apply must change only values that are set in a file. An
+//! apply must not remove anything from an unknown list. The check uses only the files and the state
+//! of the simulator. The check does not use the planner's code, because the planner is the tested
+//! code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,8 @@ use super::entries::{CONFIGURATIONS, LISTS, List};
 use super::files::Files;
 use super::state::ORGANISATION;
 
-/// The lists of a repository in the simulator's state. Each list has the name of its section in a
-/// policy.
+/// The lists of a repository in the simulator's state. Each list comes with the name of its section
+/// in a policy.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -42,13 +43,13 @@ const ACTORS: &[&str] = &[
     ".force_push_allowances",
 ];
 
-/// Returns the repositories in a state of the simulator, by their ids.
+/// Returns the repositories in a state of the simulator. The key is the repository's id.
 pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     let all = doc["orgs"][ORGANISATION]["repos"].as_object().into_iter().flatten();
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether an apply changed a value by which layers can select repositories.
+/// Returns whether an apply changed a value that a layer's selector can use.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -57,7 +58,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// Returns the changes of values that no file names.
+/// Returns the changes to values that are not set in any file.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -68,7 +69,7 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
         let (old, new) = (take(&mut doc), take(&mut doc_after));
         list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
     }
-    // The repositories are left out here, because the code below compares them one by one.
+    // This comparison omits the repositories, because the code below compares them one by one.
     for doc in [&mut doc, &mut doc_after] {
         doc["orgs"][ORGANISATION]["repos"].take();
     }
@@ -85,8 +86,8 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
     found
 }
 
-/// Returns the entries that an apply removed from a list of an aspect. The caller knows that the
-/// list was unknown, so every removal is an error.
+/// Returns the entries that an apply removed from an aspect's list. The caller knows that the list
+/// was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
         "teams" | "collaborators" | "labels" | "milestones" | "autolinks" | "deploy_keys" | "rulesets"
@@ -94,7 +95,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
         | "codespaces_secrets" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // In the other lists, Beadle removes an entry only if a file names the entry.
+        // From the other lists, Beadle removes an entry only if the entry is in a file.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {
@@ -110,7 +111,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
 /// The values that the files set for one repository, or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
-    /// The contents of all other files that can reach the repository.
+    /// The contents of all other files that can apply to the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
@@ -130,8 +131,8 @@ impl<'a> AskedSections<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // The test does not evaluate selectors. The test assumes that every layer can reach
-                // every repository.
+                // The test does not evaluate selectors. The test assumes that every layer can apply
+                // to every repository.
                 Some(_) => true,
             };
             if is_its {
@@ -163,7 +164,7 @@ impl<'a> AskedSections<'a> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
 
-    /// Returns whether Beadle may remove entries of a list that no file names.
+    /// Returns whether Beadle is allowed to remove entries that are not in any file.
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
@@ -205,7 +206,8 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
                 continue;
             }
             "actions" => asked.section("actions"),
-            // Any claim turns the default form off, and any key of `pages` publishes a site.
+            // If a file sets a claim, Beadle turns off the default form. If a file sets a key of
+            // `pages`, Beadle publishes a site.
             "oidc_subject" | "pages" | "interaction_limit" => {
                 if asked.section(&key).is_empty() {
                     found.push(place);
@@ -221,7 +223,7 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
             }
             "private_vulnerability_reporting" => asked.key("security", "private_vulnerability_reporting"),
             "code_scanning" => {
-                // Any key of this block turns the default setup on.
+                // If a file sets a key of this block, Beadle turns on the default setup.
                 if asked.key("security", "code_scanning_default_setup").is_empty() {
                     found.push(place);
                 }
@@ -267,7 +269,7 @@ fn topics(
     }
 }
 
-/// Returns the entries of a list, by their identities.
+/// Returns the entries of a list. The key is the identity of the entry.
 fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
     // GitHub ignores the case only of ASCII letters.
     let fold = |name: &str| if of.is_folded { name.to_ascii_lowercase() } else { name.to_owned() };
@@ -330,27 +332,27 @@ fn list(
     }
 }
 
-/// Compares two blocks. The comparison is as detailed as the values in the files. If no file names
-/// a difference, the function adds the difference to `found`.
+/// Compares two blocks. The comparison is as detailed as the values in the files. If a value
+/// differs but is not set in any file, the function adds the difference to `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
     }
     if said.is_empty() {
-        // If Beadle changes a rule in any way, GitHub removes the actors without write access from
-        // the rule's restriction.
+        // When Beadle changes any part of a rule, GitHub removes the actors without write access
+        // from the rule's restriction.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
             found.push(format!("{place}: {before} became {after}"));
         }
         return;
     }
-    // A file that names some actors of a list sets the whole list.
+    // If a file sets some actors of a list, the file sets the whole list.
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // If a file sets a whole value, every part of this value may change. The same applies if the
-    // value is new, or if Beadle removed it.
+    // If a file sets a whole value, every part of this value is allowed to change. The same applies
+    // if the value is new, or if Beadle removed the value.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -363,7 +365,8 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Returns whether each list in `part` contains only entries of the same list in `whole`.
+/// Compares each list in `part` with the same list in `whole`. Returns whether `whole` has all
+/// entries of `part`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {

@@ -1,5 +1,5 @@
-//! Imports random organisations. The plan of an imported policy must be empty. An import must write
-//! nothing.
+//! Imports random organisations. The plan of an imported policy must be empty. An import must not
+//! write anything to GitHub.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn load(files: BTreeMap<String, String>) -> Result<Policy, String> {
     Policy::from_sources(files, "admin", Path::new("policy")).map_err(|error| error.to_string())
 }
 
-/// Imports one random organisation, and plans the imported policy.
+/// Imports one random organisation, and makes a plan with the imported policy.
 async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<(), String> {
     sim.begin_with(state(&mut Dice::new(seed)).doc);
     let nothing = BTreeMap::from([("settings.yml".to_owned(), "repository: {}\n".to_owned())]);

@@ -1,6 +1,6 @@
-//! Tests random lists of every kind that has identities for its entries. After an apply, the plan
-//! must be empty. The test then adds, removes or changes a single entry without Beadle, and the
-//! plan must show this difference.
+//! Tests random lists. The test covers every kind of list whose entries have identities. After an
+//! apply, the plan must be empty. The test then adds, removes or changes a single entry at GitHub,
+//! and the plan must show this difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::state::ORGANISATION;
 use super::{ROUNDS, Stage, files, folder, simulated, state};
 use crate::{Policy, Shard};
 
-/// The lists of a repository, each with its place in the state of the simulator.
+/// The lists of a repository. Each list comes with its place in the simulator's state.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -43,13 +43,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;
 
-/// Adds a value for every key that a mutation can change to an entry. Returns `None` if the entry
-/// names a thing that does not exist.
+/// Completes an entry: the result has a value for every key that a mutation can change. Returns
+/// `None` if the entry contains the name of a thing that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
         entry.as_object_mut()?.remove(key);
     }
-    // This test uses no child team, because a child team also has the access of its parent team.
+    // This test does not use a child team, because a child team also has the access of its parent
+    // team.
     let text = entry.to_string().to_lowercase();
     if text.contains("ghost") || text.contains("\"child\"") {
         return None;
@@ -78,7 +79,7 @@ fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
     items.into_iter().filter_map(|entry| stated(section, entry)).collect()
 }
 
-/// Returns a new entry that neither the policy nor the live list contains.
+/// Returns a new entry. Neither the policy nor the live list contains this entry.
 fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Option<(String, Value)> {
     let free = |pool: &[&str]| {
         let is_free = |name: &&&str| !live.keys().chain(names).any(|known| known.eq_ignore_ascii_case(name));
@@ -106,7 +107,7 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
         }
         "environments" => ("stranger".to_owned(), json!({})),
         "variables" => ("STRANGER".to_owned(), json!("x")),
-        // Beadle keeps a rule that the policy does not list, so an added rule is not a difference.
+        // Beadle keeps unlisted rules, so an added rule is not a difference.
         _ => return None,
     })
 }
@@ -133,7 +134,7 @@ fn changed(section: &str, entry: &Value) -> Value {
 }
 
 /// Returns copies of the list `live`. In each copy, one entry is added, removed or changed. Each
-/// copy has a description of its difference.
+/// copy comes with a description of this difference.
 fn mutations(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, entry) in live.iter().filter(|(name, _)| names.contains(&name.to_lowercase())) {
@@ -238,7 +239,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Adds the keys of all lists in a value to `found`, except the keys of empty lists.
+/// Finds all lists in a value that are not empty, and adds their keys to `found`.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

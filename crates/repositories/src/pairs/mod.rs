@@ -1,13 +1,13 @@
 //! Tests Beadle with random pairs of an organisation and a policy. Beadle applies the policy to a
 //! simulated GitHub in this process. The test makes the pairs from the description of the policy's
-//! files. Every pair must fulfil these conditions:
+//! files. For every pair, these conditions must be true:
 //!
-//! - After some applies, the plan is empty or unknown, and another apply writes nothing.
-//! - Beadle changed only values that a file names.
+//! - After some applies, the plan is empty or unknown. Another apply then writes nothing.
+//! - Beadle changed only values that are set in a file.
 //! - Beadle removed nothing from a list that was unknown.
 //!
-//! In some pairs, the first reads fail or are incomplete. In some pairs, the test renames, deletes
-//! or adds things without Beadle after the first applies.
+//! In some pairs, the first reads fail or are incomplete. In some pairs, somebody else renames,
+//! deletes or adds things after the first applies.
 //!
 //! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tests more pairs.
 //! `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure contains
@@ -50,13 +50,13 @@ use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, Reposit
 
 /// The number of pairs in a test run if `PAIRS` is not set.
 const USUAL: u64 = 150;
-/// The maximum number of applies for a pair. The last apply must write nothing.
+/// The maximum number of applies for a pair. The final apply must not write anything.
 const ROUNDS: usize = 5;
 /// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// The messages with which GitHub can refuse a valid policy, because the check does not know the
-/// live state. Each message has the reason of the refusal.
+/// The messages with which GitHub can refuse a valid policy. GitHub can do so because the check
+/// does not know the live state. Each message comes with the reason for the refusal.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -78,7 +78,7 @@ impl Wire for InProcess {
 /// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
-    /// The check refused the policy. The text is the first problem of the check.
+    /// The check refused the policy. The text is the first problem that the check found.
     Refused(String),
     /// Beadle applied the policy.
     Applied(Counts),
@@ -89,29 +89,29 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// The number of pairs in which every apply wrote something, because layers select repositories
-    /// by values that other files set.
+    /// The number of pairs in which every apply wrote something. This can happen if a layer selects
+    /// repositories by values that are set in other files.
     moved: usize,
-    /// The number of times that a pair needed more than two writing applies. An apply that writes
-    /// an approved change does not count.
+    /// The number of pairs that needed more than two applies with writes. An apply that writes an
+    /// approved change does not count.
     slow: usize,
 }
 
 /// The result of one apply of the whole policy.
 #[derive(Default)]
 struct Round {
-    /// The aspects that were unknown as a whole, by the id of the repository.
+    /// The aspects that were completely unknown. The key is the id of the repository.
     doubts: BTreeMap<String, BTreeSet<String>>,
-    /// The changes that Beadle still plans, without unknown and refused changes.
+    /// The changes that are still in the plan. Unknown and refused changes are not included.
     left: Vec<String>,
-    /// The changes that GitHub refused, each with GitHub's reason.
+    /// The changes that GitHub refused. Each change has GitHub's reason.
     refusals: Vec<String>,
     written: usize,
     /// The changes that Beadle tried to write.
     made: Vec<String>,
-    /// The number of changes that needed an approval.
+    /// The number of changes for which an approval was necessary.
     held: usize,
-    /// The number of writing calls that GitHub received.
+    /// The number of write calls that GitHub received.
     calls: usize,
 }
 
@@ -124,8 +124,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Prepares an apply. The apply has a new store, and begins with the present state of the
-    /// simulated GitHub.
+    /// Prepares an apply with a new store. The apply starts with the present state of the simulated
+    /// GitHub.
     fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
         let store = SqliteStore::open_inline(path, SqliteSettings::default());
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
@@ -133,7 +133,7 @@ impl Stage {
         Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
     }
 
-    /// Creates a planner and a writer that remember nothing from earlier applies.
+    /// Creates a planner and a writer without any memory of earlier applies.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
         let settings = ClientSettings {
@@ -155,8 +155,8 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy. Then approves the changes that the guard held, so that the next apply
-    /// writes them.
+    /// Applies the policy. The function then approves the changes that the guard held, so that the
+    /// next apply writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
@@ -226,7 +226,7 @@ impl Stage {
         ApplyContext { store, clock, lease: None, lane, limits, pace, patient: true, generation, planned }
     }
 
-    /// Makes a change without Beadle. GitHub may refuse this change.
+    /// Makes a change directly at GitHub. GitHub can refuse this change.
     async fn act(&self, act: &Act) -> Result<(), String> {
         let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
         let request = http::Request::builder()
@@ -239,8 +239,8 @@ impl Stage {
         answer.map(drop).ok_or_else(|| "the connection broke".to_owned())
     }
 
-    /// If the plan of all repositories is empty, checks that the plan of a single repository is
-    /// empty too.
+    /// If the plan of all repositories is empty, the function checks that the plan of a single
+    /// repository is empty too.
     async fn is_quiet_alone(&self) -> Result<(), String> {
         let (planner, _) = self.parts()?;
         let state = self.sim.state();
@@ -259,7 +259,7 @@ impl Stage {
 }
 
 /// Tests a pair: applies its policy and judges the result. For some pairs, the function then
-/// changes something without Beadle, applies the policy again, and judges the result again.
+/// changes something directly at GitHub, applies the policy again, and judges the result again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -287,13 +287,13 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies the policy until an apply writes nothing. If the test makes reads fail, they fail only
-/// in the first apply.
+/// Applies the policy until an apply writes nothing. If the test causes failed reads, reads fail
+/// only in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file does not change its own selection of repositories (`files::agree`), but another file
-    // can change it. The check cannot notice this, because the other file may not reach the
-    // repository.
+    // A file does not change which repositories it selects (`files::agree`). But another file can
+    // change the selection of this file. The check cannot notice such a change, because the other
+    // file possibly does not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -320,7 +320,8 @@ async fn settle_once(
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // Even if the apply failed, the code below must compare the state, so the error waits.
+            // Even if the apply failed, the code below must compare the state. The error is
+            // therefore returned later.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -335,7 +336,7 @@ async fn settle_once(
         counts.refused += round.refusals.len();
         writing += usize::from(round.calls > 0 && last.held == 0 && !faulty);
         last = round;
-        // The test has approved all held changes before this point.
+        // Before this point, the test has approved all changes that the guard held.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }
@@ -408,7 +409,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     let stage = Stage::open(sim, &path, policy)?;
     let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
-        // An error has no effect: the test deletes the whole folder at its end.
+        // The test ignores an error here, because it deletes the whole folder at the end.
         let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
     }
     settled.map(Outcome::Applied).map_err(|why| {
@@ -418,8 +419,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// Returns the text of a finding without names, so that the test counts findings of the same kind
-/// together.
+/// Returns the text of a finding without names. Without names, all findings of the same kind have
+/// the same text, and the test counts them together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }

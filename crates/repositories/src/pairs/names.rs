@@ -1,7 +1,7 @@
-//! Tests every place of a policy that can name a team, an account, an App, a role, a property, a
-//! branch or a repository. There are three cases: the name does not exist, somebody renamed the
-//! owner of the name, or the name now has another owner. In each case, an apply must not change a
-//! repository.
+//! Tests every place of a policy where a name can be: the name of a team, an account, an App, a
+//! role, a property, a branch or a repository. There are three cases: the name does not exist,
+//! somebody renamed the owner of the name, or the name now has another owner. In each case, an
+//! apply must not change a repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,9 +31,9 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Situation {
-    /// The name does not exist, and Beadle remembers nothing about the name.
+    /// The name does not exist, and Beadle has not stored an id for the name.
     Missing,
-    /// Somebody renamed the owner of the name, and Beadle remembers the owner's id.
+    /// Somebody renamed the owner of the name, and Beadle has stored the owner's id.
     Renamed,
     /// The name now has another owner.
     Taken,
@@ -54,8 +54,8 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
 /// The reason why the test skips the names in the section `organization`.
 const OF_ORGANISATION: &str = "no repository has it: planner/tests/organization.rs";
 
-/// The places that this test skips. Each place has its reason: the name need not exist, or another
-/// test covers the place.
+/// The places that this test skips. Each place comes with a reason: the name does not have to
+/// exist, or another test covers the place.
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
@@ -75,11 +75,11 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name counts in this place. If the name counts and the id does not
-/// count, it is correct that Beadle uses the new owner of the name.
+/// Returns whether only the name counts in this place, and not the id. In such a place, it is
+/// correct that Beadle uses the new owner of the name.
 fn is_by_name(place: &Place) -> bool {
-    // The slug of an App gets another owner only if the App's owner gives up the slug. A name in
-    // `except` only excludes a repository, so the file reaches all others.
+    // Another App can get a slug only if the present owner gives up the slug. A name in `except`
+    // only excludes a repository, so the file applies to all other repositories.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }
@@ -198,7 +198,7 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// Finds the paths of all keys whose values are names of things at GitHub.
+/// Finds the path of each key whose value is the name of a thing at GitHub.
 fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
     const NAMES: &[&str] = &[
         "a slug",
@@ -248,7 +248,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// Returns an organisation in which every kind of thing has one with this name.
+/// Returns an organisation that has one thing of every kind with this name.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({
@@ -270,7 +270,7 @@ fn organisation() -> Value {
     })
 }
 
-/// Returns the state with the new name in place of the old name.
+/// Returns the state in which the new name replaces the old name.
 fn renamed(state: &Value) -> Result<Value, String> {
     serde_json::from_str(&state.to_string().replace(OLD, NEW)).map_err(|error| error.to_string())
 }

@@ -1,5 +1,5 @@
-//! Makes a random organisation. The test needs the organisation in two forms: as sections for
-//! policies, and as the state of the simulator.
+//! Makes a random organisation. The test needs the organisation in two forms: as sections of a
+//! policy, and as the simulator's state.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
 /// whole organisation together.
 const MANY: usize = 21;
 
-/// The live values of a repository, as sections in the form of a policy.
+/// The live values of a repository, in the form of policy sections.
 pub(super) struct Live {
     pub(super) name: String,
     pub(super) sections: Value,
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) repositories: Vec<Live>,
     /// The rulesets and configurations of the organisation itself, in the form of a policy.
     pub(super) rulesets: Value,
-    /// The whole organisation as the state of the simulator.
+    /// The whole organisation, in the form of the simulator's state.
     pub(super) doc: Value,
 }
 
@@ -124,7 +124,7 @@ fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     });
 }
 
-/// Returns the entries of a list, by their identities.
+/// Returns the entries of a list. The key is the identity of the entry.
 fn keyed(list: &Value, id: &str, value: impl Fn(&Value) -> Value) -> Value {
     let entries = list.as_array().into_iter().flatten();
     let named = entries.map(|entry| (entry[id].as_str().unwrap_or_default().to_owned(), value(entry)));
@@ -151,7 +151,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Returns GitHub's defaults, overridden by the values of a section.
+/// Returns GitHub's defaults. The values of a section override these defaults.
 fn over(mut defaults: Value, section: &Value) -> Value {
     for (key, value) in section.as_object().into_iter().flatten() {
         defaults[key] = value.clone();
@@ -222,7 +222,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     let subject = json!({ "use_default": true, "include_claim_keys": [], "use_immutable_subject": false });
     made["oidc_subject"] = over(subject, &sections["oidc_subject"]);
     if made["oidc_subject"]["include_claim_keys"] == json!([]) {
-        // GitHub refuses a subject without claims, except for the default form.
+        // GitHub refuses a subject without claims, unless the subject has the default form.
         made["oidc_subject"]["use_default"] = json!(true);
     }
     let site = &sections["pages"];
@@ -260,7 +260,7 @@ fn text(value: &Value) -> Value {
     }
 }
 
-/// Returns a branch protection rule in the form that the body of a REST PUT request has.
+/// Returns a branch protection rule in the form of a REST request body (`PUT`).
 fn protection(rule: &Value) -> Value {
     let mut rule = without_nulls(rule);
     for list in [

@@ -1,20 +1,20 @@
-//! Storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a random organisation.
-//! Meanwhile, GitHub refuses requests for hours, fails, breaks connections, loses the answers of
-//! writes, answers late, shows wrong lists and shows earlier states. The test simulates time, so a
-//! storm of several hours takes only a moment.
+//! Tests Beadle in storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a
+//! random organisation. During this time, GitHub refuses requests for hours, fails, breaks
+//! connections, loses the answers to writes, answers late, shows wrong lists and shows earlier
+//! states. The test simulates time, so a storm of several hours needs only a moment.
 //!
-//! First, a calm run applies the same policy to the same organisation. The storm must then fulfil
-//! these conditions:
+//! First, a calm run applies the same policy to the same organisation. In the storm, these
+//! conditions must then be true:
 //!
-//! - No write of the storm sets a value that the calm run never had, or removes an entry that the
-//!   calm run kept. So during a storm, Beadle removes, weakens and exposes nothing because of an
-//!   unknown value, and creates nothing twice.
-//! - Beadle exceeds no secondary limit of GitHub, and waits as long as GitHub asks.
+//! - No write of the storm sets a value that the calm run never had. No write removes an entry that
+//!   the calm run kept. So during a storm, an unknown value never causes a removal, a weakening or
+//!   an exposure. Beadle also creates nothing twice.
+//! - Beadle does not exceed a secondary limit of GitHub, and waits as long as GitHub asks.
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.
 //!
-//! The test leaves out a pair whose calm run is not simple. For example, GitHub refuses a change in
-//! it, or a layer selects repositories by a value that another file sets.
+//! The test skips a pair whose calm run is not simple. For example, GitHub refuses a change in this
+//! run, or a layer selects repositories by a value that is set in another file.
 //!
 //! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
@@ -52,21 +52,21 @@ use crate::{Modes, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Se
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 10;
-/// The maximum number of seeds that the test tries to find a simple pair.
+/// The maximum number of seeds that the test tries before it has a simple pair.
 const TRIES: u64 = 40;
-/// The maximum number of applies that may write something.
+/// The maximum number of applies that write something.
 const ROUNDS: usize = 12;
-/// The limits of requests that create content.
+/// The rate limits for requests that create content.
 const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
-/// A wait that is a little longer than the longest wait of GitHub in a storm.
+/// A wait time that is a little longer than the longest wait of GitHub in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
-/// The certain and the possible states of the simulated GitHub after each write.
+/// The states of the simulated GitHub after each write: the certain states and the possible states.
 #[derive(Default)]
 struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// The effects of writes in the storm that did not occur in the calm run.
+    /// The effects of the storm's writes that did not occur in the calm run.
     strange: Vec<String>,
 }
 
@@ -120,7 +120,8 @@ struct Round {
     errors: Vec<String>,
     /// The changes of the plans.
     planned: Vec<String>,
-    /// True if a change was refused or held, or a part was unknown.
+    /// True in three cases: GitHub refused a change, the guard held a change, or a part was
+    /// unknown.
     is_odd: bool,
     /// The number of writes that GitHub carried out or refused.
     writes: usize,
@@ -161,7 +162,7 @@ impl<'a> Service<'a> {
         Ok(Self { stage, api, book: book.clone(), planner, writer, pace })
     }
 
-    /// Forgets everything except the budget, as a process does at a restart.
+    /// Deletes everything in memory except the budget, like the restart of a process.
     fn restart(&mut self) {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }
@@ -221,7 +222,8 @@ impl<'a> Service<'a> {
         Ok(plans)
     }
 
-    /// Applies the policy until an apply changes nothing. Approves the held changes.
+    /// Applies the policy until an apply changes nothing. Also approves the changes that the guard
+    /// held.
     async fn settle(&self) -> Result<bool, String> {
         let (mut last, mut is_odd) = (Round::default(), false);
         for _ in 0..ROUNDS {
@@ -260,7 +262,7 @@ struct Weathered {
     lost_writes: u64,
 }
 
-/// Runs the storm of a seed, and deletes the stores of the storm. Returns `None` if the calm run of
+/// Runs the storm of a seed, and then deletes the storm's stores. Returns `None` if the calm run of
 /// the pair is not simple.
 async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weathered>, String> {
     let weathered = Box::pin(weather(seed, sim, folder)).await;
@@ -289,8 +291,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     let calm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
-    // If the plan never becomes empty in a calm run, the test of pairs already reports this
-    // failure.
+    // The test of pairs already reports a calm run whose plan never becomes empty.
     if !matches!(Service::start(&stage, &calm, &book, CONTENT)?.settle().await, Ok(true)) {
         return Ok(None);
     }
@@ -364,8 +365,8 @@ async fn no_storm_of_github_breaks_a_promise() {
     assert!(!is_whole_run || all.lost_writes > 0, "no answer of a write was lost: {all:?}");
 }
 
-/// Applies a policy in runs for events. The policy has more new labels than GitHub accepts in a
-/// minute. Returns the limit that Beadle exceeded.
+/// Applies a policy in runs that events cause. The policy has more new labels than GitHub accepts
+/// in a minute. Returns the limit that Beadle exceeded.
 async fn many_labels(content: Option<ContentLimits>) -> Option<String> {
     let (sim, folder) = (simulated().await, folder());
     let shop = json!({ "id": 101, "created_at": "2026-01-01T00:00:00Z", "branches": { "main": {} } });

@@ -1,5 +1,5 @@
-//! Makes disturbances for the test: failed or incomplete reads, and changes without Beadle that
-//! rename, delete or add things.
+//! Makes disturbances for the test. Some reads fail or are incomplete. Somebody else renames,
+//! deletes or adds things at GitHub.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -11,7 +11,7 @@ use super::state::ORGANISATION;
 /// The lists that Beadle reads by GraphQL.
 const CONNECTIONS: &[&str] =
     &["labels", "collaborators", "branchProtectionRules", "rulesets", "repositoryTopics"];
-/// Paths below a repository that Beadle reads by REST.
+/// The paths below a repository that Beadle reads by REST.
 const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
 
 /// Returns a random kind of failure for reads.
@@ -24,7 +24,7 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
-/// A change that somebody makes through GitHub's API, without Beadle.
+/// A change that somebody else makes through GitHub's API.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) method: Method,
@@ -37,7 +37,7 @@ fn act(method: Method, path: String, body: Value) -> Act {
     Act { method, path, body }
 }
 
-/// Returns random changes to an organisation that somebody makes without Beadle.
+/// Returns random changes that somebody else makes to an organisation.
 pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
     let organisation = &doc["orgs"][ORGANISATION];
     let names: Vec<&String> =

@@ -1,7 +1,7 @@
-//! Protects a repository before more people can see it. With its new visibility, the repository may
-//! enter further layers, and these layers may protect it. A layer can also select the repository by
-//! a topic, a team or a property that the same run writes. Without this code, such a layer would
-//! reach the repository only in the next run, which would be too late.
+//! Protects a repository before more people can see it. With the new visibility, additional layers
+//! can apply to the repository, and these layers can protect it. A layer can also select the
+//! repository by a topic, a team or a property that the same run writes. Without this code, such a
+//! layer would apply only in the next run. That would be too late.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;
@@ -19,9 +19,9 @@ fn widens(planned: &PlannedChange) -> bool {
 }
 
 impl RepositoryPlanner {
-    /// Plans the protection of a repository again if this run lets more people see the repository
-    /// and the policy then declares another protection. The next run plans the removals and
-    /// weakenings of the other protection.
+    /// Plans the protection of a repository again. The function does so if this run makes the
+    /// repository visible to more people, and if the policy then declares another protection. The
+    /// next run plans the removals and weakenings of this other protection.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

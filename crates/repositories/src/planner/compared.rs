@@ -1,4 +1,5 @@
-//! Compares an aspect with the results of reads in this run, or with the results of earlier reads.
+//! Compares an aspect with the live values. The values come from reads in this run, or from earlier
+//! reads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,37 +15,38 @@ use crate::looks::{Looks, declared, is_spread};
 use crate::reread::{LOADED, Reread};
 
 impl RepositoryPlanner {
-    /// Sets the rule that decides when the runs of sweeps read the parts that only REST shows. All
-    /// other runs read all parts.
+    /// Sets the rule for the parts that only REST shows. The rule decides when a sweep's run reads
+    /// these parts. All other runs read all parts.
     #[must_use]
     pub fn rereading(mut self, rule: Reread) -> Self {
         self.reread = Some(rule);
         self
     }
 
-    /// Returns a copy of the planner for one run of a key. `is_swept` is true if a sweep made the
-    /// key due and nothing else made it due.
+    /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
+    /// the key due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
         let rule = self.reread.as_ref().filter(|_| is_repository(key) && is_swept && lane == Lane::Sweep);
-        // The same store must have the stored answers and the times of their reads.
+        // The stored answers and their read times must be in the same store.
         let Some((rule, store)) = rule.zip(self.reader.store()) else {
             return Ok(Self { looks: None, ..self.clone() });
         };
         let looks = Looks::begin(store, key, rule, self.reader.clock().now());
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
-        // The lists that the runs of a sweep share can be older than the hold of a command. Without
-        // this condition, the run would not see the held change and would release the hold.
+        // All runs of a sweep share some lists. These lists can be older than the hold of a
+        // command. Without this condition, the run would not see the held change, and would release
+        // the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
     /// Makes the next sweep read the parts that are different or unknown after a run. This run read
     /// all parts, but did not record its reads. If a sweep used an older agreement or an older
-    /// stored answer, it would release the holds of this run. For example, the run of a command has
-    /// no rule for sweeps, but its holds can meet the sweeps of a service.
+    /// stored answer, the sweep would release the holds of this run. For example, the run of a
+    /// command has no rule for sweeps. But a sweep of the service can find the holds of this run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
-        // A planner that only looks stores nothing and leaves no hold.
+        // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);
         let Some(store) = self.reader.store().filter(|_| is_recorded) else { return Ok(()) };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
@@ -53,10 +55,10 @@ impl RepositoryPlanner {
         LastRead::expire(store.as_ref(), key, &open).await
     }
 
-    /// Compares an aspect. If a sweep need not read the aspect, and the stored answers are as
-    /// declared, Beadle makes no call. For an aspect whose answers the store must not keep, Beadle
-    /// compares the agreement. If the stored answers differ from the policy, Beadle reads the
-    /// aspect, so it never plans a change because of an old value.
+    /// Compares an aspect. Beadle makes no call if a sweep can skip the read of the aspect and the
+    /// stored answers match the policy. For an aspect whose answers must not be in the store,
+    /// Beadle compares the agreement. If the stored answers differ from the policy, Beadle reads
+    /// the aspect. So Beadle never plans a change because of an old value.
     pub(super) async fn compare(
         &self,
         aspect: &Aspect,
@@ -103,7 +105,7 @@ fn is_repository(key: &Key) -> bool {
     key.kind() == "repository" && name_in(key).is_none()
 }
 
-/// Plans an aspect with the answers of the context's reader.
+/// Plans an aspect with the answers from the context's reader.
 async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, Failure> {
     let mut plan = AspectPlan::default();
     match aspect.planner.plan(context, &mut plan).await {
@@ -112,15 +114,16 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Returns the empty plan of an aspect if the stored answers since `since` are as declared. Returns
-/// `None` if Beadle must read the aspect.
+/// Plans an aspect with the answers that were stored at or after the time `since`. If these answers
+/// match the policy, the function returns the empty plan. Returns `None` if Beadle must read the
+/// aspect.
 async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Option<AspectPlan> {
     let reader = context.reader.as_last_seen(since);
     let context = Context { reader: &reader, ..*context };
     planned(aspect, &context).await.ok().filter(AspectPlan::is_empty)
 }
 
-/// Records that the run read an aspect. The record contains the digest of the declared values and
+/// Records that the run read an aspect. The record contains the digest of the declared values, and
 /// the agreement. If a part of the aspect is unknown, the next sweep reads the aspect too.
 fn record(
     looks: &Looks,

@@ -9,11 +9,11 @@ use crate::aspects::{Step, field};
 use crate::creation::{ASPECT, Create};
 use crate::policy::{Creation, Policy};
 
-/// Why Beadle does not create a repository.
+/// The reason why Beadle does not create a repository.
 enum Obstacle {
     /// The repository of the file already exists.
     Exists(String),
-    /// A person must make a decision, which the text names.
+    /// A person must make a decision. The text describes this decision.
     Undecided(String),
 }
 
@@ -50,8 +50,8 @@ impl RepositoryPlanner {
     }
 
     /// Returns the visibility of a fork after its creation. A fork of a public repository is
-    /// public. Nobody can change the visibility of a fork, so the result is an error if the policy
-    /// declares another visibility.
+    /// public. Nobody can change the visibility of a fork. If the policy declares another
+    /// visibility, the result is therefore an error.
     async fn forked(&self, fork: &str, creation: &Creation) -> Result<Result<Visibility, String>, Failure> {
         let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
         let asked = &creation.asked;

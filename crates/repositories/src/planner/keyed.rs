@@ -15,7 +15,7 @@ const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
     /// Makes the planner record the controls and the restored values that another planner found. A
-    /// command uses one planner for its plan, and another planner for its writes.
+    /// command uses two planners: one for its plan, and one for its writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
@@ -50,8 +50,9 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id of the key identifies the repository. The hint may lead to another repository
-            // or to none. The list of all repositories has the node id for every id.
+            // The id of the key identifies the repository. With the hint, Beadle can find another
+            // repository or no repository. The list of all repositories has the node id for every
+            // id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -71,9 +72,9 @@ impl RepositoryPlanner {
 impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
-    /// Some writes replace a whole object with a body. Beadle builds this body from its reads. If
-    /// the reads took too long, somebody may have changed the object in the meantime, so Beadle
-    /// plans again.
+    /// Some writes replace a whole object. Beadle builds the body of such a write from its reads.
+    /// If the reads took too long, somebody can have changed the object in the meantime. Beadle
+    /// therefore plans again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let in_lane = self.in_lane(lane);
         let clock = in_lane.reader.clock();
@@ -101,8 +102,9 @@ impl Planner for RepositoryPlanner {
         Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
     }
 
-    /// Returns `false`. If the policy names a deleted team, this name is unresolved for every
-    /// repository, and Beadle must not park the keys of all repositories.
+    /// Returns `false`. If the policy contains the name of a deleted team, this name is unresolved
+    /// for every repository. Beadle must not park the keys of all repositories because of such a
+    /// name.
     fn parks_unresolved(&self) -> bool {
         false
     }

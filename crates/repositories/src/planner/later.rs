@@ -1,14 +1,14 @@
-//! The state of a repository after the writes of a plan. If the plan writes a value by which layers
-//! select repositories, the next plan can have changes that the first plan does not have.
+//! Computes the state of a repository after the writes of a plan. If the plan writes a value that
+//! is used in the selector of a layer, the next plan can have additional changes.
 
 use beadle_engine::{Change, Field, StoreError};
 use beadle_github::{Known, Repository, TeamPermission, Visibility};
 
 use crate::names::{Named, Names};
 
-/// Returns the repository in its state after all changes that the modes allow. Only the facts by
-/// which layers select repositories are different: topics, custom properties, teams and the
-/// visibility. Returns `None` if the changes write none of these facts.
+/// Returns the repository in the state after all changes that the modes allow. Only the facts for
+/// selectors are different: topics, custom properties, teams and the visibility. Returns `None` if
+/// no change writes one of these facts.
 pub(super) async fn later<W>(
     seen: &Repository,
     changes: &[Change<W>],

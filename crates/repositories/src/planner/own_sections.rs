@@ -1,5 +1,5 @@
-//! Plans the organisation itself. The organisation can be declared in the `settings.yml` of the
-//! policy and in the `settings.yml` of its base.
+//! Plans the organisation itself. Two files can declare the organisation: the policy's
+//! `settings.yml`, and the `settings.yml` of the policy's base.
 
 use beadle_engine::{Failure, Plan};
 
@@ -9,14 +9,14 @@ use crate::organisation::{self, DesiredSection, OrganisationAspect, Section};
 use crate::policy::{Kind, LayerKind, Node, Policy, merge};
 use crate::undo::{ORGANISATION, split};
 
-/// The declaration of an aspect of the organisation, from all files together.
+/// The declaration of one organisation aspect, merged from all files.
 pub(super) struct Declared {
     pub(super) aspect: &'static OrganisationAspect,
     /// The value that declares the aspect.
     pub(super) node: Node,
     /// True if Beadle removes entries that the value does not list.
     pub(super) exclusive: bool,
-    /// True if each of the files itself contains the word `exclusive`.
+    /// True if each of the files itself contains the key `exclusive`.
     pub(super) says_exclusive: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             continue;
         }
         let mut all: Option<Declared> = None;
-        // The last file has the highest rank.
+        // The final file has the highest rank.
         for layer in policy.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Organisation)) {
             let Some(node) = aspect.node(&layer.root) else { continue };
             let additive = layer.additive.iter().any(|name| name == section);
@@ -51,8 +51,8 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     found
 }
 
-/// Joins the values of two files. If both files set a value, the result has the value of `over`. A
-/// list gets the entries of both files.
+/// Merges the values of two files. If both files set a value, the result has the value of `over`. A
+/// list in the result has the entries of both files.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
     // Beadle finds the identifying keys of the entries by the name of the list.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);
@@ -114,7 +114,8 @@ mod tests {
         Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap()
     }
 
-    /// Returns the values that a policy and its base declare together, by the names of the aspects.
+    /// Returns the declared values of a policy and its base, merged. The key is the name of the
+    /// aspect.
     fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
         let policy = policy(own, base);
         declared(&policy).into_iter().map(|one| (one.aspect.name, one.node.json(), one.exclusive)).collect()

@@ -1,4 +1,4 @@
-//! Walks through the list of an organisation's repositories, page by page.
+//! Reads the list of an organisation's repositories, page by page.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use beadle_github::{Cursor, Page, Reader, Repository};
 /// The list of all repositories. Only one page at a time is in memory.
 pub(crate) struct Pages {
     page: Page,
-    /// The names of the repositories from all pages so far, by id. If a repository appears twice in
-    /// the list, another repository may be missing. So a repository counts only once.
+    /// The names of the repositories from all pages so far. The key is the id. If a repository
+    /// appears twice in the list, another repository is possibly missing. A repository therefore
+    /// counts only one time.
     names: BTreeMap<u64, String>,
     /// The number of pages so far.
     taken: u64,
@@ -23,14 +24,14 @@ impl Pages {
         Self::at(&Cursor::default(), reader).await
     }
 
-    /// Reads the first page, with the page size of the cursor.
+    /// Reads the first page. The cursor sets the page size.
     pub(crate) async fn at(cursor: &Cursor, reader: &Reader) -> Result<Self, Failure> {
         let page = reader.page(cursor).await?;
         let total = page.total;
         Ok(Self { page, names: BTreeMap::new(), taken: 0, total, short: None })
     }
 
-    /// Returns GitHub's number of repositories in the organisation.
+    /// Returns the number of repositories in the organisation, according to GitHub.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -40,7 +41,7 @@ impl Pages {
         self.names.len() as u64
     }
 
-    /// Takes the repositories of the current page that no earlier page had.
+    /// Takes those repositories of the current page that were not on an earlier page.
     pub(crate) fn take(&mut self) -> Vec<Repository> {
         self.short = self.short.take().or(self.page.short.take());
         let mut own = std::mem::take(&mut self.page.repositories);
@@ -50,7 +51,7 @@ impl Pages {
         let is_endless =
             (came > 0 && self.names.len() == before) || self.taken > self.total.saturating_add(1);
         if self.page.next.is_some() && is_endless {
-            // Without this check, Beadle could read such pages without an end.
+            // Without this check, Beadle could read such pages forever.
             self.page.next = None;
             let text = "the list has no end: a page repeats the repositories of other pages";
             self.short.get_or_insert_with(|| text.to_owned());
@@ -65,8 +66,8 @@ impl Pages {
         Ok(true)
     }
 
-    /// Returns the names of all repositories by id, and the reason why the list is incomplete. The
-    /// reason is `None` if the list is complete.
+    /// Returns the names of all repositories, and the reason why the list is incomplete. The key of
+    /// a name is the id. The reason is `None` if the list is complete.
     pub(crate) fn end(self) -> (BTreeMap<u64, String>, Option<String>) {
         let missing = || {
             let found = self.names.len() as u64;

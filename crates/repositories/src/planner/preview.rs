@@ -1,5 +1,5 @@
-//! Plans what a new policy would change, compared with the earlier policy. A preview writes nothing
-//! and does not change the planner's memory.
+//! Plans the changes that a new policy would cause, compared with the earlier policy. A preview
+//! does not write anything, and does not change the planner's memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,39 +23,40 @@ use crate::policy::{Creation, Policy};
 /// affected, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
 
-/// A function that reports the number of completed repositories and the number of all repositories.
+/// A function that reports the progress: the number of completed repositories, and the number of
+/// all repositories.
 type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 /// The changes that a new policy would cause.
 #[derive(Debug, Default)]
 pub struct Preview {
-    /// The plans with the values that only the new policy asks for. A plan has at least one change
-    /// or one unknown part.
+    /// The plans, limited to the values that only the new policy asks for. A plan has at least one
+    /// change or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that pass if an operator approves `plans`, each with all values of its write.
-    /// See [`beadle_engine::Caused::approvable`]. The list does not contain changes that wait for
-    /// the end of a waiver, because the next run does not plan them.
+    /// The changes that pass if an operator approves `plans`. Each change has all values of its
+    /// write. See [`beadle_engine::Caused::approvable`]. Changes that wait for the end of a waiver
+    /// are not in the list, because the next run does not plan them.
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The changes of `plans` that wait for the end of a waiver. The keys of the map are texts with
-    /// the end of the waiver, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
+    /// The changes of `plans` that wait for the end of a waiver. Each key of the map is a text with
+    /// the waiver's end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
-    /// The number of planned values that the earlier policy plans as well.
+    /// The number of planned values that are also planned with the earlier policy.
     pub drift: usize,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// Why Beadle could not plan some parts.
+    /// The reasons why Beadle could not plan some parts.
     pub incomplete: Vec<String>,
-    /// The keys for which the new policy declares different values, each with GitHub's node id as a
-    /// hint.
+    /// The keys for which the new policy declares different values. Each key has GitHub's node id
+    /// as a hint.
     pub due: Vec<(Key, Option<String>)>,
 }
 
 /// The keys for which two generations of the policy declare different values.
 #[derive(Debug, Default)]
 pub struct Affected {
-    /// The keys of the repositories, each with GitHub's node id.
+    /// The keys of the repositories. Each key has GitHub's node id.
     pub repositories: BTreeMap<Key, String>,
     /// The keys of the repositories that the new policy creates. Each key contains the name of its
     /// repository.
@@ -64,13 +65,15 @@ pub struct Affected {
     pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// Why the list of repositories is incomplete. `None` if the list is complete.
+    /// The reason why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
-    /// The owners of the files in repos/, so that a preview need not ask GitHub again.
+    /// The owners of the files in repos/. With these owners, a preview does not have to ask GitHub
+    /// again.
     pub owners: FileOwners,
 }
 
-/// The owners of the files in repos/, for the earlier policy and for the new one.
+/// The owners of the files in repos/. There is one value for the earlier policy, and one for the
+/// new policy.
 #[derive(Default)]
 pub struct FileOwners(Option<(Overrides, Overrides)>);
 
@@ -81,9 +84,9 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories for which two policies declare different values, now or after the end
-    /// of the waivers. The function reads only the parts of a repository by which the policies
-    /// select repositories.
+    /// Finds the repositories for which two policies declare different values. The difference can
+    /// exist now, or only after the end of the waivers. The function reads only the parts of a
+    /// repository that the policies use in selectors.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -145,12 +148,12 @@ impl RepositoryPlanner {
         Ok(affected)
     }
 
-    /// Plans the repositories and the sections of the organisation with different declarations in
-    /// `before` and `after`. Without `before`, the function plans everything. The result contains
-    /// only the values that `before` does not ask for. The result also contains the changes that
-    /// wait for the end of a waiver. Otherwise, a waiver could hide removals from the gate, even a
-    /// waiver that an earlier policy added. If `before` also makes a change at the end of the same
-    /// waiver, the result does not contain the change.
+    /// Plans everything for which `before` and `after` have different declarations: repositories
+    /// and sections of the organisation. Without `before`, the function plans everything. The
+    /// result contains only the values that `before` does not ask for. The result also contains the
+    /// changes that wait for the end of a waiver. Without these changes, a waiver could hide
+    /// removals from the gate. Even a waiver from an earlier policy could do so. If `before` also
+    /// causes a change at the end of the same waiver, the change is not in the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -164,7 +167,7 @@ impl RepositoryPlanner {
         Box::pin(self.preview_of(before, after, affected.as_ref(), progress)).await
     }
 
-    /// Makes the same plans as [`Self::preview`] for affected keys that are already known. Without
+    /// Makes the same plans as [`Self::preview`], but the affected keys are already known. Without
     /// `affected`, the function plans everything.
     pub async fn preview_of(
         &self,
@@ -196,7 +199,7 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
-        // The new policy may also affect a repository that is missing in the list.
+        // The new policy can also affect a repository that is missing in the list.
         preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
@@ -223,8 +226,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows the changes of the policy. It also shows changes to values that an
-            // undo restored.
+            // A preview shows the changes of the policy, including changes to values that an undo
+            // restored.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
@@ -251,13 +254,13 @@ impl RepositoryPlanner {
     }
 }
 
-/// Returns the sections about the organisation itself, without the lines that declare them.
+/// Returns the sections about the organisation itself, without line numbers.
 fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     let sections = declared(policy).into_iter();
     sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
-/// Returns the names by which the layers of both policies select repositories.
+/// Returns the names in the selectors of both policies' layers.
 fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     let mut names = after.selected_by();
     if let Some(other) = before.map(Policy::selected_by) {
@@ -274,12 +277,12 @@ fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
 /// The earlier policy with its planners.
 struct Earlier<'a> {
     now: RepositoryPlanner,
-    /// Plans the policy without the waivers that the new policy has too.
+    /// Plans the policy. The planner ignores the waivers that are also in the new policy.
     at_end: RepositoryPlanner,
     before: &'a Policy,
 }
 
-/// Two policies, each with its planners.
+/// Two policies. Each policy has its planners.
 struct Comparison<'a> {
     new: &'a RepositoryPlanner,
     /// Plans `after` without waivers.
@@ -312,7 +315,7 @@ impl Comparison<'_> {
         let reads = affected.repositories.values().map(|node_id| reader.repository(node_id));
         let mut found = Vec::new();
         for (key, read) in affected.repositories.keys().zip(join_all(reads).await) {
-            // If the repository no longer exists, no policy changes it.
+            // If the repository no longer exists, neither policy can change it.
             found.extend(read?.filter(|repository| self.new.key(repository) == *key));
         }
         self.compare(&found, preview).await
@@ -380,15 +383,15 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Plans one repository with both policies, now and after the end of the waivers. The plans use
-    /// the same read of the repository.
+    /// Plans one repository with both policies. For each policy, the function plans the present,
+    /// and the time after the end of the waivers. All plans use the same read of the repository.
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
-        // A waiver without an effect hides nothing, so Beadle needs no further plan. A waiver of
-        // `archived` can make Beadle skip the repository. A waiver may have ended after the first
-        // plans. This waiver hid changes from the first plans too, so the list of waivers does not
-        // decide.
+        // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver of
+        // `archived` can make Beadle skip the repository. It is possible that a waiver ended after
+        // the first plans. Such a waiver is no longer in the list, but it hid changes from the
+        // first plans too. So the list of waivers does not decide.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;
@@ -411,8 +414,8 @@ impl Comparison<'_> {
 }
 
 impl Earlier<'_> {
-    /// Returns whether both planners use the same waivers of a repository, so that both make the
-    /// same plan.
+    /// Returns whether both planners use the same waivers for a repository. In this case, both make
+    /// the same plan.
     async fn ignores_nothing(&self, repository: &Repository) -> Result<bool, Failure> {
         let of_now = self.now.waivers_of(self.before, repository).await?;
         Ok(of_now == self.at_end.waivers_of(self.before, repository).await?)

@@ -1,5 +1,5 @@
-//! Makes the successive plans of one repository for a preview, and finds the changes that a new
-//! policy causes in the repository.
+//! Makes successive plans of one repository for a preview, and finds the changes that a new policy
+//! causes in this repository.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,12 +14,12 @@ use crate::planner::later::later;
 use crate::policy::{Policy, Waiver};
 use crate::undo::is_in_aspect;
 
-/// The maximum number of successive plans of one repository that a preview makes.
+/// The maximum number of successive plans that a preview makes for one repository.
 const ROUNDS: usize = 3;
 
-/// Plans one repository. If the writes of the plan change what the policy declares for the
-/// repository, the function also plans the repository in the state after these writes. Without this
-/// second plan, the gate would not see the removals of the key's next run.
+/// Plans one repository. The writes of the plan can change the values that the policy declares for
+/// the repository. In this case, the function also plans the repository in the state after these
+/// writes. Without this second plan, the gate would not see the removals of the key's next run.
 pub(super) async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -48,10 +48,10 @@ pub(super) struct Consequences {
     pub(super) plan: Plan<()>,
     /// The changes that pass if an operator approves `plan`. See [`Caused::approvable`].
     pub(super) approvable: Vec<Change<()>>,
-    /// The changes of `plan` that wait for the end of a waiver. The keys of the map are texts with
-    /// the end of the waiver.
+    /// The changes of `plan` that wait for the end of a waiver. Each key of the map is a text with
+    /// the waiver's end.
     pub(super) delayed: BTreeMap<String, Plan<()>>,
-    /// The number of values that the earlier policy plans as well.
+    /// The number of values that are also planned with the earlier policy.
     pub(super) drift: usize,
 }
 
@@ -63,10 +63,11 @@ impl From<Caused> for Consequences {
 }
 
 impl Consequences {
-    /// Compares the successive plans of a new policy with those of the earlier policy. Each pair
-    /// has the plans of the new policy and those of the earlier one: first with all waivers, and
-    /// then at the end of the waivers. `waivers` are the waivers in force with the new policy. If
-    /// waivers hide nothing, `at_end` is empty.
+    /// Compares the successive plans of a new policy with those of the earlier policy. Each
+    /// argument is a pair: the plans of the new policy, and the plans of the earlier policy. The
+    /// first pair has the plans with all waivers, and `at_end` has the plans at the end of the
+    /// waivers. If waivers hide nothing, `at_end` is empty. `waivers` contains the waivers that are
+    /// in force with the new policy.
     pub(super) fn of<W: Instructions>(
         subject: &str,
         (now, earlier): (&[Plan<W>], &[Plan<W>]),
@@ -78,8 +79,8 @@ impl Consequences {
         let mut found = Self::from(caused);
         // A change that the earlier policy makes at the end of the same waivers is drift.
         let Some(later) = caused_by(now, at_end, earlier_at_end) else { return found };
-        // A waiver can exempt a whole aspect. If its read fails, Beadle does not know what the end
-        // of the waiver changes.
+        // A waiver can exempt a whole aspect. If the read of this aspect fails, Beadle does not
+        // know which changes the end of the waiver causes.
         for unknown in later.plan.unknowns {
             if !found.plan.unknowns.contains(&unknown) {
                 found.plan.unknowns.push(unknown);
@@ -89,8 +90,8 @@ impl Consequences {
             // A waiver of `archived` can make Beadle skip a repository until the end of the waiver.
             found.plan.skipped = None;
         }
-        // If a waiver has ended after the first plans, the changes that it exempted wait for
-        // nothing any more.
+        // If a waiver ended after the first plans, its exempted changes no longer wait for
+        // anything.
         for change in later.plan.changes.iter().filter(|_| !waivers.is_empty()) {
             let plan = found.delayed.entry(end_of(change, waivers)).or_insert_with(|| Plan::new(subject));
             plan.changes.push(Change { after: Vec::new(), ..change.clone() });
@@ -100,13 +101,13 @@ impl Consequences {
     }
 }
 
-/// Returns a text with the ends of the waivers that a change may wait for.
+/// Returns a text with the ends of all waivers that a change possibly waits for.
 fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     let is_about = |waiver: &&Waiver| waiver.keys.iter().any(|key| is_in_aspect(key, &change.aspect));
     let mut waivers_of_change: Vec<&Waiver> = waivers.iter().filter(is_about).collect();
     if waivers_of_change.is_empty() {
-        // At the end of a waiver, the repository can also enter another layer, which can change any
-        // aspect.
+        // At the end of a waiver, another layer can start to apply to the repository. This layer
+        // can change any aspect.
         waivers_of_change = waivers.iter().collect();
     }
     waivers_of_change.sort_by_key(|waiver| waiver.until);
@@ -114,9 +115,9 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns what is in a policy's successive plans, but in neither of two other lists: the
-/// successive plans of the earlier policy (`earlier`), and the plans that already count
-/// (`counted`). Returns `None` if there are no plans.
+/// Returns the changes that are only in a policy's successive plans. The function removes two kinds
+/// of changes: those in the successive plans of the earlier policy (`earlier`), and those in the
+/// plans that already count (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {
@@ -125,22 +126,23 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut all: Option<Caused> = None;
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
-        // If the guard holds the first changes of the earlier policy, Beadle may never make the
-        // later plan of the earlier policy. So if the new policy causes the same later changes in
-        // another way, they count as its effects.
+        // If the guard holds the first changes of the earlier policy, it is possible that Beadle
+        // never makes this policy's later plan. If the new policy causes the same later changes in
+        // another way, these changes therefore count as effects of the new policy.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
             of_both.learn(before);
         }
         let caused = known.caused(plan);
-        // A write that already counts is another way too.
+        // A write that already counts is also such another way.
         is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
         of_both.learn(plan);
         match &mut all {
             None => all = Some(caused),
-            // The drift of a later plan does not count, because the first plan already contains it.
+            // Drift in a later plan does not count, because the first plan already contains this
+            // drift.
             Some(all) => {
                 all.writes.extend(caused.writes);
                 append(&mut all.plan, caused.plan.changes);
@@ -189,11 +191,12 @@ mod tests {
         let before = [plan(&[&held]), plan(&[&team])];
         // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // Here, the new policy removes the team at once, or in a way that the guard does not hold.
+        // Here, the new policy removes the team immediately, or in a way that the guard does not
+        // hold.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If the guard holds nothing of the earlier policy, the later plan of this policy counts
+        // If the guard holds no change of the earlier policy, the later plan of this policy counts
         // too.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
@@ -206,11 +209,12 @@ mod tests {
         let topic = change("topics", "new", &[Risk::Adds]);
         let team = change("teams", "team core", &[Risk::Removes]);
         let waivers = [waiver("teams", 1000)];
-        // Both policies have the waiver. Now it hides the team in the second plan of each policy.
+        // Both policies have the waiver. In this case, the waiver hides the team in the second plan
+        // of each policy.
         let (now, earlier) = ([plan(&[&topic]), plan(&[])], [plan(&[&held]), plan(&[])]);
         let at_end = [plan(&[&topic]), plan(&[&topic, &team])];
         for (earlier_at_end, expected) in [
-            // Without an approval of its first plan, the policy before never removes the team.
+            // Without an approval of its first plan, the earlier policy never removes the team.
             ([plan(&[&held]), plan(&[&team])], vec!["new", "team core"]),
             ([plan(&[&topic]), plan(&[&team])], vec!["new"]),
         ] {

@@ -1,5 +1,5 @@
-//! The facts about a repository besides its layers: the files in repos/ that belong to it, and the
-//! waivers that cover it.
+//! Finds the facts about a repository that do not come from its layers: the files in repos/ that
+//! belong to the repository, and the waivers that cover it.
 
 use beadle_engine::StoreError;
 use beadle_github::Repository;
@@ -15,7 +15,7 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns the facts about a repository besides its layers.
+    /// Returns the facts about a repository that do not come from its layers.
     pub(super) async fn standing<'a>(
         &self,
         policy: &'a Policy,
@@ -27,21 +27,22 @@ impl RepositoryPlanner {
     }
 
     /// Returns a planner that ignores all waivers, including those of `beadle waive`. Such a
-    /// planner plans what the policy changes after the end of the waivers.
+    /// planner plans the changes of the policy after the end of the waivers.
     pub(super) fn without_waivers(&self) -> Self {
         Self { waivers: self.waivers.without_any(), ..self.clone() }
     }
 
     /// Returns the planner of an earlier policy, for the comparison with [`Self::without_waivers`]
-    /// of the policy `after`. The planner ignores the waivers of `beadle waive`, and the waivers of
-    /// the earlier policy that `after` has too. But the planner uses the waivers that `after`
-    /// removes or shortens, because the changes that these waivers hide are effects of `after`.
+    /// of the policy `after`. The planner ignores the waivers of `beadle waive`. The planner also
+    /// ignores the waivers that are both in the earlier policy and in `after`. But the planner uses
+    /// the waivers that `after` removes or shortens. The changes that these waivers hide are
+    /// effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }
 
-    /// Returns the waivers in force that cover the repository, without the waivers that the planner
-    /// ignores.
+    /// Returns the waivers that are in force and cover the repository. The result does not contain
+    /// the waivers that the planner ignores.
     pub(super) async fn waivers_of(
         &self,
         policy: &Policy,

@@ -1,5 +1,5 @@
-//! Tests what happens if somebody changes something while Beadle reads for a plan, or between the
-//! plan and the write.
+//! Tests changes by somebody else at two times: while Beadle reads for a plan, and between the plan
+//! and the write.
 
 mod actions;
 mod agreed;
@@ -115,7 +115,7 @@ impl Stage {
         session.write(&plan.changes[0]).await
     }
 
-    /// Returns the number of writing calls that the simulated GitHub received.
+    /// Returns the number of write calls that the simulated GitHub received.
     fn writes(&self) -> usize {
         self.sim.calls().iter().filter(|call| call["writes"] == true).count()
     }
@@ -220,8 +220,8 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         assert_eq!(failure.class, Class::Conflict, "{failure}");
         assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
-        // The names belong to the planned account and team again, so the write gives access to
-        // them.
+        // The names belong to the planned account and the planned team again. So the write gives
+        // access to this account and this team.
         stage.sim.begin_with(acme(501, 601));
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");

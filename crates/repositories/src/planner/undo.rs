@@ -1,6 +1,6 @@
-//! Plans the undo of Beadle's writes to repositories. The planner uses a policy that declares the
-//! earlier values, and compares it with GitHub. The planner keeps only the changes that are the
-//! exact opposite of written changes.
+//! Plans the undo of Beadle's writes to repositories. The planner compares GitHub with a policy
+//! that declares the earlier values. The planner keeps only the changes that are the exact opposite
+//! of written changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use crate::secret_memory::SecretMemory;
 use crate::undo::{KEPT, Past, Planned, Reversal, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
-/// The maximum number of plans of one repository. Each plan after the first plan leaves out more
-/// values: values that somebody changed, and values that Beadle cannot restore.
+/// The maximum number of plans of one repository. Each plan after the first omits more values:
+/// values that somebody changed, and values that Beadle cannot restore.
 const PLANS: usize = 8;
 
-/// A key with its plan, or the reason why there is no plan.
+/// A key, together with its plan or the reason why there is no plan.
 type Planning = Result<(Key, Plan<Box<dyn Step>>), Failure>;
 
-/// Plans the undo of written changes, for the repositories of one organisation.
+/// Plans how to undo written changes in the repositories of one organisation.
 #[derive(Clone)]
 pub struct UndoPlanner {
     planner: RepositoryPlanner,
     /// The values to restore in each repository.
     wanted: Arc<BTreeMap<Key, Vec<Reversal>>>,
-    /// The name of the undo. In plans, this name replaces the generation of a policy.
+    /// The name of the undo. A plan shows this name instead of a policy's generation.
     generation: String,
     /// The keys of the values that the undo does not change.
     never: Vec<String>,
@@ -42,8 +42,8 @@ pub struct UndoPlanner {
 
 impl UndoPlanner {
     /// Creates a planner that undoes `wanted`: the values to restore in each repository. The new
-    /// planner uses the modes and the remembered names of `planner`, and remembers nothing new. The
-    /// name of the undo is `generation`.
+    /// planner uses the modes and the stored names of `planner`, and stores nothing new. The name
+    /// of the undo is `generation`.
     pub fn new(
         planner: &RepositoryPlanner,
         wanted: BTreeMap<Key, Vec<Reversal>>,
@@ -52,8 +52,8 @@ impl UndoPlanner {
         Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never: Vec::new() }
     }
 
-    /// Makes the undo keep the values of repositories that no waiver may exempt. `never` contains
-    /// the keys of these values.
+    /// Makes the undo keep the repository values that must not be exempted by a waiver. `never`
+    /// contains the keys of these values.
     #[must_use]
     pub fn keeping(self, never: Vec<String>) -> Self {
         Self { never, ..self }
@@ -66,7 +66,7 @@ impl UndoPlanner {
 
     /// Plans the undo of every repository.
     pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
-        // Beadle reads the list of repositories only once for all keys.
+        // Beadle reads the list of repositories only one time for all keys.
         let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
         let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
         let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane).boxed());
@@ -78,7 +78,7 @@ impl UndoPlanner {
         Ok((key.clone(), self.plan(key, node_id.map(String::as_str), lane).await?))
     }
 
-    /// Returns the repository of a key, with every part that a policy can declare.
+    /// Returns the repository of a key. The result has every part that a policy can declare.
     async fn find(
         &self,
         planner: &RepositoryPlanner,
@@ -166,7 +166,8 @@ impl UndoPlanner {
             }
             plan.retain(|change| judge(change, all, &open) == Planned::Restores);
             for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
-                // The plan shows no line, because a program generated this policy.
+                // The plan does not show a line, because this policy is generated and has no files
+                // of a person.
                 field.asked = None;
             }
             for change in &mut plan.changes {
@@ -189,12 +190,12 @@ impl UndoPlanner {
     }
 }
 
-/// Returns a text for the plan about a value that the undo cannot restore completely.
+/// Returns the text in the plan for a value that the undo cannot restore completely.
 fn waiting(one: &Reversal, why: &str) -> Waiting {
     Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
 }
 
-/// Returns those lists of the organisation itself that the undo needs.
+/// Returns the lists of the organisation itself that the undo needs.
 async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, Failure> {
     let mut observed = Observed::default();
     if all.iter().any(|one| one.aspect == "organisation_rulesets") {
@@ -203,17 +204,17 @@ async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, 
     Ok(observed)
 }
 
-/// Plans a repository, or the organisation itself, with the policy that declares the earlier
-/// values.
+/// Plans a repository or the organisation itself. The plan uses the policy that declares the
+/// earlier values.
 async fn past_plan(
     planner: &RepositoryPlanner,
     policy: &Policy,
     seen: Option<&Repository>,
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let (organisation, clock) = (planner.reader.organisation(), planner.reader.clock());
-    // In this generated policy, the file belongs to this repository, whoever owns the file with the
-    // same name in the policy in force. Waivers apply only to the policy in force, and not to this
-    // policy.
+    // In this generated policy, the file belongs to this repository. In the policy in force, a file
+    // with the same name can have another owner. Waivers apply only to the policy in force, and not
+    // to this policy.
     let own = RepositoryPlanner {
         overrides: Overrides::new(None, organisation),
         reached: None,

@@ -1,4 +1,5 @@
-//! Makes Beadle only observe the values that an undo restored.
+//! Handles the values that an undo restored. Beadle only observes these values, and does not write
+//! them.
 
 use beadle_engine::{Failure, Key, Plan};
 use beadle_github::Repository;
@@ -9,9 +10,9 @@ use crate::policy::Policy;
 use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
-    /// Makes Beadle only observe the values that an undo restored in a repository. If a restored
-    /// value is in the same change as other values, Beadle writes the other values with a second
-    /// plan, which leaves out the restored values.
+    /// Makes Beadle only observe the values that an undo restored in a repository. A change can
+    /// contain both restored values and other values. Beadle then writes the other values with a
+    /// second plan that omits the restored values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,
@@ -25,9 +26,9 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            // The second plan does not declare the restored values, so Beadle must not record this
-            // plan as the declared values. The second plan reads all parts, because Beadle makes it
-            // only for a change.
+            // Beadle must not record the second plan's values as the declared values, because the
+            // second plan omits the restored values. Beadle makes the second plan only for a
+            // change, so this plan reads all parts.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
@@ -40,8 +41,8 @@ impl RepositoryPlanner {
         Ok(())
     }
 
-    /// Forgets the values that an undo restored for a key, if the policy in the last plan had the
-    /// same values.
+    /// Deletes the stored record of a key's restored values if the policy had the same values in
+    /// the most recent plan.
     pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
         let Some(memory) = &self.undone else { return Ok(()) };
         let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };

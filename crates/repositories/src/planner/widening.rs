@@ -1,4 +1,5 @@
-//! Ensures that no repository becomes visible to more people while its protection is unknown.
+//! Makes sure that a repository does not become visible to more people if its protection is
+//! unknown.
 
 use beadle_engine::Unknown;
 
@@ -7,8 +8,8 @@ use crate::aspects::{PlannedChange, Stage};
 /// The aspects that protect a repository.
 pub(super) const PROTECT: &[&str] = &["protection", "rulesets"];
 
-/// If a protecting aspect is unknown, removes the changes that make the repository visible to more
-/// people. Beadle plans these changes again when it knows the aspect.
+/// If a protecting aspect is unknown, the function removes the changes that make the repository
+/// visible to more people. Beadle plans these changes again when the aspect is known.
 pub(super) fn wait_for_protection(changes: &mut Vec<PlannedChange>, unknowns: &mut Vec<Unknown>) {
     let Some(unknown) = unknowns.iter().find(|unknown| PROTECT.contains(&unknown.aspect.as_str())) else {
         return;

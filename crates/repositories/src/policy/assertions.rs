@@ -1,5 +1,5 @@
-//! Runs the tests of a policy. `beadle check` uses this module. A test describes a repository and
-//! the values that the policy must give to it.
+//! Runs the tests of a policy. `beadle check` uses this module. A test describes a repository, and
+//! the values that the policy must declare for this repository.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,7 +92,7 @@ impl Policy {
         let got = self.declared(&target, &repository).as_ref().map(leaves).unwrap_or_default();
         for want in test.get("expect").map(leaves).unwrap_or_default() {
             let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
-            // If an expected entry omits a field, the field may have any value.
+            // If an expected entry omits a field, any value of the field is correct.
             let found = got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path));
             let (path, value) = (&want.path, &want.value);
             match found.or_else(|| got.iter().find(|leaf| leaf.open == want.key)) {
@@ -106,8 +106,7 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // The section must exist, because a missing section would always meet the expectation
-            // "absent".
+            // The section must exist. Otherwise, the expectation "absent" would always be met.
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
                 let unknown = problem(path, format!("unknown section `{section}`"));
@@ -125,7 +124,7 @@ impl Policy {
     }
 }
 
-/// Builds the repository that a test describes.
+/// Creates the repository that a test describes.
 pub(crate) fn repository(given: &Node) -> Repository {
     let text = |key: &str| given.get(key).and_then(Node::text);
     let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);

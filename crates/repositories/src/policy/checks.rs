@@ -1,5 +1,5 @@
-//! Checks rules that the shape of a file cannot express. For example, no entry may appear twice,
-//! some keys must not be missing, and values must not contradict each other.
+//! Checks rules that the shape of a file cannot express. For example, an entry must not appear
+//! twice, some keys must not be missing, and values must not contradict each other.
 
 use super::contradictions;
 use super::file_template;
@@ -16,7 +16,7 @@ use crate::identity;
 
 /// The maximum number of reviewers of an environment.
 const REVIEWERS: usize = 6;
-/// The lists of an environment in which a name identifies each entry.
+/// The lists of an environment whose entries are identified by a name.
 const OF_ENVIRONMENT: [&str; 2] = ["variables", "secrets"];
 
 /// Returns the names of the sections whose entries have identities (`crate::identity`).
@@ -67,7 +67,7 @@ fn is_comparable(value: &Node) -> bool {
 }
 
 /// Returns the name of an entry for error messages. For a webhook, the name does not contain the
-/// address, because the address may contain a secret.
+/// address, because the address can contain a secret.
 fn named_entry(list: &str, item: &Node) -> String {
     match identity::name(list, item).filter(|_| list != "webhooks") {
         Some(name) => format!("the entry `{}`", short(&name.written)),
@@ -86,8 +86,8 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that each declared file has at most one source of its content, and that its template is
-/// valid.
+/// Checks each declared file: it must have at most one source for its content, and its template
+/// must be valid.
 fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     for file in entries(root, "files") {
         let Some(template) = file.get("template") else { continue };
@@ -101,8 +101,8 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks environments: GitHub refuses some combinations of their parts, and each name may appear
-/// only once.
+/// Checks environments. GitHub refuses some combinations of their parts, and each name must appear
+/// only one time.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -129,7 +129,7 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that the subject of OpenID Connect tokens has no claim twice.
+/// Checks that no claim appears twice in the subject of OpenID Connect tokens.
 fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
     let claims = root.get("oidc_subject").map(|subject| entries(subject, "include_claim_keys"));
     let claims = claims.unwrap_or_default();
@@ -142,7 +142,7 @@ fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
-/// one. Also checks that no new repository gets two configurations by default.
+/// one. Also checks that each new repository gets at most one configuration by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     let of_one = [
         ("attach_to", "a repository can have only one"),
@@ -200,7 +200,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             }
         }
         // Several entries for the same team are valid if they have `include` or `exclude`. With
-        // these keys, each entry can apply to other repositories.
+        // these keys, each entry can apply to different repositories.
         let everywhere = |node: &&Node| node.get("include").is_none() && node.get("exclude").is_none();
         for item in identity::repeated(list, items.iter().filter(everywhere)) {
             let text = format!("`{list}` has {} twice", named_entry(list, item));
@@ -244,9 +244,9 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::Warning));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        // safe-settings ignores `name` in such a file. The author may have meant the file for one
-        // repository only. So Beadle accepts the file only in mode `observe`, where Beadle writes
-        // nothing.
+        // safe-settings ignores `name` in such a file. It is possible that the author meant only
+        // one repository. Beadle therefore accepts the file only in mode `observe`. In this mode,
+        // Beadle writes nothing.
         let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
                     repositories";
         let problem = Problem::error(value.asked.clone(), value.column, text);

@@ -1,5 +1,5 @@
-//! Finds values about which two layers of equal rank disagree. Such layers have no order, so both
-//! orders must give the same result.
+//! Finds values about which two layers of equal rank disagree. Such layers have no order. The
+//! result must therefore not depend on their order.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -9,11 +9,10 @@ use super::merge::edited;
 use super::node::{AT_LEAST, Kind, Node};
 use crate::identity::{pair_layers, same};
 
-/// A path, and the two lines that disagree about its value.
+/// A path, and the two lines that set different values for it.
 type Conflict = (String, PolicyLocation, PolicyLocation);
 
-/// Finds the paths at which two blocks disagree. Returns each path with the two lines that
-/// disagree.
+/// Finds the paths at which two blocks disagree. Returns each path with the two disagreeing lines.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = values(one, other);
     walk("", "", one, other, &mut found);
@@ -30,11 +29,11 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            // Of two minimums, the greater one applies in any order.
+            // If both values are minimums, the greater minimum always applies.
             let is_minimum = leaf.key.rsplit('.').next() == Some(AT_LEAST);
             let same = leaf.key == against.key && leaf.value != against.value && !is_minimum;
-            // A null in one layer removes a whole block, so it conflicts with every value that the
-            // other layer sets in this block.
+            // A null in one layer removes a whole block. The null therefore conflicts with every
+            // value in this block of the other layer.
             let removes = |null: &Value, path: &str, inner: &str| {
                 let below = inner.strip_prefix(path).filter(|_| null.is_null());
                 below.is_some_and(|below| below.starts_with(['.', '[']))

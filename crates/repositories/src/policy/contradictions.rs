@@ -1,4 +1,4 @@
-//! Finds values that contradict each other. Each of these values is valid, but GitHub refuses the
+//! Finds values that contradict each other. Each single value is valid, but GitHub refuses the
 //! combination.
 
 mod across;
@@ -19,12 +19,12 @@ use super::schema::FileKind;
 /// The maximum number of topics that GitHub accepts for a repository.
 const TOPICS: usize = 20;
 
-/// The data of one kind of merge commit: the key of the title, the key of the message, the key of
-/// the merge method, and the messages that GitHub accepts with each title.
+/// The data about one kind of merge commit: the key of the title, the key of the message, the key
+/// of the merge method, and the accepted messages for each title.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
-/// The titles and messages that GitHub accepts together.
+/// The combinations of title and message that GitHub accepts.
 const PAIRS: &[TitleAndMessage] = &[
     (
         "squash_merge_commit_title",
@@ -43,13 +43,14 @@ const PAIRS: &[TitleAndMessage] = &[
     ),
 ];
 
-/// The keys of the merge methods. At GitHub, at least one method must be on.
+/// The keys of the merge methods. GitHub requires that at least one method is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values that GitHub refuses together although each of them is valid.
+/// Values that are valid alone, but that GitHub refuses together.
 pub(super) struct Contradiction<'a> {
-    /// The names of the section, and sometimes of a part of the section. If `disable_plugins`
-    /// contains one of these names, Beadle does not use the values.
+    /// The names that can disable the values: the name of the section, and sometimes the name of a
+    /// part of the section. If `disable_plugins` contains one of these names, Beadle does not use
+    /// the values.
     pub(super) names: &'static [&'static str],
     /// The contradicting keys of the section. If the list is empty, Beadle cannot use the whole
     /// section.
@@ -65,8 +66,8 @@ impl<'a> Contradiction<'a> {
         Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
     }
 
-    /// Restricts the contradiction to these keys of the section. Without this call, the
-    /// contradiction affects the whole section.
+    /// Limits the contradiction to these keys of the section. Without this call, the contradiction
+    /// affects the whole section.
     fn only(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
@@ -77,7 +78,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// Returns the problem for a file. The file contains all of the values.
+    /// Returns the problem for one file that contains all of the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {
@@ -86,7 +87,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// Returns the lines of the values. Each line appears only once.
+    /// Returns the lines of the values. Each line appears only one time.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -164,8 +165,8 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns the value that turns off each merge method. For a method that the block does not turn
-/// off, returns `None`.
+/// For each merge method, returns the value that turns the method off. The result is `None` for a
+/// method that stays on in the block.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -211,8 +212,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that the security updates are not on while the alerts are off. Each argument has a value,
-/// and the name of the value's key.
+/// Reports a problem if the security updates are on and the alerts are off. Each argument has a
+/// value, and the name of the value's key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -231,8 +232,8 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as the actors who can push. GitHub also refuses `{}`, and the author may mean
-/// nobody or everybody.
+/// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`, and it is not clear
+/// whether the author means nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
     if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
@@ -279,8 +280,8 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks the actors that may bypass a ruleset only by a pull request. GitHub accepts such actors
-/// only in a ruleset for branches, and never accepts a deploy key as such an actor.
+/// Checks the actors that can bypass a ruleset only through a pull request. GitHub accepts such
+/// actors only in a ruleset for branches, and never accepts a deploy key as such an actor.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {
@@ -301,7 +302,7 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Reports entries of `disable_plugins` that have no effect, or that name no plugin.
+/// Reports entries of `disable_plugins` that have no effect, or that are not the name of a plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
         if matches!(item.kind, Kind::Map(_)) && item.get("plugin").is_none() {
@@ -321,15 +322,15 @@ pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Probl
     }
 }
 
-/// Reports keys that Beadle supports only partly, and lists that cannot be additive.
+/// Reports two things: keys that Beadle supports only partly, and lists that cannot be additive.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut refused = Vec::new();
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list in the section `repository`. Beadle never removes a branch rule, a
-        // file or a configuration that the policy does not list, so these three lists are always
-        // additive. The list of custom roles belongs to the organisation, and can be additive.
+        // `topics` is a list in the section `repository`. The lists of branch rules, files and
+        // configurations are always additive: Beadle never removes an unlisted entry from them. The
+        // list of custom roles belongs to the organisation, and can be additive.
         let always = ["topics", "branches", "files", "code_security_configurations"];
         let is_kept = always.contains(&name) || name == "custom_repository_roles";
         if name == "app_installations" {

@@ -1,5 +1,5 @@
-//! The controls of a repository. A control is a single value that the policy declares for the
-//! repository, or the rule that a list has no other entries.
+//! The controls of a repository. There are two kinds of controls: a single value that the policy
+//! declares for the repository, and the rule that a list has no other entries.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
@@ -15,7 +15,7 @@ use super::waived_key::parts;
 use super::wants::Desired;
 use crate::aspects;
 
-/// The value of a control, if the control forbids other entries in a list.
+/// The value of a control that forbids other entries in a list.
 pub(crate) const NO_OTHERS: &str = "no other entries";
 
 /// One value that the policy declares for a repository.
@@ -23,7 +23,7 @@ pub(crate) const NO_OTHERS: &str = "no other entries";
 pub(crate) struct DeclaredControl {
     /// The path of the value, such as `branches[main].protection.enforce_admins`.
     pub(crate) path: String,
-    /// The value. If the control forbids other entries in a list, the value is [`NO_OTHERS`].
+    /// The value. For a control that forbids other entries in a list, the value is [`NO_OTHERS`].
     pub(crate) value: Value,
     /// The line that sets the value.
     pub(crate) asked: PolicyLocation,
@@ -31,8 +31,8 @@ pub(crate) struct DeclaredControl {
 
 impl Policy {
     /// Returns the values that the policy declares for a repository and that Beadle compares.
-    /// `desired` contains the values for the aspects. The result does not contain keys that a
-    /// waiver exempts, because the merged layers do not contain these keys.
+    /// `desired` contains the values for the aspects. If a waiver exempts a key, the merged layers
+    /// do not contain this key. So the result does not contain it either.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,
@@ -84,7 +84,7 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     }
 }
 
-/// Returns whether Beadle applies a key of a block, and all keys on the path to it.
+/// Returns whether Beadle applies a key of a block and also every key on the path to this key.
 fn is_carried(keys: &[Key], names: &[&str]) -> bool {
     let Some((name, rest)) = names.split_first() else { return true };
     let known = keys.iter().find(|key| key.name == *name);
@@ -105,7 +105,7 @@ fn is_carried_below(shape: &Shape, names: &[&str]) -> bool {
     }
 }
 
-/// Returns whether Beadle removes those entries from a list that the policy does not declare.
+/// Returns whether Beadle removes undeclared entries from a list.
 fn is_exclusive(target: &MergedLayers, list: &str) -> bool {
     let mode = target.list_modes.get(list).map(|mode| mode.exclusive);
     mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&list))
@@ -121,12 +121,12 @@ mod tests {
     use super::*;
     use crate::policy::{Node, OverrideStatus, Verdict, repository};
 
-    /// Returns the controls of the repository `shop`, each with its value and its line.
+    /// Returns the controls of the repository `shop`. Each control has its value and its line.
     fn controls(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_of("{ name: shop }", files)
     }
 
-    /// Returns the controls of a repository, each with its value and its line.
+    /// Returns the controls of a repository. Each control has its value and its line.
     fn controls_of(shop: &str, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_at(&repository(&Node::parse("test", shop).unwrap()), files)
     }

@@ -16,16 +16,16 @@ use super::targeting::{OverrideStatus, Verdict};
 /// A repository that the policy creates if it does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Creation {
-    /// The name of the repository: the name of its file.
+    /// The name of the repository. The repository's file has the same name.
     pub name: String,
-    /// The template, as `owner/name`, or as the name of a repository in the organisation. `None` if
-    /// the repository does not come from a template.
+    /// The template. The form is `owner/name`, or only the name of a repository in the
+    /// organisation. `None` if the repository does not come from a template.
     pub template: Option<String>,
-    /// The repository that GitHub forks, as `owner/name`. `None` if the new repository is not a
-    /// fork.
+    /// The repository that GitHub forks. The form is `owner/name`. `None` if the new repository is
+    /// not a fork.
     pub fork: Option<String>,
-    /// True if GitHub copies all branches of the template or of the forked repository, and not only
-    /// the default branch.
+    /// True if GitHub copies all branches of the template or of the forked repository. False if
+    /// GitHub copies only the default branch.
     pub include_all_branches: bool,
     /// True if GitHub makes a first commit.
     pub auto_init: bool,
@@ -33,18 +33,19 @@ pub struct Creation {
     pub gitignore_template: Option<String>,
     /// The license that GitHub adds.
     pub license_template: Option<String>,
-    /// The line of `force_create`.
+    /// The policy line with `force_create`.
     pub asked: PolicyLocation,
     /// True if the policy declares that the repository is public.
     pub is_public: bool,
-    /// Why the values of the section `repository` are undecided. `None` if these values are
-    /// decided.
+    /// The reason why the values of the section `repository` are undecided. `None` if these values
+    /// are decided.
     pub doubt: Option<String>,
 }
 
 impl Policy {
-    /// Returns how the policy creates a repository. `name` is the name of the repository. Returns
-    /// `None` if the policy has no file for the name, or if no layer sets `force_create` for it.
+    /// Returns how Beadle must create a repository according to the policy. `name` is the name of
+    /// the repository. Returns `None` if the policy has no file for the name, or if no layer sets
+    /// `force_create` for it.
     pub fn creation(&self, name: &str) -> Option<Creation> {
         let LayerKind::Repository(name) = &self.file_of(name)?.kind else { return None };
         if self.disabled.iter().any(|section| section == "repository") {
@@ -79,9 +80,9 @@ impl Policy {
     }
 
     /// Returns the repositories that the policy creates. `names` must contain the names of all
-    /// repositories of the organisation. A file may contain a new name or a former name of its
-    /// repository. If a repository has one of these names, the file belongs to this repository, and
-    /// the policy does not create another repository.
+    /// repositories of the organisation. A file can contain a new name or a former name of its
+    /// repository. If a repository has one of these names, the file belongs to this repository. The
+    /// policy then does not create another repository.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {
         let sets = |layer: &Layer| {
             let sets =
@@ -105,7 +106,8 @@ impl Policy {
     }
 }
 
-/// Returns a repository in its state directly after the creation, for the selectors of the layers.
+/// Returns a repository in the state directly after its creation. Beadle compares this state with
+/// the selectors of the layers.
 fn not_created_yet(name: &str) -> Repository {
     Repository {
         id: 0,

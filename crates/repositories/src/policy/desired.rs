@@ -60,7 +60,7 @@ impl Policy {
                 let mut teams = repository.teams.value().into_iter().flatten();
                 let seen = teams.find(|team| team.slug.eq_ignore_ascii_case(&slug));
                 let is_stated = permission.is_some();
-                // If a request names no permission, GitHub gives a team `pull`.
+                // If a request contains no permission, GitHub gives a team `pull`.
                 let permission = permission.or_else(|| Some(seen?.permission.clone()));
                 TeamWant { slug, permission: permission.unwrap_or(Permission::Pull), is_stated, asked }
             }),
@@ -72,7 +72,7 @@ impl Policy {
                 let mut people = repository.collaborators.value().into_iter().flatten();
                 let seen = people.find(|person| person.login.eq_ignore_ascii_case(&login));
                 let is_stated = permission.is_some();
-                // If a request names no permission, GitHub gives a person `push`.
+                // If a request contains no permission, GitHub gives a person `push`.
                 let permission = permission.or_else(|| Some(seen?.permission.clone()));
                 CollaboratorWant {
                     login,
@@ -113,8 +113,8 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
         (!is_unset && crate::aspects::settings::is_setting(key)).then(|| Want {
             key: key.to_owned(),
             value: match value.text() {
-                // GitHub does not accept a line break at the end, and a folded text in YAML ends
-                // with a line break.
+                // GitHub does not accept a line break at the end of a text. But a folded text in
+                // YAML ends with a line break.
                 Some(text) => Value::from(text.trim_end()),
                 None => value.json(),
             },
@@ -126,8 +126,8 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // `private` and `visibility` both set the visibility. The layer of higher rank wins.
         let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // If the two layers have the same rank, Beadle uses the value that does not expose the
-        // repository.
+        // If the two layers have the same rank, Beadle uses the value with which fewer people see
+        // the repository.
         let is_private = wants[private].value == true && wants[visibility].value == "public";
         let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });
@@ -136,13 +136,13 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 }
 
 impl Policy {
-    /// Returns the values of `target`. The result has no disabled sections, and no entries of lists
-    /// that apply only to other repositories.
+    /// Returns the values of `target`. The result does not contain disabled sections. The result
+    /// also does not contain entries that apply only to other repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
         if let Some(repository) = root.child("repository") {
-            // In this place, as in the function `settings`, a null means that Beadle does not
-            // change the value.
+            // Here and in the function `settings`, a null means that Beadle does not change the
+            // value.
             if repository.get("archived").is_some_and(Node::is_null) {
                 *repository = repository.without(&["archived"]);
             }
@@ -165,7 +165,7 @@ impl Policy {
 /// of the entry decide.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
-        // The check of the policy has already refused invalid globs.
+        // There are no invalid globs here, because the check of the policy refuses them.
         globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
     };
     item.get("include").is_none_or(matches) && !item.get("exclude").is_some_and(matches)

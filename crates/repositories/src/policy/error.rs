@@ -1,4 +1,4 @@
-//! The errors because of which Beadle does not accept a policy.
+//! The errors with which Beadle refuses a policy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::problem::{Problem, Severity};
 
-/// Why Beadle does not accept a policy.
+/// The reason why Beadle refuses a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// Beadle cannot read a file or the folder. The last accepted generation stays in force.
@@ -21,11 +21,11 @@ pub enum PolicyError {
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
     /// The folder contains no policy file, but its subfolder `.github` contains policy files.
-    /// Beadle does not use the subfolder by itself, because the `settings.yml` there may belong to
-    /// another tool and to one repository.
+    /// Beadle does not use this subfolder automatically. The `settings.yml` in it can belong to
+    /// another tool, and to a single repository.
     #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
     Inside {
-        /// The folder that the configuration names.
+        /// The folder in the configuration.
         folder: PathBuf,
         /// The subfolder that contains policy files.
         inner: PathBuf,

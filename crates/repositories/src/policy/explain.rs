@@ -1,6 +1,6 @@
-//! Explains the sources of a repository's values. For each value, the explanation has the line that
-//! set the value, the overridden values of other layers, and the effect of each layer. The
-//! explanation also has the values that a layer removed.
+//! Explains where a repository's values come from. For each value, the explanation shows the line
+//! that set the value, the overridden values of other layers, and the effect of each layer. The
+//! explanation also shows the values that a layer removed.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,10 @@ pub struct Explained {
     pub value: Value,
     /// The line that sets the value.
     pub set_by: String,
-    /// The overridden values, from the highest rank of their layers to the lowest.
+    /// The overridden values. The value from the layer of the highest rank comes first.
     pub overrode: Vec<Overridden>,
-    /// The effect of each layer on the value, from the lowest rank to the highest. The list leaves
-    /// out layers without an effect on the value.
+    /// The effect of each layer on the value. The layer of the lowest rank comes first. Layers
+    /// without an effect on the value are not in the list.
     pub layers: Vec<LayerStep>,
 }
 
@@ -42,7 +42,7 @@ pub struct Overridden {
     pub said_by: String,
 }
 
-/// What a layer does to a value.
+/// The effect of a layer on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Did {
@@ -50,10 +50,10 @@ pub enum Did {
     Sets,
     /// The layer sets another value than the layers of lower rank.
     Changes,
-    /// The layer sets the same value as the layers of lower rank. The layer may also set only a
-    /// minimum that this value already fulfils.
+    /// The layer does not change the value. Either the layer sets the same value as the layers of
+    /// lower rank, or it sets only a minimum, and the value already meets this minimum.
     Keeps,
-    /// The layer removes the value that the layers of lower rank set.
+    /// The layer removes the value of the layers of lower rank.
     Removes,
 }
 
@@ -68,7 +68,7 @@ pub struct LayerStep {
     pub did: Did,
     /// The value after the layer. `None` if the layer removed the value.
     pub value: Option<Value>,
-    /// The line of the layer with this effect.
+    /// The line in the layer that has this effect.
     pub line: String,
 }
 
@@ -83,21 +83,21 @@ pub struct Removed {
     pub set_by: String,
     /// The line that removed the value.
     pub removed_by: String,
-    /// The word or the key that removed the value, such as `without`.
+    /// The way in which the layer removed the value, such as `without`.
     pub by: &'static str,
 }
 
-/// A layer, and the values of the repository after the merge of all layers up to this layer.
+/// The values of the repository after Beadle merged all layers up to one layer.
 struct Step<'a> {
     layer: &'a Reached,
-    /// The values of the repository, by their keys.
+    /// The values of the repository. The map's key is the key of the policy.
     values: BTreeMap<String, Leaf>,
-    /// The minimums that the layer sets, by the keys of the numbers.
+    /// The minimums in the layer. The map's key is the key of the number.
     minimums: BTreeMap<String, PolicyLocation>,
 }
 
-/// Returns those values of a repository whose paths begin with `key`. Each value has an
-/// explanation. Also returns the values that a layer removed.
+/// Returns the values of a repository whose path begins with `key`. Each value has an explanation.
+/// Also returns the values that a layer removed.
 pub fn explain(
     policy: &Policy,
     target: &MergedLayers,
@@ -158,7 +158,7 @@ fn steps<'a>(policy: &Policy, target: &'a MergedLayers, repository: &Repository)
     steps
 }
 
-/// Returns the effect of each layer on a value, from the lowest rank to the highest.
+/// Returns the effect of each layer on a value. The layer of the lowest rank comes first.
 fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     let mut history = Vec::new();
     let mut before: Option<&Leaf> = None;
@@ -184,8 +184,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the values that a layer removed and that the repository does not have in the end. `left`
-/// contains the values that the repository has in the end.
+/// Returns the values that were removed by a layer and that are not in the final result. `left`
+/// contains the values of the final result.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
@@ -204,7 +204,7 @@ fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     removed.into_values().collect()
 }
 
-/// Returns the line of a layer that removed a value, and the word or the key that removed it.
+/// Returns the line of a layer that removed a value. Also returns how the layer removed the value.
 fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     let contains = |outer: &str| {
         let inner = leaf.key.strip_prefix(outer);
@@ -229,8 +229,7 @@ fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     }
 }
 
-/// Removes the parts of a webhook's address that may be secret: the user, the password and the
-/// query.
+/// Removes the possibly secret parts of a webhook's address: the user, the password and the query.
 pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
@@ -242,8 +241,8 @@ pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     }
 }
 
-/// Removes the parts of a webhook's address that may be secret from a path. The path of a webhook's
-/// value contains the webhook's address.
+/// Changes the path of a webhook's value, because this path contains the webhook's address. The
+/// function removes the possibly secret parts of the address.
 pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

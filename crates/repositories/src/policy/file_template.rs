@@ -1,5 +1,4 @@
-//! Makes the text of a file from a template. A template can name facts about the repository that
-//! gets the file.
+//! Makes the text of a file from a template. A template can use facts about the file's repository.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +9,16 @@ use minijinja::value::{Object, Serde};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The facts that a template can name as `repository`.
+/// The facts that a template can use as `repository`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct TemplateFacts<'a> {
     pub(crate) name: &'a str,
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
-    /// The topics. `None` if Beadle did not read the topics. A template that uses the topics then
-    /// fails. Otherwise, the content would be the content for a repository without topics.
+    /// The topics. `None` if Beadle did not read the topics. In this case, a template that uses the
+    /// topics fails. With an empty list instead, the content would be wrong: it would be the
+    /// content for a repository without topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<&'a [String]>,
     /// The custom properties. `None` if Beadle did not read the custom properties.
@@ -58,15 +58,15 @@ pub(crate) fn render(template: &str, repository: TemplateFacts<'_>) -> Result<St
 fn rendered(template: &str, facts: minijinja::Value) -> Result<String, String> {
     let rendered = environment(UndefinedBehavior::Strict).render_str(template, facts);
     let mut content = rendered.map_err(|error| wrong("template", &error))?;
-    // The template engine drops the last line break of a template, but most files must end with a
-    // line break.
+    // The template engine removes the line break at the end of a template, but most files must end
+    // with a line break.
     if template.ends_with('\n') {
         content.push('\n');
     }
     Ok(content)
 }
 
-/// Returns an error if a template is invalid, or if it names a fact that does not exist.
+/// Returns an error if a template is invalid, or if it uses a fact that does not exist.
 pub(super) fn check(template: &str) -> Result<(), String> {
     rendered(template, minijinja::Value::from_object(Sample::Facts)).map(drop)
 }

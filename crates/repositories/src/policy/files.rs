@@ -1,5 +1,5 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Of `groups.toml`, Beadle only keeps
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. For `groups.toml`, Beadle keeps only
 //! the text.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,17 +48,17 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation: a hash of all files. If the policy comes from a repository, the
-    /// name is the first digits of the commit.
+    /// The name of the generation. For a policy from a folder, the name is a hash of all files. For
+    /// a policy from a repository, the name is the first digits of the commit.
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
-    /// The repositories that Beadle skips because `restrictedRepos` restricts them.
+    /// The repositories that Beadle skips because of `restrictedRepos`.
     pub(super) restricted: Restricted,
-    /// The name of the repository that contains the policy files. Beadle skips this repository if
-    /// no file in repos/ has its name.
+    /// The name of the repository that contains the policy files. Beadle skips this repository,
+    /// unless a file in repos/ has the repository's name.
     pub home: String,
-    /// The sections that Beadle does not apply, because `disable_plugins` names them.
+    /// The sections that are disabled by `disable_plugins`. Beadle does not apply these sections.
     pub disabled: Vec<String>,
     /// The rules of `rules/*.yml`.
     pub rules: Vec<PolicyRule>,
@@ -75,7 +75,7 @@ pub struct Policy {
     pub origin: Option<PolicyOrigin>,
     /// The commit with the files of the base. `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
-    /// Finds the layers that can reach a repository.
+    /// The index that finds the layers for a repository.
     pub(super) index: LayerIndex,
 }
 
@@ -86,12 +86,13 @@ impl Policy {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
 
-    /// Loads a folder like [`Self::load`], and records in `at` the file that it is reading.
+    /// Loads a folder like [`Self::load`]. While the function reads a file, `at` contains the path
+    /// of this file.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
         // If a library panics because of the files of one organisation, Beadle must still serve the
-        // other organisations. After a panic, the caller uses no value that the closure has
-        // changed, except for the path in `at`, which is always complete.
+        // other organisations. After a panic, the caller does not use the values that the closure
+        // changed. The only exception is the path in `at`, because this path is always complete.
         std::panic::catch_unwind(AssertUnwindSafe(read))
             .unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
@@ -149,7 +150,7 @@ impl Policy {
             }
         }
         problems.extend(templates.unused());
-        // A policy in which every file is empty is probably a mistake.
+        // If every file of a policy is empty, this is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
             let is_empty = |message: &str| message.starts_with(EMPTY) || message.starts_with(ONLY_COMMENTS);
             let empty = problems.iter_mut().filter(|problem| is_empty(&problem.message));
@@ -206,8 +207,7 @@ impl Policy {
         if root.is_null() {
             let asked = root.asked.clone();
             if kind == FileKind::Deployment && is_blank {
-                // If the list were empty, Beadle would change the repositories that the list
-                // restricted before.
+                // With an empty list, Beadle would change repositories that were restricted before.
                 let text = format!("{EMPTY}: it restricts no repository");
                 problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
                 return;
@@ -233,7 +233,7 @@ impl Policy {
         }
         let root = &root;
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle remembers the repository of such a file, and two files cannot belong to the
+            // Beadle stores which repository such a file belongs to. Two files cannot belong to the
             // same repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
@@ -264,8 +264,8 @@ impl Policy {
         self.layers.push(Layer { is_blank: is_blank && empty.is_some(), rank, ..layer });
     }
 
-    /// Finds layers of equal rank that both reach every repository and set different values for the
-    /// same key.
+    /// Finds conflicts between two layers of equal rank that apply to every repository: both layers
+    /// set different values for the same key.
     fn certain_conflicts(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
@@ -296,12 +296,12 @@ impl Policy {
         branches
     }
 
-    /// Returns the text of the file with the mappings of groups, if the policy has this file.
+    /// Returns the text of the file with the group mappings, if the policy has this file.
     pub fn mappings(&self) -> Option<&str> {
         self.sources.get(MAPPINGS).map(String::as_str)
     }
 
-    /// Returns each place in the policy that names a secret.
+    /// Returns each place in the policy that contains the name of a secret.
     pub fn secrets(&self) -> Vec<&Node> {
         let mut found = Vec::new();
         for root in self.layers.iter().flat_map(Layer::roots) {
@@ -317,9 +317,9 @@ impl Policy {
         found
     }
 
-    /// Returns the names of the sections that at least one layer sets. The result also contains the
-    /// parts of the section `organization`, such as `organization.webhooks`. The result also
-    /// contains the keys of `repository` that need a separate permission.
+    /// Returns the names of all sections that are set in at least one layer. The result also
+    /// contains the parts of the section `organization`, such as `organization.webhooks`. The
+    /// result also contains the keys of `repository` that need a separate permission.
     pub fn sections(&self) -> BTreeSet<&str> {
         let roots = || self.layers.iter().flat_map(Layer::roots);
         let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
@@ -338,7 +338,7 @@ impl Policy {
         sections
     }
 
-    /// Returns the names of the teams and custom properties by which layers select repositories.
+    /// Returns the names of the teams and custom properties in the selectors of layers.
     pub fn selected_by(&self) -> SelectedBy {
         let mut selected_by = SelectedBy::default();
         for layer in &self.layers {
@@ -375,7 +375,7 @@ impl Policy {
         asks.union(self.selection_asks())
     }
 
-    /// Returns the parts of a repository by which the layers select repositories.
+    /// Returns the parts of a repository that the selectors of layers use.
     pub(crate) fn selection_asks(&self) -> Asks {
         let of_layer = |layer: &Layer| {
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
@@ -396,7 +396,7 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
-/// Returns those keys of a file that contain JavaScript validators.
+/// Returns the keys of a file that contain JavaScript validators.
 fn validators(root: &Node) -> Vec<Node> {
     let is_empty = |value: &Node| value.items().is_empty() && value.entries().is_empty();
     let found = root
@@ -409,8 +409,8 @@ fn validators(root: &Node) -> Vec<Node> {
 /// The keys of `deployment-settings.yml` that contain JavaScript validators.
 const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
 
-/// Converts the forms of other tools in a file, and checks the file without the other files of the
-/// policy. Returns the file and the findings.
+/// Converts the forms of other tools in a file. Also checks this file alone, without the other
+/// files of the policy. Returns the file and the findings.
 pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut root = accept(root, &mut problems);
@@ -427,9 +427,9 @@ const EMPTY: &str = "the file is empty";
 /// The first words of a finding about a file that has only comments.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
-/// Returns the block that replaces an empty file. If the file is completely blank, it may be the
-/// result of a failed write. So the block makes all lists additive, and Beadle removes no entry
-/// because of the file.
+/// Returns the block that replaces an empty file. A completely blank file can be the result of a
+/// failed write. For such a file, the block makes all lists additive, so that Beadle removes no
+/// entry because of the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {
     let text = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
     let names = lists().into_iter().chain(["topics"]).map(text).collect();

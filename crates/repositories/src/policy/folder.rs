@@ -29,7 +29,8 @@ pub const MAPPINGS: &str = "groups.toml";
 /// extension.
 pub(super) const TEMPLATES: &str = "templates";
 
-/// The path that Beadle is reading. If a file system hangs, the caller can report this path.
+/// The path from which Beadle reads at the moment. If a file system hangs, the caller can report
+/// this path.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 
@@ -39,7 +40,7 @@ impl ReadingAt {
         path.clone_into(&mut self.0.lock());
     }
 
-    /// Returns the last recorded path.
+    /// Returns the most recently recorded path.
     pub fn path(&self) -> PathBuf {
         self.0.lock().clone()
     }
@@ -84,8 +85,8 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     }
 }
 
-/// Returns whether Beadle reads a file of a folder. `stems` is empty for each folder except the
-/// root of the policy. The file with the mappings is also in the root.
+/// Returns whether Beadle reads a file of a folder. `stems` has entries only for the root of the
+/// policy. The file with the group mappings is also in the root.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {
@@ -99,7 +100,7 @@ fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
 }
 
 /// Returns whether Beadle reads a file in the folder of the templates. Beadle ignores names that
-/// begin with a dot: Kubernetes makes links with such names in the folder of a `ConfigMap`.
+/// begin with a dot, because Kubernetes makes links with such names in the folder of a `ConfigMap`.
 fn is_template(path: &Path) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| refused("the name of a policy file must be UTF-8"))?;
@@ -150,7 +151,7 @@ pub(super) fn read_part(
     let path = folder.join(part);
     at.note(&path);
     // A symbolic link without a target is an error. Beadle cannot read the files behind the link,
-    // but nobody need have deleted these files.
+    // but these files possibly still exist.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -180,24 +181,24 @@ pub(super) fn read_part(
 /// Reads the text of a regular file that is not too large. The function refuses pipes and devices,
 /// because they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // Even the opening of a device can have an effect, so this check comes before the opening of
-    // the file.
+    // The function makes this check before it opens the file, because it can have an effect to open
+    // a device.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without waiting. The path may have become a pipe, and a usual open of a pipe waits
-/// for a writer.
+/// Opens a file without waiting. The path can have become a pipe. A normal call to open a pipe
+/// waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. The function checks the open file and not
-/// the path, because the path may belong to another file now.
+/// Reads the text of an open file if the file is regular. The function checks the open file instead
+/// of the path, because the path can belong to another file now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
-    // Files in /proc report no size, so the function limits the text while it reads.
+    // Files in /proc do not report a size. So the function checks the limit during the read.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
@@ -320,8 +321,8 @@ mod tests {
         let folder = folder();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // The test simulates a path that was a regular file during the check, and that is a pipe at
-        // the time of the opening.
+        // The test simulates a path that changes: it is a regular file during the check, but a pipe
+        // when Beadle opens it.
         let (sender, read) = std::sync::mpsc::channel();
         let _reader = std::thread::spawn(move || sender.send(open(&pipe).and_then(read_opened)));
         let read = read.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was waited for");

@@ -1,5 +1,5 @@
-//! Describes which names and texts GitHub accepts. If GitHub refuses a value, or if the value
-//! cannot be a part of a path, Beadle reports the value before it writes anything.
+//! Describes which names and texts GitHub accepts. Beadle reports two kinds of values before it
+//! writes anything: values that GitHub refuses, and values that cannot be part of a path.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
@@ -13,11 +13,11 @@ pub struct Form {
     check: fn(&str) -> Result<(), Misfit>,
 }
 
-/// Why a text does not follow the rules.
+/// The reason why a text does not follow the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// The rule that the text breaks. In an error message, this rule follows the word `must`, for
-    /// example `have at most 50 characters`.
+    /// The rule that the text does not follow. In an error message, this rule comes after the word
+    /// `must`. An example is `have at most 50 characters`.
     pub must: String,
     /// A hint for the author, with a valid text.
     pub hint: Option<String>,
@@ -101,7 +101,7 @@ pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// Checks the rules for every name: a name must not be empty, `.` or `..`, and must not contain
+/// Checks the rules for every name. A name must not be empty, `.` or `..`. A name must not contain
 /// control characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
@@ -229,8 +229,8 @@ fn variable(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Checks the path of a file in a repository. The path may contain only characters that are safe in
-/// a path, in an expression of git and in Markdown.
+/// Checks the path of a file in a repository. The path must contain only characters that are safe
+/// in three places: in a path, in a git expression and in Markdown.
 fn file(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     at_most(text, 250)?;
@@ -341,7 +341,7 @@ fn claim(text: &str) -> Result<(), Misfit> {
 }
 
 fn date(text: &str) -> Result<(), Misfit> {
-    // A day that does not exist, such as 31 February, is not a valid date.
+    // If a day does not exist, such as 31 February, the date is not valid.
     let is_day = text.get(..10).is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok());
     let has_hyphens = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
     let is_date = is_day && has_hyphens && (text.len() == 10 || text.get(10..11) == Some("T"));

@@ -1,4 +1,4 @@
-//! Makes a policy from the files of a commit, alone or on a base.
+//! Makes a policy from the files of a commit. The policy can have a base.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ impl Policy {
         Self::on_base(files, home, origin, None)
     }
 
-    /// Creates a policy like [`Self::from_files`], on a base from another repository. The paths of
-    /// the base's files begin with [`BASE`].
+    /// Creates a policy like [`Self::from_files`]. This policy has a base from another repository.
+    /// The paths of the base's files begin with [`BASE`].
     pub fn on_base(
         files: BTreeMap<String, String>,
         home: &str,
@@ -39,8 +39,8 @@ impl Policy {
             }
         }
         let folder = PathBuf::from(origin.shown());
-        // Without this check, `from_sources` would search the disk for another policy that the
-        // error could name.
+        // Without this check, `from_sources` would search the disk for another policy to suggest in
+        // the error.
         let is_no_layer = |file: &String| {
             let is_about_groups = is_mapping_file(file) || is_people_file(file);
             let is_other = is_rule_file(file) || is_waiver_file(file) || is_template_file(file);

@@ -21,13 +21,14 @@ pub(super) fn is_people_file(file: &str) -> bool {
 }
 
 /// Returns the mistakes of a file about groups. The result does not contain mistakes inside
-/// mappings: Beadle reads mappings together with the configuration, which has the directories and
-/// the targets.
+/// mappings. Beadle finds these mistakes later, because it reads mappings together with the
+/// configuration. The configuration contains the directories and the targets.
 pub(super) fn problems_of_groups(file: &str, text: &str) -> Vec<Problem> {
     let whole = |text: &str, hint: &str| {
         vec![Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)]
     };
-    // Several organisations can share a base, and each of them would add the same groups.
+    // Several organisations can share a base. Each of these organisations would add the same
+    // groups.
     if file.starts_with(BASE) {
         let what = if is_mapping_file(file) { "mappings" } else { stem(file) };
         let hint = "move the file to the policy of one organisation";

@@ -1,5 +1,6 @@
-//! Finds edits of lists that have no effect, because no file of a lower rank has the list or the
-//! entry. All findings are warnings, because such an edit does no harm.
+//! Finds edits of lists without an effect. Such an edit has no effect because the list or the entry
+//! is not in any file of a lower rank. All findings are warnings, because such an edit does no
+//! harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,8 @@ use crate::organisation;
 /// A list of a layer, or an edit of a list.
 struct Placed<'a> {
     layer: &'a Layer,
-    /// The index of the block that contains the list. The block of the file has the index 0, and
-    /// the entries of `first_match` have the other indexes.
+    /// The index of the block that contains the list. Index 0 is the block of the file. The other
+    /// indexes are the entries of `first_match`.
     block: usize,
     list: ListAt<'a>,
 }
@@ -27,12 +28,12 @@ impl Placed<'_> {
             // The entries of `first_match` also edit the lists of their file.
             return self.block == 0 && edit.block > 0;
         }
-        // The files of equal rank count too, because Beadle merges their lists too. Two files in
-        // repos/ never reach the same repository.
+        // Files of equal rank also count, because Beadle also merges their lists. Two files in
+        // repos/ never apply to the same repository.
         self.layer.rank <= edit.layer.rank && !matches!(self.layer.kind, LayerKind::Repository(_))
     }
 
-    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit
+    /// Returns whether the list belongs to the organisation. Layers for repositories cannot edit
     /// such a list.
     fn is_of_organisation(&self) -> bool {
         let section = self.list.key.split(['.', '[']).next().unwrap_or_default();
@@ -94,8 +95,8 @@ fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
     edit.without.iter().filter(is_missing).map(|named| not_listed(list, named, below)).collect()
 }
 
-/// Returns a key in a form that is equal for `checks` and `contexts`. At GitHub, `checks` and
-/// `contexts` are one list.
+/// Returns a key in a form for comparisons. `checks` and `contexts` have the same form, because
+/// they are one list at GitHub.
 fn one_list(key: &str) -> String {
     match key.strip_suffix(".contexts") {
         Some(block) => format!("{block}.checks"),
@@ -103,7 +104,7 @@ fn one_list(key: &str) -> String {
     }
 }
 
-/// Returns whether an entry of `without` names an entry of a list of a lower rank.
+/// Returns whether an entry of `without` matches an entry of a lower rank's list.
 fn is_named(list: &str, named: &Node, entry: &Node) -> bool {
     let context = |node: &Node| node.text().or_else(|| node.get("context")?.text()).map(str::to_owned);
     let is_check = ["checks", "contexts"].contains(&list);

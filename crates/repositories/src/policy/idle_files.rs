@@ -1,4 +1,5 @@
-//! Finds files that reach no repository. All findings are warnings, because such a file does no harm.
+//! Finds files that apply to no repository. All findings are warnings, because such a file does no
+//! harm.
 
 use beadle_engine::PolicyLocation;
 
@@ -6,9 +7,9 @@ use super::layers::{Layer, LayerKind};
 use super::problem::{Problem, Severity};
 use super::restricted::Restricted;
 
-/// Finds suborgs without a selector, and files in repos/ for repositories that `restrictedRepos`
-/// excludes. The function does not report a repository that is missing in `include`, because many
-/// organisations include only a few repositories at first.
+/// Finds two kinds of files: suborgs without a selector, and files in repos/ whose repository is
+/// excluded by `restrictedRepos`. The function does not report a repository that is missing in
+/// `include`, because many organisations include only a few repositories at first.
 pub(super) fn idle_files(layers: &[Layer], restricted: &Restricted) -> Vec<Problem> {
     let warning = |layer: &Layer| {
         let (text, hint) = match &layer.kind {

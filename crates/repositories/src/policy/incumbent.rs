@@ -1,6 +1,6 @@
 //! Accepts forms of safe-settings and of the Probot settings app. Without this module, the check of
-//! the policy would refuse these forms. So the module runs before the check. If a form has a safe
-//! meaning, Beadle uses this meaning and reports the line.
+//! the policy would refuse these forms. This module therefore runs before the check. If a form has
+//! a safe meaning, Beadle uses this meaning and reports the line.
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
@@ -15,7 +15,7 @@ use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
 /// The selectors of a suborg. Beadle accepts a selector without a value only if another selector
-/// has a value. If no selector of a suborg has a value, the suborg reaches no repository.
+/// has a value. If no selector of a suborg has a value, the suborg applies to no repository.
 const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
 /// Converts a file to the form that the check of the policy expects.
@@ -46,7 +46,7 @@ fn warning(at: &Node, text: String) -> Problem {
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
     // This rule does not apply to `additive_plugins` and `disable_plugins`. If Beadle ignored one
-    // of these keys because its value is missing, Beadle could remove more at GitHub.
+    // of these keys when its value is missing, Beadle could remove more entries at GitHub.
     let is_section = |name: &str, value: &Node| {
         let carried = |key: &&Key| key.status == Status::Carried && !drops_list(&key.shape, value);
         (selects && SELECTORS.contains(&name))
@@ -75,8 +75,9 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         slug(name, problems);
     }
     each(root, "labels", |label| {
-        // YAML reads a colour of six decimal digits as a number. Beadle can convert only a number
-        // with exactly six digits back to the text of the file.
+        // YAML reads a colour of six decimal digits as a number. If the number has exactly six
+        // digits, Beadle can convert it back to the text in the file. Otherwise, this is not
+        // possible.
         let color = label.child("color");
         if let Some(color) = color
             && let Some(text) = color.int().map(|number| number.to_string()).filter(|text| text.len() == 6)
@@ -121,8 +122,9 @@ fn renamed(label: &mut Node) {
     }
 }
 
-/// Returns whether a list has the value `null`. The word `null` drops the list of lower layers. A
-/// list without a value counts as not specified, because somebody may have deleted its entries.
+/// Returns whether a list has the value `null`. The word `null` removes the list of lower layers. A
+/// list without a value counts as not specified, because it is possible that somebody deleted its
+/// entries.
 fn drops_list(shape: &Shape, value: &Node) -> bool {
     matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
 }
@@ -146,7 +148,7 @@ fn drop_unset(
     });
 }
 
-/// Removes keys whose values change nothing. A report about such a key would not help the author.
+/// Removes keys whose values have no effect. A report about such a key would not help the author.
 fn drop_idle(block: &mut Node) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| match key.text() {
@@ -155,10 +157,10 @@ fn drop_idle(block: &mut Node) {
     });
 }
 
-/// Handles a ruleset that contains a bypass actor with a name but without an id. Beadle must then
-/// not change the bypass actors at GitHub, because a list without the named actor would remove this
-/// actor. So the function keeps only the entry with the name. This entry marks the ruleset in the
-/// merged layers (`normal::leaves_actors`).
+/// Handles a ruleset with a bypass actor that has a name but no id. Beadle must not change the
+/// bypass actors of this ruleset at GitHub, because a list without the named actor would remove
+/// this actor. The function therefore keeps only the entry with the name. In the merged layers,
+/// this entry marks the ruleset (`normal::leaves_actors`).
 fn named_actors(ruleset: &mut Node) {
     let actors = entries(ruleset, "bypass_actors");
     let Some(named) = actors.iter().find(|actor| actor.get("name").is_some()).cloned() else { return };
@@ -167,8 +169,8 @@ fn named_actors(ruleset: &mut Node) {
     }
 }
 
-/// Removes one of the keys `private` and `visibility` if they contradict each other. The key with
-/// the stricter value stays, because the other value would expose the repository.
+/// Removes one of the keys `private` and `visibility` if they contradict each other. The function
+/// keeps the key with the stricter value, because the other value would expose the repository.
 fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     let private = repository.get("private").and_then(Node::bool);
     let visibility = repository.get("visibility").and_then(Node::text);
@@ -206,8 +208,8 @@ fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
     topics.kind = Kind::List(items);
 }
 
-/// Replaces the display name of a team with the team's slug. If Beadle cannot derive the slug with
-/// certainty, the function keeps the name, and the check of the policy refuses it.
+/// Replaces the display name of a team with the team's slug. If the slug is not certain, the
+/// function keeps the display name. The check of the policy then refuses this name.
 fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
     let Some(text) = name.text() else { return };
     let is_letter = |c: char| c.is_ascii_alphanumeric();
@@ -215,7 +217,7 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
-            // GitHub replaces several hyphens in a row with one hyphen, so the slug is not certain.
+            // GitHub replaces a sequence of hyphens with one hyphen, so the slug is not certain.
             && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {

@@ -1,4 +1,4 @@
-//! Finds the layers that can reach a repository. A policy can have thousands of files in repos/.
+//! Finds the layers that can apply to a repository. A policy can have thousands of files in repos/.
 //! Only a few of these files can be about the same repository.
 
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use super::layers::{Layer, LayerKind};
 pub(super) struct LayerIndex {
     /// The layers that are not files in repos/.
     shared: Vec<usize>,
-    /// The files in repos/, by their names in lower case.
+    /// The files in repos/. The key is the file's name in lower case.
     named: BTreeMap<String, Vec<usize>>,
-    /// All layers, by the paths of their files.
+    /// All layers. The key is the path of the layer's file.
     files: BTreeMap<String, usize>,
 }
 
@@ -41,8 +41,9 @@ impl LayerIndex {
         layers.get(*self.places(name).first()?)
     }
 
-    /// Returns, in their order, the layers that can apply to a repository. The result has the
-    /// layers outside of repos/, the file in repos/ with this name, and the files in `files`.
+    /// Returns the layers that can apply to a repository. The result has the same order as the list
+    /// of layers. The result contains the layers outside of repos/, the file in repos/ with this
+    /// name, and the files in `files`.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

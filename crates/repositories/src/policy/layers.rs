@@ -1,5 +1,5 @@
-//! A layer consists of one settings file, the repositories that the layer reaches, and its rank. If
-//! two layers set different values, the layer of higher rank wins.
+//! A layer consists of three things: one settings file, the repositories that the layer applies to,
+//! and its rank. If two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,24 +19,24 @@ use super::selector::{Selector, incumbent};
 use super::shape::{Key, Shape};
 use crate::organisation;
 
-/// The repositories that a layer reaches.
+/// The repositories that a layer applies to.
 #[derive(Clone, Debug)]
 pub enum LayerKind {
-    /// The layer reaches every repository.
+    /// The layer applies to every repository.
     Organisation,
-    /// The layer is a suborg. A suborg reaches each repository that matches at least one of these
-    /// selectors.
+    /// The layer is a suborg. A suborg applies to each repository that matches at least one of
+    /// these selectors.
     Suborg {
-        /// Globs that the name of the repository can match.
+        /// Globs for the name of the repository.
         globs: Vec<Pattern>,
-        /// Slugs of teams that can have access to the repository.
+        /// Slugs of teams. One of these teams must have access to the repository.
         teams: Vec<String>,
-        /// Values of custom properties that the repository can have.
+        /// Values of custom properties. The repository must have one of these values.
         properties: Vec<Selector>,
     },
-    /// The layer reaches the repositories that match `select` but not `except`.
+    /// The layer applies to the repositories that match `select` but not `except`.
     Selected(Choice),
-    /// The layer reaches one repository, which has the name of the file.
+    /// The layer applies to one repository. This repository has the name of the file.
     Repository(String),
 }
 
@@ -45,7 +45,7 @@ pub enum LayerKind {
 pub struct Choice {
     /// The repositories that the layer selects.
     pub select: Selector,
-    /// The exceptions: selected repositories that the layer does not reach.
+    /// The exceptions: the layer does not apply to these selected repositories.
     pub except: Option<Selector>,
 }
 
@@ -60,7 +60,7 @@ pub struct Case {
     pub list_modes: ListModes,
 }
 
-/// The mode of a list, `exclusive` or `additive`, and the place that sets the mode.
+/// The mode of a list (`exclusive` or `additive`), and the place in the policy that sets the mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
     /// True if Beadle removes entries that the list does not contain.
@@ -69,7 +69,7 @@ pub struct ListMode {
     pub asked: PolicyLocation,
 }
 
-/// The modes of the lists, by the names of their sections.
+/// The modes of the lists. The key is the name of the list's section.
 pub type ListModes = BTreeMap<String, ListMode>;
 
 /// One settings file.
@@ -77,9 +77,9 @@ pub type ListModes = BTreeMap<String, ListMode>;
 pub struct Layer {
     /// The path of the file, relative to the policy's folder.
     pub file: String,
-    /// The repositories that the layer reaches.
+    /// The repositories that this layer applies to.
     pub kind: LayerKind,
-    /// The rank. The rank of settings.yml is 0, and the rank of a file in repos/ is 1000.
+    /// The rank of the layer. settings.yml has rank 0, and a file in repos/ has rank 1000.
     pub rank: i64,
     /// The values that the file sets.
     pub root: Node,
@@ -87,11 +87,12 @@ pub struct Layer {
     pub cases: Vec<Case>,
     /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,
-    /// The lists that `additive_plugins` of the file names.
+    /// The lists that are named in the file's `additive_plugins`.
     pub additive: Vec<String>,
-    /// The sections that the file removes from layers of higher rank with `disable_plugins`.
+    /// The sections in the file's `disable_plugins`. The file removes these sections from layers of
+    /// higher rank.
     pub disabled_above: Vec<String>,
-    /// True if the file has no text at all. Such a file may be the result of a failed write.
+    /// True if the file has no text at all. Such a file can be the result of a failed write.
     pub is_blank: bool,
 }
 
@@ -108,8 +109,8 @@ pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
-/// Returns the names in `disable_plugins` that have one of `targets` as their target. An entry
-/// without a target has the target `all`.
+/// Returns the names in `disable_plugins` whose target is in `targets`. The default target of an
+/// entry is `all`.
 pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     let items = root.get("disable_plugins").map(Node::items).unwrap_or_default();
     let applies = |item: &&Node| {
@@ -120,7 +121,8 @@ pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     items.iter().filter(applies).filter_map(name).collect()
 }
 
-/// Returns a block without the sections and the parts of `repository` in `names`.
+/// Returns a block without some sections and some parts of `repository`. `names` contains the
+/// removed sections and parts.
 pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let root = root.without(&names);
@@ -133,16 +135,16 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     root.with("repository", &repository.without(&parts))
 }
 
-/// Removes the modes of the lists in `names`. The mode of an additive list stays, because an
-/// additive list removes nothing.
+/// Removes the modes of the lists in `names`. The function keeps the mode of an additive list,
+/// because Beadle removes nothing from an additive list.
 pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
     let has = |name: &str| names.iter().any(|other| other == name);
     let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
     list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
-/// Returns the mode of a list, if the list sets a mode, and the list itself. If the file edits the
-/// list of lower layers, returns the edit in place of the list. `shape` is the shape of the list.
+/// Returns the list itself, and its mode if the list sets one. If the file edits the list of lower
+/// layers, the function returns this edit instead of the list. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
@@ -184,7 +186,8 @@ fn plain(root: &Node) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Applies the edits of some sections of a file. Then removes the sections that have become empty.
+/// Applies the edits in some sections of a file. The function then removes the sections that have
+/// become empty.
 fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Problem>) {
     for section in sections.iter().copied() {
         let Some(node) = root.get(section).cloned() else { continue };
@@ -308,7 +311,7 @@ impl Layer {
         let root = root.without(&["rank", "select", "except", "first_match"]);
         let (mut root, mut list_modes) = plain(&root);
         if is_settings {
-            // Only this file sets the sections of the organisation, so there is nothing to edit.
+            // Only this file can set the sections of the organisation, so there is nothing to edit.
             settle_sections(&mut root, &organisation::SECTIONS, problems);
         }
         let root = without_plugins(&root, &own);
@@ -318,7 +321,7 @@ impl Layer {
         Self { file, kind, rank, root, cases, list_modes, additive, disabled_above, is_blank }
     }
 
-    /// Returns whether the layer reaches every repository.
+    /// Returns whether the layer applies to every repository.
     pub(super) fn reaches_all(&self) -> bool {
         match &self.kind {
             LayerKind::Organisation => true,
@@ -327,7 +330,7 @@ impl Layer {
         }
     }
 
-    /// Returns whether the file sets no value in any section.
+    /// Returns whether all sections of the file are without a value.
     pub(super) fn is_empty(&self) -> bool {
         let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
         self.roots().all(|root| root.entries().iter().all(is_mode))
@@ -338,9 +341,9 @@ impl Layer {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// Returns the names of the sections that the layer affects. A layer also affects a section if
-    /// it sets no value there, but sets the mode of a list or removes the section from other
-    /// layers.
+    /// Returns the names of the sections that the layer affects. A layer can affect a section in
+    /// three ways: it sets a value in the section, it sets the mode of a list, or it removes the
+    /// section from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
@@ -361,20 +364,20 @@ impl Layer {
         own.into_iter().chain(self.cases.iter().flat_map(|case| case.choice.selectors()))
     }
 
-    /// Returns the name that a file in repos/ gives to its repository (`repository.name`).
+    /// Returns the name that a file in repos/ sets for its repository (`repository.name`).
     pub fn given_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("name")?.text()
     }
 
     /// Returns the former name of the file's repository. If a repository still has this name,
-    /// Beadle renames it to the name of the file.
+    /// Beadle gives the name of the file to this repository.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()
     }
 }
 
-/// Finds the lists that one layer makes exclusive and the other layer makes additive. Returns the
-/// name of each such list, and the two lines that set the modes.
+/// Finds the lists for which two layers set different modes. Returns the name of each such list,
+/// and the two lines that set the modes.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,

@@ -54,8 +54,8 @@ struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the list that the node belongs to. If the node itself is a list, the value is the
-    /// key of the node.
+    /// The key of the list that contains the node. If the node itself is a list, this is the key of
+    /// the node.
     list: String,
 }
 

@@ -1,5 +1,5 @@
-//! Checks the keys of a file. An unknown key may be valid at another level of the file. The hint
-//! then names this level.
+//! Checks the keys of a file. An unknown key can be valid at another level of the file. In this
+//! case, the hint describes this level.
 
 use super::keys::{REPOSITORY, SECTIONS};
 use super::node::Node;
@@ -34,7 +34,7 @@ fn right_level(kind: FileKind, path: &str) -> Option<String> {
     let has =
         |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);
     match path.split_once('.') {
-        // Another tool has this section, and its keys are the keys of `repository`.
+        // This section comes from another tool. Its keys are the keys of `repository`.
         None if path == "settings" && has(kind.keys(), "repository") => {
             Some("write the section `repository`".to_owned())
         }
@@ -44,7 +44,7 @@ fn right_level(kind: FileKind, path: &str) -> Option<String> {
         None if FileKind::Deployment.keys().iter().any(|key| key.name == path) => {
             Some(format!("`{path}` belongs in `deployment-settings.yml`"))
         }
-        // GitHub shows these features in this block, but separate calls change them.
+        // GitHub shows these features in this block, but Beadle changes them with separate calls.
         Some(("repository", key)) if key.strip_prefix(ANALYSIS).is_some_and(is_feature) => {
             let name = key.strip_prefix(ANALYSIS).unwrap_or(key);
             Some(format!("write `security: {{ {name}: true }}` or `false`, at the top level"))

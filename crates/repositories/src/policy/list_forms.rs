@@ -9,20 +9,20 @@ use super::rules;
 use super::shape::{Key, Shape};
 use crate::identity;
 
-/// The lists of actors in a branch protection rule. At GitHub, these three lists are one list.
+/// The three lists of actors in a branch protection rule. GitHub stores them as one list.
 pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
 
-/// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
-/// [`Kind::Edit`]. The function does not convert lists that can be exclusive or additive, because
-/// `layers.rs` also reads their modes.
+/// Converts each edit of an inner list to a [`Kind::Edit`]. The argument is a file, or one entry of
+/// `first_match`. The function does not convert lists that can be exclusive or additive, because
+/// `layers.rs` converts these lists and also reads their modes.
 pub(super) fn edits(root: &Node) -> Node {
     let mut root = root.clone();
     blocks(ALL_SECTIONS, &mut root);
     root
 }
 
-/// Returns the edit that a value means for a list, or `None` if the value is the list itself.
-/// `item` is the shape of the entries.
+/// Converts the value of a list to an edit. Returns `None` if the value is the list itself. `item`
+/// is the shape of the entries.
 pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
     let edit = |drops, without, entries| Kind::Edit(Box::new(ListEdit { drops, without, entries }));
     match &node.kind {
@@ -43,8 +43,8 @@ pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
     }
 }
 
-/// Returns an entry of `without` in the form of an entry of the list. If the author wrote only a
-/// name, the name is the value of the first key of an entry.
+/// Converts an entry of `without` to the form of a list's entry. If the author wrote only a name,
+/// this name is the value of the first key of an entry.
 fn entry(item: &Shape, named: &Node) -> Node {
     match item {
         Shape::Map([first, ..]) if named.is_scalar() => {
@@ -104,8 +104,8 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. A parameter with the value null is not specified at GitHub,
-/// so null drops a list of lower layers.
+/// Converts the parameters of a rule. At GitHub, a parameter with the value null is not specified.
+/// So null removes a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {
         let Some(value) = node.child(key.name) else { continue };
@@ -143,9 +143,9 @@ fn couple(block: &mut Node) {
     }
 }
 
-/// If a layer sets one of the lists of actors to null, the layer removes all lists of actors of
-/// lower layers. At GitHub, these lists are one list: a list `teams` without a list `users` would
-/// remove every user.
+/// If a layer sets one actor list to null, the layer removes all actor lists of lower layers. At
+/// GitHub, these lists are one list. So a list `teams` without a list `users` would remove every
+/// user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
@@ -175,7 +175,7 @@ fn put(block: &mut Node, name: &str, node: Node) {
 }
 
 /// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
-/// cannot express that only one certain App may report a check.
+/// cannot express that only a certain App can report a check.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };
@@ -184,7 +184,7 @@ fn other_form(named: &Node) -> Option<Node> {
     if named.get("app_id").is_some() { None } else { named.get("context").cloned() }
 }
 
-/// Checks the entries of every `without`.
+/// Checks the entries of each list `without`.
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     check_names("", root, problems);
 }

@@ -7,14 +7,15 @@ use super::node::Node;
 pub(super) const ENTRIES: [&str; 5] = ["exclusive", "additive", "include", "add", "replace"];
 
 /// Returns the entries of a list. The value of the key `section` is either the list itself or a
-/// block. In a block, the list is at one of the keys `exclusive`, `additive`, `include`, `add` and
-/// `replace`.
+/// block. In a block, the list is the value of one of these keys: `exclusive`, `additive`,
+/// `include`, `add` and `replace`.
 pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     let Some(node) = root.get(section) else { return &[] };
     list_of(node).items()
 }
 
-/// Returns the list in a block. If the node is not such a block, returns the node itself.
+/// Returns the list in a block. If the node is not such a block, the function returns the node
+/// itself.
 pub(super) fn list_of(node: &Node) -> &Node {
     ENTRIES.into_iter().find_map(|key| node.get(key)).unwrap_or(node)
 }

@@ -1,15 +1,15 @@
-//! Finds wrong spellings of the marker with which safe-settings marks checks that other people
-//! manage.
+//! Finds wrong spellings of a marker. In safe-settings, this marker stands for checks that other
+//! people manage.
 
 use super::node::{Kind, Node};
 use super::problem::Problem;
 
-/// With this marker, a policy states that other people manage the checks at GitHub.
+/// The marker in a policy for checks that other people manage at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns errors about wrong spellings of the marker in branch rules and rulesets. Without these
-/// errors, Beadle would require a check with this name, which nobody reports, and would remove the
-/// checks of other people.
+/// errors, Beadle would require a check with this wrong name, although nobody reports such a check.
+/// Beadle would also remove the checks of other people.
 pub(super) fn misspelt(root: &Node, problems: &mut Vec<Problem>) {
     for section in ["branches", "rulesets"] {
         if let Some(node) = root.get(section) {
@@ -31,8 +31,8 @@ fn walk(node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns whether a text has the same letters as the marker, but in another case or with other
-/// characters between them.
+/// Returns whether a text has the same letters as the marker. The case of the letters and the
+/// characters between them can differ.
 fn is_misspelt(text: &str) -> bool {
     let letters = |text: &str| -> String {
         let letters = text.chars().filter(char::is_ascii_alphabetic);

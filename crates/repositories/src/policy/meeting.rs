@@ -1,5 +1,5 @@
-//! Decides whether several parts of a policy can reach the same repository. The decision uses only
-//! the files of the policy, and no data about repositories.
+//! Decides whether several parts of a policy can apply to the same repository. The decision uses
+//! only the policy's files. The decision does not use data about repositories.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
 
-/// A part of a policy: a file without its `first_match`, or one entry of `first_match`. A part
-/// applies to a repository either completely or not at all.
+/// A part of a policy: either a file without its `first_match`, or one entry of `first_match`.
+/// Either the whole part applies to a repository, or nothing of it.
 pub(super) struct Part<'a> {
-    /// The layer that contains the part. `None` if the part stands only for a name in a selector.
+    /// The layer that contains the part. `None` if the part only represents a name in a selector.
     pub(super) layer: Option<&'a Layer>,
     /// The index of the entry in `first_match`. `None` if the part is not such an entry.
     pub(super) case: Option<usize>,
@@ -22,8 +22,8 @@ pub(super) struct Part<'a> {
 }
 
 enum Condition<'a> {
-    /// Matches one repository. The values are the name of the file in lower case, and the name that
-    /// the file gives to its repository.
+    /// Matches one repository. The values are the name of the file in lower case, and the new name
+    /// that the file sets for its repository.
     Named(String, Option<&'a str>),
     /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
@@ -31,8 +31,8 @@ enum Condition<'a> {
     Choice(&'a Choice),
 }
 
-/// Returns all parts of the layers, in the order of the layers. The result also contains a part for
-/// each name in a selector, after the other parts.
+/// Returns all parts of the layers, in the order of the layers. At the end, the result also
+/// contains a part for each name in a selector.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
@@ -77,8 +77,8 @@ impl Part<'_> {
         self.single_name().is_some()
     }
 
-    /// Returns the name of the repository, in lower case, if the part applies to only one
-    /// repository. Returns `None` if the part can apply to several repositories.
+    /// Returns the repository's name in lower case if the part applies to only one repository.
+    /// Returns `None` if the part can apply to several repositories.
     pub(super) fn single_name(&self) -> Option<&str> {
         match self.conditions.first() {
             Some(Condition::Named(name, _)) => Some(name),
@@ -99,16 +99,16 @@ impl Part<'_> {
         list_modes
     }
 
-    /// Returns whether this part certainly reaches every repository that `narrow` reaches.
+    /// Returns whether this part certainly applies to every repository that `narrow` applies to.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
-        // A later entry of `first_match` applies only if no earlier entry matches. So a later entry
-        // never applies with certainty.
+        // A later entry of `first_match` applies only if no earlier entry matches. So it is never
+        // certain that a later entry applies.
         let is_certain = self.case.is_none_or(|case| case == 0);
         let is_implied = |wide: &Condition<'_>| narrow.conditions.iter().any(|own| own.is_within(wide));
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Returns whether the two parts certainly never reach the same repository.
+    /// Returns whether the two parts certainly never apply to the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
@@ -139,7 +139,7 @@ impl Condition<'_> {
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),
-            // The file gives this name to its repository. After the rename, the file still belongs
+            // The file sets this name for its repository. After the rename, the file still belongs
             // to the repository.
             Self::Named(_, Some(given)) if given.eq_ignore_ascii_case(name) => None,
             Self::Named(..) => Some(false),
@@ -159,7 +159,7 @@ impl Condition<'_> {
         }
     }
 
-    /// Returns whether `wide` certainly matches every repository that this condition matches.
+    /// Returns whether every repository that matches this condition certainly also matches `wide`.
     fn is_within(&self, wide: &Self) -> bool {
         match (self, wide) {
             (Self::Named(name, _), _) => wide.of_name(name) == Some(true),

@@ -1,4 +1,4 @@
-//! Reads `members.yml`, which declares the members and the owners of an organisation.
+//! Reads the file `members.yml`. This file declares the members and the owners of an organisation.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct DeclaredMembers {
     pub owners: Vec<String>,
 }
 
-/// Reads the members of the file `file`. The errors name the lines of all mistakes.
+/// Reads the members from the file `file`. For each mistake, there is an error with its line.
 pub fn read_members(file: &str, text: &str) -> Result<DeclaredMembers, Vec<Problem>> {
     let root = Node::parse(file, text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
@@ -48,8 +48,8 @@ fn wrong(at: &Node, text: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text)
 }
 
-/// Returns the logins below a key. `lines` contains the lines of the logins earlier in the file, by
-/// the login in lower case.
+/// Returns the logins below a key. `lines` contains the line of each login that is earlier in the
+/// file. The key of the map is the login in lower case.
 fn logins(
     root: &Node,
     key: &str,

@@ -1,7 +1,7 @@
 //! Merges two layers by the rules of safe-settings. If both layers set a key, the layer of higher
 //! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). The
-//! merged list also contains all other entries of both layers. A layer can also edit a list of a
-//! lower rank (`list_forms.rs`).
+//! merged list also contains all other entries of both layers. A layer can also edit a list from a
+//! layer of lower rank (`list_forms.rs`).
 
 use super::node::{Kind, ListEdit, Node};
 use crate::identity::{names, pair_layers};
@@ -28,9 +28,9 @@ fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     Node { kind, ..over.clone() }
 }
 
-/// Raises a number of lower rank to the minimum `least`. `over` sets this minimum. The result is
-/// the greater of the number and the minimum. If no layer of lower rank sets a number, the result
-/// is the minimum.
+/// Raises a number from a layer of lower rank to the minimum `least`. `over` sets this minimum. The
+/// result is the greater of the number and the minimum. If no layer of lower rank sets a number,
+/// the result is the minimum.
 fn raised(under: &Node, over: &Node, least: i64) -> Node {
     if under.int().or(under.at_least()).is_some_and(|number| number >= least) {
         return under.clone();
@@ -38,7 +38,7 @@ fn raised(under: &Node, over: &Node, least: i64) -> Node {
     if under.int().is_some() { Node { kind: Kind::Int(least), ..over.clone() } } else { over.clone() }
 }
 
-/// Returns a list as an edit. A list without an edit only adds and overrides entries.
+/// Converts a list to an edit. A plain list is an edit that only adds and overrides entries.
 fn as_edit(node: &Node) -> ListEdit {
     match &node.kind {
         Kind::Edit(edit) => ListEdit::clone(edit),
@@ -46,7 +46,7 @@ fn as_edit(node: &Node) -> ListEdit {
     }
 }
 
-/// Returns one list, or one edit of a list, with the same effect as `under` followed by `over`.
+/// Returns a single list or edit that has the same effect as `under` and then `over`.
 pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     let (mut under, over) = (as_edit(under), as_edit(over));
     if over.drops {
@@ -68,12 +68,12 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     }
 }
 
-/// Applies the remaining edits in the merged layers. No layer of lower rank has the lists of these
-/// edits. If no layer lists an entry of such a list, the function removes the list. Beadle then
-/// does not manage this list.
+/// Applies the remaining edits in the merged layers. These edits are for lists that no layer of
+/// lower rank has. If such a list has no entry in any layer, the function removes the list. Beadle
+/// then does not manage this list.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
-        // Without its list, a section with `exclude` would mean an empty list.
+        // A section with `exclude` but without its list would mean an empty list.
         sections.retain(|(_, section)| !section.get("include").is_some_and(is_unmanaged));
     }
     settle_value(root);
@@ -83,8 +83,8 @@ fn is_unmanaged(node: &Node) -> bool {
     matches!(&node.kind, Kind::Edit(edit) if edit.entries.is_none())
 }
 
-/// Applies the edits in a value. Returns true if no part of the value remains. The caller must then
-/// remove the value, because an empty block can have its own meaning.
+/// Applies the edits in a value. If no part of the value remains, the function returns true. The
+/// caller must then remove the value, because an empty block can have its own meaning.
 fn settle_value(node: &mut Node) -> bool {
     if let Kind::Edit(edit) = &mut node.kind {
         match edit.entries.take() {
@@ -111,7 +111,7 @@ fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<
     for (key, value) in over {
         match merged.iter_mut().find(|(name, _)| name.kind == key.kind) {
             Some((name, old)) => {
-                // The list of a section can be in the key `include`.
+                // The list of a section can be the value of the key `include`.
                 let inner = key.text().filter(|key| *key != "include").unwrap_or(list);
                 *old = merge_value(inner, old, value);
                 *name = key.clone();

@@ -1,4 +1,5 @@
-//! Reads and checks the files of a policy. Determines what the policy declares for one repository.
+//! Reads and checks the files of a policy. Finds the values that the policy declares for one
+//! repository.
 
 mod assertions;
 mod checks;

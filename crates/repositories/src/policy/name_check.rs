@@ -19,9 +19,9 @@ pub(super) fn mismatches(layers: &[Layer], disabled: &[String]) -> Vec<Problem> 
     parts.iter().filter_map(|part| mismatch_of(part, &setting, &mut last)).collect()
 }
 
-/// Returns the finding about one file in `repos/`. If the files of the policy do not show which
-/// pattern applies to the repository, returns no finding. `setting` contains the parts that set a
-/// pattern.
+/// Returns the finding about one file in `repos/`. If the policy's files do not show which pattern
+/// applies to the repository, the function returns no finding. `setting` contains the parts that
+/// set a pattern.
 fn mismatch_of(part: &Part<'_>, setting: &[&Part<'_>], last: &mut LastPattern) -> Option<Problem> {
     let layer = part.layer?;
     let LayerKind::Repository(name) = &layer.kind else { return None };
@@ -41,7 +41,7 @@ mod tests {
 
     use crate::policy::Policy;
 
-    /// Returns the findings of the check about names, each with its line.
+    /// Returns the findings of this check. Each finding has its line.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));
@@ -64,7 +64,7 @@ mod tests {
         // A layer can have another pattern for the repository.
         let own = "select: { name: shop }\nvalidator: { pattern: '^shop' }\n";
         assert_eq!(all(&[("layers/shop.yml", own)]), Vec::<String>::new());
-        // Only GitHub shows whether the layer reaches the repository.
+        // Only GitHub shows whether the layer applies to the repository.
         let unsure = "select: { topic: web }\nvalidator: { pattern: '^shop' }\n";
         assert_eq!(all(&[("layers/web.yml", unsure)]), Vec::<String>::new());
         let disabled = "disable_plugins: [validator]\n";

@@ -1,6 +1,6 @@
-//! The key `validator.pattern`, a regular expression for the names of repositories. As in
-//! safe-settings, the expression can match any part of a name, and distinguishes upper and lower
-//! case.
+//! Handles the key `validator.pattern`. Its value is a regular expression for the names of
+//! repositories. As in safe-settings, the expression can match any part of a name. Upper and lower
+//! case are different.
 
 use regex::{Regex, RegexBuilder};
 
@@ -13,15 +13,16 @@ pub(crate) const SECTION: &str = "validator";
 /// The maximum size of a compiled pattern, in bytes.
 const SIZE: usize = 1 << 20;
 
-/// The last compiled pattern, with its text. Thousands of repositories usually have the same
-/// pattern, and it takes longer to compile a pattern than to match a name.
+/// The most recently compiled pattern, with its text. Thousands of repositories usually have the
+/// same pattern. It takes longer to compile a pattern than to match a name.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 
 impl LastPattern {
     fn is_match(&mut self, text: &str, name: &str) -> bool {
         if self.0.as_ref().is_none_or(|(known, _)| known != text) {
-            // The check of the policy has already refused an invalid pattern.
+            // The pattern is valid here, because the check of the policy refuses an invalid
+            // pattern.
             let regex = RegexBuilder::new(text).size_limit(SIZE).build().ok();
             self.0 = Some((text.to_owned(), regex));
         }

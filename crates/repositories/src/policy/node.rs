@@ -1,4 +1,4 @@
-//! Parses YAML into a tree. Each value in the tree knows its line.
+//! Parses YAML into a tree. Each value in the tree has its line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,35 +31,36 @@ pub enum Kind {
     /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, these two words are
     /// booleans.
     Bool(bool),
-    /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
-    /// or `1e3`, is a string. So a property, a label or a version keeps the spelling of the file.
+    /// A whole number in the usual spelling. Any other number is a string. Examples are `0042`,
+    /// `1.50` and `1e3`. So a property, a label or a version keeps the spelling that it has in the
+    /// file.
     Int(i64),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A block of keys and values, in the order of the file. A key is a node too, because a key
-    /// also has a line.
+    /// A block of keys and values, in the order of the file. A key is also a node, because a key
+    /// has a line too.
     Map(Vec<(Node, Node)>),
     /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
-    /// merge of the layers applies this change. A file that is only parsed has a block of keys in
-    /// place of this kind.
+    /// merge of the layers applies this change. Directly after the parser, the file has a block of
+    /// keys instead.
     Edit(Box<ListEdit>),
 }
 
 /// A layer's change of a list that lower layers set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListEdit {
-    /// True if the layer drops the list of lower layers.
+    /// True if the layer removes the complete list of lower layers.
     pub drops: bool,
     /// The entries that the layer removes from the list of lower layers.
     pub without: Vec<Node>,
-    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. If the
-    /// layer lists no entries and `drops` is true, Beadle does not manage the list.
+    /// The entries that the layer adds or overrides. `None` if the layer has no such entries. If
+    /// this field is `None` and `drops` is true, Beadle does not manage the list.
     pub entries: Option<Vec<Node>>,
 }
 
-/// The key that raises a number to a minimum.
+/// The key that sets a minimum for a number.
 pub(crate) const AT_LEAST: &str = "at_least";
 
 /// Returns the minimum if a value has the form `{ at_least: N }`.
@@ -74,7 +75,8 @@ impl Node {
         let name: Arc<str> = file.into();
         // If a document contains only comments, for example, it has no value.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
-        // In YAML, a carriage return alone also ends a line, and therefore a comment.
+        // In YAML, a single carriage return also ends a line. A carriage return therefore also ends
+        // a comment.
         let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
         if !lines.any(|line| is_written(line.trim())) {
             let asked = PolicyLocation { file: name, line: 1 };
@@ -99,8 +101,8 @@ impl Node {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
             // The library's message repeats the place of the error. The message also has hints
-            // about the library's options, which do not help the author of the policy. Beadle
-            // removes both parts from the message.
+            // about the library's options, but these hints do not help the author of the policy.
+            // Beadle removes both parts from the message.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()
@@ -141,7 +143,7 @@ impl Node {
         matches!(self.kind, Kind::Null | Kind::Blank)
     }
 
-    /// Returns the items if the value is a list. For any other value, returns no items. If the
+    /// Returns the items if the value is a list. For any other value, the result is empty. If the
     /// value is an edit of a list, the items are the entries that the edit adds or overrides.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
@@ -156,7 +158,7 @@ impl Node {
         self.get(AT_LEAST).filter(|_| self.entries().len() == 1)?.int()
     }
 
-    /// Returns the keys and values if the value is a map. For any other value, returns nothing.
+    /// Returns the keys and values if the value is a map. For any other value, the result is empty.
     pub fn entries(&self) -> &[(Node, Node)] {
         if let Kind::Map(entries) = &self.kind { entries } else { &[] }
     }
@@ -174,7 +176,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// Returns a copy of the map with another value for an existing key.
+    /// Returns a copy of the map in which an existing key has another value.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -227,14 +229,14 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number that is not a small whole number, in the form that the parser returns.
+    /// A number that is not a small whole number. The text has the form that the parser returns.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-/// Returns the text of the file from the start of a value to the end of the line.
+/// Returns a part of the file's text: from the start of a value to the end of the line.
 fn from_value(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
@@ -246,8 +248,8 @@ fn from_value(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     Some(rest.collect())
 }
 
-/// Returns whether a null is written as a word. For a missing value, the parser returns the place
-/// of another token, such as the colon after the key.
+/// Returns whether the file contains the null as a word. If the value is missing, the parser
+/// returns the place of another token, such as the colon after the key.
 fn is_word(at: &serde_saphyr::Location, lines: &[&str]) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ['~', '_', '-'].contains(&c);
     let rest = from_value(at, lines).unwrap_or_default();
@@ -255,7 +257,7 @@ fn is_word(at: &serde_saphyr::Location, lines: &[&str]) -> bool {
     word.is_some_and(|word| ["null", "Null", "NULL", "~"].contains(&word))
 }
 
-/// Returns a number in the spelling of the file.
+/// Returns a number with the spelling that it has in the file.
 fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let rest = from_value(at, lines)?;
     let text: String =
@@ -411,8 +413,8 @@ mod tests {
         for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
-        // The test does not check how the parser reads this line. But the file must not count as a
-        // file with only comments.
+        // The test does not check how the parser reads this line. It only checks that the file does
+        // not count as a file with only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

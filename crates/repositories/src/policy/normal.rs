@@ -1,5 +1,5 @@
-//! Converts fields to one normal form when a file is read. So all other code needs to know only one
-//! form of each field.
+//! Converts fields to one normal form when Beadle reads a file. All other code then has to handle
+//! only one form of each field.
 //!
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
@@ -56,13 +56,13 @@ fn drop_nulls(node: &mut Node) {
 }
 
 impl Node {
-    /// Returns the value of a key so that the caller can change it.
+    /// Returns a mutable reference to the value of a key.
     pub(super) fn child(&mut self, key: &str) -> Option<&mut Node> {
         let Kind::Map(entries) = &mut self.kind else { return None };
         entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Returns the items of a list, or the values of a block, so that the caller can change them.
+    /// Returns mutable references to the items of a list or the values of a block.
     pub(super) fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),
@@ -74,7 +74,7 @@ impl Node {
 }
 
 /// Replaces `archived: false` with null in a layer for several repositories. The null still
-/// overrides `archived: true` of a lower layer. But because of the null, Beadle unarchives no
+/// overrides `archived: true` of a lower layer. But with null, Beadle does not unarchive a
 /// repository.
 pub(super) fn unarchives_nothing(root: &mut Node) {
     let archived = root.child("repository").and_then(|repository| repository.child("archived"));
@@ -83,8 +83,8 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// Adds `repository.name` with the name of the file if the file has `oldname` and no `name`. So
-/// Beadle renames the repository with the former name to the name of the file.
+/// If a file has `oldname` but no `name`, the function adds `repository.name` with the name of the
+/// file. Beadle then gives the file's name to the repository with the former name.
 pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     let Some(repository) = root.child("repository") else { return };
     let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {
@@ -96,8 +96,8 @@ pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     }
 }
 
-/// Returns whether Beadle must not change the bypass actors of a ruleset at GitHub. Beadle must not
-/// change them if the policy names an actor without its id.
+/// Returns whether the policy has a bypass actor without an id in a ruleset. In this case, Beadle
+/// must not change the bypass actors of the ruleset at GitHub.
 pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
     let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
     actors.iter().any(|actor| actor.get("name").is_some())

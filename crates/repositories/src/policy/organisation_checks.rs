@@ -1,5 +1,5 @@
-//! Checks the sections of the organisation itself against those rules that the shapes of the
-//! sections cannot express.
+//! Checks the sections of the organisation itself. The shapes of the sections cannot express these
+//! rules.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;
@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::shape::Shape;
 use crate::identity;
 
-/// The switches that allow members to create repositories of one kind.
+/// The switches that allow members to create a kind of repository.
 const CREATION: &[&str] = &[
     "members_can_create_public_repositories",
     "members_can_create_private_repositories",
@@ -92,8 +92,8 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry lists workflows only if they restrict the group of runners. If workflows do
-/// not restrict the group, GitHub ignores the list.
+/// Checks that an entry has a list of workflows only if the runner group is restricted to
+/// workflows. For any other group, GitHub ignores the list.
 fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     let is_open = item.get("restricted_to_workflows").and_then(Node::bool) == Some(false);
     if let Some(node) = item.get("selected_workflows").filter(|node| is_open && !node.items().is_empty()) {
@@ -116,8 +116,8 @@ fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a list: the form of its block and the required keys of its entries. Also checks that each
-/// entry appears only once.
+/// Checks a list: the form of its block, and the required keys of its entries. Also checks that
+/// each entry appears only one time.
 fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
     if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
         problems.push(error(node, format!("`{path}` must have exactly one of `exclusive` and `additive`")));
@@ -168,7 +168,7 @@ fn is_same(list: &str, one: &Node, other: &Node) -> bool {
 }
 
 /// Returns the name of an entry for an error. For a webhook, the name does not contain the address,
-/// because the address may contain a secret.
+/// because the address can contain a secret.
 fn named(list: &str, item: &Node) -> String {
     let name = item.text().map(str::to_owned);
     let name = name.or_else(|| identity::name(list, item).map(|name| name.written));

@@ -8,11 +8,11 @@ use super::schema::FileKind;
 /// The number of digits of the commit in the name of a generation.
 const DIGITS: usize = 12;
 
-/// The first part of each path, if the file belongs to a base.
+/// The first part of the path of each file that belongs to a base.
 pub const BASE: &str = "base/";
 
-/// Returns the rank of a base's file, if the file sets no rank. This rank is lower than the ranks
-/// of the organisation's own files.
+/// Returns the default rank of a base's file. This rank is lower than the ranks of the
+/// organisation's own files.
 pub(super) fn base_rank(kind: FileKind) -> i64 {
     if kind == FileKind::Settings { -200 } else { -100 }
 }
@@ -20,7 +20,7 @@ pub(super) fn base_rank(kind: FileKind) -> i64 {
 /// The commit with the files of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyOrigin {
-    /// The repository, as `owner/name`.
+    /// The repository, in the form `owner/name`.
     pub repository: String,
     /// The folder of the policy in the repository. The path is empty for the root of the
     /// repository.
@@ -50,18 +50,18 @@ impl PolicyOrigin {
     }
 }
 
-/// Returns the address of a pull request. `web` is the address of GitHub's pages, and `repository` is
-/// the repository as `owner/name`.
+/// Returns the address of a pull request. `web` is the address of GitHub's pages. `repository` has
+/// the form `owner/name`.
 pub fn pull_request_link(web: &str, repository: &str, number: u64) -> String {
     format!("{web}/{}/pull/{number}", encoded(repository))
 }
 
-/// Encodes each part of a path for an address.
+/// Encodes each part of a path so that it can be in an address.
 fn encoded(path: &str) -> String {
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// Encodes a name for a part of an address, by RFC 3986 (2.3).
+/// Encodes a name so that it can be part of an address (RFC 3986, section 2.3).
 fn segment(name: &str) -> String {
     name.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

@@ -1,5 +1,5 @@
-//! Matches the names of repositories with globs and regular expressions. The match ignores upper
-//! and lower case.
+//! Matches the names of repositories with globs and regular expressions. Upper and lower case are
+//! the same.
 
 use std::fmt;
 
@@ -23,8 +23,9 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows only the text of the pattern. Beadle remembers selectors between runs by this output, so
-/// the output must not change. The matcher would also show its caches, which change with each use.
+/// Shows only the text of the pattern. Beadle stores selectors between runs in the form of this
+/// output, so the output must not change. The output must not contain the matcher, because the
+/// matcher would also show its caches. These caches change with each use.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -35,7 +36,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Texts that can appear in a regular expression but not in a glob.
+/// Texts that are possible in a regular expression but not in a glob.
 const MARKS: &[&str] = &["^", "$", ".*", ".+", "\\", "(", "|", "]+"];
 
 impl Pattern {
@@ -48,9 +49,9 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
-    /// Parses a glob or a regular expression. If the text cannot be a glob, the function parses a
-    /// regular expression, which can match any part of a name. `restrictedRepos` of safe-settings
-    /// works in the same way.
+    /// Parses a glob or a regular expression. If the text cannot be a glob, the function parses it
+    /// as a regular expression. This expression can match any part of a name. `restrictedRepos` of
+    /// safe-settings works in the same way.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
@@ -80,14 +81,13 @@ impl Pattern {
 pub(super) const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
 impl Pattern {
-    /// Returns the name that the pattern matches, if the pattern is a glob that matches only one
-    /// name.
+    /// If the pattern is a glob that matches only one name, the function returns this name.
     pub(super) fn literal(&self) -> Option<String> {
         let is_glob = matches!(self.matcher, Matcher::Glob(_));
         (is_glob && !self.text.contains(META)).then(|| self.text.to_lowercase())
     }
 
-    /// Returns the common beginning and the common end of all matching names, both in lower case.
+    /// Returns the common prefix and the common suffix of all matching names, both in lower case.
     fn ends(&self) -> (String, String) {
         if matches!(self.matcher, Matcher::Regex(_)) {
             return (String::new(), String::new());
@@ -98,8 +98,8 @@ impl Pattern {
         (start, end)
     }
 
-    /// If the pattern matches only one name, returns this name. Such a pattern is a glob, or a
-    /// regular expression such as `^shop$`.
+    /// If the pattern matches only one name, the function returns this name. Such a pattern is a
+    /// glob, or a regular expression such as `^shop$`.
     fn only_name(&self) -> Option<String> {
         if matches!(self.matcher, Matcher::Glob(_)) {
             return self.literal();
@@ -110,7 +110,7 @@ impl Pattern {
         name.chars().all(is_plain).then(|| name.replace('/', "."))
     }
 
-    /// Returns whether `other` certainly matches every name that this pattern matches.
+    /// Returns whether every name that matches this pattern certainly also matches `other`.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         /// The regular expressions that match every name.
         const ALL: &[&str] = &[".*", "^.*", ".*$", "^.*$"];
@@ -147,9 +147,9 @@ impl Pattern {
     }
 }
 
-/// Returns a character of a glob or a regular expression that no name of a repository has. A
-/// pattern, or the part of a pattern, with this character matches no repository. Returns `None` if
-/// there is no such character, or if the part can match a name without the character.
+/// Finds a character in a glob or a regular expression that cannot be in the name of a repository.
+/// The part of the pattern with this character matches no repository. Returns `None` if there is no
+/// such character, or if the part can match a name without the character.
 pub(super) fn stray(text: &str) -> Option<char> {
     if MARKS.iter().any(|mark| text.contains(mark)) { stray_in_regex(text) } else { stray_in_glob(text) }
 }
@@ -183,14 +183,15 @@ fn stray_in_regex(text: &str) -> Option<char> {
     const STRAY: &str = "!/@# ";
     // `!(web|pay)` and `@(web|pay)` are globs of safe-settings.
     let of_glob = ['!', '@'].into_iter().find(|one| text.contains(&format!("{one}(")));
-    // If an expression has one of these forms, a part of it can match a name without the character.
+    // If an expression has one of these forms, a part of the expression can match a name without
+    // the character.
     let is_open = text.contains(['|', '(', '[']);
     let is_needed = |at: usize| !text[at + 1..].starts_with(['?', '*', '{']);
     let mut strays = text.char_indices().filter(|(at, one)| STRAY.contains(*one) && is_needed(*at));
     of_glob.or_else(|| strays.find(|(at, _)| *at == 0 || !is_open).map(|(_, one)| one))
 }
 
-/// Returns whether a glob has a range such as `{1..3}`, which only some kinds of globs have.
+/// Returns whether a glob has a range such as `{1..3}`. Only some kinds of globs have such ranges.
 fn has_range(text: &str) -> bool {
     text.split('{').skip(1).any(|part| {
         part.split_once('}').is_some_and(|(inner, _)| inner.contains("..") && !inner.contains(','))
@@ -206,8 +207,8 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Parses the patterns in a list. The function reports each invalid pattern and leaves it out of
-/// the result.
+/// Parses the patterns in a list. The function reports each invalid pattern, and the result does
+/// not contain it.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,
@@ -225,7 +226,7 @@ pub(crate) fn patterns(
 }
 
 /// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
-/// expressions. Read as a glob, such a text matches other repositories than the author expects.
+/// expressions. As a glob, such a text matches other repositories than the author expects.
 pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     // With the glob `*`, the list matches every name, so the other entries have no effect.
     let matches_all = list.items().iter().any(|item| item.text() == Some("*"));
@@ -248,8 +249,8 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     patterns(list, Pattern::glob, problems)
 }
 
-/// Returns an error if a pattern, or a part of a pattern, certainly matches no repository. `stray`
-/// returns a character of the pattern that no name of a repository has.
+/// Returns an error if a pattern or a part of it certainly matches no repository. `stray` returns a
+/// character of the pattern that cannot be in the name of a repository.
 pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<char>) -> Option<Problem> {
     let error = |message: String| Problem::error(item.asked.clone(), item.column, message);
     if text.is_empty() {
@@ -268,8 +269,8 @@ pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<cha
     }))
 }
 
-/// Returns a text about the meaning that a regular expression has as a glob. Returns `None` if the
-/// text is probably a glob.
+/// Describes the meaning of a regular expression if Beadle reads it as a glob. Returns `None` if
+/// the text is probably a glob.
 fn regex_as_glob(text: &str) -> Option<String> {
     // In a glob, `[^ab]` matches any character except `a` and `b`.
     let is_anchored = text.replace("[^", "[").contains(['^', '$']);
@@ -288,7 +289,7 @@ fn regex_as_glob(text: &str) -> Option<String> {
 }
 
 /// Returns the glob for a regular expression with an anchor. The expression must contain only
-/// names, `.*` and `\.`. A text without an anchor may be a glob.
+/// names, `.*` and `\.`. Without an anchor, the text is possibly already a glob.
 fn glob_of_regex(text: &str) -> Option<String> {
     let (start, text) = text.strip_prefix('^').map_or(("*", text), |rest| ("", rest));
     let (text, end) = text.strip_suffix('$').map_or((text, "*"), |rest| (rest, ""));

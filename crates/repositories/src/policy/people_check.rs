@@ -1,5 +1,5 @@
 //! Finds people in `teams.yml` who are not in `members.yml`. After a person left the organisation,
-//! Beadle thus reports each team that still names the person.
+//! Beadle reports each team that still lists the person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::teams_file::TEAMS;
 
-/// Returns a warning for each login in a team, if the login is not a declared member. `sources`
-/// contains the texts of the policy's files.
+/// Returns a warning for each login in a team that is not a declared member. `sources` contains the
+/// texts of the policy's files.
 pub(super) fn strangers(sources: &BTreeMap<String, String>) -> Vec<Problem> {
     let (Some(teams), Some(members)) = (sources.get(TEAMS), sources.get(MEMBERS)) else { return Vec::new() };
     // Other checks report unreadable files.

@@ -1,26 +1,27 @@
 //! The findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding
-//! names a file and a line.
+//! has a file and a line.
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use beadle_engine::PolicyLocation;
 use serde::Serialize;
 
-/// How serious a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Because of this finding, Beadle does not accept the policy.
+    /// Beadle refuses the policy because of this finding.
     Error,
     /// Beadle knows the key, but does not support it yet.
     NotYet,
-    /// Beadle accepts the policy, but the policy may not do what the author expects.
+    /// Beadle accepts the policy. But it is possible that the policy does not do what the author
+    /// expects.
     Warning,
 }
 
-/// The name of the key whose value may be a secret. An excerpt does not show such a value.
+/// The name of the key whose value can be a secret. An excerpt does not show such a value.
 const SECRET: &str = "secret";
 
-/// The text in an excerpt in place of a value that may be a secret.
+/// The text that replaces a possibly secret value in an excerpt.
 const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
@@ -29,7 +30,7 @@ const EXCERPT: usize = 160;
 /// One finding in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How serious the finding is.
+    /// The severity of the finding.
     pub severity: Severity,
     /// The file and the line of the finding.
     pub asked: PolicyLocation,
@@ -37,9 +38,9 @@ pub struct Problem {
     pub column: u32,
     /// The message of the finding.
     pub message: String,
-    /// What the author can do about the finding.
+    /// A hint for the author that tells how to correct the finding.
     pub hint: Option<String>,
-    /// True if the finding is an error in every mode of the organisation that allows writes.
+    /// True if the finding is an error in every mode that allows writes.
     #[serde(skip)]
     pub stops_writes: bool,
 }
@@ -67,7 +68,7 @@ impl Problem {
         self
     }
 
-    /// Makes the finding an error in every mode of the organisation that allows writes.
+    /// Makes the finding an error in every mode that allows writes.
     #[must_use]
     pub fn stops_writes(mut self) -> Self {
         self.stops_writes = true;
@@ -98,14 +99,14 @@ impl Problem {
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        // From a long line, the excerpt shows only this width around the column.
+        // If a line is long, the excerpt shows only this width around the column.
         format!("{}\n", Renderer::plain().term_width(EXCERPT).render(&[group]))
     }
 }
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
-/// file. The author may have written the secret itself in place of its name, and the secret must
-/// not get into a log.
+/// file. If the author wrote the secret itself instead of its name, the secret must not get into a
+/// log.
 fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
@@ -127,14 +128,14 @@ fn secret_in(line: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a line can belong to the value of a key `secret` in an earlier line. If so, the
-/// line and each line between the two are indented more than the key.
+/// Returns whether a line can belong to the value of a key `secret` in an earlier line. In this
+/// case, all lines after the key, up to this line, have more indentation than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
-        // The search begins at the line of the finding and goes up.
+        // The search starts at the line of the finding, and continues with earlier lines.
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }
@@ -149,7 +150,7 @@ fn is_below_secret(source: &str, at: usize) -> bool {
 /// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is
 /// similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No known name is this long, and a comparison of long texts takes much time.
+    // No known name is this long, and the comparison of long texts is slow.
     if name.len() > EXCERPT {
         return None;
     }

@@ -1,7 +1,7 @@
-//! Finds layers that select repositories by a value that the policy itself sets. If a policy has
-//! such a layer, an apply can change which repositories the layer reaches, so each apply may change
-//! something again. All findings are warnings, because some of these policies cause no more changes
-//! after one apply.
+//! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
+//! an apply can change which repositories the layer selects. So it is possible that each apply
+//! changes something again. All findings are warnings, because some of these policies cause no more
+//! changes after one apply.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::lists::{entries, list_of, removed};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A kind of value by which layers can select repositories.
+/// A kind of value that the selector of a layer can use.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fact {
     Visibility,
@@ -43,12 +43,12 @@ pub(super) struct Pick<'a> {
     values: Vec<String>,
     /// The place of the condition in the file.
     pub(super) at: &'a Node,
-    /// True if the condition is in `except`. The file then reaches only repositories that have none
-    /// of the values.
+    /// True if the condition is in `except`. The file then applies only to repositories without any
+    /// of these values.
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that apply together, and the conditions under which they apply.
+/// Sections of a file that always apply together, with the conditions under which they apply.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
@@ -61,21 +61,22 @@ pub(super) struct Effect<'a> {
     pub(super) matches: bool,
     /// The place in the file that has this effect.
     pub(super) at: &'a Node,
-    /// True if the sections set the value. If this field is false, a list removes the value.
+    /// True if the sections set the value. False if a list removes the value.
     pub(super) is_written: bool,
 }
 
-/// Finds each file whose values change which repositories this file selects. Also finds groups of
-/// files that change each other's selections in a circle. `files` contains the parsed files.
+/// Finds each file whose values change the file's own selection of repositories. Also finds groups
+/// of files that change each other's selections in a circle. `files` contains the parsed files.
 /// `disabled` contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
-    // Each pair has the indexes of two parts: a value of the first part decides whether the second
+    // Each pair has the indexes of two parts. A value of the first part decides whether the second
     // part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
-    // Most files of a large policy are in repos/, and select no repositories by a value.
+    // In a large policy, most files are in repos/. These files do not select repositories by a
+    // value.
     let readers: Vec<(usize, &Part<'_>)> =
         parts.iter().enumerate().filter(|(_, part)| !part.picks.is_empty()).collect();
     for (at, writer) in parts.iter().enumerate() {
@@ -115,7 +116,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file whose values change which repositories this file selects.
+/// Creates the warning about a file whose values change the file's own selection of repositories.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -179,8 +180,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // A repository is excepted only if it matches all keys of `except`. So if there are several
-        // keys, no single value decides.
+        // A repository is an exception only if it matches all keys of `except`. If there are
+        // several keys, no single value decides.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -203,8 +204,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the condition of a suborg with exactly one list. If there are several lists, a
-/// repository needs to match only one list, so no single list decides.
+/// Returns the condition of a suborg with exactly one list. With several lists, it is enough if a
+/// repository matches one of them. So no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -275,7 +276,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
     }
 }
 
-/// Returns the sections' entry for a team that the condition names, if there is one.
+/// Finds an entry in the sections for a team that is named in the condition.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -283,9 +284,9 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list on a condition. `item` is the entry of the list that has the
-/// selected value, if there is such an entry. `is_picked` returns whether the condition selects a
-/// name. A list that is null removes nothing.
+/// Returns the effect of a list on a condition. `item` is the entry of the list with the selected
+/// value, if there is such an entry. `is_picked` returns whether the condition selects a name. A
+/// list with the value null removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,
@@ -303,8 +304,8 @@ fn listed<'a>(
     }
 }
 
-/// Returns whether a file adds a value of the condition, or makes the list additive, so that Beadle
-/// does not remove the value.
+/// Returns whether a file prevents the removal of the value. A file does so in two cases: it adds a
+/// value of the condition, or it makes the list additive.
 pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
@@ -319,8 +320,8 @@ pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // An entry of the team counts even with `include` or `exclude`, because it may apply to the
-        // repository.
+        // An entry of the team counts even with `include` or `exclude`, because the entry possibly
+        // applies to the repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())

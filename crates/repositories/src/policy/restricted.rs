@@ -1,4 +1,5 @@
-//! The key `restrictedRepos` of `deployment-settings.yml`: the repositories that Beadle skips.
+//! Reads the key `restrictedRepos` of `deployment-settings.yml`. This key says which repositories
+//! Beadle skips.
 
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns, short, stray, unmatchable};
@@ -9,14 +10,15 @@ use super::problem::{Problem, Severity};
 pub(super) struct Restricted {
     /// Beadle skips the repositories that match one of these patterns.
     excluded: Vec<Pattern>,
-    /// Beadle skips the repositories that match none of these patterns. So if the list is empty,
-    /// Beadle skips every repository. `None` if the file has no such list.
+    /// Beadle skips the repositories that do not match any of these patterns. If the list is empty,
+    /// Beadle therefore skips every repository. `None` if the file has no such list.
     included: Option<Vec<Pattern>>,
 }
 
 impl Restricted {
-    /// Reads the value of the key, and reports patterns that are invalid or have no effect. Returns
-    /// `None` if the key has no value, and reports the missing value as an error.
+    /// Reads the value of the key. The function reports patterns that are invalid or have no
+    /// effect. If the key has no value, the function returns `None`, and reports the missing value
+    /// as an error.
     pub(super) fn read(value: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
         match &value.kind {
             Kind::List(_) => Some(Self { excluded: listed(value, problems), included: None }),
@@ -29,8 +31,8 @@ impl Restricted {
                 }
                 Some(Self { excluded, included })
             }
-            // Somebody may have deleted the entries by mistake. With an empty list, Beadle would
-            // change the repositories that the list restricted before.
+            // It is possible that somebody deleted the entries by mistake. With an empty list,
+            // Beadle would change repositories that were restricted before.
             Kind::Blank => {
                 let text = "`restrictedRepos` has no value: it restricts no repository";
                 let problem = Problem::error(value.asked.clone(), value.column, text);
@@ -63,14 +65,14 @@ impl Restricted {
     }
 }
 
-/// Reads the patterns of a list. A pattern that matches no repository is an error, because Beadle
-/// would change the repositories that the author wanted to exclude.
+/// Reads the patterns of a list. If a pattern matches no repository, this is an error. Otherwise,
+/// Beadle would change the repositories that the author wanted to exclude.
 fn listed(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     problems.extend(list.items().iter().filter_map(|item| unmatchable(item, item.text()?, stray)));
     patterns(list, Pattern::glob_or_regex, problems)
 }
 
-/// Returns warnings about a list `include` that may include fewer repositories than the author
+/// Returns a warning if a list `include` possibly includes fewer repositories than the author
 /// expects. safe-settings ignores `exclude` if the file has `include`.
 fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
     let warning = |at: &Node, text: String| {
@@ -101,7 +103,7 @@ fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    /// Returns the restricted repositories, and the lines and messages of the findings.
+    /// Returns the restricted repositories, and the findings with their lines and messages.
     fn read(value: &str) -> (Restricted, Vec<(u32, String)>) {
         let value = Node::parse("deployment-settings.yml", value).unwrap();
         let mut problems = Vec::new();

@@ -24,8 +24,8 @@ pub(super) struct Violation<'a> {
     pub(super) why: String,
 }
 
-/// Finds the layers that break a rule. The files alone do not show all layers of a repository. So
-/// the function compares each layer only with the layers that certainly reach the same
+/// Finds the layers that break a rule. The files alone do not show all layers of a repository. The
+/// function therefore compares each layer only with the layers that certainly apply to the same
 /// repositories. `layers` must be sorted by rank. `disabled` contains the sections that Beadle does
 /// not apply.
 pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]) -> Vec<Problem> {
@@ -65,14 +65,15 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     problems
 }
 
-/// Returns whether a layer overrides other layers. `settings.yml`, the lowest layer that reaches
-/// every repository, overrides nothing. `layers` must be sorted by rank.
+/// Returns whether a layer overrides other layers. `settings.yml` does not override other layers,
+/// because it is the lowest layer that applies to every repository. `layers` must be sorted by
+/// rank.
 pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
     lowest.is_none_or(|lowest| lowest.file != file)
 }
 
-/// Returns the values that a part of a policy sets for repositories.
+/// Returns the repository values that are set in a part of a policy.
 fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let own = match layer.kind {
@@ -98,13 +99,13 @@ pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> 
     })
 }
 
-/// Returns whether a block sets a section that the rule names.
+/// Returns whether a block sets a section that the rule uses.
 fn is_about(rule: &PolicyRule, root: &Node) -> bool {
     rule.sections.is_empty() || rule.sections.iter().any(|section| root.get(section).is_some())
 }
 
 /// Checks a layer against the rules about layers. `base` contains the merged values of the layers
-/// of lower rank. A rule applies only if the layer sets a section that the rule names.
+/// of lower rank. A rule applies only if the layer sets a section that the rule uses.
 pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &Node) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     let mut resolved = None;
@@ -123,8 +124,8 @@ pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &N
     found
 }
 
-/// Checks the entries of a list one by one. `values` contains the values of the layers of lower
-/// rank, the values of the layer itself, and the merge of both.
+/// Checks the entries of a list one by one. `values` contains three things: the values of the
+/// layers of lower rank, the values of the layer itself, and the merge of both.
 fn of_entries<'a>(
     rule: &'a PolicyRule,
     list: &str,
@@ -146,7 +147,7 @@ fn of_entries<'a>(
         }
         found.extend(judged(rule, &Value::Object(values), item));
     }
-    // The layer can also remove entries that layers of lower rank set.
+    // The layer can also remove entries of layers of lower rank.
     for place in pair_layers(list, above, below).only_observed {
         let Some(item) = below.get(place) else { continue };
         let at = own.get(list).unwrap_or(own);
@@ -177,13 +178,13 @@ fn judged<'a>(rule: &'a PolicyRule, values: &Value, at: &Node) -> Option<Violati
     Some(Violation { rule, asked: place.asked.clone(), column: place.column, why })
 }
 
-/// Returns the value that the rule names in a block. If the block has no such value, returns the
-/// block.
+/// Returns the value of a block that the rule uses. If the block has no such value, the function
+/// returns the block.
 fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     let mut found = rule.paths.iter().rev().filter_map(|path| {
         let mut names = path.split('.');
         let mut last = at.get(names.next()?)?;
-        // The last part of the path may have no value.
+        // The final part of the path is allowed to have no value.
         while let Some(next) = names.next().and_then(|name| last.get(name)) {
             last = next;
         }
@@ -193,8 +194,8 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
 }
 
 /// Returns a value in the form for rules. A minimum becomes a plain number, because a live number
-/// that equals the minimum is as declared. As a block, a minimum would be greater than every
-/// number.
+/// that is equal to the minimum matches the policy. As a block, a minimum would be greater than
+/// every number.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);
@@ -213,8 +214,8 @@ fn minimums(value: &mut Value) {
     }
 }
 
-/// Returns the sections of a block that the rule names, as JSON. Every list in the result has its
-/// plain form.
+/// Returns the sections of a block that the rule uses. The result is JSON, and every list in it has
+/// its plain form.
 fn plain(rule: &PolicyRule, root: &Node) -> Value {
     let lists = lists();
     let is_named =

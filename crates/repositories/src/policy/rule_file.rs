@@ -15,13 +15,14 @@ use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 
-/// The environment that evaluates rules. A path without a value is not an error, because values are
-/// often missing in a policy. The check of the file refuses names that cannot be in a policy.
+/// The environment that evaluates rules. If a path has no value, this is not an error, because
+/// values are often missing in a policy. The check of the file refuses names that cannot be in a
+/// policy.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
 /// The variables of a rule: the values of the lower layers, the values of the layer itself, and the
-/// merge of both. If a rule names only `resolved`, `resolved` contains all merged values of a
+/// merge of both. If a rule uses only `resolved`, this variable contains all merged values of a
 /// repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
@@ -41,12 +42,12 @@ pub struct PolicyRule {
     /// The list whose entries the rule checks one by one. `None` if the rule checks all values
     /// together.
     pub(super) each: Option<String>,
-    /// True if the rule is about the values of a layer. If this field is false, the rule is about
-    /// the merged values of a repository.
+    /// True if the rule is about the values of a layer. False if the rule is about the merged
+    /// values of a repository.
     pub(super) is_about_layers: bool,
-    /// The sections that the rule names. If the list is empty, the rule is about all sections.
+    /// The sections that the rule uses. If the list is empty, the rule is about all sections.
     pub(super) sections: Vec<String>,
-    /// The paths that the rule names, without their variables.
+    /// The paths that the rule uses, without their variables.
     pub(super) paths: Vec<String>,
     when: Option<Condition>,
     expect: Condition,
@@ -75,15 +76,15 @@ impl Condition {
         result.map(|value| value.is_true()).map_err(|error| wrong(self.key, &error))
     }
 
-    /// Returns the paths that the expression names, such as `override.repository.visibility`.
+    /// Returns the paths in the expression, such as `override.repository.visibility`.
     fn paths(&self) -> BTreeSet<String> {
         self.expression.undeclared_variables(true).into_iter().collect()
     }
 }
 
 impl PolicyRule {
-    /// Returns why values break the rule, or `None` if the values meet the rule. `values` contains
-    /// the variables of the rule.
+    /// Returns the reason why values break the rule. Returns `None` if the values meet the rule.
+    /// `values` contains the variables of the rule.
     pub(super) fn broken_by(&self, values: &Value) -> Option<String> {
         let judged = match &self.when {
             Some(when) => when.is_true(values).and_then(|is_for| Ok(!is_for || self.expect.is_true(values)?)),
@@ -174,15 +175,16 @@ fn one(rule: &Node, problems: &mut Vec<Problem>) -> Option<PolicyRule> {
     })
 }
 
-/// Returns the sections that paths name. Returns no section if a path names a whole variable.
+/// Returns the sections that are named in `paths`. If one of the paths is a whole variable, the
+/// result is empty.
 fn sections(paths: &BTreeSet<String>) -> Vec<String> {
     let named: Option<BTreeSet<String>> =
         paths.iter().map(|path| path.split('.').nth(1).map(str::to_owned)).collect();
     named.unwrap_or_default().into_iter().collect()
 }
 
-/// Returns the error in a path of an expression, and a hint. `each` is the list from which the
-/// entries in the variables come.
+/// Returns the error in a path of an expression, and a hint. `each` is the list whose entries are
+/// in the variables.
 fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
     let mut names = path.split('.');
     let variable = names.next().unwrap_or_default();
@@ -211,10 +213,10 @@ fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
     })
 }
 
-/// Why a path cannot have a value.
+/// The reason why a path cannot have a value.
 enum Wrong<'a> {
-    /// The block in this place cannot have this key. `near` is a similar key that the block can
-    /// have.
+    /// The block at this place cannot have this key. `near` is a similar key that is possible in
+    /// the block.
     Key { name: &'a str, near: Option<&'static str> },
     /// The value of this key is a list, but the path continues inside the list.
     List(&'a str),

@@ -1,5 +1,5 @@
 //! Applies the rules of a policy to one repository. If the repository's values break a rule, Beadle
-//! does not change the sections that the rule names.
+//! does not change the sections that the rule uses.
 
 use beadle_github::{Repository, Unsure};
 
@@ -38,7 +38,7 @@ impl MergedLayers {
     }
 }
 
-/// Removes the entries of lists that apply only to other repositories.
+/// Removes list entries that apply only to other repositories.
 fn applied(root: &Node, repository: &Repository) -> Node {
     let mut root = root.clone();
     for list in ["teams", "collaborators"] {

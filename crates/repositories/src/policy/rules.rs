@@ -17,8 +17,8 @@ pub(crate) struct Rule {
     /// True if the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires and that the policy must set. The list leaves out the
-    /// parameters of reviews and checks that Beadle itself adds.
+    /// The parameters that GitHub requires and that the policy must set. Beadle itself adds some
+    /// parameters of reviews and checks. The list does not contain these parameters.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -232,8 +232,8 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
-/// Types of rules that GitHub has but does not describe yet. Beadle does not support these types.
-/// Beadle keeps such rules at GitHub.
+/// The types of rules that exist at GitHub but are not yet in GitHub's description. Beadle does not
+/// support these types. Beadle keeps such rules at GitHub.
 pub(crate) const UNDESCRIBED: &[&str] = &[
     "code_quality",
     "code_coverage",
@@ -245,10 +245,10 @@ pub(crate) const UNDESCRIBED: &[&str] = &[
     "repository_visibility",
 ];
 
-/// Parameters of the rule `pull_request` that GitHub does not describe yet.
+/// The parameters of the rule `pull_request` that are not yet in GitHub's description.
 pub(crate) const UNDESCRIBED_OF_REVIEWS: &[&str] = &["require_extra_approval_for_unattributed_changes"];
 
-/// Returns the description of a type of rule, if Beadle knows the type.
+/// Returns the description of a rule type if Beadle knows the type.
 pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.kind == kind)
 }
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// Returns the types of rules in GitHub's published description, each with the schema of its
+    /// Returns the rule types in GitHub's published description. Each type has the schema of its
     /// parameters.
     fn described<'a>(table: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
         let all = table["schemas"][list]["oneOf"].as_array().unwrap().iter();
@@ -365,7 +365,8 @@ mod tests {
                 let described = parameters.get(key.name).unwrap_or(&Value::Null);
                 assert!(is_described(&table, &key.shape, described), "{kind}: {}: {described}", key.name);
             }
-            // Beadle itself adds some required parameters, of reviews, checks and updates.
+            // Beadle itself adds some required parameters. These parameters belong to the rules for
+            // reviews, checks and updates.
             if !["pull_request", "required_status_checks", "update"].contains(&kind) {
                 assert_eq!(
                     json!(rule.demanded),

@@ -1,4 +1,4 @@
-//! Decides which repositories the `select:` and `except:` of a layer match. A repository must match
+//! Decides which repositories match `select:` and `except:` of a layer. A repository must match
 //! every key. If the value of a key is a list, the repository must match at least one entry.
 
 use beadle_github::{Known, Repository, Unsure};
@@ -12,11 +12,11 @@ use super::problem::Problem;
 /// The conditions of a `select:` or `except:`.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Globs that the name of the repository can match.
+    /// Globs for the name of the repository.
     pub names: Vec<Pattern>,
     topics: Vec<String>,
     teams: Vec<String>,
-    /// The names of custom properties, each with the values that match.
+    /// The names of custom properties. Each name has its matching values.
     properties: Vec<(String, Vec<String>)>,
     visibilities: Vec<String>,
     fork: Option<bool>,
@@ -50,7 +50,7 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
 }
 
 /// Reads `suborgproperties` by the rules of safe-settings. Beadle uses only the first key of each
-/// entry. A repository needs to match only one entry.
+/// entry. It is enough if a repository matches one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -131,7 +131,8 @@ impl Selector {
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // If one condition certainly does not match, the unknown values have no effect.
+            // If one condition certainly does not match, unknown values of other conditions have no
+            // effect.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -143,9 +144,10 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // If a team or property of the selector does not exist, somebody may have renamed it, and
-        // the repository may have it under the new name. So the result is unknown. But if another
-        // condition certainly does not match, the result is certain.
+        // If a team or property of the selector does not exist, it is possible that somebody
+        // renamed it. The repository then possibly has the team or property under the new name. So
+        // the result is unknown. But if another condition certainly does not match, the result is
+        // certain.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -187,7 +189,7 @@ impl Selector {
     }
 }
 
-/// Comparisons of selectors without a repository.
+/// Compares selectors with each other. These comparisons need no repository.
 impl Selector {
     /// Returns whether the selector matches a repository with this name. Returns `None` if the
     /// match does not depend on the name alone.
@@ -204,7 +206,7 @@ impl Selector {
         others.is_empty().then_some(self.names.as_slice())
     }
 
-    /// Returns whether `other` certainly matches every repository that this selector matches.
+    /// Returns whether every repository that matches this selector certainly also matches `other`.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         let names = || {
             !self.names.is_empty()
@@ -248,7 +250,7 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// Returns the matching values of a custom property, if the selector names the property.
+    /// Returns the matching values of a custom property if the property is in the selector.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())

@@ -28,8 +28,9 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that layers merge. A layer can contain the list itself, `null`, or a block with these
-    /// keys. The keys of the block decide how the layer changes the list of lower layers.
+    /// A list that is merged when layers are merged. A layer can contain the list itself, `null`,
+    /// or a block with these keys. The keys of the block decide how the layer changes the list of
+    /// lower layers.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only its name. The name is the value of the entry's first key.
     Named(&'static Shape),
@@ -44,7 +45,7 @@ pub(crate) enum Shape {
     Regex,
     /// A text, a number or a boolean.
     Scalar,
-    /// A block whose keys other code checks.
+    /// A block whose keys are checked by other code.
     Free,
     /// Any value. Beadle does not use the value, because it does not support the key.
     Any,
@@ -62,7 +63,7 @@ pub(crate) struct Key {
     pub(crate) doc: &'static str,
 }
 
-/// Whether Beadle supports a key of the policy's files.
+/// The support for a key of the policy's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
@@ -74,7 +75,7 @@ pub(crate) const fn key(name: &'static str, shape: Shape, doc: &'static str) -> 
     Key { name, shape, status: Status::Carried, is_required: false, doc }
 }
 
-/// Marks a key that an entry of a list must contain.
+/// Marks a key as required in each entry of a list.
 pub(crate) const fn required(key: Key) -> Key {
     Key { is_required: true, ..key }
 }
@@ -140,7 +141,7 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // The value may be the secret itself in place of the secret's name.
+            // It is possible that the author wrote the secret itself instead of its name.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -239,8 +240,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether the shape accepts a text. If so, the author can put quotes around a number
-    /// or a boolean.
+    /// Returns whether the shape accepts a text. In this case, the author can put quotes around a
+    /// number or a boolean.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
@@ -250,7 +251,7 @@ impl Shape {
         }
     }
 
-    /// Returns the hint for a text that should be a value of another type, such as a number.
+    /// Returns the hint for a text that must be a value of another type, such as a number.
     fn unquoted(&self, text: &str) -> Option<String> {
         match self {
             Self::Int(..) | Self::Count(..) if text.parse::<i64>().is_ok() => {
@@ -279,8 +280,8 @@ impl Shape {
     }
 }
 
-/// Returns the word that the author probably meant. The result is the same word in another case, or
-/// else the most similar word.
+/// Returns the word that the author probably meant. If a valid word differs only in upper and lower
+/// case, the result is this word. Otherwise, the result is the most similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))
@@ -295,8 +296,7 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
             let near = nearest(&text, keys.iter().map(|key| key.name));
             let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
             problems.push(match near {
-                // The similar key is not valid either, and the reason of the similar key names the
-                // valid key.
+                // The similar key is also invalid. Its reason contains the name of the valid key.
                 Some(Key { status: Status::Not(why), .. }) if why.starts_with("write ") => problem.hint(*why),
                 Some(near) => problem.hint(format!("did you mean `{}`?", near.name)),
                 None if keys.len() > MOST_LISTED => problem,

@@ -3,7 +3,8 @@
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// Describes a list that layers merge and that can be exclusive or additive.
+/// Describes a list that can be exclusive or additive. When layers are merged, such lists are
+/// merged too.
 macro_rules! listed {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -38,8 +39,8 @@ macro_rules! listed {
         )
     }};
 }
-/// Describes a list that layers merge. The list has no mode of its own, because it is a part of
-/// another value.
+/// Describes a list that is part of another value. When layers are merged, such lists are merged
+/// too. The list has no mode of its own.
 macro_rules! layered {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -57,7 +58,7 @@ macro_rules! layered {
 pub(crate) use layered;
 pub(crate) use listed;
 
-/// The descriptions of the keys for edits of a lower layer's list.
+/// The descriptions of the keys that edit a lower layer's list.
 pub(crate) const ADD: &str = "These entries, in addition to the entries of lower rank.";
 pub(crate) const REPLACE: &str = "Only these entries, without the entries of lower rank.";
 pub(crate) const WITHOUT: &str = "Entries of lower rank that Beadle leaves out, by name or as entries.";
@@ -77,7 +78,7 @@ pub(crate) const PERMISSION: Key = key(
     NAME,
     "pull, triage, push, maintain, admin, or a custom role's name. Default: no change.",
 );
-/// A regular expression for names, as an entry of a list's `exclude`.
+/// An entry of a list's `exclude`: a regular expression for names.
 pub(crate) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,
     &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),

@@ -1,4 +1,4 @@
-//! Finds the layers that reach a repository, and the repositories that Beadle skips.
+//! Finds the layers that apply to a repository, and the repositories that Beadle skips.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,14 @@ use super::pattern::Pattern;
 use super::waiver::Waiver;
 use crate::organisation;
 
-/// The names of two repositories with a special purpose: `.github` contains the defaults of an
-/// organisation, and `safe-settings` contains a policy. Beadle skips such a repository if no file
-/// in repos/ has its name.
+/// The names of two special repositories. `.github` contains the defaults of an organisation, and
+/// `safe-settings` contains a policy. Beadle skips such a repository, unless a file in repos/ has
+/// the repository's name.
 const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
-/// Returns whether Beadle skips a repository with this name if it has no file in repos/. `home` is
-/// the name of the repository that contains the policy files.
+/// Returns whether Beadle skips a repository because of its name. Beadle does so only if the
+/// repository has no file in repos/. `home` is the name of the repository that contains the policy
+/// files.
 pub(crate) fn is_skipped_by_name(name: &str, home: &str) -> bool {
     SKIPPED.iter().copied().chain([home]).any(|other| name.eq_ignore_ascii_case(other))
 }
@@ -36,37 +37,39 @@ pub enum Verdict {
     Reached(MergedLayers),
 }
 
-/// The layers that reach a repository, merged in the order of their ranks.
+/// The layers that apply to a repository, merged in the order of their ranks.
 #[derive(Clone, Debug)]
 pub struct MergedLayers {
-    /// The merged values of all layers. `None` if no layer reaches the repository.
+    /// The merged values of all layers. `None` if no layer applies to the repository.
     pub root: Option<Node>,
-    /// The sections that Beadle does not change, each with the reason. A section is undecided for
-    /// one of two causes: Beadle does not know whether a layer reaches the repository, or two
-    /// layers contradict each other.
+    /// The undecided sections. Beadle does not change these sections. Each section has its reason.
+    /// There are two possible reasons: Beadle does not know whether a layer applies to the
+    /// repository, or two layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
-    /// The layers that reach the repository, from the lowest rank to the highest.
+    /// The layers that apply to the repository. The layer of the lowest rank comes first.
     pub layers: Vec<Reached>,
-    /// The files of the layers for which Beadle does not know whether they reach the repository.
+    /// The files of the uncertain layers. Beadle does not know whether such a layer applies to the
+    /// repository.
     pub undecided_files: Vec<String>,
-    /// The sections that Beadle changes only partly, each with the reason. There are two possible
-    /// causes: only a suspended file sets the other part, or values of the section `repository`
-    /// contradict each other.
+    /// The sections that Beadle changes only partly. Each section has its reason. There are two
+    /// possible reasons: only a suspended file sets the other part, or values of the section
+    /// `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
-    /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
+    /// The modes of the lists. If several layers set the mode of a list, the layer of the highest
+    /// rank wins.
     pub list_modes: ListModes,
-    /// The waivers with an effect on the repository. Each waiver has only the keys that it exempts
-    /// for this repository.
+    /// The waivers with an effect on the repository. Each waiver contains only the exempted keys of
+    /// this repository.
     pub waivers: Vec<Waiver>,
-    /// The sections that a layer removes from higher layers with `disable_plugins`. Each section
-    /// has the rank of the layer that removes it.
+    /// The sections that a layer removes from higher layers with `disable_plugins`. For each
+    /// section, the value is the rank of this layer.
     disabled_above: Vec<(i64, String)>,
-    /// A file without any text that may apply to the repository. If the file lost its values by
-    /// mistake, this loss may be the only reason for a removal, weakening or exposure.
+    /// A file without any text that possibly applies to the repository. If the file lost its values
+    /// by mistake, it is possible that only this loss causes a removal, weakening or exposure.
     pub(crate) emptied: Option<String>,
 }
 
-/// A layer that reaches a repository.
+/// A layer that applies to a repository.
 #[derive(Clone, Debug)]
 pub struct Reached {
     /// The path of the layer's file.
@@ -110,7 +113,8 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // A file without text has lost its selectors too, so it may apply to this repository.
+        // A file without text has lost its selectors too. So this file possibly applies to the
+        // repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
@@ -150,9 +154,9 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Returns whether plans and sweeps of all repositories skip the repository with this name.
-    /// Such plans and sweeps skip the repository of the policy and the repositories named in
-    /// `SKIPPED`, but never a repository that has a file in repos/.
+    /// Returns whether a plan or sweep of all repositories skips the repository with this name.
+    /// Such a plan or sweep skips the repository of the policy, and the repositories in `SKIPPED`.
+    /// But a repository with a file in repos/ is never skipped.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
@@ -162,7 +166,8 @@ impl Policy {
         self.index.named(&self.layers, name)
     }
 
-    /// Returns messages about the files and patterns of the policy that match none of `names`.
+    /// Returns messages about the files and patterns of the policy that do not match any of
+    /// `names`.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         // Both lists can have thousands of entries.
@@ -205,8 +210,8 @@ impl Policy {
 }
 
 impl MergedLayers {
-    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if these
-    /// changes need no approval.
+    /// Returns the reason why removals, weakenings and exposures need an approval. Returns `None`
+    /// if these changes need no approval.
     pub(crate) fn doubt(&self) -> Option<String> {
         let file = self.emptied.as_ref()?;
         Some(format!(
@@ -248,9 +253,9 @@ impl MergedLayers {
         });
     }
 
-    /// Removes values that GitHub would refuse together, so that Beadle does not change these
-    /// values. In the section `repository`, the function removes only the contradicting keys. For
-    /// other sections, the function removes the whole section.
+    /// Removes values that contradict each other. GitHub would refuse such values, so Beadle must
+    /// not write them. In the section `repository`, the function removes only the contradicting
+    /// keys. For other sections, the function removes the whole section.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -276,9 +281,9 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer, and the modes of the layer's lists. The function leaves out
-    /// the sections that layers of lower rank disable, and records the sections that this layer
-    /// disables.
+    /// Returns the values of a layer, and the modes of the layer's lists. The result does not
+    /// contain the sections that layers of lower rank disable. The function also records the
+    /// sections that this layer disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
@@ -331,15 +336,16 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Suspends a file that may belong to another repository. Removes the values of the file from
-    /// the merged layers. If no other file sets one of these values, Beadle does not change this
-    /// value at GitHub.
+    /// Suspends a file that possibly belongs to another repository. The function removes the file's
+    /// values from the merged layers. If no other file sets such a value, Beadle does not change
+    /// the value at GitHub.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_values("", root, &layer.root));
         }
         for section in layer.sections() {
-            // The file may contain further entries of a list, so Beadle must not remove any entry.
+            // It is possible that the file contains additional entries of a list. So Beadle must
+            // not remove any entry.
             let additive = ListMode { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
@@ -362,16 +368,17 @@ impl MergedLayers {
     }
 }
 
-/// The files in repos/ that apply to a repository, and the files that wait for a person's decision.
+/// The files in repos/ that apply to a repository, and the files for which a person must decide.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files, each with the reason. There are three possible reasons: the file
-    /// belonged to another repository with the same name, the file belonged to this repository
-    /// under another name, or another file already belongs to this repository.
+    /// The suspended files. Each file has its reason. There are three possible reasons. The first
+    /// reason: the file belonged to another repository with the same name. The second reason: the
+    /// file belonged to this repository under another name. The third reason: another file already
+    /// belongs to this repository.
     pub waits: Vec<(&'a Layer, String)>,
-    /// The file that belongs to this repository although the file has another name.
+    /// The file with another name that belongs to this repository.
     pub own: Option<&'a Layer>,
-    /// The waivers in force that cover this repository.
+    /// The waivers that are in force and cover this repository.
     pub waivers: Vec<Waiver>,
 }
 
@@ -397,8 +404,8 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Removes from `root` all values and all list entries that `removed` also contains. `section` is
-/// the section that contains a list in `include`.
+/// Compares `root` with `removed`. All values and list entries that are in both are removed from
+/// `root`. `section` is the section that contains a list in `include`.
 fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
@@ -408,8 +415,8 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
                     // If the removed values edit a list of other files, no entry of this list is
-                    // certain. Beadle cannot leave out a single list inside a block, so it leaves
-                    // out the whole block.
+                    // certain. Beadle cannot omit a single list inside a block, so Beadle omits the
+                    // whole block.
                     (_, Some(other)) if key.text() != Some("repository") && has_edits(other) => None,
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
                         Some((key.clone(), without_values(list, value, other)))
@@ -432,8 +439,8 @@ fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Returns whether a layer reaches a repository. Returns `Err` if Beadle does not know whether the
-/// layer reaches it.
+/// Returns whether a layer applies to a repository. Returns `Err` if Beadle does not know the
+/// answer.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),

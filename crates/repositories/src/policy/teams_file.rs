@@ -1,4 +1,4 @@
-//! Reads `teams.yml`, which declares the members of an organisation's teams.
+//! Reads the file `teams.yml`. This file declares the members of an organisation's teams.
 
 use std::collections::BTreeMap;
 
@@ -37,18 +37,18 @@ const EXTERNAL_GROUP: &str = "external_group";
 pub struct DeclaredTeam {
     /// The name.
     pub name: String,
-    /// The former names, the oldest first.
+    /// The former names. The oldest name comes first.
     pub previously: Vec<String>,
     /// The description, if the file sets one.
     pub description: Option<String>,
-    /// The settings that the file sets, by their name in GitHub's REST API: `privacy` and
-    /// `notification_setting`. `parent` is the slug of the parent team, or null. `external_group`
-    /// is the name of a group of the identity provider, or null.
+    /// The settings in the file. The key is the setting's name in GitHub's REST API: `privacy` or
+    /// `notification_setting`. There are two more keys. `parent` is the slug of the parent team, or
+    /// null. `external_group` is the name of a group of the identity provider, or null.
     pub settings: BTreeMap<&'static str, Value>,
     /// The logins of the members.
     pub members: Vec<String>,
-    /// The logins of the maintainers, who are members too. `None` if the file does not set the
-    /// maintainers.
+    /// The logins of the maintainers. Maintainers are also members. `None` if the file does not set
+    /// the maintainers.
     pub maintainers: Option<Vec<String>>,
 }
 
@@ -68,7 +68,7 @@ fn address(name: &str) -> String {
     text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// Reads the teams of the file `file`. The errors name the lines of all mistakes.
+/// Reads the teams from the file `file`. For each mistake, there is an error with its line.
 pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Problem>> {
     let root = Node::parse(file, text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
@@ -103,7 +103,7 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
     if problems.is_empty() { Ok(teams) } else { Err(problems) }
 }
 
-/// Returns why a team cannot have its parent.
+/// Returns the reason why the parent of a team is invalid.
 fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
     let parent_of = |team: &DeclaredTeam| team.settings.get(PARENT)?.as_str().map(str::to_owned);
     let own = address(&team.name);
@@ -123,7 +123,7 @@ fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
             return Some(format!("team {}: the `parent` has the name `{}` now", team.name, other.name));
         }
     }
-    // A circle cannot have more teams than the file.
+    // The loop ends, because a circle cannot have more teams than the file.
     for _ in 0..=all.len() {
         if above == own {
             return Some(format!("team {}: the team would be above itself", team.name));

@@ -1,4 +1,5 @@
-//! The files in `templates/` of a policy. An entry of `files` can name such a file as its template.
+//! The files in a policy's folder `templates/`. An entry of `files` can use such a file as its
+//! template.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +11,13 @@ use super::normal::each;
 use super::origin::BASE;
 use super::problem::{Problem, Severity, nearest};
 
-/// The key that names a file in `templates/`.
+/// The key whose value is the name of a file in `templates/`.
 const NAME: &str = "template_file";
 /// The key with the text of a template.
 const TEXT: &str = "template";
-/// The maximum total size, in bytes, of the texts that a policy's entries get from templates. Each
-/// entry has its own copy of the text. So without this limit, a small file that names a large
-/// template in each line could use all memory.
+/// The maximum total size of the texts that a policy's entries get from templates, in bytes. Each
+/// entry has its own copy of the text. Without this limit, a small file could use all memory if
+/// each of its lines uses a large template.
 const FILLED: usize = 64 << 20;
 
 /// Returns whether a file is a template of a policy or of the policy's base.
@@ -28,7 +29,7 @@ pub(super) fn is_template_file(file: &str) -> bool {
 pub(super) struct Templates<'a> {
     /// The texts of all files of the policy.
     sources: &'a BTreeMap<String, String>,
-    /// The templates that at least one entry names.
+    /// The templates that at least one entry uses.
     used: BTreeSet<&'a str>,
     /// The total size of the texts that entries got from templates so far, in bytes.
     filled: usize,
@@ -39,8 +40,8 @@ impl<'a> Templates<'a> {
         Self { sources, used: BTreeSet::new(), filled: 0 }
     }
 
-    /// Puts the texts of templates into the entries that name the templates. All other code then
-    /// sees only texts, and a change of a template is a change of these entries.
+    /// Puts the texts of templates into the entries that use these templates. All other code then
+    /// sees only texts. If a template changes, these entries change too.
     pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
         let base = if file.starts_with(BASE) { BASE } else { "" };
         each(root, "files", |entry| self.fill_entry(base, entry, problems));
@@ -84,7 +85,7 @@ impl<'a> Templates<'a> {
         value.kind = Kind::Text(text.clone());
     }
 
-    /// Returns a warning for each template that no entry names.
+    /// Returns a warning for each template that is not used in any entry.
     pub(super) fn unused(&self) -> Vec<Problem> {
         let templates = self.sources.keys().filter(|file| is_template_file(file));
         let unused = templates.filter(|file| !self.used.contains(file.as_str()));
@@ -165,7 +166,7 @@ mod tests {
         let policy = load(&[("settings.yml", "repository: { has_wiki: false }\n"), OWNERS]).unwrap();
         let found: Vec<String> = policy.remarks.iter().map(|problem| problem.asked.to_string()).collect();
         assert_eq!((found, policy.layers.len()), (vec!["templates/CODEOWNERS:1".to_owned()], 1));
-        // Two templates may have names that differ only in the extension.
+        // Two templates are allowed to have names that differ only in the extension.
         let two = [("templates/ci.yml", "x"), ("templates/ci.md", "x")];
         let files = [&[("settings.yml", "repository: { has_wiki: false }\n")][..], &two[..]].concat();
         assert!(load(&files).is_ok());

@@ -1,8 +1,8 @@
-//! Finds layers that select repositories by a value that other files remove from exactly these
-//! repositories. The first apply adds the values of such a layer, and the second apply removes
-//! these values. `rest.rs` finds a file that has this effect on itself, and files that have this
-//! effect on each other in a circle. All findings are warnings, because the files do not show
-//! whether a repository has the value.
+//! Finds layers whose selected repositories change because of other files. Such a layer selects
+//! repositories by a value, and other files remove this value from exactly these repositories. The
+//! first apply adds the layer's values, and the second apply removes them. `rest.rs` finds a file
+//! that has this effect on itself, and files that have this effect on each other in a circle. All
+//! findings are warnings, because the files do not show whether a repository has the value.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::rest::{Effect, Fact, Pick, effect, is_listed, picks};
 
-/// Finds the layers that no longer reach their repositories after an apply, because of other files.
-/// `files` contains the parsed files. `layers` must be sorted by rank. `disabled` contains the
-/// sections that Beadle does not apply.
+/// Finds the layers that no longer apply to their repositories after an apply. Other files cause
+/// this effect. `files` contains the parsed files. `layers` must be sorted by rank. `disabled`
+/// contains the sections that Beadle does not apply.
 pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
     let mut problems: Vec<Problem> = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled:
     problems
 }
 
-/// Returns the values that every repository of a part certainly gets, and the modes of the lists.
+/// Returns the values that are certain for every repository of a part, and the modes of the lists.
 fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     let mut merged: Option<Node> = None;
     let mut list_modes = ListModes::new();
@@ -69,8 +69,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     })
 }
 
-/// Returns whether the value of a condition stays. The value stays if its list is additive, or if a
-/// file sets the value and may reach the repositories.
+/// Returns whether Beadle keeps the value of a condition. Beadle keeps the value in two cases: its
+/// list is additive, or a file sets the value and possibly applies to the repositories.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,
@@ -86,7 +86,7 @@ fn is_kept(
             Fact::Property(_) => "custom_properties",
         };
         let is_additive = list_modes.get(section).is_some_and(|mode| !mode.exclusive);
-        // The patterns in `exclude` keep entries that the list does not contain.
+        // If an unlisted entry matches a pattern in `exclude`, Beadle keeps this entry.
         let has_patterns = root.get(section).is_some_and(|list| list.get("exclude").is_some());
         return is_additive || has_patterns || is_listed(files, pick);
     }
@@ -120,8 +120,8 @@ mod tests {
 
     use super::super::files::Policy;
 
-    /// Returns the warnings about layers that no longer reach their repositories, each as
-    /// `file:line message`.
+    /// Returns the warnings about layers that no longer apply to their repositories. Each warning
+    /// has the form `file:line message`.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(sources, "admin", Path::new("policy")).unwrap();
@@ -186,7 +186,8 @@ mod tests {
             ],
             vec![("settings.yml", "repository: { topics: [infra] }\n"), ("layers/a.yml", topic.as_str())],
             vec![("settings.yml", rust), ("layers/a.yml", own.as_str())],
-            // If the file does not reach the same repositories, its list removes nothing there.
+            // If the file does not apply to the same repositories, its list does not remove
+            // anything there.
             vec![("repos/shop.yml", rust), ("layers/a.yml", topic.as_str())],
             vec![
                 ("layers/b.yml", "select: { name: 'web-*' }\nrepository: { topics: [rust] }\n"),

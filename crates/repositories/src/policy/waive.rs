@@ -19,14 +19,14 @@ use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_requ
 use super::waiver::Waiver;
 use crate::identity;
 
-/// What remains of a value without a waived key.
+/// The result of removing a waived key from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
-    /// The value does not have the key.
+    /// The value did not have the key.
     Same,
-    /// The value is without the key now.
+    /// The key is removed, and a part of the value remains.
     Changed,
-    /// No part of the value remains, so the block must not contain the value any more.
+    /// No part of the value remains. The block must then not contain the value any more.
     Nothing,
 }
 
@@ -39,13 +39,13 @@ enum Place<'a> {
     Section(&'a str),
     /// An entry of the section with this name.
     Entry(&'a str),
-    /// Any other value: the value of this key, or an entry of the list with this key.
+    /// Any other value: either the value of this key, or an entry of the list with this key.
     Inner(&'a str),
 }
 
 impl MergedLayers {
-    /// Removes the keys of these waivers. Keeps the waivers that have an effect. A key can name the
-    /// default branch by its name at GitHub or as `default`.
+    /// Removes the keys of these waivers. The function keeps the waivers that have an effect. In a
+    /// key, the default branch can have its name at GitHub, or the name `default`.
     pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();
@@ -68,7 +68,7 @@ impl MergedLayers {
     }
 }
 
-/// Returns the path of a key with the policy's name of the default branch.
+/// Returns the path of a key in which the default branch has the same name as in the policy.
 fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String {
     let (Some(parts), Some(branch)) = (parts(path), default_branch) else { return path.to_owned() };
     let [section, name, rest @ ..] = parts.as_slice() else { return path.to_owned() };
@@ -118,7 +118,7 @@ fn walk(place: Place<'_>, node: &mut Node, parts: &[&str], kept: &mut Vec<String
     }
 }
 
-/// Returns whether the list of a section is in the section's key `include`.
+/// Returns whether the list of a section is the value of the section's key `include`.
 fn has_include(section: &Node) -> bool {
     section.get("include").is_some_and(|list| matches!(list.kind, Kind::List(_)))
 }
@@ -128,7 +128,7 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
-/// Returns another key of the block, if this key sets the same value at GitHub as the key `name`.
+/// Returns another key of the block that sets the same value at GitHub as the key `name`.
 fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
     match (place, name) {
         (_, "contexts") => Some("checks"),
@@ -209,8 +209,8 @@ fn in_section(
             }
         }
     });
-    // Without this line, Beadle would remove the entry at GitHub, because the policy does not list
-    // it any more. A waived entry can also be an entry that the policy never listed.
+    // Without this line, Beadle would remove the entry at GitHub, because the entry is no longer in
+    // the policy. A waived entry can also be an entry that was never in the policy.
     let has_mode = section == "topics" || lists().contains(&section);
     if is_entry_waived && has_mode {
         kept.push(section.to_owned());
@@ -218,9 +218,9 @@ fn in_section(
     left
 }
 
-/// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
-/// so Beadle cannot keep one entry separately. Only a rule of a ruleset can lose some of the rule's
-/// parameters.
+/// Removes a key from the entries of a list inside a block. A write to GitHub replaces such a list
+/// completely, so Beadle cannot keep one entry separately. The only exception is a rule of a
+/// ruleset: the function can remove some of its parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
         return Left::Nothing;

@@ -1,23 +1,23 @@
-//! The paths of waivers to keys of a policy, such as `branches[main].protection` or `teams[core]`.
-//! `beadle explain` shows the same paths. `*` stands for every entry of a list. A path can also
-//! have no brackets, such as `branches.main.enforce_admins`. In this form, the name of an entry
-//! follows a dot, and the word `protection` is left out.
+//! The paths in waivers. A path leads to a key of a policy, such as `branches[main].protection` or
+//! `teams[core]`. `beadle explain` shows the same paths. In a path, `*` means every entry of a
+//! list. A path can also have no brackets, such as `branches.main.enforce_admins`. In this form, a
+//! dot is before the name of an entry, and the path does not contain the word `protection`.
 
 use super::keys::SECTIONS;
 use super::pattern::META;
 use super::problem::nearest;
 use super::shape::{Key, Shape, Status};
 
-/// A step of a path. This step stands for every entry of a list.
+/// The part of a path that means every entry of a list.
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";
-/// The name that stands for the default branch in `branches`.
+/// The name in `branches` that means the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. This list has entries, like a section that is a
-/// list.
+/// The list of topics in the section `repository`. Like a section with the form of a list, this
+/// list has entries.
 const TOPICS: &str = "topics";
-/// The block in an entry of `branches` that a path may omit.
+/// The block in an entry of `branches`. A path can omit the name of this block.
 pub(super) const PROTECTION: &str = "protection";
 
 /// The maximum number of places in a path at which Beadle tries to correct an unknown part.
@@ -26,9 +26,10 @@ const MOST_TRIED: usize = 8;
 /// The keys for lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
-/// The keys that no waiver can exempt separately, by their list or block. If the policy lacked only
-/// such a key, Beadle would write a default, empty a list, or confuse the entry with another entry.
-/// So a waiver of the key exempts the whole entry or block.
+/// The keys that a waiver cannot exempt separately. The first text of each element is the name of
+/// the list or the block. If only such a key were missing in the policy, Beadle would write a
+/// default, empty a list, or confuse the entry with another entry. A waiver of such a key therefore
+/// exempts the whole entry or block.
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),
@@ -44,13 +45,13 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("oidc_subject", &["use_default", "include_claim_keys"]),
     ("pages", &["enabled"]),
     ("restrictions", ACTORS),
-    // If a ruleset lacks this key, Beadle does not compare the ruleset.
+    // If this key is missing, Beadle does not compare the ruleset.
     ("rulesets", &["enforcement"]),
     ("source", &["path"]),
     ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
 ];
 
-/// Returns whether a key of a list or a block is a key that no waiver can exempt separately.
+/// Returns whether a waiver can exempt a key only together with its whole entry or block.
 pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }
@@ -104,7 +105,7 @@ fn end_of_name(text: &str) -> Option<usize> {
     None
 }
 
-/// Why a path names no key.
+/// The reason why a path does not lead to a key.
 enum Wrong<'a> {
     /// The text is not a path.
     Form,
@@ -128,7 +129,8 @@ pub fn check_waived_key(path: &str) -> Result<(), String> {
     })
 }
 
-/// Returns the paths of the sections, and of the keys of the sections that are blocks.
+/// Returns the paths of all sections. For a section with the form of a block, also returns the
+/// paths of its keys.
 pub(super) fn key_paths() -> Vec<String> {
     let carried = |keys: &'static [Key]| keys.iter().filter(|key| key.status == Status::Carried);
     let mut paths = Vec::new();
@@ -157,8 +159,8 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
     }
 }
 
-/// Returns the path that is most similar to the name of an unknown section. A person may have left
-/// out the section of a key, for example `topics` in place of `repository.topics`.
+/// Returns the path that is most similar to the name of an unknown section. It is possible that a
+/// person omitted the section of a key. An example is `topics` instead of `repository.topics`.
 fn similar_path(name: &str) -> Option<String> {
     let mut paths = key_paths();
     // A section comes before a key of a block with the same name.
@@ -170,7 +172,7 @@ fn similar_path(name: &str) -> Option<String> {
     paths.into_iter().nth(at)
 }
 
-/// Returns the path with `near` in place of the unknown part, if a waiver can use this path.
+/// Replaces the unknown part of the path with `near`. Returns the new path if a waiver can use it.
 fn corrected(path: &str, part: &str, near: &str) -> Option<String> {
     let replaced = |(at, _): (usize, &str)| format!("{}{near}{}", &path[..at], &path[at + part.len()..]);
     path.match_indices(part).take(MOST_TRIED).map(replaced).find(|path| look_up(path).is_ok())
@@ -201,8 +203,8 @@ fn below<'a>(shape: &Shape, parts: &[&'a str]) -> Result<(), Wrong<'a>> {
     }
 }
 
-/// Returns whether a path names the key `other`, or a block or list that contains this key. If one
-/// of the two texts is not a path, only equal texts match.
+/// Returns whether a path leads to the key `other`, or to a block or list that contains this key.
+/// If one of the two texts is not a path, only equal texts match.
 pub(crate) fn contains(path: &str, other: &str) -> bool {
     match (parts(path).map(canonical), parts(other).map(canonical)) {
         (Some(path), Some(other)) => path.len() <= other.len() && is_equal_so_far(&path, &other),
@@ -210,8 +212,9 @@ pub(crate) fn contains(path: &str, other: &str) -> bool {
     }
 }
 
-/// Returns whether a waiver of the key `waived` exempts the key `other`, a part of `other`, or a
-/// block that contains `other`. If one of the two keys is not a path, the result is `true`.
+/// Returns whether a waiver of the key `waived` exempts at least one of these: the key `other`, a
+/// part of `other`, or a block that contains `other`. If one of the two keys is not a path, the
+/// result is `true`.
 pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
     if let Some((section, rest)) = waived.split_first()
@@ -236,8 +239,8 @@ fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     pairs.all(|(at, (one, other))| is_same(one, other) || is_any(one, at) || is_any(other, at))
 }
 
-/// Returns how many parts of the path name the exempt value. A waiver can exempt more than the
-/// value that the whole path names. `name` is the name of the list or the block with this shape.
+/// Returns how many parts of the path lead to the exempt value. A waiver can exempt more than the
+/// value at the end of the path. `name` is the name of the list or the block with this shape.
 fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str]) -> usize {
     let Some((part, rest)) = parts.split_first() else { return 0 };
     match shape {
@@ -250,7 +253,7 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
         }
         Shape::List(_) if is_section && rest.first().is_some_and(|key| is_required(name, key)) => 1,
         Shape::List(entry) if is_section => 1 + exempt_parts(entry, (name, false), rest),
-        // Only a rule of a ruleset can lose some of its parameters.
+        // Only for a rule of a ruleset, a waiver can exempt single parameters.
         Shape::List(entry) if name == "rules" && !rest.is_empty() && rest != ["type"] => {
             1 + exempt_parts(entry, (name, false), rest)
         }
@@ -269,21 +272,21 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
     }
 }
 
-/// Returns whether two parts name the same key or entry. The function ignores the case of letters.
+/// Returns whether two parts mean the same key or entry. The function ignores the case of letters.
 fn is_same_name(one: &str, other: &str) -> bool {
     let fold = |text: &str| text.to_uppercase().to_lowercase();
     fold(one) == fold(other)
 }
 
-/// Returns whether two parts name the same deploy key. The function ignores the comments of the
+/// Returns whether two parts mean the same deploy key. The function ignores the comments of the
 /// keys.
 fn is_same_key(one: &str, other: &str) -> bool {
     let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(' '));
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in the shortest form of the path. If two keys set the same value,
-/// both have the same name in this form.
+/// Returns the parts of a path in its shortest form. If two keys set the same value, both have the
+/// same name in this form.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")

@@ -1,5 +1,5 @@
-//! A waiver exempts some keys of some repositories until a time. While a waiver is in force, Beadle
-//! does not compare the keys of the waiver.
+//! A waiver exempts some keys of some repositories until a certain time. While a waiver is in
+//! force, Beadle does not compare the keys of the waiver.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::pattern::{META, Pattern};
 use super::waived_key::{exempts, key_paths};
 
-/// The maximum duration of a waiver if the configuration sets none. If a waiver has a later end, it
-/// comes into force only this duration before its end.
+/// The default for the maximum duration of a waiver. If the end of a waiver is too far away, the
+/// waiver comes into force later: the maximum duration before its end.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
@@ -23,13 +23,13 @@ const DATE: usize = 10;
 pub struct Waiver {
     /// The paths of the keys, such as `branches[main].protection.enforce_admins`.
     pub keys: Vec<String>,
-    /// The names of the repositories, or globs for them.
+    /// The names of the repositories, or globs for their names.
     pub repositories: Vec<String>,
     /// The end of the waiver.
     pub until: Time,
     /// The reason why the keys are exempt.
     pub reason: String,
-    /// The person or team that answers for the waiver.
+    /// The person or team that is responsible for the waiver.
     pub owner: String,
     /// The line of the policy that declares the waiver. The value is `None` for a waiver of
     /// `beadle waive`.
@@ -40,10 +40,10 @@ pub struct Waiver {
 /// The limits of an organisation's waivers, from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
-    /// The maximum duration of a waiver. If a waiver has a later end, it comes into force only this
-    /// duration before its end.
+    /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver comes
+    /// into force later: the maximum duration before its end.
     pub longest: Duration,
-    /// The paths of the keys that no waiver exempts.
+    /// The paths of the keys that must not be exempted by a waiver.
     pub never: Vec<String>,
 }
 
@@ -54,13 +54,13 @@ impl Default for WaiverRules {
 }
 
 impl WaiverRules {
-    /// Returns whether a waiver may exempt this key.
+    /// Returns whether a waiver is allowed to exempt this key.
     fn allows(&self, key: &str) -> bool {
         !self.never.iter().any(|never| exempts(key, never))
     }
 
-    /// Returns the paths of the sections, and of the keys of the sections that are blocks. A waiver
-    /// can use each of them.
+    /// Returns the paths of all sections. For a section with the form of a block, also returns the
+    /// paths of its keys. A waiver can use each of these paths.
     pub fn waivable_keys(&self) -> Vec<String> {
         key_paths().into_iter().filter(|key| self.allows(key)).collect()
     }
@@ -75,7 +75,7 @@ pub enum WaiverState {
     Ended,
     /// The end of the waiver is too far away, so the waiver comes into force only at this time.
     From(Time),
-    /// The waiver contains this key, which no waiver may exempt.
+    /// The waiver contains this key, but a waiver is not allowed to exempt the key.
     Never(String),
 }
 
@@ -103,7 +103,8 @@ impl Waiver {
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
             // Most waivers contain plain names, and it takes longer to compile a glob than to
-            // compare a name. The check of the waiver has already refused invalid globs.
+            // compare a name. There are no invalid globs here, because the check of the waiver
+            // refuses them.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }

@@ -19,12 +19,12 @@ pub(super) fn is_waiver_file(file: &str) -> bool {
     ["waivers.yml", "waivers.yaml"].contains(&file)
 }
 
-/// Reads the waivers in a file. Adds the mistakes of the file to `problems`.
+/// Reads the waivers in a file. The function adds the mistakes in the file to `problems`.
 pub(super) fn read_waivers(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Waiver> {
     let whole = |text: &str, hint: &str| {
         Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)
     };
-    // A base must have no waivers: several organisations can share a base, but a waiver names
+    // A base must not have waivers. Several organisations can share a base, but a waiver is for the
     // repositories of only one organisation.
     if file.starts_with(BASE) {
         let hint = "move the file to the policy of one organisation";

@@ -1,5 +1,5 @@
-//! The types of the values that a policy declares for one repository. `desired.rs` creates them, so
-//! that the aspects do not have to parse the policy.
+//! The types of the values that a policy declares for one repository. `desired.rs` creates these
+//! values, so that the aspects do not have to parse the policy.
 
 use std::collections::BTreeMap;
 
@@ -39,8 +39,8 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
-    /// True if the policy sets a permission. If this field is false, Beadle does not change the
-    /// permission of a team that already has access.
+    /// True if the policy sets a permission. If the value is false and the team already has access,
+    /// Beadle does not change the team's permission.
     pub is_stated: bool,
     /// The line of the policy that declares the team.
     pub asked: PolicyLocation,
@@ -53,17 +53,17 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
-    /// True if the policy sets a permission. If this field is false, Beadle does not change the
-    /// permission of a person who already has access.
+    /// True if the policy sets a permission. If the value is false and the person already has
+    /// access, Beadle does not change the person's permission.
     pub is_stated: bool,
     /// The line of the policy that declares the person.
     pub asked: PolicyLocation,
 }
 
-/// The key of the section `repository` with a [`MissingBranch`] as its value.
+/// The key of the section `repository` whose value is a [`MissingBranch`].
 pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
 
-/// What Beadle does if the declared default branch does not exist.
+/// The action if the declared default branch does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBranch {
     /// Beadle reports the missing branch.
@@ -76,7 +76,7 @@ pub enum MissingBranch {
 }
 
 impl MissingBranch {
-    /// Returns the value with this text. Any other text means [`Self::Report`].
+    /// Returns the action for a text of the policy. Any other text means [`Self::Report`].
     pub(crate) fn of(text: Option<&str>) -> Self {
         match text {
             Some("rename") => Self::Rename,
@@ -105,7 +105,7 @@ pub struct BranchWant {
 pub struct Desired {
     /// The settings of the repository.
     pub settings: Vec<Want>,
-    /// What Beadle does if the declared default branch does not exist.
+    /// The action if the declared default branch does not exist.
     pub missing_branch: MissingBranch,
     /// The topics of the repository.
     pub topics: Option<Listed<String>>,
@@ -117,8 +117,8 @@ pub struct Desired {
     pub branches: Vec<BranchWant>,
     /// The security features in `repository.security`, the form of safe-settings.
     pub security: Option<Node>,
-    /// The sections without a separate field here, by name. Each section is for its aspect, which
-    /// interprets the values.
+    /// The sections without a separate field in this struct. The key is the section's name. The
+    /// aspect of a section interprets its values.
     pub sections: BTreeMap<&'static str, Section>,
 }
 
@@ -132,8 +132,8 @@ pub struct Section {
 }
 
 impl Section {
-    /// Returns the entries of the section. The section is a list, or a block that has the list in
-    /// `include`.
+    /// Returns the entries of the section. The section is either a list, or a block with the list
+    /// in its key `include`.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }

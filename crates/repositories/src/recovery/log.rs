@@ -1,5 +1,5 @@
 //! Reads GitHub's log of webhook deliveries. The code does not rely on the order of the log. A row
-//! can appear late, appear twice, or be on an unexpected page.
+//! can appear late, can appear twice, or can be on an unexpected page.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// The maximum time from a delivery to its row in the log. This is also the maximum time by which a
-/// row can be out of order.
+/// The maximum time from a delivery to its row in the log. A row can also be out of order by at
+/// most this time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that the log shows with the filter `status=failure`. A delivery without an answer
-/// can have another status, and only a reading of the whole log shows such a delivery.
+/// can have another status. Only a reading of the whole log shows such a delivery.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
@@ -22,30 +22,29 @@ fn moment(row: &HookDelivery) -> Option<Time> {
     Some(Time(parsed.as_millisecond()))
 }
 
-/// One reading of the log, page by page, back to a start time.
+/// One reading of the log. The reading goes page by page, back to a start time.
 pub(super) struct Reading {
-    /// The reading goes back to this time. This time is earlier than the requested time by the
-    /// overlap.
+    /// The reading goes back to this time. This time is the requested time minus the overlap.
     from: Time,
-    /// The attempts that the reading found, by their ids.
+    /// The attempts that the reading found. The key is the attempt's id.
     attempts: BTreeMap<u64, HookDelivery>,
     /// The number of pages that contained at least one wanted row.
     pages: usize,
-    /// The links to pages that the reading has already followed.
+    /// The page links that the reading has already followed.
     followed: HashSet<String>,
     /// True if the reading reached the start time.
     whole: bool,
 }
 
 impl Reading {
-    /// Starts a reading of all attempts since `since`.
+    /// Starts a reading of all attempts after the time `since`.
     pub(super) fn new(since: Time) -> Self {
         let (attempts, followed) = (BTreeMap::new(), HashSet::new());
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
     /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
-    /// that has no new rows, because a single old row can come before newer rows.
+    /// without any new row, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
         // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
@@ -57,8 +56,8 @@ impl Reading {
             self.whole = true;
             return None;
         };
-        // A link that the reading has already followed leads to no new page. The reading then ends,
-        // and is incomplete.
+        // If the reading has already followed a link, the link does not lead to a new page. The
+        // reading then ends, and is incomplete.
         self.followed.insert(next.clone()).then_some(next)
     }
 
@@ -73,16 +72,16 @@ impl Reading {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// Returns the ids of the attempts before `until` that Beadle did not accept, including the
-    /// attempts that Beadle did not answer.
+    /// Returns the ids of the attempts before `until` that were not accepted. The result includes
+    /// attempts without an answer.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
-    /// Returns whether Beadle must read the whole log once more. The two `looks` contain only
-    /// failures. If the first reading missed an attempt without an answer, only another reading of
-    /// the whole log can show it. Usually, Beadle needs no further call: all wanted rows are on one
-    /// page, Beadle accepted all of them, and the looks show no other row.
+    /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures.
+    /// If the first reading missed an attempt without an answer, only another reading of the whole
+    /// log can show this attempt. Usually, Beadle makes no additional call. In this case, all
+    /// wanted rows are on one page, Beadle accepted all of them, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -91,7 +90,7 @@ impl Reading {
     }
 }
 
-/// A delivery of which Beadle accepted no attempt.
+/// A missed delivery: Beadle did not accept any attempt to send it.
 #[derive(Debug)]
 pub(super) struct Lost {
     /// The newest attempt to send the delivery.
@@ -103,23 +102,23 @@ pub(super) struct Lost {
 /// The combined result of all readings of the log.
 #[derive(Debug)]
 pub(super) struct Findings {
-    /// The deliveries that Beadle missed, by the id of the delivery.
+    /// The deliveries that Beadle missed. The key is the id of the delivery.
     pub(super) lost: BTreeMap<String, Lost>,
     /// The number of attempts in the log.
     pub(super) seen: usize,
     /// True if every reading reached its start time.
     pub(super) whole: bool,
-    /// The readings agree up to this time, so Beadle need not repeat them. `None` if the readings
-    /// do not agree.
+    /// The readings agree up to this time, so Beadle does not have to repeat them. `None` if the
+    /// readings do not agree.
     pub(super) closed: Option<Time>,
 }
 
 /// Compares the readings of the whole log with each other, and with two looks at the failures.
 /// Beadle made the two looks after the first reading. `begun` is the start of the first reading.
-/// The readings agree if the looks show the same failures, if no reading shows another failure, and
-/// if all readings show the same attempts that Beadle did not accept.
+/// The readings agree if three conditions are true: both looks show the same failures, no reading
+/// shows another failure, and all readings show the same unaccepted attempts.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
-    // The next run again reads the rows after this time.
+    // The next run reads the rows after this time again.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second
@@ -155,7 +154,7 @@ mod tests {
     const BEGUN: Time = Time(10_000_000);
     const SINCE: Time = Time(5_000_000);
 
-    /// Returns an attempt at the time `at`, in seconds.
+    /// Returns an attempt at the time `at`. The unit of `at` is seconds.
     fn row(id: u64, guid: &str, at: i64, status_code: u16) -> HookDelivery {
         HookDelivery {
             id,
@@ -170,7 +169,7 @@ mod tests {
     }
 
     /// Returns a log with 100 deliveries. Every third delivery failed at first. Beadle accepted
-    /// every sixth delivery when GitHub sent it again.
+    /// every sixth delivery only when GitHub sent it again.
     fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {
@@ -218,7 +217,7 @@ mod tests {
             let mut rows = rows();
             let repeated = rows[..20].to_vec();
             rows.extend(repeated);
-            // Some much older rows are between the other rows.
+            // Between the other rows, there are some rows that are much older.
             rows.extend((0..3).map(|n| row(5000 + n, &format!("old{n}"), 10, 502)));
             let rows = shuffled(rows, seed);
             let failures = failed(&rows);

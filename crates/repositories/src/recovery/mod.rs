@@ -1,5 +1,6 @@
-//! Recovers missed webhooks. GitHub sends each webhook once and keeps a log of the answers. Beadle
-//! searches this log for deliveries that it did not accept, and asks GitHub to send them again.
+//! Recovers missed webhooks. GitHub sends each webhook only one time, and keeps a log of the
+//! answers. Beadle searches this log for deliveries that it did not accept, and asks GitHub to send
+//! them again.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -22,23 +23,23 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 pub use beadle_engine::journal::Recovered;
 
-/// How long GitHub keeps a delivery in the log. GitHub.com keeps deliveries for three days, and an
-/// Enterprise Server for seven days.
+/// The time for which GitHub keeps a delivery in the log. GitHub.com keeps deliveries for three
+/// days, and an Enterprise Server for seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
-/// The path of the log with only the failed attempts. If a server does not know this filter, it
-/// returns all attempts.
+/// The path of the log that shows only failed attempts. If a server does not know this filter, the
+/// server returns all attempts.
 const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
 /// The maximum time until a requested redelivery appears in the log. After this time, Beadle
 /// requests the redelivery again.
 const UNSEEN: Duration = Duration::from_secs(600);
-/// The maximum number of redeliveries that Beadle requests for one delivery. After the last of
-/// these requests, Beadle gives up, and the next sweep checks the repository.
+/// The maximum number of redeliveries that Beadle requests for one delivery. After this number,
+/// Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The stored number of requests for a delivery after Beadle gave up.
+/// The number that Beadle stores for a delivery that it gave up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
-/// The maximum number of pages of one reading. This number is enough for more than three days of
+/// The maximum number of pages in one reading. This number is enough for more than three days of
 /// webhooks.
 const MOST_PAGES: usize = 2000;
 
@@ -50,18 +51,19 @@ pub struct Installed {
     pub installation: u64,
     /// The id of the organisation.
     pub organisation: u64,
-    /// The events that make Beadle dispatch a workflow. Beadle needs the payload of these events.
+    /// The events for which Beadle dispatches a workflow. Beadle needs the payload of these events.
     pub dispatches: Vec<Dispatched>,
 }
 
-/// Beadle's memory of an organisation from one reading of the log to the next.
+/// The values that Beadle stores about an organisation between two readings of the log.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     until: Time,
-    /// The number of redeliveries that Beadle requested, by the id of the delivery.
+    /// The number of redeliveries that Beadle requested for each delivery. The key is the id of the
+    /// delivery.
     tries: BTreeMap<String, u32>,
-    /// The last request for each delivery: the time of the request, and the number of attempts in
-    /// the log at that time.
+    /// The most recent request for each delivery. The value has the time of the request, and the
+    /// number of attempts in the log at that time.
     #[serde(default)]
     asked: BTreeMap<String, AskedAgain>,
 }
@@ -77,21 +79,21 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// Returns Beadle's memory of an organisation. Returns `None` if nothing is stored yet.
+    /// Returns the stored values about an organisation. Returns `None` if nothing is stored yet.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // If the stored text is invalid, or if its time comes from a clock that was ahead, Beadle
-        // reads the whole log.
+        // If the stored text is invalid, Beadle reads the whole log. Beadle does the same if the
+        // stored time is in the future because of a wrong clock.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns whether Beadle requested a redelivery that is not in the log yet. The function
-    /// ignores the deliveries that Beadle gave up, because a sweep checks their repositories.
+    /// Returns whether Beadle requested a redelivery that is not in the log yet. If Beadle gave up
+    /// a delivery, the function ignores this delivery, because a sweep checks its repository.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Returns whether Beadle's last requested redelivery may still arrive.
+    /// Returns whether it is possible that the most recently requested redelivery still arrives.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
@@ -103,7 +105,7 @@ pub struct Recovery {
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// Contains the inbox and the memory between two readings.
+    /// The store that contains the inbox, and the memory between two readings.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -114,8 +116,9 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Reads the log from the end of the last reading on, and recovers missed deliveries. At the
-    /// first start, the method recovers nothing, because the first sweep checks everything.
+    /// Reads the log, starting at the end of the previous reading, and recovers missed deliveries.
+    /// At the first start, the method does not recover anything, because the first sweep checks
+    /// everything.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -146,7 +149,8 @@ impl Recovery {
                         sweeps.insert(&of.instance);
                     }
                     Err(error) => {
-                        // Beadle stores its requests so far, so that it does not repeat them.
+                        // Beadle stores the requests that it has made so far, so that it does not
+                        // repeat them.
                         failure = Some(error);
                         break 'all;
                     }
@@ -159,8 +163,8 @@ impl Recovery {
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        // An incomplete reading may lack some deliveries. A sweep then checks the repositories of
-        // these deliveries.
+        // If a reading is incomplete, some deliveries are possibly missing. A sweep then checks the
+        // repositories of these deliveries.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
             let closed = closed.filter(|_| !note.is_waiting());
@@ -170,7 +174,7 @@ impl Recovery {
         failure.map_or(Ok(recovered), Err)
     }
 
-    /// Recovers one delivery. Returns `false` if Beadle gives up this delivery.
+    /// Recovers one delivery. If Beadle gives up this delivery, the method returns `false`.
     async fn make_good(
         &self,
         of: &Installed,
@@ -197,7 +201,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // In this case, Beadle already gave up the delivery in an earlier run.
+            // In this case, Beadle has already given up the delivery in an earlier run.
             return Ok(true);
         }
         if tries == MOST_TRIES {
@@ -210,7 +214,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
-            // The request may fail because the delivery is no longer in GitHub's log.
+            // The request can fail because the delivery is no longer in GitHub's log.
             Err(failure) if failure.class == Class::Rejected => {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
@@ -229,8 +233,8 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since a time, and then reads the list of failures twice. If the first
-    /// reading may have missed rows, the function reads the whole log once more.
+    /// Reads the whole log, starting at a given time, and then reads the list of failures twice. If
+    /// the first reading possibly missed rows, the function reads the whole log again.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
@@ -281,8 +285,8 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "GitHub's log of webhook deliveries read");
-        // If the inbox already has the delivery, either an earlier run recovered it, or only
-        // Beadle's answer to GitHub was lost.
+        // If the inbox already has the delivery, there are two possible reasons: an earlier run
+        // recovered the delivery, or only Beadle's answer to GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "GitHub's log of webhook deliveries changed between two reads, reading again");

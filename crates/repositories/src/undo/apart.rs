@@ -1,6 +1,6 @@
-//! Takes the values that an undo restored out of changes that also have other values. Otherwise,
-//! Beadle would only observe the other values too, for example a protection that somebody switched
-//! off after the undo.
+//! Handles changes that have both restored values and other values. This code separates the
+//! restored values from the others. Otherwise, Beadle would only observe the other values too. An
+//! example of another value is a protection that somebody switched off after the undo.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,9 @@ use super::reversal;
 /// same list, the second write also sets the values of the first change.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of those restored values that share a change with other values. The paths have
-/// the form of waivers. The result leaves out a value that no path can name.
+/// Returns the paths of the restored values that are in the same change as other values. The paths
+/// have the form that waivers use. If a value has no path in this form, the value is not in the
+/// result.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -27,9 +28,9 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Splits the changes that would replace restored values and also write other values. `others` is
-/// the plan of a policy without the restored values. If `others` has no change that is a part of a
-/// mixed change, Beadle only observes the mixed change.
+/// Splits mixed changes: changes that would replace restored values and also write other values.
+/// `others` is the plan of a policy without the restored values. If `others` has no change that is
+/// part of a mixed change, Beadle only observes the mixed change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();
@@ -71,7 +72,7 @@ fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
     one.aspect == other.aspect && one.what == other.what
 }
 
-/// Returns the path that a changed value has in the policy.
+/// Returns the path of a changed value in the policy.
 fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
     let (what, name) = reversal::named(change, field);
     path_of(&change.aspect, &what, &name)
@@ -149,7 +150,7 @@ mod tests {
         let undone = undone("protection", "rule main", "enforce_admins");
         let of_rule = |names: &[&str]| change("protection", "rule main", names);
         let mut plan = plan(vec![of_rule(&["enforce_admins", "required_linear_history"])]);
-        // This change writes a value that the plan does not have.
+        // This change writes a value that is not in the plan.
         split(&undone, &mut plan, self::plan(vec![of_rule(&["allow_deletions"])]));
         assert_eq!(shown(&plan), [("enforce_admins", Mode::Observe, 2)]);
     }

@@ -1,6 +1,6 @@
-//! Makes the sections of the policy file for an undo. Each list starts with the present entries of
-//! the repository. If a policy needs other keys together with a key, the file also gets these other
-//! keys.
+//! Makes the sections of the policy file for an undo. At first, each list has the present entries
+//! of the repository. Some keys are valid only together with other keys. The file then also gets
+//! these other keys.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::import::{LISTS, Observed, UNITS};
 /// The keys that a policy can contain only with `allowed_actions: selected`.
 pub(super) const SELECTED: [&str; 3] = ["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// The block of the workflows of forks, and the block of the setup of code scanning.
+/// Two blocks: the block for workflows of forks, and the block for the setup of code scanning.
 pub(super) const FORKS: &str = "fork_pr_workflows_private_repos";
 pub(super) const SETUP: &str = "code_scanning_default_setup";
 
-/// The sections of a policy file, while the undo puts the earlier values into them.
+/// The sections of a policy file. The undo puts the earlier values into these sections.
 pub(super) struct Draft<'a> {
     observed: &'a Observed,
     sections: Value,
@@ -44,8 +44,8 @@ impl<'a> Draft<'a> {
         self.lists.entry(name).or_default()
     }
 
-    /// Returns whether the policy may lack entries of a list. If so, the policy removes no entry of
-    /// the list.
+    /// Returns whether entries of a list can be missing in the policy. In this case, the policy
+    /// must not remove any entry of the list.
     pub(super) fn is_incomplete(&self, list: &str) -> bool {
         self.observed.additive.contains(list)
     }
@@ -60,8 +60,8 @@ impl<'a> Draft<'a> {
         at[key] = value;
     }
 
-    /// Sets the keys that a policy needs together with `key` to the present values of the
-    /// repository.
+    /// Some keys are necessary together with `key`. The function sets these keys to the present
+    /// values of the repository.
     fn begin(&mut self, block: &[&str], key: &str) {
         let observed = self.observed;
         let mut own = UNITS.iter().filter(|unit| unit.block == block);
@@ -86,7 +86,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Sets the keys of a block, except the keys that already have a value.
+    /// Sets those keys of a block that do not have a value yet.
     fn fill(&mut self, block: &[&str], values: &Map<String, Value>) {
         let mut at = &mut self.sections;
         for name in block {
@@ -99,8 +99,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. The result leaves out keys that another value makes
-    /// ineffective, because a policy must not contain such keys.
+    /// Returns the sections of the file. If another value makes a key ineffective, the key is not
+    /// in the result. A policy must not contain such keys.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;
         for (name, entries) in self.lists {
@@ -130,7 +130,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// If the value of `key` makes the other keys of a block ineffective, removes these other keys.
+/// If the value of `key` makes the other keys of a block ineffective, the function removes these
+/// other keys.
 fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
     let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
     if let Some(block) = block.and_then(Value::as_object_mut)

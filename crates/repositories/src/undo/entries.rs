@@ -9,8 +9,8 @@ use super::nested;
 use super::reversal::{DELETED, Reversal, deleted};
 use super::whole::changed_since;
 
-/// The lists in which Beadle can create a removed entry again although the journal lacks some
-/// values of the entry. The missing values get GitHub's defaults.
+/// The lists in which Beadle can create a removed entry again even if the journal does not have all
+/// of its values. The missing values get GitHub's defaults.
 const PARTLY: [(&str, &str); 4] = [
     ("labels", "the description of the label is not in the journal"),
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
@@ -18,22 +18,22 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// Those parts of an entry that an undo does not restore, although the journal has the values of
-/// the entry.
+/// The parts of an entry that an undo does not restore, although the journal has the values of the
+/// entry.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),
 ];
 
-/// If the aspect is a list, returns the name of the entry that a part of a plan names.
+/// If the aspect is a list, the function returns the entry's name from a part of a plan.
 pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     let list = ALL.iter().find(|list| list.list == aspect)?;
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
 }
 
-/// Puts the earlier value into its list. `all` contains all values that the undo restores. Returns
-/// `None` if the aspect has no list. For a list, returns a remark about the parts that the undo
-/// does not restore.
+/// Puts the earlier value into its list. `all` contains all values that the undo restores. If the
+/// aspect has no list, the function returns `None`. Otherwise, the function returns a remark about
+/// the parts that the undo does not restore.
 pub(super) fn put(
     draft: &mut Draft<'_>,
     one: &Reversal,
@@ -42,7 +42,8 @@ pub(super) fn put(
     // A file for the organisation and a file for a repository have the same list for rulesets.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // For these values, the plan does not name the entry: another value names it.
+    // For these values, the plan does not contain the entry's name. Another value contains this
+    // name.
     if one.name == DELETED {
         return Some(Ok(None));
     }
@@ -72,7 +73,7 @@ impl Entries {
             return Err("GitHub and the journal have no value of a secret".to_owned());
         }
         if matches!(self.list, "environments" | "rulesets") {
-            // The removal of an environment also removes the variables and secrets in it.
+            // If Beadle removes an environment, its variables and secrets are removed too.
             let is_around = |other: &Reversal| {
                 let inner = one.what.strip_prefix(other.what.as_str());
                 other.name == self.primary
@@ -104,7 +105,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// Removes an entry that Beadle created, if nobody has changed the entry since then.
+    /// Removes an entry that Beadle created, if nobody has changed the entry after its creation.
     fn remove(
         &self,
         draft: &mut Draft<'_>,
@@ -125,7 +126,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// Creates an entry again from its values in the journal.
+    /// Creates an entry again. The values come from the journal.
     fn create_again(
         &self,
         draft: &mut Draft<'_>,
@@ -151,7 +152,7 @@ impl Entries {
         Ok(lost.map(|(_, why)| (*why).to_owned()))
     }
 
-    /// Creates an entry that Beadle removed.
+    /// Creates an entry again after Beadle removed it.
     fn create(
         &self,
         draft: &mut Draft<'_>,

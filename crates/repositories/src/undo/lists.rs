@@ -1,17 +1,16 @@
-//! The lists of a policy with entries that an undo restores, and the names of these entries in
-//! plans.
+//! The lists whose entries an undo can restore, and the names of these entries in plans.
 
 /// A list of a policy, and the names of its entries in plans.
 pub(super) struct Entries {
-    /// The name of the aspect, which is also the name of the list.
+    /// The name of the aspect. The list has the same name.
     pub(super) list: &'static str,
-    /// The first word in the name that an entry has in plans.
+    /// The first word of an entry's name in plans.
     pub(super) prefix: &'static str,
     /// The key whose value is the name of the thing in an entry.
     pub(super) id: &'static str,
-    /// The name of the value with which a plan creates or removes an entry.
+    /// The name of the value that a plan shows when it creates or removes an entry.
     pub(super) primary: &'static str,
-    /// True if the plan of a removal shows all values of the entry: the name and one more value.
+    /// True if a plan that removes an entry shows all of its values: the name and one more value.
     pub(super) is_whole: bool,
 }
 
@@ -24,7 +23,7 @@ const fn entries(
     Entries { list, prefix, id, primary, is_whole: false }
 }
 
-/// All lists of which an undo restores entries.
+/// All lists whose entries an undo can restore.
 pub(super) const ALL: &[Entries] = &[
     Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
     Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },

@@ -1,6 +1,6 @@
-//! Remembers which values of a repository an undo restored. Beadle only observes such a value until
-//! the policy agrees with it, or until an operator resumes it. Without this memory, the next run
-//! would write the policy's values again.
+//! Stores which values of a repository were restored by an undo. Beadle only observes such a value
+//! until the policy agrees with the value, or until an operator resumes the value. Without this
+//! memory, the next run would write the policy's values again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
-/// For this duration after an undo, Beadle forgets no value that the undo restored. During this
-/// time, GitHub may still show the value that the undo replaced. Because the policy has the
-/// replaced value, Beadle would conclude that the policy agrees with the undo.
+/// The time after an undo for which Beadle keeps all restored values in its memory. During this
+/// time, GitHub can still show the old value that the undo replaced. The policy has the same old
+/// value. Without this rule, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
 /// The number of keys that Beadle makes due in one transaction.
 const BATCH: usize = 500;
 
-/// The word in the name of the organisation's own note, in place of the id of a repository.
+/// The word that replaces a repository's id in the name of the organisation's own note.
 pub(crate) const ORGANISATION: &str = "organisation";
 
 /// The values that an undo restored in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undone {
-    /// The time of the last undo.
+    /// The time of the most recent undo.
     at: Time,
     /// The operator who started the undo.
     by: String,
@@ -60,8 +60,9 @@ impl Undone {
         self.values.iter().any(|known| known.covers(&value))
     }
 
-    /// Leaves out the values that no waiver may exempt, so that Beadle compares these values again.
-    /// An undo may have restored such a value before the configuration listed the key of the value.
+    /// Removes the values that must not be exempted by a waiver. Beadle then compares these values
+    /// again. It is possible that an undo restored such a value before its key was in the
+    /// configuration.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
             |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
@@ -84,14 +85,14 @@ impl UndoneValue {
     }
 }
 
-/// Returns the name of the stored note about a repository. If `id` is empty, returns the common
-/// prefix of these names.
+/// Returns the name of the stored note about a repository. If `id` is empty, the function returns
+/// the common prefix of these names.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
-/// Returns the note about a key. The note about the organisation itself has a word in place of an
-/// id, because Beadle treats an id without a repository as a repository that is gone.
+/// Returns the note about a key. The note about the organisation itself has a word instead of an
+/// id, because Beadle treats an id without a repository as a gone repository.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }
@@ -112,8 +113,8 @@ pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
-/// Remembers that `by` undoes the values of a change. Beadle stores the note before the write, so
-/// that no run between the two restores the policy's values.
+/// Stores that `by` undoes the values of a change. Beadle stores this note before the write.
+/// Otherwise, a run between the write and the note could restore the policy's values.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
@@ -134,7 +135,7 @@ pub(crate) async fn keep<W>(
     note.put(store, &undone).await
 }
 
-/// A value that Beadle only observes, because an undo restored it.
+/// A value that was restored by an undo. Beadle only observes this value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedValue {
     /// The aspect of the value.
@@ -143,9 +144,9 @@ pub struct ObservedValue {
     pub what: String,
     /// The name of the value.
     pub name: String,
-    /// The time of the last undo in the repository.
+    /// The time of the most recent undo in the repository.
     pub at: Time,
-    /// The operator who started the last undo in the repository.
+    /// The operator who started the most recent undo in the repository.
     pub by: String,
 }
 
@@ -159,16 +160,15 @@ pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>
     Ok(values.into_iter().map(shown).collect())
 }
 
-/// Returns the number of repositories in a scope in which an undo restored values. The organisation
-/// itself counts as one repository. The scope is either the key of a repository, or an
-/// organisation.
+/// Counts the repositories in a scope that have restored values. The organisation itself counts as
+/// one repository. The scope is either the key of a repository, or an organisation.
 pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
     Ok(of_scope(store, scope).await?.len())
 }
 
-/// Forgets which values an undo restored in a scope, and makes the repositories due. Beadle then
-/// changes the values again as the policy declares. Returns the number that [`count`] would have
-/// returned before.
+/// Deletes the notes about restored values in a scope, and makes the repositories due. Beadle then
+/// changes the values again as the policy declares. Returns the number of these repositories, as
+/// [`count`] returns it before the deletion.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {
@@ -182,7 +182,7 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     Ok(notes.len())
 }
 
-/// Returns the names of the notes of a scope, each with the key of the note's repository. For the
+/// Returns the names of a scope's notes. Each name has the key of the note's repository. For the
 /// note about the organisation itself, the key is `None`.
 async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
     let key = scope.parse::<Key>().ok();
@@ -203,8 +203,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
-/// The changes of a plan that Beadle only observes, because they would replace values that an undo
-/// restored.
+/// The changes of a plan that would replace restored values. Beadle only observes these changes.
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
@@ -212,15 +211,15 @@ pub(crate) struct UndoneChanges {
     pub(crate) why: String,
 }
 
-/// The restored values that a planner remembers.
+/// A planner's access to the stored notes about restored values.
 #[derive(Clone)]
 pub(crate) struct Memory {
     store: Arc<dyn Store>,
     organisation: String,
-    /// True if Beadle only reads its memory, and forgets nothing.
+    /// True if Beadle only reads its memory, and does not delete anything from it.
     looks_only: bool,
-    /// The restored values that the policy still contradicts, by the id of the repository. The map
-    /// has only repositories for which the last plan agreed with some restored values.
+    /// The restored values that still differ from the policy. The key is the id of the repository.
+    /// A repository is in this map only if its most recent plan agreed with some restored values.
     agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
@@ -229,21 +228,21 @@ impl Memory {
         Self { store, organisation: organisation.to_owned(), looks_only: false, agreed: Arc::default() }
     }
 
-    /// From now on, this value forgets nothing.
+    /// Makes this value read-only: from now on, it does not delete anything from the memory.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
 
-    /// Returns the values that an undo restored in a repository, if there are any. `never` contains
-    /// the keys that Beadle still compares.
+    /// Returns the restored values of a repository, if there are any. `never` contains the keys
+    /// that Beadle still compares.
     pub(crate) async fn of(&self, id: &str, never: &[String]) -> Result<Option<Undone>, StoreError> {
         let stored = own(&self.organisation, id).get(self.store.as_ref()).await?;
         Ok(stored.map(|undone| undone.without(never)))
     }
 
-    /// Makes Beadle only observe the values that an undo restored in a repository. For the
-    /// organisation itself, `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still
-    /// compares. Returns the changes that Beadle only observes.
+    /// Makes Beadle only observe the restored values of a repository. For the organisation itself,
+    /// `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still compares. Returns the
+    /// changes that Beadle only observes.
     pub(crate) async fn observe<W>(
         &self,
         (id, never): (&str, &[String]),
@@ -299,14 +298,14 @@ impl Memory {
         Ok(Some(found))
     }
 
-    /// Forgets the restored values that agree with the policy of the last plan. Beadle calls this
-    /// function only after it has applied the plan. A plan that an operator declined can belong to
-    /// another policy.
+    /// Deletes the restored values that agree with the policy of the most recent plan. Beadle calls
+    /// this function only after it has applied the plan. If an operator declined a plan, the plan
+    /// can belong to another policy.
     pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };
         let (store, note) = (self.store.as_ref(), own(&self.organisation, id));
-        // The plan is from before a later undo and did not know of it.
+        // The plan is older than the most recent undo, so it does not contain this undo.
         if note.get(store).await?.is_none_or(|undone| undone.at != left.at) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! Undoes Beadle's writes to repositories. The journal has the values before each write. Beadle
-//! makes a policy of one repository from these values. The planner compares this policy with
+//! Undoes Beadle's writes to repositories. The journal has the values from before each write. From
+//! these values, Beadle makes a policy for one repository. The planner compares this policy with
 //! GitHub. So no aspect needs separate code to undo a write.
 
 mod apart;

@@ -1,5 +1,5 @@
-//! Puts the earlier values into an entry of `rulesets` or `environments`. The entry has these
-//! values in blocks and lists.
+//! Puts earlier values into an entry of `rulesets` or `environments`. In such an entry, the values
+//! are inside blocks and lists.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::reversal::Reversal;
 
 const GONE: &str = "it does not exist any more, or a policy cannot name it";
 
-/// Puts the earlier value into the entry of a thing, such as `main` or
+/// Puts the earlier value into the entry of a thing. An example of a thing is `main` or
 /// `production: variable REGION`.
 pub(super) fn put(list: &str, entries: &mut [Value], thing: &str, one: &Reversal) -> Result<(), String> {
     let inner = thing.split_once(": variable ").filter(|_| list == "environments");
@@ -42,7 +42,7 @@ fn environment(entry: &mut Value, one: &Reversal) -> Result<(), String> {
             entry[&one.name] = one.before.clone();
             Ok(())
         }
-        // The journal shows these values as texts for people.
+        // In the journal, these values are texts for people.
         _ => Err("the journal does not have the value in the form that GitHub needs".to_owned()),
     }
 }

@@ -1,5 +1,5 @@
-//! Makes the policy of one repository with the values from before the writes that an undo must
-//! revert.
+//! Makes the policy for the undo of one repository. This policy has the values from before the
+//! writes that the undo must revert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,25 +13,26 @@ use super::{entries, protection};
 use crate::import::Observed;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// The names of the values that can be null at GitHub and in a policy.
+/// The names of the values that can be null both at GitHub and in a policy.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
-/// The first characters of the name that a security feature has in plans.
+/// The first characters of a security feature's name in plans.
 const FEATURE: &str = "security_and_analysis.";
 
 /// The policy that declares the earlier values, and the values that it cannot declare.
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
-    /// The positions of the values that Beadle cannot restore, each with the reason.
+    /// The positions of the values that Beadle cannot restore. Each position has its reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// The positions of the values that Beadle restores only partly, each with the missing part.
+    /// The positions of the values that Beadle restores only partly. Each position has the missing
+    /// part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 
 impl Past {
-    /// Makes the policy of a repository, or of the organisation itself if `seen` is `None`. `all`
-    /// contains the values of the undo. `open` contains the positions of the values that the policy
-    /// must declare.
+    /// Makes the policy for a repository. If `seen` is `None`, the policy is for the organisation
+    /// itself. `all` contains the values of the undo. `open` contains the positions of the values
+    /// that the policy must declare.
     pub(crate) fn of(
         seen: Option<&Repository>,
         observed: &Observed,
@@ -43,7 +44,8 @@ impl Past {
         let wanted: Vec<(usize, &Reversal)> =
             open.iter().filter_map(|at| Some((*at, all.get(*at)?))).collect();
         let only: Vec<Reversal> = wanted.iter().map(|(_, one)| (*one).clone()).collect();
-        // The undo of a rename comes last, because all other values use the present name.
+        // Beadle undoes a rename after everything else, because all other values use the present
+        // name.
         let (renames, others): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|(_, one)| matches!(one.name.as_str(), "name" | "title"));
         let mut sections: BTreeMap<usize, &str> = BTreeMap::new();
@@ -63,7 +65,7 @@ impl Past {
         past
     }
 
-    /// Returns the policy of these sections. If the check of policies refuses a section, Beadle
+    /// Returns a policy with these sections. If the check of policies refuses a section, Beadle
     /// does not restore the values of this section.
     fn accepted(
         &mut self,
@@ -108,7 +110,7 @@ impl Past {
     }
 }
 
-/// Loads a policy that has one file. JSON is also YAML.
+/// Loads a policy with only one file. The file is JSON, and JSON is also valid YAML.
 fn load(file: &str, sections: &Map<String, Value>) -> Result<Policy, String> {
     let text = Value::Object(sections.clone()).to_string();
     let files = BTreeMap::from([(file.to_owned(), text)]);
@@ -121,7 +123,7 @@ fn load(file: &str, sections: &Map<String, Value>) -> Result<Policy, String> {
     })
 }
 
-/// Returns the section of a policy that declares the values of an aspect.
+/// Returns the policy section that declares the values of an aspect.
 pub(super) fn section(aspect: &str) -> &str {
     match aspect {
         "settings" | "topics" => "repository",
@@ -171,7 +173,7 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
-        // A subject without claims of its own has GitHub's default claims.
+        // If a subject has no claims of its own, it has GitHub's default claims.
         "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
         "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),
@@ -190,7 +192,7 @@ fn put(
 }
 
 /// Puts the earlier value of a Pages site into the file. If Beadle created the site, the undo
-/// removes the site with all of its values.
+/// removes the site and all of its values.
 fn pages(draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<(), String> {
     let is_created = |other: &Reversal| other.is_beside(one) && other.name == SITE && other.before == false;
     if all.iter().any(is_created) {

@@ -1,10 +1,10 @@
-//! The paths of values in the policy, in the form of waivers.
+//! Finds the paths of values in the policy. The paths have the form that waivers use.
 
 use super::{entries, protection};
 use crate::policy::check_waived_key;
 
-/// Returns the path that a value has in the policy. The aspect, the part and the name identify the
-/// value. Returns `None` if no path can name the value.
+/// Returns the path of a value in the policy. The aspect, the part and the name identify the value.
+/// Returns `None` if the value has no path.
 pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
     let path = match aspect {
         "settings" => format!("repository.{name}"),

@@ -1,5 +1,5 @@
 //! Puts the earlier values of branch protection rules into a policy file. The file contains only
-//! these values. Beadle does not change the other values of a rule.
+//! these earlier values. Beadle does not change the other values of a rule.
 
 use beadle_github::{Known, Repository};
 use serde_json::{Map, Value, json};
@@ -71,7 +71,7 @@ pub(super) fn put(
     }
 }
 
-/// Creates a rule again from its values in the journal.
+/// Creates a rule again. The values come from the journal.
 fn create_again(
     entries: &mut Vec<Value>,
     pattern: &str,
@@ -92,8 +92,8 @@ fn create_again(
     Ok(())
 }
 
-/// Returns whether a rule that Beadle created now has a value that Beadle did not write. `whole` is
-/// the creation of the rule. `all` contains all values that the undo restores.
+/// Returns whether a rule now has a value that Beadle did not write. Beadle created this rule.
+/// `whole` is the creation of the rule. `all` contains all values that the undo restores.
 fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };
@@ -102,7 +102,7 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     live.iter().any(|(name, value)| {
         let written = all.iter().find(|other| other.is_beside(whole) && other.name == *name);
         match written.map(|written| &written.after) {
-            // GitHub chooses the App of a check that Beadle did not bind to an App.
+            // If Beadle did not bind a check to an App, GitHub chooses the App.
             Some(after) if name == CHECK_LIST => !is_same(name, &contexts(after), &contexts(value)),
             Some(after) => !is_same(name, after, value),
             None => !is_same(name, &Value::Null, value) && !is_of_github(name, value, &is_on),
@@ -110,8 +110,8 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     })
 }
 
-/// Returns whether a value of a new rule comes from GitHub or has no effect, so that it does not
-/// count as a change. `is_on` returns whether a flag of the rule is on.
+/// Returns whether a value of a new rule does not count as a change. This is the case if the value
+/// comes from GitHub, or if it has no effect. `is_on` returns whether a flag of the rule is on.
 fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
     match name {
         "required_approving_review_count" => {
@@ -152,7 +152,7 @@ fn value(
             rule.insert(name.to_owned(), Value::Null);
         }
         "dismissal_restrictions" if !is_on => {
-            // With an empty block, everybody with write access may dismiss reviews.
+            // With an empty block, everybody with write access can dismiss reviews.
             if let Some(block) = block(rule, REVIEWS) {
                 block.insert(name.to_owned(), json!({}));
             }

@@ -1,4 +1,4 @@
-//! The values that an undo restores, and the comparison of a plan with these values.
+//! Finds the values that an undo must restore, and compares a plan with these values.
 
 use beadle_engine::{Change, Field};
 use serde_json::{Value, json};
@@ -10,20 +10,20 @@ pub(super) const SITE: &str = "enabled";
 /// change has this key.
 pub(super) const DELETED: &str = "declared";
 
-/// One value that Beadle wrote and an undo restores.
+/// One value that was written by Beadle and that an undo must restore.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reversal {
     /// The aspect of the change.
     pub(crate) aspect: String,
-    /// The part of the aspect, such as `team platform`. If the writes renamed the part, this is the
-    /// new name.
+    /// The part of the aspect, such as `team platform`. If the writes renamed the part, this field
+    /// has the new name.
     pub(crate) what: String,
     /// The name of the value.
     pub(crate) name: String,
     /// The value before the writes. The undo restores this value.
     pub(crate) before: Value,
     /// The value after the writes. If GitHub has another value now, somebody has changed the value
-    /// since the writes.
+    /// after the writes.
     pub(crate) after: Value,
 }
 
@@ -45,8 +45,8 @@ pub(super) fn is_whole(name: &str) -> bool {
     matches!(name, "rule" | "ruleset" | "environment")
 }
 
-/// Returns the values of a deleted thing in the form of a policy, if the journal has them. `one` is
-/// the value that shows whether the thing exists. `all` contains all values of the undo.
+/// Returns the values of a deleted thing in the form of a policy, if the journal has these values.
+/// `one` is the value that shows whether the thing exists. `all` contains all values of the undo.
 pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
     if !one.after.is_null() {
         return None;
@@ -60,8 +60,8 @@ pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a 
     values.filter(|values| values.is_object())
 }
 
-/// Returns whether a part belongs to a thing that the undo creates again. For example, the part is
-/// a variable of an environment that the undo creates again.
+/// Returns whether a part belongs to a thing that the undo creates again. An example is a variable,
+/// if the undo creates the variable's environment again.
 fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
     deleted(one, all).is_some()
@@ -70,8 +70,8 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
         && inner.is_some_and(|inner| inner.starts_with(": "))
 }
 
-/// Returns a secret or a variable that Beadle deletes together with its environment, although the
-/// reverted changes did not write it.
+/// Finds a secret or a variable that Beadle would delete together with its environment, although
+/// the reverted changes did not write this secret or variable.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -99,8 +99,9 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
-                // Somebody changed the value between the two writes. The undo restores the value of
-                // this person, because it does not undo the changes of other people.
+                // Somebody changed the value between the two writes. The undo restores the value
+                // that this person set, because an undo does not revert the changes of other
+                // people.
                 Some(known) if !is_same(&new.name, &known.after, &new.before) => *known = new,
                 Some(known) => known.after = new.after,
                 None => all.push(new),
@@ -122,16 +123,17 @@ fn creates_site<W>(change: &Change<W>) -> bool {
     change.aspect == "pages" && change.what.is_empty() && is_new
 }
 
-/// Returns the part of an aspect that a change concerns, with the name before the change. An
-/// invitation and a collaborator have the same part, because a person who accepts an invitation
-/// becomes a collaborator.
+/// Returns the part of an aspect that a change is about. The part has its name from before the
+/// change. An invitation and a collaborator have the same part, because a person who accepts an
+/// invitation becomes a collaborator.
 fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
     }
     let is_branch = |field: &Field| field.name == "default_branch";
     match change.aspect.as_str() {
-        // For settings of the organisation, the part differs if the guard can hold the change.
+        // For settings of the organisation, the part depends on whether the guard can hold the
+        // change.
         "organization" => return change.aspect.clone(),
         // For a default branch, the part states whether Beadle renames or creates the branch.
         "settings" if change.fields.iter().any(is_branch) => return String::new(),
@@ -141,7 +143,7 @@ fn part<W>(change: &Change<W>) -> String {
     invited.map_or_else(|| change.what.clone(), |login| format!("collaborator {login}"))
 }
 
-/// Returns the part before and after the change, if the change renames it.
+/// If a change renames a part, the function returns the old and the new part.
 fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
     let (key, kind) = match change.aspect.as_str() {
         "labels" => ("name", "label"),
@@ -174,9 +176,8 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the name of a value, and the value before and after a change. A plan has different words
-/// for the creation and the removal of some things. The result has the same words for the creation
-/// and the removal.
+/// Returns the name of a value, with its old and its new value. For some things, a plan uses
+/// different words for a creation and a removal. The result uses the same words for both.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),
@@ -215,16 +216,17 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
     }
 }
 
-/// The relation of a planned change to the undo.
+/// The relation between a planned change and the undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
     /// The change only restores values that the undo must restore.
     Restores,
     /// The change contains no value that the undo must restore.
     Other,
-    /// The change contains values that the undo is asked to restore, but the undo cannot restore
-    /// all of them, or the change also has other values. So the undo does not write this change.
-    /// The list contains the positions of the values that stay as they are, each with the reason.
+    /// The undo does not write this change, although the change contains values that the undo must
+    /// restore. There are two possible reasons: the undo cannot restore all of these values, or the
+    /// change also has other values. The list contains the positions of the values that stay
+    /// unchanged. Each position has its reason.
     Leaves(Vec<(usize, String)>),
 }
 
@@ -246,7 +248,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
-            // The plan always shows this value for a new deploy key that can only read.
+            // For a new deploy key with only read access, the plan always shows this value.
             None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {
@@ -325,7 +327,7 @@ mod tests {
         let changes = [
             permission(json!(null), json!("push")),
             permission(json!("admin"), json!("push")),
-            // Between the two writes, another run wrote a value.
+            // Another run wrote a value between the two writes.
             change("settings", "", &[("description", json!("a"), json!("b"))]),
             change("settings", "", &[("description", json!("c"), json!("d"))]),
             change("settings", "", &[("description", json!("d"), json!("e"))]),
@@ -439,8 +441,8 @@ mod tests {
             &[("permission", json!("push"), json!("pull")), ("colour", json!("a"), json!("b"))],
         );
         assert!(matches!(judged(&more), Planned::Leaves(left) if left[0].1.contains("`colour`")));
-        // The undo has already decided to keep this value, so it must not restore the value by
-        // accident.
+        // The undo has already decided not to change this value. So the undo must not restore the
+        // value by accident.
         assert_eq!(judge(&back, &all, &[1]), Planned::Other);
     }
 }

@@ -1,6 +1,6 @@
-//! Things that an undo deletes or creates completely. An undo deletes a thing only if the thing
-//! still has the values that Beadle wrote. The change that deletes the thing contains its values.
-//! So an undo of the undo can create the thing again.
+//! Handles things that an undo deletes or creates completely. An undo deletes a thing only if the
+//! thing still has the values that Beadle wrote. The change that deletes the thing contains these
+//! values. So a second undo can revert the first undo, and create the thing again.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::aspects::protection::declared;
 use crate::import::Observed;
 use crate::policy::known_rule;
 
-/// The maximum length of the JSON text with all values of a deleted thing. Entries of the journal
-/// and holds must stay small.
+/// The maximum length of the JSON text with all values of a deleted thing. This limit keeps journal
+/// entries and holds small.
 const MOST: usize = 32_000;
 
-/// Adds the present values of a thing to the change that deletes it.
+/// Adds the present values of a thing to the change that deletes the thing.
 pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen: Option<&Repository>) {
     if let Some(values) = entry(change, observed) {
         // For such an entry, the plan shows only one value.
@@ -35,8 +35,8 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook, so
-/// Beadle does not create a webhook with a secret again.
+/// Returns the list entry that a change deletes. Nobody can read the secret of a webhook, so Beadle
+/// does not create a webhook with a secret again.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
     let is_simple = LISTS.contains(&change.aspect.as_str());
@@ -50,8 +50,8 @@ fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
-/// Returns the values of the thing that a change deletes, in the form of a policy. Returns `None`
-/// if Beadle does not know all values.
+/// Returns the values of the thing that a change deletes. The values have the form of a policy.
+/// Returns `None` if Beadle does not know all values.
 fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -> Option<Value> {
     let named = |list: &str, name: &str| {
         let mut entries = observed.lists.get(list)?.iter();
@@ -71,9 +71,9 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
     (values.to_string().len() <= MOST).then_some(values)
 }
 
-/// Returns the changes in a thing since Beadle created it, as far as the journal shows them.
-/// `primary` is the creation, and `live` is the entry of the thing. `all` contains all values that
-/// the undo restores.
+/// Returns how a thing has changed after Beadle created it. The function finds only the changes
+/// that the journal shows. `primary` is the creation, and `live` is the entry of the thing. `all`
+/// contains all values that the undo restores.
 pub(super) fn changed_since(
     list: &str,
     primary: &Reversal,
@@ -83,7 +83,7 @@ pub(super) fn changed_since(
     let is_own = |one: &&Reversal| one.is_beside(primary) && one.name != primary.name;
     let own: Vec<&Reversal> = all.iter().filter(is_own).collect();
     match list {
-        // In plans, all custom properties together are one part.
+        // In plans, all custom properties together form one part.
         "custom_properties" => None,
         "environments" => environment(primary, live, all),
         "rulesets" => value(live, &own).or_else(|| ruleset(primary, live, &own)),
@@ -93,7 +93,7 @@ pub(super) fn changed_since(
 
 /// Compares the values that have the same form in a policy and in the journal.
 fn value(live: &Value, own: &[&Reversal]) -> Option<String> {
-    // A policy contains the ids of bypass actors, but no value of a secret.
+    // A policy contains the ids of bypass actors, but not the values of secrets.
     let is_in_policy = |one: &&&Reversal| !matches!(one.name.as_str(), "secret" | "bypass_actors");
     let differs = |one: &&&Reversal| {
         let found = one.name.split('.').try_fold(live, |at, key| at.get(key));

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::super::aspect::{AspectPlan, Context, Step, WriteTarget, field};
 use crate::policy::Node;
 
-/// The repositories that have a setting.
+/// The repositories to which a setting applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
     All,
@@ -40,7 +40,7 @@ struct Setting {
 /// The key of the settings for forks of private repositories. The value of this key has the fields
 /// of the body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
-/// The field of [`FORKS`] that must be on, or else the other fields have no effect.
+/// The main field of [`FORKS`]. If this field is off, the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
 /// The field of [`FORKS`] that gives secrets to workflows of forks.
 const SEND_SECRETS: &str = "send_secrets_and_variables";
@@ -72,9 +72,11 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The levels of access to a repository's workflows, from the fewest repositories to the most.
+/// The access levels for a repository's workflows. The order is from the fewest repositories with
+/// access to the most.
 const LEVELS: &[&str] = &["none", "user", "organization", "enterprise"];
-/// The groups of contributors who need an approval, from the fewest people to the most.
+/// The groups of contributors who need an approval. The order is from the smallest group to the
+/// largest.
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 

@@ -1,11 +1,11 @@
-//! Plans and writes the deployment environments of a repository, with their variables and secrets.
+//! Plans and writes a repository's deployment environments, including their variables and secrets.
 //! GitHub ignores the case of an environment's name.
 //!
-//! Beadle reads the environments of a repository with one call for 30 environments. Beadle does not
-//! use GraphQL here, because GraphQL does not show the Apps and the branches that can deploy.
-//! Beadle needs one more call for each of these parts that the policy declares: the patterns of
-//! branches, the Apps, the variables and the secrets. A call with an unchanged answer does not
-//! count toward the hourly limit.
+//! One call reads up to 30 environments of a repository. Beadle does not use GraphQL here, because
+//! GraphQL does not show the Apps and the branches that can deploy. Beadle makes one more call for
+//! each of these parts, if the policy declares the part: the branch patterns, the Apps, the
+//! variables and the secrets. If the answer to a call has not changed, the call does not count
+//! toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,
@@ -58,7 +58,7 @@ pub(crate) const ENVIRONMENTS: Aspect = Aspect {
 
 const SHAPE: Shape = listed!(keys::ENTRY);
 
-/// The name of the list in a policy, in an answer of GitHub, and in a path.
+/// The name of the list. A policy, GitHub's answers and the paths of the API all use this name.
 const LIST: &str = "environments";
 /// The environment that GitHub creates for a Pages site. If somebody removes this environment,
 /// GitHub creates it again.
@@ -94,7 +94,7 @@ impl AspectPlanner for Environments {
     }
 }
 
-/// Returns the name that plans show for an environment.
+/// Returns an environment's name as plans show it.
 fn part(name: &str) -> String {
     format!("environment {name}")
 }
@@ -145,8 +145,8 @@ async fn environment(
     Ok(())
 }
 
-/// The change of one environment. Beadle completes the change while it compares the parts of the
-/// environment.
+/// The change of one environment. Beadle compares the environment part by part, and adds each
+/// difference to this change.
 struct Change<'a> {
     part: &'a str,
     wanted: Observed,
@@ -185,8 +185,8 @@ impl Change<'_> {
                     all.sort();
                     json!(all)
                 };
-                // GitHub needs only one approval. So a new reviewer can approve alone, and could
-                // not do so before.
+                // GitHub needs only one approval, so a new reviewer can now approve alone. Before
+                // this change, this person could not approve.
                 let is_weaker = !seen.reviewers.is_empty();
                 self.differs("reviewers", shown(&seen.reviewers), shown(&wanted), &list.asked, is_weaker);
                 self.wanted.reviewers = wanted;
@@ -323,7 +323,7 @@ impl Change<'_> {
     }
 }
 
-/// The patterns of branches and tags, each with its type.
+/// The patterns for branches and tags. Each pattern has a type.
 type Patterns = Vec<(String, String)>;
 
 /// Returns which branches and tags can deploy, and the patterns if the policy lists patterns.

@@ -74,8 +74,8 @@ impl Observed {
     }
 
     /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown.
-    /// Beadle must not treat a missing part as empty: it would send the empty part, and GitHub
-    /// would remove the reviewers or let all branches deploy.
+    /// Beadle must not treat a missing part as empty. If Beadle sent the empty part, GitHub would
+    /// remove the reviewers or let all branches deploy.
     pub(crate) fn read(row: &Value) -> Option<Self> {
         let mut seen = Self::new(row["name"].as_str()?);
         for rule in row["protection_rules"].as_array()? {
@@ -101,8 +101,8 @@ impl Observed {
         Some(seen)
     }
 
-    /// Returns the body that gives an environment these settings. GitHub resets each setting that a
-    /// body leaves out, so the body contains all settings.
+    /// Returns the body that gives an environment these settings. If a setting is missing in a
+    /// body, GitHub resets the setting. So this body contains all settings.
     pub(super) fn body(&self) -> Value {
         let reviewers: Vec<Value> = self.reviewers.iter().map(Reviewer::body).collect();
         json!({

@@ -9,9 +9,9 @@ use crate::aspects::aspect::{AspectPlan, Context};
 use crate::names::Named;
 use crate::policy::Node;
 
-/// Returns the reviewers that a list of the policy names. If a name does not exist, or now belongs
-/// to another team or user, the function records the reason and returns `None`. If the name is
-/// among the present reviewers at GitHub, the function makes no call for it.
+/// Returns the reviewers that are named in a list of the policy. Returns `None` and records the
+/// reason in two cases: a name does not exist, or a name now belongs to another team or user. If
+/// GitHub already shows a reviewer with this name, the function makes no call.
 pub(super) async fn reviewers(
     context: &Context<'_>,
     part: &str,
@@ -93,7 +93,7 @@ pub(super) fn is_whole(rule: &Value) -> bool {
     rule["id"].is_u64() && rule["app"]["id"].is_u64()
 }
 
-/// Returns the id of each App that a list of the policy names. If an App does not exist, the
+/// Returns the id of each App that is named in a list of the policy. If an App does not exist, the
 /// function records the reason and returns `None`. `seen` contains the rules at GitHub.
 pub(super) async fn apps(
     context: &Context<'_>,

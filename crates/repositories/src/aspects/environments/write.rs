@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use crate::aspects::aspect::{Step, WriteTarget};
 
-/// The writes of one environment, in this order: the settings, the new patterns and rules, the
-/// removals. So a branch can always deploy only if the old or the new patterns allow the branch.
+/// The write requests for one environment. Their order is: the settings, the new patterns and
+/// rules, the removals. At any time, a branch can therefore deploy only if the old or the new
+/// patterns allow the branch.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,
     /// The body of the settings. `None` if the settings do not change.
     pub(super) settings: Option<Value>,
-    /// The new patterns, each with its type.
+    /// The new patterns. Each pattern has a type.
     pub(super) new_patterns: Vec<(String, String)>,
     pub(super) old_patterns: Vec<u64>,
     /// The ids of the Apps that get a rule.
@@ -22,7 +23,7 @@ pub(super) struct Write {
     pub(super) old_rules: Vec<u64>,
 }
 
-/// Deletes an environment, with its variables and secrets.
+/// Deletes an environment. GitHub also deletes the environment's variables and secrets.
 pub(super) struct Delete(pub(super) String);
 
 const PATTERNS: &str = "deployment-branch-policies";

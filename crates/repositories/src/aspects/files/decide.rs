@@ -11,14 +11,14 @@ use super::text::{TITLE, body, listed};
 use super::wanted::Wanted;
 use super::write::{Onto, OwnBranch, Pull, Write};
 
-/// What Beadle must do with the pull request.
+/// The action that Beadle must take.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
     /// Beadle must do nothing.
     Nothing,
     /// Beadle has done its part and waits for a person.
     Wait(String),
-    /// Somebody else uses the branch, so Beadle cannot do its part.
+    /// Beadle cannot do its part, because somebody else uses the branch.
     Blocked(String),
     /// Beadle writes these files.
     Propose { what: String, files: Vec<&'a Wanted>, write: Write },
@@ -32,23 +32,23 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if everybody can read the repository. The text of the pull request must then not name
-    /// the policy.
+    /// True if everybody can read the repository. In this case, the text of the pull request must
+    /// not mention the policy.
     pub(super) is_public: bool,
 }
 
-/// Returns the file's content at a branch.
+/// Returns the file's content on a branch.
 fn found<'a>(files: &'a BTreeMap<String, AtPath>, file: &Wanted) -> &'a AtPath {
     files.get(&file.path).unwrap_or(&AtPath::Other)
 }
 
-/// Returns the declared files that the default branch must get.
+/// Returns the declared files that Beadle must still add to the default branch.
 pub(super) fn differing<'a>(wanted: &'a [Wanted], seen: &KeptFiles) -> Vec<&'a Wanted> {
     wanted.iter().filter(|file| file.differs(found(&seen.files, file))).collect()
 }
 
-/// Returns the files with contents that a person refused, each with the number of the closed pull
-/// request.
+/// Returns the files whose content was refused by a person. Each file comes with the number of the
+/// closed pull request.
 pub(super) fn refused<'a>(differing: &[&'a Wanted], seen: &KeptFiles) -> Vec<(&'a Wanted, u64)> {
     differing.iter().filter_map(|file| Some((*file, refusal(file, &seen.pulls)?))).collect()
 }
@@ -147,7 +147,7 @@ fn contents(files: &[&Wanted]) -> BTreeMap<String, String> {
     files.iter().map(|file| (file.path.clone(), file.content.clone())).collect()
 }
 
-/// Returns a commit of files to the default branch.
+/// Returns a write that commits files to the default branch.
 pub(super) fn commit(files: &[&Wanted], default: &DefaultBranch) -> FilesCommit {
     FilesCommit {
         branch: default.id.clone(),
@@ -175,10 +175,10 @@ fn propose<'a>(
     Decision::Propose { what, files, write }
 }
 
-/// Decides what Beadle must still do if the default branch needs no file.
+/// Decides what Beadle must still do if the default branch already has all files.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // A branch without a commit can come from a person who only wants to reserve its name.
+    // A person can create a branch without a commit only to reserve the branch's name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

@@ -1,6 +1,6 @@
 //! The text of the pull request. A comment in the text lists the files and the ids of their
-//! contents. GitHub does not show the comment. From the comment, Beadle later knows which files a
-//! person merged or refused.
+//! contents. GitHub does not show the comment. Later, Beadle reads this comment to find the files
+//! that were merged or refused by a person.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::wanted::Wanted;
 /// line.
 pub(super) const TITLE: &str = "Update files to match the policy";
 
-/// The text of a pull request that Beadle closes. The text has no list of files, because no person
+/// The text of a pull request that Beadle closes. This text has no list of files, because nobody
 /// refused the files.
 pub(super) const CLOSED: &str = "Beadle closed this pull request, because the policy no longer needs it. Either the \
                                  files of the default branch match the policy, or the policy changed.";
@@ -18,8 +18,8 @@ pub(super) const CLOSED: &str = "Beadle closed this pull request, because the po
 const START: &str = "<!-- beadle-files";
 const END: &str = "-->";
 
-/// Returns the text of a pull request with these files. If `has_places` is true, the text names the
-/// lines of the policy.
+/// Returns the text of a pull request with these files. If `has_places` is true, the text contains
+/// the policy's line numbers.
 pub(super) fn body(files: &[&Wanted], has_places: bool) -> String {
     let shown = files.iter().map(|file| {
         let place = if has_places { format!(" ({})", file.asked) } else { String::new() };
@@ -34,7 +34,8 @@ pub(super) fn body(files: &[&Wanted], has_places: bool) -> String {
     )
 }
 
-/// Returns the ids of the files' contents that a text lists, by path.
+/// Returns the files that are listed in a text. The key is the file's path, and the value is the
+/// content's id.
 pub(super) fn listed(body: &str) -> BTreeMap<&str, &str> {
     let list = body.split_once(START).and_then(|(_, rest)| rest.split_once(END));
     let lines = list.map(|(list, _)| list).unwrap_or_default().lines();

@@ -21,8 +21,8 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads an entry of the policy for a repository. Returns an error if the entry has no content,
-    /// or if several layers together give it two contents.
+    /// Reads an entry of the policy for a repository. Returns an error if the entry has no content.
+    /// Also returns an error if two layers set different contents.
     pub(super) fn of(entry: &Node, repository: TemplateFacts<'_>) -> Result<Self, String> {
         let text = |key: &str| entry.get(key).and_then(Node::text);
         let path = text("path").unwrap_or_default().to_owned();
@@ -46,7 +46,7 @@ impl Wanted {
         })
     }
 
-    /// Returns whether a branch must get the file.
+    /// Returns whether Beadle must add the file to a branch.
     pub(super) fn differs(&self, found: &AtPath) -> bool {
         match found {
             AtPath::Nothing => true,

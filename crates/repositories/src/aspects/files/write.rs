@@ -1,4 +1,4 @@
-//! Writes files by a pull request, or directly to the default branch.
+//! Writes files through a pull request, or directly to the default branch.
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -7,19 +7,19 @@ use beadle_github::{FILES_BRANCH, FilesCommit};
 use super::text::{CLOSED, TITLE};
 use crate::aspects::{Step, WriteTarget};
 
-/// The branch of Beadle in its state at the time of the plan.
+/// Beadle's branch, in the state that it had when Beadle made the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnBranch {
     /// The node id of the branch.
     pub(super) id: String,
-    /// The last commit.
+    /// The newest commit.
     pub(super) head: String,
 }
 
 impl OwnBranch {
-    /// Checks that nobody has committed to the branch since the plan. Without this check, such a
-    /// commit would be lost, because GitHub moves or deletes a branch without a look at its last
-    /// commit.
+    /// Checks that nobody has committed to the branch after the plan. Without this check, such a
+    /// commit would be lost. GitHub does not check the newest commit of a branch before it moves or
+    /// deletes the branch.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
         let now = to.reader.kept_files(repository, &[]).await?;
         if now.branch.is_some_and(|branch| branch.id == self.id && branch.head == self.head) {
@@ -30,18 +30,18 @@ impl OwnBranch {
     }
 }
 
-/// The branch that gets the commit of a pull request's files.
+/// The branch to which Beadle commits the files of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Onto {
     /// A new branch.
     New,
     /// The present branch. Beadle first moves it to the head of the default branch.
     Reset(OwnBranch),
-    /// The present branch, which Beadle does not move first.
+    /// The present branch. Beadle does not move this branch first.
     Present(OwnBranch),
 }
 
-/// What Beadle does with the pull request of the branch.
+/// Beadle's action for the pull request of the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pull {
     /// Beadle opens a pull request to the default branch. If `instead_of` has a node id, Beadle
@@ -51,18 +51,18 @@ pub(super) enum Pull {
     Update(String),
 }
 
-/// The write of a change.
+/// The step that writes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Write {
     /// Commits files to the default branch.
     Push(FilesCommit),
-    /// Commits files to the branch of Beadle, for a pull request.
+    /// Commits the files of a pull request to Beadle's branch.
     Propose {
         /// The node id of the repository.
         repository: String,
         onto: Onto,
-        /// The commit and its files. The write itself sets two fields of this value: the branch,
-        /// and the commit before the new commit.
+        /// The commit, with its files. The write itself sets two fields of this value: the branch
+        /// and the parent commit.
         commit: FilesCommit,
         pull: Pull,
         body: String,
@@ -79,7 +79,7 @@ pub(super) enum Write {
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        // The organisation itself has no files.
+        // Only a repository has files. The organisation itself has none.
         to.named()?;
         match self {
             Self::Push(commit) => to.writer.commit_files(commit).await,

@@ -9,8 +9,8 @@ use super::translate::{Binding, DesiredRule, WantedCheck, app_node};
 use crate::aspects::{Context, field};
 use crate::identity::pair;
 
-/// Compares the checks that a rule requires with the declared checks. Returns the difference, and
-/// the complete list of checks for the write.
+/// Compares the required checks of a live rule with the declared checks. Returns the difference,
+/// and the complete list of checks for the write.
 pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
@@ -26,7 +26,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
     // The rule does not become weaker if it still requires every live check from the same App. If
-    // any App may report the live check, the policy may also name one App.
+    // any App can report the live check, the policy can restrict the check to one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -40,7 +40,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
             json!({ "context": context, "appId": known_node(seen, *id).unwrap_or_else(|| app_node(*id)) })
         }
         Binding::Any => json!({ "context": context, "appId": "any" }),
-        // GitHub then binds the check to the App that reported the check last.
+        // GitHub then binds the check to the App with the most recent report of the check.
         Binding::Unsaid => json!({ "context": context }),
     });
     let input: Vec<Value> = input.collect();
@@ -54,9 +54,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     Some((shown, json!(input)))
 }
 
-/// Returns a reason if Beadle cannot write the list of checks. GitHub rejects the whole rule if a
-/// check names an App that does not exist. An App certainly exists if a live rule contains it.
-/// Beadle resolves all other Apps with one call.
+/// Returns a reason if Beadle cannot write the list of checks. If the App of a check does not
+/// exist, GitHub rejects the whole rule. An App certainly exists if a live rule contains it. Beadle
+/// resolves all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -79,8 +79,8 @@ pub(super) async fn missing_apps(
     Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// Returns the Apps that the declared checks name and no live rule shows. Each App appears once,
-/// with the first check that names the App.
+/// Returns the Apps that are named in the declared checks, but in no live rule. Each App appears
+/// one time, together with its first check.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -94,8 +94,8 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
 }
 
 /// Returns how well a live check matches a declared check; the lowest value is the best match. A
-/// declared check without an App matches a live check that no other declared check takes. The best
-/// match of such a check is a live check that is bound to an App.
+/// declared check without an App matches a live check only if no other declared check matches this
+/// live check. The best match is then a live check that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// Returns the checks that GitHub has after the write. If a check names no App, GitHub binds
-    /// the check to the App that reported it last.
+    /// Returns the checks that GitHub has after the write. If a check has no App, GitHub binds the
+    /// check to the App with the most recent report of the check.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

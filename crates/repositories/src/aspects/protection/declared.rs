@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
-/// Returns the rule in the form of a policy. The function leaves out the values that each new rule
-/// has. The second part of the result names the lists of actors that GitHub does not show
+/// Returns the rule in the form of a policy. The function omits the default values of a new rule.
+/// The second part of the result contains the names of those actor lists that GitHub does not show
 /// completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {
@@ -63,8 +63,8 @@ pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     (Value::Object(protection), hidden)
 }
 
-/// Returns the live flags, numbers and lists of a rule, by their names in plans. The names of lists
-/// end with ` list`. Returns `None` if GitHub hides a member of a list.
+/// Returns the live flags, numbers and lists of a rule. The keys are the names that plans show. The
+/// name of a list ends with ` list`. Returns `None` if GitHub hides a member of a list.
 pub(crate) fn shown(rule: &Rule) -> Option<Vec<(String, Value)>> {
     let flag = |flag: &Flag| rule.fields.get(flag.graphql).cloned().unwrap_or_default();
     let flags = FLAGS.iter().map(|one| (one.rest.to_owned(), flag(one)));

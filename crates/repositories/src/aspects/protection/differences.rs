@@ -17,7 +17,7 @@ use crate::names::Named;
 pub(super) struct Difference {
     /// The fields that differ, as the plan shows them.
     pub(super) fields: Vec<Field>,
-    /// The fields of the mutation's input, with their values.
+    /// The input fields of the mutation, with their values.
     pub(super) input: Vec<(&'static str, Value)>,
 }
 
@@ -28,10 +28,11 @@ impl Difference {
     }
 }
 
-/// The reason why Beadle could not plan a list of actors, and `true` if a retry can help.
+/// The reason why Beadle could not plan a list of actors. The second value is `true` if a retry can
+/// help.
 pub(super) type UnresolvedList = (String, bool);
 
-/// The differences of a rule, and the lists that Beadle could not plan.
+/// The differences in a rule, and the lists that Beadle could not plan.
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
 /// Returns the differences between the policy and the live `rule`, and the lists that Beadle could
@@ -64,8 +65,8 @@ pub(super) async fn differences(
     Ok((found, unresolved))
 }
 
-/// Compares one list of actors. If Beadle cannot plan a part of the list, adds the reason to
-/// `unresolved`.
+/// Compares one list of actors. If Beadle cannot plan a part of the list, the function adds the
+/// reason to `unresolved`.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -166,13 +167,13 @@ fn environments(wanted: &DesiredRule, rule: Option<&Rule>, found: &mut Vec<Diffe
     });
 }
 
-/// Returns whether two values name the same actor.
+/// Returns whether two values mean the same actor.
 fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
 /// Returns whether a permission certainly includes write access. Beadle does not know what a custom
-/// role permits, so the function returns `false` and the caller asks GitHub.
+/// role permits. For a custom role, the function returns `false`, and the caller asks GitHub.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
@@ -203,7 +204,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns those new exceptions of a push restriction that have no write access. GitHub silently
+/// Returns the new exceptions of a push restriction that do not have write access. GitHub silently
 /// removes such actors. Without this check, Beadle would try to add these actors in every run.
 async fn powerless(
     context: &Context<'_>,
@@ -235,8 +236,8 @@ async fn powerless(
 }
 
 /// Compares one list of actors, and the flag that turns the list on. If an actor does not exist,
-/// returns `Err` with a reason that names the actor. Like GitHub, Beadle omits actors without write
-/// access. If no actor remains, Beadle does not write the restriction.
+/// the function returns `Err` with a reason that contains the actor's name. Like GitHub, Beadle
+/// omits actors without write access. If no actor remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -255,7 +256,8 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule starts without restrictions, so Beadle need not turn a restriction off.
+            // A new rule starts without restrictions, so it is not necessary to turn a restriction
+            // off.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
@@ -269,8 +271,8 @@ async fn actors(
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Beadle also remembers the ids of the actors in the live list, because another account can
-        // get one of their names before the next run.
+        // Beadle also stores the ids of the actors in the live list. Before the next run, another
+        // account can get the name of one of these actors.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
@@ -351,7 +353,7 @@ async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
-/// Returns the names of actors in plans.
+/// Returns the names of actors as plans show them.
 pub(super) fn labels(actors: &[Actor]) -> Vec<String> {
     sorted(actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()))
 }

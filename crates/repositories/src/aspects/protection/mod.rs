@@ -1,6 +1,6 @@
 //! Plans and writes the branch protection rules of a repository. The pattern for branch names
-//! identifies a rule. Beadle writes the rules by GraphQL, which can protect a branch that does not
-//! exist yet, and can update a rule without a deletion.
+//! identifies a rule. Beadle writes the rules by GraphQL. GraphQL can protect a branch that does
+//! not exist yet, and can update a rule without deleting it.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -73,8 +73,8 @@ impl Step for Write {
     }
 }
 
-/// The merged protection of one pattern, as the policy declares it. The layers are merged. If the
-/// entry `default` means the same branch, its values are merged too.
+/// The declared protection for one pattern, merged from all layers. If the entry `default` means
+/// the same branch, its values are merged too.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -223,8 +223,8 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these differences. Beadle writes these differences as a separate
-    // change, so that the other changes do not have to wait.
+    // The guard can hold some of these differences. Beadle writes those as a separate change, so
+    // that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -242,8 +242,8 @@ fn plan_rule(
 
 /// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // The live pattern may have a form that Beadle does not accept, because another tool may have
-    // written it.
+    // Another tool can have written the live pattern. So the pattern can have a form that Beadle
+    // does not accept.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

@@ -1,5 +1,5 @@
 //! Translates a branch rule of a policy into the fields of GraphQL. In the policy, the rule has the
-//! form of the body that a PUT request to the REST API needs:
+//! form of the body of a PUT request to the REST API:
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 //!
@@ -86,7 +86,7 @@ pub(super) struct List {
     pub(super) connection: &'static str,
     /// The flag that turns the list on. `None` if the list is always on.
     pub(super) flag: Option<&'static str>,
-    /// Takes this list from the four lists of an observed rule.
+    /// Returns this list from the four lists of an observed rule.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
@@ -122,15 +122,15 @@ pub(super) const LISTS: &[List] = &[
     },
 ];
 
-/// Which App must report a check.
+/// The App that must report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy names no App. GitHub binds the check to the App that reported it last. Beadle
-    /// therefore accepts every App.
+    /// The policy does not set an App. GitHub binds the check to the App with the most recent
+    /// report of the check. Beadle therefore accepts every App.
     Unsaid,
-    /// Any App may report the check.
+    /// Any App can report the check.
     Any,
-    /// Only the App with this id may report the check.
+    /// Only the App with this id can report the check.
     App(i64),
 }
 
@@ -145,7 +145,7 @@ pub(super) struct WantedCheck {
 /// this marker. If a list has the marker, Beadle keeps the live checks.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// The declared values of a rule, by their names in GraphQL.
+/// The declared values of a rule. The keys are the names in GraphQL.
 #[derive(Debug, Default)]
 pub(super) struct DesiredRule {
     pub(super) fields: BTreeMap<&'static str, (Value, PolicyLocation)>,
@@ -222,8 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists name the same check, Beadle uses the entry of `checks`. Only the entry
-            // of `checks` also contains the App.
+            // If both lists contain the same check, Beadle uses the entry of `checks`. Only the
+            // entry of `checks` also contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -241,7 +241,7 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // As in REST, an empty block means that everybody with write access may dismiss
+            // As in REST, an empty block means that everybody with write access can dismiss
             // reviews.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
@@ -254,7 +254,7 @@ impl DesiredRule {
 }
 
 /// Returns the value that a flag must have if GitHub shows the value `seen`. If the policy declares
-/// only a minimum and the number at GitHub is greater, returns the number at GitHub.
+/// only a minimum and the number at GitHub is greater, the function returns the number at GitHub.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))

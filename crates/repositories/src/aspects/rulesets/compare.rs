@@ -13,8 +13,8 @@ use crate::policy::{Node, at_least, leaves_actors};
 
 /// The fields in the body of a ruleset.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// The types of rules that GraphQL does not show. If the policy does not name a rule of such a
-/// type, Beadle keeps the live rule in the body of the PUT.
+/// The types of rules that GraphQL does not show. If the policy does not contain a rule of such a
+/// type, Beadle keeps the live rule in the PUT body.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
 /// A part of a ruleset that Beadle plans and writes as a unit.
@@ -28,7 +28,7 @@ enum Part {
 /// A difference between a part of a live ruleset and the policy.
 pub(crate) struct Difference {
     part: Part,
-    /// The fields of the part that differ, as the plan shows them.
+    /// The different fields of the part, as the plan shows them.
     pub(crate) fields: Vec<Field>,
     /// The declared value of the part. `None` if Beadle removes the part.
     after: Option<Value>,
@@ -41,8 +41,8 @@ impl Difference {
     }
 }
 
-/// Returns a bypass actor in a form for comparisons. GitHub shows an id even for some kinds of
-/// actors that need no id. For these kinds, the form always has the same id.
+/// Returns a bypass actor in a form for comparisons. Some kinds of actors need no id, but GitHub
+/// shows one. For these kinds, the function always uses the same id.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -54,7 +54,7 @@ fn actor(value: &Value) -> Value {
     json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode })
 }
 
-/// Returns how much a bypass mode allows. A greater number allows more.
+/// Returns a number for a bypass mode. A greater number means that the mode allows more.
 fn width(mode: &Value) -> u8 {
     match mode.as_str() {
         Some("exempt") => 2,
@@ -83,7 +83,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // A check from one certain App is stricter than the same check from any App.
+        // A check that only one App can report is stricter than the same check from any App.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -152,7 +152,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // The new list of bypass actors is not weaker if each actor in it could already bypass the
+    // The new list of bypass actors is not weaker if all of its actors could already bypass the
     // ruleset in the same cases.
     let known = |actor: &Value| {
         before.iter().any(|old| {
@@ -172,8 +172,8 @@ fn is_of_repositories(name: &str) -> bool {
     name.starts_with("repository_")
 }
 
-/// Returns the live conditions that a write would remove, because the policy selects repositories
-/// with another kind of condition.
+/// Returns the live conditions that a write removes because the policy has another kind of
+/// condition.
 fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
     let live = seen["conditions"].as_object().into_iter().flatten();
     live.map(|(name, condition)| (name.as_str(), condition))
@@ -198,8 +198,8 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // If the ruleset now selects repositories with another kind of condition, it may no longer
-        // apply to some of its repositories.
+        // With another kind of condition, the ruleset can stop applying to some of its
+        // repositories.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
                 && within(&after["exclude"], &before["exclude"])
@@ -314,13 +314,14 @@ fn complete(rule: &mut Value) {
 }
 
 /// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
-/// Beadle leaves out the rule. This case occurs if the checks are managed outside of the policy,
-/// and nobody has added a check yet.
+/// Beadle omits the rule. This case occurs if the checks are managed outside of the policy, and
+/// nobody has added a check yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
 
-/// Returns the body of a PUT request: the live ruleset with the declared values of the given parts.
+/// Returns the body of a PUT request: the live ruleset, with the given parts replaced by their
+/// declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
     let mut body: Map<String, Value> = kept.collect();

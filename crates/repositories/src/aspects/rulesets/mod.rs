@@ -1,5 +1,5 @@
-//! The rulesets that belong to a repository, by name. The rulesets of the organisation are in
-//! `crate::organisation`.
+//! Plans and writes the rulesets that belong to a repository. The name identifies a ruleset. The
+//! rulesets of the organisation are in `crate::organisation`.
 //!
 //! <https://docs.github.com/rest/repos/rules>
 
@@ -52,7 +52,7 @@ const RULE_KINDS: [&str; RULES.len() + UNDESCRIBED.len()] = {
     }
     names
 };
-/// The explanation for a bypass actor that a policy names without an id.
+/// The explanation for a bypass actor that has no id in the policy.
 const NAMED_ACTOR: &str =
     "Beadle knows actors by `actor_id` only, and leaves the bypass actors of this ruleset alone";
 const ACTOR: Shape = Shape::Map(&[
@@ -138,7 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The layer that sets the rest of the ruleset does not reach the repository.
+                // Another layer sets the rest of the ruleset. But that layer does not apply to the
+                // repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -172,7 +173,8 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns why Beadle does not plan a ruleset: the layers of this repository set only a part of it.
+/// Returns why Beadle does not plan a ruleset: the layers of this repository set only a part of the
+/// ruleset.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
@@ -180,17 +182,17 @@ fn without_base(want: &Node) -> String {
     )
 }
 
-/// The type of a rule that requires checks, and the parameter that contains these checks.
+/// The type of a rule for required checks, and the name of the parameter with these checks.
 const CHECKS: &str = "required_status_checks";
 
-/// Returns the list of the checks that a declared ruleset requires.
+/// Returns the list of required checks in a declared ruleset.
 fn checks(want: &Node) -> Option<&Node> {
     let is_meant = |rule: &&Node| rule.get("type").and_then(Node::text) == Some(CHECKS);
     want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
 }
 
-/// Returns why Beadle does not plan a ruleset: its rule that requires checks has no check, because
-/// a layer removes all of them. GitHub refuses such a ruleset.
+/// Returns why Beadle does not plan a ruleset: its rule for required checks is empty, because a
+/// layer removes all checks. GitHub refuses such a ruleset.
 fn without_check(list: &Node) -> String {
     format!(
         "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \
@@ -199,9 +201,9 @@ fn without_check(list: &Node) -> String {
     )
 }
 
-/// Returns whether Beadle leaves out the rule for required checks from a declared ruleset. Beadle
-/// leaves out this rule if the policy lists no check of its own, and the ruleset at GitHub does not
-/// have the rule.
+/// Returns whether Beadle omits the rule for required checks from a declared ruleset. Beadle omits
+/// this rule if two conditions are true: the policy lists no check of its own, and the ruleset at
+/// GitHub does not have the rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);
@@ -213,8 +215,7 @@ pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name
     !has_own && !seen.iter().any(|ruleset| ruleset.name == name && has_rule(ruleset))
 }
 
-/// Returns `true` if GraphQL shows the complete ruleset, and if the ruleset is as the policy
-/// declares it.
+/// Returns `true` if GraphQL shows the complete ruleset and this ruleset matches the policy.
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
@@ -223,8 +224,8 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that Beadle does not read by GraphQL, because some GitHub servers lack them in
-/// GraphQL.
+/// The parameters that Beadle does not read by GraphQL, because some GitHub servers do not offer
+/// them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
 /// Returns whether the policy sets a value that Beadle cannot compare by GraphQL. Some GitHub
@@ -247,8 +248,9 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes that make a ruleset as declared. Returns whether there are any changes. Changes
-/// that the guard can hold are separate changes, so that the other changes do not have to wait.
+/// Adds the changes that make a ruleset match the policy. Returns whether there are any changes. If
+/// the guard can hold a difference, the function makes it a separate change, so that the other
+/// changes do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

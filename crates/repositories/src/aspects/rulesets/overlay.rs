@@ -1,4 +1,4 @@
-//! Merges the declared ruleset into the live ruleset, and converts values to a form for
+//! Merges the declared ruleset into the live ruleset. Also converts values to a form for
 //! comparisons.
 
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// Returns a value in a form for comparisons. In this form, lists are sorted and have no repeated
-/// entries. Values that mean the same as a missing value are left out.
+/// entries. A value that means the same as a missing value is omitted.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -50,7 +50,7 @@ fn normal(value: &Value) -> Value {
 /// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
-        // A rule that names no merge methods allows all of them.
+        // A rule without merge methods allows all of them.
         value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
         value if is_nothing(&value) => Value::Null,
         value => value,
@@ -76,7 +76,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
 }
 
 /// Merges the declared value of `key` into the live value `seen`. The result keeps live fields that
-/// the declared value does not have. A list gets exactly the entries that the policy declares.
+/// the declared value does not have. For a list, the result has exactly the entries that the policy
+/// declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
         // The policy declares only a minimum, so Beadle keeps a greater number at GitHub.
@@ -99,8 +100,8 @@ fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<
     merged
 }
 
-/// Merges two lists. Each declared entry is merged into at most one live entry, and each live entry
-/// takes at most one declared entry.
+/// Merges two lists. Each declared entry matches at most one live entry, and each live entry
+/// matches at most one declared entry.
 fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     let kind = kind(key);
     let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);

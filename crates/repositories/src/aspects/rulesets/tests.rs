@@ -1,4 +1,5 @@
-//! Tests that Beadle finds an entry of a ruleset's list by all fields that identify the entry.
+//! Tests how Beadle finds an entry in a list of a ruleset. Beadle must use all fields that identify
+//! the entry.
 
 use beadle_engine::Risk;
 use proptest::prelude::*;
@@ -238,7 +239,7 @@ proptest! {
         let mut refused = Vec::new();
         contradictions("", &policy, &mut refused);
         prop_assume!(refused.is_empty());
-        // GitHub does not store the same entry twice.
+        // GitHub stores the same entry only one time.
         let mut kept: Vec<Value> = Vec::new();
         for entry in before {
             if !kept.contains(&entry) {

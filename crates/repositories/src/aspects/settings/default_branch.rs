@@ -1,8 +1,9 @@
 //! Renames or creates the declared default branch if this branch does not exist.
 //!
 //! Beadle renames or creates the branch after all other changes. The present default branch
-//! therefore has its protection before the rename, and keeps the protection under the new name. If
-//! Beadle creates the branch, Beadle has already written the protection of the branch.
+//! therefore has its protection before the rename, and keeps this protection under the new name. A
+//! new branch has its protection from the start, because Beadle has already written the protection
+//! rule.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>
@@ -30,15 +31,15 @@ impl Step for Write {
             Self::Rename { from, to } => named.rename_branch(from, to).await,
             Self::Create { from, to } => {
                 named.create_branch(to, from).await?;
-                // If this write fails, the branch already exists, and the next plan needs only this
-                // write.
+                // If this write fails, the branch already exists. The next plan then needs only
+                // this write.
                 named.update(json!({ "default_branch": to })).await.map_err(Failure::after_a_part)
             }
         }
     }
 }
 
-/// Plans the action that the policy declares for a default branch that does not exist. A rename is
+/// Plans what the policy declares for a missing default branch: a rename or a creation. A rename is
 /// a weakening, because rulesets and patterns with the former name do not protect the branch any
 /// more.
 pub(super) fn missing(what: MissingBranch, want: &Want, seen: &Value, plan: &mut AspectPlan) {

@@ -1,5 +1,5 @@
 //! The keys of the section `repository` that belong to the aspect `settings`. These keys are the
-//! fields in the body of `PATCH /repos/{owner}/{repo}`.
+//! body fields of `PATCH /repos/{owner}/{repo}`.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 

@@ -1,4 +1,4 @@
-//! Plans and writes the settings of a repository. The settings are the fields in the body of `PATCH
+//! Plans and writes the settings of a repository. The settings are the body fields of `PATCH
 //! /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::policy::{Desired, Node, Want};
 
-/// Whether a setting that is on makes the repository safer or less safe.
+/// The effect of a setting on the repository's safety when the setting is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// The setting does not change how safe the repository is.
@@ -30,8 +30,8 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// All settings. Each setting has its direction. The last value is `true` if only REST shows the
-/// setting.
+/// All settings. Each setting has its effect on the repository's safety. The third value is `true`
+/// if only REST shows the setting.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -98,7 +98,7 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// Writes the body. If one field is wrong, GitHub may reject the whole body. If GitHub rejects
+    /// Writes the body. If one field is wrong, GitHub can reject the whole body. If GitHub rejects
     /// the body, Beadle writes the parts of the body one by one, so that the valid parts take
     /// effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
@@ -195,8 +195,8 @@ impl AspectPlanner for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // If the guard can hold a setting or the organisation can forbid it, the
-                        // setting is a separate change. So the other changes do not have to wait.
+                        // A setting is a separate change if the guard can hold it, or if the
+                        // organisation can forbid it. The other changes then do not have to wait.
                         plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
@@ -225,7 +225,7 @@ impl AspectPlanner for Settings {
 /// The settings that an organisation can forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
 
-/// The merge methods. At GitHub, at least one of them must be on.
+/// The merge methods. GitHub requires that at least one of them is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
 /// If no merge method would stay on, returns a setting that turns off a merge method. A method that
@@ -252,8 +252,8 @@ fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     wanted.or(repository.settings.get(method)) == Some(&json!(false))
 }
 
-/// Returns whether Beadle compares a setting with this repository. Beadle ignores a setting that
-/// the repository cannot have.
+/// Returns whether Beadle compares a setting in this repository. Beadle ignores a setting if the
+/// repository cannot have it.
 pub(crate) fn is_compared(desired: &Desired, repository: &Repository, key: &str) -> bool {
     match key {
         "allow_forking" => repository.visibility != Visibility::Public,
@@ -321,7 +321,7 @@ fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }
 
-/// Returns whether two values are the same. GitHub shows an empty text as null.
+/// Returns whether two values mean the same. GitHub shows an empty text as null.
 fn same(seen: &Value, wanted: &Value) -> bool {
     let empty = |value: &Value| value.is_null() || value == "";
     seen == wanted || (empty(seen) && empty(wanted))

@@ -1,6 +1,5 @@
-//! Plans and writes the reviewers of requests to bypass push protection. A policy names a team by
-//! its slug or by its id, and a role by its id. For each slug, Beadle makes one conditional REST
-//! call.
+//! Plans and writes who reviews requests to bypass push protection. In a policy, a team has its
+//! slug or its id, and a role has its id. For each slug, Beadle makes one conditional REST call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -17,7 +16,8 @@ const FEATURE: &str = "secret_scanning_delegated_bypass";
 /// The key of the feature's options.
 pub(super) const OPTIONS: &str = "secret_scanning_delegated_bypass_options";
 
-/// Returns the reviewers in a form for comparisons, without an order and with the defaults.
+/// Returns the reviewers in a form for comparisons. The order has no meaning, and default values
+/// are added.
 fn normal(reviewers: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut all: Vec<Value> = reviewers
         .map(|reviewer| {
@@ -85,8 +85,8 @@ async fn resolved(
     Ok(Some(normal(all.into_iter())))
 }
 
-/// Returns the fields that differ, and the features that Beadle must send. Returns `None` if there
-/// is nothing to change.
+/// Returns the fields that differ, and the feature values that Beadle must send. Returns `None` if
+/// there is nothing to change.
 pub(super) async fn change(
     context: &Context<'_>,
     want: &Want,
@@ -101,7 +101,7 @@ pub(super) async fn change(
     }
     let status = if declared.is_null() { live } else { declared };
     if status != "enabled" {
-        // GitHub ignores the reviewers while the feature is off.
+        // If the feature is off, GitHub ignores the reviewers.
         let reason = format!("`{OPTIONS}` has an effect only while `{FEATURE}` is enabled ({})", want.asked);
         plan.cannot_resolve_part(OPTIONS, reason);
         return Ok(None);

@@ -59,7 +59,8 @@ impl Record {
         timeline.repositories().iter().flat_map(|one| timeline.rows(one, control)).collect()
     }
 
-    /// Returns the time of the last check in a report about all keys of the first repository.
+    /// Makes a report about all keys of the first repository, and returns the time of the most
+    /// recent check.
     async fn last_checked(&self, at: i64) -> Option<i64> {
         self.rows(at, None).await[0].last_checked.map(|time| time.0)
     }
@@ -112,7 +113,7 @@ async fn a_sweep_that_ended_checked_every_repository_whose_runs_succeed() {
     assert_eq!(record.last_checked(15_000).await, Some(10_000), "the sweep is from before the first record");
     record.sweep(20_000, 30_000).await;
     assert_eq!(record.last_checked(29_999).await, Some(10_000), "the sweep has not ended");
-    // The journal has the duration in whole seconds, so the computed start of a sweep may be a
+    // The journal has the duration in whole seconds. So the computed start of a sweep can be one
     // second too early.
     assert_eq!(record.last_checked(30_000).await, Some(19_000));
     record.state("1", 40_000, |state| state.failed = Some("502".into())).await;
@@ -150,7 +151,7 @@ async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read(
     let reads = LastRead { parts: [("autolinks".to_owned(), read(42_000))].into() };
     let key = Key::new("repository", "acme", 1);
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();
-    // The store does not have the time of the other reads, so the report has the earliest possible
+    // The store does not have the times of the other reads. So the report has the earliest possible
     // time.
     assert_eq!(checked(70_000).await, [42_000, 30_000, 50_000, 30_000, 50_000]);
     let reads = LastRead { parts: [("autolinks".to_owned(), read(80_000))].into() };

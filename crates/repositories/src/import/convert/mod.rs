@@ -1,5 +1,5 @@
-//! Converts the files of other tools to a policy of Beadle. The conversion reports each line that
-//! it could not convert.
+//! Converts the files of other tools to a policy for Beadle. The conversion reports each line that
+//! cannot be converted.
 
 mod peribolos;
 mod result;
@@ -15,7 +15,7 @@ pub use result::Conversion;
 use super::accepted::load;
 use crate::policy::Severity;
 
-/// A tool with files that Beadle can convert.
+/// A tool whose files Beadle can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incumbent {
     /// The Probot settings app. The app has one file for each repository.
@@ -26,9 +26,9 @@ pub enum Incumbent {
     Peribolos,
 }
 
-/// Converts files. `sources` contains the texts of the files, by path. `organisation` names the
-/// organisation to convert, if the files can have several organisations. Returns an error if Beadle
-/// would not accept the result.
+/// Converts files. `sources` contains the text of each file, with the file's path as the key. If
+/// the files can contain several organisations, `organisation` is the name of the organisation to
+/// convert. The function returns an error if Beadle would not accept the result.
 pub fn convert(
     from: Incumbent,
     organisation: Option<&str>,

@@ -1,4 +1,5 @@
-//! Converts `org.yaml` of peribolos: the settings of repositories, and the access of teams.
+//! Converts the file `org.yaml` of peribolos. The file contains the settings of repositories, and
+//! the access of teams.
 //!
 //! <https://docs.prow.k8s.io/docs/components/cli-tools/peribolos/>
 
@@ -27,7 +28,7 @@ const SETTINGS: &[&str] = &[
     "archived",
 ];
 
-/// The sections of the repositories, by name.
+/// The sections of each repository. The key is the repository's name.
 type Repositories = BTreeMap<String, Node>;
 
 /// Converts the organisation with this name. If no name is given, the files must have exactly one
@@ -108,7 +109,8 @@ fn settings(repos: &Node, repositories: &mut Repositories, made: &mut Conversion
     }
 }
 
-/// Adds the access of the teams. The lists are additive, because peribolos may not know every team.
+/// Adds the access of the teams. The lists are additive, because peribolos does not always know
+/// every team.
 fn access(teams: &Node, repositories: &mut Repositories, made: &mut Conversion) {
     for (name, team) in teams.entries() {
         let slug = slug(name.text().unwrap_or_default());
@@ -165,7 +167,7 @@ fn grant(
     repositories.insert(repository.to_owned(), put(&sections, "teams", teams));
 }
 
-/// Returns GitHub's slug for a team with this name.
+/// Returns the slug that GitHub gives to a team with this name.
 fn slug(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let words: Vec<&str> = name.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();

@@ -9,16 +9,16 @@ use super::tree::without_places;
 use crate::import::yaml::{comment, yaml};
 use crate::policy::{FileKind, Kind, Node, Problem, Severity, UNKNOWN_KEY, examined, forms};
 
-/// A policy that Beadle made from the files of another tool.
+/// A policy that a conversion made from the files of another tool.
 #[derive(Debug, Default)]
 pub struct Conversion {
-    /// The texts of the files, by their paths in the policy's folder.
+    /// The text of each file. The key is the file's path in the policy's folder.
     pub files: BTreeMap<String, String>,
-    /// The parts that Beadle could not convert or had to interpret, with the lines of the original
-    /// files.
+    /// The parts that Beadle could not convert, and the parts that it had to interpret. Each part
+    /// has its line in the original file.
     pub problems: Vec<Problem>,
-    /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such
-    /// keys to GitHub. GitHub ignores most unknown keys.
+    /// True if the conversion omits keys that Beadle does not know. The Probot settings app sends
+    /// such keys to GitHub, and GitHub ignores most of them.
     pub(super) leaves_unknown: bool,
 }
 
@@ -39,7 +39,7 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a name can be the name of a repository and of the repository's file. If a
+    /// Returns whether a name can be the name of a repository and of the repository's file. If the
     /// name is not valid, the function adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
@@ -52,8 +52,8 @@ impl Conversion {
         }
     }
 
-    /// Adds a file to the policy. `from` is the original file. `selector` contains further keys,
-    /// which the original file does not have.
+    /// Adds a file to the policy. `from` is the original file. `selector` contains additional keys
+    /// that are not in the original file.
     pub(super) fn add(
         &mut self,
         from: &str,

@@ -42,7 +42,7 @@ struct Settings<'a> {
 }
 
 /// Converts files of the Probot settings app. Each file contains the settings of one repository. If
-/// other files extend a file, the file becomes a layer.
+/// a file is extended by other files, it becomes a layer.
 pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) {
     made.leaves_unknown = true;
     let mut all: Vec<Settings<'_>> = Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) 
     }
 }
 
-/// Returns the file with hyphens in place of spaces in the name of the repository. GitHub makes the
+/// Returns the file with a changed repository name: each space becomes a hyphen. GitHub makes the
 /// same change to a name with spaces.
 fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
@@ -110,8 +110,8 @@ fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     root.with("repository", &block.with("name", &text(name, &new)))
 }
 
-/// Returns the repository of a file. The repository is the folder that contains `.github`, or the
-/// name in the file.
+/// Returns the name of a file's repository. The name comes from the folder that contains `.github`,
+/// or from the file itself.
 fn repository_of(file: &str, root: &Node) -> Option<String> {
     let folder =
         Path::new(file).parent().filter(|folder| folder.file_name().is_some_and(|name| name == ".github"));
@@ -134,13 +134,14 @@ fn without_own_name(root: &Node, repository: &str) -> Node {
     if is_own { root.with("repository", &block.without(&["name"])) } else { root.clone() }
 }
 
-/// The keys of the Probot settings app, each with the key of Beadle's section `security`.
+/// The keys of the Probot settings app. Each key comes with the matching key of Beadle's section
+/// `security`.
 const SECURITY: &[(&str, &str)] = &[
     ("enable_vulnerability_alerts", "dependabot_alerts"),
     ("enable_automated_security_fixes", "dependabot_security_updates"),
 ];
 
-/// Returns the file with Beadle's names of the keys.
+/// Returns the file with the key names that Beadle uses.
 fn renamed(root: &Node) -> Node {
     let mut root = root.clone();
     if let Some(mut repository) = root.get("repository").cloned() {

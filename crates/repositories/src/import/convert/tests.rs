@@ -10,7 +10,7 @@ fn converted(from: Incumbent, files: &[(&str, &str)]) -> Conversion {
     convert(from, None, &sources).unwrap()
 }
 
-/// Returns the lines that the conversion reports, with the messages.
+/// Returns the reported lines of the conversion, with their messages.
 fn said(made: &Conversion, severity: Severity) -> Vec<String> {
     let found = made.problems.iter().filter(|problem| problem.severity == severity);
     found.map(|problem| format!("{}: {}", problem.asked.line, problem.message)).collect()
@@ -96,8 +96,7 @@ branches:
       restrictions: { people: [mona] }
 ";
     let made = converted(Incumbent::Probot, &[("a.yml", text)]);
-    // An empty `protection` would remove the rule, and empty `restrictions` would deny everybody to
-    // push.
+    // An empty `protection` would remove the rule. With empty `restrictions`, nobody could push.
     let body = body(&made.files["repos/shop.yml"]);
     assert!(body.contains("enforce_admins: true"), "{body}");
     for empty in ["protection: {}", "restrictions", "protection: null"] {

@@ -1,25 +1,25 @@
-//! Changes the tree of a file. Each value keeps its line in the original file, so that messages
-//! name lines of the original files.
+//! Changes the tree of a file. Each value keeps the line that it has in the original file, so that
+//! messages can show this line.
 
 use crate::policy::{Kind, Node};
 
-/// Returns a text with the line and the column of another value.
+/// Returns a text that has the line and the column of another value.
 pub(super) fn text(at: &Node, text: &str) -> Node {
     Node { kind: Kind::Text(text.to_owned()), ..at.clone() }
 }
 
-/// Returns a list with the line and the column of another value.
+/// Returns a list that has the line and the column of another value.
 pub(super) fn list(at: &Node, items: Vec<Node>) -> Node {
     Node { kind: Kind::List(items), ..at.clone() }
 }
 
-/// Returns a block with the line and the column of another value.
+/// Returns a block that has the line and the column of another value.
 pub(super) fn block(at: &Node, entries: Vec<(&str, Node)>) -> Node {
     let entries = entries.into_iter().map(|(key, value)| (text(&value, key), value)).collect();
     Node { kind: Kind::Map(entries), ..at.clone() }
 }
 
-/// Returns a copy of a block with this value of the key.
+/// Returns a copy of a block in which the key has this value.
 pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     if block.get(key).is_some() {
         return block.with(key, &value);

@@ -1,4 +1,4 @@
-//! The settings of Actions that GitHub shows at separate addresses.
+//! Tests the settings of Actions that GitHub shows at separate addresses.
 
 use super::world::World;
 use super::*;

@@ -1,4 +1,4 @@
-//! Tests when a sweep reads a list of webhooks, which the store does not keep.
+//! Tests when a sweep reads a list of webhooks. The store does not keep this list.
 
 use beadle_engine::swept_hint;
 
@@ -14,7 +14,8 @@ repository: { topics: [a] }
 webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
 ";
 
-/// Returns an organisation after a sweep. The only repository of the organisation is as declared.
+/// Returns an organisation after a sweep. The organisation has one repository, and this repository
+/// matches the policy.
 async fn world() -> World {
     let shop = json!({ "id": 501, "branches": { "main": {} } });
     let mut world = World::new(json!({ "orgs": { "acme": { "repos": { "shop": shop } } } }), POLICY).await;
@@ -25,8 +26,8 @@ async fn world() -> World {
     world
 }
 
-/// Runs a sweep in a new process. The sweep writes nothing. Returns how often the sweep read the
-/// list of webhooks, and the number of planned changes.
+/// Runs a sweep in a new process. The sweep writes nothing. Returns two numbers: the sweep's reads
+/// of the webhook list, and the planned changes.
 async fn swept(world: &World) -> (usize, usize) {
     let done = run(world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
     (done.calls_to("/hooks"), done.changes.len())
@@ -83,7 +84,7 @@ async fn an_event_and_a_command_read_the_list() {
     for (lane, hint) in [
         (Lane::Event, str::to_owned as fn(&str) -> String),
         (Lane::Manual, swept_hint as fn(&str) -> String),
-        // An event that Beadle's own writes caused has the lane of a sweep.
+        // If Beadle's own write causes an event, the event has the lane of a sweep.
         (Lane::Sweep, str::to_owned as fn(&str) -> String),
     ] {
         let done = run(&world, &world.rereading_parts(rule()), (lane, false), hint).await;
@@ -113,7 +114,7 @@ async fn a_sweep_reads_the_list_that_an_event_found_different() {
     assert_eq!(swept(&world).await, (0, 0), "no event reported it, and nothing is due");
     let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop webhooks"]);
-    // If the sweep used the earlier agreement, it would release the hold of the event's run.
+    // If the sweep used the earlier agreement, the sweep would release the hold of the event's run.
     for _ in 0..2 {
         assert_eq!(swept(&world).await, (1, 1), "the change is planned on a new read");
     }
@@ -126,7 +127,7 @@ async fn a_sweep_reads_the_list_that_an_event_found_different() {
 async fn a_sweep_reads_the_list_that_a_command_found_different() {
     let world = world().await;
     set_active(&world, false).await;
-    // `beadle plan` writes nothing and leaves no hold.
+    // `beadle plan` writes nothing, and creates no hold.
     let (planner, writer) = world.keeping_parts();
     let shown = (planner.only_looking(), writer);
     let shown = run(&world, &shown, (Lane::Manual, false), str::to_owned).await;

@@ -8,8 +8,8 @@ use super::*;
 
 /// The number of repositories.
 const REPOSITORIES: u64 = 60;
-/// The features, except secret scanning, that GitHub turns off if a new configuration leaves them
-/// out.
+/// The features that GitHub turns off if a new configuration omits them. Secret scanning is not in
+/// this list.
 const OTHER_FEATURES: &[&str] = &[
     "code_scanning_default_setup",
     "dependabot_alerts",
@@ -24,8 +24,8 @@ const OTHER_FEATURES: &[&str] = &[
     "secret_scanning_validity_checks",
 ];
 
-/// Returns all features except secret scanning. If a configuration sets all these features, it
-/// turns none of them off.
+/// Returns all features except secret scanning. A configuration that sets all these features turns
+/// none of them off.
 fn others() -> Value {
     let mut others: Value = OTHER_FEATURES.iter().map(|feature| (*feature, "not_set")).collect();
     others["advanced_security"] = json!("enabled");
@@ -131,9 +131,10 @@ fn default_of(world: &World, name: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_takes_over_a_default_names_the_one_that_loses_it() {
     let stricter = |value: &str| json!({ "stricter": { "default_for_new_repos": value } });
-    // Each row has four values: the live default of the configuration `stricter`, the default that
-    // the policy sets for `baseline`, the kinds of new repositories for which `stricter` is no
-    // longer the default, and the default of `stricter` after the apply.
+    // Each row has four values. The first is the live default of the configuration `stricter`. The
+    // second is the default that the policy sets for `baseline`. The third is the kinds of new
+    // repositories that lose `stricter` as their default. The fourth is the default of `stricter`
+    // after the apply.
     let table: [(&str, &str, &[&str], &str); 7] = [
         ("all", "all", &["private and internal", "public"], "none"),
         ("all", "public", &["public"], "private_and_internal"),

@@ -1,4 +1,5 @@
-//! Controls: each run records its findings, and a report shows them for every later moment.
+//! Tests controls: each run records its findings, and a report shows these findings for every later
+//! moment.
 
 use beadle_engine::{Planner as _, Report};
 
@@ -33,7 +34,7 @@ fn expected(rows: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
     rows.iter().map(|(control, status)| ((*control).to_owned(), *status)).collect()
 }
 
-/// Returns how many notes of a kind the store has.
+/// Returns the number of stored notes of one kind.
 async fn notes(world: &World, kind: &str) -> usize {
     world.store.notes(kind).await.unwrap().len()
 }
@@ -197,7 +198,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     world.apply().await;
     world.clock.jump(DAY);
     let second = run(&world).await;
-    // In this case, the clock of another process is a little behind.
+    // In this case, the clock of another process is slow by a small amount.
     world.clock.jump(-1000);
     let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
     world.replace_policy(&[("settings.yml".to_owned(), settings)].into());
@@ -206,7 +207,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
         assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
     }
-    // A clock that is far behind does not delete earlier records.
+    // A clock that is very slow does not delete earlier records.
     world.clock.jump(-100 * DAY);
     run(&world).await;
     run(&world).await;

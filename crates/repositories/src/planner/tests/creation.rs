@@ -1,4 +1,4 @@
-//! Repositories that the policy creates or renames.
+//! Tests repositories that the policy creates or renames.
 
 use beadle_engine::Planner as _;
 use beadle_engine::apply::PlanWriter as _;
@@ -175,7 +175,7 @@ async fn a_repository_with_the_former_name_is_renamed_and_none_is_created() {
     }
 }
 
-/// Returns the changes and the unknown parts of a plan of the whole organisation.
+/// Plans the whole organisation. Returns the changes and the unknown parts.
 async fn planned(world: &World) -> (usize, Vec<String>) {
     let (planner, _) = world.parts();
     let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();

@@ -1,9 +1,10 @@
-//! Tests the creation of a repository while the test kills processes. A process ends before or
-//! after any call to GitHub or to the store. The next process continues its work. A second
-//! repository never appears. The new repository is never public before it is protected.
+//! Tests the creation of a repository with killed processes. The test can kill a process before or
+//! after any call to GitHub or to the store. The next process continues the work. A second
+//! repository must never appear. The new repository must never be public before it is protected.
 //!
-//! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` spreads 200
-//! kills over all points. The command tests an empty repository and a repository from a template.
+//! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` distributes
+//! 200 kills over all points. The command tests two cases: an empty repository, and a repository
+//! from a template.
 
 use beadle_engine::{Mark, Outcome, Reconcile as _, Reconciler, Run, WritePace};
 
@@ -12,9 +13,9 @@ use super::world::{UNLIMITED, World};
 use super::*;
 use crate::creation::{WithCreations, creation_key};
 
-/// If `CREATION_KILLS` is not set, the number of kills for each way to create a repository.
+/// The number of kills for each way to create a repository, if `CREATION_KILLS` is not set.
 const USUAL: usize = 12;
-/// The maximum number of keys that the process claims together.
+/// The maximum number of keys that the process claims at the same time.
 const KEYS: usize = 8;
 
 const SETTINGS: &str = "repository: { visibility: public, has_wiki: false }
@@ -81,7 +82,7 @@ async fn process(world: &World, life: &Arc<Life>) {
     }
 }
 
-/// Lets a process work to its end, and then checks that the new repository is as declared. Returns
+/// Runs a process to its end, and then checks that the new repository matches the policy. Returns
 /// the number of points that the process passed.
 async fn finish(world: &World, what: &str) -> usize {
     let life = Life::of(usize::MAX);

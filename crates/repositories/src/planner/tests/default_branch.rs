@@ -1,4 +1,4 @@
-//! A declared default branch that does not exist.
+//! Tests a declared default branch that does not exist.
 
 use super::world::World;
 use super::*;
@@ -13,7 +13,7 @@ async fn world(protection: Value, when_missing: &str) -> World {
     World::new(state, &policy).await
 }
 
-/// Returns the default branch, the branches and the patterns of the rules.
+/// Returns the default branch, all branches, and the patterns of the rules.
 fn seen(world: &World) -> (Value, Vec<String>, Vec<String>) {
     let shop = world.sim.look(|state| state["orgs"]["acme"]["repos"]["shop"].clone());
     let keys = |part: &str| {

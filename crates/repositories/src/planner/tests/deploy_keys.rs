@@ -1,4 +1,4 @@
-//! Deploy keys.
+//! Tests deploy keys.
 
 use super::world::World;
 use super::*;
@@ -13,7 +13,7 @@ fn keys_of(world: &World) -> Value {
     world.sim.state()["orgs"]["acme"]["repos"]["shop"]["deploy_keys"].clone()
 }
 
-/// Returns the keys without the fields that GitHub makes.
+/// Returns the keys without the fields that GitHub adds.
 fn content(keys: &Value) -> Value {
     let mut keys = keys.clone();
     for (_, key) in keys.as_object_mut().into_iter().flatten() {

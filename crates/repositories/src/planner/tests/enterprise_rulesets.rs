@@ -1,4 +1,4 @@
-//! Rulesets of the enterprise that reach the organisation.
+//! Tests rulesets of the enterprise that apply to the organisation.
 
 use super::world::World;
 use super::*;

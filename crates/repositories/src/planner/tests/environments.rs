@@ -1,4 +1,4 @@
-//! Environments and variables.
+//! Tests environments and variables.
 
 use super::world::World;
 use super::*;

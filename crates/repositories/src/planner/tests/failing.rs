@@ -1,4 +1,4 @@
-//! Tests reads that fail. Beadle repeats a failed read. If the read still fails, the plan fails.
+//! Tests reads that fail. Beadle retries a failed read. If the retry also fails, the plan fails.
 
 use super::world::World;
 use super::*;

@@ -1,4 +1,4 @@
-//! Files that Beadle keeps up to date by a pull request.
+//! Tests files that Beadle updates through a pull request.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ fn shop(world: &World) -> Value {
     world.sim.state()["orgs"]["acme"]["repos"]["shop"].clone()
 }
 
-/// Changes the repository at GitHub, without Beadle.
+/// Changes the repository directly at GitHub.
 async fn change(world: &World, patch: Value) {
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": patch } } } })).await;
 }
 
-/// Returns what waits for a person.
+/// Returns the tasks that wait for a person.
 async fn waits(world: &World) -> Vec<String> {
     let (planner, _) = world.parts();
     Box::pin(plans(&planner))
@@ -38,7 +38,7 @@ async fn waits(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Returns the things that the changes are about.
+/// Returns the thing that each change is about.
 async fn planned(world: &World) -> Vec<String> {
     let (planner, _) = world.parts();
     let plans = Box::pin(plans(&planner)).await;
@@ -89,7 +89,8 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     change(&world, json!({ "contents": { "LICENSE": "MIT\n" } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["2"]["state"], "closed");
-    // Not a person but Beadle closed the pull request, so Beadle proposes the same file again.
+    // Beadle itself closed the pull request, and not a person. So Beadle proposes the same file
+    // again.
     change(&world, json!({ "contents": { "LICENSE": null } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["3"]["state"], "open");

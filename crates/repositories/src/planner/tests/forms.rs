@@ -1,9 +1,9 @@
-//! The table of forms. A policy can contain the same value in several forms, and Beadle writes
-//! nothing for another form. Each row has a policy that the test applies once, and other forms of
-//! this policy. The forms differ in the order of keys and entries, in upper and lower case, in
-//! omitted defaults, in `null` and empty values, and in ids and names. After Beadle has applied the
-//! first policy, the plan of each other form must be empty. The forms of environments are in
-//! `environments.rs`.
+//! Tests the table of forms. A policy can contain the same value in several forms. If only the form
+//! changes, Beadle must not write anything. Each row has a policy that the test applies one time,
+//! and other forms of this policy. The forms differ in the order of keys and entries, in upper and
+//! lower case, in omitted defaults, in `null` and empty values, and in ids and names. After Beadle
+//! has applied the first policy, the plan of each other form must be empty. The forms of
+//! environments are in `environments.rs`.
 
 use super::world::World;
 use super::*;
@@ -128,7 +128,7 @@ const OF_REPOSITORIES: &[Row] = &[
     ),
 ];
 
-/// The forms of values that only private and internal repositories can have.
+/// The forms of the values that are possible only in private and internal repositories.
 const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     "actions:
   access_level: organization
@@ -142,7 +142,7 @@ const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     ],
 )];
 
-/// The forms of values that only public repositories can have.
+/// The forms of the values that are possible only in public repositories.
 const OF_PUBLIC_REPOSITORIES: &[Row] = &[(
     "actions: { fork_pr_contributor_approval: all_external_contributors }",
     &["actions: { access_level: none, fork_pr_contributor_approval: all_external_contributors }"],
@@ -192,7 +192,7 @@ const OF_THE_ORGANISATION: &[&str] = &[
     "custom_repository_roles: { additive: [] }",
 ];
 
-/// Policies that declare values which a new organisation already has.
+/// Policies whose declared values already exist in a new organisation.
 const OF_A_NEW_ORGANISATION: &[&str] = &[
     "organization: { email: '', company: '', name: '' }",
     "organization: { default_repository_permission: read, web_commit_signoff_required: false }",
@@ -212,7 +212,7 @@ fn state(visibility: &str) -> Value {
     state
 }
 
-/// Plans each form of a policy after the test has applied the policy.
+/// Applies a policy, and then makes a plan with each other form of this policy.
 async fn expect_no_change(settled: &Value, what: &str, forms: &[&str]) {
     for form in forms {
         let world = World::new(settled.clone(), &format!("{form}\n")).await;

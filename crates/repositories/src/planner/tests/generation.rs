@@ -1,4 +1,4 @@
-//! Tests a policy that comes into force while Beadle plans.
+//! Tests what happens if a new policy comes into force while Beadle plans.
 
 use beadle_engine::Planner as _;
 use parking_lot::Mutex;
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use super::world::{World, policy_of};
 use super::*;
 
-/// A network that puts a policy into force before the first request.
+/// A network that makes another policy the policy in force before the first request.
 struct Replacing {
     sim: Arc<Sim>,
     next: Mutex<Option<(PolicyHandle, Policy)>>,

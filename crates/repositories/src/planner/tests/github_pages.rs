@@ -1,4 +1,4 @@
-//! GitHub Pages sites.
+//! Tests GitHub Pages sites.
 
 use super::world::World;
 use super::*;

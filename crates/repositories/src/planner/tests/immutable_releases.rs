@@ -1,4 +1,4 @@
-//! Immutable releases.
+//! Tests immutable releases.
 
 use super::world::World;
 use super::*;

@@ -1,6 +1,6 @@
-//! Tests that an import declares exactly the live state. The imported policy must change nothing,
-//! and must make an empty copy of the organisation equal to the original. The end-to-end tests of
-//! `beadle import` use an organisation with every aspect.
+//! Tests that an import declares exactly the live state. The imported policy must change nothing.
+//! Beadle also applies it to an empty copy of the organisation, and the copy must then be equal to
+//! the original. The end-to-end tests of `beadle import` use an organisation with every aspect.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::import_policy;
 /// The policy before an import. The content of this policy has no effect on the test.
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
-/// Returns an organisation with this number of teams and these repositories.
+/// Returns an organisation with these repositories, and with the given number of teams.
 fn organisation(teams: usize, repositories: &Value) -> Value {
     let teams: Value = (0..teams).map(|n| (format!("team-{n}"), json!({}))).collect();
     json!({
@@ -29,8 +29,8 @@ pub(super) async fn imported(world: &World) -> BTreeMap<String, String> {
     read.unwrap().files
 }
 
-/// Imports the organisation, expects an empty plan, and applies the policy to an empty copy.
-/// Returns the files of the policy.
+/// Imports the organisation, and checks that the plan is empty. Also applies the policy to an empty
+/// copy. Returns the files of the policy.
 async fn import(teams: usize, repositories: &Value) -> BTreeMap<String, String> {
     let mut world = World::new(organisation(teams, repositories), SETTINGS).await;
     let files = Box::pin(imported(&world)).await;

@@ -1,5 +1,5 @@
-//! Tests the import of an organisation that has a value in every aspect of the repositories and of
-//! the organisation itself. Secrets are the exception, because GitHub does not show their values.
+//! Tests the import of an organisation that has a value in every aspect of its repositories and of
+//! the organisation itself. Secrets are not included, because GitHub does not show their values.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::world::World;
 use super::*;
 use crate::policy::shape::Shape;
 
-/// The sections that an import does not write: secrets, because GitHub does not show their values,
-/// and files.
+/// The sections that an import does not write: secrets and files. GitHub does not show the values
+/// of secrets.
 const NOT_IMPORTED: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets", "files"];
 
-/// The values that only the public repository can have, or that only one repository can have.
+/// The values that are possible only in a public repository, or only in one repository.
 pub(super) const GADGETS: &str = "
 repository: { visibility: public }
 security:
@@ -30,8 +30,8 @@ rulesets:
 
 /// Returns the files of a policy that declares every aspect.
 pub(super) fn everything() -> BTreeMap<String, String> {
-    // The mail address for bills is not public, so an import leaves it out. GitHub does not show
-    // which repositories a configuration should be attached to, and shows no secret.
+    // The mail address for bills is not public, so an import omits it. GitHub does not show a value
+    // for `attach_to`. GitHub also does not show secrets.
     let organization =
         include_str!("organization.yml").replace("  billing_email: bills@acme.example.com\n", "");
     let (before, secrets) = organization.split_once("  secrets:\n").unwrap();
@@ -45,8 +45,8 @@ pub(super) fn everything() -> BTreeMap<String, String> {
     ])
 }
 
-/// Returns a world with an organisation. The organisation has only the things that a policy cannot
-/// create: repositories, teams, accounts, Apps and the types of custom properties.
+/// Returns a world with an organisation. The organisation has only things that the tested policy
+/// does not create: repositories, teams, accounts, Apps and the types of custom properties.
 pub(super) async fn world(files: &BTreeMap<String, String>) -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let state = json!({

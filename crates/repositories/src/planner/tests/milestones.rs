@@ -1,4 +1,4 @@
-//! Milestones.
+//! Tests milestones.
 
 use super::world::World;
 use super::*;
@@ -25,7 +25,7 @@ async fn milestones_are_created_changed_and_removed_as_declared() {
     world.apply().await;
     let made = milestones_of(&world);
     assert_eq!(made["v1"]["description"], "New");
-    // The policy does not name the state.
+    // The policy does not set the state.
     assert_eq!(made["v1"]["state"], "closed");
     assert_eq!(made["v2"]["due_on"], "2027-02-28T08:00:00Z");
     assert!(made.get("gone").is_none());

@@ -1,6 +1,6 @@
-//! Simulated kills. A process of a test has a life that ends at a chosen point, before or after a
-//! call to GitHub or to the store. At this point, the process stops forever, and the test drops it.
-//! The simulated GitHub and the store keep their state.
+//! Simulates killed processes. The life of a test's process ends at a chosen point. This point is
+//! before or after a call to GitHub or to the store. At this point, the process stops forever, and
+//! the test drops it. The simulated GitHub and the store keep their state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Creates the life of a process. The process passes `points` points, and dies at the next
-    /// point.
+    /// Creates the life of a process. The process passes the given number of points (`points`), and
+    /// dies at the next point.
     pub(super) fn of(points: usize) -> Arc<Self> {
         Arc::new(Self { passed: AtomicUsize::new(0), last: points, died: Notify::new() })
     }
@@ -80,7 +80,7 @@ pub(super) struct MortalStore {
     pub(super) life: Arc<Life>,
 }
 
-/// Makes a call to the store, with a possible end of the life before and after it.
+/// Makes a call to the store. The life of the process can end before or after this call.
 macro_rules! passes {
     ($this:ident, $call:expr) => {{
         $this.life.point().await;

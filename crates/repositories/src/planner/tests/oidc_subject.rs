@@ -1,4 +1,4 @@
-//! The subject of OpenID Connect tokens.
+//! Tests the subject of OpenID Connect tokens.
 
 use super::world::World;
 use super::*;
@@ -12,7 +12,7 @@ async fn claims_turn_the_default_form_off_and_keep_their_order() {
     let policy = "oidc_subject: { include_claim_keys: [repo, environment, actor] }\n";
     let world = World::new(acme(501, 601), policy).await;
     let changes = world.changes().await;
-    // The default form contains the claim `context`, and the new subject does not contain it.
+    // The default form contains the claim `context`. The new subject does not contain this claim.
     assert!(changes[0].contains("Weakens") && changes[0].contains("use_default"), "{changes:?}");
     world.apply().await;
     assert_eq!(subject_of(&world)["include_claim_keys"], json!(["repo", "environment", "actor"]));
@@ -24,7 +24,7 @@ async fn claims_turn_the_default_form_off_and_keep_their_order() {
     assert!(changes.len() == 1 && !changes[0].contains("Weakens"), "{changes:?}");
     world.apply().await;
     assert_eq!(subject_of(&world)["include_claim_keys"], json!(["repo", "environment", "actor"]));
-    // The policy does not name this key.
+    // The policy does not set this key.
     assert_eq!(subject_of(&world)["use_immutable_subject"], true);
     world.check_calls();
 }

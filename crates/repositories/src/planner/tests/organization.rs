@@ -1,5 +1,5 @@
-//! Changes every value that the section `organization` declares, one at a time. Beadle must find
-//! each change and restore the declared value.
+//! Changes every value that the section `organization` declares. The test changes one value at a
+//! time. Beadle must find each change and restore the declared value.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::*;
 
 const SETTINGS: &str = include_str!("organization.yml");
 
-/// Those parts of an organisation's state that the section declares.
+/// The parts of an organisation's state that the section declares.
 const PARTS: &[&str] = &[
     "settings",
     "actions",
@@ -25,7 +25,7 @@ const PARTS: &[&str] = &[
     "blocks",
 ];
 
-/// The values that GitHub shows but no API can change, and the values that differ for a new object.
+/// Two kinds of values: values that no API can change, and values that differ for each new object.
 const SKIPPED: &[&str] = &[
     "id",
     "url",
@@ -45,10 +45,10 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// The test checks the calls of only one in this number of changes.
+/// For every group of this many changes, the test checks the calls of only one change.
 const CHECKED: usize = 8;
 
-/// Returns another valid text in place of a text of the state.
+/// Returns another valid text that can replace a text of the state.
 fn other_text(text: &str) -> String {
     match text {
         "none" => "read".to_owned(),
@@ -64,12 +64,12 @@ fn other_text(text: &str) -> String {
     }
 }
 
-/// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
+/// Adds copies of the document to `found`. Each copy has one changed value below `value`.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     if path.rsplit('/').next().is_some_and(|last| SKIPPED.contains(&last)) {
         return;
     }
-    // GitHub shows no value of a secret. Other tests change the values of secrets.
+    // GitHub does not show the value of a secret. Other tests change the values of secrets.
     if path.ends_with("/value") && path.contains("secrets/") {
         return;
     }
@@ -202,7 +202,7 @@ async fn a_name_that_does_not_exist_is_unknown_and_removes_nothing() {
         "variable TIER",
     ];
     assert_eq!(parts, BTreeSet::from(expected));
-    // The existing team gets the role, and Beadle removes nothing.
+    // The existing team gets the role. Beadle does not remove anything.
     let planned: Vec<&str> = plan.changes.iter().map(|change| change.what.as_str()).collect();
     assert_eq!(planned, ["organization role security_manager"]);
     assert_eq!(plan.changes[0].fields[0].after, json!("core"));

@@ -1,4 +1,4 @@
-//! Secrets of the organisation.
+//! Tests secrets of the organisation.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn policy(entries: &str) -> String {
     format!("organization: {{ {} }}\n", lists.join(", "))
 }
 
-/// Sets the same secrets in all lists without Beadle.
+/// Sets the same secrets in all lists, directly at GitHub.
 async fn set(world: &World, secrets: &Value) {
     let org: Value = LISTS.iter().map(|list| ((*list).to_owned(), secrets.clone())).collect();
     world.control("PATCH", &json!({ "orgs": { "acme": org } })).await;

@@ -1,4 +1,4 @@
-//! The files of a policy in a repository.
+//! Tests a policy whose files are in a repository.
 
 use super::world::World;
 use super::*;

@@ -1,5 +1,5 @@
-//! Tests the preview of a new policy: the repositories that it affects, and the changes that only
-//! the new policy asks for.
+//! Tests the preview of a new policy: the affected repositories, and the changes that only the new
+//! policy asks for.
 
 use super::world::{World, policy_of};
 use super::*;
@@ -19,8 +19,9 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with repositories. The layer reaches `web` repositories. One more
-/// repository is outside the layer. Each repository has a wiki that the policy does not declare.
+/// Creates an organisation with repositories. The layer applies to `web` repositories. One more
+/// repository is outside the layer. Each repository has a wiki, and the policy does not declare
+/// this wiki.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {
@@ -85,8 +86,8 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
     );
     let settled = json!({ "has_wiki": false, "has_issues": true, "has_projects": true });
     let mut found = Vec::new();
-    // Each drift is in a section that the new policy changes, but the new policy changes another
-    // value of the section.
+    // All drift is in a section that the new policy changes. But the new policy changes another
+    // value of this section.
     for (drift, count) in [
         (json!({}), 0),
         (json!({ "has_wiki": true }), 1),
@@ -238,7 +239,7 @@ async fn a_preview_stores_nothing_and_does_not_change_what_the_planner_reads() {
     let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
     planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
     assert!(world.notes().await.is_empty());
-    // The preview needed the teams, but the policy in force does not need them.
+    // The preview needed the teams. The policy in force does not need them.
     let page = planner.reader().page(&beadle_github::Cursor::default()).await.unwrap();
     let is_asked = page.repositories.iter().any(|repository| repository.topics.value().is_some());
     assert!(!is_asked, "the preview reads topics, the planner does not");

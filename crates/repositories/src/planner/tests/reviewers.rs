@@ -1,4 +1,4 @@
-//! The reviewers of requests to bypass push protection.
+//! Tests the reviewers of requests to bypass push protection.
 
 use super::world::World;
 use super::*;

@@ -1,4 +1,4 @@
-//! A file that declares only a part of a ruleset.
+//! Tests a file that declares only a part of a ruleset.
 
 use super::*;
 

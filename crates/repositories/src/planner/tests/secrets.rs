@@ -1,4 +1,4 @@
-//! Secrets of repositories and environments, and secrets of webhooks.
+//! Tests the secrets of repositories, environments and webhooks.
 
 use super::world::{UNLIMITED, World};
 use super::*;

@@ -1,4 +1,4 @@
-//! Tests for which parts a sweep sends requests, and for which parts it uses stored answers.
+//! Tests which parts a sweep reads from GitHub, and for which parts it uses stored answers.
 
 use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
@@ -7,7 +7,7 @@ use super::*;
 
 pub(super) const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);
-/// The number of sweeps in one period, in which each part is read once.
+/// The number of sweeps in one period. In one period, Beadle reads each part one time.
 pub(super) const SHARE: usize = 11;
 /// The number of repositories. For 20 or more repositories, Beadle reads the teams of all
 /// repositories together.
@@ -20,7 +20,7 @@ pub(super) fn rule() -> Reread {
     Reread::new(PERIOD, |now| now + EVERY)
 }
 
-/// Returns an organisation in which every repository is as declared. The policy declares every
+/// Returns an organisation in which every repository matches the policy. The policy declares every
 /// aspect.
 async fn organisation() -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
@@ -50,9 +50,9 @@ fn name(n: usize) -> String {
 pub(super) struct Done {
     /// The paths of the REST calls.
     paths: Vec<String>,
-    /// The REST calls below a repository that GitHub counts.
+    /// The REST calls below a repository that count toward GitHub's limit.
     units: u64,
-    /// The planned changes, each with its repository.
+    /// The planned changes. Each change has its repository.
     pub(super) changes: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl Done {
     }
 }
 
-/// Runs all repositories. `hint` returns the hint for a node id.
+/// Starts one run for each repository. `hint` returns the hint for a node id.
 pub(super) async fn run(
     world: &World,
     (planner, writer): &Parts,
@@ -193,7 +193,7 @@ async fn only_a_sweep_uses_the_last_answers() {
     set_autolinks(&world, "other").await;
     for (lane, hint, is_seen) in [
         (Lane::Sweep, swept_hint as fn(&str) -> String, false),
-        // An event that Beadle's own writes caused has the lane of a sweep.
+        // If Beadle's own write causes an event, the event has the lane of a sweep.
         (Lane::Sweep, str::to_owned as fn(&str) -> String, true),
         (Lane::Event, str::to_owned as fn(&str) -> String, true),
         // In this case, an event made the key due, and then a sweep marked the key too.
@@ -203,7 +203,7 @@ async fn only_a_sweep_uses_the_last_answers() {
         let done = run(&world, &parts, (lane, false), hint).await;
         assert_eq!(done.changes.len(), if is_seen { MANY } else { 0 }, "{lane} {is_seen}");
     }
-    // The run of a person's command has no rule for sweeps.
+    // If a person runs a command, this run has no rule for sweeps.
     assert_eq!(world.changes().await.len(), MANY);
 }
 
@@ -218,11 +218,11 @@ async fn a_changed_line_of_the_policy_makes_its_list_due() {
     assert_eq!(planned.changes.len(), MANY);
     assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
     assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
-    // Nothing has written the change yet. So each sweep reads the list until a run writes the
+    // No run has written the change yet. Each sweep therefore reads the list until a run writes the
     // change.
     let again = sweep(&world, &parts).await;
     assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
-    // The stored answers are from before the write and do not show the written value.
+    // The stored answers are older than the write, so they do not show the written value.
     let after = sweep(&world, &parts).await;
     assert_eq!((after.changes.len(), after.calls_to("/actions/variables")), (0, MANY));
     let unchanged = sweep(&world, &parts).await;
@@ -314,7 +314,7 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     // In these two cases, the guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The store has the time at which the first process read that the repository has no site.
+    // The first process read that the repository has no site. The store has the time of this read.
     let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -341,7 +341,8 @@ async fn page_after(full: usize) {
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
     let again = run(&world, &parts, (Lane::Event, false), str::to_owned).await;
-    // The path of the first page has no number, so only an unconditional read shows the next page.
+    // The path of the first page contains no page number. So only an unconditional read shows the
+    // next page.
     assert_eq!(again.units, u64::from(full == 100), "an unchanged page costs nothing");
     let more = json!({ "orgs": { "acme": { "repos": { "shop": invitations(full + 1) } } } });
     world.control("PATCH", &more).await;
@@ -364,7 +365,7 @@ async fn the_store_has_the_time_of_each_read() {
     let stored = LastRead::note(&key).get(world.store.as_ref()).await.unwrap().unwrap();
     assert!(stored.parts.values().all(|read| read.at >= begun));
     let names: Vec<&str> = stored.parts.keys().map(String::as_str).collect();
-    // Apart from this list, the policy declares no part that only REST shows.
+    // This list is the only part in the policy that only REST shows.
     let expected = [
         "actions",
         "autolinks",
@@ -395,8 +396,8 @@ async fn the_answer_of_another_repository_with_the_name_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // For a time, the other repository has this name. The stored answers of the path then come from
-    // the runs for events of the other repository.
+    // For some time, the other repository has this name. During this time, the stored answers of
+    // the path come from the other repository's runs for events.
     world.rename("shop", "old").await;
     world.rename("other", "shop").await;
     run(&world, &parts, (Lane::Event, false), str::to_owned).await;
@@ -432,8 +433,8 @@ async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
     let world = World::new(state, "pages: { enabled: false }\n").await;
     let parts = world.rereading_parts(rule());
     assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
-    // GitHub also answers 404 if the credential lacks the permission, and this stored 404 is of
-    // that kind.
+    // GitHub also answers 404 if the credential lacks the permission. The stored 404 has this
+    // cause.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         if note["absent"] == true {

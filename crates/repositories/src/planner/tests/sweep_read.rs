@@ -1,4 +1,4 @@
-//! Tests which runs share a read of the whole organisation.
+//! Tests which runs share one read of the whole organisation.
 
 use beadle_engine::{Limits, sweep, swept_hint};
 
@@ -9,7 +9,7 @@ use super::*;
 /// If Beadle reads at least this number of repositories, it reads the lists of the whole
 /// organisation.
 const MANY: usize = 20;
-/// The ends of the paths of one repository's lists.
+/// The final parts of the paths to one repository's lists.
 const OWN: [&str; 2] = ["/properties/values", "/teams"];
 const POLICY: &str = "
 teams: [{ name: core, permission: push }]
@@ -21,13 +21,13 @@ type Cause = (Lane, fn(&str) -> String);
 
 const SWEPT: Cause = (Lane::Sweep, swept_hint);
 
-/// Returns the state of a repository that is as declared.
+/// Returns the state of a repository that matches the policy.
 fn repository(id: usize) -> Value {
     json!({ "id": id, "branches": { "main": {} }, "visibility": "private",
         "teams": { "core": "push" }, "properties": { "tier": "gold" } })
 }
 
-/// Returns an organisation with more repositories than one batch of the tests has.
+/// Returns an organisation with more repositories than one batch of the tests contains.
 async fn organisation() -> World {
     organisation_with(POLICY).await
 }
@@ -40,7 +40,7 @@ async fn organisation_with(policy: &str) -> World {
     World::new(json!({ "orgs": { "acme": { "repos": all, "teams": teams } } }), policy).await
 }
 
-/// Begins a sweep.
+/// Starts a sweep.
 async fn begin(world: &World) {
     world.clock.sleep(Duration::from_secs(1)).await;
     sweep::begin(world.store.as_ref(), "acme", MANY + 2, world.clock.now()).await.unwrap();
@@ -70,7 +70,7 @@ fn own(row: &IndexRow) -> Vec<String> {
     OWN.map(|list| format!("/repos/acme/{}{list}", row.name)).to_vec()
 }
 
-/// Sets the permission of the team on a repository, without Beadle.
+/// Sets the permission of the team on a repository, directly at GitHub.
 async fn give(world: &World, row: &IndexRow, permission: &str) {
     let repository = json!({ "teams": { "core": permission } });
     let repositories = serde_json::Map::from_iter([(row.name.clone(), repository)]);
@@ -96,7 +96,7 @@ async fn the_batches_of_a_sweep_share_a_read_of_the_organisation() {
     // An event can report a change after the read of the first batch.
     let event: Cause = (Lane::Event, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], event).await), own(&rest[0]));
-    // An event that Beadle's own writes caused has the lane of a sweep.
+    // If Beadle's own write causes an event, the event has the lane of a sweep.
     let own_event: Cause = (Lane::Sweep, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], own_event).await), own(&rest[0]));
     assert_eq!(plan(&world, &planner, &rest[1..], SWEPT).await, [""; 0], "the read still serves the sweep");
@@ -127,8 +127,8 @@ async fn no_change_comes_from_a_shared_read_alone() {
     give(&world, &rest[0], "pull").await;
     plan(&world, &planner, first, SWEPT).await;
     give(&world, &rest[0], "push").await;
-    // The shared read shows the old permission `pull`, and the run must not plan a change because
-    // of it.
+    // The shared read shows the old permission `pull`. The run must not plan a change because of
+    // this old value.
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], SWEPT).await), own(&rest[0]));
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn shop_with(policy: &str) -> World {
     World::new(state, policy).await
 }
 
-/// Returns those values of the repository that the policy changes.
+/// Returns the values of the repository that the policy changes.
 pub(super) fn live(world: &World) -> Value {
     let state = world.sim.state();
     let shop = &state["orgs"]["acme"]["repos"]["shop"];
@@ -60,8 +60,8 @@ pub(super) fn live(world: &World) -> Value {
     })
 }
 
-/// Returns Beadle's writes to repositories after the journal entry `after`, and the number of the
-/// last entry.
+/// Returns Beadle's writes to repositories after the journal entry `after`. Also returns the number
+/// of the newest entry.
 pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let (mut changes, mut last): (BTreeMap<Key, Vec<Change<()>>>, u64) = (BTreeMap::new(), after);
@@ -84,8 +84,9 @@ pub(super) async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>,
     (done.into_iter().map(|(what, _)| what).collect(), left)
 }
 
-/// Undoes Beadle's writes between two entries of the journal, within limits of the guard. Returns
-/// the changes of the undo with their results, and the values that the undo does not restore.
+/// Undoes Beadle's writes between two entries of the journal. The guard's limits apply to this
+/// undo. Returns the changes of the undo with their results, and the values that the undo does not
+/// restore.
 pub(super) async fn undo_within(
     world: &World,
     after: u64,
@@ -199,7 +200,7 @@ async fn undone_values_are_only_observed_until_the_policy_agrees() {
     Box::pin(undo(&world, 0, last)).await;
     let settings = |text: &str| BTreeMap::from([("settings.yml".to_owned(), text.to_owned())]);
     world.replace_policy(&settings("repository: { has_wiki: true }\n"));
-    // GitHub may still show the value from before the undo.
+    // GitHub can still show the old value from before the undo.
     Box::pin(world.apply()).await;
     assert_eq!(world.store.notes("undone").await.unwrap().len(), 1);
     world.clock.jump(3_600_000);
@@ -284,7 +285,7 @@ rulesets:
     assert_eq!(results, [&StepResult::Withheld; 2]);
 }
 
-/// The values that only the public repository can have.
+/// The values that are possible only in the public repository.
 const GADGETS: &str = "
 repository: { visibility: public }
 security:
@@ -328,7 +329,7 @@ async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
     let (_, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!(left, Vec::<String>::new());
     assert_eq!(Box::pin(imported(&world)).await, before);
-    // Beadle only observes all of these values.
+    // Beadle does not write these values, but only observes them.
     let steps = Box::pin(world.apply_once(UNLIMITED)).await;
     assert!(!steps.is_empty());
     for (what, _, result) in &steps {
@@ -358,8 +359,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, although the policy does not agree with the value that the undo
-    // restored.
+    // The plan has no change, although the policy differs from the restored value.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

@@ -33,8 +33,8 @@ deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
 webhooks: [{ url: 'https://ci.example.com/hook', events: [push, pull_request], active: false }]
 ";
 
-/// Applies the policy that creates the things. Returns the world, one import from before the apply
-/// and one import from after it, and the number of the last journal entry.
+/// Applies the policy that creates the things. Returns the world, an import from before the apply,
+/// an import from after the apply, and the number of the newest journal entry.
 async fn created() -> (World, [BTreeMap<String, String>; 2], u64) {
     let mut world = shop_with("repository: { has_wiki: true }\n").await;
     let before = Box::pin(imported(&world)).await;
@@ -54,7 +54,7 @@ async fn twice_undone_is_as_never_undone() {
     assert_eq!(Box::pin(imported(&world)).await, before);
     let (_, second) = written(&world, first).await;
     let (_, left) = Box::pin(undo(&world, first, second)).await;
-    // After a deletion of the label, an undo cannot give the label its issues again.
+    // After the deletion of a label, an undo cannot add the label to its issues again.
     assert!(left.len() == 1 && left[0].starts_with("labels: label triage"), "{left:?}");
     assert_eq!(Box::pin(imported(&world)).await, after);
     assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! Tests the record of controls after an undo. A report must not show a value that an undo restored
-//! as met.
+//! Tests the record of controls after an undo. If an undo restored a value, a report must not show
+//! this value as met.
 
 use beadle_engine::{Limits, Planner as _, Report, StepResult};
 
@@ -8,7 +8,7 @@ use super::world::{UNLIMITED, World, plans};
 use super::*;
 use crate::controls::{ControlRow, Timeline};
 
-/// Makes a plan, records that Beadle wrote nothing, and returns the rows of a report about the
+/// Makes a plan, and records that Beadle wrote nothing. Returns the rows of a report about the
 /// present.
 async fn rows(world: &World) -> Vec<ControlRow> {
     let (planner, _) = world.parts();
@@ -34,8 +34,8 @@ async fn an_undone_value_that_shares_a_write_with_others_is_not_met() {
     Box::pin(world.apply()).await;
     let (_, last) = written(&world, 0).await;
     Box::pin(undo(&world, 0, last)).await;
-    // Another value of the rule differs too, so Beadle also makes a plan without the restored
-    // value.
+    // Another value of the rule differs too. Beadle therefore also makes a plan without the
+    // restored value.
     let weaker = json!({ "protection": { "main": { "required_linear_history": false } } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": weaker } } } })).await;
     let rows = rows(&world).await;

@@ -1,9 +1,9 @@
-//! The pattern for the names of repositories.
+//! Tests the pattern for the names of repositories.
 
 use super::world::{World, plans};
 use super::*;
 
-/// Returns what waits for a person, and the number of planned changes.
+/// Returns the tasks that wait for a person, and the number of planned changes.
 async fn planned(world: &World) -> (Vec<String>, usize) {
     let (planner, _) = world.parts();
     let plans = plans(&planner).await;

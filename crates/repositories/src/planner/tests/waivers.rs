@@ -1,4 +1,4 @@
-//! Waivers: a plan has no change of a key that a waiver in force exempts.
+//! Tests waivers: if a waiver in force exempts a key, a plan has no change for this key.
 
 use std::collections::BTreeSet;
 
@@ -208,7 +208,7 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
         ("an earlier end", both, until_18.as_str(), true),
         ("one more key", both, with_key.as_str(), false),
     ] {
-        // Both policies declare the removal of the team.
+        // With both policies, Beadle removes the team.
         let preview = preview(&world, (REMOVES_TEAM, before), (REMOVES_TEAM, after)).await;
         assert_eq!(is_held(&preview), is_counted, "{what}: {preview:?}");
         assert_eq!(preview.delayed.len(), usize::from(is_counted), "{what}");
@@ -234,12 +234,12 @@ async fn operator_waives(world: &World, day: Option<u64>) {
     }
 }
 
-/// A removal that no waiver hides.
+/// A removal that is not hidden by a waiver.
 const NOW: &str = "now";
 /// A removal that the gate does not count.
 const NO: &str = "no";
 
-/// Returns the time at which a preview expects the removal of the team, as the gate counts it.
+/// Returns when the gate expects the removal of the team, according to a preview.
 fn removal(preview: &Preview) -> String {
     let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
     assert_eq!(is_held(preview), removes > 0, "{preview:?}");
@@ -261,9 +261,9 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let of_operator = |day: u32| format!("2027-01-{day}T08:00:00Z (beadle waive)");
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
-    // Each row has the waiver of the earlier policy, the waiver of the new policy, and the end of
-    // an operator's waiver. The last two values are the expected results: the first result if the
-    // new policy declares the removal and the old policy does not, the second result if both
+    // Each row has five values. The first three are the waiver of the earlier policy, the waiver of
+    // the new policy, and the end of an operator's waiver. The fourth value is the expected result
+    // if only the new policy declares the removal. The fifth value is the expected result if both
     // policies declare the removal.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
@@ -297,12 +297,12 @@ async fn the_gate_does_not_count_what_both_policies_do_at_the_end_of_a_waiver() 
     let world = world_with_label().await;
     let file = waivers("teams, labels");
     let file = file.as_str();
-    // The earlier policy also removes the team at the end of the waiver, so only the removal of the
+    // The earlier policy also removes the team at the end of the waiver. So only the removal of the
     // label is new.
     let found = preview(&world, (REMOVES_TEAM, file), (REMOVES, file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["labels"]));
     assert_eq!(found.delayed.len(), 1, "{found:?}");
-    // Even if the new policy has another change, the removal of the team does not count.
+    // The removal of the team does not count, even if the new policy has another change.
     let with_wiki = format!("{REMOVES}repository: {{ has_wiki: false }}\n");
     let found = preview(&world, (REMOVES, file), (with_wiki.as_str(), file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["settings"]));
@@ -328,7 +328,7 @@ async fn a_waiver_without_an_effect_costs_a_preview_no_further_plan() {
     world.check_calls();
 }
 
-/// A network that answers the reads of one path late.
+/// A network that delays the answers to reads of one path.
 struct Late {
     sim: Arc<Sim>,
     clock: Clock,

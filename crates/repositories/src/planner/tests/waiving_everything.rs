@@ -1,5 +1,5 @@
-//! Waives each key of a policy that declares every aspect, one at a time. A waiver keeps the live
-//! values, so it must never cause a change.
+//! Tests a policy that declares every aspect, and waives one key at a time. A waiver keeps the live
+//! values, so a waiver must never cause a change.
 
 use beadle_engine::Planner as _;
 
@@ -7,7 +7,7 @@ use super::importing_everything::{GADGETS, everything, world};
 use super::*;
 use crate::policy::{Node, check_waived_key};
 
-/// The keys that can name an entry of a list.
+/// The keys that can identify an entry of a list.
 const NAMES: &[&str] = &["name", "username", "key_prefix", "key", "title", "url"];
 
 /// Adds the paths of all keys and entries below a value.

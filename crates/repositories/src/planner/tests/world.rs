@@ -1,4 +1,4 @@
-//! Plans and applies against a simulated GitHub in this process, with a paused clock.
+//! Plans and applies policies. GitHub is simulated in this process, and the clock is paused.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::*;
 
 /// A budget that is never used up.
 const PLENTY: u64 = 1_000_000_000;
-/// A limit for the guard. No test reaches this limit.
+/// A limit of the guard. This limit is too high for every test.
 const MOST: u32 = 1_000_000;
 /// Limits of the guard that never hold a change.
 pub(super) const UNLIMITED: Limits = Limits {
@@ -33,7 +33,7 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     policy: Policy,
     secrets: Secrets,
-    /// The folder of the store. The folder exists as long as this value.
+    /// The folder of the store. The folder exists as long as this value exists.
     _folder: tempfile::TempDir,
 }
 
@@ -83,12 +83,12 @@ impl World {
         self.secrets.insert(name.to_owned(), SecretString::from(value));
     }
 
-    /// Creates a planner and a writer that remember nothing from earlier applies.
+    /// Creates a planner and a writer without any memory of earlier applies.
     pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         self.parts_over(Arc::new(InProcess(self.sim.clone())), &self.store)
     }
 
-    /// Creates a planner and a writer that use another network and another view of the store.
+    /// Creates a planner and a writer with another network and another view of the store.
     pub(super) fn parts_over(
         &self,
         wire: Arc<dyn Wire>,
@@ -97,15 +97,15 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
-    /// Creates a planner and a writer like those of a command. The two keep GitHub's answers in the
+    /// Creates a planner and a writer as a command has them. Both keep GitHub's answers in the
     /// store.
     pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
         self.parts_of(api, &self.store)
     }
 
-    /// Creates a planner and a writer like those of the service. The two keep GitHub's answers in
-    /// the store, and `rule` decides what a sweep reads again.
+    /// Creates a planner and a writer as the service has them. Both keep GitHub's answers in the
+    /// store. `rule` decides which parts a sweep reads again.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
         let (planner, writer) = self.keeping_parts();
         (planner.rereading(rule), writer)
@@ -149,8 +149,8 @@ impl World {
         changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect()
     }
 
-    /// Plans everything, even if a part is unknown. Returns the planned changes, and the reasons of
-    /// unknown parts, as texts.
+    /// Plans everything, even if a part is unknown. Returns the planned changes as texts. Also
+    /// returns the reasons why parts are unknown.
     pub(super) async fn changes_and_doubts(&self) -> (Vec<String>, Vec<String>) {
         let (planner, _) = self.parts();
         let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
@@ -175,8 +175,8 @@ impl World {
         panic!("it is not quiet after {ROUNDS} applies: {:?}", self.changes().await);
     }
 
-    /// Applies the policy once. Returns each change, the number of repositories that it affects,
-    /// and its result.
+    /// Applies the policy one time. Returns each change, the number of repositories that it
+    /// affects, and its result.
     pub(super) async fn apply_once(&self, limits: Limits) -> Vec<(String, u32, StepResult)> {
         let (planner, writer) = self.parts();
         let planned = self.clock.now();
@@ -204,8 +204,8 @@ impl World {
         steps
     }
 
-    /// Changes the state of the simulated GitHub without Beadle. `PUT` replaces the whole state,
-    /// and `PATCH` merges the value into the state.
+    /// Changes the state directly at the simulated GitHub. `PUT` replaces the whole state, and
+    /// `PATCH` merges the value into the state.
     pub(super) async fn control(&self, method: &str, state: &Value) {
         let request = http::Request::builder()
             .method(method)
@@ -215,7 +215,7 @@ impl World {
         assert_eq!(answer.map(|(status, ..)| status), Some(204));
     }
 
-    /// Renames a repository without Beadle.
+    /// Renames a repository directly at the simulated GitHub.
     pub(super) async fn rename(&self, name: &str, new: &str) {
         let request = http::Request::builder()
             .method("PATCH")
@@ -226,7 +226,7 @@ impl World {
         assert_eq!(answer.map(|(status, ..)| status), Some(200));
     }
 
-    /// Checks that every call fits GitHub's published API descriptions.
+    /// Checks that every call agrees with GitHub's published API descriptions.
     pub(super) fn check_calls(&self) {
         assert!(beadle_contracts::check(&self.sim.calls()) > 0);
     }

@@ -1,7 +1,7 @@
 //! Finds contradictions between files. Every finding is a warning, because the files alone do not
-//! show whether they reach the same repository. For example, renames, skipped repositories and
-//! `first_match` affect which repositories a file reaches. When Beadle plans a repository, it looks
-//! for contradictions again (`MergedLayers::contradict`).
+//! show whether they apply to the same repository. The answer also depends on renames, skipped
+//! repositories and `first_match`. When Beadle plans a repository, it looks for contradictions
+//! again (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::policy::merge::{has_edits, merge, settle};
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
-/// Finds contradictions between layers that can reach the same repository. `layers` must be sorted
-/// by rank.
+/// Finds contradictions between layers that can apply to the same repository. `layers` must be
+/// sorted by rank.
 pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
     let values: Vec<Option<Node>> = parts.iter().map(relevant).collect();
@@ -31,9 +31,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             None => shared.push(*at),
         }
     }
-    // Returns the parts that certainly reach every repository of part `at`. A policy can have
-    // thousands of files in repos/, and each of these files covers only parts of its own
-    // repository.
+    // Returns the parts that certainly apply to every repository of part `at`. A policy can have
+    // thousands of files in repos/. Each of these files covers only parts of its own repository.
     let covering = |at: usize| -> Vec<usize> {
         let part = &parts[at];
         let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
@@ -47,7 +46,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
     let classes = classes(&parts, &values, &covered);
-    // The pairs of classes between which there is no contradiction.
+    // The pairs of classes that do not contradict each other.
     let mut clean: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (members, class) in covered.iter().zip(&classes) {
         let pair = (*class, *class);
@@ -56,7 +55,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     let can_meet = |one: usize, two: usize| {
-        // If two files each reach only one repository, they never reach the same repository.
+        // Two files never apply to the same repository if each of them applies to only one
+        // repository.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
     };
@@ -98,10 +98,10 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, they are equal in their
-/// values and ranks, and in the values and ranks of the parts that cover them. So each third part
-/// contradicts both parts or neither of them. The numbers save time, because thousands of files in
-/// repos/ often set the same few values.
+/// Returns a number for each part. If two parts have the same number, their values and ranks are
+/// equal. The parts that cover them also have equal values and ranks. Any other part therefore
+/// contradicts both parts or neither of them. These numbers make the check faster, because
+/// thousands of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());
@@ -128,16 +128,16 @@ struct Search<'a> {
     ranks: BTreeMap<&'a str, i64>,
     disabled: &'a [String],
     tried: BTreeSet<Vec<usize>>,
-    /// The contradictions that Beadle already reported. Each contradiction is stored as the lines
+    /// The contradictions that are already reported. For each contradiction, the set has the lines
     /// of its values.
     seen: BTreeSet<Vec<String>>,
     problems: Vec<Problem>,
 }
 
 impl Search<'_> {
-    /// Looks for contradictions between parts that reach the same repository. `is_certain` is true
-    /// if the parts certainly apply to the same repository, and false if they possibly do. Returns
-    /// true if the parts certainly have no contradiction.
+    /// Looks for contradictions between parts that apply to the same repository. `is_certain` is
+    /// true if the parts certainly apply to the same repository. `is_certain` is false if this is
+    /// only possible. Returns true if the parts certainly have no contradiction.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();

@@ -1,4 +1,4 @@
-//! Finds rulesets and rules for which no file sets a required value. A file may declare only a part
+//! Finds rulesets and rules that lack a required value in all files. A file can declare only a part
 //! of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};
@@ -8,19 +8,19 @@ use crate::policy::pattern::short;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules;
 
-/// The keys that a ruleset must have at GitHub and that have no default. The list does not contain
-/// the name, because another check requires it: Beadle cannot merge an entry without a name.
+/// The required keys of a ruleset at GitHub that have no default. The name is not in this list,
+/// because another check requires the name. Beadle cannot merge an entry without a name.
 const REQUIRED: &[&str] = &["enforcement"];
 
-/// The type of the rules that require checks, and the parameter with the checks.
+/// The type of a rule for required checks, and the name of the parameter with these checks.
 const CHECKS: &str = "required_status_checks";
 
-/// A ruleset as a file states it.
+/// A ruleset in one file.
 struct Stated<'a> {
     /// True if the ruleset belongs to the organisation. Beadle does not merge such a ruleset with
     /// rulesets of repositories.
     is_organisations: bool,
-    /// True if the file is in repos/. Two such files never reach the same repository.
+    /// True if the file is in repos/. Two such files never apply to the same repository.
     is_of_one: bool,
     /// The name in lower case.
     name: String,
@@ -33,18 +33,18 @@ impl<'a> Stated<'a> {
         self.is_organisations == other.is_organisations && self.name == other.name
     }
 
-    /// Returns whether two parts of the same ruleset can reach the same repository.
+    /// Returns whether two parts of the same ruleset can apply to the same repository.
     fn meets(&self, other: &Self) -> bool {
         std::ptr::eq(self, other) || !self.is_of_one || !other.is_of_one
     }
 
-    /// Returns the rules of the ruleset, each with its type.
+    /// Returns the rules of the ruleset. Each rule comes with its type.
     fn rules(&self) -> impl Iterator<Item = (&'a str, &'a Node)> + use<'a> {
         let rules = entries(self.ruleset, "rules").iter();
         rules.filter_map(|rule| Some((rule.get("type").and_then(Node::text)?, rule)))
     }
 
-    /// Returns the list of the checks that the ruleset requires.
+    /// Returns the list of required checks in the ruleset.
     fn checks(&self) -> Option<&'a Node> {
         let (_, rule) = self.rules().find(|(kind, _)| *kind == CHECKS)?;
         rule.get("parameters")?.get(CHECKS)
@@ -56,9 +56,9 @@ fn has(block: &Node, key: &str) -> bool {
     block.get(key).is_some_and(|value| !value.is_null())
 }
 
-/// Returns an error if a ruleset's rule requires checks, but the policy lists no check for it.
-/// `others` are the rule's lists in the other files. `later` are the lists in files of the same or
-/// a higher rank.
+/// Returns an error if a rule for required checks has an empty list in the policy. `others`
+/// contains the rule's lists from the other files. `later` contains the lists from files of the
+/// same or a higher rank.
 fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Problem> {
     let is_filled = |list: &&Node| !list.items().is_empty();
     let (is_empty, hint) = match &list.kind {
@@ -76,8 +76,8 @@ fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Probl
     is_empty.then(|| Problem::error(list.asked.clone(), list.column, text).hint(hint))
 }
 
-/// Returns the warning about a rule that requires checks, if no file has the list of checks. Beadle
-/// then keeps the checks at GitHub, as for `{{EXTERNALLY_DEFINED}}`.
+/// Returns the warning about a rule for required checks that has no list of checks in any file.
+/// Beadle then keeps the checks at GitHub, as for `{{EXTERNALLY_DEFINED}}`.
 fn unlisted(rule: &Node) -> Problem {
     let text = "the rule `required_status_checks` lists no checks: Beadle keeps the checks at GitHub, and does not add \
                 the rule if GitHub does not have it";
@@ -86,9 +86,9 @@ fn unlisted(rule: &Node) -> Problem {
         .hint("list the checks, or write `- context: '{{EXTERNALLY_DEFINED}}'` if others set them at GitHub")
 }
 
-/// Finds the problems in a rule that requires checks, if a ruleset has such a rule. `same` are the
-/// parts of the ruleset in all files, and `after` are the rulesets of files of the same or a higher
-/// rank.
+/// Finds the problems in a ruleset's rule for required checks, if the ruleset has such a rule.
+/// `same` contains the parts of this ruleset from all files. `after` contains the rulesets from
+/// files of the same or a higher rank.
 fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Option<Problem> {
     let (_, rule) = one.rules().find(|(kind, _)| *kind == CHECKS)?;
     let same: Vec<&Stated<'_>> = same.iter().copied().filter(|other| one.meets(other)).collect();
@@ -160,7 +160,7 @@ mod tests {
 
     use crate::policy::{Policy, PolicyError};
 
-    /// Returns the errors of a policy with these files, each with its line.
+    /// Returns the errors of a policy with these files. Each error has its line.
     fn errors(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         match Policy::from_sources(files, "admin", Path::new("policy")) {

@@ -33,15 +33,15 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Reports the keys that an entry of a list lacks.
+/// Reports the missing keys of a list's entry.
 fn lacks(list: &str, entry: &Node, keys: &[&str], problems: &mut Vec<Problem>) {
     for key in keys.iter().filter(|key| entry.get(key).is_none()) {
         problems.push(error(entry, format!("an entry of `{list}` must have `{key}`")));
     }
 }
 
-/// The lists in the parameters of rules, with the keys that each entry must have. This table leaves
-/// out required keys that another layer can add.
+/// The lists in the parameters of rules, with the keys that each entry must have. The table omits
+/// required keys that another layer can add.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("required_status_checks", &["context"]),
     ("workflows", &["path"]),
@@ -108,8 +108,8 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation says to which repositories, and to which branches or
-/// tags, it applies.
+/// Checks that a ruleset of the organisation has all necessary conditions: for repositories, and
+/// for branches or tags.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let conditions = ruleset.get("conditions");
     let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());

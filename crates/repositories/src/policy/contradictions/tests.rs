@@ -10,7 +10,7 @@ fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     Policy::load(folder.path(), "admin")
 }
 
-/// Loads the files and returns the findings, each as `file:line message`.
+/// Loads the files and returns the findings. Each finding has the form `file:line message`.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
     let problems = match load(files) {
         Ok(policy) => policy.remarks,
@@ -266,7 +266,7 @@ fn a_layer_may_add_a_rule_to_a_ruleset_of_another() {
         repository_name: { include: [~ALL], exclude: [] } } }]\n";
     for (file, text, expected) in [
         ("layers/a.yml", base, ""),
-        // Only a plan shows whether the two files reach the same repository.
+        // Only a plan shows whether the two files apply to the same repository.
         ("suborgs/a.yml", suborg.as_str(), ""),
         ("layers/a.yml", "repository: { has_wiki: false }\n", "or in another file"),
         ("layers/a.yml", "rulesets: [{ name: other, enforcement: active }]\n", "must have `enforcement`"),

@@ -1,5 +1,5 @@
-//! Leaves out rules and parameters of rulesets that GitHub has but Beadle does not support. Beadle
-//! then keeps these rules and parameters at GitHub unchanged.
+//! Removes rules and parameters from rulesets if GitHub has them but Beadle does not support them.
+//! Beadle then does not change these rules and parameters at GitHub.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
@@ -11,11 +11,11 @@ fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::NotYet)
 }
 
-/// Removes those parts of a ruleset that Beadle does not support, and reports each line.
+/// Removes the unsupported parts of a ruleset, and reports the line of each part.
 pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     let Some(rules) = ruleset.child("rules") else { return };
     let is_list = matches!(rules.kind, Kind::List(_));
-    // A value that is not a list is an edit of a list, such as the block `add`.
+    // If the value is not a list, it is an edit of a list, such as the block `add`.
     let lists: Vec<&mut Node> = if is_list { vec![rules] } else { rules.children().collect() };
     for list in lists {
         if let Kind::List(rules) = &mut list.kind {
@@ -24,7 +24,8 @@ pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) 
     }
 }
 
-/// Returns whether Beadle supports a rule. Removes the parameters that Beadle does not support.
+/// Returns whether Beadle supports a rule. Also removes the parameters that Beadle does not
+/// support.
 fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
     // An entry of `without` can be only the type of the rule.
     let kind = rule.get("type").unwrap_or(rule);

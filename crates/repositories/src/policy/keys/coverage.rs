@@ -1,5 +1,5 @@
-//! Checks the page about the keys of other tools. The page must name only keys that a policy can
-//! have and that Beadle supports.
+//! Checks the page about the keys of other tools. All keys on this page must be keys of a policy,
+//! and Beadle must support them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::policy::shape::{Key, Shape, Status};
 
 const PAGE: &str = "docs/coverage.md";
 
-/// The first words of the table cells that name no key of a policy.
+/// The first words of those table cells that do not contain a policy key.
 const WITHOUT_KEY: &[&str] =
     &["no: ", "the same key", "[`teams.yml`]", "[`members.yml`]", "a file in `repos/`"];
 

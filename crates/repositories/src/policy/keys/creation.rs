@@ -1,5 +1,5 @@
-//! The keys of the section `repository` for the creation of a repository or a branch. No aspect has
-//! these keys, because an aspect only compares existing things.
+//! The keys of the section `repository` that control the creation of a repository or a branch.
+//! These keys belong to no aspect, because an aspect only compares existing things.
 //!
 //! <https://docs.github.com/rest/repos/repos#create-an-organization-repository>,
 //! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>,

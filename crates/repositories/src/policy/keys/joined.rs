@@ -1,5 +1,5 @@
-//! Joins lists of keys at compile time. So Beadle can make the keys of a policy file from the lists
-//! of the aspects.
+//! Joins lists of keys at compile time. With this code, the keys of a policy file come from the
+//! lists of the aspects.
 
 use super::super::shape::{Key, Shape, key};
 
@@ -30,7 +30,8 @@ pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     joined
 }
 
-/// Joins the names of keys, and further names, to one array. `N` must be the number of all names.
+/// Joins the names of keys and some additional names to one array. `N` must be the number of all
+/// names.
 pub(super) const fn names<const N: usize>(keys: &[Key], more: &[&'static str]) -> [&'static str; N] {
     let mut names = [""; N];
     let mut at = 0;

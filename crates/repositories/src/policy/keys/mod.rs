@@ -100,7 +100,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 pub(crate) const SECTIONS: &[Key] =
     joined![&[key("repository", Shape::Map(REPOSITORY), "Settings.")], &SECTIONS_OF_ASPECTS];
 
-/// Returns the names of the sections with lists that can be exclusive or additive.
+/// Returns the names of the sections whose list can be exclusive or additive.
 pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
@@ -108,7 +108,7 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// The sections of repositories and the sections of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION, &[OF_THE_ORGANIZATION]];
 
-/// Returns the names of those keys in the section `organization` that Beadle supports.
+/// Returns the names of the supported keys in the section `organization`.
 pub(crate) fn organization_keys() -> impl Iterator<Item = &'static str> {
     ORGANIZATION.iter().filter(|key| key.status == Status::Carried).map(|key| key.name)
 }
@@ -119,7 +119,7 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
     section.map(|known| known.shape.entry_keys()).unwrap_or_default().iter().map(|key| key.name)
 }
 
-/// The names that a list of plugins can contain in addition to sections. `topics` and `archive` are
+/// Additional names in a list of plugins. The other names are sections. `topics` and `archive` are
 /// parts of the section `repository`. Beadle does not support the third name in the list.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
@@ -164,7 +164,7 @@ const RULESET_SCOPE: Key = never(
 /// installed on an enterprise:
 /// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
 const APP_INSTALLATIONS: Key = never("app_installations", OF_ENTERPRISE);
-/// The explanation for the list of Apps, which Beadle does not change.
+/// The explanation for the list of Apps. Beadle does not change this list.
 pub(super) const OF_ENTERPRISE: &str =
     "only an App of the enterprise can choose the repositories of an App, and Beadle has none";
 
@@ -267,7 +267,7 @@ pub(crate) const TEST: Shape = Shape::Map(&[
     key("skipped", Shape::Bool, "Whether Beadle must skip the repository."),
 ]);
 
-/// The lists with entries that a rule can check one by one.
+/// The lists whose entries a rule can check one by one.
 pub(crate) const EACH: &[&str] = &[
     "teams",
     "collaborators",

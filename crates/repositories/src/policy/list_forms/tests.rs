@@ -41,7 +41,7 @@ fn desired(policy: &Policy) -> Desired {
     policy.desired(&target(policy, &OverrideStatus::default()), &shop())
 }
 
-/// Returns the warnings of a policy, each as `file:line message hint`.
+/// Returns the warnings of a policy. Each warning has the form `file:line message hint`.
 fn warnings(policy: &Policy) -> Vec<String> {
     let warnings = policy.remarks.iter().filter(|problem| problem.severity == Severity::Warning);
     let text = |problem: &crate::policy::Problem| {
@@ -55,7 +55,7 @@ type Written<'a> = &'a dyn Fn(&str) -> String;
 
 const MAIN: &str = "/branches/0/protection";
 
-/// Returns the text of a layer that has the lowest rank and reaches all repositories.
+/// Returns the text of a layer with the lowest rank that applies to all repositories.
 fn lowest(text: &str) -> String {
     format!("rank: 1\n{text}\n")
 }
@@ -143,7 +143,7 @@ fn a_list_without_a_value_is_not_specified_and_the_word_null_drops_the_list() {
     let word = with("teams: null\nrepository:\n  topics: ~\n  has_wiki: true\n");
     assert_eq!((desired(&word).teams.is_none(), desired(&word).topics.is_none()), (true, true));
     assert_eq!(warnings(&word), Vec::<String>::new());
-    // A section that is not a list has no entries that an edit could drop.
+    // If a section is not a list, it has no entries that an edit could remove.
     let actions = with("actions: null\n");
     assert!(warnings(&actions)[0].contains("`actions` has no value"));
 }

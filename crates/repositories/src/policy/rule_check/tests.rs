@@ -13,7 +13,7 @@ fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     Policy::from_sources(sources, "admin", Path::new("policy"))
 }
 
-/// Returns the errors of a policy, each as `file:line message`.
+/// Returns the errors of a policy. Each error has the form `file:line message`.
 fn errors(files: &[(&str, &str)]) -> Vec<String> {
     match load(files) {
         Ok(_) => Vec::new(),
@@ -24,7 +24,7 @@ fn errors(files: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-/// Returns the sections that Beadle does not change in a repository, each with the reason.
+/// Returns the sections that Beadle does not change in a repository. Each section has a reason.
 fn undecided(files: &[(&str, &str)], given: &str) -> Vec<(String, String)> {
     let policy = load(files).unwrap_or_else(|error| panic!("{error}"));
     let seen = repository(&Node::parse("test", given).unwrap());
@@ -36,7 +36,7 @@ fn undecided(files: &[(&str, &str)], given: &str) -> Vec<(String, String)> {
     }
 }
 
-/// Returns the text of a file that requires this number of approvals on the default branch.
+/// Returns the text of a file that requires the given number of approvals for the default branch.
 fn approvals(count: &str) -> String {
     format!(
         "branches:\n- name: default\n  protection:\n    required_pull_request_reviews:\n      \
@@ -128,7 +128,7 @@ fn an_override_must_not_grant_admin_to_a_person() {
             let found = errors(&[base, rules, (file, text.as_str())]);
             assert_eq!(found.len(), count, "{file} {permission}: {found:?}");
         }
-        // `settings.yml` overrides nothing.
+        // `settings.yml` does not override another layer.
         assert_eq!(errors(&[rules, ("settings.yml", text.as_str())]), Vec::<String>::new());
     }
 }
@@ -146,7 +146,7 @@ fn only_the_layers_that_certainly_reach_the_same_repositories_are_the_base_of_a_
         let found = errors(&[rules, (below, text.as_str()), (own, one.as_str())]);
         assert!(found.is_empty(), "{below} {own}: {found:?}");
     }
-    // If the repository has the topic, the layers that reach it break the rule.
+    // If the repository has the topic, its layers break the rule.
     let files = [rules, ("layers/infra.yml", topic.as_str()), ("repos/shop.yml", one.as_str())];
     let found = undecided(&files, "{ name: shop, topics: [infra] }");
     let [(section, why)] = found.as_slice() else { panic!("{found:?}") };

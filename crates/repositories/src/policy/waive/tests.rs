@@ -56,8 +56,8 @@ fn json(target: &MergedLayers, pointer: &str) -> Option<serde_json::Value> {
     target.root.as_ref().unwrap().json().pointer(pointer).cloned()
 }
 
-/// Returns the section, or the value at `pointer`, without the key. Also returns whether the
-/// section is additive.
+/// Removes the key from the section or from the value at `pointer`. Returns the result, and whether
+/// the section is additive.
 fn left(key: &str, pointer: &str, list: &str) -> (Option<serde_json::Value>, bool) {
     let target = resolved(&[key]);
     assert_eq!(target.waivers.len(), 1, "{key}");

@@ -3,7 +3,7 @@ use crate::policy::Severity;
 
 /// Keys that Beadle does not support. The keys come from the published schemas and samples of
 /// safe-settings, and from the Probot settings app. Each element has a file name and a text. The
-/// last line of the text contains the key.
+/// key is in the final line of the text.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  has_downloads: true"),
     ("settings.yml", "repository:\n  org: acme"),
@@ -42,7 +42,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "teams:\n- name: a\n  repo_names: [acme/b]"),
 ];
 
-/// Keys of safe-settings that Beadle supports, as texts of files.
+/// The keys of safe-settings that Beadle supports. Each element is the text of a file.
 const CARRIED_OUT: &[(&str, &str)] = &[
     (
         "settings.yml",

@@ -1,5 +1,5 @@
-//! Walks the published schemas of safe-settings. For most sections, the schemas refer to GitHub's
-//! published description. The test therefore also reads the bodies of these calls.
+//! Tests the keys in the published schemas of safe-settings. For most sections, the schemas refer
+//! to GitHub's published description. The test therefore also reads the bodies of these calls.
 //!
 //! <https://github.com/github/safe-settings/tree/main-enterprise/schema>
 
@@ -35,8 +35,8 @@ const OF_REPOSITORY: &[&str] = &[
     "template",
 ];
 
-/// The calls that the schemas and the documentation refer to, each with the section. The section
-/// `repository` is a block, and all other sections are lists.
+/// The calls that the schemas and the documentation refer to. Each call has its section. The
+/// section `repository` is a block, and all other sections are lists.
 const BODIES: &[(&str, &str)] = &[
     ("PATCH /repos/{owner}/{repo}", "repository"),
     ("POST /orgs/{org}/repos", "repository"),
@@ -69,7 +69,7 @@ fn keys_of(shape: &Shape) -> Option<&'static [Key]> {
     }
 }
 
-/// Collects the paths of all keys in a schema that Beadle does not know.
+/// Collects the paths of all unknown keys in a schema. Beadle does not know these keys.
 fn unknown(table: &Value, schema: &Value, keys: &[Key], path: &str, found: &mut Vec<String>) {
     let schema = schema["$ref"].as_str().map_or(schema, |name| &table["schemas"][name]);
     for choice in ["allOf", "oneOf", "anyOf"] {

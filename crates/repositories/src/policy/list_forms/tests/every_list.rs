@@ -16,8 +16,8 @@ enum Null {
     NotSpecified,
 }
 
-/// A kind of list: a file with `LIST` in place of the list, two entries, the name of the first
-/// entry, and the path of the list in the declared values.
+/// A kind of list. A row has a file with the placeholder `LIST`, two entries of the list, the name
+/// of the first entry, and the path of the list in the declared values.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, Null);
 
 const ROWS: &[Row] = &[
@@ -285,7 +285,8 @@ fn every_list_can_be_replaced_reduced_and_dropped() {
         assert_eq!(result("[]"), Some(json!([node(a), node(b)])), "{file}");
         assert_eq!(result(&format!("{{ add: [{b}] }}")), Some(json!([node(a), node(b)])), "{file}");
         assert_eq!(result(&format!("{{ replace: [{b}] }}")), Some(json!([node(b)])), "{file}");
-        // GitHub refuses a rule that requires no check, so the policy must not have it.
+        // GitHub refuses a rule for required checks without any check. So the policy must not have
+        // such a rule.
         if !place.ends_with("/parameters/required_status_checks") {
             assert_eq!(result("{ replace: [] }"), Some(json!([])), "{file}");
         }

@@ -1,4 +1,4 @@
-//! The settings that a Lambda function gets from its environment.
+//! The settings that a Lambda function reads from its environment variables.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::queues::Urls;
 
-/// The reason why a function cannot start with its environment.
+/// The reason why a function cannot use its environment variables, and so cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// An environment variable is missing.
@@ -16,7 +16,7 @@ pub enum EnvironmentError {
         "the environment variable {0} is not set: deploy the function with its template, which sets the variable"
     )]
     Unset(&'static str),
-    /// The store in the environment is not a table of DynamoDB.
+    /// `BEADLE_STORE` is not the address of a DynamoDB table.
     #[error("BEADLE_STORE must be dynamodb://TABLE, found `{0}`")]
     NoTable(String),
 }
@@ -26,9 +26,9 @@ pub enum EnvironmentError {
 pub struct Environment {
     /// The path of `beadle.toml`. A Lambda layer contains this file and the policy.
     pub config: PathBuf,
-    /// The name of the table in DynamoDB.
+    /// The name of the DynamoDB table.
     pub table: String,
-    /// The addresses of the queues in SQS.
+    /// The addresses of the SQS queues.
     pub queues: Urls,
 }
 
@@ -54,7 +54,7 @@ pub fn log_level() -> tracing::Level {
     level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO)
 }
 
-/// Returns the configuration of AWS from the environment. Its time limits are short, because the
+/// Returns the AWS configuration from the environment. The time limits are short, because the
 /// sender of a webhook waits for the answer.
 pub async fn aws() -> SdkConfig {
     let patience = TimeoutConfig::builder()

@@ -31,7 +31,7 @@ use crate::senders::senders;
 /// The maximum age of the secrets. The intake reads older secrets again.
 const FRESH: Duration = Duration::from_secs(300);
 /// The maximum age of the secrets after an invalid signature. The intake then reads older secrets
-/// again, because somebody may have replaced the secret.
+/// again, because somebody might have replaced the secret.
 const DOUBT: Duration = Duration::from_secs(10);
 
 /// The reason why the intake cannot start.
@@ -55,7 +55,7 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes together with their accepted secrets, and the time of the last read of these secrets.
+/// The routes, their accepted secrets, and the time at which the intake last read these secrets.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
@@ -79,7 +79,7 @@ impl Function {
         Self::with(&environment, aws().await)
     }
 
-    /// Creates the intake from an environment and a configuration of AWS.
+    /// Creates the intake from an environment and an AWS configuration.
     pub fn with(environment: &Environment, aws: SdkConfig) -> Result<Self, IntakeError> {
         let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
@@ -96,8 +96,8 @@ impl Function {
         })
     }
 
-    /// Reads two things in parallel: the secrets, and the facts about organisations in the store.
-    /// The worker has stored these facts. Returns `None` if no webhook can be accepted at present.
+    /// Reads two things in parallel: the secrets, and the facts about organisations. The worker has
+    /// stored these facts. Returns `None` if no webhook can be accepted at present.
     async fn read(&self) -> Option<Serving> {
         let mut file = self.file.clone();
         if let Some(from) = &self.file.installations {
@@ -109,7 +109,7 @@ impl Function {
             }
         }
         let facts = join_all(file.org.iter().map(|org| async move {
-            // If the facts are missing, the intake marks a few keys more than necessary. Nothing
+            // If the facts are missing, the intake marks a few more keys than necessary. Nothing
             // else changes.
             let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
             (org.name.clone(), stored.unwrap_or_default())
@@ -165,7 +165,7 @@ impl Function {
             );
         };
         let response = ask(&serving, &parts, body.clone()).await;
-        // The worker may have added the organisation since the last read.
+        // The worker might have added the organisation since the last read.
         let is_doubtful = match response.status() {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::FORBIDDEN => self.file.installations.is_some(),
@@ -182,7 +182,7 @@ impl Function {
     }
 }
 
-/// Removes the first part of an address, up to the route. For example, this part is the name of a
+/// Removes everything before the route from an address. For example, this is the name of a
 /// gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();

@@ -1,4 +1,4 @@
-//! Beadle on AWS: the same intake and the same worker behind API Gateway, Lambda, SQS and DynamoDB.
+//! Beadle on AWS: the intake and the worker of `beadle serve`, as Lambda functions.
 //!
 //! ```text
 //! API Gateway ─► intake ─► DynamoDB (deliveries, keys) ─► SQS: event, sweep ─► worker ─► vendors

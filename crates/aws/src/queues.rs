@@ -66,8 +66,8 @@ impl Queues {
         for (at, due) in due.iter().enumerate() {
             let message = Message { key: due.key.clone(), lane: due.lane, at: due.at };
             let body = serde_json::to_string(&message).unwrap_or_default();
-            // SQS can delay a message only by whole seconds. The worker waits for the rest of the
-            // time.
+            // SQS can delay a message only by whole seconds. The worker waits for the remaining
+            // fraction of a second.
             let delay = i32::try_from(due.at.since(now).as_secs()).unwrap_or(i32::MAX);
             let entry = SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body);
             entries.extend(entry.delay_seconds(delay).build());

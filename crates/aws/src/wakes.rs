@@ -37,8 +37,9 @@ pub struct WakeHandler {
 
 impl WakeHandler {
     /// Runs the keys of the messages. Returns the messages that the queue must deliver again. The
-    /// handler could not parse such a message, or could not claim its key because of an error. All
-    /// other messages are done, because the row of each key says when the key runs next.
+    /// handler could not parse such a message, or could not claim its key because of an error. The
+    /// queue can delete all other messages, because the row of each key contains the time of its
+    /// next run.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -126,8 +127,8 @@ impl WakeHandler {
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
         // In the first round, the handler tries again to claim all keys, even keys that were
-        // already due. At the first try, another worker may have had the key, or the claim may have
-        // failed.
+        // already due. At the first try, another worker might have had the key, or the claim might
+        // have failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {
@@ -144,8 +145,8 @@ impl WakeHandler {
                     latest = latest.max(at);
                     soon.push(key);
                 } else if row.attempts == 0 && row.run_at == at {
-                    // A mark has delayed this key, and no run will send a message for it. In all
-                    // other cases, the end of a run has already sent the message.
+                    // A mark has delayed this key, and no run will send a message for the key. In
+                    // all other cases, a run has already sent the message at its end.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }

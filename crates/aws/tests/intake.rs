@@ -1,5 +1,5 @@
-//! Tests the intake's program behind gateways, with the Runtime API of Lambda. moto, a simulation
-//! of AWS, provides the secrets, the table and the queues.
+//! Tests the intake's program behind simulated gateways, with a simulation of Lambda's Runtime API.
+//! moto, a simulation of AWS, provides the secrets, the table and the queues.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;

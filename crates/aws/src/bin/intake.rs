@@ -1,4 +1,4 @@
-//! The program of the intake as a Lambda function.
+//! The program that runs the intake as a Lambda function.
 
 use beadle_aws::environment::log_level;
 use beadle_aws::intake::Function;

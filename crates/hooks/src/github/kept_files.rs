@@ -1,4 +1,4 @@
-//! Decides whether an event is about the files that Beadle keeps in a repository.
+//! Decides whether an event affects the files that Beadle keeps in a repository.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#push>,
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request>
@@ -9,8 +9,8 @@ use super::payload::{Payload, PushedCommit};
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
 
-/// After these actions of a pull request, Beadle checks the files of the pull request. No other
-/// action, such as a new label, changes the proposed files or the branch that gets them.
+/// After these actions of a pull request, Beadle checks the files of the pull request. Other
+/// actions, such as a new label, change neither the proposed files nor the target branch.
 const ACTIONS: [&str; 5] = ["closed", "edited", "opened", "reopened", "synchronize"];
 
 /// Returns whether the event can change one of these: the files that Beadle keeps, the branch that
@@ -34,8 +34,8 @@ fn is_pushed(payload: &Payload<'_>, known: &OrgFacts) -> bool {
         return false;
     }
     let commits = payload.commits.as_deref().unwrap_or_default();
-    // These lists do not contain the files of all commits, because a forced push also removes
-    // commits.
+    // In these cases, the lists do not contain all changed files. For example, a forced push can
+    // remove commits, and the lists do not contain the files of these commits.
     let is_short = payload.commits.is_none() || payload.forced == Some(true) || commits.len() >= MOST_COMMITS;
     if is_short { known.keeps_files() } else { known.keeps(commits.iter().flat_map(PushedCommit::paths)) }
 }

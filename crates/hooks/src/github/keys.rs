@@ -7,7 +7,8 @@ use super::payload::{Payload, Repository};
 use super::{NO_INSTANCE, Sender};
 use super::{kept_files, policy_checks};
 
-/// The events that make their repository due. Their action and their sender do not matter.
+/// The events that make their repository due. The action and the sender of such an event do not
+/// matter.
 const REPOSITORY_EVENTS: &[&str] = &[
     "repository",
     "public",
@@ -22,14 +23,14 @@ const REPOSITORY_EVENTS: &[&str] = &[
     "security_and_analysis",
 ];
 
-/// The events that make the organisation itself due. Their action does not matter.
+/// The events that make the organisation itself due. The action of such an event does not matter.
 const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 
 /// The id of the `team` key that stands for the members of the whole organisation. The ids of real
 /// teams are numbers.
 pub const MEMBERSHIP: &str = "organisation";
 
-/// The kind of a key that stands for all installations of an App.
+/// The key kind for the list of an App's installations.
 pub const INSTALLATIONS: &str = "installations";
 
 /// Returns the mark for an event that reports an installation, a removal or a suspension of the
@@ -75,8 +76,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // Only a sweep that is not urgent can use answers of earlier reads. The sender of the
-            // event does not matter.
+            // Only runs in the lane `sweep` can reuse the answers of earlier reads. The sender of
+            // the event does not matter.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }
@@ -131,8 +132,8 @@ fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     branch.is_some_and(|branch| sender.known.is_watched(branch, default))
 }
 
-/// Returns the lane if the event makes all repositories due. Returns `None` if the event does not
-/// affect all repositories.
+/// If the event makes all repositories due, returns the lane of these repositories. Otherwise,
+/// returns `None`.
 fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     let action = payload.action.as_deref().unwrap_or_default();
     match (event, action) {

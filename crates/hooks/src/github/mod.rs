@@ -1,4 +1,5 @@
-//! Verifies webhooks of a GitHub App or of an organisation, and finds the keys that they make due.
+//! Verifies webhooks of a GitHub App or of an organisation, and finds the keys that these webhooks
+//! make due.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
@@ -28,7 +29,7 @@ pub use watched_policy::WatchedPolicy;
 pub struct Sender {
     /// The name of the organisation in keys and in the configuration.
     pub instance: String,
-    /// The login of the organisation at GitHub. Comparisons ignore case.
+    /// The organisation's login at GitHub. Comparisons ignore case.
     pub login: String,
     /// The id of the GitHub App that Beadle uses in the organisation. `None` if Beadle uses a
     /// token.
@@ -39,14 +40,14 @@ pub struct Sender {
     pub known: OrgFacts,
     /// The events that make Beadle dispatch a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// True if the groups of a directory are teams of this organisation, so that Beadle manages the
+    /// True if teams of this organisation are the groups of a target. Beadle then manages the
     /// members of these teams.
     pub keeps_teams: bool,
-    /// The policies that are in repositories of this organisation. They can belong to other
-    /// organisations.
+    /// The policies in repositories of this organisation. Other organisations can use these
+    /// policies too.
     pub policies: Vec<WatchedPolicy>,
     /// True if the sender is an App, and not an organisation. Beadle keeps a list of the
-    /// organisations that have installed the App. So it accepts the App's events about
+    /// organisations that have installed the App. So Beadle accepts the App's events about
     /// installations from all organisations.
     pub takes_installations: bool,
 }
@@ -62,7 +63,7 @@ pub struct Dispatched {
 }
 
 impl Dispatched {
-    /// Returns whether an event with this action is the event of the rule.
+    /// Returns whether the rule is for this event with this action.
     pub fn is_for(&self, event: &str, action: Option<&str>) -> bool {
         match self.event.split_once('.') {
             Some((wanted, of)) => wanted == event && action == Some(of),
@@ -132,7 +133,8 @@ fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Verifies the signature of the body as it was received. Then finds the keys in the payload.
+/// Verifies the signature of the body, and then finds the keys in the payload. The body must be
+/// unchanged since Beadle received it.
 pub fn receive(
     senders: &[Sender],
     headers: Headers<'_>,

@@ -32,8 +32,8 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches in the policy. The default branch also always matters. Before the policy is
-    /// loaded, the value is `None`, and all branches matter.
+    /// The branches that the policy declares. The default branch always matters too. Before the
+    /// policy is loaded, the value is `None`, and all branches matter.
     branches: Option<BTreeSet<String>>,
     /// The files that the policy declares. Before the policy is loaded, the value is `None`, and
     /// every file matters.

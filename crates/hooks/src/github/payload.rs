@@ -73,7 +73,7 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
-/// A pull request in the form of the event `pull_request` and of the check events of a commit.
+/// A pull request, as in the event `pull_request` and in the check events of a commit.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,
@@ -101,7 +101,7 @@ impl Pull {
         self.base.as_ref()?.repo.as_ref()?.id
     }
 
-    /// Returns the head branch of the pull request, if this branch is in this repository.
+    /// Returns the head branch of the pull request, if this branch is in the given repository.
     pub(super) fn branch_in(&self, repository: u64) -> Option<&str> {
         let head = self.head.as_ref()?;
         head.reference.as_deref().filter(|_| head.repo.as_ref().and_then(|repo| repo.id) == Some(repository))

@@ -17,15 +17,15 @@ pub const CHECK: &str = "check";
 /// The subject of a `check` key. The subject is also the id of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckSubject {
-    /// A pull request, as `1296269/7`.
+    /// A pull request, written as `1296269/7`.
     Pull {
         /// The id of the repository that the pull request changes.
         repository: u64,
         /// The number of the pull request.
         number: u64,
     },
-    /// All open pull requests with this head, as `1296269/head/0a1b...`. GitHub's event contains no
-    /// pull request if the head is in a fork.
+    /// All open pull requests with this head, written as `1296269/head/0a1b...`. GitHub's event
+    /// contains no pull request if the head is in a fork.
     Head {
         /// The id of the repository that the pull requests change.
         repository: u64,
@@ -74,8 +74,8 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Returns the marks of the pull requests that the event is about. Each organisation gets marks if
-/// its policy is in the repository of the event.
+/// Returns the marks of the pull requests that the event affects. An organisation gets marks only
+/// if its policy is in the repository of the event.
 pub(super) fn marks(event: &str, payload: &Payload<'_>, policies: &[WatchedPolicy]) -> Vec<Mark> {
     let name = payload.repository.as_ref().and_then(|repository| repository.name.as_deref());
     let concerned: Vec<&WatchedPolicy> = policies
@@ -125,7 +125,7 @@ fn pull(repository: u64, payload: &Payload<'_>) -> Vec<CheckSubject> {
 }
 
 /// Returns the pull requests of a check suite or a check run. If the event contains no pull
-/// request, the head may be in a fork. So the result is then the head itself.
+/// request, the head might be in a fork. The result is then the head itself.
 fn of_commit(repository: u64, checked: Option<&CheckedCommit<'_>>) -> Vec<CheckSubject> {
     let Some(checked) = checked else { return Vec::new() };
     let named = checked.pull_requests.iter().flatten();

@@ -3,7 +3,7 @@
 /// A policy in a repository of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPolicy {
-    /// The organisation that uses the policy, by its name in the configuration.
+    /// The configured name of the organisation that uses the policy.
     pub instance: String,
     /// The name of the repository. Comparisons ignore case.
     pub repository: String,
@@ -19,7 +19,7 @@ impl WatchedPolicy {
     }
 }
 
-/// Returns the name of a branch or of a tag.
+/// Returns the short name of a branch or tag.
 fn short(reference: &str) -> &str {
     let name = reference.strip_prefix("refs/").unwrap_or(reference);
     name.strip_prefix("heads/").or_else(|| name.strip_prefix("tags/")).unwrap_or(name)

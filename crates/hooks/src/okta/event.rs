@@ -1,5 +1,5 @@
-//! Events of Okta's System Log, and the keys that they make due. An event hook sends the same
-//! events that the System Log contains.
+//! Events of Okta's System Log, and the keys that these events make due. An event hook sends the
+//! same events that the System Log contains.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +38,8 @@ const MEMBERSHIP: &str = "group.user_membership.";
 /// all groups instead.
 const MOST_KEYS: usize = 100;
 
-/// The beginning of the id of a `group` key, if the event may have changed more than the members of
-/// the group.
+/// The prefix in the id of a `group` key. The id has this prefix if the event might have changed
+/// more than the group's members.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ struct EventTarget {
 /// make a whole delivery or a whole page of the log unreadable.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The id of the event. It is the same in the System Log and in an event hook. It is empty if
-    /// the event has no id.
+    /// The id of the event. The id is the same in the System Log and in an event hook. The text is
+    /// empty if the event has no id.
     pub uuid: String,
     /// The type of the event, such as `group.user_membership.add`.
     pub event_type: String,

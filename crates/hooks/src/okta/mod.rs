@@ -47,11 +47,11 @@ pub enum HookRefusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
     /// The events of the request, each with the marks of its keys. The store must get the events
-    /// before the delivery. The store may already have an event from another delivery or from the
+    /// before the delivery. The store might already have an event from another delivery or from the
     /// System Log. The keys of such an event do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself. The store must get it after all its events. So if the store has a
-    /// delivery, it also has all events of the delivery.
+    /// The delivery itself. The store must get the delivery after all events of the delivery. So if
+    /// the store has a delivery, it also has all events of the delivery.
     pub delivery: Delivery,
 }
 
@@ -80,8 +80,8 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Returns the sender if the request has its required headers. `header` returns the value of a
-/// header of the request.
+/// Returns the sender if the request has the sender's required headers. `header` returns the value
+/// of a request header.
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],
     header: &dyn Fn(&str) -> Option<&'h [u8]>,

@@ -1,5 +1,5 @@
-//! The application. It has the configuration of a process, and also the store, the clients and the
-//! targets of this process.
+//! The application. It contains the configuration of a process, and also the store, the clients and
+//! the targets of this process.
 
 use std::sync::Arc;
 
@@ -34,15 +34,15 @@ impl App {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
 
-    /// Returns the store in which clients keep answers, if there is one.
+    /// Returns the store for the answers that the clients keep. Returns `None` if there is no such
+    /// store.
     pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
         self.options.store.as_ref()
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client. But one result does not use the answers that the other result
-    /// has read.
+    /// both results share a client. They do not share the answers that they have read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)
@@ -101,8 +101,8 @@ impl App {
         GithubOrganisation::new(&self.config, file, policy, self.client_of(file)?)
     }
 
-    /// Returns the client of an organisation, and the organisation's pace of bulk writes. Opens the
-    /// client if it is not open yet. Sends no request.
+    /// Returns the client of an organisation, and the pace of the organisation's bulk writes. Opens
+    /// the client if it is not open yet. Sends no request.
     pub(super) fn client_of(&self, file: &OrgConfig) -> anyhow::Result<(Api, WritePace)> {
         self.clients.get_or_open(&self.config, file, &self.clock, &self.options)
     }
@@ -125,7 +125,7 @@ impl App {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
     }
 
-    /// Opens every directory and target, and reads the mappings in the policies of all
+    /// Opens every directory and target. Also reads the mappings in the policies of all
     /// organisations. Sends requests only if one of these policies is in a repository.
     pub(crate) async fn directories_with_policies(&self) -> anyhow::Result<Directories> {
         let directories = self.directories()?;
@@ -133,9 +133,9 @@ impl App {
         Ok(directories)
     }
 
-    /// Opens the available directories and targets, and reads the mappings in the policies of all
-    /// organisations except one. Also returns one error for each directory or target that it could
-    /// not open.
+    /// Opens the available directories and targets. Also reads the mappings in the policies of all
+    /// organisations except `without`. Also returns one error for each directory or target that it
+    /// could not open.
     pub(crate) async fn available_directories_without(
         &self,
         organisation: &str,
@@ -145,7 +145,7 @@ impl App {
         Ok((directories, failures))
     }
 
-    /// Reads the mappings in the policies of all organisations, except the organisation `without`.
+    /// Reads the mappings in the policies of all organisations except `without`.
     async fn read_mappings(&self, directories: &Directories, without: Option<&str>) -> anyhow::Result<()> {
         // Without a target, a policy cannot have mappings.
         if directories.targets.is_empty() {

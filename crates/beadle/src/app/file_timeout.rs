@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reader that makes one read at a time. A read that never returns keeps its thread, because a
-/// program cannot end a thread from outside. The reader begins the next read only after the
-/// previous read has ended.
+/// program cannot stop a running thread. The reader begins the next read only after the previous
+/// read has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
@@ -50,8 +50,8 @@ impl FileReader {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // The earlier read has ended. The result is out of date, and nobody waits for it any
-            // more.
+            // The earlier read has ended. The result is out of date, and no caller waits for this
+            // result any more.
             self.under_way = None;
         }
         let at = ReadingAt::default();
@@ -113,7 +113,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The thread of this read may start so late that the time limit has already passed.
+        // The thread of this read might start so late that the time limit has already passed.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! The options about budgets and stored answers that the application passes to the clients of
-//! vendors.
+//! The options about budgets and stored answers. The application passes these options to the
+//! clients of vendors.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ pub(crate) struct ClientOptions {
     /// True if a call waits when the budget is used up. The calls of a command wait. A call of the
     /// service fails, and the service runs the key again later.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if these processes have no common store for
-    /// reports about their spending.
+    /// The number of processes that divide the budget, if these processes cannot report their
+    /// spending to a common store.
     pub(crate) parts: u64,
     /// The lane of all calls that are not for a key.
     pub(crate) lane: Lane,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::OrgConfig;
 
-/// The maximum time that a process waits for the store when the process gives its share back.
+/// The maximum time that a process waits for the store while the process gives its share back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the time between two updates of a share.
@@ -117,7 +117,7 @@ impl SpawnedShare {
 
     async fn end(mut self) {
         self.stop.cancel();
-        // The task may be waiting for a store that does not answer.
+        // The task might be waiting for a store that does not answer.
         if tokio::time::timeout(PATIENCE, &mut self.updates).await.is_err() {
             self.updates.abort();
         }

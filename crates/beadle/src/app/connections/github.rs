@@ -10,8 +10,8 @@ use beadle_transport::ContentLimits;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::config::{Config, OrgConfig};
 
-/// The maximum number of concurrent requests of one client. GitHub allows 100 concurrent requests
-/// for one credential. This number includes the requests of all processes.
+/// The maximum number of concurrent requests of one client. For one credential, GitHub allows 100
+/// concurrent requests in total. This total includes the requests of all processes.
 const MOST_AT_ONCE: usize = 90;
 
 /// The clients that are open. In a process, each organisation has only one client. So each
@@ -85,8 +85,8 @@ fn open(
     Ok((api, WritePace::new(every)))
 }
 
-/// Returns whether GitHub hosts the server. Beadle limits the requests that create content only at
-/// GitHub itself, because an Enterprise Server has no such limit by default.
+/// Returns whether GitHub hosts the server. Beadle limits the requests that create content only if
+/// GitHub hosts the server. By default, an Enterprise Server does not limit these requests.
 fn is_hosted_by_github(api: &str) -> bool {
     let (_, address) = api.split_once("://").unwrap_or_default();
     let host = address.split(['/', ':']).next().unwrap_or_default();

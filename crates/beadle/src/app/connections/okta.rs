@@ -31,7 +31,7 @@ pub(crate) fn open_okta(
     };
     let settings = ClientSettings {
         concurrency: file.concurrency.max(1),
-        // This value means no limit. Okta sends its limits with every answer, and has no common
+        // This value means no limit. Okta sends the limits with every answer, and has no single
         // limit for all calls.
         rest_points: u32::MAX,
         patient: options.patient,

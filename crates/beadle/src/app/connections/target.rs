@@ -26,7 +26,7 @@ pub(in crate::app) struct TargetConnection {
     pub(in crate::app) api: TargetApi,
 }
 
-/// One part of a target's API. This part is different for SCIM servers and teams.
+/// The part of a target's API that differs between SCIM servers and teams.
 pub(in crate::app) enum TargetApi {
     /// A SCIM server.
     Scim { reader: Box<Reader>, writer: Box<Writer>, budgets: Budgets },

@@ -1,4 +1,4 @@
-//! Stores the last accepted limits of the guard, for each organisation and target. A raised limit
+//! For each organisation and target, stores the last accepted limits of the guard. A raised limit
 //! waits for the gate. A lowered limit comes into force immediately.
 
 use beadle_engine::{Limits, Metadata, Note, Store, StoreError};
@@ -52,10 +52,10 @@ pub(super) async fn remember(
     note(instance).put(store, &AcceptedLimits(limits)).await
 }
 
-/// Returns the limits that are in force when an organisation or a target opens. A raised limit
-/// keeps its accepted value until the gate lets the configured limits pass. A lowered limit is
-/// accepted immediately, even if another limit is raised. If no service has accepted limits yet,
-/// the configured limits need no gate.
+/// Returns the limits that are in force when an organisation or a target opens. For a raised limit,
+/// the accepted value stays in force until the gate lets the configured limits pass. A lowered
+/// limit is accepted immediately, even if another limit is raised. If no service has accepted
+/// limits yet, the configured limits need no gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,
@@ -95,7 +95,7 @@ mod tests {
         // The first version of the stored form had no limits for single groups.
         store.put(note("acme").name(), &stored.to_string()).await.unwrap();
         assert_eq!(begin(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // The form of a newer version can have a limit that this version does not know.
+        // The stored form of a newer version might contain a limit that this version does not know.
         stored["renames"] = 7.into();
         let newer = serde_json::json!({ "guard": stored, "people": { "joins": 9 } });
         store.put(note("acme").name(), &newer.to_string()).await.unwrap();

@@ -32,7 +32,8 @@ pub(super) fn place(config: &Config, file: &TargetConfig) -> String {
     }
 }
 
-/// Returns the last accepted place of the target with this name, if a service has accepted one.
+/// Returns the last accepted place of the target with this name. Returns `None` if no service has
+/// accepted a place.
 pub(super) async fn of(store: &dyn Store, name: &str) -> Result<Option<String>, StoreError> {
     Ok(note(name).get(store).await?.map(|AcceptedTargetPlace(place)| place))
 }
@@ -51,9 +52,9 @@ pub(super) async fn is_in_use(
     Ok(of(store, &file.name).await?.is_some_and(|known| known == place(config, file)))
 }
 
-/// Returns whether a service uses the target at a place that is not the configured place. In that
-/// case, the service has not seen the configured place yet, or the gate has not let the configured
-/// place pass.
+/// Returns whether a service uses the target at a place that is not the configured place. There are
+/// two possible reasons: the service has not seen the configured place yet, or the gate has not let
+/// this place pass.
 pub(crate) async fn is_used_elsewhere(
     config: &Config,
     file: &TargetConfig,
@@ -69,7 +70,7 @@ pub(super) mod tests {
     use super::*;
     use crate::app::store;
 
-    /// Returns a configuration with the target `t`. `target` has the lines of this target.
+    /// Returns a configuration with the target `t`. `target` contains the lines of this target.
     pub(in crate::app) fn config(target: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");

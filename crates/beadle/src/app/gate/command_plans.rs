@@ -1,5 +1,5 @@
 //! The gate for commands that write. If no service has accepted the policy, the plan of a command
-//! must pass the gate. The same rule applies to a new generation of a service.
+//! must pass the gate. A new generation of a service must pass the gate too.
 
 use std::sync::Arc;
 
@@ -16,16 +16,15 @@ use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::service::last_sweep_generation::modes;
 use crate::config::{Config, OrgConfig};
 
-/// Returns the name of a command's hold in the store. The hold of a service has another name and
-/// another plan, because the plan of a service does not contain drift. Each shard has a hold of its
-/// own.
+/// Returns the name of a command's hold in the store. The hold of a service has another name,
+/// because the plan of a service does not contain drift. Each shard has its own hold.
 fn name(file: &OrgConfig, shard: Shard) -> String {
     let part = if shard.of() == 1 { String::new() } else { format!(" {shard}") };
     format!("{} (command{part})", file.name)
 }
 
 /// Returns the limits of one shard. A shard does not see the writes of the other shards, so each
-/// shard has a part of the limits. `guard` has the guard's limits in force.
+/// shard gets a part of the limits. `guard` contains the guard's limits in force.
 fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
     let limits = file.gate_limits_with(guard);
     GateLimits {
@@ -39,8 +38,8 @@ fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
 }
 
 /// Checks the plan of a command for the whole organisation or for one shard. Returns the hold if
-/// the plan needs an approval. If the plan is approved, its changes pass the guard. `guard` has the
-/// guard's limits in force.
+/// the plan needs an approval. If the plan is approved, its changes pass the guard. `guard`
+/// contains the guard's limits in force.
 pub(crate) async fn held_plan(
     (file, guard): (&OrgConfig, &Limits),
     policy: &Policy,
@@ -63,7 +62,7 @@ pub(crate) async fn held_plan(
     }
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == policy.generation);
-    // A repository that Beadle only plans to create must not raise the limit of the gate.
+    // A repository that does not exist yet must not raise the limit of the gate.
     let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
     let total = plans.iter().filter(|(key, _)| exists(key)).count() as u64;
     let since = before.as_ref().map_or(now, |held| held.since);
@@ -83,7 +82,7 @@ pub(crate) async fn held_plan(
 }
 
 /// Returns the held generation of a service, if a command would use this generation's mappings to a
-/// target. A command always uses the mappings of the files.
+/// target. A command always uses the mappings in the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,

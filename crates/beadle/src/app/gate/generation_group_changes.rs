@@ -16,20 +16,20 @@ const BATCH: usize = 500;
 /// The changes that a generation would make in the groups of all targets.
 #[derive(Default)]
 pub(in crate::app) struct GenerationGroupChanges {
-    /// The generation of all mappings that would be in force together.
+    /// The generation of all mappings that would then be in force.
     pub(in crate::app) generation: String,
     /// The values that only the new mappings, teams and members ask for.
     pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
     /// The changes that pass the gate after an approval of `plans`.
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that are also in the plan of the policy in force.
+    /// The number of planned values that the plan of the policy in force also contains.
     pub(in crate::app) drift: u64,
-    /// The total number of groups at the targets with different mappings, teams or members.
+    /// The total number of groups at those targets whose mappings, teams or members differ.
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks that make the groups with different mappings due. If the files of a group differ,
-    /// a background task marks the group.
+    /// The marks that make the groups with different mappings due. If a file that declares a group
+    /// differs, a background task marks this group.
     marks: Vec<Mark>,
 }
 
@@ -43,8 +43,8 @@ impl GenerationGroupChanges {
     }
 }
 
-/// Compares `candidate` with the policy in force. Plans the groups with different mappings, teams
-/// or members.
+/// Compares `candidate` with the policy in force. Plans the groups whose mappings, teams or members
+/// differ.
 pub(in crate::app) async fn preview(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -112,8 +112,8 @@ async fn add_declared(
     Ok(())
 }
 
-/// Returns the files with a valid new text. Beadle changes no group of a file that is missing or
-/// invalid.
+/// Returns the files whose new text is valid. If a file is missing or invalid, Beadle changes none
+/// of its groups.
 async fn valid(files: Vec<ChangedFile>) -> Vec<ChangedFile> {
     let mut valid = Vec::new();
     for file in files {

@@ -7,7 +7,7 @@ use beadle_engine::{Detail, Entry, EntryKind, Key, Store, StoreError, Time};
 use crate::app::gate::held_generation::HeldGeneration;
 
 /// Stores the hold of a generation in the note with this name. The journal gets an entry if the
-/// plan is new. If the note has the hold of another generation, that hold ends.
+/// plan is new. If the note contains the hold of another generation, that hold ends.
 pub(crate) async fn begin(
     store: &dyn Store,
     note: &str,
@@ -40,7 +40,7 @@ pub(crate) async fn begin(
 }
 
 /// Ends the hold in the note with this name, because the policy `in_force` is in use. If the hold
-/// is about another generation, that generation is withdrawn. The journal then gets an entry.
+/// is about another generation, that generation is withdrawn, and the journal gets an entry.
 /// Returns the ended hold.
 pub(crate) async fn end(
     store: &dyn Store,
@@ -113,7 +113,7 @@ mod tests {
         HeldGeneration { digest: digest.to_owned(), why: "too many".to_owned(), ..held }
     }
 
-    /// Returns the held (`+`) and the withdrawn (`-`) generations of the journal.
+    /// Returns the held (`+`) and the withdrawn (`-`) generations in the journal.
     async fn recorded(store: &dyn Store) -> Vec<String> {
         let listing = Listing { after: 0, since: None, key: None, limit: 99 };
         let entries = store.entries(listing).await.unwrap();

@@ -1,5 +1,5 @@
-//! The approved holds of a generation, which let its changes pass the guard, if an operator approved
-//! the plan of the generation as a whole.
+//! The approved holds of a generation. If an operator approved the whole plan of the generation,
+//! these holds let the changes of the plan pass the guard.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use crate::app::gate::held_generation::GenerationApproval;
 
-/// How many holds Beadle stores or deletes at the same time.
+/// The number of holds that Beadle stores or deletes at the same time.
 const BATCH: usize = 500;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes
@@ -52,9 +52,9 @@ pub(in crate::app) async fn let_pass(
     Ok(())
 }
 
-/// Deletes the approved holds of [`let_pass`] again. This is necessary if another process accepted
-/// a generation at the same moment. If such a change still needs an approval, the guard then holds
-/// the change again.
+/// Deletes the approved holds that [`let_pass`] stored. This is necessary if another process
+/// accepted a generation at the same moment. If a change still needs an approval, the guard then
+/// holds the change again.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],

@@ -18,12 +18,12 @@ pub(crate) struct GuardLimits {
 }
 
 impl GuardLimits {
-    /// Returns the limits of an organisation in the configuration.
+    /// Returns the configured limits of an organisation.
     pub(crate) fn of_organisation(file: &OrgConfig) -> Self {
         Self { guard: file.limits(), groups: None }
     }
 
-    /// Returns the limits of a target in the configuration.
+    /// Returns the configured limits of a target.
     pub(crate) fn of_target(file: &TargetConfig) -> Self {
         Self { guard: file.limits(), groups: Some(config::group_limits(&file.group_guard)) }
     }

@@ -27,8 +27,8 @@ pub(crate) struct HeldGeneration {
     pub(crate) organisation: String,
     /// The name of the generation. An operator uses this name to approve the generation.
     pub(crate) generation: String,
-    /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
-    /// an older version stored the hold.
+    /// The commit with the files of the policy. `None` if the policy comes from a folder, or if an
+    /// older version stored the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commit: Option<PolicyCommitted>,
     /// The code of the shown plan. An approval is valid only for this code.
@@ -37,19 +37,19 @@ pub(crate) struct HeldGeneration {
     pub(crate) since: Time,
     /// The exceeded limits.
     pub(crate) why: String,
-    /// The sums of the changes that the generation would write.
+    /// The sums of the changes that Beadle would write with this generation.
     pub(crate) sums: GateSums,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
-    /// The changes in groups, with one group for each kind of change. The most severe group comes
-    /// first.
+    /// The changes, sorted into groups. There is one group for each kind of change. The most severe
+    /// group comes first.
     pub(crate) groups: Vec<HeldGroup>,
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
     /// The number of drifted values. The policy in force asks for the same values, so the sums do
-    /// not contain these values. Beadle may still be unable to repair the drift, because of the
-    /// mode, the guard or a missing approval.
+    /// not contain these values. The mode, the guard or a missing approval can prevent the repair
+    /// of this drift.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].
@@ -98,9 +98,9 @@ impl HeldGeneration {
         Note::of(&[name])
     }
 
-    /// Adds up the changes of a policy, and compares the sums with the limits. `plans` has the
-    /// changes, and `total` is the number of repositories in the organisation. If the verdict is
-    /// not [`GateVerdict::Passes`], returns the hold that begins.
+    /// Adds up the changes of a policy, and compares the sums with the limits. `plans` contains the
+    /// changes. `total` is the number of repositories in the organisation. If the verdict is not
+    /// [`GateVerdict::Passes`], returns the hold that begins.
     pub(crate) fn judge(
         (organisation, policy): (&str, &Policy),
         plans: &[(Key, Plan<()>)],
@@ -146,9 +146,9 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people, so it also has the holds that this version cannot read. So an unreadable hold
-    /// does not prevent a notification or a page. Nobody can approve or end such a hold with this
-    /// version, because Beadle reads the note again before each of these actions.
+    /// for people, so the list also contains the holds that this version cannot read. An unreadable
+    /// hold thus does not prevent a notification or a page. Nobody can approve or end such a hold
+    /// with this version, because Beadle reads the note again before each of these actions.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();
@@ -190,8 +190,8 @@ impl HeldGeneration {
         !self.digest.is_empty()
     }
 
-    /// Stores an approval of this generation in the note with this name. If the note has another
-    /// hold now, stores nothing and returns `false`.
+    /// Stores an approval of this generation in the note with this name. If the note now contains
+    /// another hold, stores nothing and returns `false`.
     pub(crate) async fn approve(
         self,
         store: &dyn Store,
@@ -264,15 +264,15 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups_of(plans, is_counted)
 }
 
-/// Groups changes as [`grouped`] does. Leaves out each change if `is_shown` returns false for it.
+/// Groups changes like [`grouped`]. Leaves out the changes for which `is_shown` returns false.
 fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
     let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
     for (_, plan) in plans {
         for change in plan.changes.iter().filter(|change| is_shown(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
             let title = change_title(change, risk);
-            // The approval of the generation also approves changes that would each need an approval
-            // of their own.
+            // If an operator approves the generation, this also approves the changes that would
+            // otherwise need their own approval.
             let what = match &change.stop {
                 Some(stop) => format!("{title} (held until an approval: {stop})"),
                 None => title,
@@ -294,9 +294,9 @@ fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) 
 }
 
 /// Returns one line for each kind of change that waits for the end of a waiver. For each end of a
-/// waiver, `delayed` has the plans with these changes; see
-/// [`beadle_repositories::Preview::delayed`]. Leaves out each change if `is_shown` returns false
-/// for it.
+/// waiver, `delayed` contains the plans with these changes; see
+/// [`beadle_repositories::Preview::delayed`]. Leaves out the changes for which `is_shown` returns
+/// false.
 pub(crate) fn delayed_lines(
     delayed: &BTreeMap<String, Vec<(Key, Plan<()>)>>,
     is_shown: impl Fn(&Change<()>) -> bool + Copy,

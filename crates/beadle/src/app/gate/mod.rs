@@ -1,6 +1,6 @@
 //! The gate. It checks new policies, new mappings, raised limits and new targets. The gate lets
-//! each of them pass, or holds it until an operator approves it. This folder also stores the
-//! accepted limits and targets.
+//! each of these things pass, or holds the thing until an operator approves it. This folder also
+//! stores the accepted limits and targets.
 
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target_place;

@@ -1,7 +1,7 @@
-//! Lets the work on a target begin, if the gate lets the target pass. If a target is new, its
-//! groups are also new. If its address, organisation or kind has changed, its groups are other
-//! groups than before. In both cases, the gate counts everything that Beadle would write to the
-//! target.
+//! Begins the work on a target, if the gate lets the target pass. If a target is new, its groups
+//! are also new. If the address, the organisation or the kind of a target has changed, the target
+//! contains other groups than before. In both cases, the gate counts everything that Beadle would
+//! write to the target.
 
 use std::sync::Arc;
 
@@ -104,13 +104,13 @@ pub(crate) async fn adopt(
         let text = format!("the target {name} waits for the gate: {first}");
         return Err(Failure::new(Class::Retry, text));
     }
-    // The plan takes minutes. Another process can have accepted the same approved target, and the
+    // The plan takes minutes. Another process might have accepted the same approved target, and the
     // changes must not pass twice.
     let known = accepted_target_place::of(store.as_ref(), name).await?;
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();
     }
-    // An operator may have approved the target in the meantime.
+    // An operator might have approved the target in the meantime.
     let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
@@ -138,10 +138,10 @@ pub(crate) async fn adopt(
     Ok(None)
 }
 
-/// Returns whether Beadle can use a target without a gate, although no service has accepted the
+/// Returns whether Beadle can use a target without the gate, although no service has accepted the
 /// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
-/// place. In that case an older version of Beadle may have used the target. If an older version
-/// used the target, the store has the groups of the target.
+/// place. In that case an older version of Beadle might have used the target. The store then
+/// contains the groups of the target.
 async fn needs_none(
     is_new: bool,
     name: &str,

@@ -1,4 +1,4 @@
-//! Computes how long a generation of a policy waits after a failed attempt to plan it.
+//! Computes how long a generation of a policy waits after a failed attempt to plan the generation.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ impl PlanningBackoff {
         Self { generation, at, failure, attempts }
     }
 
-    /// Returns a failure if it is too early for another attempt to plan this generation.
+    /// Returns a failure if Beadle must wait longer before the next attempt to plan this
+    /// generation.
     pub(crate) fn failure(&self, generation: &str, now: Time) -> Option<Failure> {
         let doubled = SHORTEST * 2_u32.saturating_pow((self.attempts - 1).min(10));
         let is_recent = self.at <= now && now.since(self.at) < doubled.min(LONGEST);

@@ -87,7 +87,7 @@ impl Limited {
         }
     }
 
-    /// Returns the number of repositories or groups.
+    /// Returns the number of the organisation's repositories or of the target's groups.
     async fn total(&self, store: &Arc<dyn Store>) -> Result<u64, Failure> {
         match self {
             Self::Organisation(org) => {
@@ -143,7 +143,7 @@ pub(crate) enum LimitsAdoption {
     Held {
         /// The exceeded limits of the gate.
         why: String,
-        /// The held changes in the plan of the gate.
+        /// The held changes that the gate has planned.
         planned: Released,
     },
 }
@@ -161,9 +161,9 @@ fn note_of(name: &str) -> String {
 }
 
 /// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
-/// any point of this function, the next call continues. `planned` has the held changes from this
-/// process's last plan of held limits. If some of these changes are no longer held, the limits can
-/// pass.
+/// any point of this function, the next call continues. `planned` contains the held changes from
+/// this process's last plan of held limits. If some of these changes are no longer held, the limits
+/// can pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -172,7 +172,8 @@ pub(crate) async fn adopt(
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
-        // The hold belongs to the process that plans. That process may have another configuration.
+        // The hold belongs to the process that plans. That process might have another
+        // configuration.
         if !service.is_chosen() {
             return Ok(LimitsAdoption::Unchanged);
         }
@@ -183,7 +184,7 @@ pub(crate) async fn adopt(
         return Ok(LimitsAdoption::Unchanged);
     }
     let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
-    // Another process may have accepted these limits, and written a part of the changes. With the
+    // Another process might have accepted these limits, and written a part of the changes. With the
     // old limits, this process could hold the other changes again.
     if accepted_limits::of(store, name).await? == Some(configured) {
         let held = released(store.holds().await?, name, with_contested);
@@ -208,12 +209,12 @@ pub(crate) async fn adopt(
         return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
-    // The plan takes minutes. Another process may start to use the same approved limits during this
-    // time. The changes must not pass twice.
+    // The plan takes minutes. Another process might start to use the same approved limits during
+    // this time. The changes must not pass twice.
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
     }
-    // An operator may have approved the limits in the meantime.
+    // An operator might have approved the limits in the meantime.
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();
@@ -231,8 +232,8 @@ pub(crate) async fn adopt(
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => {
-            // An operator may have rejected a change during the plan. The approval would replace
-            // this rejection.
+            // An operator might have rejected a change while Beadle made the plan. The approval
+            // would replace this rejection.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));
@@ -241,9 +242,9 @@ pub(crate) async fn adopt(
         }
         (None, GateVerdict::Passes) => {}
     }
-    // The old limits can have caused holds. These holds do not end by themselves when the limits
-    // change, so Beadle ends them here. If the process ends before it records the limits, the next
-    // start has the old limits and plans the changes again.
+    // The old limits might have caused holds. These holds do not end by themselves when the limits
+    // change, so Beadle ends these holds here. If the process ends before it records the limits,
+    // the next start uses the old limits and plans the changes again.
     release(store, &digests(&plans)).await?;
     of.put_in_force(service, configured);
     mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
@@ -283,7 +284,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 pub(crate) struct Released {
     /// For each key, the digests of the changes that the guard's window holds.
     by_window: BTreeMap<Key, BTreeSet<String>>,
-    /// The keys with a change that needs an approval. The reason can be the limits of a group.
+    /// The keys with a change that needs an approval, for example because of the limits of a group.
     stopped: BTreeSet<Key>,
 }
 

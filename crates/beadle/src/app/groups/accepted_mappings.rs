@@ -1,4 +1,4 @@
-//! Stores the last accepted mappings of the configuration, for each target. After a restart, the
+//! For each target, stores the last accepted mappings of the configuration. After a restart, the
 //! service continues with these mappings until the gate lets other mappings pass.
 
 use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError, Stored};
@@ -14,7 +14,7 @@ use crate::config::Config;
 pub(in crate::app) struct AcceptedMappings {
     /// The name of the generation.
     pub(in crate::app) generation: String,
-    /// The number of parts of the text.
+    /// The number of parts in which the text of the mappings is stored.
     parts: usize,
 }
 
@@ -33,7 +33,7 @@ impl Metadata for MappingText {
     const IS_PLAIN: bool = true;
 }
 
-/// A mapping together with its line. The line is not a part of the mapping itself.
+/// A mapping together with its line in the file. The line is not a part of the mapping itself.
 #[derive(Serialize, Deserialize)]
 struct Placed {
     mapping: Mapping,
@@ -49,8 +49,8 @@ fn note(target: &str) -> Note<AcceptedMappings> {
     Note::of(&[target])
 }
 
-/// Returns the note of a part. Each generation has its own notes. So if the process ends while it
-/// stores a text, the text of the last generation is still complete.
+/// Returns the note of a part. Each generation has its own notes. So if a process ends while it
+/// stores a text, the text of the last accepted generation is still complete.
 fn part_note(target: &str, generation: &str, part: usize) -> Note<MappingText> {
     Note::of(&[target, &format!("{generation}/{part}")])
 }
@@ -166,8 +166,8 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Begins without the configured mappings, because the accepted mappings are unknown. Beadle does
-/// not change a group without a mapping.
+/// Starts the work without the configured mappings, because the accepted mappings are unknown.
+/// Beadle changes only groups that have a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

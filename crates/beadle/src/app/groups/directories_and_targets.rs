@@ -30,8 +30,8 @@ pub(crate) struct TeamSource {
     pub(crate) source: FileSource,
 }
 
-/// Returns those files of the policy that declare groups for a target. Each entry has the name of
-/// the source, the name of the file, and the function that reads the text.
+/// Returns those files of the policy that declare groups for a target. Each entry contains the name
+/// of the source, the name of the file, and the function that parses the text.
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
@@ -52,10 +52,10 @@ pub(crate) struct Directories {
     /// The policy files that declare groups, by the names of their sources.
     pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
-    /// The names of the unavailable targets: Beadle could not open the target itself, or a
-    /// directory of the target.
+    /// The names of the unavailable targets. Beadle could not open such a target itself, or could
+    /// not open one of its directories.
     pub(crate) unavailable: BTreeSet<String>,
-    /// The targets with teams of GitHub as groups, each with its organisation.
+    /// The targets whose groups are teams at GitHub, each with the organisation of the teams.
     teams: Vec<(String, String)>,
     /// The mappings in force.
     pub(crate) in_force: MappingsInForce,
@@ -179,7 +179,7 @@ impl Directories {
     }
 
     /// Wraps a reconciler of a directory. If an unavailable target misses an event, the wrapper
-    /// records this.
+    /// records the missed event.
     pub(crate) fn partial(
         &self,
         source: &str,
@@ -219,7 +219,8 @@ impl Directories {
     }
 
     /// Returns the reconciler for events about the teams of an organisation. The reconciler marks
-    /// the affected groups as due. Returns `None` if no target has the teams of this organisation.
+    /// the affected groups as due. Returns `None` if no target consists of the teams of this
+    /// organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
@@ -237,8 +238,8 @@ impl Directories {
     }
 }
 
-/// Returns the keys of all groups with this name in the store. Sends no request, so the store must
-/// know the name of the group.
+/// Returns the keys of all groups that have this name in the store. Sends no request, so the store
+/// must know the name of the group.
 pub(crate) async fn group_keys(
     config: &Config,
     store: &Arc<dyn Store>,

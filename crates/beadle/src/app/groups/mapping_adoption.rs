@@ -1,6 +1,6 @@
 //! Starts to use new mappings, if the gate lets the mappings pass. The mappings are in
-//! `beadle.toml` and in the files of `groups_from`. The mappings to each target are a generation of
-//! their own.
+//! `beadle.toml` and in the files of `groups_from`. The mappings to each target form a separate
+//! generation.
 
 use std::sync::Arc;
 
@@ -48,16 +48,17 @@ pub(crate) async fn adopt(
     let held = HeldGeneration::note(name).get(store).await?;
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
-    // A process with another configuration can accept its mappings and then end. This happens, for
-    // example, if somebody undoes an upgrade. The fence then stops the runs of this process, until
-    // the mappings of this process are accepted again.
+    // A process with another configuration might accept its mappings and then end. This happens,
+    // for example, if somebody undoes an upgrade. The fence then stops the runs of this process
+    // until the mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {
         other = None;
     }
     if is_used && other.is_none() {
-        // The hold belongs to the process that plans. That process may have another configuration.
+        // The hold belongs to the process that plans. That process might have another
+        // configuration.
         if held.is_some()
             && service.is_chosen()
             && let Some(held) = generation_holds::end(store, name, &generation, service.clock().now()).await?
@@ -66,7 +67,7 @@ pub(crate) async fn adopt(
         }
         return Ok(MappingAdoption::Unchanged);
     }
-    // Another process may have written a part of the changes, so a plan would differ from the
+    // Another process might have written a part of the changes, so a plan would differ from the
     // approved one.
     if accepted.value.as_ref().is_some_and(|accepted| accepted.generation == generation) {
         in_force.replace_configured(name, wanted);
@@ -88,7 +89,7 @@ pub(crate) async fn adopt(
     };
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
-    // The plan takes minutes. Another process may start to use the same approved mappings during
+    // The plan takes minutes. Another process might start to use the same approved mappings during
     // this time. The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
@@ -108,7 +109,7 @@ pub(crate) async fn adopt(
             generation_holds::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
-        // The generation of a group is the generation of all mappings in force together.
+        // A group uses the generation of all mappings in force.
         (Some(approval), _) => let_pass(store, &preview.approvable, &after.generation, approval, now).await?,
         (None, GateVerdict::Passes) => {}
     }
@@ -128,8 +129,8 @@ pub(crate) async fn adopt(
     Ok(MappingAdoption::InForce(generation))
 }
 
-/// Returns whether another process with another configuration has started later and still runs. In
-/// an upgrade, the configuration of the later process is the right one.
+/// Returns whether a process with another configuration started later than this process and still
+/// runs. In an upgrade, the configuration of the later process is the right one.
 async fn has_newer(service: &Service) -> Result<bool, StoreError> {
     let running = ServiceRecord::running(service.store.as_ref(), service.clock().now()).await?;
     let is_newer = |record: &ServiceRecord| {
@@ -146,7 +147,7 @@ async fn plan(
     after: &Mappings,
 ) -> Result<GroupPreview, Failure> {
     if to_target(after, name).iter().all(|mapping| mapping.mode == Mode::Observe) {
-        // The mode `observe` writes nothing, so it needs no gate. A sweep finds the groups.
+        // The mode `observe` writes nothing, so this mode needs no gate. A sweep finds the groups.
         return Ok(GroupPreview::default());
     }
     let Some(target) = service.directories.targets.get(name) else {

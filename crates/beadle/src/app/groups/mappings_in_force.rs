@@ -9,7 +9,8 @@ use parking_lot::{Mutex, RwLock};
 /// Mappings by the names of their targets.
 type ByTarget = BTreeMap<String, Vec<Mapping>>;
 
-/// The mappings of all places, and their combination. The reconcilers use the combination.
+/// The mappings from the configuration and from all policies, and a list that combines them. The
+/// reconcilers use this list.
 pub(crate) struct MappingsInForce {
     all: Arc<RwLock<Arc<Mappings>>>,
     parts: Mutex<Parts>,
@@ -31,7 +32,7 @@ struct OfPolicy {
 }
 
 impl MappingsInForce {
-    /// Begins with the mappings of the configuration.
+    /// Creates the value with only the mappings of the configuration.
     pub(super) fn new(configured: &Mappings) -> Self {
         let mut by_target = ByTarget::new();
         for mapping in &configured.all {
@@ -41,7 +42,8 @@ impl MappingsInForce {
         Self { all: Arc::new(RwLock::new(Arc::new(parts.combined()))), parts: Mutex::new(parts) }
     }
 
-    /// Returns the place where the reconcilers find the mappings in force.
+    /// Returns the shared value that contains the mappings in force. The reconcilers read this
+    /// value.
     pub(super) fn shared(&self) -> Arc<RwLock<Arc<Mappings>>> {
         self.all.clone()
     }

@@ -25,8 +25,8 @@ pub(super) fn parser(teams: &TeamsFile) -> Parse {
     })
 }
 
-/// Returns the mistake in the declared owners of a target. `sources` has the texts of the policy's
-/// files.
+/// Returns the mistake in the declared owners of a target. `sources` contains the texts of the
+/// policy's files.
 pub(crate) fn problem(sources: &BTreeMap<String, String>, teams: &TeamsFile) -> Option<Problem> {
     let text = sources.get(MEMBERS).filter(|_| teams.members_from_policy)?;
     // If the file is invalid, the check of the policy reports the file.

@@ -1,6 +1,6 @@
 //! Handles a directory if some of its targets are open and others are not. The events and sweeps of
-//! the directory reach the open targets. If one of the missing targets opens later and has missed
-//! an event, Beadle starts a sweep.
+//! the directory reach the open targets. If another target opens later and has missed an event,
+//! Beadle starts a sweep.
 
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
@@ -27,8 +27,8 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// A reconciler that runs the keys of a directory for the open targets. For each missing target,
-/// the reconciler records that the target missed the key.
+/// A reconciler that runs the keys of a directory for the open targets. For each target that is not
+/// open, the reconciler records that the target missed the key.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.
@@ -55,7 +55,7 @@ impl Reconcile for PartialTargets {
     }
 }
 
-/// Returns `false` if a target that is open now has missed an event of the directory since `last`.
+/// Returns `false` if a target that is now open has missed an event of the directory since `last`.
 /// `last` is the start of the directory's last sweep.
 pub(crate) async fn is_whole(
     store: &dyn Store,

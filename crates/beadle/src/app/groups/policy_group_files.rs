@@ -1,5 +1,5 @@
 //! Reads `teams.yml` or `members.yml` in the policy of an organisation. The file declares groups
-//! for the target with the teams of this organisation.
+//! for the target that consists of this organisation's teams.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,15 +24,15 @@ use crate::config::{Config, OrgConfig, PolicySource};
 enum Place {
     /// In a folder.
     Folder { path: PathBuf, files: Mutex<FileReader> },
-    /// In the store. The policy comes from a repository.
+    /// In the store, because the policy comes from a repository.
     Stored { organisation: String, store: Option<Arc<dyn Store>> },
-    /// In the store of a service. The policy comes from a folder, and it is in force only after the
-    /// gate has accepted it.
+    /// In the store of a service. The policy comes from a folder, and is in force only after the
+    /// gate has accepted the policy.
     Accepted { organisation: Arc<OrgConfig>, store: Arc<dyn Store> },
 }
 
-/// How long a new text in a folder must stay the same before Beadle uses it. Somebody may still be
-/// writing the file, and a part of a list would look like a list with fewer members.
+/// How long a new text in a folder must stay the same before Beadle uses it. Somebody might still
+/// be writing the file. An unfinished list would then look like a list with fewer members.
 const SETTLED: Duration = Duration::from_secs(3);
 
 /// A function that returns the declared groups in the text of a file.
@@ -56,7 +56,7 @@ struct State {
 }
 
 impl State {
-    /// Returns the teams in use if `version` is the version in use, or if `version` is too new.
+    /// Returns the teams in use, if `version` is already in use or is still too new.
     fn in_use(&mut self, version: &str, settled: Duration, now: Time) -> Option<Arc<Vec<FileTeam>>> {
         let (known, teams) = self.last.as_ref()?;
         if known == version {

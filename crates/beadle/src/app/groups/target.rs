@@ -103,9 +103,9 @@ impl GroupTarget {
         Arc::new(FencedReconciler { inner: groups, in_force, clock: clock.clone() })
     }
 
-    /// Probes the server, and compares the configured dialect with the server's answers and
-    /// behaviour. With `writes`, the probe also creates and changes a test group, if the
-    /// configuration allows this.
+    /// Probes the server. Compares the configured dialect with the server's answers and with its
+    /// behaviour. If `writes` is true and the configuration allows this, the probe also creates and
+    /// changes a test group.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {
@@ -161,21 +161,21 @@ impl GroupTarget {
         })
     }
 
-    /// Returns why the target is stopped, or `None` if it is not stopped. Beadle stops all writes
-    /// to a target if the server accepted a write but did not carry it out.
+    /// Returns why the target is stopped, or `None` if it is not stopped. If the server accepts a
+    /// write but does not carry out the write, Beadle stops all writes to the target.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Lets Beadle write to a stopped target again. Also makes all keys due that are parked because
-    /// of the stop.
+    /// Allows Beadle to write to a stopped target again. Also makes the keys due that are parked
+    /// because of the stop.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// If the target is not stopped any more, makes all keys due that are parked because of the
+    /// If the target is not stopped any more, makes the keys due that are parked because of the
     /// stop. If this service itself stopped the target, the service parks the keys again until its
     /// next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {

@@ -22,8 +22,7 @@ use crate::output::printer::Printer;
 pub(crate) trait Progress: Send + Sync {
     /// Takes the result of one change of `subject`.
     fn step(&self, subject: &str, step: &Step);
-    /// If the changes of a plan differ from the changes that the operator saw, takes the name of
-    /// the plan.
+    /// Takes the name of a plan if its changes differ from the changes that the operator saw.
     fn outdated(&self, subject: &str);
 }
 
@@ -37,16 +36,15 @@ impl Progress for Printer {
     }
 }
 
-/// Returns the hint for a key. The hint is another name of the same repository or group. The vendor
-/// answers a request with this name faster.
+/// Returns the hint for a key. The hint is another name of the same repository or group. Requests
+/// with this name are faster.
 pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(crate) struct Applier<'a, P, W> {
     pub(crate) planner: P,
     pub(crate) writer: W,
-    /// Returns another name of a key's repository or group. The vendor answers a request with this
-    /// name faster.
+    /// Returns another name of a key's repository or group. Requests with this name are faster.
     pub(crate) hint: Hint<'a>,
     pub(crate) pace: WritePace,
     /// The lane of the API calls that plan and write.
@@ -118,7 +116,8 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Also returns whether the last plan before the write had only confirmed changes.
+/// Writes one plan. Also returns whether the last plan before the write contained only confirmed
+/// changes.
 pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -146,7 +145,7 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     if let Some(pause) = paused {
         bail!("{} is paused until {}; Beadle writes nothing before that", pause.scope, pause.until);
     }
-    // A service may use the same store. The claim ensures that only one process works on a key.
+    // A service might use the same store. The claim ensures that only one process works on a key.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
             "this key is parked, or the service or another command works on it now\n\
@@ -165,10 +164,10 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
-    // Beadle records the report while this process has the claim. After the end of the claim, this
-    // report could replace the report of a later run. If a report leaves out unconfirmed changes,
-    // the report does not show the state of the key. The report of an undo does not show the state
-    // of the key either.
+    // Beadle records the report before the claim of this process ends. After the claim, this report
+    // could replace the report of a later run. If a report leaves out unconfirmed changes, the
+    // report does not show the state of the key. The report of an undo does not show the state of
+    // the key either.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),
@@ -195,7 +194,7 @@ pub(crate) const CHANGED: &str =
     "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
 /// Plans a claimed key again. Writes a change of the new plan only if Beadle showed this change
-/// before. Also returns whether the new plan had only shown changes.
+/// before. Also returns whether the new plan contained only shown changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -222,7 +221,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
             let step = Step { change: plan.changes[at].describe(), outcome: result.clone() };
             applier.progress.step(&plan.subject, &step);
         };
-        // If Beadle stops before it writes a change, the next plan has this change again.
+        // If Beadle stops before it writes a change, the next plan contains this change again.
         let on_step = |at: usize, result: &StepResult| {
             if *result != StepResult::NotReached {
                 print(at, result);
@@ -254,8 +253,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The maximum number of times that Beadle plans a key again. If the first write of the key waits
-/// too long for a budget, the plan is outdated.
+/// The maximum number of times that Beadle plans a key again. A plan is outdated if the first write
+/// of the key waited too long for a budget.
 const OUTDATED: u32 = 5;
 
 /// Renews the claim on a key until the writes end.

@@ -16,8 +16,8 @@ pub(crate) struct PolicyFacts<'a> {
     pub(crate) authors: Vec<String>,
 }
 
-/// Returns the logins of the authors and the committers of commits. If one of these logins is
-/// unknown, returns an empty list.
+/// Returns the logins of the commits' authors and committers. If one of these logins is unknown,
+/// returns an empty list.
 pub(crate) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<String> {
     let mut all = Vec::new();
     for commit in commits {

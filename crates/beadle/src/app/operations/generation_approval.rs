@@ -14,7 +14,7 @@ pub(crate) fn is_named(held: &HeldGeneration, name: &str) -> bool {
 }
 
 /// Returns an error if several plans wait for an approval. Organisations with the same policy have
-/// the same generation, and an operator may have seen only the plan of one organisation. If a
+/// the same generation, and an operator might have seen only the plan of one organisation. If a
 /// service and a command hold the same plan, one approval covers both holds.
 pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     let open: Vec<&HeldGeneration> =
@@ -30,16 +30,16 @@ pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
 }
 
 /// Approves a held generation, and records it in the journal. `seen` is the hold that the operator
-/// saw. If another operator approved the generation before, the earlier approval stays, and the
-/// function returns the name of its operator. Returns an error if the hold ended, or if its plan
-/// has changed.
+/// saw. If another operator has already approved the generation, the earlier approval stays, and
+/// the function returns the name of that operator. Returns an error if the hold ended, or if its
+/// plan has changed.
 pub(crate) async fn approve(
     store: &dyn Store,
     (note, seen): (&str, HeldGeneration),
     approval: GenerationApproval,
 ) -> anyhow::Result<Option<String>> {
-    // An approval must not overwrite a hold that began in the meantime. The hold of another commit
-    // can have another author.
+    // An approval must not overwrite a hold that began in the meantime. A hold of another commit
+    // can belong to another author.
     let is_seen = |held: &HeldGeneration| {
         (&held.digest, &held.generation, &held.commit) == (&seen.digest, &seen.generation, &seen.commit)
     };

@@ -5,7 +5,7 @@ use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Entry, Hold, Store, StoreError, Time};
 use futures::future::try_join_all;
 
-/// How many decisions Beadle stores at the same time.
+/// The number of decisions that Beadle stores at the same time.
 const BATCH: usize = 20;
 
 /// A held change that an operator named.
@@ -21,10 +21,10 @@ pub(crate) struct NamedChange<'a> {
 pub(crate) enum Effect<'a> {
     /// The decision is stored.
     Done,
-    /// Another operator made the same decision before. The earlier decision stays.
+    /// Another operator has already made the same decision. The earlier decision stays.
     Before(&'a str),
-    /// The decision has no effect, because the approved write of the change has already begun and
-    /// may be complete.
+    /// The decision has no effect. The approved write of the change has already begun and might be
+    /// complete.
     Begun,
     /// The change is no longer held.
     Gone,

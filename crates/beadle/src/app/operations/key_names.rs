@@ -14,15 +14,15 @@ use crate::config::Config;
 /// limit, a long journal never has to fit into memory.
 pub(crate) const PAGE: u32 = 1000;
 
-/// Returns every key that a text can mean. The text can be a key, or a present or former name of a
-/// repository or group.
+/// Returns every key that a text can mean. The text can be a key, or the present or former name of
+/// a repository or group.
 pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
     }
     let mut found: BTreeSet<Key> = store.keys_called(text).await?.into_iter().collect();
     if !config.file.target.is_empty() {
-        // If no group has this name, a repository may still have it.
+        // If no group has this name, a repository might still have this name.
         found.extend(group_keys(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
@@ -40,10 +40,10 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
 /// The maximum number of names that Beadle collects to suggest a similar name.
 const MOST: u32 = 10_000;
 /// To find the name of a key, Beadle reads this number of entries with one call of the store. In
-/// most cases, the newest entry has the name.
+/// most cases, the newest entry contains the name.
 const FEW: u32 = 5;
 
-/// Returns every key of a repository that a text can mean.
+/// Returns the keys of all repositories that a text can mean.
 pub(crate) async fn repository_keys(
     config: &Config,
     store: &Arc<dyn Store>,

@@ -15,7 +15,7 @@ use crate::config::{Config, OrgConfig, TargetConfig};
 /// The maximum length of a pause. So a pause ends even if everybody forgets it.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The operator's names for the scope of a pause.
+/// The names by which an operator specifies the scope of a pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
     /// An organisation.
@@ -26,7 +26,7 @@ pub(crate) struct ScopeNames<'a> {
     pub(crate) target: Option<&'a str>,
 }
 
-/// The scope in the words of an operator. Beadle has not yet asked GitHub for the id of the
+/// The scope as an operator specified it. Beadle has not yet asked GitHub for the id of the
 /// repository.
 #[derive(Debug)]
 pub(crate) enum NamedScope {
@@ -36,7 +36,7 @@ pub(crate) enum NamedScope {
     Repository {
         /// The organisation.
         org: Arc<OrgConfig>,
-        /// The owner and the name in the spelling of the operator.
+        /// The owner and the name, as the operator typed them.
         full_name: String,
         /// The name.
         name: String,
@@ -55,8 +55,8 @@ pub(crate) struct PauseScope {
 /// The effect of the end of a pause.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Resumed {
-    /// The pause ended. Some repositories may have values that an undo restored. Beadle still only
-    /// observes these values.
+    /// The pause ended. Some repositories might have values that an undo restored. Beadle still
+    /// only observes these values.
     Ended {
         /// The number of repositories with values that an undo restored.
         undone: usize,
@@ -65,7 +65,7 @@ pub(crate) enum Resumed {
     NotPaused,
 }
 
-/// Finds the scope that an operator's words mean. Sends no request.
+/// Finds the scope that an operator specified. Sends no request.
 pub(crate) fn named(config: &Config, names: ScopeNames<'_>) -> anyhow::Result<NamedScope> {
     if let Some(target) = names.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
@@ -93,7 +93,7 @@ impl PauseScope {
         Self { scope: name.clone(), name }
     }
 
-    /// Returns the scope of a repository. Asks GitHub for its id.
+    /// Returns the scope of a repository. Asks GitHub for the repository's id.
     pub(crate) async fn of_repository(
         reader: &Reader,
         organisation: &str,
@@ -157,7 +157,8 @@ impl PauseScope {
 
     /// Lets Beadle replace the values that an undo restored in a scope. Beadle then writes the
     /// values of the policy again. The end of a pause does not replace restored values, because the
-    /// operator who ends the pause may not know about the undo. Returns the number of repositories.
+    /// operator who ends the pause might not know about the undo. Returns the number of
+    /// repositories.
     pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {

@@ -10,7 +10,8 @@ use crate::app::operations::key_names;
 use crate::config::Config;
 
 /// Returns the keys that match a key or a name. A name can mean a repository or a group. To retry a
-/// dispatch, the operator must give its key. Returns an error if the store does not know the name.
+/// dispatch, the operator must specify the key of the dispatch. Returns an error if the store does
+/// not know the name.
 pub(crate) async fn keys_to_retry(
     config: &Config,
     store: &Arc<dyn Store>,

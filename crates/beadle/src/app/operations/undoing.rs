@@ -72,8 +72,8 @@ pub(crate) async fn select(
 }
 
 impl SelectedWrites {
-    /// Returns the changes of an organisation by key. Returns an empty map if Beadle undoes nothing
-    /// in this organisation.
+    /// Returns the changes to undo in an organisation, by key. Returns an empty map if Beadle
+    /// undoes nothing in this organisation.
     pub(crate) fn of_organisation(&self, organisation: &str) -> BTreeMap<Key, Vec<&Change<()>>> {
         let mut changes: BTreeMap<Key, Vec<&Change<()>>> = BTreeMap::new();
         for one in self.writes.iter().filter(|one| one.key.instance().eq_ignore_ascii_case(organisation)) {
@@ -83,8 +83,8 @@ impl SelectedWrites {
     }
 }
 
-/// Returns whether an operator selected a write. `called` are the keys of the repositories that the
-/// operator named.
+/// Returns whether an operator selected a write. `called` contains the keys of the repositories
+/// that the operator specified.
 fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
     asked.org.as_ref().is_none_or(is_org) && (asked.repo.is_empty() || called.contains(&one.key))
@@ -103,7 +103,7 @@ fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
     (!is_known).then_some("the configuration has no organisation of this name")
 }
 
-/// The parameters of one undo. They are the same for all organisations.
+/// The parameters of one undo. The parameters are the same for all organisations.
 pub(crate) struct Undo<'a> {
     /// The name of the undo, such as `undo of 1234`.
     pub(crate) name: String,

@@ -1,5 +1,5 @@
 //! Compares the waivers in force with the waivers of the last look. So Beadle finds the waivers
-//! that ended, were removed, or end soon.
+//! that ended, that were removed, or that end soon.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use beadle_repositories::stored_waiver;
 use serde::{Deserialize, Serialize};
 
-/// Beadle gives notice this long before the end of a waiver.
+/// The time between Beadle's notice of a waiver's end and the end itself.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The waivers in force at the last look, for one organisation.
@@ -57,13 +57,13 @@ pub(crate) struct KnownWaivers {
     pub(crate) before: SeenWaivers,
     /// The waivers of `beadle waive` that this version can read.
     pub(crate) stored: Vec<Waiver>,
-    /// The codes of the other waivers of `beadle waive`.
+    /// The codes of the waivers of `beadle waive` that this version cannot read.
     unreadable: Vec<String>,
 }
 
 impl KnownWaivers {
-    /// Reads the data. An unreadable waiver is no error, so that it does not keep the other waivers
-    /// from their ends.
+    /// Reads the data. An unreadable waiver causes no error, so that Beadle can still end the other
+    /// waivers.
     pub(crate) async fn read(store: &dyn Store, organisation: &str) -> Result<Self, StoreError> {
         let (stored, unreadable) = stored_waiver(organisation, "").list_readable(store).await?;
         let stored = stored.into_iter().map(|(_, waiver)| waiver).collect();
@@ -71,8 +71,8 @@ impl KnownWaivers {
         Ok(Self { before, stored, unreadable })
     }
 
-    /// Compares the waivers with the waivers of the last look. Nobody knows the end of an
-    /// unreadable waiver. So if the last look saw this waiver in force, it stays in force.
+    /// Compares the waivers with the waivers of the last look. The end of an unreadable waiver is
+    /// unknown. So if the last look saw this waiver in force, the waiver stays in force.
     pub(crate) fn look(&self, of_policy: &[Waiver], rules: &WaiverRules, now: Time) -> Look {
         let mut found = look(&self.before, (of_policy, &self.stored), rules, now);
         let (kept, ended): (Vec<Waiver>, Vec<Waiver>) =
@@ -105,9 +105,9 @@ pub(crate) struct Look {
     pub(crate) near: Vec<Waiver>,
 }
 
-/// Compares the present waivers with the waivers of the last look. `stored` are the waivers of
-/// `beadle waive`. A stored waiver stays in the store until a look has seen its end. So a look also
-/// finds a waiver that began and ended while the service was down.
+/// Compares the present waivers with the waivers of the last look. `stored` contains the waivers of
+/// `beadle waive`. A stored waiver stays in the store until a look has found that the waiver ended.
+/// So a look also finds a waiver that began and ended while the service was down.
 pub(crate) fn look(
     before: &SeenWaivers,
     (of_policy, stored): (&[Waiver], &[Waiver]),

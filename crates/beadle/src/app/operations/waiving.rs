@@ -68,8 +68,8 @@ pub(crate) async fn waive(
 }
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
-/// stops all runs of the organisation, so an operator must be able to end it. The function returns
-/// such a waiver as a waiver of all keys of all repositories.
+/// stops all runs of the organisation, so an operator must be able to end the waiver. The function
+/// returns such a waiver as a waiver of all keys of all repositories.
 pub(crate) async fn to_end(
     store: &dyn Store,
     file: &OrgConfig,
@@ -108,7 +108,8 @@ pub(crate) async fn end(
     record(store, file, &file.name, action, now).await
 }
 
-/// Records an action about a waiver in the journal. `subject` has the names of the repositories.
+/// Records an action about a waiver in the journal. `subject` contains the names of the
+/// repositories.
 async fn record(
     store: &dyn Store,
     file: &OrgConfig,

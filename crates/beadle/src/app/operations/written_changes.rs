@@ -12,7 +12,7 @@ use crate::app::operations::key_names::PAGE;
 /// The number of characters of a digest.
 const DIGEST: usize = 12;
 
-/// A change that Beadle wrote or may have written.
+/// A change that Beadle wrote or might have written.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     /// The number of the journal entry that Beadle stored before the write.
@@ -27,9 +27,9 @@ pub(crate) struct Written {
 }
 
 /// Returns all writes after a time, from the oldest to the newest. The order of the entries is the
-/// order of their numbers. Their times can be in the wrong order, because the clock may have been
-/// ahead when Beadle stored an old entry. So the function finds the newest entry from before the
-/// time, and returns only the writes after this entry.
+/// order of their numbers. The times of the entries can be in another order, because the clock
+/// might have been ahead when Beadle stored an old entry. So the function finds the newest entry
+/// that is older than the time, and returns only the writes after this entry.
 pub(crate) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
     let after = newest(store, History::default(), |entry| entry.at < since).await?;
     let listing = Listing { after, since: Some(since), limit: PAGE, ..Listing::default() };
@@ -54,8 +54,8 @@ async fn newest(
     }
 }
 
-/// Returns the writes that these words mean, from the oldest to the newest. A word is the number of
-/// an entry in the journal, the digest of a change, or the code of an approved group of changes.
+/// Returns the writes that these words specify, from the oldest to the newest. A word is the number
+/// of an entry in the journal, the digest of a change, or the code of an approved group of changes.
 pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut codes: Vec<String> = Vec::new();
@@ -132,7 +132,7 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>
     }
 }
 
-/// Selects the writes of a run from all writes of the run's key. These are the last writes before
+/// Selects the writes of a run from all writes of the run's key. These are the newest writes before
 /// the entry of the run.
 fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     let mut left = counts.written;
@@ -166,7 +166,8 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
 /// certainly did not happen. Fails if this version cannot read a wanted write. Without that write,
-/// the result would be incomplete, and a run would get writes of the previous run.
+/// the result would be incomplete. The function would also assign writes of the previous run to
+/// this run.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,
@@ -194,7 +195,8 @@ async fn writes(
                         one.is_confirmed = result.written == Happened::Yes;
                     }
                 }
-                // An entry of a kind that only a newer version knows can also be a write.
+                // If only a newer version knows the kind of an entry, the entry might also be a
+                // write.
                 (Detail::Other(_), None) if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);

@@ -1,5 +1,5 @@
-//! Finds the person who made a state that Beadle changed back. This is possible only if a webhook
-//! or the directory reported the person.
+//! Finds the person who made a change that Beadle reverted. This is possible only if a webhook or
+//! the directory reported the person.
 
 use beadle_engine::Key;
 use beadle_engine::journal::Cause;
@@ -11,7 +11,7 @@ use super::story::Story;
 const SHOWN: usize = 3;
 
 /// Returns the possible causes for the state of an aspect. A webhook about a repository is a
-/// possible cause only if its event reports changes of the aspect.
+/// possible cause only if the event can report changes of this aspect.
 pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     let Some(change) = story.change() else { return Vec::new() };
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
@@ -31,7 +31,7 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
 }
 
 /// Returns a text about the person who made the state that Beadle changed, such as `made by ann
-/// (team.edited)`. If no webhook contains a person, returns the webhooks that made Beadle read the
+/// (team.edited)`. If no webhook names a person, returns the webhooks that made Beadle read the
 /// key. For the write of an undo, returns the name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
     if let Some(undo) = story.undo() {

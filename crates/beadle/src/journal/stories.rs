@@ -13,19 +13,20 @@ use super::story::Story;
 /// The maximum time between a write and the entry about the end of its run. If a run was killed, the
 /// next entry about a run belongs to another run, with other causes.
 const RUN: Duration = Duration::from_secs(600);
-/// To find the result of a write, Beadle reads at most this number of later entries of the key.
+/// To find the result of a write, Beadle reads at most this number of later entries about the same
+/// key.
 const LATER: u32 = 200;
 
 /// Reads the journal backwards and joins each write with its result and its causes.
 pub(crate) struct Stories {
     store: Arc<dyn Store>,
     entries: Backwards,
-    /// True if the entries are intents only. Then each story must look up its result and its
-    /// causes.
+    /// True if the reader gets only the entries that are intents. Then each story must look up its
+    /// result and its causes.
     has_intents_only: bool,
     /// The results whose intent has not been read yet. An intent is older than its result.
     results: HashMap<u64, Detail>,
-    /// For each key, the oldest run that the reader has read so far. Older writes of the key can
+    /// For each key, the oldest run that the reader has read so far. Older writes to the key might
     /// belong to this run.
     runs: HashMap<String, Entry>,
 }
@@ -78,7 +79,7 @@ impl Stories {
     }
 }
 
-/// If a write can belong to this run, returns the causes of the run.
+/// Returns the causes of this run if the write might belong to the run.
 fn causes(intent: &Entry, run: &Entry) -> Option<Vec<Cause>> {
     match &run.detail {
         Detail::Run(counts) if run.at.since(intent.at) <= RUN => {

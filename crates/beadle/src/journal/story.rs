@@ -46,7 +46,7 @@ impl Story {
         }
     }
 
-    /// If an undo wrote the change, returns the name of the undo.
+    /// Returns the name of the undo if an undo wrote the change.
     pub(crate) fn undo(&self) -> Option<&str> {
         match &self.entry.detail {
             Detail::Change(intended) if is_undo(&intended.generation) => Some(&intended.generation),
@@ -54,7 +54,7 @@ impl Story {
         }
     }
 
-    /// Returns the end of the write.
+    /// Returns how the write ended.
     pub(crate) fn end(&self) -> WriteEnd<'_> {
         match &self.result {
             None => WriteEnd::Open,
@@ -91,10 +91,11 @@ impl Story {
     }
 }
 
-/// Returns whether a name in the journal means this person. A decision with `--as` has the name of
-/// the person and then the name of the system user, such as `mona (system user beadle)`. A decision
-/// on the pages has the login and then the provider, such as `mona (signed in with GitHub)`. Only
-/// the last addition counts, because a person can choose a name that imitates an addition.
+/// Returns whether a name in the journal means this person. A decision with `--as` contains the
+/// name of the person and then the name of the system user, such as `mona (system user beadle)`. A
+/// decision on the pages contains the login and then the provider, such as `mona (signed in with
+/// GitHub)`. Only the last addition counts, because a person can choose a name that imitates an
+/// addition.
 fn is_named(name: &str, who: &str) -> bool {
     let is = |name: &str| name.eq_ignore_ascii_case(who);
     let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" ("));
@@ -137,7 +138,7 @@ mod tests {
             ("mona (system user beadle)", "BEADLE", true),
             ("mona (system user beadle)", "mona (system user beadle)", true),
             ("mona (system user beadle)", "system", false),
-            // A name of `--as` that imitates another decision.
+            // A name in `--as` that imitates another decision.
             ("root (system user root) (system user mallory)", "mallory", true),
             ("root (system user root) (system user mallory)", "root", false),
             ("mona", "mon", false),

@@ -1,4 +1,4 @@
-//! Writes messages in the form of e-mail.
+//! Creates e-mail messages.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc5322>
 
@@ -48,7 +48,7 @@ fn seconds(at: Time) -> u64 {
     u64::try_from(at.seconds()).unwrap_or(0).min(LAST)
 }
 
-/// Returns the title of the first topic, and how many other topics there are.
+/// Returns the title of the first topic, and the number of the other topics.
 fn subject(texts: &[Text]) -> String {
     let first = texts.first().map_or("", |text| text.title.as_str());
     let text = match texts.len() {
@@ -60,7 +60,7 @@ fn subject(texts: &[Text]) -> String {
 }
 
 /// Returns a text as the value of a header: one line, without control characters. The value does
-/// not contain `=?`, because a mail program would decode the text after it.
+/// not contain `=?`, because a mail program would decode the text that follows.
 fn header(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cut(&line.replace("=?", "= ?"), SUBJECT)
@@ -82,8 +82,8 @@ fn plain(texts: &[Text]) -> String {
 fn html(texts: &[Text]) -> String {
     let mut all = String::from("<!DOCTYPE html>\n<html lang=\"en\"><body>\n");
     for text in texts {
-        // The lines of a template are one paragraph, because the template decides about its line
-        // breaks.
+        // The lines of a template form one paragraph, because the template itself contains the
+        // necessary line breaks.
         let (open, close, before, after) = if text.body.is_some() {
             ("<p>", "</p>", "", "<br>")
         } else {
@@ -124,7 +124,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Returns the headers of a message, and the rest of the message.
+    /// Splits a message into its headers and the rest.
     fn parts(message: &Message) -> (String, String) {
         let text = String::from_utf8(message.formatted()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct SendFailure {
     /// The cause, and the advice for a person.
     pub(crate) text: String,
-    /// The time that Beadle must wait, if the receiver asks for this.
+    /// The time that Beadle must wait before the next try, if the receiver asks for a wait.
     pub(crate) retry_after: Option<Duration>,
     /// True if the receiver refuses the content of the message.
     pub(crate) refuses_content: bool,
@@ -71,13 +71,13 @@ pub(crate) async fn send(
     })
 }
 
-/// Returns whether the receiver refuses the content of the message. In that case, the receiver may
-/// accept a message with other content.
+/// Returns whether the receiver refuses the content of the message. In that case, the receiver
+/// might accept a message with other content.
 fn refuses_content(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }
 
-/// Parses the address. Every address except one on this machine must be encrypted.
+/// Parses the address. The address must use HTTPS, unless the address is on this machine.
 fn checked(address: &SecretString) -> Result<Url, SendFailure> {
     let url = Url::parse(address.expose_secret().trim());
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -97,8 +97,8 @@ fn refusal(status: StatusCode) -> String {
     format!("the receiver answered {status}{hint}")
 }
 
-/// Returns the message of an error, and the messages of all causes of this error, because reqwest's
-/// own message does not contain the causes.
+/// Returns the message of an error, followed by the messages of its causes. The message of reqwest
+/// itself does not contain the causes.
 fn causes(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::from(error))
 }

@@ -1,5 +1,5 @@
-//! Keeps one issue at GitHub for each topic. Beadle opens the issue, updates it, and closes it when
-//! the topic has recovered.
+//! Keeps one issue at GitHub for each topic. Beadle opens the issue, updates the issue, and closes
+//! the issue when the topic has recovered.
 
 use anyhow::Context as _;
 use beadle_config::NotifyIssuesFile;
@@ -38,7 +38,8 @@ pub(super) async fn send(
         let body = format!("{marker}\n{}", content(item, text, outgoing.at));
         let done = match (issue, item.state) {
             (None, State::Recovered) => Ok(()),
-            // An earlier try wrote this issue. A message with many topics can need several tries.
+            // An earlier try has already written this issue. A message with many topics can need
+            // several tries.
             (Some(issue), State::Opened | State::Updated) if issue.body == body => Ok(()),
             (Some(issue), State::Recovered) => writer.close(issue.number, &body).await,
             (Some(issue), _) => writer.update(issue.number, &text.title, &body).await,

@@ -1,6 +1,6 @@
 //! Follows the journal. Stores the unknown parts, the contested changes and the reverted changes of
-//! each key. Beadle reports a problem only after some time. The states of the keys and the holds
-//! show only the present, and not this time.
+//! each key. Beadle reports a problem only after some time. The states of the keys and the holds do
+//! not show for how long a problem has existed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::reverted_changes::{RevertedPart, reverted_by};
 #[cfg(test)]
 mod reverted_tests;
 
-/// The time that a part must be unknown before Beadle reports a problem.
+/// If a part is unknown for this time, Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// The time for which a change is a problem after the journal reported it as contested. While the
-/// change stays contested, the journal reports it again within the hour.
+/// The time for which a change is a problem after the journal reported the change as contested.
+/// While the change stays contested, the journal reports the change again within an hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 /// The time for which Beadle continues to report a person's change after Beadle reverted this
 /// change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
-/// The age of the oldest entry that the first pass reads. This is also true for the first pass
+/// The age of the oldest entry that the first pass reads. The same limit applies to the first pass
 /// after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
@@ -95,7 +95,7 @@ impl Metadata for Place {
     const KIND: &'static str = "trouble-place";
 }
 
-/// The troubles of all keys, and the last sweeps.
+/// The problems of all keys, and the results of the last sweeps.
 #[derive(Default)]
 pub(crate) struct Troubles {
     keys: BTreeMap<String, Trouble>,
@@ -120,8 +120,8 @@ impl Troubles {
             let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
             let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
             if since.is_none() && now.since(first.at) > FIRST {
-                // For a long time, no channel was configured and no pass read the journal. So the
-                // known facts about the keys and the sweeps are out of date.
+                // No channel was configured for a long time, so no pass read the journal. The
+                // stored facts about the keys and the sweeps are out of date.
                 all.place.sweeps.clear();
                 all.touched.extend(std::mem::take(&mut all.keys).into_keys());
                 all.keep(store).await?;
@@ -139,7 +139,7 @@ impl Troubles {
                 all.add_reverted(entry, reverted_by(store, entry).await?);
             }
             known.retain(|key| !all.touched.contains(key.as_str()));
-            // The driver may cut off a pass. The next pass continues after the last stored page.
+            // The driver might cut off a pass. The next pass continues after the last stored page.
             all.keep(store).await?;
             if !has_gap {
                 all.place.after = complete_until(all.place.after, &entries, now);
@@ -154,8 +154,8 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Looks at some of the keys with unknown parts. Returns those keys whose last run could read
-    /// and resolve all parts. A run without a change writes no entry to the journal. A sweep
+    /// Looks at some of the keys with unknown parts. Returns those of them whose last run could
+    /// read and resolve all parts. A run without a change writes no entry to the journal. A sweep
     /// deletes the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
@@ -187,7 +187,8 @@ impl Troubles {
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
-            // The guard holds all other contested changes, so Beadle reports them as holds.
+            // The guard holds all other contested changes, so Beadle already reports them as held
+            // changes.
             Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
             Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
@@ -211,7 +212,7 @@ impl Troubles {
     }
 
     /// Stores the changes that the run of an entry reverted. If the same person makes the same
-    /// change again, the problem stays the same.
+    /// change again, this is not a new problem.
     fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
         if parts.is_empty() {
             return;
@@ -227,7 +228,7 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Removes the problems that have ended. `known` has the keys without unknown parts.
+    /// Removes the problems that have ended. `known` contains the keys without unknown parts.
     fn end(&mut self, known: &[Key], now: Time) {
         for key in known.iter().map(Key::as_str) {
             if let Some(trouble) = self.keys.get_mut(key) {
@@ -236,7 +237,7 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
-            // If the time is in the future, it was stored while the clock was ahead.
+            // If the time is in the future, a process stored the time while its clock was ahead.
             let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
             let contested = trouble.contested.iter_mut().map(|part| &mut part.at);
             let times = since.chain(contested).chain(trouble.reverted.iter_mut().map(|part| &mut part.at));
@@ -310,9 +311,9 @@ impl Troubles {
 }
 
 /// Returns the number of the last entry before a gap in the journal. `entries` are the entries
-/// after `after`. The next pass reads the entries after a gap again, because another process can
-/// still write the missing entry. Beadle does not wait for an old gap, because its missing entry
-/// was never written, or was deleted.
+/// after `after`. The next pass reads the entries after a gap again, because another process might
+/// still write the missing entry. Beadle does not wait for the entry of an old gap, because no
+/// process wrote this entry, or the entry was deleted.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;

@@ -1,4 +1,4 @@
-//! Writes messages for a webhook of a workflow in Microsoft Teams. A message is one Adaptive Card.
+//! Creates messages for the webhook of a Microsoft Teams workflow. A message is one Adaptive Card.
 //!
 //! <https://adaptivecards.io/explorer/TextRun.html>
 
@@ -15,8 +15,8 @@ const BLOCK: usize = 100;
 /// The maximum size of one line.
 const LINE: usize = 900;
 
-/// Returns a message that shows the topics below each other. Each text is a text run. Teams
-/// interprets no Markdown in a text run.
+/// Returns a message that shows the topics below each other. Each text is a text run, because Teams
+/// does not interpret Markdown in a text run.
 pub(super) fn message(all: &[Text]) -> Post {
     let (mut blocks, mut used, mut shown) = (Vec::new(), 0, 0);
     for text in all {

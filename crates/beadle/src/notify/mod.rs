@@ -1,5 +1,5 @@
-//! Notifications: the present problems, and the texts of messages. Each kind of channel has a file
-//! of its own.
+//! Notifications: the present problems, and the texts of messages. Each kind of channel has its own
+//! file.
 
 pub(crate) mod channel_sender;
 mod email_message;

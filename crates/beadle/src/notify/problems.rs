@@ -17,16 +17,16 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::notify::journal_problems::Place;
 
-/// The time that a background task must fail before Beadle reports a problem. If a vendor is
-/// unavailable only for a moment, nobody has to do anything.
+/// If a background task fails for this time, Beadle reports a problem. If a vendor is unavailable
+/// only for a moment, nobody has to do anything.
 const FAILING: Duration = Duration::from_secs(60);
-/// The maximum delay of a sweep.
+/// The maximum delay of a sweep. If a sweep is later, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of remaining days of a credential. Beadle reports a new problem when the credential
+/// Numbers of days before a credential ends. Beadle reports a new problem when the remaining time
 /// reaches one of these numbers.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
-/// The number of keys that Beadle lists in addition to the counted keys, because more keys can
-/// become parked after the count.
+/// The number of keys that Beadle lists in addition to the counted keys. The additional number is
+/// necessary because more keys might become parked after the count.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
@@ -83,7 +83,7 @@ pub(crate) async fn find(
 }
 
 /// Returns the instances of the configuration. Beadle reports only the problems of these instances.
-/// The store can still have problems of an instance that is no longer in the configuration.
+/// The store might still contain problems of an instance that is no longer in the configuration.
 pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let file = &service.config().file;
     let orgs = file.org.iter().map(|org| org.name.as_str());
@@ -104,8 +104,8 @@ fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: 
     }
 }
 
-/// Returns the problems of the held changes and of the held policies. An unreadable hold hides no
-/// other one, and is a problem too.
+/// Returns the problems of the held changes and of the held policies. An unreadable hold does not
+/// hide the other holds, and is also a problem.
 async fn held_and_unreadable(store: &dyn Store) -> Result<Vec<Problem>, StoreError> {
     let list = store.all_holds().await?;
     let names = list.unreadable_names();
@@ -130,9 +130,9 @@ fn unreadable(instance: &str, name: &str, why: &str) -> Problem {
     problem(Topic::new(ProblemKind::Unreadable, instance), name, name, "unreadable", why)
 }
 
-/// Returns the problems of a group of held changes. The texts have names but no values, because a
-/// value can be confidential. So the texts do not contain the title of the group, because the title
-/// has values.
+/// Returns the problems of a group of held changes. The texts contain names but no values, because
+/// a value can be confidential. The title of the group contains values, so the texts do not contain
+/// this title.
 fn held(group: &HoldGroup) -> Vec<Problem> {
     let why = match &group.asked {
         Some(asked) => format!("{}; {asked} at {} asks for it", group.why(), group.generation),
@@ -161,7 +161,7 @@ fn held_policy(note: &str, held: &HeldGeneration) -> Problem {
     let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
     let generation = &held.generation;
     if !held.is_readable() {
-        // Several unreadable holds can have no known generation, so the note identifies the hold.
+        // The generation of an unreadable hold might be unknown, so the note identifies the hold.
         return problem(topic, note, &format!("{generation} (held in {note})"), "unknown changes", &held.why);
     }
     problem(topic, generation, generation, held.summary(), &held.why)
@@ -196,8 +196,8 @@ async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Prob
     Ok(found)
 }
 
-/// Returns the newest name of a key in the journal, or the key itself if the journal has no name
-/// for it.
+/// Returns the newest name of a key in the journal. If the journal has no name for the key, returns
+/// the key itself.
 async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
     let history = History { key: Some(key.to_string()), limit: NEWEST, ..History::default() };
     let entries = store.newest_entries(history).await?;
@@ -210,7 +210,7 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
-        // If the time is in the future, it was stored while the clock was ahead.
+        // If the time is in the future, a process stored the time while its clock was ahead.
         let is_long = since > now || now.since(since) >= FAILING;
         let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
         // The text of a failure can change with each run, because an unavailable vendor causes
@@ -236,8 +236,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // The list is necessary. The function waits for the store in this loop, and an iterator with
-    // closures cannot be a part of its future.
+    // The list is necessary. The loop waits for the store, and the future of this function cannot
+    // contain an iterator with closures.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
@@ -248,7 +248,7 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
 }
 
 /// Returns the problem of a credential that ends in this number of days. There is a new problem for
-/// each number of [`DAYS`].
+/// each number in [`DAYS`].
 fn ending(target: &str, days: i64) -> Option<Problem> {
     let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
     let what = match days {

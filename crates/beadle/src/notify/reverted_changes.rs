@@ -11,7 +11,7 @@ use crate::journal::reverted_state_makers::makers;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::{Story, WriteEnd};
 
-/// The maximum number of journal entries that Beadle reads here for one run.
+/// The maximum number of journal entries that Beadle reads to find the changes of one run.
 const ENTRIES: u32 = 500;
 /// The maximum number of people in a text.
 const PEOPLE: usize = 3;
@@ -23,8 +23,8 @@ const CREATED: &str = "repository.created";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RevertedPart {
     pub(super) aspect: String,
-    /// The change that Beadle wrote, and the person who had changed the aspect before. The text has
-    /// no values, because a value can be confidential.
+    /// The change that Beadle wrote, and the person who had changed the aspect before. The text
+    /// contains no values, because a value can be confidential.
     pub(super) what: String,
     /// The line of the policy that asks for the written value.
     pub(super) why: String,
@@ -32,8 +32,8 @@ pub(super) struct RevertedPart {
 }
 
 /// Returns people's changes that a run reverted. `end` is the last entry of the run. Leaves out
-/// groups: Beadle writes a change of the directory to the group, and never reverts a change of the
-/// directory.
+/// groups, because Beadle copies a change in the directory to the group, and never reverts this
+/// change.
 pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<RevertedPart>, StoreError> {
     let Detail::Run(run) = &end.detail else { return Ok(Vec::new()) };
     let is_named = run.after.iter().flatten().any(|cause| cause.by.is_some());
@@ -54,7 +54,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// If a write reverted the change of a known person, returns this change.
+/// Returns the change of a known person, if the write reverted such a change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {
@@ -71,15 +71,15 @@ fn reverted(story: &Story) -> Option<RevertedPart> {
     let asked = its().chain(&change.fields).find_map(|field| field.asked.as_ref());
     Some(RevertedPart {
         aspect: change.aspect.clone(),
-        // Another person or the policy can have caused the difference at the same time. So the text
-        // does not say that these people caused the difference.
+        // Another person or the policy might have caused the difference at the same time. So the
+        // text does not say that these people caused the difference.
         what: format!("{risk} {what}, after a change by {by}"),
         why: asked.map_or_else(String::new, |asked| format!("{asked} at {generation} asks for it")),
         at: story.entry.at,
     })
 }
 
-/// Returns the names of people with their events, such as `ann (label.edited)`.
+/// Returns the names of people, each with the person's event, such as `ann (label.edited)`.
 fn people(makers: &[&Cause]) -> Option<String> {
     let named = makers.iter().filter(|cause| cause.event != CREATED);
     let named = named.filter_map(|cause| Some(format!("{} ({})", cause.by.as_ref()?, cause.event)));

@@ -1,4 +1,4 @@
-//! Writes messages for an incoming webhook of Slack.
+//! Creates messages for a Slack incoming webhook.
 //!
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
@@ -21,7 +21,8 @@ pub(super) fn message(texts: &[Text]) -> Post {
         })
     };
     let sections: Vec<_> = texts.iter().map(section).collect();
-    // Slack shows this text in notifications, and interprets three characters in the text.
+    // Slack shows this text in notifications. In this text, three characters have a special meaning
+    // for Slack.
     let titles: Vec<&str> = texts.iter().map(|text| text.title.as_str()).collect();
     let text = titles.join("; ").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = json!({ "text": text, "blocks": sections });

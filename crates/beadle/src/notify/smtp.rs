@@ -20,24 +20,24 @@ use super::text::Text;
 use crate::config::email_address::address;
 use crate::output::escape;
 
-/// The maximum duration of the connection.
+/// The maximum time to connect to the server.
 const CONNECTING: Duration = Duration::from_secs(15);
-/// The maximum time to wait for the end of the connection. At that point, the server already has
-/// the message.
+/// The maximum time to wait while the connection closes. At that point, the server already has the
+/// message.
 const LEAVING: Duration = Duration::from_secs(2);
-/// The only answer code by which a server accepts the command DATA.
+/// The only answer code that means that the server accepts the command DATA.
 const GO_ON: u16 = 354;
 /// The maximum length of an error from the server, in characters.
 const ERROR: usize = 300;
 
-/// The name and the password for the server.
+/// The user name and the password for the server.
 pub(super) struct SignIn {
     pub(super) user: SecretString,
     pub(super) password: SecretString,
 }
 
 /// Sends a message to the recipients of a channel. If the server refuses some recipients
-/// permanently, the other recipients get the message. If the server refuses a recipient
+/// permanently, the other recipients get the message. If the server refuses any recipient
 /// temporarily, no recipient gets the message before the next try.
 pub(super) async fn send(
     channel: &NotifyEmailFile,
@@ -54,7 +54,7 @@ pub(super) async fn send(
     let message = message(outgoing, texts, &from, &to)?;
     let mut connection = connect(channel).await?;
     let sent = transmit(&mut connection, sign_in, &message, &from, &to).await;
-    // The message is already sent, so the answer to the last command does not matter.
+    // The message has already been sent, so the answer to the last command does not matter.
     let _ = tokio::time::timeout(LEAVING, connection.abort()).await;
     sent
 }
@@ -137,7 +137,7 @@ async fn transmit(
     }
 }
 
-/// Returns the failure of the sign-in. The failure does not contain the text of the server, because
+/// Returns the failure of a sign-in. The failure does not contain the server's error text, because
 /// this text could contain the password.
 fn refused_sign_in(error: &Error) -> SendFailure {
     SendFailure::new(match error.status() {

@@ -25,10 +25,10 @@ const TITLE: usize = 250;
 const BODY: usize = 6_000;
 const LINES: usize = 50;
 
-/// The place of a text. The place decides how Beadle encodes the values in the text.
+/// The place where a text is shown. The place decides how Beadle encodes the values in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Plain text. The channel encodes the whole text for its own place.
+    /// Plain text. The channel encodes the whole text later.
     Plain,
     /// Markdown that GitHub renders. The text of the template is Markdown, and its values are code.
     Markdown,
@@ -49,8 +49,8 @@ impl<'a> Templates<'a> {
         Self { title: channel.title.as_deref(), body: channel.body.as_deref(), place }
     }
 
-    /// Renders the templates for an invented topic of each kind, with and without problems. Returns
-    /// the key and the error of an invalid template.
+    /// Renders the templates for a sample topic of each kind, once with and once without problems.
+    /// If a template is invalid, returns the key and the error of this template.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         for item in ProblemKind::ALL.into_iter().flat_map(samples) {
             if let Some(title) = self.title {
@@ -67,8 +67,8 @@ impl<'a> Templates<'a> {
         Ok(())
     }
 
-    /// Returns the texts of a topic. If a template fails, the topic has Beadle's own text and the
-    /// reason.
+    /// Returns the texts of a topic. If a template fails, the result contains Beadle's own text and
+    /// the reason for the failure.
     pub(super) fn text(&self, item: &Item) -> Text {
         let mut text = Text::own(item);
         if let Some(title) = self.title {
@@ -121,11 +121,12 @@ fn render(name: &str, template: &str, place: Place, item: &Item) -> Result<Strin
     rendered.map_err(|error| wrong(&format!("`{name}`"), &error))
 }
 
-/// Returns the environment for templates at a place. Each value goes through the encoder of the
-/// place. If a template uses an unknown value, the template is invalid.
+/// Returns the environment for the templates of a place. The place's encoder encodes each value. If
+/// a template uses an unknown value, the template is invalid.
 fn engine(place: Place) -> Environment<'static> {
     let mut engine = environment(UndefinedBehavior::Strict);
-    // A line with only a block, such as the beginning of a loop, does not become an empty line.
+    // A line that contains only a block, such as the beginning of a loop, does not become an empty
+    // line.
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         engine.set_syntax(syntax);
     }
@@ -167,7 +168,7 @@ fn values(item: &Item) -> Value {
 }
 
 /// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The text before
-/// and after the value comes from the template, so a fence of backticks would not be safe. This
+/// and after the value comes from the template, so a fence of backticks would not be safe. So this
 /// function encodes each character that could have a meaning.
 fn code(text: &str) -> String {
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Writes the texts of messages. Each kind of channel encodes the texts for its place.
+//! Creates the texts of messages. Each kind of channel then encodes the texts in its own way.
 
 use beadle_engine::notify::{Item, Line, ProblemKind, State, Topic};
 
@@ -11,7 +11,7 @@ pub(crate) struct Text {
     pub(super) title: String,
     /// The lines of Beadle's own text.
     pub(super) lines: Vec<String>,
-    /// The text of a template that replaces the lines.
+    /// The text of a template. This text replaces the lines.
     pub(super) body: Option<String>,
     /// The reason why templates failed.
     pub(super) failures: Vec<String>,
@@ -33,7 +33,8 @@ impl Text {
     }
 }
 
-/// Returns the heading of a topic. All its values come from the configuration or the program.
+/// Returns the heading of a topic. All values in the heading come from the configuration or the
+/// program.
 fn title(item: &Item) -> String {
     let Item { topic, state, new, .. } = item;
     let instance = escape::escaped(&topic.instance);

@@ -1,4 +1,5 @@
-//! Writes messages for any receiver of webhooks. Beadle signs them according to Standard Webhooks.
+//! Creates messages for any receiver of webhooks. Beadle signs the messages according to Standard
+//! Webhooks.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
@@ -14,7 +15,7 @@ use sha2::Sha256;
 use super::http_post::{Post, SendFailure};
 use super::text::Text;
 
-/// The beginning of a secret. The rest of the secret is base64.
+/// The beginning of an encoded secret. The rest of such a secret is base64.
 const ENCODED: &str = "whsec_";
 
 /// Returns a message with one signature for each secret. `now` is the time of this try.

@@ -10,23 +10,23 @@ use beadle_engine::Time;
 use beadle_github::Installation;
 
 /// The maximum number of stored installations of strangers. A stranger is an organisation that has
-/// no `[[org]]` and matches no pattern. All stored installations are one item of a table, and an
-/// item of DynamoDB has at most 400 KB.
+/// no `[[org]]` and matches no pattern. The store keeps all installations in one item of a table,
+/// and a DynamoDB item can contain at most 400 KB.
 const STRANGERS: usize = 100;
 
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
-/// The maximum number of missing installations that one look checks at GitHub. If more
-/// installations are missing from the list, later looks check the rest.
+/// The maximum number of missing installations that one look checks at GitHub. Later looks check
+/// the remaining missing installations.
 pub(crate) const ASKED: usize = 100;
 
-/// Each request of a list, except the first one, adds this time to the wait before the next list.
-/// So a long list uses at most a part of the App's hourly limit.
+/// If reading the list takes several requests, each request except the first one adds this time to
+/// the wait before the next read. So a long list uses only a part of the App's hourly limit.
 const PER_REQUEST: Duration = Duration::from_secs(6);
 
-/// Returns the listed installations that Beadle looks at: the wanted installations, the stored
-/// installations, and some of the others. The function chooses a stored installation every time, so
+/// Returns the listed installations that Beadle considers: the wanted installations, the stored
+/// installations, and some of the others. The result always contains the stored installations, so
 /// that the stored list does not change.
 pub(crate) fn considered(
     mut listed: Vec<Installation>,
@@ -47,9 +47,9 @@ pub(crate) fn considered(
     listed
 }
 
-/// Returns the installations that stay stored. An ended installation stays only if both of these
-/// are true: its organisation is wanted, and the installation is among those that ended most
-/// recently.
+/// Returns the installations that the store keeps. The store keeps an ended installation only if
+/// both of these are true: its organisation is wanted, and fewer than [`ENDED`] such installations
+/// ended later.
 pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) -> Vec<Installed> {
     let has_ended = |one: &Installed| one.state == InstallationState::Uninstalled;
     all.retain(|one| !has_ended(one) || is_wanted(&one.login));
@@ -70,7 +70,7 @@ impl ListPace {
     /// Returns whether the installations can be listed again at this time.
     pub(crate) fn is_due(&self, now: Time) -> bool {
         let Some((at, requests)) = self.last else { return true };
-        // The list is also due if the clock went back.
+        // The list is also due if the clock was set back.
         now < at || now.since(at) >= PER_REQUEST * requests.saturating_sub(1)
     }
 

@@ -17,7 +17,7 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// Adds organisations to the configuration: those that the service accepted from `[installations]`.
+/// Adds the organisations that the service accepted through `[installations]` to the configuration.
 /// A command reads these organisations from the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()
@@ -58,7 +58,7 @@ pub(crate) fn reader(config: &Config, from: &InstallationsFile, clock: &Clock) -
 #[derive(Default)]
 pub(crate) struct Installations {
     reader: OnceCell<Reader>,
-    /// A lock that lets only one caller at a time compare GitHub's list with the store.
+    /// A lock, so that only one caller at a time compares GitHub's list with the store.
     looking: Mutex<ListPace>,
     /// True if the list of the service's organisations has changed.
     has_changed: AtomicBool,
@@ -67,8 +67,8 @@ pub(crate) struct Installations {
 
 impl Installations {
     /// Lists the installations at GitHub, and stores the changes. Returns a text about the changes.
-    /// If the list is incomplete, stores nothing. After a long list, the function does not read the
-    /// list again immediately. A later look of the background task reads it.
+    /// If the list is incomplete, stores nothing. If the last list was long and recent, does
+    /// nothing. A later call then reads the list.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -87,7 +87,7 @@ impl Installations {
         let listed = considered(list.installations, &before, |login| is_wanted(config, from, login));
         let mut gone = BTreeSet::new();
         for one in missing(&before, &listed).into_iter().take(ASKED) {
-            // The list may be incomplete, so Beadle asks GitHub about each missing installation.
+            // The list might be incomplete, so Beadle asks GitHub about each missing installation.
             if !reader.has_installation(one.installation).await? {
                 gone.insert(one.organisation);
             }
@@ -97,7 +97,7 @@ impl Installations {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
                 // If the store has no record of a last sweep, a sweep is due. The sweep finds the
-                // changes from the time when Beadle did not work on the organisation.
+                // changes from the time in which Beadle did not manage the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());

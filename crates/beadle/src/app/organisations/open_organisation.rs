@@ -31,7 +31,7 @@ pub(crate) struct GithubOrganisation {
     pub(crate) pace: WritePace,
     /// The guard's limits that are in force.
     pub(crate) limits: LimitsInForce,
-    /// The addresses of two websites: the GitHub server of the policy, and the GitHub server of the
+    /// The web addresses of two GitHub servers: the server with the policy, and the server with the
     /// policy's base.
     web: (String, String),
     /// The secrets that the policy is allowed to use.
@@ -79,7 +79,7 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner of the organisation's repositories. If there is a store, the planner
-    /// stores in it the repository of each file in `repos/`.
+    /// records there which repository each file in `repos/` is for.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
@@ -91,9 +91,9 @@ impl GithubOrganisation {
         }
     }
 
-    /// Returns a planner for a policy that nobody has approved yet. The planner has reads of its
-    /// own, because another policy reads other parts of the repositories. The planner knows the
-    /// names of the secrets, but not their values.
+    /// Returns a planner for a policy that nobody has approved yet. The planner has its own reads,
+    /// because another policy needs other parts of the repositories. The planner knows the names of
+    /// the secrets, but not their values.
     pub(crate) fn preview_planner(&self, store: &Arc<dyn Store>) -> RepositoryPlanner {
         let reader = Reader::new(self.api.clone(), self.policy.current().asks());
         let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));
@@ -111,7 +111,7 @@ impl GithubOrganisation {
 
     /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
     /// repository. `generation` is the name of the undo, and `by` is the operator. The undo reads
-    /// all parts of a repository, so it has reads of its own.
+    /// all parts of a repository, so the undo has its own reads.
     pub(crate) fn undo(
         &self,
         wanted: BTreeMap<Key, Vec<Reversal>>,
@@ -129,8 +129,8 @@ impl GithubOrganisation {
         (UndoPlanner::new(&planner, wanted, generation).keeping(never), writer)
     }
 
-    /// Returns the reconcilers of the organisation's repositories and sweeps. With `in_force`, the
-    /// runs of repositories use only the accepted generation.
+    /// Returns the reconcilers of the organisation's repositories and sweeps. If `in_force` is set,
+    /// the runs of repositories use only the accepted generation.
     pub(in crate::app) fn reconcilers(
         &self,
         store: &Arc<dyn Store>,

@@ -28,15 +28,15 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text for an organisation that Beadle cannot open. The text contains the consequence for
-/// the operator.
+/// The log text for an organisation that Beadle cannot open. The text also contains the
+/// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 /// The maximum time that the work on the keys waits for the first attempt to use another
-/// generation. After this time, the work begins with the last accepted policy. An attempt can take
-/// long in a large organisation, and it can fail again and again.
+/// generation. After this time, the work begins with the last accepted policy. In a large
+/// organisation, an attempt can take long, and every attempt might fail.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
-/// An organisation of the configuration, whether it is open or not.
+/// An organisation of the configuration. The organisation can be open or not open.
 pub(crate) struct ServedOrganisation {
     pub(crate) file: Arc<OrgConfig>,
     /// The facts about the organisation that the intake needs.
@@ -44,7 +44,7 @@ pub(crate) struct ServedOrganisation {
     open: RwLock<Option<Arc<GithubOrganisation>>>,
     /// The time at which Beadle opened the organisation.
     opened_at: OnceLock<Time>,
-    /// A lock that lets only one caller at a time open the organisation.
+    /// A lock, so that only one caller at a time opens the organisation.
     opening: Mutex<()>,
     /// The reader for the policy's files.
     files: Mutex<FileReader>,
@@ -52,27 +52,28 @@ pub(crate) struct ServedOrganisation {
     pub(in crate::app) looked: Mutex<LastLook>,
     /// The record for the shared budget of the organisation. `None` until the organisation is open.
     share: Mutex<Option<BudgetShare>>,
-    /// A lock that lets only one caller at a time plan a new generation of the policy and start to
-    /// use the generation.
+    /// A lock, so that only one caller at a time plans a new generation of the policy and starts to
+    /// use it.
     pub(in crate::app) adopting: Mutex<()>,
-    /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
-    /// task holds the lock while it decides whether this policy needs a sweep.
+    /// The lock of the policy in force. A caller must have this lock to change the policy. A task
+    /// must have this lock to decide whether the policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
     /// The old policy of this process, if this process has started to use the accepted policy of
     /// another process. The other process had already made the affected keys due, so this process
-    /// may have run some of these keys with the old policy.
+    /// might have run some of these keys with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
-    /// The generation of the last read. Somebody may be changing the folder of the policy while
-    /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
+    /// The generation of the last read. Somebody might be changing the folder of the policy while
+    /// Beadle reads the folder. So a generation comes into force only if two reads in succession
+    /// return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
     /// True if Beadle has asked GitHub for its own login, with or without success.
     has_asked_login: AtomicBool,
     /// True if no generation was accepted with the present modes. In that case the worker runs no
-    /// key before the first generation has passed the gate.
+    /// key until the first generation has passed the gate.
     is_first: AtomicBool,
     /// The result of the last read of the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
@@ -153,9 +154,9 @@ impl ServedOrganisation {
         !self.has_begun.swap(true, Ordering::SeqCst)
     }
 
-    /// Opens the organisation, and calls `begin` to start the work on its keys as soon as a policy
-    /// is accepted. `is_chosen` is true if several processes use the store and this process holds
-    /// the lease. Returns `false` if the organisation was already open.
+    /// Opens the organisation. As soon as a policy is accepted, calls `begin` to start the work on
+    /// the organisation's keys. `is_chosen` is true if several processes use the store and this
+    /// process holds the lease. Returns `false` if the organisation was already open.
     pub(in crate::app) async fn open_now(
         &self,
         app: &App,
@@ -195,7 +196,8 @@ impl ServedOrganisation {
         }
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
-            // Before the first call, the budget must know how much the other processes have spent.
+            // Before the first call to GitHub, the budget must know how much the other processes
+            // have spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
@@ -222,7 +224,7 @@ impl ServedOrganisation {
         match self.last_accepted(app).await {
             Ok(Some(policy)) => return Ok(policy),
             Ok(None) => {}
-            // Another version of Beadle may have accepted a policy that this version cannot read.
+            // Another version of Beadle might have accepted a policy that this version cannot read.
             Err(error) => self.report_unusable(&error),
         }
         self.read_policy(app).await
@@ -252,8 +254,8 @@ impl ServedOrganisation {
         accepted.policy(store, &self.file).await
     }
 
-    /// Returns the policy of an accepted generation, for the comparison with a new policy. At the
-    /// time of the acceptance, the configuration may have had another repository or folder.
+    /// Returns the policy of an accepted generation, for the comparison with a new policy. When
+    /// that generation was accepted, the configuration might have had another repository or folder.
     async fn compared(
         &self,
         app: &App,
@@ -321,7 +323,7 @@ impl ServedOrganisation {
         read: Policy,
     ) -> anyhow::Result<(Policy, Beginning)> {
         // The mode `observe` writes nothing, so it needs no gate. If the mode changes later, an old
-        // generation must not come back into force.
+        // generation must not come into force again.
         if self.file.mode == Mode::Observe {
             AcceptedPolicy::forget(store, &self.file).await?;
             return Ok((read, Beginning::Accepted));
@@ -334,8 +336,8 @@ impl ServedOrganisation {
                 return Ok((read, Beginning::Accepted));
             }
             match self.compared(app, store, &accepted).await {
-                // The store has only one policy for each commit, so it has no other policy for the
-                // comparison.
+                // The store keeps only one policy for each commit, so there is no other policy for
+                // the comparison.
                 Ok(policy) if policy.generation == read.generation => {}
                 Ok(policy) => {
                     accepted.take_over(store, &self.file, &policy).await?;
@@ -357,8 +359,8 @@ impl ServedOrganisation {
         Ok((read, Beginning::First))
     }
 
-    /// Returns the last accepted generation if it was accepted with the present modes. A new mode
-    /// that allows more is like a new policy: the new mode must pass the gate.
+    /// Returns the last accepted generation if it was accepted with the present modes. If a new
+    /// mode allows more than the old mode, the new mode must pass the gate like a new policy.
     async fn accepted_with_modes(&self, store: &dyn Store) -> Result<Option<AcceptedPolicy>, StoreError> {
         let accepted = AcceptedPolicy::of(store, &self.file).await?;
         Ok(accepted.filter(|accepted| accepted.modes == modes(&self.file)))
@@ -376,10 +378,11 @@ impl ServedOrganisation {
 
     /// Starts to use the generation that another process has accepted in the meantime. A policy in
     /// a repository is the same for all processes. A policy in a folder can differ between
-    /// processes. A process then uses the accepted generation in two cases: it has read the same
-    /// files, or it holds the lease and no process uses this generation any more. In the second
-    /// case, the fence would otherwise stop all runs. Then the gate compares its files with the
-    /// accepted files. Returns whether the work on the keys can begin.
+    /// processes. A process then uses the accepted generation in two cases. Either the process has
+    /// read the same files, or the process has the lease and no other process uses this generation
+    /// any more. In the second case, the fence would otherwise stop all runs. The gate then
+    /// compares the files of this process with the accepted files. Returns whether the work on the
+    /// keys can begin.
     async fn follow(
         &self,
         app: &App,
@@ -444,7 +447,7 @@ impl ServedOrganisation {
             }
         };
         let _alone = self.generation_change.lock().await;
-        // This process may have started to use this generation or a newer one in the meantime.
+        // This process might have started to use this generation or a newer one in the meantime.
         if !self.is_in_force(&policy.generation, opened) && self.is_accepted(store, &policy).await? {
             self.note_follow(opened);
             opened.policy.replace(policy);
@@ -458,13 +461,14 @@ impl ServedOrganisation {
     /// Stores which policy is in force. The caller does this before the process starts to use
     /// another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
-        // Before the first generation is accepted, no key runs.
+        // No key runs before the first generation is accepted.
         if !self.is_first() {
             self.followed.lock().get_or_insert_with(|| opened.policy.current());
         }
     }
 
-    /// Logs the policy in force, and tells the intake the branches and the files of the policy.
+    /// Logs which policy is in force, and reports the branches and the files of the policy to the
+    /// intake.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
         self.known.watch(policy.branches(), policy.watched_files());

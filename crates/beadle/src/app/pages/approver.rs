@@ -16,22 +16,22 @@ pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }
 
-/// Returns the GitHub server for the sign-in of people; `None` if they sign in with another
-/// provider.
+/// Returns the GitHub server with which people sign in. Returns `None` if people sign in with
+/// another provider.
 pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
     let github = service.config().file.server.sign_in.as_ref()?.github.as_ref()?;
     let org = service.orgs.iter().find(|org| org.file.name == github.org)?;
     Some(org.file.web())
 }
 
-/// A hold with the name of its note.
+/// A hold together with the name of its note.
 type Noted = (String, HeldGeneration);
 
 /// Returns the holds that have the shown generation and the shown plan. A hold that still waits for
 /// an approval comes first.
 ///
-/// The code of a plan alone does not identify a generation. Another generation with the same plan
-/// can have another author, and other effects later.
+/// The code of a plan does not identify a generation. Another generation with the same plan might
+/// have another author, and might have other effects later.
 pub(crate) fn shown_policy<'a>(
     all: &'a [Noted],
     (plan, generation): (&str, &str),

@@ -1,5 +1,4 @@
-//! Approvals and rejections by people who signed in to the pages: of held changes, and of held
-//! policies.
+//! Approves and rejects held changes and held policies for people who signed in to the pages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use crate::output::plural::counted;
 /// Stores the decisions in the store of a service.
 pub(crate) struct PageDecisions {
     service: Arc<Service>,
-    /// Held during an approval of a policy, so that two such approvals never run at the same time.
+    /// A lock, so that two approvals of policies never run at the same time.
     approving: Mutex<()>,
 }
 
@@ -46,7 +45,7 @@ impl PageDecisions {
             let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
             self.check_approver(&shown(&groups, asked)?, asked).await?;
         }
-        // The check asks GitHub. During the check, Beadle can hold other changes.
+        // The check asks GitHub, and Beadle might hold other changes during the check.
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
         let named = shown(&groups, asked)?;
         let decision =
@@ -101,8 +100,9 @@ impl PageDecisions {
         }
     }
 
-    /// Checks that a person may approve the changes. If a policy causes the changes, the person
-    /// must not be the author of this policy. The same rule applies to an approval by a comment.
+    /// Checks that a person is allowed to approve the changes. If a policy causes the changes, the
+    /// person must not be the author of this policy. The same rule applies to an approval by a
+    /// comment.
     async fn check_approver(
         &self,
         named: &[NamedChange<'_>],

@@ -21,7 +21,7 @@ use crate::app::service::Service;
 use crate::config::waiver_rules;
 use crate::pull_request::stored_check_results::{CheckedPull, Merge};
 
-/// Knows the organisations and targets of a service.
+/// Provides the facts about the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl Facts for PageFacts {
 
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
         let store = self.0.store.as_ref();
-        // The policy of an open organisation can still wait for the gate.
+        // The policy of an open organisation might still wait for the gate.
         let mut in_force: HashMap<&str, Option<String>> = HashMap::new();
         for org in &self.0.orgs {
             let kept = policy_store::in_force(store, &org.file.name).await?;
@@ -123,7 +123,7 @@ fn waiver_facts(org: &ServedOrganisation, waivers: Vec<Waiver>, now: Time) -> Ve
     facts.collect()
 }
 
-/// Returns the facts about an organisation. `stored` are the waivers of `beadle waive`.
+/// Returns the facts about an organisation. `stored` contains the waivers of `beadle waive`.
 fn organisation(
     org: &ServedOrganisation,
     held: &[(String, HeldGeneration)],

@@ -1,6 +1,5 @@
 //! Provides the facts for the pages of the operator listener. Also carries out the requests of
-//! signed-in people. For these requests, this folder uses the functions of
-//! [`operations`](crate::app::operations).
+//! signed-in people, with the functions of [`operations`](crate::app::operations).
 
 mod approver;
 mod decisions;

@@ -1,5 +1,5 @@
-//! Carries out the operations of people who signed in to the pages, and creates their waivers. The
-//! commands use the same functions.
+//! Carries out operations and creates waivers for people who signed in to the pages. The commands
+//! use the same functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -288,7 +288,7 @@ impl PageOperations {
         }
     }
 
-    /// Finds the scope in the request of a person.
+    /// Finds the scope that a person's request specifies.
     async fn scope(&self, asked: &ScopeRequest) -> Result<PauseScope, DecisionRefusal> {
         let none = ScopeNames::default();
         let names = match asked {

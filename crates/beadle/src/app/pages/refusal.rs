@@ -3,13 +3,13 @@
 use beadle_engine::{Failure, StoreError};
 use beadle_server::sign_in::DecisionRefusal;
 
-/// Returns an error in one line, because a page shows no line breaks.
+/// Returns an error text without line breaks, because a page shows no line breaks.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     beadle_engine::one_line(&format!("{error:#}"))
 }
 
 /// Returns the refusal of a request for something that Beadle could not find. If the store or a
-/// vendor did not answer, a retry can help. In all other cases, the thing does not exist.
+/// vendor did not answer, a retry might help. In all other cases, the thing does not exist.
 pub(crate) fn refusal(error: &anyhow::Error) -> DecisionRefusal {
     let is_unavailable = error.is::<StoreError>() || error.is::<Failure>();
     let why = one_line(error);

@@ -16,7 +16,8 @@ use crate::app::service::Service;
 use crate::output::plans_and_results::differences;
 use crate::output::plural::counted;
 
-/// How long an answer waits for the end of the writes. The writes continue afterwards.
+/// The maximum time that the answer to the browser waits for the end of the writes. The writes
+/// continue after this time.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Carries out the undos of people. A process runs only one undo at a time, because each undo makes

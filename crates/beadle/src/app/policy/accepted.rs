@@ -23,12 +23,12 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes at the time of the acceptance.
     pub(crate) modes: String,
-    /// For each file, the codes of the parts of its text. The parts are notes of their own, because
-    /// a note must stay small, and because most files do not change.
+    /// For each file, the codes of the parts of its text. Each part has its own note. There are two
+    /// reasons: a note must stay small, and most files do not change.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
-    /// The repositories and folders that the policy comes from. `None` if the policy comes from a
-    /// folder on the disk, or if an older version stored the generation.
+    /// The repositories and the folders of the policy. `None` if the policy comes from a folder on
+    /// the disk, or if an older version stored the generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     /// True if a command applied the generation, and no service has used it.
@@ -38,8 +38,8 @@ pub(crate) struct AcceptedPolicy {
 
 impl Metadata for AcceptedPolicy {
     const KIND: &'static str = "accepted-policy";
-    // If an old process ignored this note, it would run with its own generation, accept its own
-    // generation again, and leave the fence open.
+    // An old process must not ignore this note. Such a process would accept its own generation
+    // again, and the fence would never stop the process.
     const IS_NEEDED: bool = true;
 }
 
@@ -79,8 +79,8 @@ impl PolicyText {
     }
 }
 
-/// Returns the repositories and folders that a policy comes from. One commit can have several
-/// policies in different folders. All policies of one commit have the same generation.
+/// Returns the repositories and the folders of a policy. One commit can contain several policies in
+/// different folders. All policies of one commit have the same generation.
 fn source(policy: &Policy) -> Option<String> {
     let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
     let own = place(policy.origin.as_ref()?);
@@ -162,18 +162,19 @@ impl AcceptedPolicy {
         self.generation == policy.generation && is_its
     }
 
-    /// Forgets the accepted generation. The next call of [`Self::prepare`] finds the unused texts.
+    /// Deletes the record of the accepted generation. The next call of [`Self::prepare`] finds the
+    /// unused texts.
     pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
         Self::note(&file.name).forget(store).await
     }
 
-    /// Returns the codes of a file's parts as one text. The text identifies the content of the
-    /// file. Returns `None` if the generation has no such file.
+    /// Returns the codes of a file's parts, joined to one text. The text identifies the content of
+    /// the file. Returns `None` if the generation has no such file.
     pub(in crate::app) fn content(&self, path: &str) -> Option<String> {
         self.files.get(path).map(|codes| codes.join(" "))
     }
 
-    /// Returns the text of a file, if the store has all of its parts.
+    /// Returns the text of a file, if the store contains all parts of the text.
     pub(in crate::app) async fn text(
         &self,
         store: &dyn Store,
@@ -210,7 +211,7 @@ impl AcceptedPolicy {
         Ok(policy)
     }
 
-    /// Stores the texts of a generation, if the store does not have them yet. Only
+    /// Stores the texts of a generation, if the store does not contain them yet. Only
     /// [`PreparedPolicy::accept_after`] replaces the accepted generation.
     pub(crate) async fn prepare(
         store: &dyn Store,
@@ -316,13 +317,14 @@ mod tests {
         AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
         let name = AcceptedPolicy::note(&file.name).name().to_owned();
         let stored = store.get(&name).await.unwrap().unwrap();
-        // For each file, the first version stored one code and not a list.
+        // The first version stored one code for each file, and not a list of codes.
         let mut first: serde_json::Value = serde_json::from_str(&stored).unwrap();
         first["files"]["settings.yml"] = first["files"]["settings.yml"][0].clone();
         store.put(&name, &first.to_string()).await.unwrap();
         let accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
         assert_eq!(accepted.policy(store, &file).await.unwrap().sources, own.sources);
-        // Beadle keeps the generation that a newer version stored, and never treats it as missing.
+        // If a newer version stored the generation, Beadle keeps this generation, and never treats
+        // it as missing.
         let newer = r#"{"generations":["g9"]}"#;
         store.put(&name, newer).await.unwrap();
         let before = AcceptedPolicy::stored(store, &file).await.map(|stored| stored.value);

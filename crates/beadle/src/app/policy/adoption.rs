@@ -24,7 +24,7 @@ use crate::pull_request::followed_checks;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// The failure if the organisation of the caller is not open yet.
+/// The failure text if the caller's organisation is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
 
 /// The plans of keys.
@@ -83,7 +83,7 @@ impl Adoption {
 
 /// Starts to use a new generation of an organisation's policy, if the gate lets the generation
 /// pass. The caller has read the generation completely. If the process ends at any point of this
-/// function, the next call continues, because the store has all necessary facts.
+/// function, the next call continues, because the store contains all necessary facts.
 pub(crate) async fn adopt(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -93,7 +93,7 @@ pub(crate) async fn adopt(
     adopt_alone(service, organisation, candidate).await
 }
 
-/// Does the work of [`adopt`] for a caller that holds the lock of the adoptions.
+/// Does the work of [`adopt`]. The caller has the lock for adoptions.
 async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candidate: Policy) -> Adoption {
     let generation = candidate.generation.clone();
     let now = service.clock().now();
@@ -125,9 +125,9 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
-    // Beadle takes the lock before it reads the policy. Without this order, another caller could
-    // start to use a newer generation after this read. This call would then replace the newer
-    // generation with the older generation.
+    // Beadle takes the lock before it reads the policy. In the other order, another caller could
+    // start to use a newer generation between the two steps. This call would then replace the newer
+    // generation with the older one.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
     if organisation.open().is_none() {
@@ -152,8 +152,8 @@ pub(crate) async fn reload(
     Ok(None)
 }
 
-/// Begins to work on the keys of an organisation with the policy in force, if a policy was
-/// accepted.
+/// Begins to work on the keys of an organisation, if a policy was accepted. The work uses the
+/// policy in force.
 pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
     if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
         service.begin(organisation, &org);
@@ -206,7 +206,7 @@ async fn try_adopt(
     complete(&preview, &mapped)?;
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;
-    // The plan takes minutes in a large organisation, so another process can have the lease now.
+    // The plan takes minutes in a large organisation, so another process might now have the lease.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -250,8 +250,9 @@ fn complete(preview: &Preview, mapped: &GenerationGroupChanges) -> Result<(), Fa
 
 /// Starts to use a generation that passed the gate, and makes the affected keys due. `before` is
 /// the policy that the gate compared with the generation. `approved` is the approval together with
-/// the approved changes of repositories. `mapped` has the approved changes of groups. `accepted` is
-/// the accepted generation before the plan. In mode `observe`, `accepted` is `None`.
+/// the approved changes of repositories. `mapped` contains the approved changes of groups.
+/// `accepted` is the generation that was accepted before the plan. In mode `observe`, `accepted` is
+/// `None`.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -261,7 +262,8 @@ async fn enact(
     approved: Option<(&GenerationApproval, &Plans)>,
     accepted: Option<&Stored<AcceptedPolicy>>,
 ) -> Result<Adoption, Failure> {
-    // When a sweep starts, the policy and the record of the last sweep must belong together.
+    // When a sweep starts, the policy and the record of the last sweep must belong to the same
+    // generation.
     let _alone = organisation.generation_change.lock().await;
     let (store, file) = (service.store.as_ref(), &organisation.file);
     let (before, generation) = (before.generation.clone(), candidate.generation.clone());
@@ -274,19 +276,20 @@ async fn enact(
         None => None,
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
-    // The store may answer so late that the lease has ended. Another process may then have started
-    // to use the same approved generation. The changes of the generation must not pass twice.
+    // The store might answer so late that the lease has ended. Another process might then have
+    // started to use the same approved generation. The changes of the generation must not pass
+    // twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
         if !is_same || !service.is_chosen() {
             return Ok(Adoption::Elsewhere { generation });
         }
     }
-    // A run with the previous generation deletes approvals of changes that it does not plan. So
-    // Beadle stores the approvals as late as possible.
+    // A run with the previous generation deletes the approval of each change that the run does not
+    // plan. So Beadle stores the approvals as late as possible.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
-        // The generation of a group is the generation of all mappings in force together.
+        // A group uses the generation of all mappings in force.
         let_pass(store, &mapped.approvable, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
@@ -307,9 +310,9 @@ async fn enact(
         prepared.tidy(store, file).await;
     }
     mapped.mark(store, now).await?;
-    // A sweep starts if the record of the last sweep does not have the new generation. So a sweep
-    // starts in two cases: the list of repositories is incomplete, or the process ends before it
-    // stores the record.
+    // A sweep starts if the record of the last sweep contains another generation. So a sweep starts
+    // in two cases: the list of repositories is incomplete, or the process ends before it stores
+    // the record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
@@ -329,8 +332,8 @@ async fn enact(
     Ok(Adoption::InForce { generation, affected: count })
 }
 
-/// Replaces the policy in this process, and records the new policy. The caller holds the lock of
-/// the generation.
+/// Replaces the policy in this process, and records the new policy. The caller has the lock of the
+/// generation.
 async fn put_in_force(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -348,8 +351,8 @@ async fn put_in_force(
 }
 
 /// Starts to use a generation without the gate if another process has accepted it. The other
-/// process may have written a part of the changes, so a plan would differ from the approved one.
-/// Returns `None` if no process has accepted the generation. The other process may have ended
+/// process might have written a part of the changes, so a plan would differ from the approved one.
+/// Returns `None` if no process has accepted the generation. The other process might have ended
 /// before it marked the affected keys. A sweep then finds these keys.
 async fn follow(
     service: &Service,
@@ -393,7 +396,8 @@ async fn try_follow_with_checks(
         return Ok(false);
     };
     let policy = org.policy.current();
-    // Another process may have accepted a newer generation. This process does not use it yet.
+    // Another process might have accepted a newer generation. This process does not use the newer
+    // generation yet.
     if file.mode != Mode::Observe && !organisation.is_accepted(store, &policy).await? {
         return Ok(false);
     }
@@ -401,8 +405,8 @@ async fn try_follow_with_checks(
 }
 
 /// Makes the affected keys due again after this process started to use the accepted generation of
-/// another process. The other process had made the same keys due, but this process may have run
-/// them with its earlier policy.
+/// another process. The other process had made the same keys due, but this process might have run
+/// these keys with its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
     let followed = organisation.followed.lock().clone();
     let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };
@@ -450,19 +454,19 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Ends the hold of an unwanted generation. The files have the policy in force again, so nobody
+/// Ends the hold of an unwanted generation. The files contain the policy in force again, so nobody
 /// wants the held generation any more. Returns whether a generation was held.
 pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    // The hold belongs to the process that plans. That process may have read newer files.
+    // The hold belongs to the process that plans. That process might have read newer files.
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();
     let ended = generation_holds::end(service.store.as_ref(), name, &in_force, now).await?;
-    // If the process could not end the hold of the policy in force, nothing is withdrawn.
+    // If the ended hold was about the policy in force, no generation is withdrawn.
     let Some(held) = ended.filter(|held| held.generation != in_force) else { return Ok(false) };
     tracing::info!(
         organisation = name,

@@ -3,8 +3,8 @@
 use beadle_engine::{Key, Lane, Mark};
 use beadle_repositories::Affected;
 
-/// The maximum number of affected keys that run as events. If a generation affects more keys, the
-/// other keys wait behind the events. So these other keys do not delay events that arrive later.
+/// The maximum number of affected keys in the lane `event`. If a generation affects more keys, the
+/// remaining keys get the lane `sweep`. So these keys do not delay events that arrive later.
 const AS_EVENTS: usize = 500;
 
 /// Returns the marks of the affected keys. The organisation comes first, because repositories can

@@ -11,11 +11,12 @@ use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 
 /// Finds the commits of an organisation's policy, and returns the logins of their authors and
-/// committers. Beadle reads the commits again, because authors can change their logins after the
-/// policy came into force. If the list had an old login, its owner could approve their own policy.
+/// committers. Beadle reads the commits again, because an author can change their login after the
+/// policy came into force. If the list contained the old login, this author could approve their own
+/// policy.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
-/// is not known at this server, returns an empty list.
+/// is unknown at this server, returns an empty list.
 pub(crate) async fn policy_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -45,10 +46,10 @@ pub(crate) async fn policy_authors(
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
-/// committers of all commits from the policy in force to the held policy. The last commit alone is
-/// not enough. Otherwise, the author of an earlier commit could approve this commit after another
-/// person pushed a further commit. A hold does not contain the commit of the base. So if the policy
-/// has a base, the people are not known.
+/// committers of all commits from the policy in force to the held policy. With only the last
+/// commit, the author of an earlier commit could approve this commit as soon as another person
+/// pushed a further commit. A hold does not contain the commit of the base. So if the policy has a
+/// base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -80,7 +81,7 @@ pub(crate) async fn held_authors(
 }
 
 /// Returns whether a policy and its base are at this GitHub server. At another server, the same
-/// person can have another login.
+/// person might have another login.
 fn is_at(web: &str, links: &PolicyLinks) -> bool {
     links.web == web && links.base.iter().all(|(server, _)| server == web)
 }

@@ -1,5 +1,5 @@
-//! Finds the state of each commit of a policy. One commit is in force. The gate may hold another
-//! commit, and Beadle may be unable to use a third commit.
+//! Finds the state of each commit of a policy. One commit is in force. The gate might hold another
+//! commit, and a third commit might be invalid.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -58,7 +58,7 @@ pub(crate) async fn policy_commits(
 ) -> Result<Vec<PolicyCommit>, StoreError> {
     let file = &organisation.file;
     let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
-    // The configuration may have had another repository before.
+    // The configuration might have had another repository before.
     let home = format!("{}/{}", source.owner(&file.name), source.repository);
     let mut commits: Vec<PolicyCommit> = Vec::new();
     let policy = org.policy.current();
@@ -82,7 +82,7 @@ pub(crate) async fn policy_commits(
     Ok(each_once(commits))
 }
 
-/// Returns only the first entry of each commit.
+/// Returns the list with only the first entry of each commit.
 fn each_once(commits: Vec<PolicyCommit>) -> Vec<PolicyCommit> {
     let mut once: Vec<PolicyCommit> = Vec::new();
     for commit in commits {

@@ -22,13 +22,13 @@ pub(crate) struct ChangedGroups {
     pub(crate) target: String,
     /// The values that only the new mappings ask for.
     pub(crate) mapped: Vec<(Key, Plan<()>)>,
-    /// The number of groups of the target.
+    /// The number of groups at the target.
     pub(crate) total: u64,
     /// The values that only the new teams and members ask for.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the previous version also asks for.
     pub(crate) drift: u64,
-    /// One plan for each group that has an unknown part and no change.
+    /// One plan for each group that has an unknown part but no change.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,
@@ -42,8 +42,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. Records a failed preview as an incomplete part. If the
-    /// preview only has to wait for a budget, returns the failure instead.
+    /// Returns the plans of a preview. If the preview failed, records the failure as an incomplete
+    /// part. If Beadle must only wait for a budget, returns the failure instead.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {
@@ -70,8 +70,8 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
 const FROM_FORK: &str =
     "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
 
-/// Compares two versions of an organisation's policy. Plans the groups with different mappings,
-/// teams or members. Returns one entry for each target with such groups. If the new version comes
+/// Compares two versions of an organisation's policy. Plans the groups whose mappings, teams or
+/// members differ. Returns one entry for each target with such groups. If the new version comes
 /// from a fork, Beadle does not read groups of a directory for the new mappings.
 pub(crate) async fn preview(
     (config, directories): (&Config, &Directories),
@@ -82,7 +82,7 @@ pub(crate) async fn preview(
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    // The previous version of the policy may be invalid with the present configuration. The
+    // The previous version of the policy might be invalid with the present configuration. The
     // mappings of an invalid version are not in force.
     let old = config.mappings_of_policy(org, before).unwrap_or_default();
     let new = config.mappings_of_policy(org, after);
@@ -122,7 +122,7 @@ pub(crate) async fn preview(
 }
 
 /// Returns the changed files that declare groups, by the names of their targets. `before` and
-/// `after` have the texts of all files of a policy.
+/// `after` contain the texts of all files of a policy.
 pub(in crate::app) fn changed_files(
     config: &Config,
     org: &OrgConfig,
@@ -152,8 +152,8 @@ fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
     FileSource::fixed(teams)
 }
 
-/// Returns the exceeded limit of the target's guard, if all these changes in one window would
-/// exceed a limit. Does not count changes that need an approval anyway.
+/// Returns the limit of the target's guard that all these changes would exceed in one window.
+/// Returns `None` if they exceed no limit. Does not count changes that need an approval anyway.
 fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
     let mut sums = Risks::default();
     for change in plans.iter().flat_map(|(_, plan)| &plan.changes) {

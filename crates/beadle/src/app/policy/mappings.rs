@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// An organisation's policy in force contains mappings. These are the targets of the mappings.
-/// After a restart, the groups of these targets wait until the policy is known again.
+/// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
+/// these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);
@@ -93,8 +93,8 @@ async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String
     match note.get(store).await {
         Ok(None) if targets.0.is_empty() => return Ok(()),
         Ok(Some(before)) if before == targets => return Ok(()),
-        // The policy in force has the same targets, so Beadle may replace the note of a newer
-        // version.
+        // The policy in force has the same targets, so Beadle is allowed to replace the note of a
+        // newer version.
         Ok(_) | Err(StoreError::Newer { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -1,4 +1,5 @@
-//! Records whether Beadle accepts the newest policy of an organisation. The metrics show this.
+//! Records whether Beadle accepts the newest policy of an organisation. The metrics show this
+//! state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ impl NewestPolicy {
     }
 
     /// Records the result of a read. If Beadle could not read the policy, for example because
-    /// GitHub is unavailable, the last result stays.
+    /// GitHub is unavailable, the previous result stays.
     pub(crate) fn note<T>(&self, read: &anyhow::Result<T>) {
         match read {
             Ok(_) => self.is_rejected.store(false, Ordering::SeqCst),

@@ -32,7 +32,7 @@ impl Reconcile for PolicyReconciler {
             return Err(Failure::new(Class::Retry, "the service stops"));
         };
         // The plan of a large organisation takes longer than the maximum time of a run. The work
-        // continues after the run, and the next run waits for it.
+        // continues after the run, and the next run waits for the end of this work.
         let organisation = self.organisation.clone();
         let reloaded = tokio::spawn(async move {
             // After a reload of the configuration, an old plan must not replace the policy in

@@ -15,7 +15,7 @@ use crate::pull_request::concurrency_limit::CheckTurns;
 use crate::pull_request::own_and_base_parts::Part;
 
 /// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
-/// it logs the reason. The runs of the keys then end without a check.
+/// Beadle logs the reason. The runs of the keys then end without a check.
 pub(in crate::app) fn reconciler(
     app: &App,
     org: &GithubOrganisation,
@@ -40,8 +40,8 @@ pub(in crate::app) fn reconciler(
     }
 }
 
-/// Returns one check for each repository that has a part of the policy. If Beadle has no App in a
-/// repository, the repository gets no check, because only an App can write check runs.
+/// Returns one check for each repository that contains a part of the policy. If Beadle has no App
+/// in a repository, the repository gets no check, because only an App can write check runs.
 fn open(
     app: &App,
     org: &GithubOrganisation,
@@ -82,7 +82,7 @@ fn open(
     Ok(checks)
 }
 
-/// If a policy is in a repository, returns the parts of the policy. The organisation's own part
+/// Returns the parts of a policy, if the policy is in a repository. The organisation's own part
 /// comes first.
 fn parts(app: &App, file: &OrgConfig) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();

@@ -10,14 +10,14 @@ use beadle_repositories::policy::is_policy_file;
 use crate::app::policy::store::PolicyCommit;
 use crate::config::RepositorySource;
 
-/// A repository that has a policy, or the base of a policy.
+/// A repository that contains a policy, or the base of a policy.
 pub(crate) struct PolicyPart {
-    /// The reader of the organisation that has the repository.
+    /// The reader of the organisation that owns the repository.
     pub(crate) reader: Reader,
     /// The key in the `[[org]]` table that configures the repository: `policy` or `base`.
     pub(crate) table: &'static str,
     pub(crate) source: RepositorySource,
-    /// The organisation of the policy, by its name in the configuration.
+    /// The configured name of the organisation that uses the policy.
     pub(crate) organisation: String,
 }
 
@@ -52,8 +52,8 @@ impl PolicyPart {
     }
 
     /// Returns the present commit of the configured reference. If the commit has not changed, the
-    /// read uses nothing of the budget. Everybody who can push can create a tag. So if the branch
-    /// needs a review, the function does not accept a tag with the same name as the branch.
+    /// read uses nothing of the budget. Each person who can push can also create a tag. So if the
+    /// branch needs a review, the function does not accept a tag with the same name as the branch.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, require_review, .. } = &self.source;
         let branch = branch(reference).filter(|_| *require_review).map(|branch| format!("heads/{branch}"));
@@ -61,7 +61,7 @@ impl PolicyPart {
         read.map_err(|failure| failure.during(format_args!("reading the policy {}", self.shown())))
     }
 
-    /// Returns the files at a commit, with the ids of their contents.
+    /// Returns the files at a commit, each with the id of its content.
     pub(crate) async fn at(&self, head: Commit) -> anyhow::Result<PolicyCommit> {
         let place = self.place(&head.id);
         if self.source.require_review

@@ -1,5 +1,6 @@
-//! Reads the policy of an organisation from a repository. The store keeps the files. So Beadle
-//! reads only changed files, and a start without GitHub uses the last accepted policy.
+//! Reads the policy of an organisation from a repository. The store keeps the files, so Beadle
+//! reads only changed files. If GitHub is unavailable at the start, Beadle uses the last accepted
+//! policy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::config::{Config, OrgConfig, Refusals};
 
-/// If the policy of a commit is invalid, Beadle reads it again after this time. The cause may be
-/// outside of the repository. For example, a permission may be missing.
+/// If the policy of a commit is invalid, Beadle reads the policy again after this time. The cause
+/// might be outside of the repository. For example, a permission might be missing.
 const AGAIN: Duration = Duration::from_secs(600);
 
 /// The result of the last look at the repository of a policy.
@@ -45,12 +46,12 @@ impl LastLook {
     }
 }
 
-/// The policy of one organisation, in a repository.
+/// The policy of one organisation, if the policy is in a repository.
 pub(crate) struct RepositoryPolicy {
     pub(crate) own: PolicyPart,
     /// The base of the policy, if the configuration has one.
     pub(crate) base: Option<PolicyPart>,
-    /// The organisation, by its name in the configuration.
+    /// The configured name of the organisation.
     pub(crate) organisation: String,
     /// The repository that contains the policy. The policy does not apply to this repository.
     pub(crate) home: String,
@@ -68,7 +69,7 @@ struct Heads {
 }
 
 impl Heads {
-    /// Returns the name of the commits. The same commits always have the same name.
+    /// Returns a name for these commits. The same commits always get the same name.
     fn name(&self) -> String {
         name(&self.own.id, self.base.as_ref().map(|base| base.id.as_str()))
     }
@@ -81,7 +82,7 @@ impl RepositoryPolicy {
         self.at(heads).await
     }
 
-    /// If the commit of the configured reference has changed since the last look, reads the policy.
+    /// Reads the policy if the commit of the configured reference has changed since the last look.
     /// Returns `None` if the policy is already in force. `current` is the generation in force.
     pub(crate) async fn look(
         &self,
@@ -139,8 +140,8 @@ impl RepositoryPolicy {
         Ok(Heads { own, base })
     }
 
-    /// Reads the policy at these commits. If the policy in force has the same files, the result has
-    /// the commits of the policy in force.
+    /// Reads the policy at these commits. If the policy in force has the same files, the result
+    /// contains the commits of the policy in force.
     async fn at(&self, heads: Heads) -> anyhow::Result<Policy> {
         let mut read = KeptPolicy { own: self.own.at(heads.own).await?, base: None };
         if let (Some(base), Some(head)) = (&self.base, heads.base) {
@@ -165,7 +166,7 @@ impl RepositoryPolicy {
     }
 
     /// Returns the last policy that was in force. Reads only the store. Returns `None` if the store
-    /// does not have it, or if the configuration now names other repositories.
+    /// does not contain the policy, or if the configuration now has other repositories.
     pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
         let known = in_force(store.as_ref(), &self.organisation).await?;
@@ -173,7 +174,7 @@ impl RepositoryPolicy {
     }
 
     /// Returns the policy of a generation. Reads only the store. Returns `None` if the store does
-    /// not have it, or if the configuration now names other repositories.
+    /// not contain the policy, or if the configuration now has other repositories.
     pub(crate) async fn kept(&self, generation: &str) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
         let all = all(store.as_ref(), &self.organisation).await?;
@@ -208,7 +209,7 @@ impl RepositoryPolicy {
 
 /// Returns the policy of a generation, even if the configuration now has another repository or
 /// folder. Reads only the store. The caller compares a new policy with the result. Returns `None`
-/// if the store does not have the policy.
+/// if the store does not contain the policy.
 pub(crate) async fn kept_from_anywhere(
     store: &dyn Store,
     file: &OrgConfig,
@@ -248,8 +249,8 @@ async fn made(
     Ok(mode_check::accept(made.await??, refusals)?)
 }
 
-/// Returns whether the error is about the files of the commit. Only another commit or a person can
-/// remove such an error.
+/// Returns whether the cause of the error is in the files of the commit. Only another commit or a
+/// person can remove this cause.
 pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<Failure>();
     error.downcast_ref::<PolicyError>().is_some()

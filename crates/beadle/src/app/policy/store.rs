@@ -1,5 +1,5 @@
 //! Keeps the files of policies in the store. The store keeps a policy from a repository together
-//! with its commit. So a start without GitHub uses the last accepted policy.
+//! with its commit. So if GitHub is unavailable at the start, Beadle uses the last accepted policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ impl Metadata for FilePart {
     const KIND: &'static str = "policy-file";
 }
 
-/// A commit of a repository with files of a policy, and the ids of their contents.
+/// A commit with the files of a policy, and the content ids of these files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PolicyCommit {
     /// The repository, as `owner/name`.
@@ -85,7 +85,8 @@ impl Metadata for KeptPolicy {
 }
 
 impl KeptPolicy {
-    /// Replaces each commit with the commit of `current`, if both commits have the same files.
+    /// Replaces each commit with the corresponding commit of `current`, if both commits have the
+    /// same files.
     pub(crate) fn with_commits_of(self, current: Self) -> Self {
         let base = match (self.base, current.base) {
             (Some(base), Some(current)) => Some(base.or_same(current)),
@@ -110,7 +111,7 @@ impl KeptPolicy {
     }
 }
 
-/// Returns the name of a commit of the policy together with the commit of the policy's base.
+/// Returns the name for a commit of the policy and the commit of the policy's base.
 pub(crate) fn name(own: &str, base: Option<&str>) -> String {
     base.map_or_else(|| own.to_owned(), |base| format!("{own}+{base}"))
 }
@@ -156,7 +157,7 @@ pub(crate) async fn all(store: &dyn Store, organisation: &str) -> Result<Vec<Kep
     Ok(all.into_iter().map(|(_, kept)| kept).collect())
 }
 
-/// Returns the stored texts of an organisation's policy, by the content id of each text.
+/// Returns the stored texts of an organisation's policy, each by its content id.
 pub(crate) async fn texts(
     store: &dyn Store,
     organisation: &str,
@@ -167,7 +168,7 @@ pub(crate) async fn texts(
 
 /// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
 /// Keeps this policy, the policy in force and the accepted policy, and deletes all others. The
-/// accepted policy can differ from the policy in force. A process can end after it accepted a
+/// accepted policy can differ from the policy in force. A process might end after it accepted a
 /// policy and before it recorded this policy as the policy in force.
 pub(crate) async fn keep(
     store: &dyn Store,
@@ -215,8 +216,8 @@ async fn put_part(store: &dyn Store, organisation: &str, name: &str, part: &str)
 
 /// Records in the store and in the journal that a policy is in force. Keeps the files of this
 /// policy and of the accepted policy, and deletes all others. The two policies can differ, because
-/// a slow process can record an older policy after another process has accepted a newer one. If the
-/// policy comes from a folder, does nothing.
+/// a slow process might record an older policy after another process has accepted a newer one. Does
+/// nothing if the policy comes from a folder.
 pub(crate) async fn accept(
     store: &dyn Store,
     organisation: &str,
@@ -245,7 +246,7 @@ pub(crate) async fn accept(
         }),
     };
     store.journal(None, vec![entry], now).await?;
-    // This process or another process may have looked at a newer commit and deleted the files.
+    // This process or another process might have looked at a newer commit and deleted the files.
     let kept = commit_note(organisation, &name).get(store).await?;
     let stored = texts(store, organisation).await?;
     if kept.is_none_or(|kept| kept.blobs().any(|blob| !stored.contains_key(blob))) {
@@ -259,7 +260,8 @@ pub(crate) async fn accept(
 }
 
 /// Creates a policy for the store from the texts of `policy`. Also returns these texts by the ids
-/// of their contents. Beadle computes these ids itself, so they differ from the ids that Git uses.
+/// of their contents. Beadle computes these ids itself, so these ids differ from the ids that Git
+/// uses.
 fn of_sources(
     policy: &Policy,
     own: &PolicyOrigin,
@@ -288,7 +290,7 @@ fn of_sources(
     (kept, all)
 }
 
-/// Returns the commit of a policy in the form of the journal and of held generations.
+/// Converts the commit of a policy to the form that the journal and held generations use.
 pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     PolicyCommitted {
         repository: origin.repository.clone(),

@@ -1,6 +1,6 @@
 //! Stops the runs of a process if another process has replaced the generation of this process.
 //! Without this fence, a run with a replaced generation would write values that nobody wants any
-//! more. The new generation had marked the key as due, and the run would also complete this mark.
+//! more. The run would also complete the mark by which the new generation made the key due.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
 //! write. At its next look, the process starts to use the accepted generation. Until then, other
@@ -19,7 +19,7 @@ use beadle_engine::{
 /// claim the key.
 const WAIT: Duration = Duration::from_secs(2);
 /// The maximum age of the store's answer when Beadle writes. If the answer is older, another
-/// process can have the key.
+/// process might have claimed the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
 /// Compares the generation in use by this process with the accepted generation.
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// An answer that takes this time.
+    /// An answer of the store that takes this long.
     struct Slow(Duration);
 
     #[async_trait]
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// A generation in a form of a newer version.
+    /// A generation in a stored form that only a newer version can read.
     struct Unreadable;
 
     #[async_trait]

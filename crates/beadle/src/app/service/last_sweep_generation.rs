@@ -12,7 +12,7 @@ use crate::config::OrgConfig;
 #[serde(into = "String", from = "String")]
 pub(crate) struct LastSweep {
     pub(crate) at: Time,
-    /// The generation that the sweep used. For an organisation, the text also has the modes.
+    /// The generation that the sweep used. For an organisation, the text also contains the modes.
     pub(crate) swept: String,
 }
 

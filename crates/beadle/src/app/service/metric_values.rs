@@ -13,11 +13,11 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 
-/// The number of states in a page. Without pages, the states of many repositories would need a lot
-/// of memory.
+/// The number of states in one page. Without pages, the states of many repositories would need a
+/// lot of memory.
 const PAGE: u32 = 1000;
 
-/// The time since which a generation of a policy is in force.
+/// The time at which a generation of a policy came into force.
 #[derive(Serialize, Deserialize)]
 struct GenerationSince {
     generation: String,
@@ -95,7 +95,7 @@ async fn organisation(
     })
 }
 
-/// Returns the time since which a generation is in force. The first call with a generation stores
+/// Returns the time at which a generation came into force. The first call with a generation stores
 /// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
@@ -106,7 +106,7 @@ async fn in_force_since(
     let note = Note::<GenerationSince>::of(&[organisation]);
     let kept = note.get(store).await?.filter(|kept| kept.generation == generation);
     if let Some(kept) = kept {
-        // If the stored time is in the future, a process stored it with a wrong clock.
+        // If the stored time is in the future, a process with a wrong clock stored the time.
         return Ok(kept.since.min(now));
     }
     note.put(store, &GenerationSince { generation: generation.to_owned(), since: now }).await?;
@@ -129,15 +129,15 @@ impl<'a> Paused<'a> {
 /// The contested aspects of keys.
 type Contested = BTreeSet<(Key, String)>;
 
-/// Returns the contested aspects with a held change. If a contested change removes, weakens or
-/// exposes something, the guard holds the change. A rejected change does not count, because it does
+/// Returns the contested aspects for which a change is held. The guard holds each contested change
+/// that removes, weakens or exposes something. A rejected change does not count, because it does
 /// not wait for a decision.
 fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
 }
 
-/// Counts the problems of the keys. For each aspect, a key counts only once. Also collects the
+/// Counts the problems of the keys. Each key counts only once for each aspect. Also collects the
 /// contested aspects. Does not count a paused key as failed, unknown or contested. A pause can end
 /// a run before the run has written everything, and no run looks at a paused key. So the alerts
 /// about a paused key would last until the end of the pause.

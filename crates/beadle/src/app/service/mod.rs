@@ -37,16 +37,16 @@ use crate::app::service::reconciler_registry::ReconcilerRegistry;
 use crate::app::service::record::ServiceRecord;
 use crate::config::Config;
 
-/// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
-/// policy on a slow file system takes a long time to read.
+/// At its start, `beadle serve` waits at most this time for an organisation to open. A large policy
+/// on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
 /// The maximum time that a stopping process waits for the store to delete the record of this
 /// process.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
-/// Beadle waits for a vendor or a file system, it holds no lock except a lock of one organisation.
-/// So other organisations can continue.
+/// Beadle waits for a vendor or a file system, it locks at most one organisation. So the work on
+/// other organisations can continue.
 pub(crate) struct Service {
     pub(crate) app: Arc<App>,
     pub(crate) store: Arc<dyn Store>,
@@ -67,10 +67,10 @@ pub(crate) struct Service {
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
     /// The lease on the work that only one process does at a time. There is no lease if no other
-    /// process uses the store. A function on AWS has no lease either, because a schedule starts its
-    /// tasks.
+    /// process uses the store. A function on AWS does not have a lease either, because a schedule
+    /// starts its tasks.
     lease: OnceLock<Arc<TaskLease>>,
-    /// The names of the targets that agreed with the configuration at their last probe.
+    /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
     /// True if the service has begun with the last accepted mappings of the configuration.
     has_mappings: AtomicBool,
@@ -145,7 +145,7 @@ impl Service {
         &self.app.clock
     }
 
-    /// Returns the facts about each organisation that the intake needs, by the organisation's name.
+    /// Returns the facts that the intake needs about each organisation, by the organisation's name.
     pub(crate) fn org_facts(&self) -> HashMap<&str, OrgFacts> {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }
@@ -240,7 +240,7 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Ends the holds of organisations and targets that the configuration no longer has. If the
+    /// Ends the holds of organisations and targets that are no longer in the configuration. If the
     /// store fails, the next start ends these holds.
     async fn end_unknown_holds(&self) {
         let file = &self.config().file;
@@ -263,7 +263,7 @@ impl Service {
         Ok(())
     }
 
-    /// Returns whether the target agreed with the configuration at its last probe.
+    /// Returns whether the last probe of the target agreed with the configuration.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().contains(target)
     }

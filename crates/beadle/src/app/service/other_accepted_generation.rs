@@ -30,8 +30,8 @@ impl InForce for PolicyInForce {
     }
 }
 
-/// Returns the name of the accepted generation if services follow it. Services do not follow two
-/// kinds of generations: a generation that only a command applied, and a generation that was
+/// Returns the name of the accepted generation if services follow this generation. Services ignore
+/// two kinds of generations: a generation that only a command applied, and a generation that was
 /// accepted with other modes.
 fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
     let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
@@ -56,8 +56,8 @@ impl InForce for MappingsToTarget {
         if other.is_some() {
             return Ok(other);
         }
-        // The policies of all organisations matter here, because another generation of a policy can
-        // have the first mapping to this target.
+        // The policies of all organisations matter here, because a new generation of a policy might
+        // contain the first mapping to this target.
         let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
         let mut accepted = self.orgs.iter().zip(accepted);
         Ok(accepted.find_map(|(file, accepted)| {

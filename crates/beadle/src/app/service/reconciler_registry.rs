@@ -35,7 +35,7 @@ pub(crate) struct InstanceRouter {
 
 /// Returns how long a key waits for its instance to open. `opening` is the time for which Beadle
 /// has tried to open the instance. The result is a quarter of `opening`. So the key runs soon after
-/// its instance opens. And the worker rarely claims keys of an instance that cannot open.
+/// its instance opens, and the worker rarely claims keys of an instance that cannot open.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -88,9 +88,9 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// Makes the runs of a reconciler use the permissions of the App that an owner has accepted. The
-/// reconciler of sweeps needs no such addition. A sweep only lists the repositories, and the list
-/// needs no new permission.
+/// Returns a reconciler whose runs can use new permissions of the App as soon as an owner has
+/// accepted them. The reconciler of sweeps needs no such addition. A sweep only lists the
+/// repositories, and this needs no new permission.
 fn with_accepted_permissions(org: &GithubOrganisation, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
     Arc::new(WithAcceptedPermissions { inner, reader: org.reader.clone() })
 }
@@ -108,7 +108,7 @@ pub(crate) struct ReconcilerRegistry {
     installations: InstanceRouter,
     /// The organisations of the configuration. Their policies can have mappings.
     orgs: Vec<Arc<OrgConfig>>,
-    /// True if other processes work with the same store.
+    /// True if other processes use the same store.
     is_shared: AtomicBool,
 }
 
@@ -176,9 +176,9 @@ impl ReconcilerRegistry {
         self.groups.add(name, target.reconciler(store, clock, in_force));
     }
 
-    /// Makes the runs check that this process uses the accepted generation, because other processes
-    /// can accept another generation. The check applies only to instances that the caller adds
-    /// later.
+    /// Adds a check to the runs: this process must use the accepted generation. The check is
+    /// necessary because other processes can accept another generation. The check applies only to
+    /// instances that the caller adds later.
     pub(crate) fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! The record of a running service. The record has the version and the configuration of the
+//! The record of a running service. The record contains the version and the configuration of the
 //! service, and the modes and generations in force. Commands compare the record with the
 //! configuration file.
 
@@ -61,7 +61,7 @@ impl ServiceRecord {
         Note::of(&[process])
     }
 
-    /// Lists the records of the services that run now.
+    /// Lists the records of the services that are running now.
     pub(crate) async fn running(store: &dyn Store, now: Time) -> Result<Vec<Self>, StoreError> {
         let all = Self::note("").list(store).await?;
         let mut running: Vec<Self> =
@@ -86,8 +86,8 @@ impl ServiceRecord {
         now.since(self.at) <= RUNNING && self.at <= now + RUNNING
     }
 
-    /// Returns the keys with different values in the configuration and in the service. Also returns
-    /// the keys that only the configuration or only the service has.
+    /// Returns the keys whose values in the configuration and in the service differ. Also returns
+    /// the keys that are missing in one of the two.
     pub(crate) fn differences(&self, config: &Config) -> Vec<String> {
         let present = digests(&config.values);
         let keys: BTreeSet<&String> = self.configuration.keys().chain(present.keys()).collect();
@@ -96,8 +96,8 @@ impl ServiceRecord {
     }
 }
 
-/// Returns a digest of every value. A record stays in the store, and it only has to show which
-/// values are different. So the record contains digests instead of the values.
+/// Returns a digest of every value. A record in the store only has to show which values are
+/// different. So the record contains digests instead of the values.
 pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let digest = |value: &String| {
         Sha256::digest(value).iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
@@ -116,7 +116,7 @@ pub(crate) async fn other_configurations(
     Ok(different.map(|keys| sentence(&keys)).collect())
 }
 
-/// Returns the sentence about keys with different values.
+/// Returns the sentence about keys whose values differ.
 pub(crate) fn sentence(keys: &[String]) -> String {
     let mut names: Vec<String> = keys.iter().take(NAMED).map(|key| format!("`{key}`")).collect();
     if let Some(more) = keys.len().checked_sub(NAMED).filter(|more| *more > 0) {

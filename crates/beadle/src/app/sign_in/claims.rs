@@ -9,8 +9,8 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
-/// The algorithms that Beadle accepts. Each algorithm needs a key pair, so a client cannot sign a
-/// token itself.
+/// The algorithms that Beadle accepts. Each of these algorithms needs a key pair, so a client
+/// cannot sign a token itself.
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 /// The maximum difference between the clocks, in seconds.
 const LEEWAY: u64 = 60;
@@ -58,8 +58,8 @@ pub(super) fn checked(
     Ok(claims)
 }
 
-/// Returns the person of an ID token. The name is a confirmed e-mail address, because people can
-/// choose their other names freely.
+/// Returns the person that an ID token identifies. The name is a confirmed e-mail address, because
+/// people can choose their other names freely.
 pub(super) fn person(claims: &Value, file: &OidcSignInFile) -> Result<Person, &'static str> {
     let id = claims["sub"].as_str().filter(|id| is_name(id)).ok_or("the ID token has no valid subject")?;
     let email = claims["email"].as_str().filter(|email| is_name(email));

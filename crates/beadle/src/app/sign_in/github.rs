@@ -25,7 +25,7 @@ pub(super) struct GithubSignIn {
     http: Http,
     /// The address of GitHub's pages.
     web: String,
-    /// The first part of every address of the REST API.
+    /// The beginning of every address of the REST API.
     rest: String,
 }
 
@@ -43,7 +43,8 @@ impl GithubSignIn {
     }
 
     /// Returns the role of an account. The role depends on the account's teams. The login must
-    /// still belong to the account with this id, because GitHub can give a login to another person.
+    /// still belong to the account with this id, because another person can later get the same
+    /// login at GitHub.
     async fn role(&self, id: &str, login: &str) -> Result<Option<Role>, SignInFailure> {
         let failed = |failure: Failure| SignInFailure(failure.text);
         let org = self.service.orgs.iter().find(|org| org.file.name == self.file.org);

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// The client for a provider. The client does not follow redirects, so that no secret goes to
+/// The HTTP client for a provider. The client does not follow redirects, so that no secret goes to
 /// another address.
 pub(super) struct Http(reqwest::Client);
 
@@ -40,7 +40,8 @@ impl Http {
     }
 }
 
-/// Parses an address of a provider. Every address except one on this machine must be encrypted.
+/// Parses an address of a provider. The address must use HTTPS, unless the address is on this
+/// machine.
 pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match Url::parse(text) {
@@ -50,8 +51,8 @@ pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
 }
 
 /// Sends a request, and returns the JSON of the answer. `what` is the name of the answer in error
-/// texts. An error contains no part of the answer except the code of an OAuth error, because an
-/// answer can contain a token.
+/// texts. An answer can contain a token. So an error text contains no part of the answer except the
+/// code of an OAuth error.
 pub(super) async fn read(what: &str, request: RequestBuilder) -> Result<Value, SignInFailure> {
     let failed = |error: reqwest::Error| {
         SignInFailure(format!("reading {what}: {:#}", anyhow::Error::from(error.without_url())))

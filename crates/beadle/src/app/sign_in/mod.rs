@@ -19,7 +19,7 @@ use http::Http;
 use oidc::OidcSignIn;
 use roles::Roles;
 
-/// Returns the sign-in of the pages, if the configuration has one. Reads the secret, and sends no
+/// Returns the sign-in for the pages, if the configuration has one. Reads the secret, and sends no
 /// request.
 pub(crate) fn open(
     service: &Arc<Service>,

@@ -17,7 +17,7 @@ use super::claims::{checked, groups, person};
 use super::http::{Http, address, read};
 use super::roles::Roles;
 
-/// Beadle reads the description of a provider again after this time.
+/// After this time, Beadle reads the description of a provider again.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// The addresses of a provider.
@@ -26,7 +26,7 @@ struct Provider {
     authorization: Url,
     token: Url,
     keys: Url,
-    /// True if the provider accepts the secret of a client in the header `Authorization`.
+    /// True if the provider accepts the client's secret in the header `Authorization`.
     takes_basic: bool,
 }
 
@@ -50,7 +50,7 @@ impl OidcSignIn {
         Self { file, secret, roles, http, clock, provider: Mutex::default() }
     }
 
-    /// Returns the addresses in the description of the provider.
+    /// Returns the provider's addresses from the description of the provider.
     async fn provider(&self) -> Result<Provider, SignInFailure> {
         let now = self.clock.now();
         let kept = self.provider.lock().clone();
@@ -92,8 +92,8 @@ fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Returns the addresses in the description of a provider. The description must contain the
-/// configured issuer.
+/// Returns a provider's addresses from the description of the provider. The description must
+/// contain the configured issuer.
 fn described(found: &Value, issuer: &str) -> Result<Provider, SignInFailure> {
     if found["issuer"].as_str() != Some(issuer) {
         return Err(SignInFailure("the description of the provider names another issuer".to_owned()));

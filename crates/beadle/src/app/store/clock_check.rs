@@ -1,13 +1,13 @@
-//! Compares two clocks: the clock of this machine, and the clock of a store that several machines
-//! use. The clock decides when the lease of a key ends. If the clock of a machine is ahead, this
-//! machine takes keys from other machines too early.
+//! Compares this machine's clock with the clock of the store, if several machines use the store.
+//! Each machine uses its own clock to decide when the lease of a key ends. If the clock of a
+//! machine is ahead, this machine takes keys from other machines too early.
 
 use std::time::Duration;
 
 use beadle_engine::{Clock, Store, StoreError, Time};
 
-/// The largest accepted difference. Workers renew their leases long before the end, so a small
-/// difference does no harm.
+/// The largest accepted difference. Workers renew their leases long before the leases end, so a
+/// small difference does no harm.
 const MOST: Duration = Duration::from_secs(5);
 
 /// Returns an error text if the clocks differ too much. Returns `None` if the clocks agree, or if

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
-/// Opens the configured store. If the store is a missing file, creates the file.
+/// Opens the configured store. Creates the file if the store is a file that does not exist.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
 }
 
 /// Returns whether the store exists. If the store exists, a call that opens the store does not
-/// create another store. Beadle never creates a table when it opens one.
+/// create another one. Beadle never creates a DynamoDB table when it opens a store.
 pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
     match place {
         StoreLocation::File(path) => Ok(config.base.join(path).exists()),
@@ -40,10 +40,10 @@ pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::
     }
 }
 
-/// Opens the configured store, and returns an error if the store does not exist. With a new empty
-/// store, a command would wrongly report that no change is held and no key waits. A pause or a
-/// confirmation would be in a store that no service reads. Only the commands that start an instance
-/// create its store: `serve`, `apply`, `sweep` and `store copy`.
+/// Opens the configured store, and returns an error if the store does not exist. If this function
+/// created an empty store, a command would wrongly report that no change is held and no key waits.
+/// A pause or a confirmation would be in a store that no service reads. Only the commands that
+/// start an instance create its store: `serve`, `apply`, `sweep` and `store copy`.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {
@@ -91,9 +91,9 @@ pub(crate) fn is_shared(place: &StoreLocation) -> bool {
     }
 }
 
-/// Rings `bell` each time another process makes a key due. This ends when the caller drops the
-/// returned value. Does nothing for a file, because only one service uses a file. Does nothing on
-/// AWS, because the functions there use messages of the queues.
+/// Rings `bell` each time another process makes a key due. Stops when the caller drops the returned
+/// value. Does nothing if the store is a file, because only one service uses this file. Does
+/// nothing on AWS, because the functions there use the messages of the queues.
 pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match place {
         StoreLocation::File(_) | StoreLocation::Table { .. } => None,
@@ -129,7 +129,7 @@ async fn open_as_table(config: &Config, place: &StoreLocation) -> anyhow::Result
     Ok(Arc::new(open_table(config, place).await?))
 }
 
-/// Opens a table of DynamoDB.
+/// Opens a DynamoDB table as the store.
 #[cfg(feature = "aws")]
 pub(crate) async fn open_table(
     config: &Config,

@@ -15,23 +15,23 @@ pub(crate) async fn open(url: &PostgresUrl, timing: Timing) -> anyhow::Result<Ar
     Ok(Arc::new(PostgresStore::open(url.with_password(), settings).await?))
 }
 
-/// Returns whether the database has the store.
+/// Returns whether the database contains the store.
 #[cfg(feature = "postgres")]
 pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
     Ok(beadle_store_postgres::PostgresStore::exists(url.with_password()).await?)
 }
 
-/// Reads the version of the schema, and changes nothing. Returns three versions: the version of the
-/// schema, the oldest program version that can use the schema, and the schema version of this
-/// program. If there is no store, returns `None`.
+/// Reads the versions of the store, and changes nothing. Returns three versions: the version of the
+/// store's schema, the oldest program version that can use this schema, and the schema version of
+/// this program. If there is no store, returns `None`.
 #[cfg(feature = "postgres")]
 pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
     let found = beadle_store_postgres::PostgresStore::version(url.with_password()).await?;
     Ok(found.map(|found| (found.stored, found.oldest, found.supported)))
 }
 
-/// Rings `bell` each time another process makes a key due. This ends when the caller drops the
-/// returned value.
+/// Rings `bell` each time another process makes a key due. Stops when the caller drops the returned
+/// value.
 #[cfg(feature = "postgres")]
 pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match beadle_store_postgres::PostgresListener::start(url.with_password(), bell.clone()) {

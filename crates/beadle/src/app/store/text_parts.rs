@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// The maximum size of a part, in bytes. An item of DynamoDB has at most 400 KB. Older versions
+/// The maximum size of a part, in bytes. A DynamoDB item can contain at most 400 KB. Older versions
 /// stored parts of up to 250,000 bytes. Beadle still joins these parts.
 pub(in crate::app) const PART: usize = 200_000;
 
@@ -18,7 +18,8 @@ pub(in crate::app) fn split(mut text: &str) -> Vec<&str> {
     parts
 }
 
-/// Splits a text into parts with their names: `ID/NUMBER/COUNT`. An empty text has one part.
+/// Splits a text into named parts. The name of a part is `ID/NUMBER/COUNT`. An empty text has one
+/// part.
 pub(in crate::app) fn split_named(id: &str, text: &str) -> Vec<(String, String)> {
     let mut parts = split(text);
     if parts.is_empty() {
@@ -34,7 +35,8 @@ pub(in crate::app) fn split_named(id: &str, text: &str) -> Vec<(String, String)>
 pub(in crate::app) fn join_named(
     parts: impl IntoIterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
-    // If an older version was killed while it stored a text, the text can have parts of two sizes.
+    // If an older version was killed while it stored a text, the store might contain parts of two
+    // different sizes.
     let mut found: BTreeMap<(String, usize), BTreeMap<usize, String>> = BTreeMap::new();
     for (name, part) in parts {
         let mut pieces = name.split('/');

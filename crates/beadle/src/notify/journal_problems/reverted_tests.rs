@@ -16,7 +16,7 @@ fn part(seconds: i64, by: &str) -> RevertedPart {
     }
 }
 
-/// Returns an entry of the key. Only the key and the name of the entry matter here.
+/// Returns an entry about the key. Only the key and the name in the entry matter here.
 fn entry() -> Entry {
     let (key, subject) = (KEY.to_owned(), "acme/shop".to_owned());
     let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 1 });

@@ -122,7 +122,7 @@ fn an_entry_that_becomes_visible_late_is_read() {
         (0, vec![entry(1, 999), entry(2, 999)], 2),
         (4, vec![entry(5, 999), entry(7, 999), entry(8, 999)], 5),
         (4, vec![entry(6, 999)], 4),
-        // The writer of the missing entry has failed, or the journal was cut.
+        // The writer of the missing entry has failed, or old entries were deleted.
         (4, vec![entry(5, 930), entry(7, 939), entry(9, 999)], 7),
         (0, vec![entry(5000, 10), entry(5001, 999)], 5001),
         // The clock of the writer was ahead.

@@ -1,5 +1,5 @@
 //! Reads the policies of both sides of a pull request. Nobody has approved the files of the head
-//! yet. So Beadle only parses these files as data, and runs no code from them.
+//! yet. So Beadle parses these files only as data, and never runs them as code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
@@ -14,11 +14,11 @@ use super::concurrency_limit::ParseTurns;
 use crate::app::policy::mode_check;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
-/// The files that one part of a policy has at one commit.
+/// The files of one part of a policy at one commit.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) commit: Commit,
-    /// The ids of the contents, by the path relative to the policy's folder.
+    /// The content id of each file, by the file's path relative to the policy's folder.
     pub(super) blobs: BTreeMap<String, String>,
 }
 
@@ -40,8 +40,9 @@ pub(super) async fn side(
     }
 }
 
-/// Returns whether the check needs a file. It needs the files of the policy and the files with its
-/// tests. It also needs files with invalid names, because it must report these names.
+/// Returns whether the check needs a file. The check needs the files of the policy and the files
+/// with the policy's tests. The check also needs files with invalid names, because it must report
+/// these names.
 fn matters(path: &str) -> bool {
     !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
 }
@@ -49,7 +50,8 @@ fn matters(path: &str) -> bool {
 impl Side {
     /// Keeps only the changes of the pull request. For all other files, uses the files of the base.
     /// Without this step, a pull request would seem to revert other changes that were merged after
-    /// its start. `began` has the files of the commit at which the pull request started.
+    /// the pull request started. `began` contains the files of the commit at which the pull request
+    /// started.
     pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
         let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
         for path in paths {
@@ -64,9 +66,8 @@ impl Side {
     }
 }
 
-/// Reads the texts of several sides. Beadle reads equal contents only once. Beadle does not read a
-/// content that `known` already has. `known` has the texts of the policy in force, by the content
-/// id of each text.
+/// Reads the texts of several sides. Beadle reads equal contents only once, and does not read the
+/// contents in `known`. `known` contains the texts of the policy in force, each by its content id.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,
@@ -91,10 +92,9 @@ pub(super) struct Parsed {
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
 /// Checks the files of all parts, and runs the tests of the organisation's own part. `key` is the
-/// key of the pull request. Each entry of `parts` has three texts. The first text is the beginning
-/// of the part's paths in the policy. The other texts are the name of the repository and the folder
-/// in the repository. `home` is the repository that contains the policy. The policy does not apply
-/// to this repository.
+/// key of the pull request. Each entry of `parts` contains three texts: the beginning of the part's
+/// paths in the policy, the name of the repository, and the folder in the repository. `home` is the
+/// repository that contains the policy. The policy does not apply to this repository.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],
@@ -113,7 +113,7 @@ pub(super) async fn parse(
                 Err(error) => return Ok(Err(error)),
             };
             if is_test && !prefix.is_empty() {
-                // The tests of a base do not know the policies that use the base.
+                // The tests in a base were not written for the policies that use the base.
                 continue;
             }
             let path = format!("{prefix}{path}");
@@ -133,7 +133,7 @@ pub(super) async fn parse(
     }
     let (home, config, file) = (home.to_owned(), config.clone(), file.clone());
     // A large policy takes a long time, and all runs share the threads of the runtime. So the check
-    // has its own thread. A panic in a library ends only this thread.
+    // has its own thread. If a library panics, only this thread ends.
     let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
     let turn = TURNS.take(key).await.map_err(|error| fatal(error.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {

@@ -17,10 +17,10 @@ const VALUE: usize = 200;
 pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
     pub(super) aspect: &'a str,
-    /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if the
-    /// text must not show the part.
+    /// The changed part of the aspect, such as `team core`, or the name of the changed value. Empty
+    /// if the text must not show this name.
     pub(super) what: String,
-    /// The new value. `None` if the change adds or removes a thing that has no further value.
+    /// The new value. `None` if the change adds or removes something without a further value.
     pub(super) after: Option<String>,
 }
 
@@ -35,11 +35,11 @@ pub(super) struct Group<'a> {
 }
 
 /// Returns the groups of all changes. The most severe risks come first, and then the largest
-/// groups. The result has the names of repositories without their owner. If everybody can read the
-/// result (`is_public`), it has only names from the policy. It then has no names of repositories.
-/// It also has no other names, such as the name of a removed team. If the members of another
-/// organisation can read the result (`is_foreign`), it has only names from the base. These members
-/// are not allowed to read the rest of the policy.
+/// groups. The result contains the names of repositories without their owner. If everybody can read
+/// the result (`is_public`), the result contains only names from the policy. It then contains no
+/// names of repositories, and no other names, such as the name of a removed team. If the members of
+/// another organisation can read the result (`is_foreign`), the result contains only names from the
+/// base. These members are not allowed to read the rest of the policy.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],
@@ -64,7 +64,7 @@ pub(super) fn groups<'a>(
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                // The new value of a list can contain existing entries that the policy does not
+                // The new value of a list might contain existing entries that the policy does not
                 // change.
                 let after = shown(&field.after).filter(|_| !is_public);
                 let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };

@@ -41,14 +41,15 @@ pub(crate) struct PolicyCheck {
     pub(crate) mode: Mode,
     /// The repository of the checked pull requests.
     pub(crate) source: RepositorySource,
-    /// The web address of the GitHub server with this repository.
+    /// The web address of the GitHub server that hosts this repository.
     pub(crate) web: String,
     /// Reads this repository.
     pub(crate) reader: Reader,
     /// All parts of the policy. The organisation's own part comes first.
     pub(crate) parts: Vec<Part>,
-    /// True if the repository has the base of the policy and belongs to another organisation. The
-    /// members of that organisation must not see private facts about this organisation.
+    /// True if the repository contains the base of the policy and belongs to another organisation.
+    /// The members of that organisation must not see private facts about the organisation that uses
+    /// the policy.
     pub(crate) is_foreign: bool,
     /// Writes only check runs and comments in this repository.
     pub(crate) writer: CheckWriter,
@@ -109,8 +110,8 @@ impl PolicyCheck {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
     }
 
-    /// Returns whether a pull request can change a part. The part must be in the same repository
-    /// and at the base branch of the pull request.
+    /// Returns whether a pull request can change a part of the policy. The part must be in the pull
+    /// request's repository, and at its base branch.
     fn is_changed(&self, part: &Part, pull: &Pull) -> bool {
         self.is_in(part) && is_branch(&part.source.reference, &pull.base)
     }
@@ -121,8 +122,8 @@ impl PolicyCheck {
             && part.source.repository.eq_ignore_ascii_case(&self.source.repository)
     }
 
-    /// Returns the folder of the base or of the organisation's own part, if the pull request
-    /// changes that part.
+    /// Returns the folder of a part, if the pull request changes this part. `of_base` selects the
+    /// base or the organisation's own part.
     fn folder(&self, pull: &Pull, of_base: bool) -> Option<String> {
         let mut parts = self.parts.iter().filter(|part| part.is_base == of_base);
         let part = parts.find(|part| self.is_changed(part, pull))?;
@@ -267,10 +268,10 @@ impl PolicyCheck {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Begins the check of a commit. Returns the check run of the commit. In the lane of the
-    /// sweeps, a check is necessary only because of another policy. A commit with a result then
-    /// keeps its check run and its result until there is a new result. In this case, also returns
-    /// the old result.
+    /// Begins the check of a commit. Returns the check run of the commit. In the lane `sweep`, a
+    /// check is necessary only because another policy came into force. If the commit already has a
+    /// result, the commit keeps its check run and its result until there is a new result. In this
+    /// case, the function also returns the old result.
     async fn begin(
         &self,
         run: &Run,
@@ -347,8 +348,8 @@ impl PolicyCheck {
         Ok(Examined::Changed(Box::new(findings)))
     }
 
-    /// Adds facts about the head's policy to the findings: its errors, and the changes that it
-    /// makes.
+    /// Adds facts about the head's policy to the findings: the errors in this policy, and the
+    /// changes that this policy makes.
     async fn compare(
         &self,
         (key, lane): (&str, Lane),
@@ -406,8 +407,8 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        // If the files are equal, they are the policy in force, even if they come from a later
-        // commit.
+        // If the files are equal, the policy of the base is the policy in force, even if its files
+        // come from a later commit.
         let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
         let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =
@@ -422,8 +423,8 @@ impl PolicyCheck {
         Ok(())
     }
 
-    /// Returns one problem for each secret that is in the policy, but not in the configuration. The
-    /// author of a pull request must not learn the names of other secrets.
+    /// Returns one problem for each secret that the policy uses and the configuration does not
+    /// declare. The author of a pull request must not learn the names of other secrets.
     fn undeclared(&self, policy: &Policy) -> Vec<Problem> {
         let is_unknown = |name: &str| !self.secrets.contains(name);
         let named = policy.secrets().into_iter();

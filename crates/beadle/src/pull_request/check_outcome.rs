@@ -1,4 +1,4 @@
-//! The result of the check of one commit, and the output of the check run at its end.
+//! The result of the check of one commit, and the final output of the check run.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) enum Examined {
 }
 
 impl Examined {
-    /// Returns the output of the check run at its end.
+    /// Returns the final output of the check run.
     pub(super) fn output(&self) -> CheckOutput {
         match self {
             Self::Unchanged => {
@@ -45,9 +45,9 @@ impl Examined {
         }
     }
 
-    /// Returns the reason why the result `earlier` of the same commit stays, if this check has no
-    /// better result. An incomplete preview does not replace a complete one. A fault of GitHub must
-    /// not block a merge, and must not make the reviews of the shown plan invalid.
+    /// If this check has no better result than `earlier`, returns the reason why the earlier result
+    /// of the same commit stays. An incomplete preview does not replace a complete one. Otherwise,
+    /// a fault of GitHub could block a merge, or make the reviews of the shown plan invalid.
     pub(super) fn keeps(&self, earlier: &CheckedPull) -> Option<Failure> {
         let why = match self {
             Self::Unchanged => None,
@@ -103,7 +103,7 @@ mod tests {
         assert!(slow.contains("longer than 240 s"), "{slow}");
         let incomplete = kept(&changed(found(Some("acme/shop: 502"))), &complete).unwrap();
         assert!(incomplete.contains("acme/shop: 502"), "{incomplete}");
-        // A part of the plan is unknown. So the verdict of the gate about the known part does not
+        // A part of the plan is unknown. So the gate's verdict about the known part does not
         // matter.
         let mut held = found(Some("acme/shop: 502"));
         held.preview.as_mut().unwrap().held = Some("too much".to_owned());

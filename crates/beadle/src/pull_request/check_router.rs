@@ -32,8 +32,9 @@ impl Reconcile for PolicyChecks {
     }
 }
 
-/// Ends `check` keys that have no check. In this case, the policy is not in a repository, or Beadle
-/// has no App in that repository. Such keys exist only after a change of the configuration.
+/// Ends `check` keys that have no check. A key has no check if the policy is not in a repository,
+/// or if Beadle has no App in that repository. Such keys exist only after a change of the
+/// configuration.
 pub(crate) struct NothingToCheck;
 
 #[async_trait]

@@ -1,12 +1,12 @@
 //! The check run of a pull request, from its start to its conclusion. A process can end at any
-//! moment. So a note in the store has the commit of the check run in progress. The next run of the
-//! key concludes that check run.
+//! moment. So a note in the store contains the commit of the check run in progress. The next run of
+//! the key concludes that check run.
 
 use beadle_engine::{Class, Failure, Key, Lane, Metadata, Note, Store};
 use beadle_github::{CheckOutput, CheckRun, CheckWriter, Conclusion, Reader};
 use serde::{Deserialize, Serialize};
 
-/// The commit that may have a check run in progress.
+/// The commit that might have a check run in progress.
 #[derive(Debug, Serialize, Deserialize)]
 struct Checking {
     head: String,
@@ -82,9 +82,9 @@ impl Runs<'_> {
         self.writer.begin(&name(self.key), head, &self.external_id(head)).await
     }
 
-    /// Ends a check run. The few calls are allowed to use the reserve of the budget. Without the
-    /// reserve, the check run of a sweep could stay in progress until the budget allows the next
-    /// call.
+    /// Ends a check run. The few calls for this are allowed to use the reserve of the budget.
+    /// Without the reserve, a check run in the lane `sweep` could stay in progress until the budget
+    /// allows the next call.
     pub(super) async fn conclude(
         &self,
         run: &CheckRun,
@@ -94,10 +94,11 @@ impl Runs<'_> {
         let writer = self.writer.in_lane(Lane::Manual);
         let wanted = output.annotations.len() as u64;
         let mut id = run.id;
-        // If there are several calls, only the last one concludes the check run.
+        // If the output needs several calls, only the last call concludes the check run.
         self.note().put(self.store, &Checking { head: head.to_owned() }).await?;
         if run.annotations == wanted {
-            // An update would show each annotation twice.
+            // If an update contained the annotations again, GitHub would show each annotation
+            // twice.
             output.annotations.clear();
         } else if run.annotations > 0 && wanted > 0 {
             // An update cannot remove an annotation.
@@ -108,7 +109,7 @@ impl Runs<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Concludes a check run that is still in progress after an earlier run. Does nothing if the
+    /// Concludes a check run that an earlier run of the key left in progress. Does nothing if the
     /// check run is at the commit `except`.
     pub(super) async fn leave(&self, except: Option<&str>, title: &str) -> Result<(), Failure> {
         let Some(Checking { head }) = self.note().get(self.store).await? else { return Ok(()) };

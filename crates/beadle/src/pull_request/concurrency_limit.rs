@@ -8,17 +8,17 @@ use beadle_engine::{Clock, Failure, Lane, waits_for_turn};
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The number of checks of one organisation that run at the same time. The worker can run more keys
-/// than this. The organisation needs the remaining places for its other keys.
+/// The maximum number of checks of one organisation that run at the same time. The worker can run
+/// more keys at the same time. The organisation needs the remaining places for its other keys.
 const CHECKS: usize = 8;
 /// The maximum number of these checks that run only because of a new policy. A new policy makes all
-/// open pull requests due at the same time. Some turns must stay free for pull requests with an
-/// event.
+/// open pull requests due at the same time. Some turns must stay free for pull requests that have a
+/// new event.
 const REPEATED: usize = 2;
 /// The time that a check waits before it asks for a turn again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// The same time for a check that runs only because of a new policy. Up to 200 of these checks can
-/// wait, and each attempt writes to the store.
+/// The time that a check waits if it runs only because of a new policy. Up to 200 of these checks
+/// can wait, and each attempt writes to the store.
 const REPEATED_AGAIN: Duration = Duration::from_secs(30);
 /// The number of policies that the process checks at the same time. Each check needs a thread, and
 /// Beadle cannot end a thread.
@@ -28,8 +28,8 @@ const THREADS: usize = 4;
 /// one turn.
 pub(crate) struct CheckTurns {
     free: Semaphore,
-    /// The turns of the checks in the lane of the sweeps. Each of these checks also needs one of the
-    /// other turns.
+    /// The turns for checks in the lane `sweep`. Each of these checks also needs one of the other
+    /// turns.
     repeated: Semaphore,
     clock: Clock,
 }
@@ -47,9 +47,9 @@ impl CheckTurns {
         Self { free: Semaphore::new(CHECKS), repeated: Semaphore::new(REPEATED), clock }
     }
 
-    /// Takes a turn until the result is dropped. If all turns of this lane are taken, returns a
-    /// failure. The key then waits in the queue, so the worker can run other keys. An event ends
-    /// the wait of a key in the lane of the sweeps.
+    /// Takes a turn. The turn ends when the result is dropped. If all turns of this lane are taken,
+    /// returns a failure. The key then waits in the queue, so the worker can run other keys. If a
+    /// key in the lane `sweep` waits, an event ends this wait.
     pub(super) fn take(&self, lane: Lane) -> Result<CheckTurn<'_>, Failure> {
         let is_repeated = lane == Lane::Sweep;
         let wait = if is_repeated { REPEATED_AGAIN } else { AGAIN };
@@ -87,7 +87,7 @@ impl ParseTurns {
     pub(super) async fn take(&self, key: &str) -> Result<ParseTurn, AcquireError> {
         let own = {
             let mut of = self.of.lock();
-            // If nobody uses a turn, only this list has a reference to it.
+            // If nobody uses a turn, the only reference to this turn is in this list.
             of.retain(|_, turn| Arc::strong_count(turn) > 1);
             of.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };

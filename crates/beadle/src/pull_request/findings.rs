@@ -12,8 +12,8 @@ use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape;
 use crate::output::plural::counted;
 
-/// The maximum number of annotations. More annotations would take many requests, and nobody would
-/// read them.
+/// The maximum number of annotations. More annotations would need many requests, and nobody would
+/// read all annotations.
 const ANNOTATIONS: usize = 500;
 /// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
 /// refuses the whole check run.
@@ -22,7 +22,7 @@ const ANNOTATION: usize = 4_000;
 /// The changes of the head's policy.
 #[derive(Debug)]
 pub(super) struct Previewed {
-    /// The plan shows the differences from another policy. This is the generation of that policy.
+    /// The generation of the policy with which the plan compares the head's policy.
     pub(super) base: String,
     /// The values that only the policy of the head asks for.
     pub(super) plans: Vec<(Key, Plan<()>)>,
@@ -45,7 +45,7 @@ pub(super) struct Previewed {
 }
 
 impl Previewed {
-    /// Adds up the risks of all changes, and returns the sum.
+    /// Returns the number of all changes for each risk.
     pub(super) fn risks(&self) -> Risks {
         let mut sums = Risks::default();
         self.plans.iter().for_each(|(_, plan)| sums.merge(&plan.risks()));
@@ -59,7 +59,7 @@ impl Previewed {
         self.plans.iter().filter(has_change).count() as u64
     }
 
-    /// Adds up the risks of all changes in groups, and returns the sum and the number of these
+    /// Returns the number of all group changes for each risk. Also returns the number of changed
     /// groups.
     pub(super) fn group_risks(&self) -> (Risks, u64) {
         let (mut sums, mut touched) = (Risks::default(), BTreeSet::new());
@@ -72,7 +72,7 @@ impl Previewed {
         (sums, touched.len() as u64)
     }
 
-    /// Returns whether the organisation itself has a change.
+    /// Returns whether the policy changes the organisation itself.
     pub(super) fn reaches_organisation(&self) -> bool {
         self.plans.iter().any(|(key, plan)| key.kind() == "organisation" && !plan.changes.is_empty())
     }
@@ -114,10 +114,10 @@ pub(super) struct Findings {
     pub(super) base: String,
     /// The last commit of the pull request.
     pub(super) head: String,
-    /// True if everybody can read the check and the comment, or if the members of the base's
-    /// organisation can read both.
+    /// True if everybody or the members of the base's organisation can read the check and the
+    /// comment.
     pub(super) is_public: bool,
-    /// True if the pull request is in the base of another organisation.
+    /// True if the pull request is in the base, and the base belongs to another organisation.
     pub(super) is_foreign: bool,
     /// The parts of the policy in the repository of the pull request. The name of a part is its
     /// folder.
@@ -133,11 +133,11 @@ pub(super) struct Findings {
     pub(super) refused: Option<String>,
     /// The slug of the team that can approve the policy by a review.
     pub(super) approving_team: Option<String>,
-    /// The findings in the files of the head.
+    /// The problems in the files of the head.
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
     pub(super) tests: usize,
-    /// The failures of the policy's tests. These failures are also findings.
+    /// The failures of the policy's tests. The check also reports these failures as problems.
     pub(super) failures: Vec<Problem>,
     /// The changes of the policy. `None` if the policy is invalid, or if `is_hidden` is true.
     pub(super) preview: Option<Previewed>,
@@ -151,9 +151,9 @@ impl Findings {
     }
 
     /// Returns whether the check is allowed to show the changes of the policy. If everybody can
-    /// read the check and open a pull request, a stranger could ask about private repositories. The
-    /// layers of a pull request can select repositories by name, and even the number of changes
-    /// would be an answer.
+    /// read the check and open a pull request, a stranger could find out facts about private
+    /// repositories. The layers in a pull request can select repositories by name, and even the
+    /// number of changes would reveal facts.
     pub(super) fn may_preview(&self) -> bool {
         !(self.is_public && self.is_from_fork)
     }
@@ -194,9 +194,9 @@ impl Findings {
         is_whole.then_some(preview.digest.as_str())
     }
 
-    /// Removes the findings about the organisation's own policy if the members of another
-    /// organisation read them. `own` has the files of that policy. The check still fails because of
-    /// the removed errors.
+    /// Removes the findings about the organisation's own policy, if the members of another
+    /// organisation can read the findings. `own` contains the files of the organisation's own
+    /// policy. The check still fails because of the removed errors.
     pub(super) fn hide_own(&mut self, own: &[&str]) {
         let folders = &self.folders;
         let names_own = |text: &str| own.iter().any(|file| text.contains(file));
@@ -220,9 +220,9 @@ impl Findings {
     }
 
     /// Removes parts of the configuration from the findings, if everybody can read the findings.
-    /// The hint of an error in a mapping can contain the name of a target or a directory. A
-    /// stranger could find more names with other mappings. So the check does not show the error in
-    /// a stranger's mapping.
+    /// The hint of an error in a mapping can contain the name of a target or a directory. With
+    /// other mappings, a stranger could find out more names. So the check does not show the error
+    /// in a stranger's mapping.
     pub(super) fn hide_configuration(&mut self) {
         let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
         let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;
@@ -252,8 +252,8 @@ impl Findings {
     }
 }
 
-/// Returns the numbers of a sum with their nouns. The most severe risk comes first. Leaves out
-/// zeros.
+/// Returns the number for each risk, with the noun of this risk. The most severe risk comes first.
+/// Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.
@@ -265,7 +265,7 @@ pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     counts.filter(|(_, count)| *count > 0).map(|(risk, count)| (count, noun(risk, count))).collect()
 }
 
-/// Returns the sums of a preview in one line.
+/// Returns the sums of a preview as one line.
 fn sums(preview: &Previewed) -> String {
     let texts = |risks: &Risks| -> String {
         let texts = parts(risks).into_iter().map(|(count, noun)| format!("{count} {noun}"));

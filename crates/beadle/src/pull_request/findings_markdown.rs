@@ -1,7 +1,7 @@
 //! Renders the findings of a check as Markdown. The comment on the pull request and the summary of
 //! the check run use this text.
 //!
-//! Names and values come from people who may want to deceive a reviewer. So each name and each
+//! Names and values come from people who might want to deceive a reviewer. So each name and each
 //! value is a [`Piece::value`]. GitHub does not interpret such a piece.
 
 use beadle_engine::{Mode, Unknown};
@@ -17,19 +17,19 @@ use crate::output::markdown::{Page, Piece};
 const MOST: usize = 60_000;
 /// The reserved length for the last lines of the text, in bytes.
 const REST: usize = 2_000;
-/// The number of names that are visible in the line of a group.
+/// The number of names that the line of a group shows directly.
 const FIRST: usize = 5;
-/// The maximum number of folded names of a group.
+/// The maximum number of further names in the folded part of a group.
 const FOLDED: usize = 200;
-/// The maximum number of findings and of unknown parts.
+/// The maximum number of findings, and also of unknown parts.
 const PROBLEMS: usize = 25;
 /// The maximum length of each list of findings or unknown parts, in bytes. Without this limit, the
 /// author of a pull request could fill the text with long findings. Then the text would have no
 /// room for the changes, or GitHub would refuse the text.
 const PROBLEM_BYTES: usize = 10_000;
 
-/// Returns the beginning of an organisation's comment. With this beginning, Beadle finds its own
-/// comment again.
+/// Returns the beginning of an organisation's comment. Beadle later finds its own comment by this
+/// beginning.
 pub(super) fn marker(organisation: &str) -> String {
     format!("<!-- beadle check: {organisation} -->")
 }
@@ -50,13 +50,13 @@ pub(super) fn summary(findings: &Findings) -> String {
 }
 
 /// Returns whether the summary shows each kind of change in repositories, and each access group. A
-/// review must not approve a change that is missing only because of the length limit of the text.
+/// review must not approve a change that the summary leaves out because of the length limit.
 pub(super) fn shows_all_changes(findings: &Findings) -> bool {
     render(findings).1 == 0
 }
 
-/// Returns the summary. Also returns the number of kinds of changes and access groups that are
-/// missing in the summary.
+/// Returns the summary. Also returns how many kinds of changes and access groups the summary leaves
+/// out.
 fn render(findings: &Findings) -> (Page, u64) {
     let mut left = 0;
     let mut page = Page::default();
@@ -149,8 +149,8 @@ fn problems(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// Adds the changes of the policy: the sums, the gate's verdict and the groups of changes. Returns
-/// the number of groups that are left out.
+/// Adds the changes of the policy to the page: the sums, the gate's verdict and the groups of
+/// changes. Returns the number of groups that are left out.
 fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     page.heading(3, &[Piece::own("Changes")]);
     let repositories = |count: u64| Piece::counted(count, "repository", "repositories");
@@ -288,8 +288,8 @@ fn delayed(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
-/// Returns the lines of a group. Hides the further names in a folded part, or shows only their
-/// number.
+/// Returns the lines of a group. Shows the first names directly. Puts the other names into a folded
+/// part, or shows only their number.
 fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
     let mut page = Page::default();
     let kind = &group.kind;
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn long_findings_leave_room_for_the_changes() {
-        // Beadle escapes each of these characters, so each of them becomes many bytes.
+        // Beadle escapes each of these characters, so each character becomes many bytes.
         let long = "\u{e0001}|".repeat(400);
         let mut shown = preview(&["shop".to_owned()], &[removal("core")]);
         shown.incomplete = vec![long.clone(); 60];
@@ -422,7 +422,7 @@ mod tests {
         let text = comment(&findings(Some(preview(&names, &[removal("core")]))));
         assert!(text.len() <= MOST && text.contains("in 10000 repositories"), "{}", text.len());
         assert!(shows_all_changes(&findings(Some(preview(&names, &[removal("core")])))));
-        // If each repository has a different change, each change is a group of its own.
+        // If each repository has a different change, each change forms a separate group.
         let mut different = preview(&names, &[removal("core")]);
         for (at, (_, plan)) in different.plans.iter_mut().enumerate() {
             plan.changes = vec![removal(&format!("core-{at}"))];

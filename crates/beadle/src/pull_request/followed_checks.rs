@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stored_check_results::CheckedPull;
 
-/// The last generation in force with which the results of an organisation were compared.
+/// The generation in force at the last comparison with the results of an organisation.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct FollowedGeneration(String);
@@ -19,10 +19,11 @@ fn note(organisation: &str) -> Note<FollowedGeneration> {
     Note::of(&[organisation])
 }
 
-/// Makes open pull requests of an organisation due, if their results were not compared with the
-/// generation `in_force`. If a call for this generation has done so before, does nothing. Also
-/// ignores results of forks without a preview. These results were compared with no policy, and
-/// strangers can open many such pull requests. Returns whether this call made a pull request due.
+/// Makes open pull requests of an organisation due, if their results do not show a comparison with
+/// the generation `in_force`. Does nothing if an earlier call has done this for the same
+/// generation. Also ignores the results of forks without a preview. Such a result shows no
+/// comparison, and strangers can open many such pull requests. Returns whether this call made a
+/// pull request due.
 pub(crate) async fn follow(
     store: &dyn Store,
     organisation: &str,
@@ -51,8 +52,7 @@ pub(crate) async fn follow(
 }
 
 /// Makes the next call of [`follow`] look at the results again. This is necessary if a check began
-/// with the generation `in_force`, and another generation came into force before the end of the
-/// check.
+/// with the generation `in_force`, and another generation came into force before the check ended.
 pub(super) async fn follow_again(
     store: &dyn Store,
     organisation: &str,
@@ -116,7 +116,7 @@ mod tests {
         };
         assert_eq!((marks("g1").await, marks("g1").await), (1, 1));
         assert_eq!((marks("g2").await, marks("g2").await), (2, 2));
-        // A check that used the policy in force changes nothing.
+        // If a check used the policy in force, the pull requests do not become due again.
         follow_again(store, "acme", "g2").await.unwrap();
         assert_eq!(marks("g2").await, 2);
         // Another check began before this policy came into force.

@@ -1,5 +1,5 @@
-//! Renders the group changes of a policy as Markdown: the sums, and for each group the people who
-//! join or leave.
+//! Renders the group changes of a policy as Markdown. The text shows the sums, and for each group
+//! the people who join or leave.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::findings::{Previewed, parts};
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::markdown::{Page, Piece};
 
-/// The maximum length of the section, in bytes. The rest of the text is for the repositories.
+/// The maximum length of the section, in bytes. The repositories need the rest of the text.
 const MOST: usize = 15_000;
 /// The maximum number of unknown parts.
 const UNKNOWNS: usize = 25;
@@ -20,7 +20,7 @@ const FIRST: usize = 5;
 /// The readers of the text.
 #[derive(Clone, Copy)]
 pub(super) struct Readers {
-    /// True if everybody can read the text. In that case, the text contains no name of a group.
+    /// True if everybody can read the text. In that case, the text contains no names of groups.
     pub(super) is_public: bool,
     /// True if the pull request comes from a fork. The author of a fork is not allowed to know the
     /// members of the mapped groups. So the text contains no names of people.

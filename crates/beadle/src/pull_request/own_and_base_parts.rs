@@ -10,13 +10,14 @@ use beadle_repositories::policy::BASE;
 use super::base_and_head::{self, Side};
 use crate::config::RepositorySource;
 
-/// A repository that has a part of a policy.
+/// A repository that contains a part of a policy.
 pub(crate) struct Part {
     /// Reads the repository.
     pub(crate) reader: Reader,
-    /// The folder of the files in the repository, and the branch of the repository.
+    /// The folder with the files, and the branch of the repository.
     pub(crate) source: RepositorySource,
-    /// True if the part is the base of the policy, false if it is the organisation's own part.
+    /// True if the part is the base of the policy. False if the part is the organisation's own
+    /// part.
     pub(crate) is_base: bool,
 }
 
@@ -51,7 +52,7 @@ impl Folders {
 
 /// The files of all parts, before and after a pull request. The lists have the order of the parts.
 pub(super) struct Sides {
-    /// The files before the pull request; `None` if they cannot be a policy.
+    /// The files before the pull request; `None` if these files cannot be a policy.
     pub(super) before: Option<Vec<Side>>,
     /// The files after the pull request.
     pub(super) after: Vec<Side>,
@@ -61,8 +62,9 @@ pub(super) struct Sides {
     pub(super) is_changed: bool,
 }
 
-/// Lists the files of all parts. For each part, `changed` is true if the pull request changes this
-/// part. The inner error is the reason why the files cannot be a policy, such as a symbolic link.
+/// Lists the files of all parts. For each part, `changed` returns `true` if the pull request
+/// changes this part. The inner error is the reason why the files cannot be a policy, such as a
+/// symbolic link.
 pub(super) async fn sides(
     parts: &[Part],
     changed: &[bool],
@@ -105,8 +107,8 @@ pub(super) async fn sides(
     Ok(Ok(sides))
 }
 
-/// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
-/// force. In both `known` and the result, the id of the content is the key of a text.
+/// Reads the texts of all files that are not in `known`. `known` contains the texts of the policy
+/// in force. In `known` and in the result, each text is stored by its content id.
 pub(super) async fn texts(
     parts: &[Part],
     lane: Lane,

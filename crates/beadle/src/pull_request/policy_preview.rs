@@ -7,7 +7,7 @@ use super::findings::Previewed;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 
-/// Plans the repositories whose declared values differ between two policies. `groups` has the
+/// Plans the repositories whose declared values differ between two policies. `groups` contains the
 /// changes that the second policy makes in access groups. Writes nothing.
 pub(super) async fn preview(
     (organisation, planner): (&str, &RepositoryPlanner),

@@ -1,5 +1,5 @@
 //! Approves a held generation of the policy, if a review approved the pull request of this
-//! generation. The approval is valid only for the plan that the check of the pull request showed.
+//! generation. The approval is valid only for the plan that the pull request's check showed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Metadata for ShownPlan {
     const KIND: &'static str = "shown-plan";
 }
 
-/// Finds those reviews of one pull request that approve the plan of the pull request.
+/// Finds the reviews that approve the plan of one pull request.
 pub(super) struct ByReview<'a> {
     pub(super) reader: &'a Reader,
     pub(super) store: &'a dyn Store,
@@ -45,8 +45,8 @@ pub(super) struct ByReview<'a> {
 }
 
 /// For each reviewer except the author, returns the last review if it approves the shown plan. A
-/// review is valid only if the check already showed this plan at that time. A check can run again
-/// at the same commit, and then show another plan.
+/// review is valid only if the check already showed this plan when the review was written. A check
+/// might run again at the same commit, and then show another plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
@@ -70,8 +70,8 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
     last.into_values().filter(approves).collect()
 }
 
-/// Stores the plan that the check of a commit shows from now on. Without a digest, no review is
-/// valid, because a reviewer sees only the last check.
+/// Stores the plan that the check of a commit shows from now on. If `digest` is `None`, no review
+/// is valid, because a reviewer sees only the last check.
 async fn remember(
     note: &Note<ShownPlan>,
     store: &dyn Store,

@@ -11,7 +11,8 @@ use crate::output::plans_and_results::differences;
 
 /// The maximum number of examples of a kind.
 const EXAMPLES: usize = 5;
-/// The text instead of the old values of a change, if the old values differ between repositories.
+/// The text that replaces the old values of a change, if the old values differ between
+/// repositories.
 const DIFFERENT: &str = "different values";
 
 /// The changes of one kind.
@@ -24,8 +25,8 @@ struct KindOfChange {
 }
 
 /// Groups equal changes of several repositories. The changes of a group have the same new values,
-/// but their old values can differ. The line of a group shows the values in the same form as the
-/// line of a plan. The most severe risks come first, and then the largest groups.
+/// but their old values can differ. The line of a group shows the values in the same form as a line
+/// in a plan. The most severe risks come first, and then the largest groups.
 pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
     for (_, plan) in plans {
@@ -60,7 +61,7 @@ pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups
 }
 
-/// Returns the change with [`DIFFERENT`] instead of each old value.
+/// Returns the change. [`DIFFERENT`] replaces each old value.
 fn from_anything(change: &Change<()>) -> Change<()> {
     let mut change = change.clone();
     for field in change.fields.iter_mut().filter(|field| !field.before.is_null()) {

@@ -10,8 +10,8 @@ use crate::app::gate::held_generation::HeldGroup;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape::cut;
 
-/// The maximum number of pull requests of one organisation. Everybody who can read a repository can
-/// open pull requests from a fork.
+/// The maximum number of stored results of one organisation. Everybody who can read a repository
+/// can open pull requests from a fork.
 const MOST: usize = 200;
 /// The maximum number of different kinds of changes in one pull request.
 const KINDS: usize = 50;
@@ -53,7 +53,7 @@ pub(crate) struct CheckedPull {
     /// the result. It is also missing if a newer version stored an unknown reason.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
-    /// The effect of a merge. `None` if there is no preview.
+    /// The effect that a merge would have. `None` if there is no preview.
     pub(crate) merge: Option<Merge>,
 }
 
@@ -67,8 +67,8 @@ pub(crate) enum NoPreview {
     Fork,
 }
 
-/// Reads a reason. If only a newer version knows the reason, the rest of the result must still be
-/// readable.
+/// Reads a reason. Ignores a reason that only a newer version knows, so that the rest of the result
+/// stays readable.
 fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NoPreview>, D::Error> {
     let stored = Option::<String>::deserialize(deserializer)?;
     Ok(stored.and_then(|reason| serde_json::from_value(reason.into()).ok()))
@@ -87,11 +87,11 @@ impl NoPreview {
     }
 }
 
-/// The effect of the merge of a pull request.
+/// The effect that a merge of the pull request would have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merge {
-    /// The check compared the pull request with a policy in force. This is the generation of that
-    /// policy. `None` if an older version of Beadle stored the result.
+    /// The generation of the policy with which the check compared the pull request. `None` if an
+    /// older version of Beadle stored the result.
     #[serde(default)]
     pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write to repositories and groups.
@@ -106,7 +106,7 @@ pub(crate) struct Merge {
     pub(crate) drift: u64,
     /// Why the gate would hold the policy. `None` if the policy passes.
     pub(crate) held: Option<String>,
-    /// The number of parts that could not be planned.
+    /// The number of parts that Beadle could not plan.
     pub(crate) incomplete: u64,
     /// The changes, with one group for each kind of change. The most severe group comes first. For
     /// a fork, the changes of access groups are missing, because these changes contain names of
@@ -123,7 +123,8 @@ impl Merge {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// If [`Self::is_of`] is false, returns a text about the other policy of the comparison.
+    /// Returns a text about the policy with which the check compared the pull request. Call this
+    /// method only if [`Self::is_of`] returns `false`.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {
             Some(base) => format!("made against the policy {base}, which is not in force"),
@@ -184,8 +185,8 @@ impl CheckedPull {
     }
 
     /// Returns the result of the commit `head`. Deletes the result of an earlier commit. Otherwise,
-    /// if the check of `head` does not end, people could think that the old result is the result of
-    /// `head`.
+    /// people could mistake the old result for the result of `head` while the check of `head` has
+    /// not ended.
     pub(super) async fn of_commit(
         key: &Key,
         head: &str,

@@ -1,5 +1,5 @@
 //! Shows at each commit of a policy whether the commit is in force, held by the gate, or rejected.
-//! Each commit has one check run. Beadle concludes the check run once for each of these states.
+//! Each commit has one check run. Beadle concludes the check run again when the state changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const REMEMBERED: usize = 20;
 /// The maximum number of lines of an error in a check run.
 const LINES: usize = 30;
 
-/// The states that check runs already show, by the ids of the commits. The newest state is the last
-/// one.
+/// The states that check runs already show, by the ids of the commits. The newest state is at the
+/// end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Shown {
@@ -49,9 +49,9 @@ impl Shown {
     }
 }
 
-/// Returns a commit's state as text, for the comparison with the state that the check run shows.
-/// The text has the name of the generation, because the same commit is another generation if the
-/// base has another commit.
+/// Returns a commit's state as text. Beadle compares this text with the state that the check run
+/// shows. The text contains the name of the generation, because the same commit forms another
+/// generation with another commit of the base.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),
@@ -99,7 +99,8 @@ impl BackgroundTask for CommitCheck {
         let name = format!("beadle policy ({})", file.name);
         let readers = Readers::of(visibility, is_foreign, file.base.is_some());
         for commit in &commits {
-            // If a process ended just after its write, the check run already shows this state.
+            // If an earlier process ended just after its write, the check run already shows this
+            // state.
             let known = reader.check_run(&source.repository, &commit.id, &name, app).await?;
             let id = match known {
                 Some(run) => run.id,
@@ -125,8 +126,8 @@ struct Readers {
 }
 
 impl Readers {
-    /// Returns the facts about the people who can read a check run in a repository. `visibility` is
-    /// `None` if the visibility of the repository is unknown.
+    /// Returns the facts about the readers of a repository's check runs. `visibility` is `None` if
+    /// the visibility of the repository is unknown.
     fn of(visibility: Option<Visibility>, is_foreign: bool, has_base: bool) -> Self {
         // The members of all organisations of the enterprise can read an internal repository.
         let are_members = visibility == Some(Visibility::Private) && !is_foreign;

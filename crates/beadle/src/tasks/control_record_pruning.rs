@@ -50,7 +50,7 @@ impl BackgroundTask for ControlRecordPruning {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
         let note = Note::<LastSearch>::of(&[]);
-        // If the stored time is in the future, a process stored it with a wrong clock.
+        // If the stored time is in the future, a process with a wrong clock stored the time.
         if note.get(store).await?.is_some_and(|last| last.0 <= now && now.since(last.0) < EVERY / divisor()) {
             return Ok(TaskStatus::Idle);
         }

@@ -1,4 +1,5 @@
-//! Looks for changes of the teams and members in a policy, and starts their sweeps.
+//! Looks for changes of the teams and members that a policy declares. Also starts the sweeps of the
+//! teams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,9 +29,9 @@ pub(super) struct DeclaredTeamChanges {
     /// The name of the source.
     pub(super) name: String,
     pub(super) of: TeamSource,
-    /// The teams at the last look of this process. This list is necessary for the following case.
-    /// Another process marks a change before this process uses the new file. This process then
-    /// works on the marked team with the old file.
+    /// The teams at the last look of this process. This list is necessary because another process
+    /// might mark a changed team before this process uses the new file. This process might then
+    /// have worked on the marked team with the old file.
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
@@ -163,7 +164,7 @@ mod tests {
         let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>();
         assert_eq!(now.changed_since([&before]), ids(&["b", "c", "d"]));
         assert!(now.changed_since([&now]).is_empty() && now.changed_since([]).is_empty());
-        // Another process has recorded the new teams, but this process still used the old ones.
+        // Another process has recorded the new teams, but this process still used the old teams.
         assert_eq!(now.changed_since([&now, &before]), ids(&["b", "c", "d"]));
     }
 }

@@ -1,5 +1,5 @@
 //! Deletes deliveries and journal entries that are older than the retention time. The task deletes
-//! them in small batches.
+//! these records in small batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ const BATCH: u32 = 2000;
 /// The time to wait between two batches, so that other writes can use the store.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Returns the divisor of the retention times. The divisor is 1. Only a test that shortens a week
-/// to an hour uses another value.
+/// Returns the divisor of the retention times. The divisor is normally 1. A test uses another value
+/// to shorten a week to an hour.
 pub(super) fn divisor() -> u32 {
     fail::fail_point!("retention", |number: Option<String>| {
         number.and_then(|number| number.parse().ok()).unwrap_or(1)

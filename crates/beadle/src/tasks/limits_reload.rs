@@ -21,8 +21,8 @@ pub(super) struct LimitsReload {
     service: Arc<Service>,
     /// For each organisation or target, the last failed attempt.
     waits: Mutex<HashMap<String, PlanningBackoff>>,
-    /// For each organisation or target with held limits, the held changes from the last plan. The
-    /// new limits would release these changes.
+    /// For each organisation or target with held limits, the held changes in the last plan. The new
+    /// limits would release these changes.
     planned: Mutex<HashMap<String, Released>>,
 }
 
@@ -31,7 +31,7 @@ impl LimitsReload {
         Self { service, waits: Mutex::default(), planned: Mutex::default() }
     }
 
-    /// Returns the organisations and targets whose keys the worker runs. The other organisations
+    /// Returns the organisations and targets whose keys the worker runs. All other organisations
     /// and targets have no limits in force yet.
     fn all(&self) -> Vec<Limited> {
         let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());

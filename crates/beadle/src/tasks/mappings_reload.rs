@@ -18,14 +18,15 @@ use crate::app::groups::mapping_adoption::{MappingAdoption, adopt};
 use crate::app::service::Service;
 use crate::config::{self, TargetConfig, read_mappings};
 
-/// The timeout for each run. The gate may read many groups.
+/// The timeout for each run. The gate might read many groups.
 const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that reads the mappings.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
-    /// The generation that the last run read. Somebody may be changing a file while a run reads it.
-    /// So a generation comes into force only if two runs in succession read the same generation.
+    /// The generation that the last run read. Somebody might be changing a file while a run reads
+    /// the file. So a generation comes into force only if two runs in succession read the same
+    /// generation.
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,

@@ -1,5 +1,5 @@
-//! Reads the condition of the organisations, directories and targets for the metrics. So a scrape
-//! does not need to read the state of every repository.
+//! Reads the condition of the organisations, directories and targets for the metrics. So a request
+//! for the metrics does not need to read the state of every repository.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::LOCAL;
 use crate::app::service::Service;
 use crate::app::service::metric_values::gather;
 
-/// The task that sets the metrics of the condition.
+/// The task that sets the metrics about the condition.
 pub(super) struct ConditionMetrics(pub(super) Arc<Service>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Finds those webhooks of an App that GitHub sent, but that Beadle did not accept.
+//! Finds the webhooks of an App that GitHub sent but Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use beadle_repositories::recovery::Installed;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The minimum time until Beadle reads GitHub's list of deliveries again. This minimum applies even
-/// if the configuration sets a shorter time.
+/// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if
+/// the configuration sets a shorter time.
 const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
-/// The timeout for each run. The list of a busy App's deliveries has many pages, so a run can take
-/// a long time.
+/// The timeout for each run. If an App gets many deliveries, their list has many pages, and a run
+/// can take a long time.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 fn period(every: Duration) -> Duration {

@@ -1,7 +1,7 @@
 //! Background tasks: the work that a service repeats. Each task has its own file.
 //!
-//! Several processes can share a store. The third column says which of them run the task: the
-//! process with the lease on the tasks (`one`), or all of them.
+//! Several processes can share a store. The third column shows which of these processes run the
+//! task: only the process with the lease on the tasks (`one`), or all processes (`all`).
 //!
 //! | file | for each | runs in | what it does |
 //! |---|---|---|---|
@@ -34,8 +34,8 @@
 //! | `metrics_update` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `inbox_journal_pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
-//! While a task waits for a vendor, it holds no lock that other organisations, directories or
-//! targets need. So the tasks of other vendors continue.
+//! While a task waits for a vendor, the task locks no other organisation, directory or target. So
+//! the tasks that use other vendors continue.
 
 mod budget_sharing;
 mod changed_groups;
@@ -94,8 +94,9 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. The function has fewer tasks, because DynamoDB deletes old
-    /// items. The function itself reads its secrets again and writes the figures for the alarms.
+    /// The worker function on AWS. The function has fewer tasks, because DynamoDB itself deletes
+    /// old items. The function does some work without a task: it reads its secrets again, and
+    /// writes the figures for the alarms.
     #[cfg(feature = "aws")]
     Function,
 }

@@ -1,5 +1,5 @@
-//! Sends notifications: compares the present problems with the problems that each channel knows,
-//! and sends the new ones.
+//! Sends notifications. Compares the present problems with the problems that each channel knows,
+//! and sends the new problems.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +17,8 @@ use crate::notify::channel_sender::{SendFailure, Sender};
 use crate::notify::journal_problems::Troubles;
 use crate::notify::problems::{Names, find, instances};
 
-/// The time limit for one message. In the ledger, the message stays in progress for longer than
-/// this limit. So two processes never open the same issue at the same time.
+/// The time limit for one message. In the ledger, the message stays marked as in progress for
+/// longer than this limit. So two processes never open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// The maximum number of times that a process tries to record the result of a message. A try fails
@@ -89,11 +89,12 @@ impl BackgroundTask for Notifications {
 }
 
 impl Notifications {
-    /// Sends a message to one channel if there is news. Returns whether the channel got a message.
+    /// Sends a message to one channel if there is something new to report. Returns whether the
+    /// channel got a message.
     async fn tell(&self, channel: &NotifyFile, present: &Present) -> Result<bool, Failure> {
         let (service, store) = (&self.service, self.service.store.as_ref());
         // The search for problems can take minutes, and a receiver refuses a message with an old
-        // time. So the function reads the clock here.
+        // time. So the function reads the clock only after the search.
         let now = service.clock().now();
         let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
         let stored = note.stored(store).await?;
@@ -105,7 +106,7 @@ impl Notifications {
         if ledger != before && !note.replace(store, &stored, &ledger).await? {
             return Ok(false);
         }
-        // The receiver may be unavailable for hours. The task fails until the receiver answers
+        // The receiver might be unavailable for hours. The task fails until the receiver answers
         // again.
         let Some(outgoing) = outgoing else {
             let why = ledger.failure(is_quiet);
@@ -116,8 +117,8 @@ impl Notifications {
         let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
-        // Another process may change the ledger at the same time, for example with a further
-        // problem. In the changed ledger, the message is still marked as in progress.
+        // Another process might change the ledger at the same time, for example to add a problem.
+        // In the changed ledger, the message is still marked as in progress.
         for _ in 0..REPLACED {
             let stored = note.stored(store).await?;
             let mut ledger = stored.value.clone().unwrap_or_default();

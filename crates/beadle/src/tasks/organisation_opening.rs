@@ -1,5 +1,5 @@
-//! Opens an organisation that could not be opened at the start, for example because its policy was
-//! invalid or a secret was missing.
+//! Opens an organisation that Beadle could not open at the start. For example, its policy was
+//! invalid, or a secret was missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl BackgroundTask for Opening {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow, so the run gets the longer timeout.
+        // The file system might be slow, so the run gets the longer timeout.
         REMOTE
     }
 

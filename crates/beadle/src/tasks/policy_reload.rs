@@ -13,15 +13,15 @@ use crate::app::policy::adoption::{
 };
 use crate::app::service::Service;
 
-/// The timeout for each run. The gate may read all repositories of a large organisation.
+/// The timeout for each run. The gate might read all repositories of a large organisation.
 const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// True if the process can run keys before it uses a generation that another process has
-    /// accepted. False on AWS, because a function starts to use such a generation before it runs
-    /// any key.
+    /// True if this process might run keys with its old generation after another process has
+    /// accepted a new generation. False on AWS, because a function starts to use the new generation
+    /// before it runs any key.
     may_be_late: bool,
 }
 
@@ -50,7 +50,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn wakes(&self) -> Vec<String> {
-        // The policy can have mappings, and the directories need them.
+        // The policy can contain mappings, and the directories need these mappings.
         let oktas = self.of.0.directories.okta.iter().map(|(file, _)| &file.name);
         oktas.chain([&self.of.1.file.name]).map(|name| super::sweep_start::name_of(name)).collect()
     }
@@ -65,7 +65,8 @@ impl BackgroundTask for PolicyReload {
             tracing::warn!(organisation, %failure, "keys affected by the policy of another process not due, retrying");
         }
         service.follow_mappings(organisation).await?;
-        // The process may have ended, or the store may have failed, after a generation came into force.
+        // After a generation came into force, the process might have ended, or the store might have
+        // failed.
         follow_with_checks(service, organisation).await;
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {

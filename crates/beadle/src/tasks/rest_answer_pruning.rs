@@ -15,7 +15,7 @@ use crate::app::service::Service;
 /// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The time for which Beadle keeps an answer after the last read of the answer. The time is long,
-/// because somebody may restore a deleted repository.
+/// because somebody might restore a deleted repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The number of answers in one page. All answers of a page are in memory at the same time, and one
 /// answer can need several hundred kilobytes.
@@ -36,8 +36,8 @@ impl BackgroundTask for RestAnswerPruning {
     }
 
     fn period(&self) -> Duration {
-        // The task runs once an hour, but a search is due only once a day. The store has the time
-        // of the last search.
+        // The task runs once an hour, but a search is due only once a day. The store contains the
+        // time of the last search.
         Duration::from_secs(3600)
     }
 
@@ -79,9 +79,9 @@ struct Forgotten {
 /// store share this search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Search {
-    /// The start of the first search.
+    /// The time at which the first search started.
     first: Time,
-    /// The end of the last complete search.
+    /// The time at which the last complete search ended.
     ended: Time,
     /// The last answer that an unfinished search has seen. Empty if no search is unfinished.
     after: String,
@@ -93,14 +93,14 @@ impl Metadata for Search {
 
 impl Search {
     /// Returns whether a search is due or unfinished. If the time of the last search is in the
-    /// future, it comes from a wrong clock. In that case, a search is due.
+    /// future, the time comes from a wrong clock. In that case, a search is due.
     fn is_due(&self, now: Time) -> bool {
         !self.after.is_empty() || self.ended > now || now.since(self.ended) >= EVERY
     }
 
-    /// Returns whether Beadle has not read an answer for 30 days. An answer from an older version
-    /// of Beadle has no time of its last read. A time in the future comes from a wrong clock. In
-    /// both cases, the function uses the time of the first search instead.
+    /// Returns `true` if Beadle has not read an answer for 30 days. If an older version of Beadle
+    /// stored the answer, the time of the last read is missing. A time in the future comes from a
+    /// wrong clock. In both cases, the function uses the time of the first search instead.
     fn is_unread(&self, answer: &str, now: Time) -> bool {
         // The clocks of two processes can differ slightly, so a time that is a little in the future
         // is valid.
@@ -206,7 +206,7 @@ mod tests {
         assert!(left.iter().all(|(name, _)| name != "rest:acme:repos/acme/r01/hooks"));
         assert_eq!(deleted(now + DAY * 30).await, 31);
         assert!(store.notes("rest:").await.unwrap().is_empty());
-        // The store has the remaining answers, and the note with the state of the search.
+        // The store contains the remaining answers, and the note with the state of the search.
         assert_eq!(store.notes("").await.unwrap().len(), 5);
     }
 

@@ -1,4 +1,4 @@
-//! Compares the clock of this machine with the clock of the store.
+//! Compares this machine's clock with the store's clock.
 
 use std::sync::Arc;
 use std::time::Duration;

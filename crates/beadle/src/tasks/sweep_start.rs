@@ -1,5 +1,5 @@
-//! Starts sweeps: on a schedule, and when the policy or the mappings have changed since the last
-//! sweep began.
+//! Starts sweeps on a schedule. Also starts a sweep if the policy or the mappings have changed
+//! since the last sweep began.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,8 @@ impl BackgroundTask for Repositories {
             return Ok(TaskStatus::Idle);
         };
         // If Beadle does not know its own login, it cannot recognise the webhooks of its own
-        // writes. These webhooks would then use the part of the budget that is reserved for events.
+        // writes. The runs for these webhooks would then use the part of the budget that is
+        // reserved for events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }
@@ -82,15 +83,15 @@ impl BackgroundTask for Repositories {
         let generation = policy.generation.clone();
         // A new generation of the policy or a changed mode also starts a sweep.
         let wanted = swept_with(&generation, &organisation.file);
-        // If the time of the last sweep is in the future, it comes from a wrong clock. In that
-        // case, a sweep is due.
+        // If the time of the last sweep is in the future, the time comes from a wrong clock. In
+        // that case, a sweep is due.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
         }
         // Another process has newer files in its folder, and has accepted another generation. If
-        // each of the two processes started a sweep because of the other process, the sweeps would
-        // never end.
+        // each of the two processes started a sweep because of the other process, new sweeps would
+        // start again and again.
         let is_gated = organisation.file.mode != Mode::Observe;
         if !due && is_gated && !organisation.is_accepted(store.as_ref(), &policy).await? {
             return Ok(TaskStatus::Idle);
@@ -138,7 +139,7 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A target that was not open may have missed an event, so a sweep is needed.
+        // A target that was not open might have missed an event, so a sweep might be needed.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();

@@ -78,8 +78,8 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed && let Some(why) = self.agree().await? {
             return Ok(TaskStatus::Unfinished(format!("target held: {why}; see `beadle holds`")));
         }
-        // This step comes after all other steps. It reads every row of the queue, and the target
-        // works without it.
+        // This step comes after all other steps. The step reads every row of the queue, and the
+        // target works without this step.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
             has_revived.store(true, Ordering::SeqCst);

@@ -24,7 +24,7 @@ use crate::output::plural::counted;
 pub(super) struct WaiverEnds(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 impl WaiverEnds {
-    /// Makes the repositories of ended waivers due, and records the ends.
+    /// Makes the repositories of ended waivers due, and records that the waivers ended.
     async fn end(&self, org: &GithubOrganisation, ended: &[Waiver]) -> Result<(), Failure> {
         let (service, name) = (&self.0.0, &self.0.1.file.name);
         let (store, now) = (service.store.as_ref(), service.clock().now());
@@ -89,8 +89,8 @@ impl BackgroundTask for WaiverEnds {
         let known = KnownWaivers::read(store, &file.name).await?;
         let found = known.look(&policy.waivers, &rules, now);
         service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
-        // Each process shows the numbers of waivers, but only one process records the ends of
-        // waivers.
+        // Each process shows the numbers of waivers, but only one process records that waivers
+        // ended.
         if !service.is_chosen() {
             known.check(&file.name)?;
             return Ok(TaskStatus::Idle);
@@ -111,8 +111,8 @@ impl BackgroundTask for WaiverEnds {
             let (organisation, owner, until) = (&file.name, &waiver.owner, waiver.until.to_string());
             tracing::warn!(organisation, keys, repositories, owner, until, "waiver ends soon");
         }
-        // The task fails only now, because an unreadable waiver must not stop the work for the
-        // others.
+        // The task fails only at this point, because an unreadable waiver must not stop the work
+        // for the other waivers.
         known.check(&file.name)?;
         if found.ended.is_empty() {
             return Ok(TaskStatus::Idle);

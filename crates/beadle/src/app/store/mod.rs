@@ -30,8 +30,9 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
     if is_there(config, &config.place).await? { open(config).await.map(Some) } else { Ok(None) }
 }
 
-/// Returns whether the store exists. If the store exists, a call that opens the store does not
-/// create another one. Beadle never creates a DynamoDB table when it opens a store.
+/// Returns whether the store exists. If the store exists, a call that opens the store creates
+/// nothing. A DynamoDB table counts as existing, because Beadle never creates a table when it opens
+/// a store.
 pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
     match place {
         StoreLocation::File(path) => Ok(config.base.join(path).exists()),

@@ -1,8 +1,8 @@
-//! Looks for comments that approve held changes, such as `/beadle approve 5d0c1e2f3a4b`, while
-//! changes wait for a decision.
+//! While changes wait for a decision, looks for comments that approve them, such as `/beadle
+//! approve 5d0c1e2f3a4b`.
 //!
-//! A comment is valid only if a member of the configured team wrote it, and if nobody edited it.
-//! Beadle answers a member of the team with a comment.
+//! A comment is valid only if a member of the configured team wrote the comment, and if nobody
+//! edited it. If a member of the team wrote the comment, Beadle answers with a comment.
 
 mod rules;
 
@@ -37,8 +37,8 @@ pub(super) struct CommentApprovals(pub(super) (Arc<Service>, Arc<ServedOrganisat
 #[serde(from = "StoredComment")]
 struct LastComment {
     id: u64,
-    /// The time of the comment. Beadle asks GitHub only for later comments, because the list of all
-    /// comments can become very long while a change waits for weeks.
+    /// The time of the comment. Beadle asks GitHub only for later comments. If a change waits for
+    /// weeks, the list of all comments can become very long.
     created: Time,
 }
 

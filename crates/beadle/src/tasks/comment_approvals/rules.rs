@@ -1,6 +1,7 @@
-//! The rules of approvals by a comment. The rules are pure functions.
+//! The rules for approvals by a comment. The rules are pure functions.
 //!
-//! Beadle sends the texts of refusals to GitHub, so they contain nothing that a person wrote.
+//! Beadle sends the texts of refusals to GitHub, so these texts contain nothing that a person
+//! wrote.
 
 use beadle_engine::Time;
 use beadle_engine::guard::HoldGroup;
@@ -40,7 +41,7 @@ fn shortened(reason: &str) -> &str {
 /// Returns the login of the person who wrote a comment. If the comment can never approve anything,
 /// returns the reason.
 pub(super) fn sender(comment: &IssueComment) -> Result<&str, &'static str> {
-    // Some people can edit the comments of others. By an edit, such a person could approve in the
+    // Some people can edit the comments of others. With an edit, such a person could approve in the
     // name of the author.
     if comment.is_edited {
         return Err("the comment was edited");

@@ -146,7 +146,7 @@ impl WakeHandler {
                     soon.push(key);
                 } else if row.attempts == 0 && row.run_at == at {
                     // A mark has delayed this key, and no run will send a message for the key. In
-                    // all other cases, a run has already sent the message at its end.
+                    // all other cases, the last run of the key has already sent the message.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }

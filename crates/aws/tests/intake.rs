@@ -1,5 +1,5 @@
 //! Tests the intake's program behind simulated gateways, with a simulation of Lambda's Runtime API.
-//! moto, a simulation of AWS, provides the secrets, the table and the queues.
+//! The secrets, the table and the queues are in moto, a simulation of AWS.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;

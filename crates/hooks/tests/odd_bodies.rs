@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// Returns the keys that a signed event makes due, each in the form `LANE KEY`.
+/// Returns the keys that a signed event marks as due, each in the form `LANE KEY`.
 fn marked(sender: &Sender, event: &str, body: &str) -> Vec<String> {
     let tag = sign("first", body.as_bytes());
     let headers = Headers { event: Some(event), ..headers(&tag, "application/json") };

@@ -1,5 +1,5 @@
-//! Decides which keys a GitHub event makes due. Beadle takes only ids from the payload, and reads
-//! everything else from GitHub.
+//! Decides which keys become due because of a GitHub event. Beadle takes only ids from the payload,
+//! and reads everything else from GitHub.
 
 use beadle_engine::{Key, Lane, Mark, swept_hint};
 
@@ -132,8 +132,8 @@ fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     branch.is_some_and(|branch| sender.known.is_watched(branch, default))
 }
 
-/// If the event makes all repositories due, returns the lane of these repositories. Otherwise,
-/// returns `None`.
+/// Returns the lane in which the event marks all repositories as due. Returns `None` if the event
+/// does not affect all repositories.
 fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     let action = payload.action.as_deref().unwrap_or_default();
     match (event, action) {

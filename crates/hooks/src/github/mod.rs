@@ -1,5 +1,5 @@
 //! Verifies webhooks of a GitHub App or of an organisation, and finds the keys that these webhooks
-//! make due.
+//! mark as due.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
@@ -115,12 +115,12 @@ pub enum WebhookRefusal {
     NotConfigured(String),
 }
 
-/// A verified request: the delivery, and the marks for the keys that the delivery makes due.
+/// A verified request: the delivery, and the marks for the delivery's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedWebhook {
     /// The delivery to store.
     pub delivery: Delivery,
-    /// The marks that make the keys of the delivery due.
+    /// The marks for the keys of the delivery.
     pub marks: Vec<Mark>,
 }
 

@@ -1,4 +1,4 @@
-//! Events of Okta's System Log, and the keys that these events make due. An event hook sends the
+//! Events of Okta's System Log, and the keys that these events mark as due. An event hook sends the
 //! same events that the System Log contains.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{EVENTS, is_id};
 
-/// The types of events that make keys due.
+/// The types of events that mark keys as due.
 pub const TYPES: &[&str] = &[
     "group.user_membership.add",
     "group.user_membership.remove",
@@ -34,8 +34,8 @@ pub const TYPES: &[&str] = &[
 const PROFILE: &str = "user.account.update_profile";
 /// The beginning of the event types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
-/// The maximum number of keys that one event makes due. An event with more keys causes a sweep of
-/// all groups instead.
+/// The maximum number of keys that one event marks as due. An event with more keys causes a sweep
+/// of all groups instead.
 const MOST_KEYS: usize = 100;
 
 /// The prefix in the id of a `group` key. The id has this prefix if the event might have changed
@@ -84,14 +84,13 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 impl Event {
-    /// Returns the event as a delivery, and the marks for the keys that the event makes due.
-    /// Returns `None` if the uuid of the event is missing or invalid.
+    /// Returns the event as a delivery, and the marks for the event's keys. Returns `None` if the
+    /// uuid of the event is missing or invalid.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
         is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
     }
 
-    /// Returns the event as a delivery with this id, and the marks for the keys that the event
-    /// makes due.
+    /// Returns the event as a delivery with this id, and the marks for the event's keys.
     pub(super) fn stored_as(&self, id: String, instance: &str, now: Time) -> (Delivery, Vec<Mark>) {
         let delivery = Delivery {
             source: EVENTS.into(),
@@ -107,7 +106,7 @@ impl Event {
         (delivery, self.marks(instance))
     }
 
-    /// Returns the marks of the keys that the event makes due.
+    /// Returns the marks for the keys that the event affects.
     pub fn marks(&self, instance: &str) -> Vec<Mark> {
         let kind = self.event_type.as_str();
         if !TYPES.contains(&kind) || !self.succeeded {

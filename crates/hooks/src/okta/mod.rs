@@ -1,4 +1,4 @@
-//! Verifies requests of Okta's event hooks, and finds the keys that these requests make due.
+//! Verifies requests of Okta's event hooks, and finds the keys that these requests mark as due.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -26,7 +26,7 @@ pub struct HeaderSecret {
 pub struct Sender {
     /// The name of the directory in keys and in the configuration.
     pub instance: String,
-    /// The required headers of a request. Each of them must have a valid value. If the list is
+    /// The required headers of a request. Each header must have a valid value. If the list is
     /// empty, Beadle accepts no request.
     pub header_secrets: Vec<HeaderSecret>,
 }
@@ -51,7 +51,7 @@ pub struct VerifiedHook {
     /// System Log. The keys of such an event do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
     /// The delivery itself. The store must get the delivery after all events of the delivery. So if
-    /// the store has a delivery, it also has all events of the delivery.
+    /// the store contains a delivery, the store also contains all events of the delivery.
     pub delivery: Delivery,
 }
 
@@ -100,7 +100,7 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<VerifiedHook
         return Err(HookRefusal::Body("`eventId` is missing or invalid".into()));
     }
     // An event without a valid uuid gets an id from its position in the delivery, so that the store
-    // can keep it like the other events.
+    // can keep this event like the other events.
     let stored = |(at, event): (usize, &Event)| {
         let stored = event.stored(&sender.instance, now);
         stored

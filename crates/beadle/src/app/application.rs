@@ -42,7 +42,7 @@ impl App {
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client. They do not share the answers that they have read.
+    /// both results share a client. But the results do not share the answers that they have read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

@@ -45,8 +45,8 @@ impl StoriesForwards {
         ended
     }
 
-    /// Returns the writes that began before `time` and whose run has no end in the journal. For
-    /// example, the process of such a run was killed.
+    /// Returns the writes that began before `time`, if the journal does not contain the end of
+    /// their run. For example, the process of the run was killed.
     pub(crate) fn older_than(&mut self, time: Time) -> Vec<Story> {
         let (old, open) = take(&mut self.open).into_iter().partition(|story| story.entry.at < time);
         self.open = open;

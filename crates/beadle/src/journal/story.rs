@@ -11,7 +11,7 @@ pub(crate) struct Story {
     pub(crate) entry: Entry,
     /// The result of the write; `None` if the write has no result yet.
     pub(crate) result: Option<Detail>,
-    /// The deliveries that made the key of the write due.
+    /// The deliveries that marked the key of the write as due.
     pub(crate) causes: Vec<Cause>,
 }
 
@@ -76,7 +76,7 @@ impl Story {
         }
     }
 
-    /// Returns whether a person or program had a part in the event. The comparison ignores case.
+    /// Returns whether a person or program was involved in the event. The comparison ignores case.
     pub(crate) fn is_about(&self, who: &str) -> bool {
         let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());

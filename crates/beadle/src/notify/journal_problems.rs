@@ -154,9 +154,9 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Looks at some of the keys with unknown parts. Returns those of them whose last run could
-    /// read and resolve all parts. A run without a change writes no entry to the journal. A sweep
-    /// deletes the state of a key that does not exist any more.
+    /// Looks at some of the keys with unknown parts. Returns the keys whose last run could read and
+    /// resolve all parts. A run without a change writes no entry to the journal. A sweep deletes
+    /// the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
@@ -326,7 +326,7 @@ fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     until
 }
 
-/// Returns the part together with the time when it became unknown.
+/// Returns the part together with the time when the part became unknown.
 fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownPart {
     let is_same = |part: &&UnknownPart| part.aspect == unknown.aspect && part.part == unknown.part;
     UnknownPart {

@@ -130,7 +130,7 @@ async fn transmit(
             Ok(())
         }
         Err(error) => Err(SendFailure {
-            // A temporary refusal (4xx) can have another cause than the content.
+            // The cause of a temporary refusal (4xx) might not be the content.
             refuses_content: error.is_permanent(),
             ..failure("the server refuses the message", &error)
         }),

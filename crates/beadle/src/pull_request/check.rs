@@ -149,7 +149,7 @@ impl PolicyCheck {
         }
     }
 
-    /// Makes the open pull requests with this head commit due.
+    /// Marks the open pull requests with this head commit as due.
     async fn head(&self, run: &Run, repository: u64, commit: &str) -> Result<Report, Failure> {
         let reader = self.reader.in_lane(run.lane);
         let pulls = reader.open_pulls_at(&self.source.repository, commit).await?;

@@ -124,8 +124,8 @@ pub(super) struct Findings {
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,
-    /// True if the policy of the base is invalid. The preview then compares with the policy in
-    /// force.
+    /// True if the policy of the base is invalid. The preview then shows the differences from the
+    /// policy in force.
     pub(super) is_base_invalid: bool,
     /// True if the policy of the head is valid, but the check is not allowed to show its changes.
     pub(super) is_hidden: bool,
@@ -252,8 +252,8 @@ impl Findings {
     }
 }
 
-/// Returns the number for each risk, with the noun of this risk. The most severe risk comes first.
-/// Leaves out zeros.
+/// Returns the number of changes for each risk, together with the word for this risk. The most
+/// severe risk comes first. Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.

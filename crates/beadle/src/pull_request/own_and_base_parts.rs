@@ -50,7 +50,8 @@ impl Folders {
     }
 }
 
-/// The files of all parts, before and after a pull request. The lists have the order of the parts.
+/// The files of all parts, before and after a pull request. The lists are in the order of the
+/// parts.
 pub(super) struct Sides {
     /// The files before the pull request; `None` if these files cannot be a policy.
     pub(super) before: Option<Vec<Side>>,

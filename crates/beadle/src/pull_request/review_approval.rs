@@ -134,7 +134,7 @@ impl ByReview<'_> {
         Ok(None)
     }
 
-    /// Records the approval, and makes the policy due.
+    /// Records the approval, and marks the policy as due.
     async fn record(&self, held: HeldGeneration, review: &Review) -> Result<(), Failure> {
         let at = self.clock.now();
         let organisation = self.key.instance();

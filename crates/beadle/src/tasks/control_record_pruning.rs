@@ -1,5 +1,5 @@
 //! Deletes records of controls that are older than the retention of the journal. The newest record
-//! of each repository stays, because it is valid until the next record.
+//! of each repository stays, because this record is valid until the next record.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::app::service::Service;
 /// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if
 /// the configuration sets a shorter time.
 const LEAST: Duration = Duration::from_secs(1);
-/// The wait after a run that failed or did not read everything.
+/// The time to wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
 /// The timeout for each run. If an App gets many deliveries, their list has many pages, and a run
 /// can take a long time.

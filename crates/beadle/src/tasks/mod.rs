@@ -15,7 +15,7 @@
 //! | `sweep_summary_log` | organisation, directory | one | logs the summary of a sweep |
 //! | `missed_webhooks` | App | one | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_opening` | target | all | compares the target with its configuration |
-//! | `waiver_ends` | organisation | all | makes the repositories of a waiver due when it ends, and warns before |
+//! | `waiver_ends` | organisation | all | marks the repositories of a waiver as due when it ends, and warns before |
 //! | `token_expiry_warning` | target | all | warns before a token ends |
 //! | `system_log_reading` | directory | one | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |

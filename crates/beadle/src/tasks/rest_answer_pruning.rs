@@ -83,7 +83,7 @@ struct Search {
     first: Time,
     /// The time at which the last complete search ended.
     ended: Time,
-    /// The last answer that an unfinished search has seen. Empty if no search is unfinished.
+    /// The last answer that an unfinished search has seen. Empty if there is no unfinished search.
     after: String,
 }
 

@@ -67,9 +67,9 @@ impl BackgroundTask for Repositories {
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };
-        // If Beadle does not know its own login, it cannot recognise the webhooks of its own
-        // writes. The runs for these webhooks would then use the part of the budget that is
-        // reserved for events.
+        // Without its own login, Beadle cannot recognise the webhooks that its own writes caused.
+        // The runs for these webhooks would then use the part of the budget that is reserved for
+        // events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }

@@ -26,7 +26,7 @@ pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
     /// True after this process has checked whether the target is still stopped. If the target is
-    /// not stopped any more, this check makes the parked keys of the target due.
+    /// not stopped any more, this check marks the parked keys of the target as due.
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
     wait: Mutex<Option<PlanningBackoff>>,

@@ -1,5 +1,5 @@
-//! Makes the repositories of a waiver due when the waiver ends or is removed. Beadle then compares
-//! the keys of the waiver again. The task also warns before a waiver ends.
+//! Marks the repositories of a waiver as due when the waiver ends or is removed. Beadle then
+//! compares the keys of the waiver again. The task also warns before a waiver ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::output::plural::counted;
 pub(super) struct WaiverEnds(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 impl WaiverEnds {
-    /// Makes the repositories of ended waivers due, and records that the waivers ended.
+    /// Marks the repositories of ended waivers as due, and records that the waivers ended.
     async fn end(&self, org: &GithubOrganisation, ended: &[Waiver]) -> Result<(), Failure> {
         let (service, name) = (&self.0.0, &self.0.1.file.name);
         let (store, now) = (service.store.as_ref(), service.clock().now());

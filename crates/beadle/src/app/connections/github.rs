@@ -85,8 +85,8 @@ fn open(
     Ok((api, WritePace::new(every)))
 }
 
-/// Returns whether GitHub hosts the server. Beadle limits the requests that create content only if
-/// GitHub hosts the server. By default, an Enterprise Server does not limit these requests.
+/// Returns whether GitHub hosts the server. If GitHub hosts the server, Beadle limits the requests
+/// that create content. By default, an Enterprise Server has no limit for these requests.
 fn is_hosted_by_github(api: &str) -> bool {
     let (_, address) = api.split_once("://").unwrap_or_default();
     let host = address.split(['/', ':']).next().unwrap_or_default();

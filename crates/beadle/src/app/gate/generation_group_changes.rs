@@ -28,13 +28,13 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks that make the groups with different mappings due. If a file that declares a group
-    /// differs, a background task marks this group.
+    /// The marks for the groups with different mappings. If a file that declares a group differs, a
+    /// background task marks this group.
     marks: Vec<Mark>,
 }
 
 impl GenerationGroupChanges {
-    /// Makes the affected groups due.
+    /// Marks the affected groups as due.
     pub(in crate::app) async fn mark(&self, store: &dyn Store, now: Time) -> Result<(), StoreError> {
         for batch in self.marks.chunks(BATCH) {
             store.mark(batch.to_vec(), now).await?;

@@ -12,7 +12,7 @@ use crate::app::gate::held_generation::GenerationApproval;
 const BATCH: usize = 500;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes
-/// pass the guard, and the window of the guard does not count them. A change that an operator
+/// pass the guard, and the guard's window does not count these changes. A change that an operator
 /// rejected stays held, because the approver of a generation does not see the rejection.
 pub(in crate::app) async fn let_pass(
     store: &dyn Store,

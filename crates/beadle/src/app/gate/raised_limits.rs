@@ -71,8 +71,8 @@ impl Limited {
             Self::Organisation(org) => org.limits.replace(limits.guard),
             Self::Target(target) => {
                 target.set_limits(limits);
-                // The present reconciler has a planner with the old limits of each group, so Beadle
-                // replaces the reconciler.
+                // The planner of the present reconciler uses the old limits of each group, so
+                // Beadle replaces the reconciler.
                 service.begin_target(target);
             }
         }
@@ -269,7 +269,7 @@ async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), St
     if open.is_empty() { Ok(()) } else { store.release(open).await }
 }
 
-/// Makes keys due.
+/// Marks keys as due.
 async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> {
     let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
     for batch in marks.chunks(BATCH) {

@@ -69,7 +69,7 @@ pub(super) async fn stored(store: &dyn Store, target: &str) -> Result<Stored<Acc
 }
 
 impl AcceptedMappings {
-    /// Returns the accepted mappings. If Beadle cannot read the stored text, the result has no
+    /// Returns the accepted mappings. If Beadle cannot read the stored text, the result contains no
     /// mapping. The gate then counts every change that the configured mappings would cause.
     pub(super) async fn mappings(&self, store: &dyn Store, target: &str) -> Result<Vec<Mapping>, StoreError> {
         let mut text = String::new();

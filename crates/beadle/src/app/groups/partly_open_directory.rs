@@ -46,8 +46,8 @@ impl Reconcile for PartialTargets {
         let mappings = self.mappings.read().clone();
         let missing =
             mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
-        // The record is written before the run, so that it exists even if the process is killed
-        // during the run.
+        // Beadle writes the record before the run, so that the record exists even if the process is
+        // killed during the run.
         for target in missing {
             missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }

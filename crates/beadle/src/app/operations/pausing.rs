@@ -12,17 +12,19 @@ use beadle_repositories::undo;
 
 use crate::config::{Config, OrgConfig, TargetConfig};
 
-/// The maximum length of a pause. So a pause ends even if everybody forgets it.
+/// The maximum length of a pause. Because of this limit, a pause ends even if everybody forgets the
+/// pause.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The names by which an operator specifies the scope of a pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
-    /// An organisation.
+    /// The name of an organisation.
     pub(crate) org: Option<&'a str>,
-    /// A repository, such as `acme/widgets`. If `org` is set, the owner can be left out.
+    /// The name of a repository, such as `acme/widgets`. If `org` is set, the owner can be left
+    /// out.
     pub(crate) repo: Option<&'a str>,
-    /// A target of groups.
+    /// The name of a target.
     pub(crate) target: Option<&'a str>,
 }
 

@@ -1,4 +1,4 @@
-//! Makes keys due again. `beadle queue --retry` and the pages use this module.
+//! Marks keys as due again. `beadle queue --retry` and the pages use this module.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ pub(crate) async fn keys_to_retry(
     Ok(found)
 }
 
-/// Makes a key due, and records this action in the journal. Returns the readable name of the key.
-/// If the journal has no name for the key, returns `name`.
+/// Marks a key as due, and records this action in the journal. Returns the readable name of the
+/// key. If the journal has no name for the key, returns `name`.
 pub(crate) async fn retry(
     store: &dyn Store,
     (key, name): (&Key, &str),

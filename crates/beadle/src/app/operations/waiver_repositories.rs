@@ -1,4 +1,4 @@
-//! The repositories that waivers cover, and the marks that make these repositories due.
+//! Finds the repositories that waivers cover, and marks these repositories as due.
 
 use beadle_engine::{Failure, Key, Lane, Mark, Store, Time};
 use beadle_github::{IndexRow, Reader};
@@ -14,7 +14,7 @@ pub(crate) async fn covered(reader: &Reader, waivers: &[Waiver]) -> Result<Vec<I
     Ok(rows)
 }
 
-/// Makes repositories of an organisation due.
+/// Marks repositories of an organisation as due.
 pub(crate) async fn mark(
     store: &dyn Store,
     organisation: &str,

@@ -43,7 +43,7 @@ pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)
 }
 
 /// Stores a checked waiver that covers these repositories. Records the waiver in the journal, and
-/// makes the repositories due.
+/// marks the repositories as due.
 pub(crate) async fn waive(
     store: &dyn Store,
     file: &OrgConfig,
@@ -88,8 +88,8 @@ pub(crate) async fn to_end(
     }
 }
 
-/// Ends the stored waiver with this code. Records the end in the journal, and makes the covered
-/// repositories due.
+/// Ends the stored waiver with this code. Records the end in the journal, and marks the covered
+/// repositories as due.
 pub(crate) async fn end(
     store: &dyn Store,
     file: &OrgConfig,

@@ -112,8 +112,8 @@ mod tests {
         let again = considered(all.iter().rev().cloned().collect(), &stored, is_wanted);
         let ids = |list: &[Installation]| list.iter().map(|one| one.organisation).collect::<BTreeSet<_>>();
         assert_eq!(ids(&again), ids(&first));
-        // If a pattern allows an organisation, Beadle considers the organisation even if many
-        // strangers are stored.
+        // If a pattern allows an organisation, Beadle considers the organisation even if the store
+        // contains many strangers.
         let more: Vec<Installation> = all.into_iter().chain([listed(9001, "acme-games")]).collect();
         assert_eq!(considered(more, &stored, is_wanted).len(), STRANGERS + 2);
     }

@@ -1,4 +1,4 @@
-//! Runs the key of the App's installations. An event about an installation makes the key due.
+//! Runs the key of the App's installations. An event about an installation marks the key as due.
 
 use std::sync::{Arc, Weak};
 

@@ -73,7 +73,7 @@ impl GithubOrganisation {
         Some(PolicyLinks { web, origin: policy.origin.clone()?, base })
     }
 
-    /// Returns the address of the GitHub server that has the policy.
+    /// Returns the web address of the GitHub server that hosts the policy.
     pub(crate) fn policy_web(&self) -> &str {
         &self.web.0
     }

@@ -59,8 +59,8 @@ pub(crate) struct ServedOrganisation {
     /// must have this lock to decide whether the policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
     /// The old policy of this process, if this process has started to use the accepted policy of
-    /// another process. The other process had already made the affected keys due, so this process
-    /// might have run some of these keys with the old policy.
+    /// another process. The other process had already marked the affected keys as due, so this
+    /// process might have run some of these keys with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
@@ -458,8 +458,8 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Stores which policy is in force. The caller does this before the process starts to use
-    /// another policy.
+    /// Stores which policy is in force. The caller calls this method before the process starts to
+    /// use another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // No key runs before the first generation is accepted.
         if !self.is_first() {

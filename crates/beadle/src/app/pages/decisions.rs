@@ -150,7 +150,7 @@ fn shown<'a>(
     Ok(named)
 }
 
-/// Returns the effect of a decision. `decided` are the stored holds.
+/// Returns the effect of a decision. `decided` contains the stored holds.
 fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone, DecisionRefusal> {
     let (mut changes, mut other) = (0, None);
     for hold in decided {

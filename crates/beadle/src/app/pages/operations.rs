@@ -195,7 +195,7 @@ impl PageOperations {
         }
     }
 
-    /// Makes the sweep of an organisation or of a directory due.
+    /// Marks the sweep of an organisation or directory as due.
     async fn sweep(&self, name: &str, by: &str) -> Done {
         let service = &self.service;
         let key = if let Some(org) = service.orgs.iter().find(|org| org.file.name == name) {

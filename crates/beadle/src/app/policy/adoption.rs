@@ -37,8 +37,8 @@ pub(crate) enum Adoption {
     InForce {
         /// The name of the generation.
         generation: String,
-        /// The number of keys that the generation made due. `None` if the affected keys are not
-        /// known. A sweep must then find the affected keys.
+        /// The number of keys that Beadle marked as due because of the generation. `None` if the
+        /// affected keys are not known. A sweep must then find the affected keys.
         affected: Option<usize>,
     },
     /// The gate holds the generation. The last accepted generation stays in force.
@@ -248,7 +248,7 @@ fn complete(preview: &Preview, mapped: &GenerationGroupChanges) -> Result<(), Fa
     Err(Failure::new(Class::Retry, format!("{first}{more}")))
 }
 
-/// Starts to use a generation that passed the gate, and makes the affected keys due. `before` is
+/// Starts to use a generation that passed the gate, and marks the affected keys as due. `before` is
 /// the policy that the gate compared with the generation. `approved` is the approval together with
 /// the approved changes of repositories. `mapped` contains the approved changes of groups.
 /// `accepted` is the generation that was accepted before the plan. In mode `observe`, `accepted` is
@@ -350,10 +350,10 @@ async fn put_in_force(
     }
 }
 
-/// Starts to use a generation without the gate if another process has accepted it. The other
-/// process might have written a part of the changes, so a plan would differ from the approved one.
-/// Returns `None` if no process has accepted the generation. The other process might have ended
-/// before it marked the affected keys. A sweep then finds these keys.
+/// If another process has accepted a generation, starts to use this generation without the gate.
+/// The other process might have written a part of the changes, so a plan would differ from the
+/// approved one. Returns `None` if no process has accepted the generation. The other process might
+/// have ended before it marked the affected keys. A sweep then finds these keys.
 async fn follow(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -385,7 +385,7 @@ pub(crate) async fn follow_with_checks(service: &Service, organisation: &ServedO
     }
 }
 
-/// Returns whether this call made pull requests due.
+/// Returns whether this call marked pull requests as due.
 async fn try_follow_with_checks(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -404,9 +404,9 @@ async fn try_follow_with_checks(
     followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
-/// Makes the affected keys due again after this process started to use the accepted generation of
-/// another process. The other process had made the same keys due, but this process might have run
-/// these keys with its earlier policy.
+/// Marks the affected keys as due again after this process started to use the accepted generation
+/// of another process. The other process had marked the same keys as due, but this process might
+/// have run these keys with its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
     let followed = organisation.followed.lock().clone();
     let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };
@@ -425,8 +425,8 @@ pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisat
     Ok(())
 }
 
-/// Makes the affected keys due, and deletes their holds from earlier generations. Returns the
-/// number of keys.
+/// Marks the affected keys as due, and deletes the holds of these keys from earlier generations.
+/// Returns the number of keys.
 async fn mark(
     store: &dyn Store,
     affected: &Affected,

@@ -8,7 +8,7 @@ use beadle_repositories::Affected;
 const AS_EVENTS: usize = 500;
 
 /// Returns the marks of the affected keys. The organisation comes first, because repositories can
-/// depend on it.
+/// depend on the organisation.
 pub(super) fn marks(affected: &Affected) -> Vec<Mark> {
     let own = affected.organisation.iter().map(|key| (key, None));
     let repositories = affected.repositories.iter().map(|(key, node_id)| (key, Some(node_id.clone())));

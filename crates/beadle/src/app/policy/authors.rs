@@ -46,10 +46,10 @@ pub(crate) async fn policy_authors(
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
-/// committers of all commits from the policy in force to the held policy. With only the last
-/// commit, the author of an earlier commit could approve this commit as soon as another person
-/// pushed a further commit. A hold does not contain the commit of the base. So if the policy has a
-/// base, the people are not known.
+/// committers of all commits from the policy in force to the held policy. The last commit is not
+/// enough. After a further commit of another person, the author of an earlier commit could approve
+/// their own commit. A hold does not contain the commit of the base. So if the policy has a base,
+/// the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

@@ -153,7 +153,8 @@ fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
 }
 
 /// Returns the limit of the target's guard that all these changes would exceed in one window.
-/// Returns `None` if they exceed no limit. Does not count changes that need an approval anyway.
+/// Returns `None` if the changes exceed no limit. Does not count changes that need an approval
+/// anyway.
 fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
     let mut sums = Risks::default();
     for change in plans.iter().flat_map(|(_, plan)| &plan.changes) {

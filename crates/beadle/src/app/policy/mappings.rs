@@ -25,8 +25,8 @@ fn note(organisation: &str) -> Note<MappedTargets> {
     Note::of(&[organisation])
 }
 
-/// Makes targets wait if their mappings are in the policy of an organisation that is not open yet.
-/// If Beadle cannot read the store, all targets wait.
+/// Makes a target wait if the policy of an organisation contains its mappings and the organisation
+/// is not open yet. If Beadle cannot read the store, all targets wait.
 pub(in crate::app) async fn await_all(
     config: &Config,
     directories: &Directories,

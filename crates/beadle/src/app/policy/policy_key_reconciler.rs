@@ -1,4 +1,4 @@
-//! Runs the `policy` keys. A push to the repository of a policy makes the key of the policy due.
+//! Runs the `policy` keys. A push to a policy's repository marks the policy's key as due.
 
 use std::sync::{Arc, Weak};
 

@@ -1,6 +1,6 @@
 //! Stops the runs of a process if another process has replaced the generation of this process.
 //! Without this fence, a run with a replaced generation would write values that nobody wants any
-//! more. The run would also complete the mark by which the new generation made the key due.
+//! more. The new generation had marked the key as due, and the run would also remove this mark.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
 //! write. At its next look, the process starts to use the accepted generation. Until then, other

@@ -92,9 +92,9 @@ pub(crate) fn is_shared(place: &StoreLocation) -> bool {
     }
 }
 
-/// Rings `bell` each time another process makes a key due. Stops when the caller drops the returned
-/// value. Does nothing if the store is a file, because only one service uses this file. Does
-/// nothing on AWS, because the functions there use the messages of the queues.
+/// Rings `bell` each time another process marks a key as due. Stops when the caller drops the
+/// returned value. Does nothing if the store is a file, because only one service uses this file.
+/// Does nothing on AWS, because the functions there use the messages of the queues.
 pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match place {
         StoreLocation::File(_) | StoreLocation::Table { .. } => None,

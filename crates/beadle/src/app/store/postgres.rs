@@ -30,8 +30,8 @@ pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i3
     Ok(found.map(|found| (found.stored, found.oldest, found.supported)))
 }
 
-/// Rings `bell` each time another process makes a key due. Stops when the caller drops the returned
-/// value.
+/// Rings `bell` each time another process marks a key as due. Stops when the caller drops the
+/// returned value.
 #[cfg(feature = "postgres")]
 pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match beadle_store_postgres::PostgresListener::start(url.with_password(), bell.clone()) {

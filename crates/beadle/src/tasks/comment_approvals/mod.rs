@@ -1,5 +1,5 @@
-//! While changes wait for a decision, looks for comments that approve them, such as `/beadle
-//! approve 5d0c1e2f3a4b`.
+//! Looks for comments that approve held changes, such as `/beadle approve 5d0c1e2f3a4b`. Beadle
+//! looks only while changes wait for a decision.
 //!
 //! A comment is valid only if a member of the configured team wrote the comment, and if nobody
 //! edited it. If a member of the team wrote the comment, Beadle answers with a comment.

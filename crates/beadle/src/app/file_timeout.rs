@@ -69,9 +69,9 @@ impl FileReader {
     }
 }
 
-/// Waits until a read ends. A large folder on a slow file system takes a long time, so the wait
-/// continues while the read proceeds from file to file. Returns `None` if the read stays at one
-/// file for longer than `patience`.
+/// Waits until a read ends. A large folder on a slow file system takes a long time, so the function
+/// continues to wait while the read moves from file to file. Returns `None` if the read stays at
+/// one file for longer than `patience`.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,

@@ -30,7 +30,7 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     found
 }
 
-/// Returns a text about the person who made the state that Beadle changed, such as `made by ann
+/// Returns a text about the person who made the change that Beadle reverted, such as `made by ann
 /// (team.edited)`. If no webhook names a person, returns the webhooks that made Beadle read the
 /// key. For the write of an undo, returns the name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {

@@ -21,8 +21,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// The time for which a change is a problem after the journal reported the change as contested.
 /// While the change stays contested, the journal reports the change again within an hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// The time for which Beadle continues to report a person's change after Beadle reverted this
-/// change.
+/// After Beadle reverts a person's change, Beadle reports this change as a problem for this time.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;

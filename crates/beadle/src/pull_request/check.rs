@@ -63,8 +63,8 @@ pub(crate) struct PolicyCheck {
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team that can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// The configuration of the organisation. It also sets which parts of a policy the service
-    /// refuses.
+    /// The configuration of the organisation. This configuration also sets which parts of a policy
+    /// the service refuses.
     pub(crate) file: Arc<OrgConfig>,
     /// The whole configuration, with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,

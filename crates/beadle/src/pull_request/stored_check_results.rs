@@ -50,7 +50,7 @@ pub(crate) struct CheckedPull {
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
     /// The reason why `merge` is `None`. The reason is missing if an older version of Beadle stored
-    /// the result. It is also missing if a newer version stored an unknown reason.
+    /// the result. The reason is also missing if a newer version stored an unknown reason.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// The effect that a merge would have. `None` if there is no preview.

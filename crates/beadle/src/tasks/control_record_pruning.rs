@@ -1,5 +1,5 @@
-//! Deletes records of controls that are older than the retention of the journal. The newest record
-//! of each repository stays, because this record is valid until the next record.
+//! Deletes each record of a control after the retention time of the journal. The newest record of
+//! each repository stays, because this record is valid until the next record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::output::plural::counted;
 
-/// The time between two searches, because a search reads all records.
+/// The time between two searches. This time is long, because a search reads all records.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// The time of the last complete search. All processes with the same store share this time.

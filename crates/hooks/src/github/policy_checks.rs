@@ -1,4 +1,4 @@
-//! Decides which pull requests of a policy's repository Beadle must check after an event.
+//! Finds the pull requests that Beadle must check after an event in a policy's repository.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request>,
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#check_suite>

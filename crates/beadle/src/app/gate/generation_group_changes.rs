@@ -95,8 +95,8 @@ async fn add_declared(
         let Some(target) = service.directories.targets.get(&name) else {
             return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
         };
-        // If a target is not in use yet, its own gate counts everything that Beadle would write to
-        // the target.
+        // If a target is not in use yet, the gate of the target counts everything that Beadle would
+        // write to it.
         if !is_in_use(config, &target.file, store).await? {
             continue;
         }

@@ -218,7 +218,7 @@ impl HeldGeneration {
     }
 
     /// Returns one line for each hold of an organisation. The line contains the generation, the
-    /// holder and the start of the hold. It also explains how to approve the generation.
+    /// holder and the start of the hold. The line also explains how to approve the generation.
     pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
         let all = Self::all(store).await?.into_iter();
         let its = all.filter(|(_, held)| held.organisation == organisation);

@@ -58,9 +58,9 @@ async fn held_in(
 
 /// Returns `None` if the gate lets the target pass. Otherwise, returns the exceeded limits. Until
 /// the gate lets the target pass, Beadle writes nothing to the target. If the process ends at any
-/// point of this function, the next call continues. `planned` is the mapping generation in this
-/// process's last plan of the held target. If the mappings have changed since that plan, the target
-/// can pass.
+/// point of this function, the next call continues. `planned` is the generation of the mappings in
+/// this process's last plan of the held target. If the mappings have changed since that plan, the
+/// target can pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,

@@ -99,8 +99,8 @@ impl Limited {
     }
 
     /// Plans the keys of held changes. Returns those planned changes that the configured limits
-    /// would release. Also returns the generation of the policy or the mappings behind these
-    /// changes.
+    /// would release. Also returns the generation that causes these changes: the generation of the
+    /// policy or of the mappings.
     async fn plan(
         &self,
         service: &Service,

@@ -1,4 +1,4 @@
-//! Approvals of generations that the gate holds. `beadle approve` and the pages use this module.
+//! Approves the generations that the gate holds. `beadle approve` and the pages use this module.
 
 use std::collections::BTreeSet;
 

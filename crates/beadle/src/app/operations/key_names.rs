@@ -57,7 +57,7 @@ pub(crate) async fn repository_keys(
 
 /// Returns the keys that have this name now. If no key has the name now, returns all keys, because
 /// each of these keys had the name earlier. So if two repositories had the same name, an action on
-/// the name affects only its present owner.
+/// this name affects only the present owner of the name.
 pub(crate) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
     let mut present = Vec::new();
     for key in &keys {

@@ -165,9 +165,9 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 }
 
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
-/// certainly did not happen. Fails if this version cannot read a wanted write. Without that write,
-/// the result would be incomplete. The function would also assign writes of the previous run to
-/// this run.
+/// certainly did not happen. Returns an error if this version cannot read a wanted write. Without
+/// that write, the result would be incomplete. The function would also assign writes of the
+/// previous run to this run.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,

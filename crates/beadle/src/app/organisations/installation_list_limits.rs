@@ -62,7 +62,7 @@ pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) ->
 /// The time at which Beadle last listed the installations.
 #[derive(Debug, Default)]
 pub(crate) struct ListPace {
-    /// The time of the last list, and the number of its requests.
+    /// The time at which Beadle last read the list, and the number of requests for this read.
     last: Option<(Time, u32)>,
 }
 
@@ -74,7 +74,7 @@ impl ListPace {
         now < at || now.since(at) >= PER_REQUEST * requests.saturating_sub(1)
     }
 
-    /// Records a list with this number of requests.
+    /// Records that Beadle read the list with this number of requests.
     pub(crate) fn listed(&mut self, now: Time, requests: u32) {
         self.last = Some((now, requests));
     }

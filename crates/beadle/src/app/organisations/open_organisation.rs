@@ -64,7 +64,7 @@ impl GithubOrganisation {
         Ok(Self { file: file.clone(), policy, api, reader, pace, limits, web, secrets })
     }
 
-    /// Returns the addresses of the lines of the policy in force, if the policy comes from a
+    /// Returns the links to the lines of the policy in force, if the policy comes from a
     /// repository.
     pub(crate) fn links(&self) -> Option<PolicyLinks> {
         let policy = self.policy.current();
@@ -91,9 +91,9 @@ impl GithubOrganisation {
         }
     }
 
-    /// Returns a planner for a policy that nobody has approved yet. The planner has its own reads,
-    /// because another policy needs other parts of the repositories. The planner knows the names of
-    /// the secrets, but not their values.
+    /// Returns a planner for a policy that nobody has approved yet. The planner does not share its
+    /// reads with other planners, because another policy needs other parts of the repositories. The
+    /// planner knows the names of the secrets, but not their values.
     pub(crate) fn preview_planner(&self, store: &Arc<dyn Store>) -> RepositoryPlanner {
         let reader = Reader::new(self.api.clone(), self.policy.current().asks());
         let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));
@@ -111,7 +111,7 @@ impl GithubOrganisation {
 
     /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
     /// repository. `generation` is the name of the undo, and `by` is the operator. The undo reads
-    /// all parts of a repository, so the undo has its own reads.
+    /// all parts of a repository, so the undo does not share its reads with other planners.
     pub(crate) fn undo(
         &self,
         wanted: BTreeMap<Key, Vec<Reversal>>,

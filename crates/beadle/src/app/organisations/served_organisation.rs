@@ -53,7 +53,7 @@ pub(crate) struct ServedOrganisation {
     /// The record for the shared budget of the organisation. `None` until the organisation is open.
     share: Mutex<Option<BudgetShare>>,
     /// A lock, so that only one caller at a time plans a new generation of the policy and starts to
-    /// use it.
+    /// use this generation.
     pub(in crate::app) adopting: Mutex<()>,
     /// The lock of the policy in force. A caller must have this lock to change the policy. A task
     /// must have this lock to decide whether the policy needs a sweep.
@@ -92,8 +92,7 @@ enum Beginning {
     First,
 }
 
-/// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
-/// the gate.
+/// Returns whether a first generation must pass the gate. Tests of other parts skip the gate.
 pub(in crate::app) fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
@@ -217,9 +216,9 @@ impl ServedOrganisation {
         read
     }
 
-    /// Returns the first policy after the opening of the organisation. If the policy is in a
-    /// repository, this is the last accepted policy. So the organisation can open without GitHub.
-    /// The next look at the repository then reads the newest policy.
+    /// Returns the policy with which the organisation opens. If the policy is in a repository, this
+    /// is the last accepted policy. So the organisation can open without GitHub. The next look at
+    /// the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         match self.last_accepted(app).await {
             Ok(Some(policy)) => return Ok(policy),

@@ -1,4 +1,4 @@
-//! Refuses a policy if the organisation can use it only in a more careful mode.
+//! Refuses a policy if the organisation can use the policy only in a more careful mode.
 
 use beadle_repositories::policy::{Node, Problem, Severity};
 use beadle_repositories::{Policy, PolicyError};

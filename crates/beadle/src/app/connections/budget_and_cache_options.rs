@@ -11,8 +11,8 @@ pub(crate) struct ClientOptions {
     /// The store for the answers of vendors. The clients keep the answers in this store, so that
     /// the next run can reuse them.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// True if a call waits when the budget is used up. The calls of a command wait. A call of the
-    /// service fails, and the service runs the key again later.
+    /// True if a call waits when the budget is used up. A command waits until its call is possible.
+    /// In the service, the call fails, and the service runs the key again later.
     pub(crate) patient: bool,
     /// The number of processes that divide the budget, if these processes cannot report their
     /// spending to a common store.

@@ -1,4 +1,4 @@
-//! The gate for commands that write. If no service has accepted the policy, the plan of a command
+//! The gate for the plans of commands. If no service has accepted the policy, the plan of a command
 //! must pass the gate. A new generation of a service must pass the gate too.
 
 use std::sync::Arc;

@@ -167,8 +167,8 @@ async fn plan(
     }
 }
 
-/// Returns the limits of the gate. If the groups are the teams of an organisation, these are the
-/// limits of the organisation. If the groups are on a SCIM server, these are the limits of the
+/// Returns the limits of the gate. If the groups are the teams of an organisation, returns the
+/// limits of the organisation. If the groups are on a SCIM server, returns the limits of the
 /// target's guard. A raised limit of a guard is valid only after it is accepted. This rule applies
 /// even before the target is in use.
 pub(in crate::app) async fn limits(

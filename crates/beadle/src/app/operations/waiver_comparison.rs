@@ -51,7 +51,7 @@ impl SeenWaivers {
     }
 }
 
-/// The data in the store that a look at the waivers of one organisation needs.
+/// The stored data for one look at the waivers of an organisation.
 pub(crate) struct KnownWaivers {
     /// The waivers in force at the last look.
     pub(crate) before: SeenWaivers,

@@ -28,8 +28,7 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text for an organisation that Beadle cannot open. The text also contains the
-/// consequence.
+/// The log text for an organisation that Beadle cannot open. The text contains the consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 /// The maximum time that the work on the keys waits for the first attempt to use another
 /// generation. After this time, the work begins with the last accepted policy. In a large
@@ -64,9 +63,8 @@ pub(crate) struct ServedOrganisation {
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
-    /// The generation of the last read. Somebody might be changing the folder of the policy while
-    /// Beadle reads the folder. So a generation comes into force only if two reads in succession
-    /// return it.
+    /// The generation of the last read. Somebody might be changing the policy's folder during a
+    /// read. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
@@ -195,8 +193,7 @@ impl ServedOrganisation {
         }
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
-            // Before the first call to GitHub, the budget must know how much the other processes
-            // have spent.
+            // Before the first call, the budget must know what the other processes have spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
@@ -378,10 +375,9 @@ impl ServedOrganisation {
     /// Starts to use the generation that another process has accepted in the meantime. A policy in
     /// a repository is the same for all processes. A policy in a folder can differ between
     /// processes. A process then uses the accepted generation in two cases. Either the process has
-    /// read the same files, or the process has the lease and no other process uses this generation
-    /// any more. In the second case, the fence would otherwise stop all runs. The gate then
-    /// compares the files of this process with the accepted files. Returns whether the work on the
-    /// keys can begin.
+    /// read the same files, or it has the lease and no process uses this generation any more. In
+    /// the second case, the fence would otherwise stop all runs. The gate then compares the
+    /// process's files with the accepted files. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,
@@ -466,8 +462,7 @@ impl ServedOrganisation {
         }
     }
 
-    /// Logs which policy is in force, and reports the branches and the files of the policy to the
-    /// intake.
+    /// Logs which policy is in force, and sends the policy's branches and files to the intake.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
         self.known.watch(policy.branches(), policy.watched_files());

@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(2);
 /// process might have claimed the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
-/// Compares the generation in use by this process with the accepted generation.
+/// Compares the generation that this process uses with the accepted generation.
 #[async_trait]
 pub(crate) trait InForce: Send + Sync + 'static {
     /// Returns the accepted generation, if this process uses another generation.

@@ -59,7 +59,7 @@ fn subject(texts: &[Text]) -> String {
     header(&text)
 }
 
-/// Returns a text as the value of a header: one line, without control characters. The value does
+/// Converts a text to the value of a header: one line, without control characters. The value does
 /// not contain `=?`, because a mail program would decode the text that follows.
 fn header(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

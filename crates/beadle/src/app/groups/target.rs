@@ -168,16 +168,15 @@ impl GroupTarget {
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Allows Beadle to write to a stopped target again. Also marks the keys as due that are parked
-    /// because of the stop.
+    /// Allows Beadle to write to a stopped target again. Also marks all keys that the stop parked
+    /// as due.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// If the target is not stopped any more, marks the keys as due that are parked because of the
-    /// stop. If this service itself stopped the target, the service parks the keys again until its
-    /// next start.
+    /// If the target is not stopped any more, marks all keys that the stop parked as due. If this
+    /// service itself stopped the target, the service parks the keys again until its next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {

@@ -201,8 +201,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     shown: &Plan<P::Write>,
     gate: &ApplyContext,
 ) -> Result<(Report, bool), Failure> {
-    // Beadle compares the whole changes, because digests are short. A person who chooses the values
-    // can find two changes with the same digest.
+    // Beadle compares the complete changes and not their digests, because digests are short. A
+    // person who chooses the values can find two changes with the same digest.
     let is_shown = |change: &Change<P::Write>| shown.changes.iter().any(|one| one.is_same(change));
     let is_agreed = |change: &Change<P::Write>| !applier.only_shown || is_shown(change);
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);

@@ -101,7 +101,7 @@ pub(crate) struct Look {
     /// The waivers that are not in force any more. Beadle must compare the keys of these waivers
     /// again.
     pub(crate) ended: Vec<Waiver>,
-    /// The waivers whose end has become near since the last look.
+    /// The waivers that end soon, and for which Beadle has not given notice yet.
     pub(crate) near: Vec<Waiver>,
 }
 

@@ -57,8 +57,8 @@ impl PageDecisions {
         outcome(&decided, &decision)
     }
 
-    /// Approves the shown generation with the shown plan, if a hold still has both. A service and a
-    /// command can hold the same plan.
+    /// Approves the shown generation with the shown plan, if a hold still contains both. A service
+    /// and a command can hold the same plan.
     pub(crate) async fn approve_policy(
         &self,
         (plan, generation): (&str, &str),

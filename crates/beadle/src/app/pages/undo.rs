@@ -33,7 +33,7 @@ struct Prepared {
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
 }
 
-/// A receiver of results that shows nothing, because the person sees the results in the journal.
+/// A receiver that ignores the results, because the person sees the results in the journal.
 struct NotShown;
 
 impl Progress for NotShown {

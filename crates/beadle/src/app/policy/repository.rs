@@ -52,7 +52,7 @@ impl PolicyPart {
     }
 
     /// Returns the present commit of the configured reference. If the commit has not changed, the
-    /// read uses nothing of the budget. Each person who can push can also create a tag. So if the
+    /// read does not use the budget. Each person who can push can also create a tag. So if the
     /// branch needs a review, the function does not accept a tag with the same name as the branch.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, require_review, .. } = &self.source;

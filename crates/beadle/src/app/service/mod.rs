@@ -129,8 +129,8 @@ impl Service {
         self.lease.get().cloned()
     }
 
-    /// Returns whether this process does the common work, such as the plan of a new generation for
-    /// the gate.
+    /// Returns whether this process does the work that only one process does. For example, only one
+    /// process plans a new generation for the gate.
     pub(crate) fn is_chosen(&self) -> bool {
         self.lease.get().is_none_or(|lease| lease.is_held())
     }

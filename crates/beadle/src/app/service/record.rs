@@ -105,7 +105,8 @@ pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, Str
     values.iter().map(|(key, value)| (key.clone(), digest(value))).collect()
 }
 
-/// Returns one sentence for each running service that does not use the configuration of the file.
+/// Returns one sentence for each running service whose configuration differs from the configuration
+/// file.
 pub(crate) async fn other_configurations(
     store: &dyn Store,
     config: &Config,

@@ -124,7 +124,7 @@ pub(crate) fn command() -> clap::Command {
     help::teach(Cli::command())
 }
 
-/// The use of colour in the output.
+/// Whether the output has colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// Colour if the output goes to a terminal that shows it
@@ -449,7 +449,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns whether the command runs until it is stopped.
+    /// Returns whether the command is a service, which runs until somebody stops it.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Serve)
     }

@@ -172,7 +172,7 @@ fn the_page_has_exactly_the_metrics_of_the_registry() {
 
 #[test]
 fn names_follow_the_rules_of_openmetrics() {
-    // A metric has a base unit. A count of things has no unit.
+    // Each metric uses a base unit, such as seconds. If a metric counts things, it has no unit.
     let others = ["milliseconds", "minutes", "hours", "days", "percent", "megabytes"];
     for (name, (kind, labels)) in registered() {
         assert!(!others.iter().any(|unit| name.contains(unit)), "{name} has no base unit");

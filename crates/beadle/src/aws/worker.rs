@@ -43,8 +43,8 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The maximum time that a key waits for its organisation or directory to open. The unit is one
-/// lease. Each wait costs one message.
+/// The maximum time that a key waits for its organisation or directory to open. The unit is the
+/// length of one lease. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
 /// The longest wait divided by this number is the first wait. So a short failure, such as a
 /// conflict in the table, does not delay a key for minutes.

@@ -135,7 +135,8 @@ impl Printer {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Prints an error. The hint is on a separate line, and so is each problem of a policy.
+    /// Prints an error. The hint has a separate line. Each problem of a policy also has a separate
+    /// line.
     pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()

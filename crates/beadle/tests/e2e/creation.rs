@@ -17,7 +17,7 @@ branches:
 ";
 const CREATE: &str = "repository: { force_create: true, auto_init: true }\n";
 
-/// The points where the process ends itself. The number is the number of times that the process
+/// The points at which the process kills itself. The number is the number of times that the process
 /// passes the point before it ends there.
 const POINTS: &[(&str, u32)] = &[
     ("before-creation", 0),

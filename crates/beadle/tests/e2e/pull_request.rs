@@ -324,7 +324,7 @@ async fn a_pull_request_of_a_fork_is_checked_and_its_check_runs_again() {
     assert!(answer.status().is_success());
     let is_checked =
         |call: &Value| call["method"] == "PATCH" && call["path"].to_string().contains("check-runs");
-    // The check run is in progress again, and then concluded again.
+    // Beadle starts the check run again, and concludes it again.
     until_true("a second check", || world.sim.calls_that(is_checked).len() == 2).await;
     until_concluded(&world, "7", "success").await;
     assert_eq!(comments(&world.repository("admin")).len(), 1);

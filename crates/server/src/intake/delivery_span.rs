@@ -1,4 +1,5 @@
-//! The span of a delivery. A delivery causes runs. The trace of these runs begins with this span.
+//! The span of a delivery. A delivery makes keys due, and Beadle then runs these keys. The trace of
+//! these runs begins with this span.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};

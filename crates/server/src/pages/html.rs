@@ -118,7 +118,7 @@ pub(super) enum Attribute<'a> {
     LiveRegion,
     Href(&'a Link),
     Id(&'static str),
-    /// The label of an element, for a screen reader or beside a field of a form.
+    /// The label of an element, such as a form field. Screen readers use this label.
     Label(&'static str),
     Lang(&'static str),
     /// The id of an element that contains values. A browser suggests these values for a field.

@@ -105,7 +105,7 @@ fn details(row: &ControlRow) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The number of shown characters of a commit's id.
+/// The number of characters of a commit's id that a row shows.
 const DIGITS: usize = 12;
 
 fn short(commit: &str) -> String {

@@ -37,7 +37,7 @@ pub(super) struct Routes {
     pub(super) operator: RouterSwitch,
 }
 
-/// The service with one configuration, before it begins to work.
+/// A service that is ready to work with one configuration, but has not begun yet.
 pub(super) struct Prepared {
     service: Arc<Service>,
     worker: Arc<Worker>,
@@ -126,7 +126,7 @@ impl Prepared {
     }
 }
 
-/// The service with one configuration, while it works.
+/// A service that works with one configuration.
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,

@@ -1,5 +1,5 @@
 //! Tests that faults of a directory do no harm. Examples are wrong lists and slow losses. Also
-//! tests the accounts of people who join and leave.
+//! tests the accounts of people who join or leave a group.
 
 use std::time::Duration;
 

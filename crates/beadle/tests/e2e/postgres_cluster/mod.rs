@@ -27,8 +27,8 @@ impl Peer {
     fn new(world: &World, name: &str, url: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
-        // The address of the pages stays the same for all processes. A load balancer has the same
-        // effect.
+        // All processes have the same address of the pages, as they would have behind a load
+        // balancer.
         for (key, at) in [("listen", 0), ("operator", 1)] {
             let line = |port: u16| format!("{key} = \"127.0.0.1:{port}\"");
             assert!(text.contains(&line(world.ports[at])), "{text}");

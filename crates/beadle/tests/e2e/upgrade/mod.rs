@@ -127,8 +127,8 @@ impl Process {
     }
 }
 
-/// Returns a world with repositories that are as declared. In the repository `held`, the guard
-/// holds the removal of a team. The receiver gets a message about the hold.
+/// Returns a world with repositories that are as declared. Beadle wants to remove a team from the
+/// repository `held`, and the guard holds this change. The receiver gets a message about the hold.
 async fn world() -> (World, Arc<Receiver>) {
     let mut repositories = json!({ "held": declared() });
     repositories["held"]["teams"]["contractors"] = json!("admin");

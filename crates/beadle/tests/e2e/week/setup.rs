@@ -23,8 +23,8 @@ pub(super) const STAYING: usize = 4;
 /// The retention in the configuration, for the keys `ids` and `journal`. This is the shortest valid
 /// value.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
-/// The shortest retention of a test. A process deletes old rows at its start, but the check of a
-/// short day still needs these rows.
+/// The shortest retention of a test. A process deletes old rows when it starts. But the check at
+/// the end of a short day still needs these rows.
 const SHORTEST: Duration = Duration::from_secs(15);
 const MOST: u64 = 1_000_000_000;
 

@@ -176,8 +176,7 @@ impl Pages {
     }
 
     /// Returns a refusal if the caller must not use the other addresses of the listener. These
-    /// addresses are for programs. A caller must send the operator token, or must run on the same
-    /// machine.
+    /// addresses are for programs. A caller must run on the same machine or send the token.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }

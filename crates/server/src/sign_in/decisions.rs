@@ -68,7 +68,7 @@ pub enum DecisionRefusal {
     /// decided about them. If the decision is stored for only a part of the changes, the text says
     /// so.
     Conflict(String),
-    /// The person asks too often.
+    /// The person sends too many requests.
     TooMany(String),
     /// The store or the provider of identities does not answer.
     Unavailable(String),
@@ -91,10 +91,10 @@ impl DecisionRefusal {
 /// Carries out the decisions and operations of signed-in people.
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
-    /// Checks and stores a decision. If Beadle cannot store the decision for all of its changes,
-    /// returns a conflict.
+    /// Checks a decision, and stores the decision. If Beadle cannot store the decision for all of
+    /// its changes, returns a conflict.
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
-    /// Checks and stores a waiver for one repository.
+    /// Checks a waiver for one repository, and stores the waiver.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
     /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.
     fn waivable_keys(&self, organisation: &str) -> Vec<String>;

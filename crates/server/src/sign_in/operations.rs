@@ -1,6 +1,6 @@
-//! The operations of signed-in people. Decisions about held changes are not part of this module.
-//! People can pause, resume, retry keys, begin sweeps, run background tasks, approve held policies,
-//! end waivers and undo writes.
+//! The operations of signed-in people. The module `decisions` contains the decisions about held
+//! changes. People can pause, resume, retry keys, begin sweeps, run background tasks, approve held
+//! policies, end waivers and undo writes.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub enum Operation {
         /// The reason for the journal.
         reason: String,
     },
-    /// Pause all writes for a time.
+    /// Stop all writes to the scope until the pause ends.
     Pause {
         /// The scope to pause.
         scope: ScopeRequest,

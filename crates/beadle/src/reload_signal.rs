@@ -21,7 +21,7 @@ impl ReloadSignal {
     }
 }
 
-/// The signal that tells the service to read its configuration again. This system has no such signal.
+/// The signal that tells the service to read its configuration again. This system does not have it.
 #[cfg(not(unix))]
 pub(crate) struct ReloadSignal;
 

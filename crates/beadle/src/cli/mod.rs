@@ -124,7 +124,7 @@ pub(crate) fn command() -> clap::Command {
     help::teach(Cli::command())
 }
 
-/// Whether the output has colour.
+/// The use of colour in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// Colour if the output goes to a terminal that shows it

@@ -22,7 +22,8 @@ use std::process::ExitCode;
 use crate::cli::Cli;
 use crate::output::printer::Printer;
 
-/// Returns the definition of the command line. For example, the generator of the man pages uses it.
+/// Returns the definition of the command line. For example, the generator of the man pages calls
+/// this function.
 pub fn command_line() -> clap::Command {
     cli::command()
 }

@@ -23,8 +23,8 @@ pub(crate) fn start_function() {
     builder.with_target(false).json().flatten_event(true).init();
 }
 
-/// Starts the log. Without an option, a service logs the level `info` and all higher levels. Every
-/// other command logs `warn` and `error`.
+/// Starts the log. If no option sets the levels, a service logs the level `info` and all higher
+/// levels. Every other command logs `warn` and `error`.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };
     let level = cli.log.clone().unwrap_or_else(|| default.to_owned());
@@ -50,9 +50,9 @@ pub(crate) fn start(cli: &Cli) {
     }
 }
 
-/// Writes one field of a readable log line. A value can come from outside. So the function escapes
-/// the characters that a terminal acts on, escapes line breaks, and cuts long values. Without the
-/// escapes, a value could begin a line that looks like another log entry.
+/// Writes one field of a readable log line. A value might come from outside. So the function
+/// escapes line breaks and the characters that control a terminal, and cuts long values. Without
+/// the escapes, a value could begin a line that looks like another log entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),

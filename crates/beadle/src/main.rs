@@ -1,4 +1,4 @@
-//! The program `beadle`, with the command line.
+//! The program `beadle`, which runs the commands of the command line.
 
 fn main() -> std::process::ExitCode {
     beadle::main()

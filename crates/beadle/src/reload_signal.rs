@@ -1,6 +1,6 @@
 //! The signal SIGHUP makes the service read its configuration again.
 
-/// The signal to read the configuration again.
+/// The signal that tells the service to read its configuration again.
 #[cfg(unix)]
 pub(crate) struct ReloadSignal(tokio::signal::unix::Signal);
 
@@ -21,7 +21,7 @@ impl ReloadSignal {
     }
 }
 
-/// The signal to read the configuration again. This system has no such signal.
+/// The signal that tells the service to read its configuration again. This system does not have it.
 #[cfg(not(unix))]
 pub(crate) struct ReloadSignal;
 

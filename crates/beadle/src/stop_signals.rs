@@ -9,7 +9,7 @@ pub(crate) struct StopSignals {
 
 #[cfg(unix)]
 impl StopSignals {
-    /// Begins to catch the signals. Before this call, a signal kills the process. After this call,
+    /// Starts to catch the signals. Before this call, a signal kills the process. After this call,
     /// a signal waits for the next call of [`Self::next`].
     pub(crate) fn catch() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};

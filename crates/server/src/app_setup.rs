@@ -15,12 +15,12 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The path of the return address. GitHub sends the browser back to this path.
 const RETURN: &str = "/created";
-/// A policy for the browser: the pages have no scripts, no images and no frames.
+/// The content security policy for the browser: it allows no scripts, no images and no frames.
 const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 
 /// A code that the owner's browser brought back from GitHub.
 pub struct ReturnedCode {
-    /// The code, valid only once.
+    /// The code. It is valid only once.
     pub code: String,
     /// The channel for the answer to the browser. The answer is the address of the next page, or
     /// the text of an error.
@@ -30,7 +30,7 @@ pub struct ReturnedCode {
 /// The text of the page, and the address that receives its form.
 #[derive(Clone, Debug)]
 pub struct AppForm {
-    /// The address of GitHub's page for the manifest.
+    /// The address of GitHub's page that receives the manifest.
     pub action: String,
     /// The manifest of the App, as JSON.
     pub manifest: String,
@@ -67,9 +67,9 @@ impl AppSetup {
         axum::Router::new().route("/", get(start)).route(RETURN, get(created)).with_state(self)
     }
 
-    /// Returns whether the host in a request is this machine. Without this check, the host name of
-    /// a website could resolve to the address of this machine. The scripts of the website could
-    /// then read the page.
+    /// Returns whether the request names this machine as its host. Without this check, the host
+    /// name of a website could resolve to the address of this machine. The scripts of the website
+    /// could then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))

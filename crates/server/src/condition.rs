@@ -9,13 +9,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The modes. Each mode has a metric series of its own.
+/// The modes. Each mode has a separate metric series.
 const MODES: [Mode; 3] = [Mode::Observe, Mode::AddOnly, Mode::Enforce];
 
 /// The condition of all organisations, directories and targets of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// The condition of each organisation, directory and target. The map key is the name.
+    /// The condition of each organisation, directory and target. The key of the map is the name.
     pub instances: BTreeMap<String, InstanceCondition>,
     /// The number of parked keys.
     pub parked: u64,
@@ -24,8 +24,8 @@ pub struct Condition {
 /// The condition of an organisation, a directory or a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceCondition {
-    /// The number of repositories and groups with an unwritten change. The map key is the aspect
-    /// and the most severe cause.
+    /// The number of repositories and groups with an unwritten change. The key of the map consists
+    /// of the aspect and the most severe cause.
     pub drifted: BTreeMap<(String, DriftCause), u64>,
     /// The number of repositories and groups with an unknown part, for each aspect.
     pub unknown: BTreeMap<String, u64>,
@@ -35,7 +35,7 @@ pub struct InstanceCondition {
     pub modes: BTreeSet<Mode>,
     /// True if a pause applies to the whole instance.
     pub is_paused: bool,
-    /// The number of repositories and groups that have a pause of their own.
+    /// The number of repositories and groups that are paused separately.
     pub paused_keys: u64,
     /// The start of the latest sweep.
     pub last_sweep: Option<Time>,
@@ -70,7 +70,7 @@ impl Condition {
         all.filter(|((_, cause), _)| *cause == DriftCause::Failed).map(|(_, count)| count).sum()
     }
 
-    /// Returns the number of organisations whose newest policy is rejected.
+    /// Returns the number of organisations whose newest policy Beadle rejects.
     pub fn rejected(&self) -> usize {
         self.instances.values().filter(|instance| instance.is_rejected == Some(true)).count()
     }

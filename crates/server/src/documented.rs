@@ -61,8 +61,8 @@ fn series(line: &str) -> (String, BTreeSet<String>) {
     (line[..end].to_owned(), names.collect())
 }
 
-/// Returns the labels of every series. The map key is the name of the series. A histogram has
-/// several series.
+/// Returns the labels of every series. The key of the map is the name of the series. A histogram
+/// has several series.
 fn all_series() -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in scraped().lines().filter(|line| !line.starts_with('#')) {
@@ -72,7 +72,7 @@ fn all_series() -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Returns the metrics of the registry under the names that queries use.
+/// Returns the metrics of the registry, with the same names that queries use.
 fn registered() -> Described {
     let (text, all) = (scraped(), all_series());
     let mut found = Described::new();
@@ -93,7 +93,7 @@ fn registered() -> Described {
 }
 
 /// Returns the metrics in the tables of the page. The first three cells of a row are the name, the
-/// type, and the labels. The values of the last label can follow after a colon.
+/// type, and the labels. After the last label, a colon and the values of this label can follow.
 fn documented() -> Described {
     let mut found = Described::new();
     for line in PAGE.lines().filter(|line| line.starts_with("| `beadle_")) {
@@ -116,7 +116,7 @@ fn leading_name(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns Beadle's metrics in a query, each with the labels of its selector.
+/// Returns Beadle's metrics in a query. Each metric comes with the labels of its selector.
 fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
     let starts = query.match_indices("beadle_").map(|(at, _)| &query[at..]);
     starts
@@ -129,7 +129,7 @@ fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
         .collect()
 }
 
-/// Returns the grouping labels of a query.
+/// Returns the labels by which a query groups its results.
 fn grouped(query: &str) -> BTreeSet<&str> {
     let lists = query.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
     lists.flat_map(|(labels, _)| labels.split(", ")).collect()
@@ -172,7 +172,7 @@ fn the_page_has_exactly_the_metrics_of_the_registry() {
 
 #[test]
 fn names_follow_the_rules_of_openmetrics() {
-    // A metric has a base unit. A count of things has no unit.
+    // Each metric uses a base unit, such as seconds. If a metric counts things, it has no unit.
     let others = ["milliseconds", "minutes", "hours", "days", "percent", "megabytes"];
     for (name, (kind, labels)) in registered() {
         assert!(!others.iter().any(|unit| name.contains(unit)), "{name} has no base unit");
@@ -212,8 +212,8 @@ fn each_query_of_the_dashboard_has_only_metrics_and_labels_that_exist() {
         let query = target["expr"].as_str().unwrap();
         check(query, &all);
         shown.push_str(query);
-        // The name of a line in a chart must not contain a label other than the query's grouping
-        // labels.
+        // The name of a line in a chart can contain only labels by which the query groups its
+        // results.
         let legend = target["legendFormat"].as_str().unwrap();
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {
             assert!(grouped(query).contains(label.0), "{legend} of {query}");

@@ -1,4 +1,4 @@
-//! Lets tests send requests to the routes of a listener without a network.
+//! Functions for tests. A test can send requests to the routes of a listener without a network.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) async fn exchange(router: axum::Router, request: Request<Body>) -> (r
     (head, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Creates a request. The request does not contain the headers whose value is empty.
+/// Creates a request. If the value of a header is empty, leaves out this header.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {

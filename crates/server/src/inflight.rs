@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// enough.
 const GRAIN: u64 = 1024;
 
-/// The maximum size of a small body, in bytes. Most webhooks are smaller.
+/// The maximum size of a small body, in bytes. Most bodies of webhooks are smaller than this.
 const SMALL: u64 = 64 * 1024;
 
-/// The memory for bodies. A quarter of the memory is only for small bodies, so that large bodies
-/// can never occupy all of the memory.
+/// The memory for bodies. Only small bodies can use a quarter of this memory. So large bodies can
+/// never occupy all of it.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,

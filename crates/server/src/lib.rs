@@ -1,6 +1,6 @@
 //! The two HTTP listeners of Beadle: the public listener (webhooks, `/healthz`) and the operator
-//! listener (`/readyz`, `/metrics`, `/tasks`, `/reload`, the pages and the API). The setup has a
-//! third listener for the browser of the operator.
+//! listener (`/readyz`, `/metrics`, `/tasks`, `/reload`, the pages and the API). `beadle init` has
+//! a third listener, which serves the operator's browser.
 
 pub mod app_setup;
 pub mod condition;

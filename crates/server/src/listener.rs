@@ -1,4 +1,5 @@
-//! Serves HTTP on a socket, limits the time for the headers of a request, and ends gracefully.
+//! Serves HTTP on a socket. Limits the time for the headers of a request. Finishes the open
+//! requests before it ends.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// The time limit for receiving the headers of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Serves `router` on the socket until `stop`. After that, accepts no new connection, and waits at
-/// most `grace` for the end of the open requests.
+/// Serves `router` on the socket until `stop` is cancelled. Then accepts no new connection. Waits
+/// at most `grace` until the open requests have ended.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new();

@@ -65,12 +65,12 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The results of an attempt to send a notification.
+/// The possible results when Beadle tries to send a notification.
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
-/// Statuses of answers to webhooks. Each of these statuses has a series from the start. The
-/// function `increase` of Prometheus does not see the first value of a series. Without a series
-/// from the start, an alert would miss the first failures.
+/// Statuses of answers to webhooks. Each of these statuses has a series as soon as the process
+/// starts. Prometheus's function `increase` ignores the first value of a series. So if the series
+/// began with the first failure, an alert would miss this failure.
 const STATUSES: [StatusCode; 3] =
     [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 
@@ -98,7 +98,7 @@ pub struct Metrics {
     task_took: Family<OfTask, Gauge<f64, AtomicU64>>,
     condition: ConditionMetrics,
     /// A lock that allows only one scrape at a time. Two scrapes at the same time would count the
-    /// same runs twice. Also, a scrape must not see an incomplete condition.
+    /// same runs twice. The lock also prevents a scrape while the condition is only partly updated.
     scraping: Mutex<()>,
 }
 
@@ -218,7 +218,8 @@ impl Metrics {
         self
     }
 
-    /// Counts one webhook request with its answer and its duration.
+    /// Counts one webhook request. `status` is the status of its answer, and `took` is its
+    /// duration.
     pub fn delivery(&self, status: StatusCode, took: Duration) {
         self.deliveries.get_or_create(&Status { status: status.as_u16() }).inc();
         self.answered.observe(took.as_secs_f64());
@@ -235,8 +236,8 @@ impl Metrics {
         self.condition.set(condition);
     }
 
-    /// Sets two numbers of an organisation: how many waivers are in force, and how many waivers end
-    /// soon.
+    /// Sets two figures of an organisation: the number of waivers in force, and the number of
+    /// waivers that end soon.
     pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let label = OrganisationLabel { organisation: organisation.to_owned() };

@@ -19,12 +19,13 @@ use crate::metrics::Metrics;
 use crate::pages::{Pages, hardened};
 use crate::reloads::Reloads;
 
-/// How long the listener waits for the store. Most callers do not wait much longer than this.
+/// The maximum time that the listener waits for the store. Most callers do not wait much longer
+/// than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that the operator listener shows.
 pub struct Operator {
-    /// The store with the queue and the holds.
+    /// The store, which contains the queue and the holds.
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,
@@ -36,12 +37,12 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// Ends the task runs that operators started. After a reload of the configuration, a run must
-    /// not continue with the previous configuration.
+    /// Ends the runs of tasks that operators started. After a reload, such a run must not continue
+    /// with the previous configuration.
     pub stop: CancellationToken,
-    /// Sends requests to read the configuration again.
+    /// The channel for requests to read the configuration again.
     pub reloads: Reloads,
-    /// The pages and the API. The rules for callers of the pages apply to the whole listener.
+    /// The pages and the API. Their rules for callers apply to the whole listener.
     pub pages: Arc<Pages>,
 }
 
@@ -72,8 +73,9 @@ const STOPPING: (StatusCode, &str) = (
 const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not reload the configuration: use `beadle reload`\n");
 
-/// Returns whether a web page in a browser sent the request. A web page can send requests to the
-/// machine of its browser. It is possible that the listener on that machine requires no token.
+/// Returns whether a web page in a browser sent the request. A web page in an operator's browser
+/// can send requests to the operator's machine. The listener on that machine might require no
+/// token.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     // Not every browser sends `Origin` with every request.
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
@@ -149,8 +151,7 @@ async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Re
 /// The status and the text of an answer that refuses a request.
 type Refused = (StatusCode, String);
 
-/// Waits for the answer of the store. Returns a refusal if there is no answer in time or the answer
-/// is an error.
+/// Waits for the answer of the store. If the answer is late or is an error, returns a refusal.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),

@@ -9,8 +9,8 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 
-/// The present routes of a listener. Before the first call of [`RouterSwitch::replace`] there are
-/// none.
+/// The present routes of a listener. Before the first call of [`RouterSwitch::replace`], the
+/// listener has no routes.
 #[derive(Clone, Default)]
 pub struct RouterSwitch(Arc<Mutex<axum::Router>>);
 

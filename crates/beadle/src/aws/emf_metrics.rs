@@ -32,9 +32,10 @@ impl Figure {
     }
 }
 
-/// Returns the figures of the queue and of the guard. `oldest_due` is the number of seconds since
-/// the oldest due key became due. `held` is the number of all held changes and held policies.
-/// `token_days` is the number of days until the first token of a target expires.
+/// Returns the figures of the queue and of the guard. `oldest_due` is the age of the oldest due
+/// key: the number of seconds since this key became due. `held` is the number of held changes plus
+/// the number of held policies. `token_days` is the number of days until the first token of a
+/// target expires.
 pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) -> Vec<Figure> {
     let mut figures = vec![Figure::seconds("OldestDueSeconds", oldest_due), Figure::count("Held", held)];
     figures.extend(token_days.map(|days| Figure::count("TokenDays", days)));
@@ -87,14 +88,14 @@ mod tests {
     const TERRAFORM: &str = include_str!("../../../../deploy/terraform/alarms.tf");
     const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
-    /// Returns the figures that a deployment with a token writes.
+    /// Returns all figures that Beadle writes for a deployment whose target has a token.
     fn all() -> Vec<Figure> {
         let mut all = of_queue(3, 2, Some(12));
         all.extend(of_condition(&Condition::default(), Time(0)));
         all
     }
 
-    /// Returns the names in all lines that begin with `word`. The names come after this word.
+    /// Finds all lines that begin with `word`. Returns the names that follow this word.
     fn named<'a>(text: &'a str, word: &str) -> BTreeSet<&'a str> {
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix(word));
         values.map(|value| value.trim_matches([' ', '=', '"'])).collect()

@@ -43,13 +43,13 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The maximum time that a key waits if its organisation or directory is not open, as a number of
-/// leases. Each wait costs one message.
+/// The maximum time that a key waits for its organisation or directory to open. The unit is the
+/// length of one lease. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
-/// The first wait is the longest wait divided by this number. So a short failure, such as a
+/// The longest wait divided by this number is the first wait. So a short failure, such as a
 /// conflict in the table, does not delay a key for minutes.
 const SHORTER: u32 = 20;
-/// The background tasks must end this long before the function ends.
+/// The minimum time between the end of the background tasks and the end of the function.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// The time that a key must be due before the function sends a repeated message for the key.
 const WAITED: Duration = Duration::from_secs(60);
@@ -58,7 +58,7 @@ const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. With 10,000 repositories, one
 /// read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
-/// The maximum time that the function spends on probes before it works on messages. The gate can
+/// The maximum time that the function spends on probes before it works on messages. The gate might
 /// need minutes to plan a new target. The keys of other organisations and targets must not wait for
 /// this plan. Each minute, the next invocation gives the probes more time.
 const PROBING: Duration = Duration::from_secs(30);
@@ -103,9 +103,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The invocations of the function. The function answers the invocations one after the other.
+/// The invocations of the function. The function answers one invocation after the other.
 struct Calls {
-    /// The invocation that the function answers after it has opened everything again.
+    /// The next invocation. The function opens everything again, and then answers this invocation.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }
@@ -139,7 +139,7 @@ async fn run() -> anyhow::Result<()> {
         loop {
             if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
                 let Some(call) = calls.take().await else { return };
-                // A secret may be the cause of the error, and somebody may have corrected the
+                // A wrong secret might be the cause of the error. Somebody might have corrected the
                 // secret since the last read.
                 if config.fetch_vendor_secrets().await {
                     calls.next = Some(call);
@@ -189,8 +189,8 @@ async fn serve(
     installation_list_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
-    // Other functions may use the same credentials now. So this function updates the shared budgets
-    // more often than once a minute.
+    // Other functions might use the same credentials now. So this function updates the shared
+    // budgets more often than once a minute.
     let sharing = AbortOnDropHandle::new(tokio::spawn(share_budgets(driver.clone(), clock.clone())));
     let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute = Minute {
@@ -212,7 +212,7 @@ async fn serve(
             return Ok(());
         }
         // The function reads the secrets before the work. After the answer, AWS can freeze the
-        // function, even in the middle of a request.
+        // function, even while a request is in progress.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
@@ -252,7 +252,7 @@ async fn share_budgets(driver: Driver, clock: Clock) {
 }
 
 /// Returns the time at which AWS ends the function. AWS passes this time itself. `cargo lambda
-/// watch` passes the remaining duration, so this function converts the duration into a time.
+/// watch` passes the remaining duration, and this function converts it into a time.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }
@@ -264,7 +264,7 @@ struct Minute<'a> {
     environment: &'a Environment,
     service: &'a Service,
     driver: &'a Driver,
-    /// The last facts about each organisation that this function stored for the intake.
+    /// For each organisation, the facts that this function last stored for the intake.
     told: HashMap<String, String>,
     /// The last condition that this function read, and the time of the read.
     condition: Option<(Time, Condition)>,
@@ -288,9 +288,9 @@ impl Minute<'_> {
         };
         note("SQS messages for waiting keys not sent again", self.send_again(clock.now()).await);
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
-        // A task may have read new facts about an organisation.
+        // A task might have read new facts about an organisation.
         note("facts about the organisations not stored for the intake function", self.tell().await);
-        // A task may have found that Beadle does not accept the newest policy.
+        // A task might have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
         // This check is the last step. If the check fails, the invocation fails and raises an
@@ -300,11 +300,11 @@ impl Minute<'_> {
             "an organisation, directory or target is unavailable; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // After a task fails, the invocations fail even while the task is not due. So the alarm
-        // stays on until the task succeeds.
+        // After a failure of a task, every invocation fails, even if the task is not due yet. So
+        // the alarm stays on until the task succeeds.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
-        // A failed update of a shared budget does not make the invocation fail. AWS may have frozen
-        // the function during the update, and the next update follows soon.
+        // A failed update of a shared budget does not make the invocation fail. AWS might have
+        // frozen the function during the update, and the next update follows soon.
         match failing.into_iter().chain(before).find(|(task, _)| !is_shared_budget(task)) {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),
@@ -337,8 +337,8 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Writes the figures of unwritten changes and unknown parts. If the last figures are old,
-    /// reads them again.
+    /// Writes the figures of unwritten changes and unknown parts. If the stored figures are old,
+    /// first reads new figures.
     async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
         let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
         let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {
@@ -350,7 +350,7 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Stores the facts about organisations that the intake needs, if they have changed.
+    /// If the facts about organisations have changed, stores the new facts. The intake needs them.
     async fn tell(&mut self) -> anyhow::Result<()> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());

@@ -28,7 +28,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Maintain", &["targets", "store", "self"]),
 ];
 
-/// The heading of commands that no group has.
+/// The heading of commands that belong to no group.
 const OTHER: &str = "Other";
 
 /// Examples of each command: the command line, and what it does.
@@ -349,7 +349,8 @@ mod tests {
     use crate::cli::{Cli, command};
     use clap::{CommandFactory as _, Parser as _};
 
-    /// Returns every command without commands of its own, by its path, such as `targets probe`.
+    /// Returns every command that has no subcommands. Each command comes with its path, such as
+    /// `targets probe`.
     fn leaves() -> Vec<(String, Command)> {
         let mut root = command().term_width(100);
         root.build();

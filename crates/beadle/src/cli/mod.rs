@@ -449,7 +449,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns whether the command runs until it is stopped.
+    /// Returns whether the command is a service, which runs until somebody stops it.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Serve)
     }

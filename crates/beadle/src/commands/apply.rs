@@ -48,7 +48,7 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 // Beadle opens the organisation again for every round. So no round uses an answer
-                // that is older than the last writes.
+                // from the time before the latest writes.
                 let org = app.organisation(file).await?;
                 limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {
@@ -178,7 +178,7 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Returns whether a change needs `--yes` when Beadle cannot ask on a terminal.
+/// Returns whether a change needs `--yes` if Beadle cannot ask on a terminal.
 pub(super) type NeedsYes = fn(&Change<()>) -> bool;
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In

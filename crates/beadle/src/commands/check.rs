@@ -27,8 +27,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
         names => format!("declare the secret in [org.secrets], which has: {names}"),
     };
     let problem = |secret: &Node| {
-        // Somebody may have written the secret itself in place of its name. So the problem does not
-        // show the text from the policy.
+        // Somebody might have written the secret itself where its name belongs. So the problem does
+        // not show the text from the policy.
         let text = "the configuration declares no secret of this name for the policy";
         Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };
@@ -36,8 +36,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
 }
 
 /// Returns the unread YAML files in the folder: the files that are not part of the policy. For
-/// example, if the name of a folder is misspelled, a layer is missing. Without this check, nobody
-/// would notice the missing layer.
+/// example, Beadle does not read a layer if the name of its folder is misspelled. Without this
+/// check, nobody would notice the missing layer.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -60,14 +60,14 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
 /// The names of the files with deployment settings of safe-settings. The files are beside the
-/// folder of the policy. In a repository for safe-settings, they are often in the root folder, and
-/// the policy is in a subfolder.
+/// folder of the policy. In a repository for safe-settings, these files are often in the root
+/// folder, and the policy is in a subfolder.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
 /// Returns warnings about unread files with the deployment settings of safe-settings. Adds the
-/// texts of these files to `sources`. The file can have any name and place, because safe-settings
-/// reads it from the path in `DEPLOYMENT_CONFIG_FILE`. If Beadle does not read the file, it changes
-/// repositories that safe-settings does not change.
+/// texts of these files to `sources`. Such a file can have any name and place, because
+/// safe-settings reads it from the path in `DEPLOYMENT_CONFIG_FILE`. If Beadle does not read the
+/// file, Beadle changes repositories that safe-settings does not change.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {

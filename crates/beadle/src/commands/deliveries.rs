@@ -76,7 +76,8 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// Returns the body of the delivery with this id. Any sender can have sent the delivery.
+/// Returns the body of the delivery with this id. The function searches the deliveries of all
+/// senders.
 async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     for source in SOURCES {
         if let Some(body) = store.body(source, id).await?.filter(|body| !body.is_empty()) {
@@ -93,7 +94,8 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Searches for the Okta delivery with this event, and returns the body of the delivery. The store
-/// has the same time for an event and its delivery. The function finds the delivery by this time.
+/// records the same time for an event and for its delivery. The function uses this time to find the
+/// delivery.
 async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut event: Option<DeliveryRow> = None;
     let mut brought = Vec::new();

@@ -28,11 +28,11 @@ const DISPATCH: (&str, &str) = ("actions", "write");
 const POLICY: (&str, &str) = ("contents", "read");
 /// The permission that the App needs if the teams of the organisation are a target.
 const TEAMS: (&str, &str) = ("members", "write");
-/// A further event that the App must subscribe to, if the teams of the organisation are a target.
+/// A further event that the App must receive if the teams of the organisation are a target.
 const TEAMS_EVENT: &str = "membership";
 /// The permissions that the App needs to check the pull requests of a policy.
 const CHECKS: [(&str, &str); 2] = [("checks", "write"), ("pull_requests", "write")];
-/// The events that report these pull requests to Beadle.
+/// The events that report pull requests of a policy to Beadle.
 const CHECK_EVENTS: [&str; 3] = ["check_run", "check_suite", "pull_request"];
 /// The largest accepted difference between this machine's clock and GitHub's clock, in seconds.
 /// With a larger difference, GitHub rejects tokens.
@@ -121,7 +121,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     Ok(doctor)
 }
 
-/// Reports a problem if Beadle enforces a policy that can change without a review.
+/// Reports a problem if Beadle enforces a policy that people can change without a review.
 async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
     let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
     let name = &file.name;

@@ -50,7 +50,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
     Ok(FINE)
 }
 
-/// Adds to each value the address of the line that sets it.
+/// For each value, adds the address of the line that sets the value.
 fn add_links(shown: &mut Value, links: &PolicyLinks) {
     for value in shown["values"].as_array_mut().into_iter().flatten() {
         if let Some(link) = value["set_by"].as_str().and_then(|line| links.link_of(line)) {

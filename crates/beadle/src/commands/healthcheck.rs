@@ -28,8 +28,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     Ok(FINE)
 }
 
-/// Returns an address of the listener that this machine can reach. If the service listens at all
-/// addresses, this is the loopback address.
+/// Returns an address at which this machine can reach the listener. If the service listens at all
+/// addresses, returns the loopback address.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -31,7 +31,8 @@ struct Step {
     by: Option<String>,
 }
 
-/// The settings of one repository or group, each with its changes. The newest change comes first.
+/// The settings of one repository or group. Each setting has a list of its changes, with the newest
+/// change first.
 type Settings = BTreeMap<String, Vec<Step>>;
 
 pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -75,7 +76,7 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     Ok(FINE)
 }
 
-/// Adds each value of a write to the setting of this value.
+/// Adds each value of a write to the list of its setting.
 fn add(settings: &mut Settings, story: &Story) {
     let Detail::Change(intended) = &story.entry.detail else { return };
     let (change, generation) = (&intended.change, &intended.generation);

@@ -16,7 +16,7 @@ use crate::output::plans_and_results;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of shown repositories or groups for one group of changes.
+/// The maximum number of repositories or groups that the output shows for one group of changes.
 const EXAMPLES: usize = 5;
 
 pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -82,7 +82,7 @@ async fn show_generations(
     Ok(generations.len())
 }
 
-/// Prints a held generation: the exceeded limits, the sums, and the changes in groups.
+/// Prints a held generation: the exceeded limits, the sums, and the changes sorted into groups.
 fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer: &Printer) {
     let HeldGeneration { organisation, generation, digest, .. } = held;
     let head = printer.paint(Tone::Heading, format!("generation {generation}  {organisation}"));
@@ -166,7 +166,8 @@ fn title(group: &HoldGroup) -> String {
     format!("{risk} {aspect}: {title} in {subjects}{reaches}")
 }
 
-/// Returns the policy line with its generation, such as `  [settings.yml:2 at 3c9f0a1b2d4e]`.
+/// Returns the line of the policy, together with the policy's generation, such as `
+/// [settings.yml:2 at 3c9f0a1b2d4e]`.
 fn source(group: &HoldGroup) -> String {
     match &group.asked {
         Some(asked) => format!("  [{asked} at {}]", group.generation),
@@ -174,7 +175,7 @@ fn source(group: &HoldGroup) -> String {
     }
 }
 
-/// Returns the first repositories or groups, and how many others there are.
+/// Returns the names of the first repositories or groups, and the number of the others.
 fn subjects(group: &HoldGroup) -> String {
     let all = group.subjects();
     let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");

@@ -32,8 +32,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // Beadle checks the folder first, because many calls are necessary to read the whole
-    // organisation.
+    // Beadle checks the folder first, because it needs many calls to read the whole organisation.
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
     let reader = app.reader(file)?;
@@ -75,7 +74,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
     Ok(FINE)
 }
 
-/// Imports mappings for a configuration that has targets and no organisation.
+/// Imports only mappings, because the configuration has targets but no organisation.
 async fn only_groups(config: &Arc<Config>, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
@@ -132,7 +131,7 @@ pub(crate) fn convert(tool: Tool, args: &ImportArgs, printer: &Printer) -> anyho
     Ok(FINE)
 }
 
-/// Returns a readable text about the written files.
+/// Returns a readable text that lists the written files.
 fn wrote(folder: &Path, files: &BTreeMap<String, String>, printer: &Printer) -> String {
     let lines: usize = files.values().map(|text| text.lines().count()).sum();
     let wrote = printer.paint(Tone::Good, format!("wrote {}", folder.display()));
@@ -167,7 +166,7 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Loads the written policy in the same way as every other command.
+/// Checks the written policy. Loads it in the same way as every other command does.
 fn ensure_valid(folder: &Path, home: &str) -> anyhow::Result<()> {
     match Policy::load(folder, home) {
         Ok(_) => Ok(()),

@@ -13,7 +13,7 @@ use crate::app::application::App;
 /// The name of the file.
 pub(super) const FILE: &str = "groups.toml";
 
-/// The way in which a mapping forms the name of the target's group.
+/// The way in which a mapping determines the name of the target's group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Naming {
     /// The mapping removes this prefix. The prefix can be empty.
@@ -40,8 +40,8 @@ pub(super) async fn mappings(app: &App) -> anyhow::Result<Option<(String, usize)
     Ok(Some((text, count)))
 }
 
-/// Returns the mappings to one target. If the names of several groups change in the same way, these
-/// groups share a mapping.
+/// Returns the mappings to one target as TOML. If the names of several groups change in the same
+/// way, one mapping is enough for these groups.
 fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     let mut text = String::new();
     let mut mappings: BTreeMap<(&str, Naming, Option<&str>), Vec<&str>> = BTreeMap::new();
@@ -81,14 +81,15 @@ fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     text
 }
 
-/// Returns whether a mapping with this text as its pattern selects only the group with this name.
+/// Returns whether this name is usable as a pattern. A mapping with this pattern must select only
+/// the group with this name.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with("id:")
         && !name.contains(['*', '?', '[', ']', '{', '}', '!', '\\', '/'])
 }
 
-/// Returns a TOML string with this text. Strings in TOML have the same escapes as strings in JSON.
+/// Returns a TOML string with this text. TOML strings use the same escapes as JSON strings.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

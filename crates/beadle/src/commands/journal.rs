@@ -68,13 +68,13 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Prints the newest sentence first. Returns the number of sentences.
+    /// Prints the sentences, the newest first. Returns their number.
     async fn list(&self, printer: &Printer) -> anyhow::Result<usize> {
         let history = History {
             after: self.args.after,
             since: self.since,
-            // The store can select the entries of one kind, or the writes with some risks, but not
-            // both together.
+            // The store can select the entries of one kind, or the writes with certain risks. It
+            // cannot do both in one search.
             kind: (self.has_sweeps() && self.risks().is_empty()).then_some(EntryKind::Sweep),
             risks: if self.has_sweeps() { Vec::new() } else { self.risks() },
             limit: PAGE,
@@ -108,7 +108,7 @@ impl Search<'_> {
         if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }
     }
 
-    /// Replaces the key in a story with a name, if the entry has no name of its own.
+    /// If the entry of a story contains a key but no name, replaces the key with a name.
     async fn named(&self, mut story: Story) -> anyhow::Result<Story> {
         let entry = &mut story.entry;
         if (entry.subject.is_empty() || entry.subject == entry.key)

@@ -1,6 +1,6 @@
-//! The commands, one file or folder each. `shared` has what several commands use, `plan_base` is a
-//! part of `beadle plan`, and `import_group_mappings` is a part of `beadle import`. Commands that only
-//! print a text, such as `beadle schema`, are in this file.
+//! The commands, one file or folder each. `shared` contains the parts that several commands use.
+//! `plan_base` is a part of `beadle plan`, and `import_group_mappings` is a part of `beadle
+//! import`. Commands that only print a text, such as `beadle schema`, are in this file.
 
 mod apply;
 mod approve;
@@ -62,8 +62,8 @@ pub(crate) const PENDING: u8 = 2;
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let read = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
     let config = || read().map(Arc::new);
-    // The configuration with the organisations that the service added because of `[installations]`.
-    // The store has these organisations.
+    // The configuration, with the organisations that the service added because of
+    // `[installations]`. The store contains these organisations.
     let whole = async || anyhow::Ok(Arc::new(installations::with_stored(read()?).await?));
     // If a command calls a vendor, it also needs the secrets that are stored at AWS.
     let armed = async || {

@@ -27,11 +27,11 @@ use crate::output::printer::Printer;
 use crate::output::progress::Progress;
 use crate::tasks::other_modes;
 
-/// The number of groups for which Beadle makes plans at the same time.
+/// The maximum number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // `beadle plan` must not create the file of a store.
+    // `beadle plan` must not create a store. So it uses a store only if the store exists.
     let store = store::open_if_there(config).await?;
     let selection = &args.selection;
     // Without a store, a shard cannot see how much of the budget the other shards have spent. So
@@ -102,7 +102,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
     // Beadle counts a plan with an unknown part like a plan with a change, because the unknown part
-    // may need a change.
+    // might need a change.
     let left = plans.iter().filter(|plan| plan.is_pending()).count();
     Ok(code(usize::from(misnamed), left))
 }
@@ -137,7 +137,7 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target. `lane` is the lane of all reads. Returns the plan for printing,
+/// Plans the groups of one target. All reads use the lane `lane`. Returns the plan for printing,
 /// and the plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,

@@ -123,8 +123,8 @@ pub(crate) async fn run(
     Ok(code(0, left))
 }
 
-/// Formats the verdict of the gate as text. If the plan is incomplete, the missing part can have
-/// changes that exceed a limit.
+/// Formats the verdict of the gate as text. If the plan is incomplete, the missing part might
+/// contain changes that exceed a limit.
 fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
     match verdict {
         GateVerdict::Held { .. } => format!("{verdict}; the service would hold this policy"),
@@ -145,7 +145,8 @@ async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow
 }
 
 /// Compares two versions of the policy. Plans the groups with different mappings, teams or members.
-/// If a directory or a target cannot open, only its own groups are unknown.
+/// If Beadle cannot open a directory or a target, only the groups of this directory or target are
+/// unknown.
 async fn groups(
     app: &App,
     file: &Arc<OrgConfig>,
@@ -187,9 +188,9 @@ fn held(changed: &ChangedGroups) -> Vec<String> {
     lines
 }
 
-/// Returns the plan of a target's groups, for printing. If a new mapping and new declared members
-/// both change a group, the plan has all of these changes. If a part of a group is unknown, the
-/// plan has the group even without a change.
+/// Returns the plan of a target's groups, for printing. If both a new mapping and new declared
+/// members change a group, the plan contains all of these changes. If a part of a group is unknown,
+/// the plan contains the group even if it has no change.
 fn of_groups(changed: ChangedGroups) -> WholePlan {
     let mut plans: BTreeMap<Key, Plan<()>> = BTreeMap::new();
     for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared).chain(changed.unknown) {
@@ -209,7 +210,8 @@ fn of_groups(changed: ChangedGroups) -> WholePlan {
     }
 }
 
-/// Returns the page of a pull request: the gate's verdict, and the changes sorted into groups.
+/// Returns the page that compares the two versions: the gate's verdict, and the changes sorted into
+/// groups.
 fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
     let mut page = Page::default();
     page.paragraph(&[Piece::value(verdict).bold()]);

@@ -55,8 +55,8 @@ struct Total {
     risks: Risks,
     /// For each risk, the number of values that Beadle must not write in this mode.
     kept: Risks,
-    /// For each risk, the number of values that Beadle only observes, because an undo restored
-    /// them.
+    /// For each risk, the number of values that Beadle only observes. An undo restored these
+    /// values.
     undone: Risks,
     incomplete: Vec<String>,
     /// The changes that count for the limits of the guard, and that an operator can approve. Each

@@ -50,8 +50,8 @@ pub(crate) async fn run(config: &Config, args: &PreviewsArgs, printer: &Printer)
     Ok(FINE)
 }
 
-/// Returns a pull request as JSON. `base_in_force` is the field about the base of the comparison:
-/// whether this base is the policy in force.
+/// Returns a pull request as JSON. Sets the field `base_in_force` to `true` if the check used the
+/// policy in force as its base.
 fn json(pull: &CheckedPull, in_force: Option<&str>) -> serde_json::Result<Value> {
     let mut shown = serde_json::to_value(pull)?;
     if let Some(merge) = &pull.merge {
@@ -60,7 +60,8 @@ fn json(pull: &CheckedPull, in_force: Option<&str>) -> serde_json::Result<Value>
     Ok(shown)
 }
 
-/// Returns the lines about a pull request. `in_force` is the generation of the policy in force.
+/// Returns the lines of text that describe a pull request. `in_force` is the generation of the
+/// policy in force.
 fn lines(pull: &CheckedPull, in_force: Option<&str>, now: Time) -> Vec<String> {
     let CheckedPull { name, organisation, head, checked, title, pull_title, .. } = pull;
     let head: String = head.chars().take(DIGITS).collect();

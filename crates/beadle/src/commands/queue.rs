@@ -98,8 +98,7 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
 }
 
 /// For people, returns the readable name of a key. For programs, returns the key itself.
-/// Organisations and targets have only one name. A key that the journal does not know also has only
-/// one name.
+/// Organisations, targets and keys without a journal entry have no other readable name.
 async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Result<String> {
     let name = match scope.parse::<Key>() {
         Ok(key) => names::name(store, &key).await?,

@@ -26,7 +26,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Print
     }
 }
 
-/// Confirms that a file in repos/ belongs to the present repository with the file's name.
+/// Confirms that a file in repos/ belongs to the repository that has the file's name now.
 async fn repository(
     config: &Arc<Config>,
     repository: &str,
@@ -59,7 +59,7 @@ async fn repository(
     Ok(FINE)
 }
 
-/// Confirms that a name in the policy means the present team or user with this name.
+/// Confirms that a name in the policy means the team or user that has this name now.
 async fn name(
     config: &Arc<Config>,
     organisation: &str,

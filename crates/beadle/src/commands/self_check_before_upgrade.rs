@@ -43,8 +43,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             return Ok(PENDING);
         }
     } else {
-        // A table has no single version for all of its items. Each version of Beadle can read the
-        // items of older versions.
+        // A table does not have one version for all of its items. Each version of Beadle can read
+        // the items that older versions wrote.
         printer.line(format!("the store is {}, which has no version of its format", config.place));
     }
     let store = store::open_existing(config).await?;

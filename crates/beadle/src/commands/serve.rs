@@ -40,8 +40,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let traces = config.file.traces.as_ref().map(|file| crate::traces::start(file, &clock)).transpose()?;
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads)?;
-    // In a shared store, another process may have begun a write a moment ago. A background task
-    // checks only old writes.
+    // If the store is shared, another process might have begun a write a moment ago. In that case a
+    // background task checks the writes, and it checks only old writes.
     if !store::is_shared(&config.place)
         && let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await
     {
@@ -49,8 +49,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         // store accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
-    // The service catches signals before it listens, because an operator may stop it as soon as it
-    // answers.
+    // The service catches signals before it listens, because an operator might stop it as soon as
+    // it answers.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let mut reload_signal = ReloadSignal::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;
@@ -85,8 +85,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             }
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => (request, None),
-            // The file may have changes for which no operator has started a reload. So the service
-            // does not read the file.
+            // The file might contain changes, and no operator has asked the service to load them.
+            // So the service does not read the file.
             () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
         let is_of_installations = kept.is_some();

@@ -101,8 +101,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
             printer.error(&text);
             tally.failed += 1;
         } else {
-            // A digest without a change is only a warning, because the change may belong to another
-            // shard.
+            // If a digest belongs to no change, Beadle prints only a warning, because the change
+            // might belong to another shard.
             printer.note(text);
         }
     }
@@ -134,7 +134,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// The results of the sweep of one organisation or target.
+/// The results of a sweep, for one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -151,8 +151,8 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Returns the number of unwritten changes in this plan. Beadle wrote these changes without
-    /// effect, or never tried to write them.
+    /// Returns the number of those changes in this plan that Beadle wrote without effect or never
+    /// tried to write.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -306,8 +306,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         applier.counts(&shown.of, shown.among()).await?;
     }
     // Nobody confirmed the plan. So Beadle makes a new plan directly before the write, and writes
-    // this plan. The new plan can contain further changes. For example, the run of another group
-    // may have created the account of a member.
+    // this plan. The new plan might contain further changes. For example, the run of another group
+    // might have created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {
@@ -353,8 +353,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// `unknown` has the digests without a known change. Removes the digests of this plan from this
-/// set. If a digest remains at the end, it is misspelled or belongs to another shard.
+/// `unknown` contains the digests that belong to no known change. Removes the digests of this plan
+/// from `unknown`. If a digest remains at the end, it is misspelled or belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

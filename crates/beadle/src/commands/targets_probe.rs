@@ -19,11 +19,10 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if the configured store exists. The store contains the earlier behaviour of each
-    /// server.
+    /// The configured store, if it exists. The store contains the earlier behaviour of each server.
     store: Option<Arc<dyn Store>>,
     /// The name of a stopped target, if the operator wants Beadle to write to this target again.
-    /// This is possible even if the probe made no writes.
+    /// Beadle then writes to it even if the probe made no test writes.
     release: Option<&'a str>,
     failed: bool,
 }
@@ -41,7 +40,7 @@ pub(crate) async fn probe(
         anyhow::bail!("the configuration has no target `{name}`");
     }
     let store = match release {
-        // The store has the reason why Beadle stopped the target, so the store must exist.
+        // The store contains the reason why Beadle stopped the target, so the store must exist.
         Some(_) => Some(store::open_existing(config).await?),
         None => store::open_if_there(config).await?,
     };
@@ -96,7 +95,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Lists the groups that Okta itself pushes into the configured applications.
+    /// Lists the groups that Okta pushes into the configured applications without Beadle.
     async fn pushes(&mut self, okta: &Okta, apps: &[String]) {
         if apps.is_empty() {
             return self.unknown("groups that Okta pushes itself; set `push_apps`");
@@ -165,8 +164,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded, or
-    /// if the operator asks for the release.
+    /// Lets Beadle write to a stopped target again. For this, the test writes of the probe must
+    /// have succeeded, or the operator must have asked for the release.
     async fn release(
         &mut self,
         target: &GroupTarget,

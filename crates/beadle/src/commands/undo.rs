@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::output::plans_and_results::{self, PlanScope, WholePlan};
 use crate::output::printer::Printer;
 
-/// An undo that a command carries out.
+/// An undo of `beadle undo`.
 struct UndoCommand<'a> {
     undo: Undo<'a>,
     args: &'a UndoArgs,
@@ -77,15 +77,15 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
 }
 
 impl UndoCommand<'_> {
-    /// Undoes writes to repositories of an organisation. Returns the results and the number of
-    /// values that are not restored, or `None` if the operator declined the plan.
+    /// Undoes writes to repositories of an organisation. Returns the results, and the number of
+    /// values that are not restored. Returns `None` if the operator declined the plan.
     async fn organisation(
         &self,
         org: &GithubOrganisation,
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Option<(Tally, usize)>> {
         let (undo, printer) = (&self.undo, self.printer);
-        // An undo must not use raised limits before the runs of the policy can use them.
+        // An undo must not use raised limits earlier than the runs of the policy.
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
         let shown = WholePlan {

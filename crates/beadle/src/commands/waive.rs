@@ -1,4 +1,5 @@
-//! `beadle waive`: exempts keys of repositories until a time. The command stores the waiver.
+//! `beadle waive`: exempts keys of repositories until a specified time. The command stores the
+//! waiver.
 
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ fn reason(text: &str) -> anyhow::Result<String> {
 }
 
 /// Prints a note if the policy does not declare some of the exempt keys for a repository. The
-/// operator may have misspelled the name of an entry.
+/// operator might have misspelled the name of an entry.
 async fn note_idle_keys(
     app: &App,
     file: &Arc<OrgConfig>,

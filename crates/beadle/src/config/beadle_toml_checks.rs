@@ -24,7 +24,8 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }
     for (entry, target) in file.target.iter().enumerate() {
-        // The teams of a policy are a source with the same name as the target.
+        // If a policy declares teams, these teams are a source. This source has the same name as
+        // the target.
         let is_source = target.github.as_ref().is_some_and(|teams| teams.teams_from_policy);
         if is_source && RESERVED.contains(&target.name.as_str()) {
             let at = KeyPath::new("target").entry(entry).key("name");
@@ -74,7 +75,7 @@ fn check_members(
     teams: &TeamsFile,
     table: &KeyPath,
 ) -> Result<(), Invalid> {
-    // The members of the policy are a source with this name.
+    // If a policy declares members, these members are a source with this name.
     let source = target.members_source();
     let names = file.okta.iter().map(|okta| &okta.name).chain(file.target.iter().map(|other| &other.name));
     if let Some(other) = names.chain(file.org.iter().map(|org| &org.name)).find(|name| source == **name) {

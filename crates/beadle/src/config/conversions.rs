@@ -56,7 +56,7 @@ pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
-/// Returns the limits for waivers in an organisation.
+/// Returns the limits that an organisation sets for waivers.
 pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     let default = WaiverRules::default();
     WaiverRules {
@@ -65,8 +65,8 @@ pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
     }
 }
 
-/// Returns the rules that dispatch workflows. If the modes of a rule and its organisation differ,
-/// the more careful mode applies.
+/// Returns the rules that dispatch workflows. If the mode of a rule differs from the mode of its
+/// organisation, the more careful mode applies.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),
@@ -107,8 +107,8 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     })
 }
 
-/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and the expected
-/// form of the entry.
+/// An invalid entry of `[target.attributes]`: the table, the key and the expected form of this
+/// entry.
 pub(super) struct InvalidAttribute {
     pub(super) is_custom: bool,
     pub(super) key: String,
@@ -158,7 +158,8 @@ pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
     teams.found_by.iter().copied().map(Choice::domain).collect()
 }
 
-/// Returns the limits of the organisation's membership, if the policy declares the members.
+/// If the policy declares the members of the organisation, returns the limits for changes to its
+/// members.
 pub(crate) fn membership_limits(teams: &TeamsFile) -> Option<MembershipLimits> {
     teams.members_from_policy.then(|| MembershipLimits {
         owners: teams.min_owners.unwrap_or(2),
@@ -166,8 +167,8 @@ pub(crate) fn membership_limits(teams: &TeamsFile) -> Option<MembershipLimits> {
     })
 }
 
-/// Returns the limits on the number of members that Beadle can remove from one group. A missing
-/// value in the file has its default.
+/// Returns the limits on the number of members that Beadle can remove from one group. If a value is
+/// missing in the file, its default applies.
 pub(crate) fn group_limits(guard: &GroupGuardFile) -> GroupLimits {
     let default = GroupLimits::default();
     GroupLimits {

@@ -1,5 +1,5 @@
 //! The mappings of `[[groups]]`, and the further files that contain only mappings.
-//! `policy_mappings.rs` has the rules for the file of a policy.
+//! `policy_mappings.rs` contains the rules for the mappings in a policy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,8 +53,8 @@ pub(super) fn mappings(
         let at = KeyPath::new("groups").entry(entry);
         let mut mapping = mapping(groups, &at).map_err(|invalid| source.error(invalid))?;
         mapping.asked = Some(PolicyLocation { file: short.clone(), line: groups.line(source) });
-        // If the modes of the mapping and of the teams' organisation differ, the more careful mode
-        // applies.
+        // The mapping and the organisation of the teams each have a mode. If these modes differ,
+        // the more careful mode applies.
         let target = file.target.iter().find(|target| target.name == groups.target);
         let teams = target.and_then(|target| target.github.as_ref());
         if let Some(org) = teams.and_then(|teams| file.org.iter().find(|org| org.name == teams.org)) {
@@ -65,8 +65,8 @@ pub(super) fn mappings(
     Ok(all)
 }
 
-/// Returns a mapping for each policy file that declares groups for a target. The groups are the
-/// teams of an organisation, or the members of the organisation.
+/// Returns a mapping for each policy file that declares teams or members of an organisation. To
+/// Beadle, these teams or members are groups of a target.
 pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>> {
     let mut all = Vec::new();
     for target in &file.target {
@@ -91,7 +91,7 @@ pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>
                 users: Users::Leave,
                 on_rename: OnRename::Follow,
                 on_delete: OnDelete::Keep,
-                // A team in the file is the organisation's team with the same name.
+                // A team in the file means the team of the same name in the organisation.
                 adopt: true,
                 may_empty: false,
                 protected: Vec::new(),
@@ -105,7 +105,7 @@ pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>
     Ok(all)
 }
 
-/// Returns the mapping in the table at this path of the file.
+/// Returns the mapping in a table of the file. `table` is the path of this table.
 fn mapping(groups: &GroupsFile, table: &KeyPath) -> Result<Mapping, Invalid> {
     let wrong = |key: &str, error: &MappingError| {
         let at = table.key(key);

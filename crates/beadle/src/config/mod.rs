@@ -45,7 +45,7 @@ pub(crate) struct Config {
     pub(crate) file: File,
     /// The mappings in `beadle.toml` itself.
     own: Vec<Mapping>,
-    /// All mappings, as they were when Beadle read the configuration.
+    /// All mappings that existed when Beadle read the configuration.
     pub(crate) mappings: Mappings,
     /// The location of the store.
     pub(crate) place: StoreLocation,
@@ -89,8 +89,8 @@ impl Config {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings in `beadle.toml` and in the files of `groups_from`. `further` has the
-    /// texts of the files of `groups_from`.
+    /// Returns all mappings in `beadle.toml` and in the files of `groups_from`. `further` contains
+    /// the texts of these files.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
@@ -117,8 +117,8 @@ impl Config {
         self.file.teams_of(org)
     }
 
-    /// Returns the references to the credentials of vendors, and to the secrets that a policy can
-    /// name.
+    /// Returns the references to the credentials of vendors, and to the secrets that a policy is
+    /// allowed to use.
     fn vendor_references(&self) -> Vec<Reference> {
         let orgs = self.file.org.iter().flat_map(|org| org.vendor_references());
         let oktas = self.file.okta.iter().flat_map(|okta| okta.vendor_references());

@@ -64,8 +64,9 @@ impl Config {
 }
 
 /// Returns whether two mappings of different files exclude each other. Two mappings exclude each
-/// other if they select groups with the same patterns, or if they belong to one union. If Beadle
-/// knew only one of two files, their union would lose members.
+/// other if they select groups with the same patterns, or if they belong to one union. If the
+/// mappings of a union were in two files and Beadle knew only one of them, the union would lose
+/// members.
 fn overlaps(one: &Mapping, other: &Mapping) -> bool {
     let patterns = |mapping: &Mapping| {
         let mut texts: Vec<String> = mapping.include.iter().map(ToString::to_string).collect();
@@ -77,8 +78,8 @@ fn overlaps(one: &Mapping, other: &Mapping) -> bool {
         && (one.into.is_some() || (one.source == other.source && patterns(one) == patterns(other)))
 }
 
-/// Returns an error if the new mappings of the configuration exclude mappings of the policies in
-/// force.
+/// Returns an error if a new mapping of the configuration and a mapping of a policy in force
+/// exclude each other.
 pub(crate) fn check_policies(of_policies: &[Mapping], configured: &Mappings) -> anyhow::Result<()> {
     for mapping in of_policies {
         if let Some(other) = configured.all.iter().find(|other| overlaps(mapping, other)) {

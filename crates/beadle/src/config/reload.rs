@@ -7,8 +7,8 @@ use beadle_config::StoreLocation;
 use super::Config;
 
 /// The keys that the service reads only when its process starts. The service cannot replace open
-/// listeners, its store, or the running export of traces. The name of a table stands for all keys
-/// of the table.
+/// listeners, its store, or the running export of traces. The name of a table means all keys of
+/// this table.
 const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.
@@ -22,7 +22,7 @@ pub(crate) fn needs_restart(key: &str) -> bool {
 pub(crate) struct ConfigPlace {
     /// The path of the configuration file.
     pub(crate) file: PathBuf,
-    /// The location of the store, if an option sets it.
+    /// The location of the store, if a command-line option sets it.
     pub(crate) store: Option<StoreLocation>,
 }
 
@@ -36,8 +36,8 @@ impl ConfigPlace {
 }
 
 impl Config {
-    /// Some keys need a restart. For these keys, keeps the values of the configuration in use.
-    /// Returns all changed keys, and the changed keys that need a restart.
+    /// Some keys need a restart. For these keys, keeps the values from the configuration that the
+    /// service uses now. Returns all changed keys, and the changed keys that need a restart.
     pub(crate) fn follow(&mut self, in_use: &Self) -> (Vec<String>, Vec<String>) {
         let keys: std::collections::BTreeSet<&String> =
             in_use.values.keys().chain(self.values.keys()).collect();

@@ -25,7 +25,7 @@ pub(crate) fn github(
     Ok(senders)
 }
 
-/// Returns the App of `[installations]` as a sender of webhooks, if the configuration has the section.
+/// If the configuration has the section `[installations]`, returns its App as a sender of webhooks.
 pub(crate) fn installations(config: &Config) -> anyhow::Result<Option<github_hooks::Sender>> {
     let Some(from) = &config.file.installations else { return Ok(None) };
     let secrets = config.valid_secrets(&from.webhook_secrets, "the webhook secret of [installations]")?;

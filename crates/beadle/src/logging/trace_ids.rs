@@ -1,5 +1,5 @@
-//! Adds the id of the current trace to each line of the log. With this id, an operator can find the
-//! trace of a line, and all lines of a trace.
+//! Adds the id of the current trace to each line of the log. An operator can use this id to find
+//! the trace of a line, or all lines of a trace.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Returns the line, with the id of a trace at the end of the line.
+/// Adds the id of a trace to the end of a line, and returns the line.
 fn with_trace(line: &str, trace: TraceId, is_json: bool) -> String {
     let line = line.trim_end_matches('\n');
     match line.strip_suffix('}').filter(|_| is_json) {

@@ -38,8 +38,8 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Formats a text. Returns the escaped and shortened text. The function never stores the part after
-/// the cut in memory.
+/// Formats a text. Returns the escaped and shortened text. The function never stores the removed
+/// part in memory.
 pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
     let _ = bounded.write_fmt(text); // writing to a string cannot fail
@@ -49,8 +49,8 @@ pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     bounded.text
 }
 
-/// A writer that keeps the first characters of a text up to a limit. It only counts all further
-/// characters.
+/// A writer that keeps the characters of a text up to a limit. The writer only counts the
+/// characters after the limit.
 struct Bounded {
     text: String,
     left: usize,

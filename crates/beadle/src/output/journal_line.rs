@@ -15,7 +15,8 @@ use crate::output::printer::{Printer, Tone};
 /// The maximum number of characters of a sentence. `--format ndjson` prints the whole detail.
 const SENTENCE: usize = 4 * VALUE;
 
-/// Returns whether the line of a story adds facts to the lines about the writes of the same run.
+/// Returns whether the output shows a story. A run whose changes are all written has no line,
+/// because the lines of its writes already show everything.
 pub(crate) fn is_shown(story: &Story) -> bool {
     match &story.entry.detail {
         Detail::Run(RunCounts { changes, written, unknown, .. }) => changes != written || !unknown.is_empty(),
@@ -23,8 +24,8 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `organisations` are the configured organisations. A story can be
-/// about one of their sweeps.
+/// Returns the line for a story. `organisations` are the configured organisations. A story might be
+/// about a sweep of such an organisation.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };
@@ -64,7 +65,7 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
         Detail::Operator(action) => operator(action),
         Detail::Refused(refused) => refused.to_string(),
-        // `beadle undo` needs the number of the sweep, which is the number of the sweep's journal
+        // `beadle undo` needs the number of the sweep. This is the number of the sweep's journal
         // entry. Beadle does not undo writes to groups, and the sweep of a directory has no other
         // writes.
         Detail::Sweep(end) if organisations.contains(&story.entry.subject) => {

@@ -9,7 +9,7 @@ use beadle_engine::journal::{
 
 use crate::output::plural::counted;
 
-/// The number of digits that a sentence shows of a commit's id.
+/// The number of digits of a commit's id that a sentence shows.
 const DIGITS: usize = 12;
 /// The maximum number of deliveries in a sentence.
 const CAUSES: usize = 3;
@@ -26,7 +26,8 @@ pub(crate) fn sentence(detail: &Detail) -> Option<String> {
     }
 }
 
-/// Returns a commit in one line, such as `commit 0123456789ab of acme/admin by mona: Add a team`.
+/// Returns a description of a commit in one line, such as `commit 0123456789ab of acme/admin by
+/// mona: Add a team`.
 pub(crate) fn commit(of: &PolicyCommitted) -> String {
     let PolicyCommitted { repository, commit, author, subject } = of;
     let short: String = commit.chars().take(DIGITS).collect();
@@ -78,8 +79,8 @@ fn run(counts: &RunCounts) -> String {
     format!("{text}; after {}", shown.join(", "))
 }
 
-/// Returns an unwritten change, such as `removes team contractors (teams) asked by settings.yml:7
-/// (held as 8f0c1d2e3a4b)`.
+/// Returns a description of an unwritten change, such as `removes team contractors (teams) asked by
+/// settings.yml:7 (held as 8f0c1d2e3a4b)`.
 fn unwritten(change: &UnwrittenChange) -> String {
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),

@@ -1,5 +1,5 @@
-//! Shows the writes of the journal as sentences: the change, the line of the policy that asked for
-//! it, and the result of the write.
+//! Shows the writes of the journal as sentences. A sentence contains the change, the line of the
+//! policy that asked for the change, and the result of the write.
 
 use beadle_engine::journal::IntendedDispatch;
 use beadle_engine::{Change, Field, Risk, value_text};
@@ -37,7 +37,7 @@ pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>, is_undo: bool) -> S
     if lines.is_empty() { text } else { format!("{text}; asked by {}", lines.join(", ")) }
 }
 
-/// Returns the past tense and the plain form of the verb for a risk.
+/// Returns the verb for a risk, in the past tense and in the plain form.
 fn verbs(risk: Risk, is_undo: bool) -> (&'static str, &'static str) {
     match risk {
         Risk::Adds if is_undo => ("restored", "restore"),

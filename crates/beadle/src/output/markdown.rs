@@ -23,13 +23,13 @@ impl Piece {
         Self(number.to_string())
     }
 
-    /// Creates a piece from a value from outside. Writes the value as code, so that GitHub does not
-    /// interpret it.
+    /// Creates a piece that contains a value from outside. Writes the value as code, so that GitHub
+    /// does not interpret it.
     pub(crate) fn value(text: impl Display) -> Self {
         let text = escape::value(format_args!("{text}"));
-        // A vertical bar ends a table cell, even in code, and a backslash before the bar is
-        // ambiguous. So this function ends the code before each bar and begins it again after the
-        // bar.
+        // A vertical bar ends a table cell, even in code. A backslash before the bar does not help,
+        // because it is ambiguous. So this function ends the code before each bar and begins it
+        // again after the bar.
         let parts: Vec<String> = text.split('|').map(code).collect();
         Self(parts.join("&#124;"))
     }
@@ -70,8 +70,8 @@ fn code(text: &str) -> String {
     }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    // Markdown removes one space at both ends of code. Without an added space, a backtick at the
-    // end of the text would become part of the fence.
+    // Markdown removes one space at each end of code. Without an added space, a backtick at the end
+    // of the text would become part of the fence.
     let is_padded = |c: char| c == '`' || c == ' ';
     let pad = if text.starts_with(is_padded) || text.ends_with(is_padded) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
@@ -102,8 +102,8 @@ impl Page {
         let _ = writeln!(self.0, "- {}", joined(pieces, " "));
     }
 
-    /// Adds a folded paragraph, which the reader can open. GitHub does not interpret the text of
-    /// the summary as Markdown, so the summary must be a text of this program or a number.
+    /// Adds a collapsed paragraph, which the reader can expand. GitHub does not interpret the text
+    /// of the summary as Markdown, so the summary must be a text of this program or a number.
     pub(crate) fn folded(&mut self, summary: &Piece, content: &Piece) {
         let _ =
             writeln!(self.0, "\n<details><summary>{}</summary>\n\n{}\n\n</details>\n", summary.0, content.0);

@@ -50,7 +50,7 @@ impl PlanScope {
 }
 
 /// The plans of one organisation or target, for printing only. The plans do not contain the steps
-/// that write.
+/// that write the changes.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
     pub(crate) scope: PlanScope,
@@ -62,10 +62,10 @@ pub(crate) struct WholePlan {
 }
 
 impl WholePlan {
-    /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name can belong to
+    /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name might belong to
     /// another repository. So the function identifies a plan by its key. If Beadle created a
     /// repository after the earlier plan, the earlier plan had the key of a creation. In this case,
-    /// the function also keeps the new plan of the repository.
+    /// the function also keeps the new plan of this repository.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();
@@ -100,7 +100,8 @@ impl WholePlan {
         if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
         }
-        // A repository that Beadle only plans to create must not raise the limits of the guard.
+        // A repository that does not exist yet must not raise the limits of the guard. Beadle only
+        // plans to create it.
         let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
         let open = |(key, plan): &&(Key, Plan<()>)| exists(key) && plan.skipped.is_none();
         u32::try_from(self.plans.iter().filter(open).count()).ok()
@@ -233,8 +234,8 @@ fn most_severe(change: &Change<()>) -> Risk {
 /// Returns the number of changes for each risk, such as `2 additions, 1 removal`. The function
 /// counts a change with several risks only under its most severe risk.
 ///
-/// So the sum of the numbers is the number of changes. `apply` and the journal count in the same
-/// way. In an undo, the word for an addition is "restoration".
+/// So the sum of these numbers is the number of changes. `beadle apply` and the journal count
+/// changes in the same way. In an undo, the word for an addition is "restoration".
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo: bool) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
@@ -294,7 +295,7 @@ fn waived_until(waived: &Waived) -> String {
     format!("until {}: {} ({})", waived.until, waived.reason, waived.owner)
 }
 
-/// Returns the line of text for a key that a waiver exempts.
+/// A waiver exempts a key. Returns the line of text about this key.
 pub(crate) fn waived_line(printer: &Printer, waived: &Waived) -> String {
     let label = printer.paint(Tone::Notice, " ~ waived ");
     let place = waived.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string);

@@ -9,7 +9,7 @@ pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
     pub(crate) web: String,
     pub(crate) origin: PolicyOrigin,
-    /// The address of GitHub's pages and the origin for the policy's base.
+    /// The address of GitHub's pages and the origin, both for the base of the policy.
     pub(crate) base: Option<(String, PolicyOrigin)>,
 }
 
@@ -30,7 +30,7 @@ impl PolicyLinks {
         Some(self.link(&PolicyLocation { file: file.into(), line: line.parse().ok()? }))
     }
 
-    /// Returns one line with the commit for each repository of the policy.
+    /// Returns one line for each repository of the policy. The line shows the repository's commit.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |what: &str, origin: &PolicyOrigin| {
             format!("{what} {} at commit {}", origin.shown(), origin.generation())

@@ -22,8 +22,8 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The maximum length of a readable line, in characters.
 const LINE: usize = 16 * 1024;
-/// The mark that ends a coloured text. If a name from outside contains such a mark, it can change
-/// only the colour of its own line.
+/// The mark that ends a coloured text. If a name from outside contains such a mark, the name can
+/// change only the colour of its own line.
 const END: char = '\u{fdd5}';
 /// The terminal code that ends all colours.
 const RESET: &str = "\u{1b}[0m";
@@ -119,8 +119,8 @@ impl Printer {
         LOST.load(Ordering::Relaxed)
     }
 
-    /// Returns whether nobody reads standard output any more. In that case a command with long
-    /// output ends.
+    /// Returns whether nobody reads standard output any more. A command with long output can then
+    /// end early.
     pub fn is_closed(&self) -> bool {
         CLOSED.load(Ordering::Relaxed)
     }
@@ -135,7 +135,8 @@ impl Printer {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Prints an error. The hint and each problem of a policy have a line of their own.
+    /// Prints an error. The hint has a separate line. Each problem of a policy also has a separate
+    /// line.
     pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()

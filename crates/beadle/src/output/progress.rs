@@ -20,7 +20,7 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
     printer: Printer,
-    /// The last printed progress, in tenths of the work.
+    /// The progress that was printed most recently, in tenths of the work.
     printed: AtomicU64,
     /// The number of steps that have ended.
     moves: Arc<AtomicU64>,
@@ -73,7 +73,7 @@ impl Drop for Progress {
     }
 }
 
-/// Calls `report` repeatedly while no step ends, so that the user knows why Beadle waits.
+/// If no step ends, calls `report` repeatedly, so that the user knows why Beadle waits.
 async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 4096;
 /// The maximum number of spans in one request.
 const BATCH: usize = 512;
-/// The time that an ended span waits for other spans. After this time, one request sends all
-/// waiting spans.
+/// The time that an ended span waits for other spans. After this time, the export sends all waiting
+/// spans in one request.
 const DELAY: Duration = Duration::from_secs(1);
 /// The maximum duration of one request.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<SpanData>,
-    /// The number of dropped spans. The queue was full when they ended.
+    /// The number of dropped spans. The export dropped them because the queue was full.
     dropped: Arc<AtomicU64>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    /// Begins the export. Returns the queue that takes ended spans.
+    /// Begins the export. Returns the queue for ended spans.
     pub(super) fn begin(exporter: impl SpanExporter + 'static, clock: Clock) -> (Queue, Self) {
         let (sender, spans) = mpsc::channel(QUEUE);
         let (dropped, stop) = (Arc::<AtomicU64>::default(), CancellationToken::new());
@@ -96,7 +96,7 @@ struct Sending<E> {
     dropped: Arc<AtomicU64>,
     /// True if the last request failed.
     is_failing: bool,
-    /// True if the log already has an entry about the full queue.
+    /// True if the log already contains an entry about the full queue.
     is_full: bool,
     /// The number of spans in failed requests.
     lost: u64,

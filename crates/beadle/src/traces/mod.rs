@@ -22,10 +22,10 @@ const SERVICE: &str = "beadle";
 const UNNAMED: &str = "unknown_service";
 
 /// Begins to record and export traces. If the configuration does not set a value, the environment
-/// variables of OpenTelemetry can set it. They can set the endpoint, further headers, the sampler
-/// and the resource.
+/// variables of OpenTelemetry can set it. These variables can set the endpoint, further headers,
+/// the sampler and the resource.
 pub(crate) fn start(file: &TracesFile, clock: &Clock) -> anyhow::Result<Export> {
-    // The headers may contain a token. A redirect could send them to another server.
+    // The headers might contain a token. A redirect could send the headers to another server.
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)

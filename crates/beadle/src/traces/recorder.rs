@@ -49,13 +49,13 @@ impl RecordedSpan for OtelSpan {
     }
 
     fn fail(&mut self) {
-        // The text of an error could contain confidential values, so the span does not get the
+        // The text of an error might contain confidential values, so the span does not contain this
         // text.
         self.0.set_status(Status::Error { description: "".into() });
     }
 }
 
-/// Converts the trace context of a span. Another process or an earlier run began this span.
+/// Converts the trace context of a span that another process or an earlier run began.
 fn remote(parent: TraceContext) -> SpanContext {
     let flags = if parent.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     let trace = opentelemetry::TraceId::from_bytes(parent.trace.number().to_be_bytes());

@@ -25,7 +25,7 @@ fn script(job: &str, step: &str) -> String {
     steps.iter().find(|found| found["name"] == step).unwrap()["run"].as_str().unwrap().to_owned()
 }
 
-/// Runs the script of a step in the same way as a runner.
+/// Runs the script of a step in the same way as a GitHub runner does.
 async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_beadle"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
@@ -34,7 +34,7 @@ async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran
     std::fs::write(&summary, "").unwrap();
     world.config();
     let mut command = Command::new("bash");
-    // If a workflow sets its shell, a runner adds options to the command line of the shell.
+    // If the workflow sets its shell explicitly, a runner adds options to the shell's command line.
     let named = workflow()["defaults"]["run"]["shell"] == "bash";
     let options: &[&str] = if named { &["--noprofile", "--norc", "-eo", "pipefail"] } else { &["-e"] };
     command
@@ -93,8 +93,8 @@ async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards()
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Returns an organisation with 300 permissions of teams. Because of a wrong list, Beadle would
-/// remove these permissions.
+/// Returns an organisation whose teams have 300 permissions. The policy contains a wrong list, so
+/// Beadle would remove these permissions.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {
@@ -158,8 +158,8 @@ fn the_configuration_of_the_workflow_is_valid() {
     assert!(configuration.contains_key("org"));
 }
 
-/// `hashFiles` cannot read files of the action. If the cache key were constant, the action would
-/// use the binary of an earlier pinned version.
+/// `hashFiles` cannot read files of the action. So the cache key must not be constant. Otherwise
+/// the action would use the binary of a version that was pinned earlier.
 #[test]
 fn each_pinned_version_of_the_action_has_its_own_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -195,8 +195,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     assert_ne!(hash(), before, "another pin has another key");
 }
 
-/// A replacement for `gh`. The script copies an archive. The script accepts the provenance of one
-/// tag and one commit, if the caller asks for the workflow of releases.
+/// A replacement for `gh`. The script copies an archive. It accepts the provenance of one tag and
+/// one commit, but only if the caller asks for the workflow that makes releases.
 const GH: &str = r#"#!/usr/bin/env bash
 case "$1 $2" in
   "release download")

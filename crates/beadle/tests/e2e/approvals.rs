@@ -1,4 +1,4 @@
-//! Tests decisions about groups of held changes. One code is valid for exactly the changes that an
+//! Tests decisions about groups of held changes. A code is valid only for the changes that the
 //! operator saw.
 
 use std::collections::BTreeSet;

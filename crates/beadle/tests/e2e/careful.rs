@@ -1,5 +1,5 @@
-//! Tests that some mistakes do not happen: incomplete restrictions, wrong exclusions, checks
-//! without their source, and changes of the wrong repository.
+//! Tests that Beadle does not make these mistakes: incomplete restrictions, wrong exclusions,
+//! checks without their source, and changes to the wrong repository.
 
 use serde_json::{Value, json};
 
@@ -28,15 +28,15 @@ const RESTRICTED: &str = "branches:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restriction_and_its_exceptions_are_written_together_or_not_at_all() {
-    // GitHub removes everybody without write access from a restriction.
+    // GitHub removes each person or team without write access from a restriction.
     let live = json!({
         "branches": { "main": {} }, "protection": { "main": {} }, "teams": { "platform": "push" } });
     let mut world = world(live, RESTRICTED).await;
     world.mode = "add-only";
     settles(&world).await;
     assert_eq!(main_rule(&world)["restrictions"], json!({ "users": [], "teams": ["platform"], "apps": [] }));
-    // The end of the restriction weakens the branch. So Beadle skips the whole change in this mode,
-    // and the team keeps its access.
+    // Without the restriction, the protection of the branch is weaker. So Beadle skips the whole
+    // change in this mode, and the team keeps its access.
     world.policy("settings.yml", "branches:\n  - { name: main, protection: { restrictions: null } }\n");
     world.beadle(&["apply", "--yes"]).await.expect(2);
     assert_eq!(main_rule(&world)["restrictions"], json!({ "users": [], "teams": ["platform"], "apps": [] }));
@@ -209,8 +209,8 @@ async fn a_file_belongs_to_its_first_repository() {
     );
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let vault = world.repository("vault");
-    // After the rename, the name of the file does not match the repository any more. Beadle removes
-    // nothing and exposes nothing.
+    // After the rename, the file has another name than the repository. Beadle removes nothing and
+    // exposes nothing.
     world.patch(json!({ "vault": null, "vault2": vault }), false).await;
     let renamed = world.beadle(&["plan"]).await.expect(2);
     assert!(
@@ -219,8 +219,8 @@ async fn a_file_belongs_to_its_first_repository() {
         renamed.out
     );
     assert!(!renamed.out.contains("removes") && !renamed.out.contains("exposes"), "{}", renamed.out);
-    // Another repository gets the old name. The file was not for this repository, so Beadle does
-    // not make it public.
+    // Another repository gets the old name. The file does not belong to this repository, so Beadle
+    // does not make the repository public.
     world
         .patch(json!({ "vault": { "id": 4002, "visibility": "private", "branches": { "main": {} } } }), false)
         .await;
@@ -237,7 +237,7 @@ async fn a_change_that_was_not_in_the_shown_plan_is_not_written() {
     let policy = "repository:\n  has_wiki: false\n  topics: [managed]\n";
     let world =
         world(json!({ "branches": { "main": {} }, "has_wiki": true, "topics": ["managed"] }), policy).await;
-    // The second read comes late. Before this read, somebody adds a topic.
+    // The simulator delays the second read. Before this read, somebody adds a topic.
     world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let meanwhile = async {

@@ -1,5 +1,4 @@
-//! Tests the GitHub cop as a policy (examples/github-cop). The policy applies to a simulated
-//! organisation.
+//! Tests the policy in `examples/github-cop` with a simulated organisation.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +23,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns 60 repositories: archived, excluded, empty and public repositories, databases, tests,
-/// and the collection `ui`.
+/// Returns 60 repositories. Some of them are archived, excluded, empty or public. Others are
+/// databases, are tests, or belong to the collection `ui`.
 fn organisation() -> Value {
     let branches = json!({ "main": {}, "develop": {} });
     let mut repositories = json!({});
@@ -53,8 +52,8 @@ fn organisation() -> Value {
             "run_name": "police ${{ inputs.repo-to-police }} ${{ inputs.beadle-token }}",
         } },
     });
-    // Somebody else gave this team access. The team keeps its access, because the policy never
-    // removes access.
+    // A person gave this team access. The team keeps its access, because the policy never removes
+    // access.
     repositories["shop"]["teams"] = json!({ "contractors": "push" });
     repositories["shop"]["autolinks"] =
         json!({ "APOPS-": { "url_template": "https://old.example.com/<num>", "is_alphanumeric": true } });

@@ -1,5 +1,6 @@
-//! Repositories that Beadle creates. Beadle creates exactly one repository for each file, no matter
-//! at which point the process ends. A repository is never public before it is protected.
+//! Tests repositories that Beadle creates. Beadle creates exactly one repository for each file.
+//! This is true even if the process ends at any point. A repository is never public before it is
+//! protected.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ branches:
 ";
 const CREATE: &str = "repository: { force_create: true, auto_init: true }\n";
 
-/// The points where the process ends itself. The number tells how often the process passes the
-/// point before it ends there.
+/// The points at which the process kills itself. The number is the number of times that the process
+/// passes the point before it ends there.
 const POINTS: &[(&str, u32)] = &[
     ("before-creation", 0),
     ("after-creation", 0),
@@ -104,7 +105,7 @@ async fn a_kill_at_any_point_makes_no_second_repository_and_none_that_is_public_
     }
 }
 
-/// Starts a service, and adds the file of the new repository to the policy in force.
+/// Starts a service. Then adds the file of the new repository to the policy in force.
 async fn added_later(mode: &'static str) -> (World, Serving) {
     let mut world = world().await;
     std::fs::remove_file(world.path().join("policy/repos/new.yml")).unwrap();

@@ -1,5 +1,5 @@
-//! Tests names with another meaning, unknown names, and incomplete lists. If Beadle is not sure
-//! about a change, Beadle does not write the change, and reports the reason.
+//! Tests three cases: names whose meaning has changed, unknown names, and incomplete lists. If
+//! Beadle is not sure about a change, Beadle does not write the change, and reports the reason.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Tests the service with its state in a DynamoDB table of moto.
+//! Tests the service with a DynamoDB table as its store. The table is in moto.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -52,7 +52,7 @@ async fn a_service_on_a_table_repairs_drift_and_commands_show_it() {
     for kind in ["intent", "result", "run"] {
         assert!(kinds.iter().any(|known| known == kind), "{kind}: {journal}");
     }
-    // An invalid place is reported before the copy begins.
+    // The command reports an invalid place before the copy begins.
     let mut wrong = world.command();
     wrong.args(["--store", "dynamodb://a b"]);
     let wrong = Ran::of(wrong, &["queue"]).await.expect(1);
@@ -91,13 +91,13 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
             let args: Vec<&str> = args.iter().copied().chain(["--store", place]).collect();
             let mut operator = world.command();
             operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
-            // Entries of the same millisecond have no order.
+            // Entries from the same millisecond can come in any order.
             let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
             let after = Ran::of(operator, &args).await.expect(0).out;
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
         }
     }
-    // Beadle does not copy into a store that already has a state, or into a table of another
+    // Beadle copies neither into a store that already contains a state nor into a table of another
     // program.
     let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
     assert!(again.err.contains("copy into an empty store"), "{}", again.err);

@@ -1,5 +1,5 @@
-//! Entries of lists. Two similar entries stay separate. Beadle never deletes an unchanged entry and
-//! creates it again.
+//! Tests the entries of lists. Two similar entries stay separate. If an entry is unchanged, Beadle
+//! never deletes and recreates it.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Faults of GitHub. Beadle removes nothing because of an unknown part. A failure stops only the
-//! changes that depend on it. Beadle respects the limits.
+//! Tests faults of GitHub. If a part is unknown, Beadle removes nothing because of it. A failure
+//! stops only the changes that depend on it. Beadle respects the limits.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn an_incomplete_list_is_unknown_and_removes_nothing() {
         assert!(!aspects.iter().any(|line| line.contains(aspect)), "{field}: {aspects:?}");
         world.no_faults().await;
     }
-    // The list of repositories itself has a fault.
+    // The fault affects the list of repositories itself.
     world
         .fault(json!({ "path": "/graphql", "contains": "repositories(first", "shorten": "repositories" }))
         .await;
@@ -141,7 +141,8 @@ async fn a_sweep_stops_at_the_reserve_and_an_event_uses_it() {
     let serving = world.serve().await;
     world.connect();
     let started = Instant::now();
-    // This loop ends when the calls stop. The rest of the sweep waits an hour for the reset.
+    // This loop ends when the service stops making calls. The rest of the sweep then waits an hour
+    // for the reset.
     let (state, mended) = loop {
         let before = world.sim.calls().len();
         tokio::time::sleep(Duration::from_secs(3)).await;

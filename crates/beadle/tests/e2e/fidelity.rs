@@ -1,4 +1,4 @@
-//! Tests behaviour that the simulated GitHub copies from GitHub, and the reaction of Beadle to this
+//! Tests behaviour that the simulator copies from GitHub. Also tests how Beadle reacts to this
 //! behaviour.
 
 use reqwest::Method;
@@ -28,7 +28,7 @@ async fn a_child_team_with_less_access_than_its_parent_is_written_at_most_once()
     world.policy("settings.yml", teams);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
-    // The child team has access through its parent, so it needs no line of its own.
+    // The child team gets access from its parent, so the policy needs no line for the child team.
     world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
     world.beadle(&["plan"]).await.expect(0);
 }

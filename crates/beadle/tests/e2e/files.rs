@@ -1,4 +1,4 @@
-//! Tests files that Beadle changes with a pull request.
+//! Tests how Beadle changes files. Beadle opens a pull request for such a change.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::world::{World, acme};
 const OWNERS: &str = "files:\n- { path: CODEOWNERS, content: \"* @acme/platform\\n\" }\n";
 const WORKFLOW: &str = "- { path: .github/workflows/ci.yml, content: \"on: push\\n\" }\n";
 
-/// Creates an organisation. The App of the organisation can write files but no workflows.
+/// Creates an organisation. The App of the organisation can write ordinary files, but not
+/// workflows.
 async fn world() -> World {
     let mut state = acme(json!({
         "shop": { "branches": { "main": {} }, "contents": { "README.md": "hello\n" } },
@@ -52,7 +53,7 @@ async fn a_push_that_changes_a_declared_file_is_answered_by_a_pull_request_witho
     world.patch(json!({ "shop": { "contents": { "CODEOWNERS": "* @mona\n" } } }), true).await;
     let is_proposed = |shop: &Value| shop["pulls"]["1"]["contents"]["CODEOWNERS"] == "* @acme/platform\n";
     world.until("shop", "the pull request", is_proposed).await;
-    // The merge of the pull request does not delete its branch. Beadle deletes the branch at the
+    // The merge of the pull request does not delete the branch. Beadle deletes the branch at the
     // next event.
     let merged = json!({
         "contents": { "CODEOWNERS": "* @acme/platform\n" }, "pulls": { "1": { "merged": true } },

@@ -221,7 +221,7 @@ async fn a_mode_that_becomes_enforce_writes_nothing_before_an_approval() {
     world.mode = "enforce";
     let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
     world.read_policy().await;
-    // The generation was accepted, but not with this mode.
+    // The service has accepted this generation, but not together with this mode.
     world.run_task("opening%20of%20acme").await;
     assert_eq!(held(&world).await.len(), 1, "{}", serving.log());
     assert_eq!(serving.log().matches("policy in force").count(), 1, "{}", serving.log());

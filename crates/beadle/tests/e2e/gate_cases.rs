@@ -1,6 +1,7 @@
-//! The five most expensive mistakes in a policy. The gate holds each mistake as a whole. Before the
-//! approval, Beadle writes no change of the mistake, and repairs drift according to the previous
-//! generation. The approval lets exactly the shown changes pass.
+//! Tests the five most expensive mistakes in a policy. The gate holds each mistake as a whole.
+//! Before the approval, Beadle writes no change of the mistake. It still repairs drift according to
+//! the previous generation. After the approval, Beadle writes exactly the changes that the hold
+//! showed.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::gate::held;
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-/// Returns the number of repositories: more than the gate lets pass.
+/// Returns the number of repositories. This number is above the limit of the gate.
 fn repositories() -> usize {
     std::env::var("GATE_REPOSITORIES").map_or(12, |number| number.parse().unwrap())
 }
@@ -24,7 +25,7 @@ struct Case {
     files: Vec<(&'static str, String)>,
     /// The files that the mistake changes.
     mistake: Vec<(&'static str, String)>,
-    /// Returns whether a repository is as the new files declare.
+    /// Returns whether a repository is in the state that the new files declare.
     is_done: fn(&Value) -> bool,
     /// The number of writes for each repository.
     writes: usize,

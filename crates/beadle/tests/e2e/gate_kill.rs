@@ -1,5 +1,6 @@
 //! Tests that kill the service at each point of the gate. Before the approval, Beadle writes
-//! nothing. After the approval, Beadle writes exactly the approved changes, each once.
+//! nothing. After the approval, Beadle writes each approved change exactly once, and no other
+//! change.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// More repositories than the gate lets pass.
+/// The number of repositories. This number is above the limit of the gate.
 const REPOSITORIES: usize = 6;
 
 /// The points where the service ends itself. `true` means that the service reaches the point only
@@ -80,7 +81,7 @@ async fn kill_at(point: &str, is_after_approval: bool) {
     let repositories: Value = (0..REPOSITORIES).map(|n| (format!("r{n}"), declared())).collect();
     let mut world = World::new(acme(repositories)).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();
-    // After a second, the keys of the killed process are free again.
+    // After a second, another process can claim the keys of the killed process.
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     world.policy("settings.yml", POLICY);
     let points = format!("settle=return;first-generation=return;{point}=return");

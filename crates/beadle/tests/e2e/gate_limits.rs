@@ -1,5 +1,5 @@
-//! Tests that raised limits of the guard must pass the gate. Raised limits would release held
-//! changes.
+//! Tests that raised limits of the guard must pass the gate. Without the gate, raised limits would
+//! release held changes.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const LOW: &str = "[org.gate]\npercent = 10\n[org.guard]\nremoves = 10\nreposito
 const RAISED: &str =
     "[org.gate]\npercent = 10\n[org.guard]\nremoves = 500\nrepositories = 500\npercent = 100\n";
 
-/// Creates this number of repositories, each with an undeclared team. The guard lets Beadle remove
-/// the team from 10 of these repositories.
+/// Creates this number of repositories, each with an undeclared team. The guard allows Beadle to
+/// remove the team from only 10 of these repositories.
 async fn world(count: usize) -> World {
     let mut repositories = json!({});
     for n in 0..count {

@@ -1,5 +1,5 @@
-//! Tests the guard. Beadle writes removals up to the limit of the time window. It holds the other
-//! removals until an approval. Beadle writes all other changes of every plan.
+//! Tests the guard. Within a time window, Beadle writes removals up to the limit. It holds further
+//! removals until an approval. Beadle writes all changes of other kinds.
 
 use std::time::Duration;
 

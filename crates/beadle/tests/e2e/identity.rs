@@ -1,5 +1,5 @@
-//! Beadle never writes to the wrong repository. If a name now belongs to another repository, Beadle
-//! removes nothing for this reason.
+//! Tests that Beadle never writes to the wrong repository. If a name now belongs to another
+//! repository, Beadle removes nothing because of this.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::world::{Ran, World, acme};
 /// A part of the query that a run sends before its first write.
 const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
-/// Applies the policy. Changes the state between the plan and the first write.
+/// Applies the policy. Runs `meanwhile` after the plan and before the first write, to change the
+/// state.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
     world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };

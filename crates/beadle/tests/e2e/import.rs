@@ -1,5 +1,5 @@
-//! `beadle import`: the plan of the imported policy is empty, the files are short, and no file is
-//! overwritten.
+//! Tests `beadle import`. The plan of the imported policy is empty, the files are short, and the
+//! command overwrites no file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Returns the texts of the files in a folder. The map key is the path.
+/// Returns the texts of the files in a folder. The path of a file is its key in the map.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -36,7 +36,7 @@ async fn import(world: &World) -> BTreeMap<String, String> {
     files(&world.path().join("policy"))
 }
 
-/// Expects that every repository is as the policy declares.
+/// Checks that every repository is as the policy declares.
 async fn expect_empty_plan(world: &World, files: &BTreeMap<String, String>) {
     let plan = world.beadle(&["plan"]).await;
     assert_eq!(plan.code, 0, "{}\n{}\n{files:#?}", plan.out, plan.err);
@@ -68,7 +68,7 @@ async fn forty_equal_repositories_become_one_short_file() {
     expect_empty_plan(&world, &files).await;
 }
 
-/// Returns an organisation. In every aspect, it has a value that differs from GitHub's default.
+/// Returns an organisation. Each of its aspects has a value that differs from GitHub's default.
 fn messy() -> Value {
     let mut repositories = json!({});
     for n in 0..4 {

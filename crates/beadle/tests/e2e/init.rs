@@ -90,7 +90,7 @@ struct Init {
 }
 
 impl Init {
-    /// Waits for a line with this text in the output, and returns the line.
+    /// Waits until the output contains a line with this text, and returns the line.
     async fn line_with(&mut self, part: &str) -> String {
         let found = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -169,7 +169,7 @@ fn location(answer: &reqwest::Response) -> String {
     answer.headers()[LOCATION].to_str().unwrap().to_owned()
 }
 
-/// Returns the value of the first attribute with this name, without escapes.
+/// Returns the value of the first attribute with this name. Decodes the escapes in the value.
 fn attribute(html: &str, name: &str) -> String {
     let (_, rest) = html.split_once(&format!(" {name}=\"")).unwrap_or_else(|| panic!("no {name}: {html}"));
     let value = rest.split('"').next().unwrap();
@@ -218,7 +218,7 @@ async fn init_leads_from_nothing_to_a_repaired_drift() {
     place.beadle(&["apply", "--yes"]).await.expect(2);
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
 
-    // The operator enforces the policy.
+    // The operator changes the mode to `enforce`.
     let [listen, operator] = world.ports;
     let config = place.read("beadle.toml").replace("mode = \"observe\"", "mode = \"enforce\"");
     let server = format!("[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n");
@@ -262,7 +262,7 @@ async fn an_interrupted_init_continues_with_the_same_app_and_the_existing_policy
     assert_eq!(app["permissions"]["issues"], "write");
     assert!(app["events"].as_array().unwrap().contains(&json!("label")), "{app}");
     assert_eq!(app["hook_active"], json!(false), "no address for webhooks was set");
-    // After the App is installed, a further run has nothing to create.
+    // The App is installed now, so a further run has nothing to create.
     place.init(&[]).end().await.expect(0);
     assert_eq!(place.exchanges(), 1);
 }

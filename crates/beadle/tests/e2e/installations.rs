@@ -76,7 +76,7 @@ pub(crate) fn has_drift(status: &Value, name: &str) -> bool {
     })
 }
 
-/// Waits until the service has reopened its organisations this number of times.
+/// Waits until the service has opened its organisations again this number of times.
 async fn until_reloaded(serving: &Serving, times: usize) {
     for _ in 0..LOOKS {
         if serving.log().matches("configuration reloaded").count() >= times {
@@ -87,7 +87,7 @@ async fn until_reloaded(serving: &Serving, times: usize) {
     panic!("the service did not open its organisations again:\n{}", serving.log());
 }
 
-/// Returns the number of calls about an organisation, without the calls of the App itself.
+/// Returns the number of calls about an organisation. Calls of the App itself do not count.
 fn calls_about(world: &World, login: &str) -> usize {
     let (org, repository) = (format!("/orgs/{login}"), format!("/repos/{login}/"));
     world
@@ -123,7 +123,7 @@ async fn an_installed_organisation_is_observed_without_a_restart_and_a_stranger_
     let shown: Vec<&str> =
         page["installations"].as_array().unwrap().iter().filter_map(|one| one["login"].as_str()).collect();
     assert_eq!(shown, ["acme", "other", "stranger"], "{page:#}");
-    // Commands know the organisation too.
+    // Commands can use the new organisation too.
     let plan = world.beadle(&["plan", "--org", "other"]).await.expect(2);
     assert!(plan.out.contains("contractors"), "{}", plan.out);
     let refused = world.beadle(&["plan", "--org", "stranger"]).await.expect(1);

@@ -93,8 +93,8 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
         400
     );
 
-    // Senders that nobody configured. The signature is valid, so the journal has an entry about the
-    // sender.
+    // Senders that are not in the configuration. The signature is valid, so the journal gets an
+    // entry about the sender.
     let stranger = text.replace("Acme", "stranger").replace("acme", "stranger");
     assert_eq!(send(world.delivery("stranger", "repository", stranger.as_bytes())).await, 403);
     let app = world
@@ -304,8 +304,9 @@ async fn a_read_only_database_is_answered_with_503() {
     }
     let root = chown(&database, Some(0), None).is_ok();
     let program = world.path().join("beadle-program");
-    // Another process makes the copy. If this process wrote the file, a process of another test
-    // could inherit the open file. The system does not run a file that is open for writing.
+    // Another process makes the copy. If this process wrote the file, a child process of another
+    // test could inherit the open file. The system does not execute a file while it is open for
+    // writing.
     let mut copy = std::process::Command::new("cp");
     copy.arg(env!("CARGO_BIN_EXE_beadle")).arg(&program);
     assert!(copy.status().unwrap().success());

@@ -18,7 +18,7 @@ impl Drop for Following {
     }
 }
 
-/// Gives a team access as a person would do it, and sends the webhook of GitHub.
+/// Gives a team access, like a person at GitHub. Also sends the webhook that GitHub would send.
 pub(crate) async fn grant(world: &World, repository: &str, login: &str) {
     world.patch(json!({ repository: { "teams": { "contractors": "admin" } } }), false).await;
     let stored = world.repository(repository);

@@ -1,6 +1,6 @@
-//! Tests deliveries from 64 connections. During the test, the service is killed 20 times, at random
-//! and at named points. Each delivery with a 2xx answer must be in the inbox, and its key must run
-//! later.
+//! Tests deliveries from 64 connections. During the test, the service is killed 20 times: at random
+//! times, and at named points. Each delivery with a 2xx answer must be in the inbox, and its key
+//! must run later.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -111,9 +111,9 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     );
 }
 
-/// Runs one connection. The connection changes a repository, and sends a delivery about the drift
-/// until an answer arrives. At the end, the connection undoes a drift that has no accepted
-/// delivery.
+/// Runs one sender. The sender changes a repository, and repeats the delivery about the drift until
+/// an answer arrives. At the end, if no delivery about the last drift was accepted, the sender
+/// undoes this drift.
 async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Arc<Mutex<BTreeSet<String>>>) {
     let name = format!("r{n:02}");
     let id = world.repository(&name)["id"].clone();
@@ -137,7 +137,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
             }
         }
         if stop.load(Ordering::Relaxed) && !answered.lock().contains(&delivery) {
-            // Without an accepted delivery, nothing guarantees the repair of a drift.
+            // If no delivery about a drift was accepted, the service might not repair the drift.
             let patch = json!({ name.as_str(): { "teams": { "contractors": null }, "has_wiki": false } });
             world.patch(patch, false).await;
         }
@@ -146,7 +146,8 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
     }
 }
 
-/// Traces the system calls. There must be a sync between a request and its answer 202.
+/// Traces the system calls. Between each request and its answer 202, the service must sync the
+/// file.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_syncs_before_the_answer() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {

@@ -1,5 +1,5 @@
-//! Tests that an open page learns about changed values, as long as its reader has the right to
-//! read.
+//! Tests that an open page gets changed values. It gets them only as long as the person has the
+//! right to read.
 
 use serde_json::json;
 
@@ -92,7 +92,7 @@ async fn the_events_end_with_the_session_and_with_its_role() {
 
     let members = json!({ "security": { "members": { "dan": null } } });
     change(&world, &json!({ "orgs": { "acme": { "teams": members } } })).await;
-    // The decision makes Beadle read the role of the person again.
+    // Because of the decision, Beadle reads the role of the person again.
     let now = jiff::Timestamp::now().as_millisecond();
     let form = format!("ruling=reject&code=d1&shown={now}&reason=read+it");
     assert_eq!(dan.send("/holds/decide", &form).await.0, 403);

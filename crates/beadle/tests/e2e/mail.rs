@@ -1,4 +1,5 @@
-//! E-mail: conversations with an SMTP server. The server refuses the same things as a real server.
+//! Tests e-mail: the conversations of Beadle with an SMTP server. The server refuses the same
+//! commands as a real server.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,7 +108,8 @@ impl Server {
         self.heard.lock().iter().filter(|line| line.starts_with(command)).count()
     }
 
-    /// Waits until a condition holds. After a refusal, the next attempt waits for some seconds.
+    /// Waits until a condition is true. After a refusal, Beadle waits some seconds before the next
+    /// attempt.
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {

@@ -1,5 +1,5 @@
-//! Tests of the real binary against the simulated GitHub. At the end of a test, the simulator
-//! checks every call against GitHub's published descriptions.
+//! Tests the real binary with the simulated GitHub. At the end of a test, the simulator checks
+//! every call against GitHub's published descriptions.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "the real binary runs in real time")]
 #![expect(clippy::format_push_string, reason = "policies are put together line by line")]

@@ -22,7 +22,7 @@ const SECRET: &str = "a secret of this test";
 /// A message: its headers and its body.
 type Message = (HashMap<String, String>, String);
 
-/// A receiver of webhooks that can be unavailable.
+/// A receiver of webhooks. A test can make it unavailable.
 #[derive(Default)]
 pub(crate) struct Receiver {
     is_away: AtomicBool,
@@ -93,8 +93,8 @@ impl Receiver {
         self.received.lock().iter().map(|(headers, _)| headers["webhook-id"].clone()).collect()
     }
 
-    /// Waits until a condition holds. If a kill interrupted a message, Beadle sends it again after
-    /// 60 s.
+    /// Waits until a condition is true. If a kill interrupted a message, Beadle sends the message
+    /// again after 60 s.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {
@@ -106,7 +106,7 @@ impl Receiver {
     }
 }
 
-/// Parses a request; `None` if a part of it is missing.
+/// Parses a request. Returns `None` if a part of the request is missing.
 fn parsed(text: &str) -> Option<Message> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
@@ -187,8 +187,8 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(format!("{}.{}.{body}", headers["webhook-id"], headers["webhook-timestamp"]).as_bytes());
     assert_eq!(headers["webhook-signature"], format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
-    // The receiver can have a message before the store knows this. After a kill in between, Beadle
-    // repeats the message.
+    // The receiver gets a message before the store records this. If a kill comes between these two
+    // steps, Beadle repeats the message.
     let looked = runs(&world).await;
     until_looked(&world, looked + 1).await;
     serving.kill();
@@ -206,7 +206,8 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     assert_eq!(serving.stop().await, Some(0));
 }
 
-/// Returns the number of kills: `NOTIFY_KILLS`, or a few.
+/// Returns the number of kills from the variable `NOTIFY_KILLS`. If this variable is not set,
+/// returns a small number.
 fn kills() -> usize {
     std::env::var("NOTIFY_KILLS").map_or(6, |kills| kills.parse().unwrap())
 }

@@ -1,5 +1,5 @@
-//! `plan` and all runs in the mode `observe` write nothing for any input. The types guarantee this,
-//! and these tests count the writes.
+//! Tests that `beadle plan` and all runs in mode `observe` never write. The types of the program
+//! already guarantee this. These tests also count the writes.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn a_new_organisation_observes() {
         journal.out
     );
     assert_eq!(serving.stop().await, Some(0));
-    // After the change to `enforce`, nothing else is necessary.
+    // Only the mode changes to `enforce`. No other step is necessary.
     world.mode = "enforce";
     let serving = world.serve().await;
     world.until("widgets", "it is as declared", is_declared).await;

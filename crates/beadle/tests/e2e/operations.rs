@@ -1,5 +1,5 @@
-//! Signed-in people pause, retry, run tasks, approve a held policy and undo writes. The requests
-//! come through the pages and the API.
+//! Tests operations of signed-in people. They set pauses, retry keys, run tasks, approve a held
+//! policy and undo writes. They use the pages and the API.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::world::{Serving, World, acme};
 const PROVIDER: &str = "[server.sign_in.github]\norg = \"acme\"\nclient_id = \"Iv1.1\"";
 const ROLES: &str = "viewers = [\"engineering\"]\noperators = [\"platform\"]\napprovers = [\"security\"]";
 
-/// Returns an organisation with these repositories. Cyd reads, eve is an operator, and ann, bob and
-/// dan are approvers.
+/// Returns an organisation with these repositories. The person cyd can only read. eve is an
+/// operator. ann, bob and dan are approvers.
 fn organisation(repositories: Value) -> Value {
     let mut state = acme(repositories);
     let organisation = &mut state["orgs"]["acme"];
@@ -42,8 +42,8 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds a policy whose last commit comes from this author. Returns the code
-/// of the plan, and the generation.
+/// Waits until the gate holds a policy. The author of the policy's last commit is `author`. Returns
+/// the code of the plan, and the generation.
 async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;
@@ -76,8 +76,8 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         "commit": { "author": "bob", "message": "Remove <b>engineering</b>" },
     });
     world.patch(json!({ "admin": change }), true).await;
-    // Even after another person has pushed a further commit, the author of the removal must not
-    // approve it.
+    // Another person pushes a further commit. Even then, the author of the removal must not approve
+    // the removal.
     let further = json!({
         "contents": { "settings.yml": format!("{policy}# The team is closed.\n") },
         "commit": { "author": "eve", "message": "Explain the removal" },
@@ -108,7 +108,7 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
     let (one, other) = tokio::join!(ann.send("/policy/approve", &approval), dan.call(&api, &body));
     let mut found = [one.0, other.0];
     found.sort_unstable();
-    // The policy can be in force before the second approval.
+    // The policy might be in force before the second approval arrives.
     assert!(found == [200, 409] || found == [200, 404], "{one:?} {other:?}");
     let is_removed = |found: &Value| found["teams"] == json!({ "platform": "admin" });
     for name in ["widgets", "gadgets"] {

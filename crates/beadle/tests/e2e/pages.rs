@@ -1,4 +1,5 @@
-//! The pages of the operator listener show the work of the service, and no name becomes HTML.
+//! Tests that the pages of the operator listener show the work of the service. A name must never
+//! become HTML.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Output for people. Values from outside cannot control a terminal or a page. Every argument has
-//! an effect, and the exit code is correct.
+//! Tests the output for people. Values from outside cannot control a terminal or a page. Every
+//! argument has an effect, and each exit code is correct.
 
 use std::time::{Duration, Instant};
 
@@ -187,7 +187,7 @@ async fn the_age_of_paused_keys_raises_no_alarm() {
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "topics": ["stray"] } }), true).await;
     world.until_sent().await;
-    // If the age of a paused key counted, the age would be more than a second after this time.
+    // After this time, a paused key is due for more than a second. This age must not count.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let (_, metrics) = asked(&world, "/metrics").await;
     assert!(!metrics.contains("beadle_keys_due{lane=\"event\"} 0"), "something waits: {metrics}");

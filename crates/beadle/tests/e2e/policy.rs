@@ -1,4 +1,4 @@
-//! Policies, and the errors and warnings about them.
+//! Tests the errors and warnings about policies.
 
 use serde_json::{Value, json};
 
@@ -184,7 +184,7 @@ async fn the_example_files_of_deployments_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("beadle.toml");
     std::fs::write(&config, values["config"].as_str().unwrap()).unwrap();
-    // The user of the chart supplies the files of the policy.
+    // The user of the Helm chart supplies the files of the policy.
     std::fs::create_dir(folder.path().join("policy")).unwrap();
     std::fs::write(folder.path().join("policy/settings.yml"), "repository:\n  has_wiki: true\n").unwrap();
     accepted(config.to_str().unwrap()).await;

@@ -10,7 +10,7 @@ use crate::world::{Serving, World, acme};
 
 const SETTINGS: &str = ".github/settings.yml";
 
-/// Returns an organisation with a policy. The repository `admin` has the files of the policy.
+/// Returns an organisation with a policy. The files of the policy are in the repository `admin`.
 async fn world(files: Value) -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": files });
     let mut world = World::unlimited(acme(json!({ "widgets": declared(), "admin": admin }))).await;
@@ -28,7 +28,7 @@ fn wiki(is_on: bool) -> String {
     POLICY.replace("has_wiki: false", &format!("has_wiki: {is_on}"))
 }
 
-/// Returns those journal entries that are about a policy that came into force.
+/// Returns the journal entries about policies that came into force.
 async fn policies(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -142,7 +142,7 @@ async fn one_changed_file_of_a_large_policy_takes_four_calls_at_most() {
     world.until_swept(&serving).await;
     let about_policy = |call: &Value| {
         let is_read = call["path"].as_str().is_some_and(|path| path.contains("/repos/acme/admin/"));
-        // An answer with the status 304 costs nothing from the budget.
+        // An answer with the status 304 does not use the budget.
         call["status"] == 200 && (is_read || call["operation"] == "repository")
     };
     assert!(!world.sim.calls_that(about_policy).is_empty());

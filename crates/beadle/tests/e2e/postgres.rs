@@ -1,4 +1,4 @@
-//! Tests the service with its state in a real PostgreSQL server.
+//! Tests the service with a real PostgreSQL server as its store.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::world::{Ran, Serving, World, acme};
 
 fn command(url: &str, world: &World) -> Command {
     let mut command = world.command();
-    // The address can contain a password, so it comes from the environment.
+    // The address might contain a password, so an environment variable contains the address.
     command.env("BEADLE_STORE", url);
     command
 }
@@ -23,7 +23,7 @@ async fn a_service_on_a_database_repairs_drift_and_commands_show_it() {
     let url = cluster.url();
     let world = World::new(acme(json!({}))).await;
     world.policy("settings.yml", POLICY);
-    // A command that only reads creates no store.
+    // If a command only reads, it creates no store.
     let missing = Ran::of(command(&url, &world), &["queue"]).await.expect(1).err;
     assert!(missing.contains("there is no store at postgres://beadle@/postgres"), "{missing}");
     let serving = Serving::start(command(&url, &world), world.path()).ready(world.operator()).await;
@@ -86,7 +86,7 @@ async fn a_state_moves_from_a_file_to_a_database_and_back() {
     for place in [one.as_str(), &other, back] {
         for (args, before) in asked.iter().zip(&before) {
             let args: Vec<&str> = args.iter().copied().chain(["--store", place]).collect();
-            // Entries of the same millisecond have no order.
+            // Entries from the same millisecond can come in any order.
             let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
             let after = Ran::of(world.command(), &args).await.expect(0).out;
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
@@ -127,8 +127,8 @@ async fn what_a_killed_process_accepted_is_worked_off_by_another() {
     world.connect();
     world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
     world.until_sent().await;
-    // The first process has accepted the webhook. Now the process waits for the debounce or works
-    // on the key.
+    // The first process has accepted the webhook. Now it waits until the debounce time ends, or
+    // already works on the key.
     first.kill();
     world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
     assert_eq!(second.stop().await, Some(0));

@@ -1,5 +1,5 @@
-//! Pull requests that change a policy in a repository. At the end, the last commit of each pull
-//! request has one concluded check. Each pull request has at most one comment. Beadle writes
+//! Tests pull requests that change a policy in a repository. At the end, the last commit of each
+//! pull request has one concluded check. Each pull request has at most one comment. Beadle writes
 //! nothing else.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SETTINGS: &str = ".github/settings.yml";
 const COMPARE: &str = "/repos/acme/admin/compare";
 
 /// Returns an organisation with its policy in the repository `admin`. The App of the organisation
-/// can write checks.
+/// has the permission to write checks.
 async fn world() -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": { SETTINGS: POLICY } });
     let mut state = acme(json!({ "widgets": declared(), "admin": admin }));
@@ -31,8 +31,8 @@ async fn world() -> World {
     world
 }
 
-/// Opens a pull request with this policy. If the pull request exists already, pushes the policy to
-/// the pull request.
+/// Opens a pull request with this policy. If the pull request already exists, pushes the policy to
+/// its branch.
 async fn push(world: &World, number: &str, settings: &str) {
     let pull = json!({ "contents": { SETTINGS: settings } });
     change(world, number, pull).await;
@@ -63,8 +63,8 @@ fn comments(admin: &Value) -> Vec<&str> {
     comments.map(|comment| comment["body"].as_str().unwrap()).collect()
 }
 
-/// Waits until the only check run at the last commit of a pull request has this conclusion, and the
-/// service has no work left.
+/// Waits until the last commit of a pull request has only one check run, and this check run has the
+/// conclusion `conclusion`. Also waits until the service has no work left.
 async fn until_concluded(world: &World, number: &str, conclusion: &str) -> Value {
     let what = format!("a check of pull request {number} with the conclusion {conclusion}");
     let is_concluded = |admin: &Value| {
@@ -142,7 +142,7 @@ async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
     world.sim.forget_calls();
     push(&world, "7", &with_wiki().replace("  - { name: engineering, permission: push }\n", "")).await;
     let run = until_concluded(&world, "7", "success").await;
-    // The repository `widgets` existed before, so the total is one more.
+    // The repository `widgets` also exists, so the total is one more.
     let all = number + 1;
     let title = format!("{all} removals, {all} modifications in {all} repositories");
     assert_eq!(run["output"]["title"], title);
@@ -324,7 +324,7 @@ async fn a_pull_request_of_a_fork_is_checked_and_its_check_runs_again() {
     assert!(answer.status().is_success());
     let is_checked =
         |call: &Value| call["method"] == "PATCH" && call["path"].to_string().contains("check-runs");
-    // The check run is in progress again, and then concluded again.
+    // Beadle starts the check run again, and concludes it again.
     until_true("a second check", || world.sim.calls_that(is_checked).len() == 2).await;
     until_concluded(&world, "7", "success").await;
     assert_eq!(comments(&world.repository("admin")).len(), 1);
@@ -351,8 +351,8 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
-/// Waits until two conditions are true: acme's check of the base's pull request 7 has a conclusion,
-/// and acme's comment exists. Returns the check run and the comment.
+/// Waits until two conditions are true for pull request 7 of the base: the check of acme has a
+/// conclusion, and the comment of acme exists. Returns the check run and the comment.
 async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
     for _ in 0..3000 {
         let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());

@@ -1,4 +1,4 @@
-//! The guard counts a change of the organisation once for each affected repository.
+//! Tests that the guard counts a change to the organisation once for each affected repository.
 
 use serde_json::{Value, json};
 

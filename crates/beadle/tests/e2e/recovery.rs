@@ -1,5 +1,5 @@
-//! Beadle searches the log of the App for webhooks that it did not accept. Each of these webhooks
-//! takes effect once, and Beadle logs the webhook.
+//! Tests that Beadle searches the App's log at GitHub for webhooks that Beadle did not accept. Each
+//! of these webhooks takes effect once, and Beadle logs the webhook.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     world.until_looked_for_missed_webhooks().await;
     assert_eq!(serving.stop().await, Some(0));
 
-    // The service does not run. GitHub notes each failure, and does not try again.
+    // The service does not run. GitHub logs each failed delivery, and does not retry it.
     let team = json!({ "teams": { "contractors": "admin" } });
     world
         .patch(json!({ "one": team, "two": { "protection": { "main": { "enforce_admins": false } } } }), true)

@@ -1,5 +1,6 @@
-//! Tests renamed people, teams, repositories and branches, and new owners of the old names. Beadle
-//! follows the id, and the new owner of a name gets nothing without an approval.
+//! Tests renamed people, teams, repositories and branches. Also tests new owners of the old names.
+//! Beadle identifies each object by its id. So the new owner of a name gets nothing without an
+//! approval.
 
 use std::time::Duration;
 
@@ -142,7 +143,7 @@ async fn a_user_who_takes_a_login_in_an_existing_rule_cannot_bypass_it() {
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// A layer with a branch protection, in addition to the policy of all repositories.
+/// A layer that protects a branch. It applies in addition to the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }
@@ -151,7 +152,8 @@ branches:
   - { name: default, protection: { enforce_admins: true } }
 ";
 
-/// Protects a repository by a layer. Then an administrator changes a property in the selector.
+/// Protects a repository with a layer. Then an administrator changes a property of the repository
+/// that the layer's selector uses.
 async fn held_until_it_is_approved(select: &str, change: impl Fn(Value) -> Value) {
     let live = json!({ "id": 4001, "branches": { "main": {} }, "properties": { "tier": "gold" } });
     let mut state = acme(json!({ "pay-api": live }));
@@ -280,8 +282,8 @@ async fn the_loss_of_a_layer_by_a_removed_team_is_held() {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
     assert!(is_protected());
-    // Without the layer, the list of teams matches the policy. The rest of the layer must still
-    // stay.
+    // Even without the layer, the list of teams matches the policy. The other effects of the layer
+    // must stay.
     world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
@@ -367,8 +369,8 @@ async fn a_grant_during_the_read_of_all_teams_is_not_removed() {
     world.policy("settings.yml", settings);
     let layer = "suborgteams: [security]\nteams:\n  - { name: security, permission: pull }\n  - { name: contractors, permission: pull }\n";
     world.policy("suborgs/audited.yml", layer);
-    // The first read does not show the team of the layer. The next reads come late, after somebody
-    // has given the team access.
+    // The first read does not show the team of the layer. The simulator delays the next reads, and
+    // meanwhile somebody gives the team access.
     world.fault(json!({ "path": "/invitations", "delay_ms": 3000 })).await;
     let planned = async { world.beadle(&["plan"]).await };
     let granted = async {
@@ -396,7 +398,7 @@ async fn a_repository_that_takes_the_name_during_a_run_keeps_its_labels() {
     let taken = async {
         until_asked(&world, "... on Repository { databaseId name owner { login } }").await;
         world.patch(json!({ "widgets": null }), false).await;
-        // The other repository does not have the label of the request in progress.
+        // The request in progress deletes a label. The other repository does not have this label.
         world.patch(json!({ "renamed": ours(), "widgets": live(6001, json!({}), 1) }), false).await;
     };
     let (applied, ()) = tokio::join!(applied, taken);

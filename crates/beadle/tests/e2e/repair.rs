@@ -55,8 +55,8 @@ async fn a_new_empty_repository_is_as_declared_soon_after_its_webhook() {
     let started = Instant::now();
     world.patch(json!({ "new": { "visibility": "private" } }), true).await;
     world.until("new", "compliance", is_declared).await;
-    // The notes of the benchmarks have the exact time. This test only checks that the repair
-    // happens.
+    // The notes about the benchmarks contain the exact time. This test only checks that Beadle
+    // makes the repair.
     eprintln!("compliant after {:.2} s at 100 ms a call", started.elapsed().as_secs_f64());
     assert_eq!(serving.stop().await, Some(0));
 }
@@ -122,7 +122,7 @@ async fn during_a_pause_webhooks_are_stored_and_nothing_is_written() {
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until_sent().await;
     // During the pause, the worker repairs two later changes. So the worker had enough time to
-    // repair the paused repository, and did not.
+    // repair the paused repository, but did not repair it.
     for _ in 0..2 {
         world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
         world.until("gadgets", "repair", is_declared).await;
@@ -182,7 +182,7 @@ async fn a_token_and_the_paths_of_an_enterprise_server_work() {
     };
     assert_eq!(run(&["apply", "--yes"]).await.status.code(), Some(0));
     assert!(is_declared(&world.repository("widgets")));
-    // An invalid token is reported, and nothing else happens.
+    // If the token is invalid, Beadle reports this and does nothing else.
     world.http.delete(format!("{}/_sim/tokens", world.sim.url())).send().await.unwrap();
     let refused = run(&["plan"]).await;
     assert_eq!(refused.status.code(), Some(1));

@@ -1,5 +1,5 @@
-//! Tests reports about a moment. Such a report shows the records of the service until this moment,
-//! even after restarts.
+//! Tests reports about a given time. Such a report shows the records of the service until this
+//! time, including records from before a restart.
 
 use std::time::Duration;
 

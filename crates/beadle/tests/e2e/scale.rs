@@ -1,4 +1,5 @@
-//! An unchanged organisation of 1,000 repositories: few calls, no writes, little memory.
+//! Tests an unchanged organisation with 1,000 repositories. Beadle makes few calls and no writes,
+//! and needs little memory.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Secrets. Beadle sends a value to GitHub, and to no other place.
+//! Tests secrets. Beadle sends the value of a secret only to GitHub.
 
 use std::path::Path;
 
@@ -24,7 +24,8 @@ const PLACES: [&str; 5] = [
 ];
 
 /// All commands. A command is in the list several times if its output has several forms. Some
-/// commands fail, because nothing is held, no service runs, or a name does not exist.
+/// commands fail for one of these reasons: nothing is held, no service runs, or a name does not
+/// exist.
 const COMMANDS: &[&[&str]] = &[
     &["check"],
     &["plan"],
@@ -66,8 +67,8 @@ const COMMANDS: &[&[&str]] = &[
     &["store", "copy", "beadle.db", "copy.db"],
     &["self", "check"],
 ];
-/// The commands that are not in the list. The test starts the service itself. The setup does not
-/// read the secrets of a policy. This build does not have the other commands.
+/// The commands that are not in the list. The test itself starts the service. The setup does not
+/// read the secrets of a policy. This build does not contain the other commands.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
 /// Searches a folder and all folders below it. Returns the files that contain a text.
@@ -157,7 +158,7 @@ fn every_documented_command_is_in_the_run_of_everything() {
     }
 }
 
-/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of
+/// Runs a command in the folder of the configuration, with the most detailed log. Returns all of
 /// its output.
 async fn run(world: &World, args: &[&str]) -> String {
     let mut command = world.command();
@@ -167,8 +168,8 @@ async fn run(world: &World, args: &[&str]) -> String {
     format!("{}{}", ran.out, ran.err)
 }
 
-/// Runs the service with a log of every detail until it has repaired a drift. Returns all of its
-/// pages. The log is a file in the folder.
+/// Runs the service with the most detailed log until the service has repaired a drift. Returns all
+/// pages of the service. The log is a file in the folder.
 async fn serve(world: &World) -> String {
     let serving = world.spawn(&[("BEADLE_LOG", "debug")]).ready(world.operator()).await;
     world.until_idle().await;
@@ -200,7 +201,8 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
     let mut said = run(&world, &["apply", "--yes"]).await;
 
-    // The value changes. All commands together write the new value once to each place.
+    // The value of the secret changes. All commands together write the new value only once to each
+    // place.
     set(&values[1]);
     let planned = world.beadle(&["plan", "--format", "json"]).await.expect(2);
     std::fs::write(world.path().join("plan.json"), planned.out).unwrap();

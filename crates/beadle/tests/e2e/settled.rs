@@ -1,4 +1,4 @@
-//! Layers that do not apply to a repository any more. Beadle handles each list of such a layer
+//! Tests layers that no longer apply to a repository. Beadle handles each list of such a layer
 //! separately.
 
 use serde_json::{Value, json};

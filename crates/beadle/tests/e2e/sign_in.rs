@@ -1,4 +1,4 @@
-//! People sign in to the pages of a running service, and decide about held changes.
+//! Tests that people sign in to the pages of a running service and decide about held changes.
 
 use beadle_sim::{OidcClient, OidcSim};
 use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
@@ -9,7 +9,7 @@ use crate::world::{World, acme};
 
 pub(crate) const SECRET: &str = "the-client-secret";
 
-/// A browser of one person. The browser follows no redirect by itself.
+/// The browser of one person. The browser does not follow redirects automatically.
 pub(crate) struct Browser<'a> {
     world: &'a World,
     http: reqwest::Client,
@@ -44,7 +44,7 @@ impl<'a> Browser<'a> {
         self.http.get(address).header(COOKIE, cookies).send().await.unwrap()
     }
 
-    /// Signs in as the person with a session at the provider. Returns the status of the last
+    /// Signs in as the person who has a session at the provider. Returns the status of the last
     /// answer.
     async fn sign_in(&mut self) -> u16 {
         let begun = self.get(&format!("{}/sign-in", url(self.world)), "").await;

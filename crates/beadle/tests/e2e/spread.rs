@@ -1,4 +1,4 @@
-//! Tests which data the sweeps of the service read, and which data they compare with earlier
+//! Tests which data the sweeps of the service read again, and for which data they use earlier
 //! answers.
 
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn a_sweep_does_not_read_again_what_only_rest_shows_and_an_event_does() {
     let mut shop = linked("t");
     shop["branches"] = json!({ "main": {} });
     let mut world = World::new(acme(json!({ "shop": shop }))).await;
-    // No period of a part ends during the test.
+    // The reread period of every part is longer than the test.
     world.org_lines = "sweep_every = \"1s\"\nreread = \"3650d\"\n".into();
     world.policy("settings.yml", POLICY);
     world.connect();

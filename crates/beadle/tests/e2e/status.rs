@@ -1,5 +1,5 @@
-//! `beadle status` shows the state of the service, and `beadle reload` changes its configuration
-//! while it runs.
+//! Tests `beadle status`, which shows the state of the service, and `beadle reload`, which changes
+//! the configuration of the running service.
 
 use std::process::Command;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn until_status(world: &World, what: &str, holds: impl Fn(&Value) -> bool)
     panic!("{what} did not come true: {last:#?}");
 }
 
-/// Waits until the log has a text this number of times.
+/// Waits until the log contains a text this number of times.
 async fn until_logged(serving: &Serving, text: &str, times: usize) {
     for _ in 0..LOOKS {
         if serving.log().matches(text).count() >= times {

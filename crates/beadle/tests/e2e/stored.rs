@@ -1,9 +1,9 @@
-//! The state of an older version of Beadle. This version can open and use every part of that state,
-//! and each part still has the same meaning.
+//! Tests the state that an older version of Beadle stored. The present version can open and use
+//! every part of that state. Each part still has the same meaning.
 //!
-//! The program of November 2026 wrote the files in `stored/`. The program was killed while it
-//! worked. `sqlite.sql` is its SQLite file as text. `dynamodb.jsonl` has the same state as the
-//! items of a table, and was copied by the same program. Do not update these files when the form of
+//! A program from November 2026 stored this state. The program was killed while it worked.
+//! `stored/sqlite.sql` is its SQLite file as text. `stored/dynamodb.jsonl` contains the same state
+//! as items of a table. The same program made this copy. Do not update these files when the form of
 //! stored data changes.
 
 use std::process::Command;
@@ -76,8 +76,8 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     let new = new.to_str().unwrap();
     let copied = world.beadle(&["store", "copy", &old, new]).await.expect(0).out;
     assert!(copied.contains("2 deliveries, 43 journal entries, 3 held changes"), "{copied}");
-    // An operator copies the file alone, without its write-ahead log. No command has opened the
-    // file since then. Such a command would move the log into the file.
+    // An operator copies the file alone, without its write-ahead log. No other command has opened
+    // the file before, because such a command would move the log into the file.
     let alone = world.path().join("alone.db");
     std::fs::copy(new, &alone).unwrap();
     means_the_same(alone.to_str().unwrap(), || world.command()).await;

@@ -1,5 +1,5 @@
-//! Tests sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are
-//! about contested changes.
+//! Tests sweeps: of a shard, on a schedule, with an empty budget, and with one summary. Some tests
+//! check contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -30,8 +30,9 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
-/// Stops or continues the hour of the simulator. As long as the hour is stopped, no hour ends, even
-/// on a slow machine. GitHub's answers then contain a reset in one hour of the simulator.
+/// Stops the simulator's hour, or lets it continue. While the hour is stopped, it does not end,
+/// even on a slow machine. GitHub's answers then contain a reset time that is one hour of the
+/// simulator from now.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();
@@ -57,9 +58,9 @@ async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
     world.beadle(&["plan", "--shard", "4/3"]).await.expect(1);
 }
 
-/// The team contractors has access to every repository. While Beadle reads the list of these
-/// repositories, the test removes the first entry. The first entry of the second page then moves to
-/// the first page. Beadle has already read the first page.
+/// The team contractors has access to every repository. After Beadle has read the first page of
+/// this list, the test removes the first entry. Then the first entry of the second page moves to
+/// the first page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;
@@ -318,7 +319,7 @@ async fn a_kill_during_a_burst_of_500_events_loses_no_event() {
     world.patch(drift, true).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     serving.kill();
-    // The webhooks of this time got no answer, and GitHub does not send them again.
+    // Webhooks during this time got no answer, and GitHub does not send them again.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let serving = world.serve().await;
     for _ in 0..3000 {
@@ -350,7 +351,7 @@ async fn unchanged_answers_cost_nothing_and_changed_answers_are_read() {
         repository["autolinks"] =
             json!({ "T-": { "url_template": "https://t/<num>", "is_alphanumeric": true } });
     }
-    // These limits do not allow Beadle to read everything twice within the hour.
+    // These limits are too low for Beadle to read everything twice within the hour.
     let limits = Limits { core: 40, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let world = World::with(acme(repositories), settings).await;

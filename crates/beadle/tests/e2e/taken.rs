@@ -1,4 +1,4 @@
-//! Tests names in files of repos/. Such a name can belong to more than one repository.
+//! Tests names of files in repos/ that more than one repository can claim.
 
 use serde_json::json;
 

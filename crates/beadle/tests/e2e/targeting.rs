@@ -1,11 +1,11 @@
-//! Tests layers with selectors, ranks and `first_match`, the modes of lists, `explain`, and the
-//! tests of a policy.
+//! Tests how Beadle selects and combines layers: selectors, ranks, `first_match` and the modes of
+//! lists. Also tests `beadle explain` and the tests of a policy.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// The alternatives of the GitHub cop, in this order: database, test, others.
+/// The alternatives in the policy `github-cop`, in this order: databases, tests, all others.
 const LEADS: &str = "
 rank: 200
 select: { name: ['*'] }

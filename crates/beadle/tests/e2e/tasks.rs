@@ -1,5 +1,5 @@
-//! Background tasks. A waiting task does not delay the others, and operators see the status of each
-//! task.
+//! Tests background tasks. A waiting task does not delay other tasks, and operators see the status
+//! of each task.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     let url = format!("http://127.0.0.1:{}", mute().await);
     std::fs::write(world.path().join("a.token"), format!("{:x}", rand::random::<u64>())).unwrap();
     let token = "token = \"file:a.token\"";
-    // The vendor that does not answer comes first.
+    // The configuration lists the vendor that never answers before all others.
     world.lines = format!(
         "[[org]]\nname = \"absent\"\napi = \"{url}\"\n{token}\npolicy = \"policy\"\nmode = \"enforce\"\n\
          [[okta]]\nname = \"corp\"\nurl = \"{url}\"\n{token}\nlog_every = \"1s\"\n\
@@ -52,7 +52,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.policy("settings.yml", POLICY);
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     let serving = world.serve().await;
-    // The service runs this task by itself here. Other tests ask for this task.
+    // In this test, the service starts this task. Other tests ask the service to run this task.
     while !serving.log().contains("sweep ended") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

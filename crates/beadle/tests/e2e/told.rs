@@ -1,4 +1,4 @@
-//! Tests of texts: the texts of a running service, and the texts in the documents.
+//! Compares the texts of a running service with the texts in the documents.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// The maximum wait of a test, even on a busy machine.
+/// The maximum time that a test waits. It is long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {

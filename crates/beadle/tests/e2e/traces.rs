@@ -1,5 +1,5 @@
-//! Traces. A trace contains a webhook and its writes. The journal and the log contain the id of the
-//! trace.
+//! Tests traces. A trace contains a webhook and the writes that follow from it. The journal and the
+//! log contain the id of the trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Endpoint {
     }
 }
 
-/// Parses a request; `None` if a part of it is missing.
+/// Parses a request. Returns `None` if a part of the request is missing.
 fn parsed(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     let end = bytes.windows(4).position(|part| part == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
@@ -162,7 +162,7 @@ fn number(bytes: &mut &[u8]) -> u64 {
     panic!("a number is too long");
 }
 
-/// Returns the text in a field; empty if the field is missing.
+/// Returns the text in a field. If the field is missing, the text is empty.
 fn text(bytes: &[u8], field: u64) -> String {
     messages(bytes, field).first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }

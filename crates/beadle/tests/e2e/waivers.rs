@@ -1,5 +1,5 @@
-//! Waivers. An exempt key stays as it is until its waiver ends. Then Beadle repairs the key without
-//! another event.
+//! Tests waivers. Beadle does not change an exempt key until its waiver ends. Then Beadle repairs
+//! the key, even if no event arrives.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// The policy uses the name `default` for the branch.
+/// The exempt key. The policy uses the name `default` for this branch.
 const KEY: &str = "branches.main.enforce_admins";
 /// The same key in the form that the policy uses.
 const DECLARED: &str = "branches[default].enforce_admins";

@@ -1,5 +1,5 @@
-//! Sends every payload of GitHub's published examples to the intake. If an event belongs to an
-//! aspect, its payload must mark the right keys.
+//! Sends every payload of GitHub's published examples to the intake. If an event concerns an
+//! aspect, its payload must mark the right keys as due.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

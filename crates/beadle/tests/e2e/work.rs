@@ -1,4 +1,4 @@
-//! After a fault, no work is lost and no work is stuck. The faults are a deleted store, a denied
+//! Tests that no work is lost or stuck after a fault. The faults are a deleted store, a denied
 //! credential, and an unknown node id.
 
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ async fn a_denied_credential_parks_no_key_and_work_continues_afterwards() {
         drift[format!("r{n:02}")] = json!({ "teams": { "contractors": "admin" } });
     }
     world.patch(drift, true).await;
-    // In this time, Beadle makes three attempts and waits between them.
+    // In this time, Beadle makes three attempts, with waits between them.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let queue = world.beadle(&["queue"]).await.expect(0);
     assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
@@ -84,8 +84,8 @@ async fn a_sweep_writes_nothing_before_beadle_has_asked_for_its_own_login() {
     let world = World::new(acme(json!({ "one": drifted }))).await;
     world.policy("settings.yml", POLICY);
     let command = world.command();
-    // The configuration has the id of the installation. So only the read of the login makes the
-    // call that the fault delays.
+    // The configuration contains the id of the installation. So Beadle makes the delayed call only
+    // when it reads the login.
     let org = world.sim.look(|state| state["orgs"]["acme"]["id"].as_u64().unwrap());
     let config = world.path().join("beadle.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -108,7 +108,8 @@ async fn an_unknown_node_id_in_a_webhook_does_no_harm() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
-    // The sweep of a new policy would also find the drift.
+    // A sweep because of a new policy would also find the drift. So the test waits until this sweep
+    // has ended.
     world.until_swept(&serving).await;
     world.patch(json!({ "one": { "teams": { "contractors": "admin" } } }), false).await;
     let id = world.repository("one")["id"].clone();

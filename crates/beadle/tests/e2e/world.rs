@@ -9,7 +9,7 @@ use beadle_sim::{Hook, Settings, Sim, signature};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The maximum wait of a test.
+/// The maximum time that a test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// High limits of the gate. No test reaches these limits.
@@ -246,7 +246,7 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    /// Waits until a fault with `hold` holds a call. `no_faults` lets the call continue.
+    /// Waits until a fault with `hold` delays a call. `no_faults` lets the call continue.
     pub(crate) async fn until_held(&self) {
         for _ in 0..PATIENCE.as_millis() / 20 {
             if self.sim.is_holding() {
@@ -265,13 +265,13 @@ impl World {
         self.sim.look(|state| state["orgs"]["acme"]["repos"][name].clone())
     }
 
-    /// Returns the writing calls.
+    /// Returns the calls that wrote something.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
     /// Waits until the service has no work left: no webhook is in transit, no key is due, and no
-    /// key is running. Keys that are paused or wait for another attempt count as due.
+    /// key is running. A key counts as due if it is paused or waits for another attempt.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -282,8 +282,8 @@ impl World {
         serving.until_swept("acme", self.ports[1]).await;
     }
 
-    /// Makes the service read the policy now. The service itself reads the policy only every ten
-    /// seconds.
+    /// Makes the service read the policy now. Without this request, the service reads the policy
+    /// only every ten seconds.
     pub(crate) async fn read_policy(&self) {
         self.run_task("policy%20of%20acme").await;
     }
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    /// Waits until a condition holds for a repository.
+    /// Waits until a repository meets a condition.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
         let attempts = PATIENCE.as_millis() / 20;
         for _ in 0..attempts {
@@ -403,8 +403,8 @@ impl Serving {
         panic!("the service did not start:\n{}", self.log());
     }
 
-    /// Waits for the log line of an ended sweep. The service looks for ended sweeps every 10 s, so
-    /// the test runs the task of this look.
+    /// Waits for the log line of an ended sweep. The service looks for ended sweeps only every 10
+    /// s. So the test itself starts the task that looks for them.
     pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
         let http = http_client();
         let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");
@@ -449,7 +449,7 @@ impl Drop for Serving {
     }
 }
 
-/// Replaces a file in one step. So a command never reads only a part of the text.
+/// Replaces a file in one atomic step. So a command never reads only a part of the text.
 pub(crate) fn replace_file(path: &Path, text: &str) {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();

@@ -1,14 +1,15 @@
-//! The span of a delivery. A delivery causes runs, and this span begins the trace of these runs.
+//! The span of a delivery. A delivery makes keys due, and Beadle then runs these keys. The trace of
+//! these runs begins with this span.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};
 
 /// Begins the span of a verified delivery. `marks` are the keys that the delivery makes due.
-/// `since` is the time at which the request of the delivery began.
+/// `since` is the start time of the request that contained the delivery.
 ///
-/// The span always begins a new trace. No signature covers the header `traceparent`. So the sender
-/// of the header must not choose the id of the trace, and must not decide whether Beadle exports
-/// the trace.
+/// The span always begins a new trace. The signature of a delivery does not cover the header
+/// `traceparent`. So the sender of this header must not choose the id of the trace, and must not
+/// decide whether Beadle exports the trace.
 pub(super) fn begin<'a>(delivery: &Delivery, marks: impl Iterator<Item = &'a Mark>, since: Time) -> Span {
     Span::begin(|_| {
         NewSpan::within(None, "delivery")
@@ -27,8 +28,8 @@ pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
     marks.into_iter().map(|mark| Mark { trace: span.context(), ..mark }).collect()
 }
 
-/// Adds the result of storing a delivery to the span of the delivery, ends the span, and returns
-/// the result.
+/// `stored` is the result of storing a delivery. Adds it to the delivery's span, ends the span, and
+/// returns the result.
 pub(super) fn end<E>(mut span: Span, stored: Result<Accepted, E>) -> Result<Accepted, E> {
     match stored {
         Ok(Accepted::Stored) => span.set("beadle.result", "stored"),

@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// The maximum number of unknown senders in the journal. The number needs a limit: anybody can
-/// install a public App, and the deliveries of the App have a valid signature.
+/// The maximum number of unknown senders in the journal. A limit is necessary: anybody can install
+/// a public App, and the deliveries of such an App have a valid signature.
 const REMEMBERED: usize = 100;
 
 /// The limits that protect the intake from large bodies and slow senders.
@@ -70,7 +70,7 @@ pub struct Senders {
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 
-/// The public listener with everything that it needs to accept webhooks.
+/// The public listener, which accepts webhooks.
 pub struct Intake {
     senders: Senders,
     store: Arc<dyn Store>,
@@ -121,7 +121,7 @@ impl Intake {
     }
 
     /// Returns the length of the body from `Content-Length`. If the body is too large, returns an
-    /// error before the intake reads the body.
+    /// error, so that the intake does not read the body.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
@@ -178,8 +178,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs an invalid signature or secret, at most once a minute. The usual cause is a wrong
-    /// secret in a new webhook.
+    /// Logs an invalid signature or secret. Writes at most one such log line in a minute. The usual
+    /// cause is a wrong secret in a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock();
@@ -189,8 +189,8 @@ impl Intake {
         }
     }
 
-    /// Adds an unknown sender to the journal, so that an operator can find it. Each sender gets
-    /// only one entry. After [`REMEMBERED`] senders, no further sender gets an entry.
+    /// Adds an unknown sender to the journal, so that an operator can find this sender. Each sender
+    /// gets only one entry. After [`REMEMBERED`] senders, no further sender gets an entry.
     async fn remember(&self, who: &str) {
         let is_new = {
             let mut refused = self.refused.lock();
@@ -243,8 +243,8 @@ impl Intake {
                 }
                 let mut response = answer(status, &why);
                 if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                    // Beadle does not read the rest of the body. So the connection cannot carry
-                    // another request.
+                    // Beadle does not read the rest of the body. So the client cannot send another
+                    // request on this connection.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response

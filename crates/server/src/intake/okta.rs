@@ -1,5 +1,5 @@
-//! The route `/hooks/okta`. With a `GET` request, Okta verifies the address once. A `POST` request
-//! is a delivery.
+//! The route `/hooks/okta`. Okta sends one `GET` request to verify the address. A `POST` request is
+//! a delivery.
 //!
 //! <https://developer.okta.com/docs/guides/event-hook-implementation/>
 
@@ -34,8 +34,8 @@ impl From<HookRefusal> for Problem {
     }
 }
 
-/// Answers Okta's verification of the address with the challenge from the request. The request
-/// needs no secret, because the answer contains only the challenge.
+/// Answers the request with which Okta verifies the address. The answer contains the challenge from
+/// the request. The request needs no secret, because the answer contains nothing else.
 pub(super) async fn verify(headers: HeaderMap) -> Response {
     match header(&headers, "x-okta-verification-challenge") {
         Some(challenge) if challenge.len() <= LONGEST => {

@@ -1,4 +1,4 @@
-//! Tests of the public listener's answers to refused requests.
+//! Tests how the public listener answers requests that it refuses.
 
 use beadle_engine::History;
 use beadle_hooks::github::{OrgFacts, sign};
@@ -11,8 +11,7 @@ use crate::exchange::{exchange, request, store};
 const SECRET: &str = "a secret";
 const BODY: &str = r#"{"organization":{"login":"acme"},"repository":{"id":7}}"#;
 
-/// An intake for one organisation and one directory. The test deletes the store together with the
-/// folder.
+/// An intake for one organisation and one directory. The store is in a temporary folder.
 struct Listener {
     intake: Arc<Intake>,
     folder: tempfile::TempDir,
@@ -169,7 +168,8 @@ async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
     let listener = Listener::new(limits);
     let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // Without the limit, the store would wait longer than this for the process that has the lock.
+    // Another process holds the lock. Without the limit, the store would wait for it longer than
+    // this time.
     let patience = Duration::from_secs(5);
     let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
     let (status, head, text) = answer.expect("the sender gets an answer");

@@ -1,4 +1,5 @@
-//! The rules for readers of the pages, and the headers that limit a browser.
+//! The rules for readers of the pages. Also defines headers that tell a browser what it must not
+//! do.
 
 use std::net::IpAddr;
 
@@ -14,13 +15,13 @@ const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The content security policy of a page that replaces its values when they change. The page also
-/// has the script of this listener. The script can send requests to this listener. No other page
-/// runs a script.
+/// runs a script of this listener. The script can send requests only to this listener. No other
+/// page runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The headers of every answer. If a browser follows a link to another website, the browser does
-/// not tell the website the address of the page. The address can contain the name of a private
+/// not tell the website the address of the page. The address might contain the name of a private
 /// repository.
 const HEADERS: [(&str, &str); 7] = [
     ("content-security-policy", CONTENT),
@@ -49,7 +50,7 @@ pub(super) enum Wanted {
 
 /// The rules for callers of the pages and of the API.
 pub struct Access {
-    /// The bearer token that callers must send; `None` if they need no token.
+    /// The bearer token that callers must send. `None` if callers need no token.
     token: Option<SecretString>,
     /// True if the listener accepts connections only from the same machine.
     is_loopback: bool,
@@ -73,7 +74,7 @@ impl Access {
             }
             // No token is needed here. The host name of a website could resolve to the address of
             // this machine. The website could then read the answers in the operator's browser. So
-            // the function checks the name in the header.
+            // the function checks the host name in the header.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }
@@ -100,8 +101,8 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Lets the browser send the header `Origin` with the forms of a page. If the page sent no referrer
-/// at all, the value of the header would be `null`. Other websites still do not get the address of
+/// Allows the browser to send the header `Origin` together with the forms of a page. Without a
+/// referrer, the value of `Origin` would be `null`. Other websites still do not get the address of
 /// the page.
 pub(super) fn allow_forms(headers: &mut HeaderMap) {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -111,7 +112,7 @@ pub(super) fn allow_forms(headers: &mut HeaderMap) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HasScript;
 
-/// Adds headers to an answer. These headers limit the browser.
+/// Adds headers to an answer. These headers restrict what the browser does with the answer.
 pub(super) fn harden(response: &mut Response) {
     let has_script = response.extensions().get::<HasScript>().is_some();
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! Decides which senders Beadle accepts, if the pages have a sign-in.
+//! Decides which senders of requests Beadle accepts. This applies to pages with a sign-in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -12,11 +12,11 @@ use super::live_stream::LIVE_PATH;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 
-/// The path at which a sign-in starts.
+/// The path of the address that begins a sign-in.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header of each request that an open page sends by itself. Such a request does not extend the
-/// session.
+/// The header that an open page adds to a request without an action of a person. Such a request
+/// does not extend the session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether Beadle handles a request.

@@ -1,4 +1,4 @@
-//! Builds answers for the pages and the API. These answers do not contain the values of a page.
+//! Builds answers for the pages and the API. These answers contain no values from the store.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -19,8 +19,7 @@ pub(super) struct Asked {
     pub(super) state: String,
     /// The name of an entry kind.
     pub(super) kind: String,
-    /// A text that must be in a name or in the reason of a state. Upper and lower case do not
-    /// matter.
+    /// A text that must be part of a name or of the reason for a state. The search ignores case.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,
@@ -60,7 +59,7 @@ impl From<StoreError> for Refused {
     }
 }
 
-/// Returns a number of the query. An empty value means `None`.
+/// Parses a number in the query. Returns `None` if the value is empty.
 pub(super) fn number(name: &'static str, value: &str) -> Result<Option<u64>, Refused> {
     if value.is_empty() {
         return Ok(None);
@@ -75,7 +74,7 @@ pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Refused>>)
     tokio::time::timeout(PATIENCE, answer).await.map_err(late)?
 }
 
-/// Returns whether a name contains a text. The case of the name does not matter. `wanted` is in
+/// Returns whether a name contains a text. `wanted` is in lower case. The name can be in upper or
 /// lower case.
 pub(super) fn contains(name: &str, wanted: &str) -> bool {
     wanted.is_empty() || name.to_lowercase().contains(wanted)

@@ -1,4 +1,5 @@
-//! The state of a repository, group or organisation, from its last run and from the queue.
+//! Determines the state of a repository, group or organisation. The state depends on the last run
+//! and on the queue.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -12,9 +13,9 @@ use serde::Serialize;
 pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
-    /// Something differs from the policy, and the latest run did not repair the difference. No
-    /// other state is more important. The mode does not allow the change, or the change would
-    /// replace a value that an undo restored.
+    /// Something differs from the policy, and the latest run did not repair the difference. The
+    /// reason is one of these: the mode does not allow the change, or the change would replace a
+    /// value that an undo restored. A more important state takes the place of this state.
     Drifted,
     /// The guard holds a change.
     Held,
@@ -87,12 +88,11 @@ impl Condition {
 pub(super) struct Thing {
     /// The key.
     pub(super) key: Key,
-    /// The name that people know, such as `acme/widgets`. If no run has found the name, this is the
-    /// key.
+    /// The readable name, such as `acme/widgets`. If no run has found the name, this is the key.
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
-    /// The reason for the state; empty for [`Condition::AsDeclared`].
+    /// The reason for the state. It is empty for [`Condition::AsDeclared`].
     pub(super) why: String,
     /// The time at which this state began.
     pub(super) since: Time,
@@ -109,15 +109,15 @@ impl Thing {
         Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending) }
     }
 
-    /// Returns whether the list for this state contains the thing. The list of drifted things
-    /// contains every thing with drift. Without this rule, a hold or an unknown part would hide the
-    /// drift.
+    /// Returns whether the list for this state contains the thing. The list for the state `Drifted`
+    /// contains every thing with drift, even if its own state is more important. Otherwise, a hold
+    /// or an unknown part would hide the drift.
     pub(super) fn is_in(&self, state: Condition) -> bool {
         self.state == state || (state == Condition::Drifted && self.pending > 0)
     }
 
-    /// Returns the text for sorting: the instance, then the name. A page also uses this text to
-    /// continue where the previous page ended.
+    /// Returns the text by which a page sorts things: the instance, then the name. A page also uses
+    /// this text to continue where the previous page ended.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
     }
@@ -129,14 +129,14 @@ impl Thing {
     }
 }
 
-/// How many states are in memory at the same time, in addition to the listed things.
+/// The maximum number of states in memory at the same time. The listed things do not count.
 const PAGE: u32 = 1000;
 
-/// The rows of the keys that are parked or fail.
+/// The queue rows of those keys that are parked or fail.
 pub(super) struct Trouble(HashMap<Key, Row>);
 
 impl Trouble {
-    /// Reads the rows of the parked and of the failing keys.
+    /// Reads the queue rows of the parked keys and of the failing keys.
     pub(super) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
         let rows = store.troubled().await?.into_iter();
         Ok(Self(rows.map(|row| (row.key.clone(), row)).collect()))
@@ -182,8 +182,7 @@ fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     things
 }
 
-/// Returns the thing of this kind with this instance and name. The case of the name does not
-/// matter.
+/// Finds the thing with this kind, instance and name. The comparison of names ignores case.
 pub(super) async fn called(
     store: &dyn Store,
     kind: &str,
@@ -207,8 +206,8 @@ pub(super) async fn called(
     Ok(sorted(things).into_iter().next())
 }
 
-/// Returns the thing with this key. Returns `None` if all of this is true: no run has stored a
-/// state of the key, the key is not parked, and the key does not fail.
+/// Returns the thing with this key. Returns `None` if three conditions are true: no run has stored
+/// a state of the key, the key is not parked, and the key does not fail.
 pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
     let row = row.filter(Row::is_troubled);
@@ -233,7 +232,7 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     }
 }
 
-/// Returns the state of a key after the key's last run.
+/// Returns the state of a key according to the key's last run.
 fn of_run(left: &KeyState) -> (Condition, String) {
     let changes = |count: usize| match count {
         1 => "1 change".to_owned(),
@@ -445,7 +444,7 @@ mod tests {
             (broken.clone(), 30, 30),
             (broken, 40, 30),
             (report("acme/shop"), 50, 50),
-            // The clock was ahead when the run ended.
+            // The clock was ahead of the real time when the run ended.
             (report("acme/shop"), 45, 45),
         ] {
             KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();

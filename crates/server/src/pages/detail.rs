@@ -8,7 +8,7 @@ use super::html::{Html, joined, text};
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
 
-/// The number of digits that a page shows from the id of a commit.
+/// The number of digits of a commit's id that a page shows.
 const DIGITS: usize = 12;
 /// The maximum number of values that a page shows for one change. In practice, no change has this
 /// many values.
@@ -19,8 +19,8 @@ pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns a change from an undo, with all values of the change. If an undo adds a thing, it
-/// restores the thing.
+/// Returns a change from an undo, with all its values. If an undo adds a thing, the page says that
+/// the undo restores the thing.
 pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
     let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk))), FIELDS);
@@ -46,7 +46,7 @@ fn value(field: &Field, risk: &'static str) -> Html {
     ])
 }
 
-/// Returns a commit in one line.
+/// Returns a description of a commit in one line.
 pub(super) fn commit(of: &PolicyCommitted) -> Html {
     let short: String = of.commit.chars().take(DIGITS).collect();
     joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
@@ -83,13 +83,13 @@ pub(super) fn detail(detail: &Detail) -> Html {
         Detail::Recovery(end) => text(end),
         Detail::Contested(contested) => text(contested),
         Detail::Refused(refused) => text(refused),
-        // Every other entry shows the facts as the journal has them.
+        // Every other entry shows the facts in the same form as the journal.
         _ => code(detail),
     }
 }
 
-/// Returns the policy generation that asked for a change, as a link. The link leads to the journal
-/// entries with the author of the generation.
+/// Returns the policy generation that asked for a change. It is a link to the journal entries that
+/// show the author of this generation.
 fn policy(generation: &str) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     joined([text("policy "), link(&entries, generation)])
@@ -133,7 +133,7 @@ fn operator(action: &OperatorAction) -> Html {
 fn result_text(result: &WriteResult) -> String {
     let written = match (result.written, result.unknown) {
         (Happened::Yes, _) => "written",
-        // It is possible that the vendor made the change although the write failed.
+        // The vendor might have made the change although the write failed.
         (Happened::Unknown, _) | (Happened::No, Some(true)) => "unknown whether it was written",
         (Happened::No, _) => "not written",
     };

@@ -1,5 +1,5 @@
-//! The facts on the pages that are not in the store. The process that serves the pages knows these
-//! facts.
+//! Facts that the pages show, but that are not in the store. They come from the process that serves
+//! the pages.
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
@@ -14,14 +14,14 @@ pub struct OrganisationFacts {
     pub name: String,
     /// The mode that the process uses.
     pub mode: String,
-    /// The modes of single aspects, as pairs of the aspect's name and the mode.
+    /// The aspects with a separate mode. Each pair contains the name of the aspect and its mode.
     pub modes: Vec<(String, String)>,
     /// True if the organisation is open. If it is not open, Beadle changes nothing in the
     /// organisation.
     pub open: bool,
-    /// The generation of the policy in force; `None` if the organisation is not open.
+    /// The generation of the policy in force. `None` if the organisation is not open.
     pub generation: Option<String>,
-    /// The commit of the policy in force; `None` if the policy comes from a folder.
+    /// The commit of the policy in force. `None` if the policy comes from a folder.
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
@@ -60,8 +60,8 @@ pub struct WaiverFacts {
 pub struct CoveringWaivers {
     /// The waivers. The waiver that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
-    /// The names of the organisation's stored waivers that this version cannot read. Each of them
-    /// can cover the repository.
+    /// The names of the organisation's stored waivers that this version cannot read. Each of these
+    /// waivers might cover the repository.
     pub unreadable: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ pub struct CoveringWaivers {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// Beadle's handling of the installation, as a sentence without its subject.
+    /// A sentence that tells what Beadle does about the installation. The sentence has no subject.
     pub standing: String,
     /// The start of the installation's present state, as GitHub reports it.
     pub since: Time,
@@ -98,13 +98,13 @@ pub struct HeldPolicy {
     pub generation: String,
     /// The commit with the files of the generation, if the generation comes from a repository.
     pub commit: Option<PolicyCommitted>,
-    /// The holder of the generation.
+    /// The part of Beadle that holds the generation: the service or a command.
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
     /// The time at which the hold began.
     pub since: Time,
-    /// The exceeded limits.
+    /// The limits that the changes exceed.
     pub why: String,
     /// The sums of the changes that the generation would write.
     pub sums: GateSums,
@@ -119,7 +119,7 @@ pub struct HeldPolicy {
     /// One line for each kind of change that waits for the end of a waiver.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub delayed: Vec<String>,
-    /// The operator who approved the generation; `None` without an approval.
+    /// The operator who approved the generation. `None` if nobody has approved it.
     pub approved_by: Option<String>,
 }
 
@@ -158,44 +158,44 @@ pub struct PullFacts {
     pub conclusion: String,
     /// The title of the check.
     pub title: String,
-    /// The title of the pull request; empty if it is not known.
+    /// The title of the pull request. It is empty if the title is not known.
     pub pull_title: String,
-    /// The login of the author of the pull request; `None` if it is not known.
+    /// The login of the pull request's author. `None` if the login is not known.
     pub author: Option<String>,
-    /// The address of the pull request at GitHub; `None` if it is not known.
+    /// The address of the pull request at GitHub. `None` if the address is not known.
     pub link: Option<String>,
     /// True if the pull request comes from a fork.
     pub is_from_fork: bool,
-    /// Why the check shows no changes; `None` if it shows changes, or if the reason is not known.
+    /// The reason why the check shows no changes. `None` if the check shows changes, or if the
+    /// reason is not known.
     pub no_preview: Option<String>,
-    /// The effects of a merge; `None` if the check shows no changes.
+    /// The effects of a merge. `None` if the check shows no changes.
     pub merge: Option<MergeFacts>,
 }
 
 /// The effects of merging a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
-    /// Beadle compares the changes with this policy generation; `None` if the generation is not
-    /// known.
+    /// The policy generation that the check compared the pull request with. `None` if this
+    /// generation is not known.
     pub base: Option<String>,
-    /// True if this generation is in force.
+    /// True if the policy generation `base` is in force.
     pub base_in_force: bool,
-    /// A clause of a sentence about the other policy of the comparison; `None` if `base_in_force`
-    /// is true.
+    /// A clause of a sentence. It describes the policy that the check used as its base. `None` if
+    /// `base_in_force` is true.
     #[serde(skip)]
     pub compared: Option<String>,
     /// The sums of the changes that Beadle would write.
     pub sums: GateSums,
-    /// The number of repositories whose declared values would change with the merge.
+    /// The number of repositories whose declared values the merge would change.
     pub affected: u64,
     /// The number of repositories in the organisation.
     pub total: u64,
     /// The number of groups with a change.
     pub changed_groups: u64,
-    /// The number of values that have drifted already before the merge. The sums do not include
-    /// these values.
+    /// The number of values that drifted before the merge. The sums do not include these values.
     pub drift: u64,
-    /// Why the gate would hold the policy; `None` if it passes.
+    /// The reason why the gate would hold the policy. `None` if the policy would pass the gate.
     pub held: Option<String>,
     /// The number of parts that Beadle could not plan.
     pub incomplete: u64,
@@ -205,7 +205,7 @@ pub struct MergeFacts {
     pub more_changes: usize,
 }
 
-/// Knows the organisations of a process.
+/// The source of the facts about the organisations of a process.
 #[async_trait]
 pub trait Facts: Send + Sync + 'static {
     /// Returns the configured organisations, in the order of the configuration.

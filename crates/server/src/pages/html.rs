@@ -14,8 +14,7 @@ use super::link::Link;
 /// many characters are missing. A page can have hundreds of texts, and must stay small.
 const LONGEST: usize = 500;
 
-/// The maximum length of a rare text, such as an error, in characters. A page has only a few of
-/// these texts.
+/// The maximum length of a text that is rare on a page, in characters. An example is an error.
 const LONGEST_ALONE: usize = 4000;
 
 /// A piece of HTML. Every text in it is encoded.
@@ -102,8 +101,8 @@ impl Tag {
     }
 }
 
-/// An attribute of an element. A browser runs the values of some attributes, such as `onclick`.
-/// This list has none of those attributes.
+/// An attribute of an element. A browser executes the values of some attributes, such as `onclick`.
+/// This list does not contain such attributes.
 #[derive(Clone, Debug)]
 pub(super) enum Attribute<'a> {
     Action(&'static str),
@@ -113,16 +112,16 @@ pub(super) enum Attribute<'a> {
     Current,
     /// The name of a page whose values a browser replaces when they change.
     LivePart(&'static str),
-    /// The version of the values that the page shows.
+    /// The version of the values on the page.
     LiveVersion(&'a str),
-    /// Marks a part of the page. A browser replaces such a part as a whole.
+    /// Marks a part of the page that a browser replaces as a whole.
     LiveRegion,
     Href(&'a Link),
     Id(&'static str),
-    /// The name of a form's field, or the name of an element for a screen reader.
+    /// The label of an element, such as a form field. Screen readers use this label.
     Label(&'static str),
     Lang(&'static str),
-    /// The id of an element with values. A browser suggests these values for a field.
+    /// The id of an element that contains values. A browser suggests these values for a field.
     List(&'static str),
     Method(&'static str),
     Name(&'static str),
@@ -166,8 +165,8 @@ impl Attribute<'_> {
     }
 }
 
-/// Encodes a text for the place between tags and for the value of an attribute. Writes a character
-/// as `\u{...}` if it is invisible or makes a text look like another text.
+/// Encodes a text. The result can be between tags or in the value of an attribute. Writes a
+/// character as `\u{...}` if it is invisible or makes a text look like another text.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -190,7 +189,8 @@ pub(super) fn text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST)
 }
 
-/// Returns a rare text, such as an error, as HTML. Cuts only a very long text.
+/// Returns a text as HTML. Cuts only a very long text. A page uses this function for rare texts,
+/// such as errors.
 pub(super) fn long_text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST_ALONE)
 }
@@ -225,7 +225,7 @@ pub(super) fn joined(pieces: impl IntoIterator<Item = Html>) -> Html {
     Html(pieces.into_iter().map(|piece| piece.0).collect())
 }
 
-/// Returns the field for a text in a form.
+/// Returns a form field for a text.
 pub(super) fn input(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"search\"", name, value)
 }
@@ -235,18 +235,18 @@ pub(super) fn hidden(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"hidden\"", name, value)
 }
 
-/// Returns the field for one line of text in a form. The text must not be empty.
+/// Returns a form field for one line of text. The person must not leave this field empty.
 pub(super) fn line(name: &'static str) -> Html {
     filled_line(name, "")
 }
 
-/// Returns a field as [`line()`] does, with an initial value.
+/// Returns a field like [`line()`]. The field has an initial value.
 pub(super) fn filled_line(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"text\" required", name, value)
 }
 
-/// Returns a field as [`filled_line`] does. The browser suggests the values of the element with the
-/// id `list`.
+/// Returns a field like [`filled_line`]. The browser suggests the values in the element with the id
+/// `list`.
 pub(super) fn suggesting_line(name: &'static str, value: &str, list: &'static str) -> Html {
     let mut out = String::from("<input type=\"text\" required");
     for attribute in [Attribute::List(list), Attribute::Name(name), Attribute::Value(value)] {
@@ -256,12 +256,12 @@ pub(super) fn suggesting_line(name: &'static str, value: &str, list: &'static st
     Html(out)
 }
 
-/// Returns the field for one line of text in a form. The text can be empty.
+/// Returns a form field for one line of text. The person can leave this field empty.
 pub(super) fn optional_line(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"text\"", name, value)
 }
 
-/// Returns the box that a person must tick before a browser sends the form.
+/// Returns a checkbox. The browser sends the form only if the person has ticked this checkbox.
 pub(super) fn required_box(name: &'static str) -> Html {
     input_of("<input type=\"checkbox\" required", name, "yes")
 }
@@ -284,7 +284,7 @@ pub(super) fn document(title: &str, style: &'static str, script: Option<&'static
     Attribute::Href(&Link::to(style)).write(&mut head);
     head.push('>');
     if let Some(script) = script {
-        // A browser runs the script when the page is complete.
+        // A browser runs the script after it has read the whole page.
         head.push_str("<script defer");
         Attribute::Source(&Link::to(script)).write(&mut head);
         head.push_str("></script>");
@@ -308,8 +308,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns the text that a browser shows for encoded text. Returns `None` if a character could
-    /// end the text or the value of an attribute.
+    /// Decodes a text in the same way as a browser. Returns `None` if a character could end the
+    /// text or the value of an attribute.
     fn shown(encoded: &str) -> Option<String> {
         let entities =
             [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#96;", "`"), ("&amp;", "&")];

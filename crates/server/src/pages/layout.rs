@@ -1,4 +1,4 @@
-//! The frame of every page: the head, the navigation and the style sheet.
+//! The parts around the content of every page: the head, the navigation and the style sheet.
 
 use super::html::{Attribute, Html, Tag, document, element, joined, text};
 use super::link::Link;
@@ -41,9 +41,9 @@ pub(super) fn page(title: &str, current: &str, content: Vec<Html>) -> String {
     frame(title, current, None, main)
 }
 
-/// Returns a whole page as [`page`] does, and adds the script that replaces the values of the page.
-/// A browser replaces each piece of the content as a whole, so the number of the pieces must depend
-/// only on the address.
+/// Returns a whole page like [`page`]. Adds the script that replaces the values of the page. A
+/// browser replaces each piece of the content as a whole. So the number of pieces must be the same
+/// for each load of an address.
 pub(super) fn live_page(title: &str, current: &str, live: &LivePage, content: Vec<Html>) -> String {
     let heading = element(Tag::H1, &[], [text(title)]);
     let notice = [Attribute::Id("live-notice"), Attribute::Class("notice"), Attribute::Role("status")];

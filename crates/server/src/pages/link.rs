@@ -1,5 +1,5 @@
-//! Addresses of the pages. A value becomes exactly one segment of the path, or one value of the
-//! query.
+//! Builds the addresses of the pages. Each value becomes exactly one segment of the path, or one
+//! value in the query.
 
 use form_urlencoded::Serializer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,8 +17,8 @@ impl Link {
         Self(path.to_owned())
     }
 
-    /// Returns an address outside of this listener. Returns `None` for an address of another kind,
-    /// such as `javascript:`, and for an address with characters that need an encoding.
+    /// Returns the address of another server. Returns `None` in two cases: the address does not
+    /// begin with `http://` or `https://`, or it contains characters that need an encoding.
     pub(super) fn outside(address: &str) -> Option<Self> {
         let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:/".contains(c);

@@ -1,4 +1,4 @@
-//! Tells open pages that their values changed. All open pages share one look at the store.
+//! Tells open pages that their values changed. Reads the store once for all open pages together.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::places::Places;
 use super::views::queue::ROWS;
 
-/// The shortest time between two looks at the store, for all open pages together.
+/// The minimum time between two looks at the store. This limit is for all open pages together.
 const PERIOD: Duration = Duration::from_secs(2);
 /// The maximum time that a look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(super) enum Part {
 impl Part {
     const ALL: [Self; 4] = [Self::Overview, Self::Holds, Self::Queue, Self::Tasks];
 
-    /// Returns the name in the address of the events.
+    /// Returns the name of the page for the address of its events.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Overview => "overview",
@@ -65,9 +65,9 @@ impl Versions {
         format!("{version:016x}")
     }
 
-    /// Reads those values of the pages that are cheap to read. The function reads no state of a
-    /// repository and no held change. This is enough, because a run that changes a state also
-    /// changes the journal or the queue.
+    /// Reads only values that are cheap to read. The function reads no state of a repository and no
+    /// held change. These values are enough: a run that changes a state also changes the journal or
+    /// the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
         let rows = store.rows(ROWS).await?;
@@ -96,15 +96,15 @@ impl Versions {
     }
 }
 
-/// Returns a hash that is the same in every process.
+/// Returns a hash of the values. Equal values have the same hash in every process.
 fn hash(values: &impl Serialize) -> u64 {
     let mut hasher = DefaultHasher::new();
     serde_json::to_vec(values).unwrap_or_default().hash(&mut hasher);
     hasher.finish()
 }
 
-/// Returns whether a look at this time is new enough. A time in the future comes from a clock that
-/// was ahead.
+/// Returns whether a look at this time is new enough. A look in the future is not new enough,
+/// because the clock was ahead at that time.
 fn is_fresh(at: Option<Time>, now: Time) -> bool {
     at.is_some_and(|at| at <= now && now.since(at) < PERIOD)
 }
@@ -124,7 +124,7 @@ pub struct Live {
     /// The source of the current time.
     pub(super) clock: Clock,
     driver: Driver,
-    /// Ends all events, when the service stops or uses another configuration.
+    /// Ends all events if the service stops or begins to use another configuration.
     pub(super) stop: CancellationToken,
     /// The places for open pages.
     pub(super) places: Arc<Places>,
@@ -132,15 +132,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// Creates a watcher. The watcher looks at the store only when somebody asks for a version.
+    /// Creates a watcher. The watcher looks at the store only when a caller asks for a version.
     /// `stop` ends all events.
     pub fn new(store: Arc<dyn Store>, clock: Clock, driver: Driver, stop: CancellationToken) -> Self {
         Self { store, clock, driver, stop, places: Arc::default(), last: Mutex::default() }
     }
 
-    /// Returns the version of the values on a page; `None` if the store has not answered yet.
-    /// Callers at the same moment share one look. Nobody causes a further look before [`PERIOD`]
-    /// has passed.
+    /// Returns the version of the values on a page. Returns `None` if the store has not answered
+    /// yet. Callers at the same time share one look. The next look is not earlier than [`PERIOD`]
+    /// after this look.
     pub(super) async fn version(&self, part: Part) -> Option<String> {
         let mut last = self.last.lock().await;
         let now = self.clock.now();

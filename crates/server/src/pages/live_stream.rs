@@ -1,5 +1,5 @@
-//! `/live`: server-sent events that tell an open page that its values changed. An event contains no
-//! value of the page, so the browser loads the page again.
+//! `/live`: server-sent events. An event tells an open page that its values changed. It contains
+//! none of these values, so the browser loads the page again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,12 +21,13 @@ use crate::sign_in::{SignIn, Visitor};
 /// The path of the events.
 pub(super) const LIVE_PATH: &str = "/live";
 
-/// The time between two comparisons of an open page with the latest look at the store.
+/// The time between two comparisons. Each comparison compares an open page with the latest look at
+/// the store.
 const STEP: Duration = Duration::from_secs(1);
-/// After this number of comparisons, Beadle checks the session, and sends an empty event to a page
-/// without changes. If the session ends in this process, the events end immediately.
+/// After this number of comparisons, Beadle checks the session. If the page has not changed, Beadle
+/// also sends an empty event. If the session ends in this process, the events end immediately.
 const PULSE: u32 = 15;
-/// How long a browser waits after the end of the events before it asks again.
+/// The time that a browser waits before it asks again. This time begins when the events end.
 const RETRY: Duration = Duration::from_secs(5);
 /// The maximum length of the version that a browser sends.
 const LONGEST: usize = 64;
@@ -63,8 +64,8 @@ async fn subscribe(
     headers: HeaderMap,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
-    // Without this check, another website could embed this address in many images, and so occupy
-    // all places.
+    // Without this check, another website could occupy all places by using this address for many
+    // images.
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return (StatusCode::FORBIDDEN, "only a page of this listener gets events\n").into_response();
     }
@@ -102,7 +103,7 @@ async fn subscribe(
     (headers, Sse::new(events)).into_response()
 }
 
-/// The session of a person who looks at a page.
+/// The session of a person who has a page open.
 struct Session {
     sign_in: Arc<SignIn>,
     visitor: Visitor,
@@ -111,7 +112,7 @@ struct Session {
 }
 
 impl Session {
-    /// Waits until any session ends in this process.
+    /// Waits until a session of any person ends in this process.
     async fn some_end(session: Option<&mut Self>) {
         if let Some(session) = session
             && session.ends.changed().await.is_ok()
@@ -122,13 +123,13 @@ impl Session {
     }
 }
 
-/// A browser that waits for changes of a page.
+/// A browser that waits until the values of a page change.
 struct Reader {
     live: Arc<Live>,
     part: Part,
     /// The version that the page shows.
     version: String,
-    /// The session; `None` if no session is needed to read.
+    /// The session. `None` if reading needs no session.
     session: Option<Session>,
     /// The number of comparisons since the last event.
     steps: u32,
@@ -184,8 +185,8 @@ impl Reader {
         }
     }
 
-    /// Returns whether the session is still valid and the role is the same. Returns `None` if this
-    /// is unknown.
+    /// Returns whether the session is still valid and the role is still the same. Returns `None` if
+    /// Beadle does not know this.
     async fn may_read(&self) -> Option<bool> {
         match &self.session {
             Some(session) => session.sign_in.lasts(&session.visitor).await,
@@ -193,8 +194,8 @@ impl Reader {
         }
     }
 
-    /// Returns the event of a session that ended. No other event follows, and the browser must not
-    /// ask again.
+    /// Returns the last event, which reports that the session ended. After this event, the browser
+    /// must not ask again.
     fn last_event(&mut self) -> Event {
         self.over = true;
         Event::default().event("end").data("session")
@@ -237,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Returns the next piece of an answer; `None` at its end.
+    /// Returns the next piece of an answer. Returns `None` at the end of the answer.
     async fn piece(answer: &mut Response) -> Option<String> {
         let frame = answer.body_mut().frame().await?.unwrap();
         Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
@@ -252,7 +253,8 @@ mod tests {
         let first = world.live.version(Part::Queue).await.unwrap();
         let event = piece(&mut answer).await.unwrap();
         assert!(event.contains("event: changed\n") && event.contains(&format!("data: {first}\n")), "{event}");
-        // The version of the last event has priority over the version in the address.
+        // If the header and the address contain different versions, the version in the header
+        // counts.
         let mut again = world.ask("?part=queue&version=old", &[("last-event-id", &first)]).await;
         piece(&mut again).await.unwrap();
         let key = Key::new("repository", "acme", 8);

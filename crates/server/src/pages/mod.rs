@@ -1,5 +1,5 @@
-//! The pages of the operator listener, and the API with the same values as JSON. Without a sign-in,
-//! both are read-only.
+//! The pages of the operator listener, and the API. The API returns the same values as JSON.
+//! Without a sign-in, the pages and the API are read-only.
 
 mod access;
 mod admission;
@@ -86,15 +86,15 @@ const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
-/// How many answers Beadle prepares at the same time. One answer can read the states of all
-/// repositories, so many answers at the same time would need a lot of memory.
+/// The maximum number of answers that Beadle prepares at the same time. One answer might need the
+/// states of all repositories, and so a lot of memory.
 const TURNS: usize = 8;
-/// How long a request waits for its turn.
+/// The maximum time that a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that the pages show.
 pub struct Pages {
-    /// The store with the queue, the holds, the journal and the deliveries.
+    /// The store, which contains the queue, the holds, the journal and the deliveries.
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,
@@ -104,7 +104,7 @@ pub struct Pages {
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,
-    /// The sign-in of the pages; `None` if nobody signs in.
+    /// The sign-in of the pages. `None` if the configuration has no sign-in.
     pub sign_in: Option<Arc<SignIn>>,
     /// Tells open pages that their values changed.
     pub live: Arc<Live>,
@@ -126,7 +126,7 @@ impl Pages {
             }
             None => router,
         };
-        // Events continue for hours, so they must not occupy a turn either.
+        // A stream of events continues for hours, so it must not occupy a turn either.
         let router = router.merge(live_stream::router(self.live.clone(), self.sign_in.clone()));
         // The answer to an unknown path is 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
@@ -151,7 +151,7 @@ impl Pages {
     }
 
     /// Returns a refusal if a program must not read the records of the tasks. Otherwise, returns
-    /// `None`. The commands read the records too, so a program needs no session.
+    /// `None`. A program needs no session, because the commands also read these records.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -167,7 +167,7 @@ impl Pages {
         }
     }
 
-    /// Adds headers to an answer. These headers limit the browser.
+    /// Adds headers to an answer. These headers restrict what the browser does with the answer.
     fn limit(&self, response: &mut Response) {
         harden(response);
         if self.sign_in.is_some() {
@@ -176,7 +176,7 @@ impl Pages {
     }
 
     /// Returns a refusal if the caller must not use the other addresses of the listener. These
-    /// addresses are for programs. A caller must send the operator token or be on the same machine.
+    /// addresses are for programs. A caller must run on the same machine or send the token.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -191,14 +191,14 @@ impl Pages {
         content
     }
 
-    /// Returns the version of a page's values. Beadle must read the version before the values, so
-    /// that a change between the two reads causes an event.
+    /// Returns the version of a page's values. Beadle must read this version before it reads the
+    /// values. Then a change between the two reads causes an event.
     async fn live_page(&self, part: Part) -> LivePage {
         let version = self.live.version(part).await.unwrap_or_default();
         LivePage { part: part.as_str(), version }
     }
 
-    /// Returns a page as [`Self::show`] does. A browser replaces the values of the page when they
+    /// Returns a page like [`Self::show`]. A browser replaces the values of this page when they
     /// change.
     fn show_live<V: View>(&self, live: &LivePage, loaded: Result<V, Refused>) -> Response {
         match loaded {
@@ -211,7 +211,7 @@ impl Pages {
         }
     }
 
-    /// Returns the page with these values, or a page with the reason why there are no values.
+    /// Returns the page with these values. If there are no values, returns a page with the reason.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
             Ok(view) => (StatusCode::OK, layout::page(&view.title(), V::PLACE, self.content(&view))),
@@ -290,7 +290,7 @@ impl Pages {
     }
 }
 
-/// Returns the values as JSON, or the reason why there are no values.
+/// Returns the values as JSON. If there are no values, returns the reason.
 fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     match loaded {
         Ok(view) => Json(view).into_response(),

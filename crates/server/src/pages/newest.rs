@@ -2,13 +2,13 @@
 
 use beadle_engine::{Entry, EntryKind, History, Store, StoreError};
 
-/// How many entries one read of the store returns.
+/// The maximum number of entries that one read of the store returns.
 const WINDOW: u32 = 500;
 /// The maximum number of entries that one search reads. A further search continues where this
 /// search stopped.
 const MOST: usize = 5_000;
 
-/// The newest entries of the journal, with the newest one first.
+/// The newest entries of the journal. The newest entry comes first.
 #[derive(Debug, Default)]
 pub(super) struct Newest {
     /// The entries.
@@ -18,8 +18,8 @@ pub(super) struct Newest {
     pub(super) older: Option<u64>,
 }
 
-/// Returns the newest wanted entries whose number is smaller than `before`. If `key` is not empty,
-/// returns only entries of this key.
+/// Returns the newest entries that `wanted` accepts. Their numbers are smaller than `before`. If
+/// `key` is not empty, returns only entries of this key.
 pub(super) async fn newest(
     store: &dyn Store,
     (key, before): (&str, Option<u64>),
@@ -29,8 +29,7 @@ pub(super) async fn newest(
     newest_of(store, None, (key, before), limit, is_wanted).await
 }
 
-/// Returns the newest entries as [`newest`] does. If `kind` is set, returns only entries of this
-/// kind.
+/// Returns the newest entries like [`newest`]. If `kind` is set, returns only entries of this kind.
 pub(super) async fn newest_of(
     store: &dyn Store,
     kind: Option<EntryKind>,
@@ -39,9 +38,9 @@ pub(super) async fn newest_of(
     is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
 ) -> Result<Newest, StoreError> {
     let key = Some(key.to_owned()).filter(|key| !key.is_empty());
-    // A greater number would not fit into the numbers of every store.
+    // Not every store can handle a greater number.
     let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
-    // Without an index, the store would read the whole journal for a kind with few entries.
+    // If few entries have this kind, a store without an index would read the whole journal.
     let of_store = kind.filter(|_| store.has_index_of_kinds());
     // Most searches want all entries, so one small read is enough. This read includes one further
     // entry to find out whether there are older entries.

@@ -1,6 +1,5 @@
 //! The operations of signed-in people: pauses, retries, sweeps, background tasks, approvals of held
-//! policies, ends of waivers and undos. A form and a request to the API result in the same
-//! operation.
+//! policies, ends of waivers and undos. A form and a request to the API cause the same operation.
 
 use std::sync::Arc;
 
@@ -75,9 +74,9 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .with_state(sign_in)
 }
 
-/// The body of a request for an operation. A form has the same values as a JSON body.
+/// The body of a request for an operation. A form contains the same values as a JSON body.
 trait Asked: DeserializeOwned {
-    /// The answer contains a link to the page at this path.
+    /// The path of a page. The answer contains a link to this page.
     const PLACE: &'static str;
     /// Describes the JSON body.
     const PARTS: &'static str;
@@ -118,8 +117,8 @@ impl ScopeBody {
     /// Describes a body that contains only a scope.
     const PARTS: &'static str = "one of `organisation`, `repository` and `target`";
 
-    /// Returns the scope of a form. The form has the fields of the API, or one field with the kind
-    /// and the name.
+    /// Returns the scope of a form. The form contains either the same fields as the API, or one
+    /// field with the kind and the name.
     fn of_form(form: &Form) -> Self {
         let chosen = field(form, "scope");
         if let Some((kind, name)) = chosen.split_once('/') {
@@ -315,7 +314,7 @@ async fn run_task_by_program(
     operate_for_program(&sign_in, sender, &headers, Ok(Operation::RunTask { name })).await
 }
 
-/// Shows the form of an undo. The query has the initial values of its fields.
+/// Shows the form of an undo. The query contains the initial values of the form's fields.
 async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
     let first = (field(&asked, "runs"), field(&asked, "repositories"));
@@ -325,7 +324,7 @@ async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     answers::page(StatusCode::OK, "Undo", UNDO_PATH, content)
 }
 
-/// Returns the writes that are named in a form.
+/// Returns the writes that a form selects.
 fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
     let value = |name: &str| Some(field(form, name).trim().to_owned()).filter(|value| !value.is_empty());
     let since = match (value("since"), value("last")) {

@@ -1,4 +1,4 @@
-//! Tests of the operations of signed-in people. The requests come from a browser, a program or an
+//! Tests the operations of signed-in people. The requests come from a browser, a program or an
 //! attacker.
 
 use std::time::Duration;
@@ -282,7 +282,7 @@ async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
-    // A request without the token can come from another website.
+    // A request without the token might come from another website.
     let (status, page) = world.post("/waivers", &session, form).await;
     assert!(status == 403 && !page.contains("<form") && !page.contains(&token), "{page}");
 }

@@ -33,7 +33,7 @@ pub(super) const UNDO_PATH: &str = "/undo";
 /// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
 
-/// The name in a form for each kind of scope.
+/// The names that a form uses for the kinds of scopes.
 pub(super) const ORGANISATION: &str = "organisation";
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const TARGET: &str = "target";
@@ -55,16 +55,16 @@ fn labelled(label: &'static str, control: Html) -> Html {
     element(Tag::Label, &[], [text(label), control])
 }
 
-/// Returns the form that approves a held policy. `plan` is the code of the plan on the page, and
-/// `generation` is the generation with this plan.
+/// Returns the form that approves a held policy. `plan` is the code of the plan on the page.
+/// `generation` is the generation that this plan belongs to.
 pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, &str)) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     let fields = vec![
         hidden("plan", plan),
         hidden("generation", generation),
         labelled("Reason", line("reason")),
-        // The enter key in the field of the reason presses the button. Without the box, the enter
-        // key would approve the policy.
+        // If a person presses Enter in the field for the reason, the browser presses the button.
+        // Without the checkbox, this would approve the policy.
         labelled("I looked at the changes", required_box("seen")),
     ];
     post(POLICY_PATH, visitor, fields, "Approve this policy")
@@ -86,7 +86,8 @@ pub(super) fn pause_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Htm
     post(PAUSE_PATH, visitor, fields, "Pause")
 }
 
-/// Returns the form that pauses one organisation or one target from these lists.
+/// Returns the form that pauses one organisation or one target. A person chooses it from these
+/// lists.
 pub(super) fn pause_choice(visitor: Option<&Visitor>, organisations: &[String], targets: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
     let of = |kind: &str, names: &[String]| {
@@ -161,8 +162,8 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
-/// Returns an undo command. It undoes everything that Beadle wrote in an organisation, starting at
-/// a time. Returns nothing if a shell could interpret the name of the organisation.
+/// Returns the command that undoes everything that Beadle wrote in an organisation after the time
+/// `since`. Returns nothing if a shell could interpret the name of the organisation.
 pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if organisation.is_empty() || !organisation.chars().all(is_plain) {
@@ -191,7 +192,7 @@ pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) 
 }
 
 /// Returns the form that asks for the plan of an undo. `runs` and `repositories` are the initial
-/// values of its fields.
+/// values of the form's fields.
 pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -> Html {
     if visitor.role < Role::Approver {
         return paragraph([text("Only an approver can undo writes.")]);

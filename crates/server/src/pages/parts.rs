@@ -1,4 +1,4 @@
-//! Parts that several pages have: tables, lists of facts, forms, times and states.
+//! Parts that several pages use: tables, lists of facts, forms, times and states.
 
 use beadle_engine::{Key, Pause, Time, one_line};
 
@@ -10,8 +10,8 @@ use super::names::Names;
 /// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
-/// The maximum number of rows in a table. Because of this limit, a page stays small. Lists with
-/// several pages have fewer rows.
+/// The maximum number of rows in a table. Because of this limit, a page stays small. A list that
+/// continues on further pages has fewer rows on each page.
 const ROWS: usize = 150;
 
 /// Returns a section with its heading.
@@ -36,7 +36,7 @@ pub(super) fn table(
     table_of(caption, columns, (rows, ROWS), empty)
 }
 
-/// Returns a table as [`table`] does, with at most `most` rows.
+/// Returns a table like [`table`]. The table has at most `most` rows.
 pub(super) fn table_of(
     caption: &'static str,
     columns: &[&'static str],
@@ -56,7 +56,7 @@ pub(super) fn table_of(
         });
         element(Tag::Tr, &[], cells)
     });
-    // A wide table scrolls, and the keyboard can scroll it too.
+    // A person can scroll a wide table, also with the keyboard.
     let scroll = [
         Attribute::Class("scroll"),
         Attribute::Role("group"),
@@ -73,7 +73,7 @@ pub(super) fn table_of(
     joined([table, paragraph([text(format!("{missing} left out; the API has all of them."))])])
 }
 
-/// Returns a list of facts, each with its name.
+/// Returns a list of facts. Each fact has a name.
 pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
     let pairs = facts
         .into_iter()
@@ -86,7 +86,7 @@ pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
     short_list(items, ITEMS)
 }
 
-/// Returns a list as [`list`] does, with at most `most` items.
+/// Returns a list like [`list`]. The list has at most `most` items.
 pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> Html {
     let mut items = items.into_iter();
     let mut shown: Vec<Html> = items.by_ref().take(most).collect();
@@ -137,7 +137,8 @@ fn span(from: Time, to: Time) -> String {
     }
 }
 
-/// Returns the address of a repository's page; `None` if a browser cannot ask for this name.
+/// Returns the address of a repository's page. Returns `None` if the address cannot contain this
+/// name.
 pub(super) fn repository(subject: &str) -> Option<Link> {
     let (owner, name) = subject.split_once('/')?;
     Link::to("/repositories").segment(owner)?.segment(name)
@@ -153,19 +154,21 @@ pub(super) fn subject(key: &str, name: &str) -> Html {
     let parsed = key.parse::<Key>();
     let page = match parsed.as_ref().map(Key::kind) {
         Ok("repository") if name != key => repository(name),
-        // If the name is missing, no run of the group has ended yet. The group then has no page.
+        // If the name is missing, no run of the group has ended yet. In that case the group has no
+        // page.
         Ok("target-group") if !name.is_empty() => Some(Link::to("/group").with("key", key)),
         _ => None,
     };
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
 }
 
-/// Returns the name of a key as [`subject`] does, if `names` has the key.
+/// Returns the name of a key like [`subject`]. The name comes from `names`.
 pub(super) fn named(key: &Key, names: &Names) -> Html {
     subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
 }
 
-/// Returns the name of the paused thing. If the name of a paused key is not known, returns the key.
+/// Returns the name of the paused object. If the name of a paused key is not known, returns the
+/// key.
 pub(super) fn paused(pause: &Pause, names: &Names) -> Html {
     match pause.scope.parse::<Key>() {
         Ok(key) => named(&key, names),

@@ -1,4 +1,4 @@
-//! The places for open pages that get events. Each open page occupies a connection.
+//! The places for open pages. Each open page that gets events occupies a place and a connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ pub(super) const MOST: usize = 64;
 /// The maximum number of open pages of one person, so that one person cannot take all places.
 pub(super) const MOST_OF_PERSON: usize = 16;
 
-/// The taken places.
+/// The places that are in use.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// Maps the id of a person to the number of the person's open pages. Without a sign-in, the id

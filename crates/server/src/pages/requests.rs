@@ -11,13 +11,12 @@ use crate::sign_in::{DecisionRefusal, SignIn, Visitor};
 
 /// The maximum size of a body, in bytes.
 pub(super) const LARGEST: usize = 16 * 1024;
-/// The header with the token of a program's session.
+/// The header that contains the token of a program's session.
 const TOKEN_HEADER: &str = "x-beadle-token";
 
 /// The sign-in of the pages.
 pub(super) type Shared = State<Arc<SignIn>>;
-/// The person who sent a request. If a program sent the request with the operator token, there is
-/// no person.
+/// The person who sent a request. `None` if a program sent the request with the operator token.
 pub(super) type Sender = Option<Extension<Visitor>>;
 /// Returns the person who sent a request.
 pub(super) fn visitor(sender: Sender) -> Option<Visitor> {
@@ -32,7 +31,7 @@ pub(super) fn form(body: &[u8]) -> Form {
     form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// Returns the value of a field; an empty text if the form does not have it.
+/// Returns the value of a field. If the form does not contain the field, returns an empty text.
 pub(super) fn field(form: &Form, name: &str) -> String {
     form.get(name).cloned().unwrap_or_default()
 }

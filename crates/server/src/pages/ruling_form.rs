@@ -47,8 +47,8 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
-    // The enter key in the field of the reason presses the first button. So the first button must
-    // not approve.
+    // If a person presses Enter in the field for the reason, the browser presses the first button.
+    // So the first button must not approve.
     if visitor.role >= Role::Operator && decision != "rejected" {
         buttons.push(("reject", "Reject"));
     }
@@ -63,8 +63,8 @@ pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str)
     });
     let fields = [
         hidden("code", code),
-        // The page has the time of the request, because Beadle can hold the changes again while it
-        // creates the page.
+        // The form contains the time of the request, because Beadle might hold the changes again
+        // while it creates the page.
         hidden("shown", &visitor.at.0.to_string()),
         hidden("token", &visitor.token),
         element(Tag::Label, &[], [text("Reason"), line("reason")]),

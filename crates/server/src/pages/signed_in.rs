@@ -1,4 +1,5 @@
-//! The sign-in, the account of the person, the decisions about held changes, and waivers.
+//! The routes for the sign-in, the account of the person, decisions about held changes, and
+//! waivers.
 
 use std::sync::Arc;
 
@@ -233,13 +234,13 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
     }
 }
 
-/// Returns the page about a refused waiver. The page has the form with the values that the person
-/// sent.
+/// Returns the page about a refused waiver. The page shows the form again, with the values that the
+/// person sent.
 fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &DecisionRefusal) -> Response {
     let values = ["repository", "keys", "until", "reason"].map(|name| field(sent, name));
     let [repository, keys, until, reason] = values.each_ref().map(String::as_str);
-    // The values can come from another website, which does not know the token of the session. The
-    // page must not put the token beside such values.
+    // The values might come from another website. That website does not know the token of the
+    // session. So the page must not contain the token together with such values.
     let form = if matches!(refusal, DecisionRefusal::Forbidden(_)) {
         Html::default()
     } else {

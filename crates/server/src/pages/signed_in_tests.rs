@@ -1,4 +1,4 @@
-//! Tests of the sign-in and the decisions. The requests come from a browser or an attacker.
+//! Tests the sign-in and the decisions. The requests come from a browser or an attacker.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ pub(super) const ORIGIN: &str = "https://beadle.example.com";
 pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
-/// A simulated provider. It accepts the name of a role as a code.
+/// A simulated identity provider. It accepts the name of a role as a code.
 pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {
@@ -62,7 +62,7 @@ impl IdentityProvider for Provider {
     }
 }
 
-/// Remembers the decisions, the waivers and the operations.
+/// Stores the decisions, the waivers and the operations that it receives.
 #[derive(Default)]
 pub(super) struct Remembered(
     Mutex<Vec<DecisionRequest>>,
@@ -280,7 +280,7 @@ async fn a_person_signs_in_decides_and_signs_out() {
     assert_eq!(head.status, 200, "{page}");
     assert_eq!(head.headers["referrer-policy"], "same-origin", "otherwise forms have no origin");
     assert!(page.contains("method=\"post\"") && page.contains("value=\"approve\""), "{page}");
-    // The enter key in a field presses the first button of the form.
+    // If a person presses Enter in a field, the browser presses the first button of the form.
     assert!(page.find("value=\"reject\"").unwrap() < page.find("value=\"approve\"").unwrap(), "{page}");
     let (_, account) = world.get("/account", &session).await;
     assert!(account.contains("&lt;b&gt;mona&lt;/b&gt;") && account.contains("approver"), "{account}");

@@ -1,4 +1,4 @@
-//! Tests of the pages and the API with hostile names in the store.
+//! Tests the pages and the API with hostile names in the store.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -147,7 +147,7 @@ fn report(subject: &str) -> Report {
     Report { subject: subject.into(), steps: Vec::new(), unknowns: Vec::new(), skipped: None, failure: None }
 }
 
-/// Fills a store so that each page has values from outside.
+/// Fills a store so that each page contains values from outside.
 async fn fill(store: &dyn Store) {
     let shop = Key::new("repository", "acme", 7);
     let group = Key::new("target-group", HOSTILE, HOSTILE);
@@ -262,9 +262,9 @@ const SHOWN: [(&str, &str); 17] = [
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
 ];
 
-/// The only script of a page.
+/// The only script that a page can contain.
 const OWN_SCRIPT: &str = "<script defer src=\"/assets/live.js\"></script>";
-/// The pages that have the script.
+/// The pages that contain the script.
 const LIVE: [&str; 3] = ["/", "/holds", "/queue"];
 
 #[tokio::test]

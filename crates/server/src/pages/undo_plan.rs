@@ -18,7 +18,7 @@ fn writes(preview: &UndoPreview) -> usize {
     changes.filter(|change| is_written(change)).count()
 }
 
-/// Returns whether the mode lets Beadle write a change.
+/// Returns whether the mode allows Beadle to write a change.
 fn is_written(change: &Change<()>) -> bool {
     change.mode.allows(&change.risks())
 }
@@ -31,7 +31,7 @@ fn change(change: &Change<()>) -> Html {
     joined([shown, text(format!("skipped: mode {} does not allow it", change.mode))])
 }
 
-/// Returns a list with all items; nothing if there are no items.
+/// Returns a list with all items. Returns nothing if there are no items.
 fn items(all: impl Iterator<Item = Html>) -> Html {
     let mut all = all.peekable();
     if all.peek().is_none() { Html::default() } else { short_list(all, usize::MAX) }

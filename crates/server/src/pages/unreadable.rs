@@ -1,4 +1,4 @@
-//! Lists on the pages the stored data that this version cannot read.
+//! Shows on a page which stored data this version cannot read.
 
 use crate::pages::html::{Html, joined, text};
 use crate::pages::parts::{list, paragraph};

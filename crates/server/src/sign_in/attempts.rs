@@ -1,5 +1,5 @@
-//! Sign-ins that have begun. Beadle derives their secrets from a cookie and from a key in the
-//! store. So a sign-in can begin at one process and end at another process.
+//! Sign-ins that have begun but not ended. Beadle derives their secrets from a cookie and from a
+//! key in the store. So a sign-in can begin at one process and end at another process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::tokens::{are_equal, derived, digest, random};
 
 /// The time limit for the sign-in of a person at the provider.
 pub(super) const LIFE: Duration = Duration::from_secs(600);
-/// How long the store remembers that a browser brought a state back. This time is longer than the
-/// life of a sign-in, because the clocks of two processes can differ.
+/// The time for which the store keeps the note about a returned state. This time is longer than the
+/// time limit of a sign-in, because the clocks of two processes might differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The secrets of one sign-in.
@@ -34,8 +34,8 @@ impl Metadata for AttemptKey {
     const IS_PLAIN: bool = true;
 }
 
-/// A note about a state that a browser brought back. The note has the time when the sign-in began.
-/// The name of the note has the digest of the state.
+/// A note about a state that a browser brought back. The note contains the time when the sign-in
+/// began. The name of the note contains the digest of the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct UsedState(Time);
@@ -81,8 +81,8 @@ impl Attempts {
         Ok((cookie, secrets))
     }
 
-    /// Ends a sign-in. Returns the secrets only if the same browser brings back the state in time,
-    /// and for the first time.
+    /// Ends a sign-in. Returns the secrets only if three conditions are true: the same browser
+    /// brings back the state, it does so in time, and nobody has brought back this state before.
     pub(super) async fn finish(
         &self,
         cookie: &str,
@@ -90,7 +90,7 @@ impl Attempts {
         now: Time,
     ) -> Result<Option<Secrets>, StoreError> {
         let secrets = secrets(self.key().await?, cookie);
-        // An equal state also proves that the cookie comes from a process with this store.
+        // An equal state also proves that a process with this store created the cookie.
         if !are_equal(&secrets.state, state) {
             return Ok(None);
         }

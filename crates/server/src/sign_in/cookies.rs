@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, header};
 /// The cookies of one address.
 pub(super) struct Cookies {
     /// True if the address begins with `https`. In this case, the names of the cookies begin with
-    /// `__Host-`. A browser lets no other host and no unencrypted page set a cookie with this
-    /// prefix.
+    /// `__Host-`. A browser does not allow another host or an unencrypted page to set a cookie with
+    /// this prefix.
     pub(super) is_secure: bool,
 }
 
@@ -30,12 +30,12 @@ impl Cookies {
         self.set(name, "", Duration::ZERO)
     }
 
-    /// Returns the value of a cookie. If the browser sends two cookies with this name, one of them
-    /// does not come from this listener. In that case, returns `None`.
+    /// Returns the value of a cookie. If the browser sends two cookies with this name, returns
+    /// `None`. In that case, another server has set one of them.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let name = self.name(name);
-        // The code does not treat the line as text: another host of the same domain can add cookies
-        // with bytes that are not ASCII.
+        // The function reads the lines as bytes, and not as text. Another host of the same domain
+        // can add cookies that contain bytes outside of ASCII.
         let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
         let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='));

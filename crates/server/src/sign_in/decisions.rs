@@ -7,7 +7,7 @@ use beadle_engine::guard::Ruling;
 
 use super::operations::{OperationDone, OperationRequest, UndoPreview, UndoRequest};
 
-/// The decision of a person about a held change or a group of held changes.
+/// A person's decision about a held change or about a group of held changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRequest {
     /// The code of the group, or the digest of the change.
@@ -18,7 +18,7 @@ pub struct DecisionRequest {
     pub reason: String,
     /// The name of the person in the journal.
     pub by: String,
-    /// The person's login at GitHub; `None` if it is not known.
+    /// The person's login at GitHub. `None` if the login is not known.
     pub login: Option<String>,
     /// The time at which the person saw the changes.
     pub shown: Time,
@@ -27,7 +27,7 @@ pub struct DecisionRequest {
 /// The effect of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionDone {
-    /// The number of decided changes.
+    /// The number of changes whose decision was stored.
     pub changes: usize,
 }
 
@@ -64,10 +64,11 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// Either the changes differ from the page that the person saw, or somebody has already decided
-    /// about the changes. If the decision is stored for a part of the changes, the text says so.
+    /// Either the changes are no longer the changes that the person saw, or somebody has already
+    /// decided about them. If the decision is stored for only a part of the changes, the text says
+    /// so.
     Conflict(String),
-    /// The person asks too often.
+    /// The person sends too many requests.
     TooMany(String),
     /// The store or the provider of identities does not answer.
     Unavailable(String),
@@ -90,15 +91,15 @@ impl DecisionRefusal {
 /// Carries out the decisions and operations of signed-in people.
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
-    /// Checks and stores a decision. If the decision is not stored for all its changes, returns a
-    /// conflict.
+    /// Checks a decision, and stores the decision. If Beadle cannot store the decision for all of
+    /// its changes, returns a conflict.
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
-    /// Checks and stores a waiver for one repository.
+    /// Checks a waiver for one repository, and stores the waiver.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
     /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.
     fn waivable_keys(&self, organisation: &str) -> Vec<String>;
-    /// Carries out an operation. Returns a conflict if the operation is already done, or if the
-    /// object of the operation has changed since the person saw the object.
+    /// Carries out an operation. Returns a conflict in two cases: the operation is already done, or
+    /// its object has changed after the person saw it.
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;
     /// Plans the undo of writes. Writes nothing.
     async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal>;

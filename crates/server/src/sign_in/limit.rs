@@ -1,4 +1,5 @@
-//! Limits the number of all sign-ins, and the number of requests of each person, in a time window.
+//! Limits numbers in a time window: the number of all sign-ins, and the number of each person's
+//! requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! People sign in to the pages, and decide about held changes.
+//! The sign-in of people to the pages, and their decisions about held changes.
 //!
-//! A provider identifies a person and gives the person a role. Beadle then keeps a session. Beadle
-//! checks every request again. If the role of a person is lost or unknown, the person has no
-//! rights.
+//! A provider identifies a person and gives the person a role. Beadle then stores a session. Beadle
+//! checks the session and the role at every request. If a person has lost the role, or if the role
+//! is unknown, the person has no rights.
 
 mod attempts;
 mod cookies;
@@ -49,15 +49,15 @@ const SESSION: &str = "beadle-session";
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
-/// The maximum number of decisions, waivers and operations in a minute, for each person. Each of
-/// these requests asks the provider for the role.
+/// The maximum number of decisions, waivers and operations in a minute, for each person. For each
+/// of these requests, Beadle asks the provider for the role.
 const MOST_OF_PERSON: usize = 120;
 /// The maximum length of a reason, in characters. The journal repeats the reason for each change of
 /// a group.
 const LONGEST_REASON: usize = 500;
 
-/// The maximum difference between Beadle's clock and the clock of a program that decides for a
-/// person.
+/// The maximum difference between two clocks: the clock of Beadle, and the clock of a program that
+/// decides for a person.
 const AHEAD: Duration = Duration::from_secs(60);
 
 /// The sign-in of the pages.
@@ -73,8 +73,8 @@ pub struct SignIn {
     decisions: Arc<dyn Decisions>,
 }
 
-/// The query of the browser's request after the sign-in at the provider. Other values do not
-/// matter.
+/// The query of the browser's request after the sign-in at the provider. Beadle ignores all other
+/// values in the query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Returned {
@@ -130,27 +130,27 @@ impl SignIn {
         }
     }
 
-    /// Returns whether the host in a request is the host of the pages. Without this check, the host
-    /// name of a website could resolve to the address of the listener.
+    /// Returns whether the request names the host of the pages as its host. Without this check, the
+    /// host name of a website could resolve to the address of the listener.
     pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| host.eq_ignore_ascii_case(own))
     }
 
-    /// Returns whether a page of this listener sent the request. A browser adds the header to every
-    /// request that can change something.
+    /// Returns whether a page of this listener sent the request. A browser adds the header `Origin`
+    /// to every request that can change something.
     pub(crate) fn is_own_origin(&self, headers: &HeaderMap) -> bool {
         headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == self.origin.as_bytes())
     }
 
-    /// Returns the person who sent a request; `None` if nobody is signed in.
+    /// Returns the person who sent a request. Returns `None` if the request has no valid session.
     pub(crate) async fn visitor(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
         self.asking(headers, Asker::Person).await
     }
 
-    /// Returns the person whose open page sent a request by itself. In contrast to
-    /// [`SignIn::visitor`], the request does not extend the session.
+    /// Returns the person whose open page sent a request without an action of the person. Such a
+    /// request does not extend the session. In contrast, [`SignIn::visitor`] extends the session.
     pub(crate) async fn onlooker(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
         self.asking(headers, Asker::OpenPage).await
     }
@@ -163,7 +163,7 @@ impl SignIn {
     }
 
     /// Returns whether the session of a visitor is still valid and the role is still the same.
-    /// Returns `None` if this is unknown.
+    /// Returns `None` if Beadle does not know this.
     pub(crate) async fn lasts(&self, visitor: &Visitor) -> Option<bool> {
         self.sessions.lasts(visitor).await.ok()
     }
@@ -173,9 +173,10 @@ impl SignIn {
         self.sessions.ends.subscribe()
     }
 
-    /// Begins a sign-in. Returns the address at the provider, and the cookie to set.
+    /// Begins a sign-in. Returns the address at the provider, and the header that sets the cookie.
     pub(crate) async fn begin(&self, headers: &HeaderMap) -> Result<(String, HeaderValue), Problem> {
-        // Without this check, a website with 60 images could use up the sign-ins of all people.
+        // Without this check, a website with 60 images could reach the limit of sign-ins for all
+        // people.
         if !is_opened(headers) {
             return Err(Problem::Embedded);
         }
@@ -199,7 +200,7 @@ impl SignIn {
     }
 
     /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the
-    /// cookies to set.
+    /// headers that set cookies.
     pub(crate) async fn finish(
         &self,
         headers: &HeaderMap,
@@ -235,7 +236,7 @@ impl SignIn {
         Ok([self.cookies.set(SESSION, &id, sessions::LIFE), self.cookies.clear(ATTEMPT)])
     }
 
-    /// Signs a person out. Returns the cookie to set.
+    /// Signs a person out. Returns the header that deletes the cookie.
     pub(crate) async fn end(&self, visitor: &Visitor, token: &str) -> Result<HeaderValue, DecisionRefusal> {
         check_token(visitor, token)?;
         let ended = self.sessions.end_of(visitor).await;
@@ -243,8 +244,8 @@ impl SignIn {
         Ok(self.cookies.clear(SESSION))
     }
 
-    /// Checks three facts: the request comes from a form of the session, the person does not ask
-    /// too often, and the person has the role at this moment.
+    /// Checks three conditions: the request comes from a form of the session, the person does not
+    /// send too many requests, and the person has the role at this moment.
     async fn admit(&self, visitor: &Visitor, token: &str, needed: Role) -> Result<(), DecisionRefusal> {
         check_token(visitor, token)?;
         if !self.asked.admits(&visitor.person.id, self.now()) {
@@ -265,8 +266,8 @@ impl SignIn {
             Ruling::Reject => Role::Operator,
         };
         self.admit(visitor, &ruled.token, needed).await?;
-        // Nobody can see changes at a time in the future. With such a time, Beadle would not notice
-        // changes that the guard has held again.
+        // The person cannot have seen changes in the future. If Beadle accepted such a time, it
+        // would not notice changes that the guard has held again.
         if ruled.shown > self.sessions.clock.now() + AHEAD {
             return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
         }
@@ -352,14 +353,14 @@ impl SignIn {
 }
 
 /// Returns whether a person opened an address in a browser. Returns `false` if another page
-/// contains the address, for example as an image. Programs and old browsers do not send the
-/// headers.
+/// contains the address, for example as an image. Programs and old browsers do not send the headers
+/// that show this.
 fn is_opened(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
     is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
-/// Returns a reason without the blanks at its beginning and end.
+/// Checks a reason. Returns the reason without spaces at its beginning and end.
 fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     let reason = text.trim();
     let length = reason.chars().count();
@@ -370,7 +371,7 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     Ok(reason.to_owned())
 }
 
-/// Checks that an undo selects its writes in exactly one way.
+/// Checks that the request for an undo selects the writes in exactly one way.
 fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
     let is_later = request.since.is_some_and(|since| since > now);
     if request.runs.is_empty() == request.since.is_none() || is_later {

@@ -1,6 +1,6 @@
-//! The operations of signed-in people, in addition to their decisions about held changes. People
-//! pause and resume, retry keys, begin sweeps, run background tasks, approve held policies, end
-//! waivers and undo writes.
+//! The operations of signed-in people. The module `decisions` contains the decisions about held
+//! changes. People can pause, resume, retry keys, begin sweeps, run background tasks, approve held
+//! policies, end waivers and undo writes.
 
 use std::time::Duration;
 
@@ -24,32 +24,32 @@ pub enum ScopeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// Each item is one of these: the journal number of a run, sweep or write, or the code of a
-    /// change or of an approved group. Empty if `since` is set.
+    /// Each item is either the journal number of a run, a sweep or a write, or the code of a change
+    /// or of an approved group. The list is empty if `since` is set.
     pub runs: Vec<String>,
-    /// The start of the time that the undo covers. The undo reverts everything that Beadle wrote
-    /// after this time.
+    /// The start of the undo's period. The undo reverts everything that Beadle wrote after this
+    /// time.
     pub since: Option<Time>,
-    /// The only organisation of the undo.
+    /// If this value is set, the undo covers only this organisation.
     pub organisation: Option<String>,
-    /// The only repositories of the undo. An empty list means all repositories.
+    /// The undo covers only these repositories. An empty list means all repositories.
     pub repositories: Vec<String>,
 }
 
-/// A task that a person gives to Beadle.
+/// An operation that a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Approve the held policy with this plan.
     ApprovePolicy {
         /// The code of the plan that the person saw.
         plan: String,
-        /// The generation that the person saw. Another generation can have the same plan but
+        /// The generation that the person saw. Another generation might have the same plan but
         /// another author.
         generation: String,
         /// The reason for the journal.
         reason: String,
     },
-    /// Write nothing for a time.
+    /// Stop all writes to the scope until the pause ends.
     Pause {
         /// The scope to pause.
         scope: ScopeRequest,
@@ -98,8 +98,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the role that a person needs. An operation needs an approver if it lets Beadle write
-    /// or undoes Beadle's writes.
+    /// Returns the role that a person needs. If an operation allows Beadle to write, or undoes
+    /// Beadle's writes, it needs an approver.
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Pause { .. }
@@ -123,7 +123,7 @@ pub struct OperationRequest {
     pub operation: Operation,
     /// The name of the person in the journal.
     pub by: String,
-    /// The person's login at GitHub; `None` if it is not known.
+    /// The person's login at GitHub. `None` if the login is not known.
     pub login: Option<String>,
 }
 
@@ -142,12 +142,12 @@ pub struct UndoPreview {
     /// The code that identifies all changes in the plans. A confirmation is valid only for this
     /// code.
     pub plan: String,
-    /// The writes that Beadle would undo. The time in the request is fixed, so that the same
-    /// request has the same plan later.
+    /// The writes that Beadle would undo. This request contains a fixed time, so that the same
+    /// request leads to the same plan later.
     pub request: UndoRequest,
-    /// The plans, each with its key.
+    /// The plans. Each plan has its key.
     pub plans: Vec<KeyPlan>,
-    /// The writes that Beadle cannot undo, each with the reason.
+    /// The writes that Beadle cannot undo. Each text contains the reason.
     pub left: Vec<String>,
 }
 

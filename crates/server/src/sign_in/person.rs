@@ -8,11 +8,11 @@ use super::role::Role;
 /// A person. The provider of the sign-in identified the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The id. The provider never gives it to another person.
+    /// The id of the person. The provider never gives this id to another person.
     pub id: String,
     /// The name for the journal and the pages.
     pub name: String,
-    /// The login at GitHub; `None` if it is not known.
+    /// The login at GitHub. `None` if the login is not known.
     pub login: Option<String>,
 }
 

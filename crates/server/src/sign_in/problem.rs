@@ -1,11 +1,12 @@
-//! Why a sign-in failed.
+//! The reasons why a sign-in can fail.
 
 /// The reason why a person is not signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// The sign-in did not begin in this browser, took too long, or was already used.
     Unexpected,
-    /// The browser asked for the sign-in as a part of another page, such as an image.
+    /// The browser asked for the sign-in because another page contains its address, for example as
+    /// an image.
     Embedded,
     /// The provider sent the person back without a code.
     Refused,

@@ -5,15 +5,15 @@ use async_trait::async_trait;
 use super::person::Person;
 use super::role::Role;
 
-/// The values of one sign-in for the provider.
+/// The values that Beadle sends to the provider to begin a sign-in.
 pub struct Challenge {
-    /// The value that the provider sends back with the browser.
+    /// The value that the browser brings back from the provider.
     pub state: String,
     /// The value that the ID token must contain.
     pub nonce: String,
     /// The digest of the verifier (RFC 7636, method `S256`).
     pub code_challenge: String,
-    /// The address for the browser's return.
+    /// The address to which the provider sends the browser back.
     pub redirect: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Proof {
     pub verifier: String,
     /// The value that the ID token must contain.
     pub nonce: String,
-    /// The address of the browser's return.
+    /// The address to which the provider sent the browser back.
     pub redirect: String,
 }
 
@@ -36,7 +36,7 @@ pub struct SignInFailure(pub String);
 /// The present rights of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The role of the person; `None` if the person has no role.
+    /// The role of the person. `None` if the person has no role.
     Role(Option<Role>),
     /// The provider reports the groups of a person only when the person signs in.
     KnownAtSignIn,
@@ -47,8 +47,8 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
-    /// Returns one text with the address of the provider and with the teams or groups that give a
-    /// role. If this text changes, earlier sessions are not valid any more.
+    /// Returns one text about the configuration: the address of the provider, and the teams or
+    /// groups that give a role. If this text changes, earlier sessions are no longer valid.
     fn setup(&self) -> String;
     /// Returns the address for the sign-in of a person.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;

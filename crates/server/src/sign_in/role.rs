@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The role of a person. Each role includes the roles before it.
+/// The role of a person. Each role includes the rights of all roles before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// The person reads the pages.
+    /// The person can read the pages.
     Viewer,
-    /// The person also rejects held changes, pauses, resumes, retries and runs background tasks.
+    /// The person can also reject held changes, pause, resume, retry, and run background tasks.
     Operator,
-    /// The person also approves held changes and policies, undoes writes, reloads the
-    /// configuration, and exempts keys with a waiver.
+    /// The person can also approve held changes and policies, undo writes, reload the
+    /// configuration, and exempt keys with a waiver.
     Approver,
 }
 

@@ -1,7 +1,7 @@
-//! The sessions of signed-in people, in the store.
+//! The sessions of signed-in people. Beadle keeps them in the store.
 //!
-//! The store has only the digest of a session's id. So a person who can read the store cannot take
-//! over a session.
+//! The store contains only the digest of a session's id. So a person who can read the store cannot
+//! take over a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::tokens::{derived, digest, is_value, random};
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// The maximum time between two requests of a session. After this time, the session ends.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How long a confirmed role is valid for requests that only read. After this time, Beadle asks the
-/// provider again.
+/// The time for which a confirmed role is valid, if requests only read. After this time, Beadle
+/// asks the provider again.
 const CHECKED: Duration = Duration::from_secs(300);
-/// How long after the sign-in a person can decide. This limit applies if the provider reports the
-/// groups of a person only at the sign-in.
+/// The maximum time between a person's sign-in and a decision. This limit applies if the provider
+/// reports the person's groups only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
 /// The minimum time between two stored records about the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
@@ -32,8 +32,8 @@ const TOUCHED: Duration = Duration::from_secs(60);
 /// Without this limit, a person with a script could make the sign-ins of all people slow.
 const MOST: usize = 10;
 
-/// A session. A stored session never changes. So if a request ends while the person signs out, the
-/// request cannot store the session again.
+/// A session. A stored session never changes. So a request that is still running when the person
+/// signs out cannot store the session again.
 #[derive(Debug, Serialize, Deserialize)]
 struct Session {
     person: Person,
@@ -101,7 +101,8 @@ pub(super) struct Sessions {
 pub(super) enum Asker {
     /// A person does something.
     Person,
-    /// An open page sends a request by itself. Such requests do not extend the session.
+    /// An open page sends a request without an action of the person. Such requests do not extend
+    /// the session.
     OpenPage,
 }
 
@@ -180,8 +181,8 @@ impl Sessions {
         Ok(session.is_some())
     }
 
-    /// Returns the session with this digest of its id. Checks its age and its role. Returns `None`
-    /// if the session does not exist or has ended.
+    /// Returns the session whose id has this digest. Checks the age and the role of the session.
+    /// Returns `None` if the session does not exist or has ended.
     async fn confirmed(&self, name: &str, asker: Asker, now: Time) -> Result<Option<Session>, Denied> {
         let store = self.store.as_ref();
         let Some(session) = Note::<Session>::of(&[name]).get(store).await? else { return Ok(None) };
@@ -236,7 +237,7 @@ impl Sessions {
             }
             Standing::Role(_) | Standing::KnownAtSignIn => {}
         }
-        // It is possible that the person signed out after the request began.
+        // The person might have signed out after the request began.
         if Note::<Session>::of(&[&visitor.session]).get(self.store.as_ref()).await?.is_none() {
             return Err(Denied::Ended);
         }

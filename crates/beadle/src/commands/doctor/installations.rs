@@ -11,8 +11,8 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// The maximum number of shown organisations that match no pattern. Anybody can install a public
-/// App.
+/// The maximum number of organisations in the output that match no pattern. There can be many,
+/// because anybody can install a public App.
 const STRANGERS: usize = 20;
 
 /// Lists the installations at GitHub, and reports what Beadle does about each of them.
@@ -72,9 +72,9 @@ async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyho
     Ok(installations::reader(config, from, clock)?.installations().await?.installations)
 }
 
-/// Returns the name of an organisation's `[[org]]`, if the name differs from the login in upper and
-/// lower case. If Beadle accepted the organisation from `[installations]`, the stored state belongs
-/// to the login.
+/// If the name in an organisation's `[[org]]` differs from the login only in upper and lower case,
+/// returns this name. If Beadle accepted the organisation from `[installations]`, the stored state
+/// has the name of the login.
 fn spelled_otherwise<'a>(file: &'a File, login: &str) -> Option<&'a str> {
     let is_its = |name: &str| name.eq_ignore_ascii_case(login) && name != login;
     file.org.iter().filter(|org| !org.is_taken_in).map(|org| org.name.as_str()).find(|name| is_its(name))

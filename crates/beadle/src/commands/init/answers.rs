@@ -22,11 +22,11 @@ pub(super) struct Answers {
     pub(super) api: String,
     /// The address of GitHub's website.
     pub(super) web: String,
-    /// The address for GitHub's webhooks, if there is one yet.
+    /// The address that receives GitHub's webhooks, if the operator already has one.
     pub(super) webhook_url: Option<String>,
     /// The name of the new App.
     pub(super) app_name: String,
-    /// The folder of the policy, as `beadle.toml` writes it.
+    /// The folder of the policy, exactly as the setup writes it to `beadle.toml`.
     pub(super) policy: String,
 }
 
@@ -79,7 +79,8 @@ fn ask(printer: &Printer, question: &str) -> anyhow::Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Checks that a text can be the login of an organisation. The login becomes a part of addresses.
+/// Checks that a text has the form of an organisation's login. Beadle inserts the login into
+/// addresses.
 fn check_login(org: &str) -> anyhow::Result<()> {
     let is_login = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if org.is_empty() || org.len() > LOGIN || !org.chars().all(is_login) {
@@ -118,8 +119,8 @@ fn website(api: &str) -> anyhow::Result<String> {
     if let Some(server) = text.strip_suffix("/api/v3") {
         return Ok(server.to_owned());
     }
-    // Without the path, a server answers with its website, and the setup would fail only later. A
-    // server without TLS is a simulator, so it needs no path.
+    // Without the path, a server answers with its website, and the setup would fail at a later
+    // step. A server without TLS is a simulator, so it needs no path.
     if url.scheme() == "https" && !text.starts_with("https://api.") {
         bail!(
             "`--api {text}` is not the address of GitHub's REST API\n\

@@ -18,7 +18,7 @@ const KEY: &str = "beadle-app.pem";
 const SECRET: &str = "beadle-webhook.secret";
 /// The name of the first file of the policy.
 const SETTINGS: &str = "settings.yml";
-/// The default address, which `beadle.toml` does not need.
+/// The default address of the REST API. The setup does not write this address to `beadle.toml`.
 const DEFAULT_API: &str = "https://api.github.com";
 /// The permissions of a file that only its owner can read.
 const PRIVATE: u32 = 0o600;
@@ -48,7 +48,7 @@ repository:
 #         required_approving_review_count: 1
 ";
 
-/// The places of the files.
+/// The paths of the files.
 pub(super) struct Places {
     config: PathBuf,
     pub(super) key: PathBuf,
@@ -57,7 +57,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Returns the place for the configuration file, and the place for the folder of the policy.
+    /// Returns the paths of the configuration file and of the policy's folder.
     pub(super) fn new(config: &Path, policy: &str) -> Self {
         let parent = config.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = parent.unwrap_or(Path::new("."));
@@ -105,7 +105,7 @@ impl Places {
         webhook_secret.map_or(Ok(()), |secret| write_new(&self.secret, secret.expose_secret(), PRIVATE))
     }
 
-    /// Writes the first policy if the policy has no files, and then the configuration. When the
+    /// If the policy has no files, writes the first policy. Then writes the configuration. When the
     /// configuration exists, the setup is complete.
     pub(super) fn write_rest(&self, answers: &Answers, app: u64) -> anyhow::Result<()> {
         if !self.has_policy() {
@@ -149,7 +149,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
 
 /// Returns the text of `beadle.toml`.
 fn configuration(answers: &Answers, app: u64, has_secret: bool) -> String {
-    // A JSON string is a basic string of TOML, except that TOML also escapes DEL.
+    // A JSON string is also a valid basic string of TOML, with one exception: TOML must escape DEL.
     let text = |value: &str| serde_json::json!(value).to_string().replace('\u{7f}', "\\u007F");
     let api =
         if answers.api == DEFAULT_API { String::new() } else { format!("api = {}\n", text(&answers.api)) };

@@ -26,7 +26,8 @@ use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::stop_signals::StopSignals;
 
-/// The default repository of a policy. The permissions of the App do not depend on this name.
+/// The default name of a policy's repository. The permissions of the App do not depend on this
+/// name.
 const HOME: &str = "admin";
 /// The time between two requests that ask GitHub whether the App is installed.
 const LOOK: Duration = Duration::from_secs(2);
@@ -115,7 +116,7 @@ fn save(places: &Places, answers: &Answers, app: &RegisteredApp) -> anyhow::Resu
 }
 
 /// Returns the permissions and events that the App needs for the policy in the folder. If there is
-/// no policy, returns the needs for the first policy.
+/// no policy, returns what the first policy needs.
 fn needs(places: &Places) -> anyhow::Result<AppNeeds> {
     let first = tempfile::tempdir()?;
     let folder = if places.has_policy() {
@@ -145,7 +146,7 @@ fn organisation(config: &Config, path: &Path, args: &InitArgs) -> anyhow::Result
     }
 }
 
-/// Waits until the App is installed on the organisation.
+/// Waits until an owner has installed the App on the organisation.
 async fn installed(
     config: &Arc<Config>,
     file: &Arc<OrgConfig>,

@@ -17,7 +17,7 @@ use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
 use crate::stop_signals::StopSignals;
 
-/// The maximum time in which the browser must receive its last answer.
+/// The maximum time that the command waits until the browser has received its last answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// A placeholder for the address of the webhook listener while webhooks are off. GitHub requires an
 /// address.
@@ -53,7 +53,7 @@ pub(super) async fn register(
         rights: levels(needs).map(|(name, level)| format!("{name}: {level}")).collect(),
     };
     let (setup, mut codes) = AppSetup::new(form, state, address);
-    // The command catches signals before it shows the address, because the operator may interrupt
+    // The command catches signals before it shows the address, because the operator might interrupt
     // the command as soon as the address is visible.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let stop = CancellationToken::new();
@@ -68,8 +68,8 @@ pub(super) async fn register(
     registered
 }
 
-/// Waits for a code from the browser and exchanges it. Ends when the App is saved, or when the
-/// setup must begin again.
+/// Waits for a code from the browser, and exchanges the code. Ends when the App is saved, or when
+/// the setup must begin again.
 async fn exchange(
     client: &AppRegistration,
     org: &str,
@@ -79,7 +79,7 @@ async fn exchange(
 ) -> anyhow::Result<()> {
     loop {
         // The operator can interrupt the command only here. GitHub shows the private key only once,
-        // so nobody must interrupt the exchange and the save.
+        // so the operator must not interrupt the exchange or the save.
         let returned = tokio::select! {
             returned = codes.recv() => returned.context("the local page ended")?,
             _ = signals.next() => bail!("interrupted: no App was created, and no file was written"),
@@ -114,8 +114,8 @@ async fn exchange(
     }
 }
 
-/// Checks that the new App belongs to the organisation. An owner may have signed in to GitHub with
-/// the wrong account.
+/// Checks that the new App belongs to the organisation. An owner might have signed in to GitHub
+/// with the wrong account.
 fn check_owner(app: &RegisteredApp, org: &str) -> anyhow::Result<()> {
     if app.owner.eq_ignore_ascii_case(org) {
         return Ok(());

@@ -9,11 +9,13 @@ pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     cells.into_iter().map(cell).collect::<Vec<_>>().join(",")
 }
 
-/// Returns a cell. A spreadsheet does not compute a text that begins with an apostrophe.
+/// Returns a cell. A spreadsheet does not interpret a text as a formula if the text begins with an
+/// apostrophe.
 fn cell(text: &str) -> String {
     // A cell stays on one line, so that each row is a line of the file.
     let text = text.replace("\r\n", " ").replace(['\n', '\r'], " ");
-    // In some countries, a semicolon also begins a new cell. In some spreadsheets, a tab does.
+    // In some countries, a semicolon also begins a new cell. In some spreadsheets, a tab also
+    // begins a new cell.
     let guarded = |part: &str| if is_formula(part) { format!("'{part}") } else { part.to_owned() };
     let text: String = text.split_inclusive([';', '\t']).map(guarded).collect();
     if text.contains(['"', ',']) || text.starts_with(' ') || text.ends_with(' ') {
@@ -23,7 +25,7 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// Returns whether a spreadsheet can interpret a text as a formula. A spreadsheet can ignore
+/// Returns whether a spreadsheet can interpret a text as a formula. A spreadsheet might ignore
 /// invisible characters before a formula.
 fn is_formula(text: &str) -> bool {
     let is_unseen = |c: char| {

@@ -1,4 +1,4 @@
-//! `beadle report`: shows, for a moment, which repositories satisfied which lines of the policy.
+//! `beadle report`: shows which repositories satisfied which lines of the policy at a given time.
 
 mod csv;
 mod row_formats;

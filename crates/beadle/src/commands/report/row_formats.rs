@@ -84,7 +84,7 @@ pub(super) fn table(rows: &[ControlRow], printer: &Printer) {
     }
 }
 
-/// The greatest width of the column of controls, in characters.
+/// The maximum width of the column that shows the controls, in characters.
 const WIDEST: usize = 60;
 
 /// Returns the details of a row as one text.
@@ -105,14 +105,14 @@ fn details(row: &ControlRow) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The number of shown characters of a commit's id.
+/// The number of characters of a commit's id that a row shows.
 const DIGITS: usize = 12;
 
 fn short(commit: &str) -> String {
     commit.chars().take(DIGITS).collect()
 }
 
-/// The number of rows by status.
+/// The number of rows for each status.
 #[derive(Default)]
 pub(super) struct Tally(BTreeMap<ControlStatus, usize>);
 
@@ -124,7 +124,7 @@ impl Tally {
         }
     }
 
-    /// Returns the number of rows with a status that satisfies `is_meant`.
+    /// Returns the number of rows whose status satisfies `is_meant`.
     pub(super) fn count(&self, is_meant: impl Fn(ControlStatus) -> bool) -> usize {
         self.0.iter().filter(|(status, _)| is_meant(**status)).map(|(_, count)| count).sum()
     }

@@ -22,12 +22,12 @@ use crate::app::store;
 use crate::config::{Config, webhook_senders};
 use crate::tasks::{self, Host, is_target_probe};
 
-/// The maximum time for which running keys can continue when the service stops.
+/// The maximum time that running keys can continue after the service begins to stop.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 /// The shortest and the longest time that a key waits if its organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 /// The maximum time that the worker waits at the start for the probes of all targets. So if a
-/// target does not answer, other work waits only for this time.
+/// target does not answer, other work waits only this long.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// The routes of the two listeners.
@@ -37,7 +37,7 @@ pub(super) struct Routes {
     pub(super) operator: RouterSwitch,
 }
 
-/// The service with one configuration, before it begins to work.
+/// A service that is ready to work with one configuration, but has not begun yet.
 pub(super) struct Prepared {
     service: Arc<Service>,
     worker: Arc<Worker>,
@@ -126,7 +126,7 @@ impl Prepared {
     }
 }
 
-/// The service with one configuration, while it works.
+/// A service that works with one configuration.
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
@@ -148,9 +148,9 @@ impl RunningService {
     }
 }
 
-/// Reads the token that callers of the operator listener must send. A reload does not change the
-/// address of the listener, even if the file has another address. Other machines must not reach the
-/// listener without a token.
+/// Reads the token that callers must send to the operator listener. A reload does not change the
+/// address of the listener, even if the file contains another address. Other machines must not
+/// reach the listener without a token.
 fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
     let address = config.file.server.operator;
     match &config.file.server.operator_token {
@@ -183,7 +183,8 @@ mod tests {
     fn a_listener_for_other_machines_keeps_its_token_until_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");
-        // The file has the default address of the operator listener. This address needs no token.
+        // The file sets no address, so the default address of the operator listener applies. This
+        // address needs no token.
         std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
         let mut in_use = Config::load(&path).unwrap();
         assert!(operator_token(&in_use).unwrap().is_none());

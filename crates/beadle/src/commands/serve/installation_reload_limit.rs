@@ -1,6 +1,6 @@
 //! Limits the reloads of the service after changes to the installations of the App. At each reload,
 //! the service waits for its runs and starts its background tasks again. Without a limit, an owner
-//! could suspend and resume the App again and again, and this would stop all other work.
+//! could stop all other work by repeatedly suspending and resuming the App.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use beadle_engine::Time;
 const MOST: usize = 6;
 const SPAN: Duration = Duration::from_secs(600);
 
-/// The last reloads, with the oldest one first.
+/// The latest reloads. The oldest of them comes first.
 #[derive(Debug, Default)]
 pub(super) struct ReloadPace(VecDeque<Time>);
 
@@ -19,7 +19,7 @@ impl ReloadPace {
     /// Returns the earliest time at which the next reload can begin.
     pub(super) fn next(&self, now: Time) -> Time {
         match self.0.front() {
-            // If the clock went back, the reload does not wait.
+            // If the clock was set back, the reload does not wait.
             Some(first) if self.0.len() >= MOST && *first <= now => (*first + SPAN).max(now),
             _ => now,
         }

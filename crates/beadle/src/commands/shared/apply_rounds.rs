@@ -1,7 +1,7 @@
-//! The rounds of `beadle apply`, and the limits and waits of rounds, which `beadle sweep` uses too. A
-//! write can change which repositories a layer selects. The declared values of a repository can
-//! then change too. So Beadle plans again after the writes, until a plan has only changes that
-//! Beadle has already tried to write.
+//! The rounds of `beadle apply`. `beadle sweep` uses the same limits and waits for its rounds. A
+//! write can change which repositories a layer selects. Then the declared values of a repository
+//! might change too. So Beadle plans again after the writes. It stops when Beadle has already tried
+//! to write all changes of a plan.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::output::plans_and_results::WholePlan;
 /// The maximum number of rounds for one organisation or target. Without a maximum, two layers could
 /// undo each other's changes without end.
 pub(in crate::commands) const MOST: usize = 5;
-/// The time between the writes and the next read. The answers of the vendor may show the writes
-/// only after this time.
+/// The time between the writes and the next read. Earlier answers of the vendor might not show the
+/// writes yet.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Waits before Beadle reads the written values.
 pub(in crate::commands) async fn settle(clock: &Clock) {
-    // The simulated GitHub shows a write at once, and the tests run `apply` hundreds of times. So
-    // the tests do not wait.
+    // The simulated GitHub shows a write immediately, and the tests run `apply` hundreds of times.
+    // So the tests do not wait.
     fail::fail_point!("settle", |_| ());
     clock.sleep(SETTLE).await;
 }
@@ -31,14 +31,13 @@ pub(in crate::commands) async fn settle(clock: &Clock) {
 pub(crate) enum Went {
     /// The operator declined the plan.
     Declined,
-    /// Beadle wrote changes. Because of these writes, the next plan may have further changes.
+    /// Beadle wrote changes. Because of these writes, the next plan might have further changes.
     Again,
     /// Beadle had nothing to write.
     Quiet,
 }
 
-/// The rounds of `beadle apply` for one organisation or target. They contain the results of the
-/// writes.
+/// The rounds of `beadle apply` for one organisation or target, with the results of their writes.
 #[derive(Default)]
 pub(crate) struct Rounds {
     /// The number of rounds that have ended.
@@ -75,8 +74,8 @@ impl Rounds {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts the changes in the last plan. Beadle wrote some of these changes without effect. It
-    /// never tried to write the others.
+    /// Counts those changes in the last plan that Beadle wrote without effect or never tried to
+    /// write.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();

@@ -82,14 +82,14 @@ pub(in crate::commands) async fn limit_target(
     Ok(())
 }
 
-/// Returns whether the mode of at least one mapping lets Beadle write to a target.
+/// Returns whether at least one mapping has a mode that allows writes to this target.
 fn may_write(directories: &Directories, target: &str) -> bool {
     let mappings = directories.mappings();
     mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
 }
 
-/// Returns whether a command must stop, because the service holds the target or the mappings to
-/// this target. Also prints how to approve what the service holds.
+/// Returns whether a command must stop. It must stop if the service holds the target or the
+/// mappings to this target. In that case also prints how to approve the target or the mappings.
 pub(in crate::commands) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -126,7 +126,7 @@ pub(in crate::commands) async fn are_mappings_held(
     Ok(true)
 }
 
-/// Records that a command applied the policy of an organisation to all repositories of the
+/// Records that a command applied an organisation's policy to all repositories of this
 /// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
 /// the next plan must pass the gate too.
 pub(in crate::commands) async fn accept(

@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
-/// Returns the name of the operator for the journal. A name of `--as` comes before the name of the
-/// system user, and does not replace it. If the store is a table, AWS names the caller, and no
-/// option may give another name.
+/// Returns the name of the operator for the journal. If `--as` sets a name, the result is this
+/// name, followed by the name of the system user. If the store is a table, the name of the caller
+/// comes from AWS, and no option can change it.
 pub(in crate::commands) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
     let Some(person) = &args.person else { return Ok(operator(config).await) };
     anyhow::ensure!(
@@ -25,8 +25,8 @@ pub(in crate::commands) async fn decider(config: &Config, args: &DecideArgs) -> 
     Ok(format!("{person} (system user {})", operator(config).await))
 }
 
-/// Decides about the held changes that `codes` name. If the options do not fit the changes, or if a
-/// reason is missing, stores no decision. Returns the exit code.
+/// Decides about the held changes whose codes are in `codes`. If the options do not fit the
+/// changes, or if a reason is missing, stores no decision. Returns the exit code.
 pub(in crate::commands) async fn decide_changes(
     store: &dyn Store,
     (groups, codes): (&[HoldGroup], &[&String]),

@@ -1,4 +1,4 @@
-//! What several commands use.
+//! The parts that several commands use.
 
 pub(super) mod apply_rounds;
 pub(super) mod command_gate;

@@ -13,8 +13,8 @@ pub(crate) struct Tally {
     /// The number of held policies. Beadle wrote no change of these policies.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
-    /// The number of changes that Beadle only observes, because they would replace values that an
-    /// undo restored.
+    /// The number of changes that Beadle only observes. They would replace values that an undo
+    /// restored.
     pub(crate) undone: usize,
     /// The number of unwritten changes that depend on a skipped or held change.
     pub(crate) waiting: usize,
@@ -51,7 +51,7 @@ impl Tally {
         self.code_with(0)
     }
 
-    /// Returns the exit code. `more` is the number of further changes that are not written.
+    /// Returns the exit code. `more` is the number of further changes that Beadle did not write.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
         let skipped = self.withheld + self.undone + self.waiting;
         let left = self.held + self.held_policies + skipped + self.again + more;

@@ -37,7 +37,7 @@ pub(super) struct Status {
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
     /// The stored holds and waivers that this version cannot read. Beadle does not work on a
-    /// repository or group while such a hold or waiver concerns it.
+    /// repository or group if such a hold or waiver concerns it.
     pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,
@@ -58,11 +58,11 @@ pub(super) struct ServiceStatus {
     pub(super) other_configuration: Vec<String>,
 }
 
-/// The state of the service. This service works on the store.
+/// The state of the service that works on the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
-    /// No service has ever used the store. Commands such as `beadle sweep` may use the store.
+    /// No service has ever used the store. Commands such as `beadle sweep` might have used it.
     #[default]
     Never,
     /// A service works on the store.
@@ -102,13 +102,13 @@ pub(super) struct InstanceStatus {
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
     /// The last sweeps compared answers of GitHub with the policy. This is the time of the oldest
-    /// of these answers. `None` if no sweep of a service recorded its reads.
+    /// of these answers. It is `None` if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
     pub(super) stopped: Option<String>,
-    /// The number of repositories or groups by the kind of their problems. Kinds without a problem
-    /// are left out.
+    /// For each kind of problem, the number of repositories or groups with this problem. If a kind
+    /// has no problem, it has no entry.
     pub(super) counts: BTreeMap<ProblemKind, usize>,
 }
 
@@ -163,7 +163,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// The time at which the first repository or group got the problem.
+    /// The time at which the problem began, at the first affected repository or group.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -197,8 +197,8 @@ pub(super) struct WaiverInForce {
 pub(super) struct PauseInForce {
     /// The paused organisation, target or key.
     pub(super) scope: String,
-    /// The readable name of the scope, such as `acme/widgets`. If a key has no known name, this is
-    /// the key itself.
+    /// The readable name of the scope, such as `acme/widgets`. If Beadle knows no name for a key,
+    /// this is the key itself.
     pub(super) name: String,
     pub(super) until: Time,
 }

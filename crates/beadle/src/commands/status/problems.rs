@@ -1,5 +1,5 @@
-//! Groups the problems of repositories and groups by their causes. For example, if one missing team
-//! stops 200 repositories, this is one problem.
+//! Groups the problems of repositories and groups by their causes. For example, if a missing team
+//! affects 200 repositories, the output shows one problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,8 @@ struct Group {
     cause: String,
 }
 
-/// The names in a group, and the time at which the problem began.
+/// The names of the repositories or groups with one problem, and the time at which the problem
+/// began.
 struct Members {
     since: Time,
     names: BTreeSet<String>,
@@ -30,7 +31,7 @@ impl Problems {
     fn add(&mut self, kind: ProblemKind, (key, name): (&Key, &str), cause: &str, since: Time) {
         // If a cause contains the name of the repository itself, the function replaces this name.
         // Then the same cause has the same text for all repositories. The function replaces only
-        // names with an owner, because a name without an owner can be an ordinary word.
+        // names with an owner, because a name without an owner might be an ordinary word.
         let cause = cause.replace(key.as_str(), "this one");
         let cause = if name.contains('/') { cause.replace(name, "this one") } else { cause };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
@@ -94,8 +95,8 @@ fn change(hold: &Hold) -> String {
     format!("{risk} {}{what}", change.aspect)
 }
 
-/// Returns the reason why changes of a key are not written yet. Returns `None` if the guard or
-/// another writer is the reason.
+/// Returns the reason why Beadle has not written some changes of a key. Returns `None` if the guard
+/// or another writer is the reason.
 fn left(state: &KeyState) -> Option<String> {
     if let Some(failure) = &state.failure {
         return Some(format!("a change failed: {failure}"));

@@ -28,7 +28,7 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes};
 use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
-/// After this delay, a sweep is overdue.
+/// A sweep is overdue if it is later than planned by more than this time.
 const LATE: Duration = Duration::from_secs(900);
 
 /// Reads the state of all parts of the configuration. `listener` is the answer of the operator
@@ -86,7 +86,7 @@ pub(super) async fn gather(
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
     // If no service runs, the stored results of the tasks are old. If Beadle no longer works on an
-    // organisation, the results of its tasks are also old.
+    // organisation, the results of this organisation's tasks are also old.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
@@ -214,8 +214,8 @@ fn token(file: &TargetConfig, now: Time) -> Option<Token> {
     Some(Token { instance: file.name.clone(), days })
 }
 
-/// Returns the budgets of an organisation's credential. The processes that use the credential
-/// report these budgets.
+/// Returns the budgets of an organisation's credential. Each process that uses the credential
+/// reports these budgets to the store.
 async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec<Budget>> {
     let mut accounts = BTreeMap::new();
     for (_, usage) in ProcessUsage::note(name, "").list(store).await? {
@@ -270,7 +270,7 @@ async fn pauses(store: &dyn Store, now: Time) -> anyhow::Result<Vec<PauseInForce
 }
 
 /// Returns an organisation's waivers in force. `stored` are the waivers of `beadle waive`. The
-/// other waivers come from the policy that the service used last.
+/// other waivers come from the most recent policy that the service used.
 async fn waivers(
     store: &dyn Store,
     file: &OrgConfig,
@@ -307,7 +307,7 @@ async fn held_policies(store: &dyn Store) -> anyhow::Result<Vec<HeldPolicy>> {
     Ok(waiting.map(policy).collect())
 }
 
-/// Returns what Beadle does about each installation of the App.
+/// For each installation of the App, returns what Beadle does about it.
 fn installation_states(config: &Config, installed: &[Installed]) -> Vec<InstallationStatus> {
     let state = |(one, standing): (&Installed, Standing)| InstallationStatus {
         login: one.login.clone(),
@@ -317,7 +317,7 @@ fn installation_states(config: &Config, installed: &[Installed]) -> Vec<Installa
     config.file.standings(installed).into_iter().map(state).collect()
 }
 
-/// Returns whether a task belongs to an organisation on which Beadle no longer works.
+/// Returns whether a task belongs to an organisation that Beadle no longer works on.
 fn is_of_gone(task: &str, installations: &[InstallationStatus]) -> bool {
     let is_gone = |one: &&InstallationStatus| !matches!(one.standing, Standing::TakenIn | Standing::Declared);
     let is_its = |one: &InstallationStatus| {

@@ -44,7 +44,7 @@ impl World {
         gather(&self.config, self.store.as_ref(), listener, self.now).await.unwrap()
     }
 
-    /// Stores the record of a service that uses the configuration of the world.
+    /// Stores the record of a service. This service uses the configuration of this world.
     async fn serve(&self) {
         let in_force = InForce {
             modes: "observe labels=enforce".into(),
@@ -322,7 +322,7 @@ async fn the_waivers_in_force_are_those_of_the_store_and_of_the_policy() {
     let store = world.store.as_ref();
     let stored = waiver("teams", 2, None);
     stored_waiver("acme", &stored.id()).put(store, &stored).await.unwrap();
-    // An operator has ended this waiver since the last look of the service.
+    // An operator has ended this waiver after the last time that the service read the waivers.
     let ended = waiver("topics", 3, None);
     let of_policy = waiver("labels", 1, Some(2));
     let all = [of_policy, stored, ended];

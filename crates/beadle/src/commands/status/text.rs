@@ -15,7 +15,7 @@ use crate::output::escape::{self, VALUE};
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of shown names for one problem.
+/// The maximum number of names that the output shows for one problem.
 const NAMES: usize = 5;
 /// The output shows a token if it ends within this number of days.
 const SOON: i64 = 30;
@@ -216,7 +216,7 @@ mod tests {
     use super::super::model::{FailingTask, HeldPolicy, PauseInForce, Token};
     use super::*;
 
-    /// Makes a status worse.
+    /// A function that makes a status worse.
     type Spoil = fn(&mut Status);
 
     const HOUR: i64 = 3_600_000;

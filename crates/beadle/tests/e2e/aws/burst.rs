@@ -91,7 +91,7 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
     deployed.pump(2, Duration::from_secs(20)).await;
     let ids: Vec<u64> =
         (0..KEYS).map(|n| deployed.github.repository(&format!("r{n:03}"))["id"].as_u64().unwrap()).collect();
-    // The sweep of a new policy has queued every repository.
+    // A new policy makes the service sweep, and this sweep adds every repository to the queue.
     for _ in 0..3000 {
         if deployed.messages(&deployed.sweep[0]).await > 50 {
             break;
@@ -132,9 +132,9 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
         *latest = (*latest).max(at);
     }
     let took = begun.elapsed();
-    // Now all work is done.
+    // Waits until all work is done.
     deployed.until_idle().await;
-    // The index can be out of date. The row of a key is always up to date.
+    // The index might be out of date. The row of a key is always up to date.
     let mut rows: HashMap<String, Row> = HashMap::new();
     for key in last.keys() {
         let row = until_done(&deployed, key).await;

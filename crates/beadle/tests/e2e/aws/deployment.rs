@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use crate::directory::world::{World as Directory, login};
 use crate::world::{Ran, World};
 
-/// How long a received message is hidden.
+/// The time that a received message stays hidden from other receivers.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
-/// The time limit of a function. After this time, the deployment notices that a function was
-/// killed.
+/// The time limit of a function. If a function was killed, the deployment notices this only after
+/// the limit.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Deployment {
@@ -32,7 +32,7 @@ pub(crate) struct Deployment {
     /// The queue and its dead-letter queue.
     pub(crate) event: [String; 2],
     pub(crate) sweep: [String; 2],
-    /// If this field has a queue, the intake sends its messages to that queue.
+    /// If this field contains a queue, the intake sends its messages to that queue.
     intake_sends_to: Option<String>,
     config: PathBuf,
     functions: Vec<Function>,
@@ -63,7 +63,7 @@ impl Deployment {
         Self::on(Moto::start().await, github, directory, shape).await
     }
 
-    /// Creates a deployment on a moto. The tables of the moto can be at another server.
+    /// Creates a deployment on a moto server. The tables of this moto can be at another server.
     pub(crate) async fn on(moto: Moto, github: World, directory: Directory, shape: Shape) -> Self {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         moto.keep_secret("beadle/github", github.sim.app_pem()).await;
@@ -133,7 +133,7 @@ impl Deployment {
         command
     }
 
-    /// Returns the program, set up as for an operator on another machine.
+    /// Returns the program `beadle` as an operator on another machine would run it.
     pub(crate) fn beadle(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.envs(self.moto.environment("operator")).arg("--config").arg(&self.config);
@@ -155,7 +155,7 @@ impl Deployment {
         drop(self.functions.pop());
     }
 
-    /// Waits until a function has ended by itself, and returns its log.
+    /// Waits until a function ends without help, and returns its log.
     pub(crate) async fn ended(&mut self, function: usize) -> String {
         for _ in 0..3000 {
             if self.functions[function].has_ended() {
@@ -166,8 +166,8 @@ impl Deployment {
         panic!("it did not end:\n{}", self.logs());
     }
 
-    /// Sends the messages of both queues to the worker. Also invokes the worker on a schedule with
-    /// short minutes.
+    /// Sends the messages of both queues to the worker. Also invokes the worker regularly. `minute`
+    /// is the time between two invocations.
     pub(crate) async fn pump(&mut self, concurrency: usize, minute: Duration) {
         let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
         let source = |queue: &str, batch, window| Source {
@@ -215,7 +215,7 @@ impl Deployment {
         self.functions.iter().map(Function::log).collect()
     }
 
-    /// Waits until a condition holds for a repository.
+    /// Waits until a repository meets a condition.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
         for _ in 0..3000 {
             if holds(&self.github.repository(name)) {
@@ -236,8 +236,8 @@ impl Deployment {
     }
 
     /// Waits until no key is due or running. The list of waiting keys comes from an index, and the
-    /// index can be out of date. A row that moves in the index can be missing for a moment, so one
-    /// read is not enough.
+    /// index might be out of date. While a row moves in the index, the row is missing for a moment.
+    /// So one read is not enough.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;

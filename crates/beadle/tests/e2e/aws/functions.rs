@@ -1,5 +1,5 @@
-//! Tests the functions on AWS. After webhooks of GitHub and Okta, the functions repair repositories
-//! and update groups.
+//! Tests the functions on AWS. After webhooks from GitHub and Okta, the functions repair
+//! repositories and update groups.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{Ran, World, acme};
 
 async fn worlds() -> (World, Directory) {
     let mut github = World::new(acme(json!({}))).await;
-    // After this time, the keys of a killed function are free.
+    // After this time, other functions can claim the keys of a killed function.
     github.lines = "[worker]\nlease = \"3s\"\n".into();
     github.policy("settings.yml", POLICY);
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
@@ -37,8 +37,8 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.until_holds("Ops", 0..4).await;
-        // The test sends the same delivery twice. An operator can do this at GitHub. The test also
-        // sends a delivery for an unknown organisation.
+        // The test sends the same delivery twice. An operator can also send a delivery again at
+        // GitHub. The test also sends a delivery for an unknown organisation.
         let body = |org: &str| {
             let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
             json!({ "action": "created", "repository": repository, "organization": { "login": org } })
@@ -84,7 +84,7 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
             args.iter().map(|arg| if *arg == deployed.event[0] { &nowhere } else { *arg }).collect();
         let doctor = Ran::of(deployed.beadle(), &args).await.expect(1).out;
         assert!(doctor.contains("the queue nowhere"), "{doctor}");
-        // The journal has the operator's name from AWS.
+        // The journal contains the operator's name, which comes from AWS.
         Ran::of(deployed.beadle(), &["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
         let journal = Ran::of(deployed.beadle(), &["journal", "--format", "ndjson"]).await.expect(0).out;
         assert!(journal.contains("arn:aws:"), "{journal}");
@@ -103,14 +103,14 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     deployed.pump(1, Duration::from_secs(3)).await;
     deployed.connect();
     deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
-    // The function ends in the middle of its work.
+    // The function ends before its work is done.
     let log = deployed.ended(killed).await;
     let told = |what: &str| log.matches(&format!("\"message\":\"{what}\"")).count();
     assert!(told("run begins") > told("run ends"), "{log}");
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // The intake answered 202, but the message of the intake got lost. The worker looks for due
-    // keys once a minute, and so the worker found the key.
+    // The intake answered 202, but its message was lost. The worker still found the key, because
+    // the worker looks for due keys once a minute.
     let logs = deployed.logs();
     assert!(
         logs.contains("SQS message for due keys not sent")
@@ -126,9 +126,9 @@ async fn faults_of_dynamodb_lose_no_work() {
     let (github, directory) = worlds().await;
     let mut github = github;
     // If the intake could not store a webhook, the intake answered 503. GitHub sends the webhook
-    // again when Beadle asks for the webhook. The leases have their usual length, because the
-    // emulated table answers one request at a time: ten runs at the same time can delay a renewal
-    // by many seconds.
+    // again when Beadle asks for it. The leases have their usual length. A shorter lease could end
+    // too early, because the emulated table answers one request at a time. Ten runs at the same
+    // time can delay a renewal by many seconds.
     github.lines = "[recovery]\nevery = \"5s\"\n".into();
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;
@@ -168,8 +168,8 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.until_holds("Ops", 0..3).await;
-    // At first, everything is open and swept, and no work is left. Then a new instance begins. This
-    // instance cannot read the token of the target.
+    // At first, everything is open, the sweep has ended, and no work is left. Then a new instance
+    // begins. This instance cannot read the token of the target.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;
@@ -177,7 +177,7 @@ async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     deployed.run("worker", &[]);
     deployed.connect();
     deployed.directory.okta.patch(&json!({ "groups": { "00g1": { "members": of(3..4) } } }));
-    // The run of the group ends without the target.
+    // The run of the group ends although the target is not open.
     let is_done = |logs: &str| logs.contains(r#""run ends","key":"group:corp:00g1""#);
     for _ in 0..1500 {
         if is_done(&deployed.logs()) {

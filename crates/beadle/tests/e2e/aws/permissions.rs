@@ -1,13 +1,13 @@
 //! Compares the calls of the functions with the permissions of their roles. The roles must allow
-//! each call, and must have few other permissions.
+//! each call, and only a few other calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_emulate::Moto;
 
-/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No
-/// test makes these calls.
+/// Calls that no test makes: the calls that AWS makes for a function, and the calls of optional
+/// parts of a deployment.
 const BESIDE: &[&str] = &[
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -17,8 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// The permission for a kind of reference that only the tests use. No template has this permission,
-/// so a deployment with such a reference must add the permission.
+/// The permission for a kind of secret reference that only the tests use. No template contains this
+/// permission, so a deployment with such a reference must add it.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {
@@ -26,7 +26,7 @@ fn template() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Returns the allowed actions of a role, according to the policies of the SAM template.
+/// Returns the actions that the SAM template allows a role.
 fn allowed(role: &str) -> BTreeSet<String> {
     let text = template();
     let mut actions = BTreeSet::new();
@@ -71,8 +71,8 @@ pub(crate) fn hold(moto: &Moto) {
     }
 }
 
-/// Checks that a role has read only its own secrets: the secrets of senders, or the credentials of
-/// vendors.
+/// Checks that a role has not read the secrets of another role. A role reads either the secrets of
+/// senders or the credentials of vendors.
 #[track_caller]
 pub(crate) fn hold_secrets(moto: &Moto) {
     let is_a_hooks = |secret: &&String| secret.ends_with("-hook");

@@ -1,4 +1,4 @@
-// Looks at the pages of groups. These pages need no sign-in.
+// Opens and checks the pages about groups. These pages need no sign-in.
 
 import assert from "node:assert/strict";
 
@@ -12,6 +12,6 @@ await withBrowser(async (browser) => {
     assert.match(title, /Dev/);
     const address = new URL(page.url());
     await checkAll(page, ["/groups", `${address.pathname}${address.search}`, "/group?key=nonsense"]);
-    // Chromium shows a page of its own for an answer without a body.
+    // If an answer has no body, Chromium shows its own error page.
     assert.equal((await page.request.get(`${PAGES}/account`)).status(), 404);
 });

@@ -1,4 +1,4 @@
-// The parts that the scripts of this folder share: the browser, its pages, and the checks of a page.
+// The code that all scripts in this folder use: the browser, its pages, and the checks of a page.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

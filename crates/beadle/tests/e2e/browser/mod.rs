@@ -53,9 +53,9 @@ async fn run(mut command: Command) {
     assert!(status.success(), "the script ended with {status}:\n{said}");
 }
 
-/// Starts a service that holds three removals: a team and the label `label` in `widgets`, and the
-/// label `old` in `gadgets`. The author of the policy is bob. `message` is the message of his
-/// commit. People sign in with GitHub.
+/// Starts a service that holds three removals. In `widgets`, it would remove a team and the label
+/// `label`. In `gadgets`, it would remove the label `old`. The author of the policy is bob.
+/// `message` is the message of his commit. People sign in with GitHub.
 async fn held(label: &str, message: &str) -> (World, Serving) {
     let policy = format!("{POLICY}labels:\n  - {{ name: bug, color: \"00ff00\" }}\n");
     let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": policy } });

@@ -90,7 +90,7 @@ async function keyboard(page) {
     assert.equal(await page.locator("main :focus").count(), 1, "the link does not lead to the content");
     done("the link to the content");
 
-    // The enter key in a field must not approve.
+    // If a person presses Enter in a field, the page must not approve the change.
     const rejected = await decide(page, HOSTILE, HOSTILE);
     assert.match(rejected.text, /1 change rejected\./);
     await check(page, "rejected with the keyboard");

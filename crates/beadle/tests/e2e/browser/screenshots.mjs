@@ -1,4 +1,4 @@
-// Writes the pictures of the documentation.
+// Takes the screenshots for the documentation.
 
 import { join } from "node:path";
 

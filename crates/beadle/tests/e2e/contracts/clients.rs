@@ -1,6 +1,6 @@
-//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK.
-//! Each step of a script in `clients/` is in one of two lists: the steps that work, and the steps
-//! that the simulator does not have.
+//! Runs clients of other authors against the simulators: octokit, `PyGithub`, Probot and Okta's
+//! SDK. Each step of a script in `clients/` is in one of two lists: the steps that work, and the
+//! steps that the simulator does not support.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::world::{World, acme};
 /// The time limit of a client.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A step that the simulator does not have: its name, the status of the answer, and the reason.
+/// A step that the simulator does not support: its name, the status of the answer, and the reason.
 type Missing = (&'static str, &'static str, &'static str);
 
 /// The steps of octokit that work.
@@ -37,7 +37,7 @@ const OCTOKIT: &str = "\
     hook hook.update hook.config.update hook.delete properties.update properties \
     organisation.properties properties.schema actions.update actions actions.token alerts.enable \
     alerts alerts.disable file file.raw folder tree commits commit environments issues graphql";
-/// The steps of octokit that the simulator does not have.
+/// The steps of octokit that the simulator does not support.
 const OCTOKIT_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
@@ -63,7 +63,7 @@ const PYGITHUB: &str = "\
     autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
     properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
     folder tree commits commit environments issues graphql";
-/// The steps of `PyGithub` that the simulator does not have.
+/// The steps of `PyGithub` that the simulator does not support.
 const PYGITHUB_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
@@ -84,14 +84,14 @@ const PROBOT: &str = "\
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
-/// The steps of the Probot app that the simulator does not have.
+/// The steps of the Probot app that the simulator does not support.
 const PROBOT_MISSING: &[Missing] = &[];
 
 /// The steps of Okta's SDK that work.
 const OKTA: &str = "\
     groups.pages groups.filter groups.search groups.q groups.stats group group.unknown group.users \
     users.pages users.filter user user.login user.groups logs.newest logs.filter pushes oauth";
-/// The steps of Okta's SDK that the simulator does not have.
+/// The steps of Okta's SDK that the simulator does not support.
 const OKTA_MISSING: &[Missing] = &[
     ("group.join", "404", "Beadle only reads"),
     ("rules", "404", "Beadle reads whom the rules put into groups"),
@@ -100,7 +100,7 @@ const OKTA_MISSING: &[Missing] = &[
     ("user.suspend", "404", "Beadle only reads"),
 ];
 
-/// Returns the problems of a client's output: steps with an unexpected end, and missing steps.
+/// Returns the problems in a client's output: missing steps, and steps with an unexpected result.
 fn problems(said: &str, works: &str, missing: &[Missing]) -> Vec<String> {
     let works: BTreeSet<&str> = works.split_whitespace().collect();
     let mut tried = BTreeSet::new();
@@ -205,8 +205,8 @@ async fn pygithub_works_except_for_the_listed_steps() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
-    // The client is not generated from the description, so it can send more than the description
-    // allows.
+    // The client is not generated from the description, so it might send values that the
+    // description does not allow.
     world.checked = false;
     run(command, PYGITHUB, PYGITHUB_MISSING).await;
 }

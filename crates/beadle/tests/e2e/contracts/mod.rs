@@ -1,4 +1,4 @@
-//! Tests of the simulators with clients of other authors.
+//! Tests the simulators with clients that other authors wrote.
 
 mod clients;
 

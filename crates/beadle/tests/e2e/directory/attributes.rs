@@ -1,4 +1,4 @@
-//! Tests of the mapped attributes of accounts.
+//! Tests how Beadle maps attributes to accounts.
 
 use std::time::Duration;
 

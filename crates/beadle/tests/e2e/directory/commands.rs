@@ -1,4 +1,4 @@
-//! Tests commands that contain the name of a group.
+//! Tests commands whose arguments contain the name of a group.
 
 use beadle_sim::{Fault, okta};
 use serde_json::json;

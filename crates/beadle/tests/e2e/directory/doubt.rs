@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// Creates a directory with two groups of 30 members. At the target, Beadle must remove only one
-/// member.
+/// Creates a directory with a group of 300 members and a group of 30 members. The target has the
+/// same groups and members. Checks that a sweep writes nothing.
 async fn settled() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
@@ -103,8 +103,8 @@ async fn a_token_without_its_scope_removes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // The configuration now contains another directory. This directory does not know these groups,
-    // but one of its own groups has a mapped name.
+    // The configuration now contains another directory. This directory does not know these groups.
+    // But a mapping selects one of its own groups by name.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
@@ -138,8 +138,8 @@ async fn another_server_at_the_target_removes_nobody() {
 async fn a_wrong_dialect_removes_nobody() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    // This server refuses pages by index. If Beadle asks by cursor, the server shows groups without
-    // members.
+    // This server refuses requests for a page by its index. If Beadle asks for a page by a cursor,
+    // the server shows groups without members.
     for (dialect, why) in [
         ("\"rfc7644\"", "startIndex"),
         ("\"rfc7644\", paging = \"cursor\", attributes = false", "set members = \"users\""),
@@ -159,7 +159,7 @@ async fn a_mapping_that_the_file_lacks_removes_nobody() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.groups = world.groups.replace("AWS_*", "Other_*");
     nobody_leaves(&world, "no mapping includes the group now", 0).await;
-    // The service, which gets event hooks, removes nobody either.
+    // The service receives event hooks, and removes nobody either.
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
@@ -238,8 +238,8 @@ async fn the_window_of_the_target_also_counts_small_removals_of_many_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_mail_with_another_id_is_another_person() {
     let world = settled().await;
-    // Beadle must add a person. An account at the target has the login of this person, but the
-    // account has another id.
+    // Beadle must add a person. The target has an account with the login of this person, but with
+    // another id.
     world.aws.patch(&json!({ "users": { "a00290": { "externalId": "00u-somebody-else" } } }));
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.out.contains("unknown") || swept.err.contains("unknown"), "{}{}", swept.out, swept.err);

@@ -1,4 +1,5 @@
-//! Tests the gate. The raised limit is for the number of members who can leave one group.
+//! Tests the gate with a raised limit. The limit is the maximum number of members that Beadle
+//! removes from one group.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns all holds of changes and of generations. Only the holds of generations have `groups`.
+/// Returns all held changes and held generations. Only a held generation has `groups`.
 async fn holds(world: &World) -> Vec<Value> {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()

@@ -1,11 +1,13 @@
-//! Tests the gate. The mappings in `beadle.toml` change between two starts of the service.
+//! Tests the gate for mappings in `beadle.toml`. The mappings change between two starts of the
+//! service.
 
 use beadle_sim::okta::Hook;
 use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns the lines of a mapping. The mapping joins all groups with this name into one group.
+/// Returns the lines of a mapping. The mapping joins all groups with names that match `include`
+/// into one group.
 fn union(include: &str) -> String {
     format!("include = [\"{include}\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n")
 }

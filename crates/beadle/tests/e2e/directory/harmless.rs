@@ -1,5 +1,5 @@
-//! Tests directory faults that must do no harm: wrong lists, slow losses, and accounts of people
-//! who join and leave.
+//! Tests that faults of a directory do no harm. Examples are wrong lists and slow losses. Also
+//! tests the accounts of people who join or leave a group.
 
 use std::time::Duration;
 
@@ -67,8 +67,8 @@ fn without(members: impl IntoIterator<Item = usize>) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() {
     let world = forty().await;
-    // The list shows this status for everybody. A read of a single person shows that the person is
-    // active.
+    // The list shows this status for every person. If Beadle reads a single person, the answer says
+    // that the person is active.
     let mut rows: Vec<Value> = world.okta.state()["users"].as_object().unwrap().values().cloned().collect();
     for row in &mut rows {
         row["status"] = json!("DEPROVISIONED");
@@ -92,8 +92,9 @@ async fn accounts_are_deactivated_one_by_one_after_their_removal_is_confirmed() 
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 further departures need an approval. But Okta confirms each departure, and the guard lets
-    // 20 confirmed people leave in a day. 3 people have left already, so 17 leave now.
+    // 30 further removals would need an approval. But Okta confirms each of these removals, and the
+    // guard allows 20 confirmed removals in a day. 3 people have left already, so 17 people leave
+    // now.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);
@@ -206,8 +207,8 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     let swept = world.beadle(&["sweep"]).await.expect(0);
     let active = (signs_in(&world, 3), signs_in(&world, 4));
     assert_eq!(active, (Some(false), Some(false)), "{}{}", swept.out, swept.err);
-    // If the directory does not know a person any more, the removal needs an approval. Another
-    // directory would not know anybody either.
+    // If the directory no longer knows a person, the removal needs an approval. Otherwise, a wrong
+    // directory, which knows nobody, could empty the group.
     world.okta.patch(
         &json!({ "users": { "00u00002": null }, "groups": { "00g1": { "members": { "00u00002": null } } } }),
     );
@@ -308,8 +309,8 @@ async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();
-    // Some runs begin before the sweep has marked all its groups. These runs read the groups
-    // themselves.
+    // Some runs begin before the sweep has marked all of its groups. Each of these runs reads its
+    // group with a separate call.
     assert!(asked < GROUPS / 2, "{asked} calls for {GROUPS} groups");
 }
 

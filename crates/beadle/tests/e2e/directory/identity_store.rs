@@ -39,7 +39,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     for id in &ids[..PEOPLE - 10] {
         add(&moto, group, id).await;
     }
-    // The source does not have the first three members of the group, but has two other members.
+    // The source group does not contain the first three members of the target's group. It contains
+    // two other members.
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(3..PEOPLE - 8) } });
     let target = json!({ "users": users, "groups": { group: { "displayName": "Ops" } } });
     let mut world = World::new([json!({ "users": people(PEOPLE), "groups": groups }), target]).await;
@@ -63,8 +64,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // This emulated store does not show writes by SCIM. So the second plan is not empty, and the
-    // exit code is 2.
+    // This emulated store does not show the writes that Beadle makes with SCIM. So the second plan
+    // is not empty, and the exit code is 2.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes

@@ -1,5 +1,5 @@
-//! Tests with independent software. scim2-server is a strict RFC 7644 server with pages by index or
-//! by cursor. scim2-tester checks the simulated server.
+//! Tests with software of other authors. scim2-server is a strict RFC 7644 server. Its clients can
+//! ask for pages by index or by cursor. scim2-tester checks the simulated server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -124,7 +124,7 @@ async fn converges(dialect: &str, cursor: bool) {
     let serving = world.serve().await;
     world.connect(&Hook::default());
     let id = server.until_holds("Ops", 0..70).await;
-    // People leave, people without an account join, and the group gets another name.
+    // Some people leave, some people without an account join, and the group gets another name.
     let leave: serde_json::Map<String, Value> =
         (0..10).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": leave } } }));
@@ -146,7 +146,7 @@ async fn converges(dialect: &str, cursor: bool) {
     assert_eq!(server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"], "Married");
     assert_eq!(server.get(&user(21)).await.unwrap()["Resources"][0]["active"], json!(false));
     assert_eq!(serving.stop().await, Some(0));
-    // A sweep adds members to a group without a further event.
+    // No further event arrives. A sweep adds the members to the group.
     world.beadle(&["sweep"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(plan.contains("nothing to change in 2 groups"), "{plan}");

@@ -1,5 +1,5 @@
-//! A failing group does not stop the others. One source can fill several groups, and several
-//! sources can fill one group.
+//! Tests that a failing group does not stop the other groups. One source can have several target
+//! groups, and one target group can have several sources.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
         groups[format!("00g{n:04}")] =
             json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of([n % 20, 20 + n % 7]) });
     }
-    // One of these two people is missing at the target. The target refuses the other person.
+    // One of these two people has no account at the target. The target refuses the other person.
     groups["00g0007"]["members"]["00u00040"] = json!(true);
     groups["00g0008"]["members"]["00u00030"] = json!(true);
     let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];
@@ -82,12 +82,13 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 8..20).await;
     world.until_holds("Engineers", 0..20).await;
-    // A member of both groups stays as long as one of the two groups has the member.
+    // A person in both groups stays a member at the target as long as one of the two groups
+    // contains this person.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
-    // One of the sources is not in a mapping any more. The members of this source stay in the
-    // group.
+    // One of the sources is no longer part of a mapping. The members of this source stay in the
+    // target's group.
     assert_eq!(serving.stop().await, Some(0));
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);
@@ -109,7 +110,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
 async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    // The group at the target looks as if Okta had pushed the group.
+    // The group at the target looks like a group that Okta has pushed.
     world
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
@@ -242,7 +243,7 @@ async fn an_event_without_a_hook_is_found_once_in_the_system_log() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
     world.until_holds("Ops", 0..4).await;
     assert_eq!(serving.stop().await, Some(0));
-    // Nobody answers the hook. Then the service starts again.
+    // The service does not run, so the hook gets no answer. Then the service starts again.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
     let log = std::fs::read_to_string(world.path().join("serve.log")).unwrap();
     assert!(log.contains("missed events found in the System Log"), "{log}");
@@ -263,7 +264,7 @@ async fn a_change_without_hook_and_log_entry_is_found_between_sweeps() {
     world.until_holds("Ops", 0..3).await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
     world.until_holds("Ops", 0..4).await;
-    // Beadle does not read an event twice.
+    // Beadle does not process an event twice.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     world.aws.forget_calls();
     tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -325,7 +326,7 @@ async fn a_deactivated_person_leaves_although_a_rule_keeps_them_in_the_group() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..6).await;
-    // The rule of the group adds and removes people. It decides by the profile of a person.
+    // The group has a rule. The rule adds or removes a person according to this person's profile.
     let title = |title: Value| json!({ "profile": { "title": title } });
     world
         .okta

@@ -1,4 +1,4 @@
-//! Tests abilities that the old connector did not have. Each ability has one test.
+//! Tests features that the old connector did not have. Each feature has one test.
 
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ async fn a_renamed_group_is_renamed_in_place() {
         world.writes().into_iter().filter(|call| call["request"].to_string().contains("displayName"));
     let renames: Vec<Value> = renames.filter(|call| call["method"] == "PATCH").collect();
     assert_eq!(renames.len(), 1, "it is renamed once: {renames:?}");
-    // After the rename, no mapping selects the group. Nobody leaves because of this, and Beadle
-    // does not rename the target's group.
+    // After the rename, no mapping selects the group. Beadle still removes nobody, and does not
+    // rename the target's group.
     world.okta.patch(
         &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),
     );
@@ -153,8 +153,7 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 590..595).await;
     world.until_idle().await;
-    // Okta sends nothing by itself, so only the delivery below informs the service about these
-    // changes.
+    // Okta sends no event here, so only the delivery below informs the service about these changes.
     world.okta.patch(&json!({
         "users": { format!("00u{LEAVER:05}"): { "status": "DEPROVISIONED" } },
         "groups": { "00g2": { "members": of([PEOPLE - 1]) } },
@@ -181,8 +180,8 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
     world.until_idle().await;
     world.until_holds("Dev", (590..595).chain([PEOPLE - 1])).await;
-    // The deactivation was the last event. Beadle stores a large delivery in parts. Within a part,
-    // the worker runs the deactivation before the other events.
+    // The deactivation was the last event. Beadle stores a large delivery in parts. The worker
+    // handles the deactivation before all other events in the same part.
     let calls = world.okta.calls();
     let is_of_leaver = |call: &Value| call["path"].to_string().contains(&format!("/00u{LEAVER:05}"));
     let place = calls.iter().position(is_of_leaver).unwrap();
@@ -232,7 +231,7 @@ async fn lists_of_25000_users_and_2000_groups_are_read_completely() {
     for n in 0..2000 {
         target[format!("b{n:05}")] = json!({ "displayName": format!("Other {n}") });
     }
-    // This group is the last one in every list, and one member is missing.
+    // This group comes last in every list, and one of its members is missing.
     target["z"] =
         json!({ "displayName": "All", "externalId": "beadle:corp/00gzz", "members": held(0..PEOPLE - 1) });
     let states = [
@@ -376,8 +375,8 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
         let members = group.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(person, _)| person);
         world.until_holds(&format!("G{n}"), members).await;
     }
-    // If a delivery gets no answer in three seconds, Okta sends it once more. The service then
-    // knows this delivery already.
+    // If a delivery gets no answer within three seconds, Okta sends the delivery once more. The
+    // service might already know the repeated delivery.
     let taken = |row: &&Value| row["status"] == 202 || row["status"] == 200;
     let rows = world.okta.deliveries();
     let ids: std::collections::BTreeSet<&str> =

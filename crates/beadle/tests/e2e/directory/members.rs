@@ -60,7 +60,7 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         text((3..11).chain([20, 21]), 1..3),
         // There are too few owners.
         text((1..11).chain([20, 21]), [0]),
-        // Too large a share of the members would leave.
+        // The share of members that Beadle would remove is too large.
         text(5..11, 0..3),
     ] {
         write(&wrong);
@@ -70,7 +70,8 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         assert_eq!(logins(&world, "owners"), octo(0..3), "{said}");
         assert_eq!(logins(&world, "invitations"), invited, "{said}");
     }
-    // In the file, one owner has become a member. GitHub shows lists without their last row.
+    // The file now declares one owner as an ordinary member. GitHub leaves out the last row of its
+    // lists.
     write(&text((2..11).chain([20, 21]), 0..2));
     let faults = format!("{}/_sim/faults", world.github().url());
     for fault in [

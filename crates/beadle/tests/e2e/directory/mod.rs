@@ -1,4 +1,4 @@
-//! Tests of the real binary with a simulated Okta and a simulated AWS IAM Identity Center.
+//! Tests the real binary with a simulated Okta and a simulated AWS IAM Identity Center.
 
 mod attributes;
 mod commands;

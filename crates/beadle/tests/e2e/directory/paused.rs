@@ -1,4 +1,4 @@
-//! A pause of an organisation covers all writes to it.
+//! Tests that a pause of an organisation stops all writes to this organisation.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn a_pause_of_an_organisation_also_covers_its_teams() {
     assert!(!paused("acme").await && !paused("teams").await);
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
     assert!(!applied.err.contains("paused"), "{}", applied.err);
-    // The target has a longer pause of its own. The pause of the target stays in force.
+    // The target itself has a longer pause. This longer pause stays in force.
     world.beadle(&["pause", "--target", "teams", "--for", "2h"]).await.expect(0);
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.beadle(&["resume", "--org", "acme"]).await.expect(0);

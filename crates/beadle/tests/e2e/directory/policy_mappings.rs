@@ -1,4 +1,5 @@
-//! Mappings in the policy of an organisation. The teams of the organisation are the target.
+//! Tests mappings in the policy of an organisation. The target consists of the organisation's
+//! teams.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use super::teams::{acme, directory, hold};
 use super::world::{World, of};
 use crate::world::Serving;
 
-/// Returns the text of a mapping with these keys. The target of the mapping is the teams.
+/// Returns the text of a mapping with these keys. The target of the mapping consists of teams.
 fn mapping(keys: &str) -> String {
     format!(
         "[[groups]]\nsource = \"corp\"\ntarget = \"teams\"\nmode = \"enforce\"\non_missing_group = \"create\"\n{keys}\n"
     )
 }
 
-/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2. The configuration itself has no
-/// mapping of these groups.
+/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2. The configuration file contains
+/// no mapping for these groups.
 async fn world(mappings: &str) -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..20) },
@@ -63,7 +64,7 @@ async fn the_mappings_of_a_policy_come_into_force_with_its_generation() {
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([0]) } } }));
     world.until_team("dev", &hold([0, 20, 21])).await;
-    // The configuration has the same mapping. The error names both places.
+    // The configuration file contains the same mapping. The error shows both places.
     world.policy("groups.toml", &mapping("include = [\"Nothing\"]"));
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("the same groups have a mapping at beadle.toml:"), "{}", checked.out);

@@ -11,7 +11,7 @@ use super::world::{World, of};
 const SETTINGS: &str = "repository:\n  has_wiki: true\n";
 const DOCS: &str = "teams:\n  - { name: Docs, members: [octo0, octo1, octo2] }\n";
 
-/// Returns a mapping that joins all groups with this name into one team.
+/// Returns a mapping that joins all groups with names that match `include` into one team.
 fn union(include: &str) -> String {
     format!(
         "[[groups]]\nsource = \"corp\"\ntarget = \"teams\"\nmode = \"enforce\"\non_missing_group = \"create\"\n\

@@ -1,4 +1,4 @@
-//! Tests of the real binary with SCIM servers that do not behave as documented.
+//! Tests the real binary with SCIM servers that do not behave as documented.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// Creates a directory with one group, and a target with the same people and groups. The target has
-/// these deviations.
+/// Creates a directory with one group, and a target with the same people and groups. `quirks` are
+/// the target's deviations from the documented behaviour.
 async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory } });
     let states = [
@@ -34,8 +34,8 @@ async fn writes_to_a_server_that_empties_a_group_stop_and_the_group_is_restored(
     let said = format!("{}{}{}", swept.out, swept.err, journal.out);
     assert!(said.contains("19 were put back"), "{said}");
     world.until_holds("Ops", 1..20).await;
-    // The target stays stopped for every process until a probe tests the write that stopped the
-    // target.
+    // The target stays stopped for every process. It stays stopped until a probe tests the same
+    // kind of write that stopped it.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     let before = world.writes().len();
     world.beadle(&["sweep"]).await.expect(1);
@@ -76,7 +76,7 @@ async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     world.dialect += ", removal = \"array\"";
     let serving = world.serve().await;
     world.connect(&okta::Hook::default());
-    // The journal has the result of the write as soon as the target is stopped.
+    // As soon as the target is stopped, the journal contains the result of the write.
     for attempt in 0.. {
         let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
         if journal.out.contains("were put back") {
@@ -87,7 +87,7 @@ async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     }
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
     world.beadle(&["targets", "probe"]).await.expect(0);
-    // The service tries to write, although no message told the service about the probe.
+    // The service tries to write again, although it received no message about the probe.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     tokio::time::sleep(Duration::from_secs(3)).await;
     world.until_holds("Ops", 1..20).await;

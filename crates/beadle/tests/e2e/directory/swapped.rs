@@ -1,4 +1,4 @@
-//! Groups that swap their names, in several processes.
+//! Tests groups that swap their names while several processes run.
 
 use serde_json::json;
 

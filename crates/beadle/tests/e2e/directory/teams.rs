@@ -84,7 +84,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // If Beadle itself creates a team, no repository becomes due.
+    // If Beadle itself creates a team, this event makes no repository due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
@@ -118,8 +118,8 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // Beadle reads three things: the team, the present names, and other facts that could prevent
-    // the write. Then Beadle writes.
+    // Beadle reads three things: the team, the present names, and other facts that can prevent the
+    // write. Then Beadle writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
@@ -148,7 +148,7 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");
     world.until_team("ops", &wanted).await;
-    // A team without a maintainer can be a mistake, so the guard holds the change.
+    // A team without a maintainer might be a mistake, so the guard holds the change.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
     until("it is held", async || {
         world.beadle(&["holds"]).await.out.contains("the group would have no maintainer")
@@ -162,8 +162,8 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // The person behind octo5 is unknown, and could be the missing person. octo4 belongs to another
-    // person.
+    // Beadle does not know who uses the login octo5. It might be the missing person. octo4 belongs
+    // to another person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
     world.groups += "adopt = true\n";
@@ -227,11 +227,11 @@ async fn people_are_also_found_by_mail_or_file_and_nobody_is_invited() {
         "{}",
         applied.out
     );
-    // Somebody has invited these people. Nobody can do more, so the plan has no change.
+    // Somebody has already invited these people. Beadle can do no more, so the plan has no change.
     let invited = json!({ "teams": { "ops": { "invitations": [{ "login": "octo4", "role": "member" }, { "email": "x@acme.example" }] } } });
     world.patch_github(invited, false).await;
     world.beadle(&["plan", "--group", "AWS_Ops"]).await.expect(0);
-    // Beadle does not wait for an invited person who should not be a member.
+    // This invited person should not be a member any more. So Beadle does not wait for the person.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00004": null } } } }));
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     let left = world.github().state()["orgs"]["acme"]["teams"]["ops"]["invitations"].clone();
@@ -388,7 +388,7 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..5)).await;
-    // Okta does not know about this change yet, and earlier answers do not contain the change.
+    // octo3 leaves the organisation. Okta does not know this, and earlier answers do not show it.
     let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
     world
         .patch_github(
@@ -414,8 +414,8 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
 async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
     let mut directory = directory(8, &groups);
-    // A service user has the address of its owner. For another person, GitHub knows only the
-    // address.
+    // A service user has the same e-mail address as its owner. About another person, GitHub knows
+    // only the address.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
     let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));

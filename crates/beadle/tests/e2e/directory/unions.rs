@@ -20,7 +20,7 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..22).await;
-    // 2 removals of 21 are far below the limit of the group.
+    // 2 removals are far below the limit of a group with 21 members.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00020": null, "00u00021": null } } } }));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     let why = "corp/00g2, a source of the group, had members and is empty now";
@@ -31,7 +31,7 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
     world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..20).await;
-    // After the approval, the empty source does not hold changes any more.
+    // After the approval, the guard no longer holds changes because of the empty source.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 2..20).await;

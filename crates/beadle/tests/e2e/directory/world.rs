@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::world::{Ran, Serving, http_client, until_idle};
 
-/// The maximum wait of a test.
+/// The maximum time that a test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
@@ -28,19 +28,19 @@ pub(crate) struct World {
     pub(crate) target_lines: String,
     /// The lines of `[[groups]]` after `source` and `target`.
     pub(crate) groups: String,
-    /// The lines before all tables.
+    /// The lines of the configuration file before all tables.
     pub(crate) lines: String,
-    /// The first lines of the file.
+    /// The first lines of the configuration file.
     pub(crate) first: String,
     /// The address of a target that replaces the simulated target.
     pub(crate) scim: Option<String>,
     /// The dialect of the target, and further configuration keys of the target.
     pub(crate) dialect: String,
-    /// A simulated GitHub, if teams are the target.
+    /// A simulated GitHub, if the target consists of teams.
     pub(crate) github: Option<Sim>,
     /// The configuration lines of a target that consists of teams, such as `match`.
     pub(crate) teams: String,
-    /// Further lines of the organisation that has the teams.
+    /// Further lines of the organisation that the teams belong to.
     pub(crate) org_lines: String,
     /// The value of `policy` of this organisation, in TOML.
     pub(crate) source: String,
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    /// Returns the writing calls to the target.
+    /// Returns the calls that wrote to the target.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.aws.calls().into_iter().filter(|call| call["method"] != "GET").collect()
     }

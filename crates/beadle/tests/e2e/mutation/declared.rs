@@ -1,4 +1,4 @@
-//! A policy with every field that the aspects cover.
+//! A policy that sets every field of the aspects.
 
 pub(super) const SETTINGS: &str = "
 repository:
@@ -127,7 +127,7 @@ webhooks:
   - { url: 'https://ci.example.com/hook', events: [push, pull_request], content_type: json, secret: ci_hook }
 ";
 
-/// Rulesets of the repository with every type of rule.
+/// Repository rulesets with every type of rule.
 pub(super) const RULESETS: &str = "
 rulesets:
   - name: main

@@ -1,7 +1,7 @@
-//! Tests one mutation of every field that the aspects cover. Each mutation is in a repository of
-//! its own. The test makes these mutations, and Beadle must find them. The test generates the table
-//! from the state document. A new field is in the table, or in the list of uncovered fields. In the
-//! list, each field has a reason.
+//! Tests one mutation of every field that the aspects cover. Each mutation is in a separate
+//! repository. The test makes these mutations, and Beadle must find them. The test generates the
+//! table of mutations from the state document. A new field must be in this table or in the list of
+//! uncovered fields. The list contains a reason for each field.
 
 mod declared;
 mod table;
@@ -44,7 +44,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     mutations(&declared, "", &declared, &mut table);
     assert!(table.len() > 220, "the table has shrunk: {}", table.len());
 
-    // Each mutation is in a repository of its own, so one plan finds all mutations.
+    // Each mutation is in a separate repository, so one plan finds all mutations.
     let name = |at: usize| format!("mutated-{at:03}");
     let mutated = table.iter().enumerate().map(|(at, (_, mutated))| (name(at), another(mutated)));
     put(&world, mutated.chain([(CONTROL.to_owned(), another(&declared))])).await;
@@ -68,8 +68,8 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     for (at, (what, _)) in table.iter().enumerate() {
         let mut after = mended["orgs"]["acme"]["repos"][name(at)].clone();
         if what == "/default_branch" {
-            // The mutation made `develop` the default branch, and Beadle protected that branch too.
-            // The protection of the other branch stays.
+            // The mutation made `develop` the default branch, so Beadle protected `develop` too.
+            // The protection of the earlier default branch stays.
             after["protection"].as_object_mut().unwrap().remove("develop");
         }
         let (after, declared) = (content(&after), content(&declared));
@@ -88,7 +88,8 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
-/// Returns the changes of a plan. The map key is the name of a repository.
+/// Returns the changes of a plan for each repository. The map's keys are the names of the
+/// repositories.
 async fn planned(world: &World) -> BTreeMap<String, Value> {
     let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
     let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();

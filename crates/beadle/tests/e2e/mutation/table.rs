@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// The parts that no aspect covers, each with the reason.
+/// The parts that no aspect covers. Each part has a reason.
 const NOT_COVERED: &[(&str, &str)] = &[
     ("/id", "identity"),
     ("/name", "a rename is no drift: the policy does not name it"),
@@ -54,7 +54,8 @@ fn is_covered(path: &str) -> bool {
     !NOT_COVERED.iter().any(|(pattern, _)| fits(pattern))
 }
 
-/// Returns another value of a text. Some texts have a fixed set of values.
+/// Returns a value that differs from a text. If the text has a fixed set of values, the result is
+/// in this set.
 fn other_text(path: &str, text: &str) -> String {
     let sets: &[&[&str]] = &[
         &["private", "internal", "public"],
@@ -164,7 +165,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
             with(" and one more", json!(more));
         }
         Value::Object(map) => {
-            // Some parts can be absent as a whole.
+            // Some parts can be missing as a whole.
             let part = path.starts_with("/protection/main/required") && !path.contains("/checks");
             if part || path.ends_with("restrictions") || path == "/protection" {
                 with(" gone", if path == "/protection" { json!({}) } else { Value::Null });
@@ -216,8 +217,8 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     }
 }
 
-/// Returns the parts that must be equal in two documents. The result has no ids and times of new
-/// objects, and the lists of actors are sorted.
+/// Returns the parts that must be equal in two documents. Removes the ids and times of new objects,
+/// and sorts the lists of actors.
 pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {
         match value {

@@ -1,5 +1,5 @@
-//! Three processes on one database. The test kills processes, the server fails over, and one
-//! process loses its connection. `CLUSTER_KILLS=200` kills more often.
+//! Tests three processes on one database. The test kills processes, makes the server fail over, and
+//! cuts the connection of one process. `CLUSTER_KILLS=200` increases the number of kills.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::notify::Receiver;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// The repositories with drift and deliveries.
+/// The number of repositories that drift. The test sends deliveries about each drift.
 const DRIFTING: usize = 16;
 /// The number of repositories with an undeclared team, and the guard's limit for the removal of
 /// these teams.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
-/// How long one process has no connection. This time is longer than each lease.
+/// The time that one process has no connection. This time is longer than every lease.
 const PARTITION: Duration = Duration::from_secs(20);
 
 /// The points where a process ends itself. `n*off` skips the first n passes.
 const POINTS: &[&str] =
     &["between-claim-and-write", "before-intent", "between-intent-and-write", "between-write-and-result"];
 
-/// Records each claim of a key that still has a valid lease, and all changes of the lease on the
-/// tasks. The database itself, and not Beadle, writes these records.
+/// Records two things: each claim of a key whose lease is still valid, and each change of the lease
+/// on the tasks. The database writes these records, so they do not depend on Beadle.
 const WITNESS: &str = "
 CREATE TABLE SCHEMA.witness (
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000,
@@ -173,8 +173,9 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
     peer.kill();
 }
 
-/// Changes a repository, and sends a delivery about the drift to the processes until one process
-/// accepts the delivery. So the last drift of each repository has an accepted delivery too.
+/// Changes a repository. Sends a delivery about the drift to one process after another, until a
+/// process accepts the delivery. So even the last drift of each repository has an accepted
+/// delivery.
 async fn send(
     n: usize,
     world: Arc<World>,

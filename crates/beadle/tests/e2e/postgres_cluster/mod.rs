@@ -1,4 +1,4 @@
-//! Several processes of `beadle serve` on one database.
+//! Tests several processes of `beadle serve` that use one database.
 
 mod kills;
 mod partition;
@@ -27,7 +27,8 @@ impl Peer {
     fn new(world: &World, name: &str, url: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
-        // The address of the pages stays the same, as with a load balancer.
+        // All processes have the same address of the pages, as they would have behind a load
+        // balancer.
         for (key, at) in [("listen", 0), ("operator", 1)] {
             let line = |port: u16| format!("{key} = \"127.0.0.1:{port}\"");
             assert!(text.contains(&line(world.ports[at])), "{text}");

@@ -1,6 +1,6 @@
-//! A connection to the database. A test can cut this connection. During the cut, nothing arrives
-//! and no connection ends, as in a network that drops packets. After the cut, everything arrives
-//! late.
+//! A connection to the database. A test can cut this connection. During the cut, nothing arrives,
+//! and no connection ends. A network that drops packets behaves in the same way. After the cut, all
+//! delayed data arrives.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Three processes share the work. The test replaces the processes one by one.
+//! Tests three processes that share the work. The test replaces one process after the other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     world.policy("settings.yml", POLICY);
     world.checked = false; // the calls are those of the other tests
     let mut peers = start_all(&world, &[url.as_str(); 3]).await;
-    // Each task runs in one process.
+    // Each task runs in only one process.
     until_logged(&world, "sweep ended", 1).await;
     receiver.until("a message", |receiver| !receiver.messages().is_empty()).await;
     assert_eq!(logged(&world, CHOSEN), 1);
@@ -97,8 +97,9 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     }
 }
 
-/// Changes repositories, and sends deliveries about the drift to each running process in turn,
-/// until no process runs any more. Each delivery must be accepted. Returns the ids.
+/// Changes repositories, and sends deliveries about the drift. Each running process gets a delivery
+/// in turn. Ends when no process runs any more. A process must accept each delivery. Returns the
+/// ids of the deliveries.
 async fn send(world: Arc<World>, live: Arc<Mutex<Vec<u16>>>) -> BTreeSet<String> {
     let mut sent = BTreeSet::new();
     for round in 0.. {
@@ -149,7 +150,8 @@ async fn a_sign_in_begins_at_one_process_ends_at_another_and_the_session_is_vali
     change(&world, &json!({ "oauth": oauth })).await;
     let http = reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty());
     let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    // The load balancer keeps the name of the pages, and chooses a process.
+    // The test acts as a load balancer: the name of the pages stays the same, and the test chooses
+    // a process.
     let origin = pages(&world);
     let host = origin.strip_prefix("http://").unwrap();
     let get = async |at: usize, path: &str, cookies: &str| {
@@ -166,13 +168,13 @@ async fn a_sign_in_begins_at_one_process_ends_at_another_and_the_session_is_vali
     let ended = get(1, back, &attempt).await;
     assert_eq!(ended.status().as_u16(), 303, "{}", ended.text().await.unwrap());
     let session = cookie(&ended, "beadle-session");
-    // The state of a sign-in is valid only once, for all processes together.
+    // The state of a sign-in is valid only once, even if several processes receive it.
     for at in 0..3 {
         assert_eq!(get(at, back, &attempt).await.status().as_u16(), 400);
         assert_eq!(get(at, "/api/v1/holds", "").await.status().as_u16(), 401);
         assert_eq!(get(at, "/api/v1/holds", &session).await.status().as_u16(), 200);
     }
-    // The token of a form from one process is valid at another process.
+    // If one process creates the token of a form, the token is also valid at another process.
     let token: Value = get(2, "/api/v1/session", &session).await.text().await.unwrap().parse().unwrap();
     let form = format!("token={}", token["token"].as_str().unwrap());
     let out = http.post(format!("http://127.0.0.1:{}/sign-out", peers[0].ports[1]));

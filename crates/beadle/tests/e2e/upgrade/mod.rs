@@ -1,4 +1,4 @@
-//! An older version of Beadle and this version work on one state.
+//! Tests an older version of Beadle and this version with the same stored state.
 //!
 //! `cargo xtask upgrade --from COMMIT` builds the program of an older commit. It sets the variable
 //! `BEADLE_OLD_PROGRAM` to the path of this program. If the variable is not set, these tests do
@@ -31,7 +31,8 @@ const NEW: &str = env!("CARGO_BIN_EXE_beadle");
 /// The number of repositories that drift.
 const REPOSITORIES: usize = 4;
 
-/// Returns the older version's program. Without that program, prints that the test is left out.
+/// Returns the older version's program. If there is no such program, prints that the test is
+/// skipped.
 #[expect(clippy::print_stderr, reason = "a developer must see that nothing was tested")]
 fn old_program() -> Option<String> {
     let program = std::env::var(OLD).ok();
@@ -71,8 +72,8 @@ impl Place {
     }
 }
 
-/// A service with its own ports. The service has one of the two versions. The rest of its
-/// configuration comes from the world.
+/// A service of one of the two versions. It has its own ports. The rest of its configuration comes
+/// from the world.
 struct Process {
     ports: [u16; 2],
     serving: Serving,
@@ -80,7 +81,7 @@ struct Process {
 
 impl Process {
     /// Starts a service, and waits until it accepts deliveries. The log of the service is in a
-    /// folder that has the name of the service.
+    /// folder. `name` is the name of this folder.
     async fn start(place: &Place, program: &str, world: &World, name: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
@@ -126,8 +127,8 @@ impl Process {
     }
 }
 
-/// Returns a world with repositories that are as declared. In the repository `held`, the guard
-/// holds the removal of a team. The receiver gets a message about the hold.
+/// Returns a world with repositories that are as declared. Beadle wants to remove a team from the
+/// repository `held`, and the guard holds this change. The receiver gets a message about the hold.
 async fn world() -> (World, Arc<Receiver>) {
     let mut repositories = json!({ "held": declared() });
     repositories["held"]["teams"]["contractors"] = json!("admin");

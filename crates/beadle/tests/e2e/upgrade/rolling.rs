@@ -1,4 +1,4 @@
-//! New processes replace old processes, one by one, while deliveries arrive.
+//! Tests that new processes can replace old processes one by one while deliveries arrive.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::world::World;
 const CHOSEN: &str = "this process runs the background tasks now";
 
 /// Replaces two processes of the older version. At each step, each process gets a delivery about a
-/// drift, and the drift is repaired.
+/// drift, and a process must repair the drift.
 pub(super) async fn replace_one_by_one(place: &Place, old: &str) {
     let (world, receiver) = world().await;
     let mut sent = BTreeSet::new();
@@ -57,7 +57,7 @@ async fn step(world: &World, step: &str, processes: &[&Process], sent: &mut BTre
     }
 }
 
-/// Reads every part of the state with both programs, while both versions work.
+/// Reads every part of the state with both programs while services of both versions run.
 async fn both_read(place: &Place, old: &str, world: &World) {
     for program in [old, NEW] {
         place.ask(program, world, &["queue"]).await;
@@ -72,8 +72,8 @@ async fn both_read(place: &Place, old: &str, world: &World) {
     assert_eq!(of_old, place.listed(NEW, world, &["holds", "--json"], "digest").await);
 }
 
-/// Waits until one of these processes runs the background tasks. An old process that ran the tasks
-/// in the meantime does not count.
+/// Waits until one of these processes runs the background tasks. It does not count if an old
+/// process runs the tasks in the meantime.
 async fn until_chosen(processes: [&Process; 2]) {
     for _ in 0..3000 {
         if processes.iter().any(|process| process.serving.log().contains(CHOSEN)) {

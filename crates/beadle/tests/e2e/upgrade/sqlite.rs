@@ -1,5 +1,5 @@
-//! This version opens the file of an older version. The older version was killed while it had work
-//! left.
+//! Tests that this version opens the file of an older version. The older version was killed while
+//! it had work left.
 
 use super::{NEW, Place, Process, is_told_once, old_program, world};
 use crate::repair::is_declared;
@@ -15,7 +15,7 @@ async fn the_file_of_an_older_version_opens_with_all_of_its_work() {
     receiver.until("a message", |receiver| !receiver.messages().is_empty()).await;
     process.drift(&world, "r0", "repaired").await;
     world.until("r0", "repair", is_declared).await;
-    // A pause keeps work in the queue.
+    // During a pause, work stays in the queue.
     place.ask(&old, &world, &["pause", "--org", "acme", "--for", "1h"]).await;
     process.drift(&world, "r1", "waits").await;
     process.serving.kill();

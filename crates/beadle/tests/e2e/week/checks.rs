@@ -1,4 +1,4 @@
-//! The checks when the service has no work left.
+//! Checks the state after the service has no work left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,15 +15,15 @@ use crate::world::{Serving, has_no_work};
 const LOOK: Duration = Duration::from_millis(20);
 /// The number of looks between two calls of the tasks that start sweeps.
 const LOOKS_PER_SWEEP: u32 = 25;
-/// How many looks in succession must find the service without work. One look is not enough, because
-/// the metrics first count the due keys and then the leased keys.
+/// The number of successive looks that must find the service without work. One look is not enough,
+/// because the metrics first count the due keys and then the leased keys.
 const QUIET: u32 = 3;
 /// The maximum number of notes for each repository, group and person: answers of GitHub, earlier
 /// writes, marks of groups, and the last records for reports.
 const NOTES: usize = 20;
 
-/// Rows that the retention does not allow. Each entry has the table, and a query for the rows that
-/// are older than a time.
+/// Finds rows that are older than the retention. Each entry contains a table, and a query for its
+/// rows that are older than a given time.
 const OLD_ROWS: &[(&str, &str)] = &[
     ("inbox", "SELECT count(*) FROM inbox WHERE received < ?1"),
     ("journal", "SELECT count(*) FROM journal WHERE at < ?1"),
@@ -83,7 +83,7 @@ pub(super) async fn all_as_declared(week: &Week, events: &Events) {
 }
 
 /// Waits until the day's work is done, makes the checks, and returns the figures of the day. `of`
-/// has the number of the day and its number of kills.
+/// contains the number of the day and the number of kills on this day.
 pub(super) async fn end_of_day(
     week: &Week,
     events: &mut Events,
@@ -119,8 +119,8 @@ pub(super) async fn end_of_day(
     }
 }
 
-/// Waits until all data from before a moment is older than the retention. Then checks that all this
-/// data is deleted.
+/// Waits until all data from before `moment` is older than the retention. Then checks that the
+/// service has deleted all of this data.
 pub(super) async fn until_old(week: &Week, moment: Instant) {
     let old = tokio::time::Instant::from_std(moment + week.size.kept());
     tokio::time::sleep_until(old).await;
@@ -143,8 +143,8 @@ async fn no_old_rows(week: &Week) {
     assert_eq!(count(OLD_BODIES, week.size.bodies_kept()), 0, "bodies are older than the retention");
 }
 
-/// Checks the tables without a retention. These tables grow with the organisation, and not with the
-/// number of events.
+/// Checks the tables that have no retention. The size of these tables must depend on the
+/// organisation, and not on the number of events.
 fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     let of = |table: &str| rows.get(table).copied().unwrap_or_default();
     let repositories = week.size.repositories + events.created.len();
@@ -152,7 +152,8 @@ fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     // person who joined or left.
     let keys = repositories + 3 * week.size.groups + week.size.people() + 100;
     assert!(of("work") <= keys, "{} keys, expected at most {keys}", of("work"));
-    // Between two searches, the records for reports grow with the entries of the journal.
+    // Between two searches, the number of records for reports grows with the number of journal
+    // entries.
     let notes = NOTES * (repositories + week.size.groups + week.size.people()) + 2 * of("journal") + 1000;
     assert!(of("note") <= notes, "{} notes, expected at most {notes}", of("note"));
     assert_eq!(of("hold"), 0, "the limits are wide, so nothing is held");

@@ -1,5 +1,5 @@
-//! Makes the events of the simulated week. A seed decides the events. Most events change nothing
-//! that the policy declares.
+//! Makes the events of the simulated week. A random seed determines the events. Most events change
+//! no value that the policy declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::kinds::{Kind, Live, Subject};
 use super::setup::{LAYER_FILE, Week, group, layer, name, person, staying};
 
-/// The events that make no key due, each with an action.
+/// The events that make no key due. Each event has an action.
 const OTHERS: &[(&str, &str)] = &[
     ("issues", "opened"),
     ("star", "created"),
@@ -39,9 +39,9 @@ pub(super) struct Events {
     /// The number of events of each kind on the present day.
     counts: BTreeMap<Kind, usize>,
     pending: Vec<Pending>,
-    /// The times from the answer to the webhook to the repair.
+    /// For each kind, the times between the answer to the webhook and the repair.
     pub(super) after_webhook: BTreeMap<Kind, Vec<Duration>>,
-    /// The times from the change to the repair, for changes without an answered webhook.
+    /// For changes whose webhook got no answer, the times between the change and the repair.
     pub(super) without_webhook: BTreeMap<Kind, Vec<Duration>>,
     /// The people of each group.
     pub(super) memberships: Vec<BTreeSet<usize>>,
@@ -81,7 +81,7 @@ impl Events {
         day.mul_f64(self.random.random_range(0.1..0.9))
     }
 
-    /// Forgets the times of the repairs until now.
+    /// Deletes the recorded times of all repairs.
     pub(super) fn forget_times(&mut self) {
         self.after_webhook.clear();
         self.without_webhook.clear();
@@ -111,7 +111,7 @@ impl Events {
             86..87 => self.create(week).await,
             _ => self.change_members(week),
         }
-        // The results of finished tasks need memory until somebody takes them.
+        // The results of finished tasks need memory until the test reads them.
         while let Some(sent) = self.sends.try_join_next() {
             sent.unwrap();
         }
@@ -144,8 +144,8 @@ impl Events {
 
     /// Lets a random repository drift.
     async fn drift(&mut self, week: &Week, kind: Kind) {
-        // If a repository drifted again before its repair, the second drift would have no repair
-        // time of its own.
+        // If a repository drifted again before its repair, the test could not measure the repair
+        // time of the second drift.
         let random = &mut self.random;
         let picks =
             (0..10).map(|_| Subject::Repository(name(random.random_range(0..week.size.repositories))));
@@ -214,7 +214,7 @@ impl Events {
         week.traffic.forget_answer(&subject.told());
     }
 
-    /// Looks at the simulators, and records the time of each repair.
+    /// Reads the state of the simulators, and records the time of each repair.
     pub(super) fn watch(&mut self, week: &Week) {
         let Self { pending, memberships, after_webhook, without_webhook, .. } = self;
         if pending.is_empty() {
@@ -244,7 +244,7 @@ impl Events {
         });
     }
 
-    /// Waits until each delivery that was sent has its answer.
+    /// Waits until each delivery has an answer.
     pub(super) async fn until_sent(&mut self) {
         while let Some(sent) = self.sends.join_next().await {
             sent.unwrap();

@@ -69,12 +69,12 @@ impl Kind {
     }
 }
 
-/// The thing that differs from the policy after an event.
+/// The object that differs from the policy after an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The repository with this name.
     Repository(String),
-    /// The repositories of the layer. The layer has this value of `has_projects`.
+    /// The repositories of the layer. The layer sets `has_projects` to this value.
     Layer(bool),
     /// The group with this number.
     Group(usize),
@@ -90,7 +90,7 @@ impl Subject {
         }
     }
 
-    /// Returns whether the subject is as declared. `memberships` has the people of each group.
+    /// Returns whether the subject is as declared. `memberships` contains the people of each group.
     pub(super) fn is_declared(&self, live: &Live<'_>, memberships: &[BTreeSet<usize>]) -> bool {
         match self {
             Self::Repository(name) => is_declared(&live.repositories[name]),

@@ -1,7 +1,7 @@
 //! Tests the service with the events of a week. All these events arrive within an hour. The service
-//! on SQLite, with thousands of repositories and groups, handles the events of several days. The
-//! days are short, because the configuration and the fail point `retention` shorten the periods of
-//! the service.
+//! uses SQLite, has thousands of repositories and groups, and handles the events of several days.
+//! The days are short: the configuration and the fail point `retention` shorten the periods of the
+//! service.
 //!
 //! After each day, everything is as declared, no accepted delivery is missing, and the store has no
 //! row that is older than the retention. The memory of the service does not grow.
@@ -35,7 +35,7 @@ use crate::world::Serving;
 
 /// The time between two looks at the simulators.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the service is unavailable after a kill. During this time, the deliveries of the
+/// The time that the service is unavailable after a kill. During this time, the deliveries of the
 /// vendors are lost.
 const AWAY: Duration = Duration::from_millis(400);
 
@@ -52,7 +52,7 @@ async fn a_week_of_events_ends_as_declared() {
     let mut days: Vec<Day> = Vec::new();
     let mut first_day_ended = Instant::now();
     for number in 1..=week.size.days {
-        // After the last kill, the new process runs until the test has compared the memory.
+        // After the last kill, the new process must run until the test has compared the memory.
         let kills = if number <= week.size.days_with_kills() { 2 } else { 0 };
         serving = Box::pin(live(&week, &mut events, serving, kills)).await;
         let day = Box::pin(end_of_day(&week, &mut events, &serving, (number, kills))).await;
@@ -64,8 +64,8 @@ async fn a_week_of_events_ends_as_declared() {
     }
     // Now the deliveries of the first day are older than the retention, even if the days are short.
     until_old(&week, first_day_ended).await;
-    // The test prints the numbers before the comparison, because another run of a week would take
-    // too long.
+    // The test prints the numbers before it compares them. If the comparison fails, another run of
+    // a week would take too long.
     eprintln!("{}", report::table(&days, &events, &week.traffic.seen()));
     report::is_flat(&days, week.size.days_with_kills()).unwrap();
     // A service that is killed after a whole week starts again, and its store is complete.
@@ -106,7 +106,7 @@ async fn live(week: &Week, events: &mut Events, serving: Serving, kills: usize) 
         if commit.take_if(|at| *at <= now).is_some() {
             events.commit(week).await;
         }
-        // If the machine is slow for a moment, the events still keep their rate.
+        // Even if the machine is slow for a moment, the average rate of the events stays the same.
         if f64::from(happened) < now.as_secs_f64() * f64::from(week.size.rate) {
             happened += 1;
             events.happen(week).await;

@@ -8,12 +8,12 @@ use super::events::Events;
 use super::kinds::Kind;
 use super::traffic::Seen;
 
-/// The limit on the growth of the memory: the second half can need a fifth more than the first
-/// half, plus this number of KiB. The allocator keeps a part of the memory of each sweep, and the
-/// size of this part changes from sweep to sweep. The cache of SQLite and the pools of connections
-/// also grow until they are full. `cargo xtask storm week --for 1h` has 10 events in a second, with
-/// 6 KB each. If the service kept the body of each delivery, the second half of this run would need
-/// about 90 MiB more.
+/// A limit on the growth of the memory. The second half of the week can need a fifth more memory
+/// than the first half, plus this number of KiB. After each sweep, the allocator keeps a part of
+/// the memory. The size of this part changes from sweep to sweep. The cache of SQLite and the pools
+/// of connections also grow until they are full. `cargo xtask storm week --for 1h` makes 10 events
+/// in a second, with 6 KB each. If the service kept the body of each delivery, the second half of
+/// this run would need approximately 90 MiB more.
 const ALLOWED_KIB: u64 = 16 * 1024;
 const ALLOWED_SHARE: u64 = 5;
 
@@ -125,9 +125,9 @@ fn row(text: &mut String, name: &str, cells: &[String]) {
     text.push('\n');
 }
 
-/// Compares the memory after the whole week with the memory of the same process after its first
-/// whole day. The first whole day comes after the `kill_days` days with kills. Returns an error if
-/// the memory has grown by more than the allowance.
+/// Compares the memory at the end of the week with the memory of the same process after its first
+/// whole day. The first `kill_days` days have kills, so the first whole day comes after them.
+/// Returns an error if the memory has grown by more than the allowance.
 pub(super) fn is_flat(days: &[Day], kill_days: usize) -> Result<(), String> {
     let memory = |day: Option<&Day>| day.and_then(|day| day.memory_kib);
     let (Some(first), Some(second)) = (memory(days.get(kill_days)), memory(days.last())) else {

@@ -20,11 +20,11 @@ use super::traffic::Traffic;
 pub(super) const LAYER: usize = 10;
 /// The number of people who never leave a group.
 pub(super) const STAYING: usize = 4;
-/// The value of `ids` and `journal` for the retention in the configuration. This is the shortest
-/// valid value.
+/// The retention in the configuration, for the keys `ids` and `journal`. This is the shortest valid
+/// value.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
-/// The shortest retention of a test. A process deletes old rows at its start, but the check of a
-/// short day still needs these rows.
+/// The shortest retention of a test. A process deletes old rows when it starts. But the check at
+/// the end of a short day still needs these rows.
 const SHORTEST: Duration = Duration::from_secs(15);
 const MOST: u64 = 1_000_000_000;
 
@@ -67,7 +67,7 @@ impl Size {
         2 * self.groups + 20
     }
 
-    /// Returns the number of days with kills. The first days of the week are the days with kills.
+    /// Returns the number of days with kills. These days are at the beginning of the week.
     pub(super) fn days_with_kills(&self) -> usize {
         self.days / 2
     }
@@ -89,7 +89,8 @@ impl Size {
         KEPT / 2 / self.divisor()
     }
 
-    /// Returns the maximum wait until the service has no work left. A sweep looks at everything.
+    /// Returns the maximum time until the service has no work left. It is long, because a sweep
+    /// reads everything.
     pub(super) fn patience(&self) -> Duration {
         let all = u32::try_from(self.repositories + self.groups).unwrap();
         Duration::from_secs(120) + Duration::from_millis(100) * all

@@ -1,6 +1,6 @@
 //! The network between the vendors and the service. The network delays some deliveries, so that
-//! later deliveries overtake them. The network delivers some deliveries twice, and measures the
-//! answers.
+//! later deliveries arrive first. The network sends some deliveries twice, and measures the time of
+//! the answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,17 +17,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{World, http_client};
 
-/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake delayed
-/// deliveries.
+/// The share of delayed deliveries, and their maximum delay. A later delivery can arrive before a
+/// delayed delivery.
 const DELAYED: f64 = 0.2;
 const DELAY_MS: u64 = 200;
 /// The share of deliveries that arrive twice.
 const REPEATED: f64 = 0.1;
-/// How long GitHub waits for an answer.
+/// The time that GitHub waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The headers that belong to a connection and not to a delivery.
+/// Headers that belong to the connection. They do not belong to the delivery.
 const OF_CONNECTION: &[&str] = &["host", "content-length", "connection", "transfer-encoding", "accept"];
-/// The person who changes the state of the simulator. Other senders are Beadle itself.
+/// The person who changes the state of the simulator. Every other sender is Beadle itself.
 const BY_HAND: &str = "octocat";
 
 /// The measurements of the network.
@@ -91,7 +91,7 @@ impl Traffic {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Returns the measurements until now.
+    /// Returns all measurements so far.
     pub(super) fn seen(&self) -> Seen {
         self.seen.lock().clone()
     }
@@ -133,8 +133,8 @@ impl Traffic {
         let _ = stream.write_all(answer.as_bytes()).await; // the vendor may have given up
     }
 
-    /// Passes a delivery on to the service, perhaps late and perhaps twice. Returns the first
-    /// status.
+    /// Passes a delivery on to the service. The delivery might be late, or might arrive twice.
+    /// Returns the first status.
     async fn pass_on(&self, request: &Request) -> u16 {
         let (delay, is_repeated) = {
             let mut random = self.random.lock();

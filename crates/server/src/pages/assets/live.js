@@ -20,7 +20,7 @@
     const main = document.querySelector("main[data-live]");
     const notice = document.getElementById("live-notice");
     if (!main || !notice || !window.EventSource) return;
-    // The focus goes here if a replacement takes its element away.
+    // The focus moves to this element if a replacement removes the element that has the focus.
     main.tabIndex = -1;
 
     /** The version of the values that the page shows or asks for. */
@@ -252,10 +252,10 @@
         connect();
         update();
     });
-    // The focus has moved on when the timer ends.
+    // When the timer ends, another element already has the focus.
     main.addEventListener("focusout", () => keepLater(100));
-    // The button of another row may have moved under the pointer. A person who wrote into the form means
-    // this form.
+    // The button of another row might have moved under the pointer. A person who has typed into a
+    // form wants to send this form.
     main.addEventListener("submit", (event) => {
         const form = event.target;
         const at = moved.get(form.closest("[data-region]")) ?? -SETTLE;

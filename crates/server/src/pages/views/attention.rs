@@ -1,5 +1,6 @@
-//! The part of the page `/` that lists problems. Equal problems of several repositories or groups
-//! are one row. The row links to a list of these repositories or groups.
+//! The part of the page `/` that lists problems. If several repositories or groups have the same
+//! problem, the list has only one row for them. This row links to a list of these repositories or
+//! groups.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,11 +17,11 @@ use crate::pages::parts::{counted, link, moment, short_list, state, subject};
 
 /// The maximum number of problems on the page.
 const SHOWN: usize = 20;
-/// The maximum number of characters of a reason in a link. The list then shows all reasons with the
-/// same beginning.
+/// The maximum number of characters of a reason in a link. The linked list shows all reasons that
+/// begin with these characters.
 const REASON: usize = 80;
 
-/// The maximum number of held changes that a row names.
+/// The maximum number of held changes whose names a row shows.
 const NAMED: usize = 3;
 
 /// A group of held changes in short form.
@@ -32,7 +33,7 @@ struct HeldChange {
     title: String,
 }
 
-/// Several repositories or groups that have the same state for the same reason.
+/// A problem: several repositories or groups have the same state for the same reason.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
     /// The kind of the keys.
@@ -41,7 +42,7 @@ pub(super) struct Problem {
     instance: String,
     state: Condition,
     why: String,
-    /// The time at which the first of these keys got the state.
+    /// The earliest time at which one of these keys got the state.
     since: Time,
     /// The number of keys.
     count: usize,
@@ -50,7 +51,7 @@ pub(super) struct Problem {
     /// The name by which people know this key.
     subject: String,
     /// The held changes of these keys that wait for a decision. The most severe changes come first.
-    /// Empty for other states than [`Condition::Held`].
+    /// This list is empty if the state is not [`Condition::Held`].
     holds: Vec<HeldChange>,
 }
 
@@ -86,8 +87,8 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     found
 }
 
-/// Maps each key to the positions of some groups. In each of these groups, a change of the key
-/// waits for a decision.
+/// Maps each key to positions in `holds`. At each of these positions is a group with a change of
+/// this key that waits for a decision.
 fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
     for (at, group) in holds.iter().enumerate().filter(|(_, group)| group.state == HoldState::Open) {
@@ -178,7 +179,7 @@ mod tests {
             hold(1, "team <core>"),
             hold(2, "team <core>"),
             Hold { rejected: Some(rejection), ..hold(1, "team old") },
-            // This repository has another state.
+            // The repository of this hold has another state.
             hold(3, "team web"),
         ]);
         let things = [

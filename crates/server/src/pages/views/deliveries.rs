@@ -14,17 +14,17 @@ use crate::pages::view::View;
 
 /// The number of deliveries on a page.
 const ROWS: u32 = 50;
-/// How many keys of one delivery the page shows.
+/// The maximum number of keys that the page shows for one delivery.
 const KEYS: usize = 5;
 
 /// One page of deliveries, without their bodies.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct DeliveriesPage {
-    /// The deliveries, with the newest one first.
+    /// The deliveries. The newest delivery comes first.
     deliveries: Vec<DeliveryRow>,
     /// The known names of the keys in the deliveries.
     names: Names,
-    /// The number of deliveries to skip for the next page; `None` on the last page.
+    /// The number of deliveries to skip for the next page. `None` on the last page.
     next: Option<u64>,
     #[serde(skip)]
     asked: Asked,
@@ -33,7 +33,7 @@ pub(in crate::pages) struct DeliveriesPage {
 /// Reads one page of deliveries.
 pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<DeliveriesPage, Refused> {
     let skip = number("skip", &asked.skip)?.unwrap_or(0);
-    // A greater number would not fit into the numbers of every store.
+    // Not every store can handle a greater number.
     if skip > u64::from(u32::MAX) {
         return Err(Refused::Invalid(format!("`skip` must be at most {}, found `{skip}`", u32::MAX)));
     }

@@ -1,5 +1,6 @@
-//! `/group?key=KEY`: one group of a target. The key is in the query, and not in the path. The name
-//! or id of a group can contain any character, and some proxies change such characters in a path.
+//! `/group?key=KEY`: one group of a target. The key is in the query, and not in the path. The
+//! reason: the name or id of a group can contain any character, and some proxies change special
+//! characters in a path.
 
 use beadle_engine::{Key, Store, Time};
 use serde::Serialize;
@@ -25,7 +26,7 @@ pub(in crate::pages) struct GroupPage {
 }
 
 impl GroupPage {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

@@ -46,7 +46,8 @@ struct Group {
     changes: usize,
     /// The first changes of the group.
     examples: Vec<Hold>,
-    /// An earlier approval of one of the examples. The approval ended because the plan changed.
+    /// An earlier approval of one of the examples. This approval is no longer valid, because the
+    /// plan changed.
     void: Option<VoidApproval>,
 }
 
@@ -55,15 +56,14 @@ struct Group {
 pub(in crate::pages) struct HoldsPage {
     /// The number of all changes in the matching groups.
     total: usize,
-    /// The groups. Groups that wait for a decision come first. Among them, the most severe groups
-    /// come first.
+    /// The groups. Groups that wait for a decision come first, in the order of their severity.
     groups: Vec<Group>,
     /// The changes of the group in the request, sorted by name. Empty if the request does not
     /// select a group.
     holds: Vec<Hold>,
     /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
-    /// The number of rows to skip for the next page; `None` on the last page.
+    /// The number of rows to skip for the next page. `None` on the last page.
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
@@ -73,7 +73,7 @@ pub(in crate::pages) struct HoldsPage {
 }
 
 impl HoldsPage {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -150,8 +150,8 @@ impl Group {
         }
     }
 
-    /// Searches for earlier approvals of each group's examples. If an approval ended because the
-    /// plan changed, the function adds the approval to the group.
+    /// Searches for earlier approvals of each group's examples. If an approval is no longer valid
+    /// because the plan changed, adds this approval to the group.
     async fn find_void(groups: &mut [Self], store: &dyn Store) -> Result<(), Refused> {
         let examples: Vec<Hold> = groups.iter().flat_map(|group| group.examples.iter().cloned()).collect();
         let mut found = VoidApproval::of(store, &examples).await?.into_iter();
@@ -190,7 +190,7 @@ fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), a
     text(format!("{decision} by {by}{because}"))
 }
 
-/// Returns a table of single changes. The table has the forms for the visitor's decisions.
+/// Returns a table of single changes. The table contains the forms with which the visitor decides.
 pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Visitor>) -> Html {
     let row = |hold: &Hold| {
         let (decision, by, reason) = parts(HoldState::of(hold));

@@ -34,7 +34,7 @@ const KINDS: [EntryKind; 10] = [
 /// One page of the journal.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Journal {
-    /// The entries, with the newest one first.
+    /// The entries. The newest entry comes first.
     entries: Vec<Entry>,
     /// The search for older entries continues before the entry with this number. `None` if there
     /// are no older entries.
@@ -50,7 +50,7 @@ pub(in crate::pages) struct Journal {
 }
 
 impl Journal {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -86,7 +86,7 @@ fn unknown_kind(name: &str) -> Refused {
     ))
 }
 
-/// Returns the facts of an entry, and the trace of the entry if the entry has a trace.
+/// Returns the facts of an entry. If the entry has a trace, also returns the id of the trace.
 fn facts(entry: &Entry) -> Html {
     let facts = detail::detail(&entry.detail);
     match entry.trace {
@@ -96,8 +96,8 @@ fn facts(entry: &Entry) -> Html {
 }
 
 /// Returns the rows for a table of entries. If the visitor has the right to undo writes, the rows
-/// have links for this. `organisations` are the configured organisations: a person can undo only
-/// their sweeps.
+/// contain links for this. A person can undo a sweep only if it belongs to one of `organisations`,
+/// which are the configured organisations.
 pub(in crate::pages) fn rows(
     entries: &[Entry],
     organisations: &[String],
@@ -120,8 +120,9 @@ pub(in crate::pages) fn rows(
     entries.iter().map(row).collect()
 }
 
-/// Returns how to undo the run of an entry, if Beadle wrote something. For a policy that came into
-/// force, returns how to undo everything that Beadle wrote after that time.
+/// If Beadle wrote something in the run of an entry, returns how to undo this run. If the entry is
+/// about a policy that came into force, returns how to undo everything that Beadle wrote after this
+/// event.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");

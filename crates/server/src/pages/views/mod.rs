@@ -1,5 +1,5 @@
-//! The pages, one file for each page. A file reads the values of the page from the store, and
-//! renders them for a browser. The API answers with the same values as JSON.
+//! The pages, one file for each page. Each file contains the code that reads the values of a page
+//! from the store and renders them for a browser. The API returns the same values as JSON.
 
 mod attention;
 pub(super) mod deliveries;

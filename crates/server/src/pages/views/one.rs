@@ -18,16 +18,16 @@ use crate::sign_in::{Role, ScopeRequest, Visitor};
 /// The number of journal entries on the page.
 const ENTRIES: usize = 50;
 
-/// The work on one key.
+/// The parts of a page about the work on one key.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Work {
-    /// The key in the queue; `None` if the store has no row of the key.
+    /// The key's row in the queue. `None` if the store has no row for the key.
     queue: Option<Row>,
     pauses: Vec<Pause>,
     holds: Vec<Hold>,
     /// The held changes of the key that this version cannot read.
     unreadable_holds: Vec<String>,
-    /// The newest entries of the journal, with the newest one first.
+    /// The newest entries of the journal. The newest entry comes first.
     journal: Vec<Entry>,
     /// The older entries begin before the entry with this number. `None` if there are no older
     /// entries.
@@ -35,7 +35,7 @@ pub(in crate::pages) struct Work {
 }
 
 impl Work {
-    /// Reads the work on a key.
+    /// Reads these parts for a key.
     pub(in crate::pages) async fn load(store: &dyn Store, key: &Key, now: Time) -> Result<Self, StoreError> {
         let found = newest(store, (key.as_str(), None), ENTRIES, &|_: &Entry| true).await?;
         let mut pauses = store.pauses(now).await?;

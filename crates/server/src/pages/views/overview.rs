@@ -30,8 +30,8 @@ const SHOWN: usize = 20;
 struct Counts {
     /// The number of all repositories or groups.
     total: usize,
-    /// The number for each state. A repository or group with drift counts as drifted, even if
-    /// another state is more important. So the sum of the numbers can exceed `total`.
+    /// The number for each state. A repository or group with drift also counts as drifted if its
+    /// own state is more important. So the sum of these numbers can exceed `total`.
     states: BTreeMap<&'static str, usize>,
 }
 
@@ -59,7 +59,8 @@ pub(in crate::pages) struct Overview {
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
     attention: Vec<Thing>,
-    /// The problems of all keys that need attention. Equal problems are one entry.
+    /// The problems of all keys that need attention. If several keys have the same problem, the
+    /// list has one entry for them.
     problems: Vec<Problem>,
 }
 
@@ -106,7 +107,7 @@ pub(in crate::pages) async fn load(
 }
 
 /// Returns the things that need attention. The most important state comes first. Leaves out
-/// rejected changes: they stay held, and nobody has to look at them again.
+/// rejected changes. They stay held, and no operator has to decide about them again.
 fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
     let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
@@ -240,7 +241,7 @@ impl View for Overview {
     }
 }
 
-/// The address at which the description of the API is.
+/// The address of the API description.
 const API: &str = "/api/v1/openapi.json";
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const ENTRIES: usize = 50;
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Policies {
     organisations: Vec<OrganisationFacts>,
-    /// The newest entries of the journal about generations, with the newest one first.
+    /// The newest journal entries about generations. The newest entry comes first.
     history: Vec<Entry>,
     /// The page with older entries begins before the entry with this number. `None` if there are no
     /// older entries.
@@ -34,7 +34,7 @@ pub(in crate::pages) struct Policies {
 }
 
 impl Policies {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -101,7 +101,7 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
 }
 
 /// Returns the row of a waiver in a [`waiver_table`]. If the visitor has the right to end the
-/// waiver, the row has the form for this.
+/// waiver, the row contains a form for this.
 pub(in crate::pages) fn waiver_row(
     organisation: &str,
     waiver: &WaiverFacts,

@@ -14,9 +14,9 @@ use crate::pages::view::View;
 pub(in crate::pages) const PATH: &str = "/policy/previews";
 /// The maximum number of pull requests.
 const MOST: usize = 100;
-/// How many kinds of changes a list shows for each pull request.
+/// The maximum number of kinds of changes that a list shows for each pull request.
 const FEW: usize = 5;
-/// The number of digits of a commit on the page.
+/// The number of digits of a commit's id that the page shows.
 const DIGITS: usize = 12;
 
 /// The open pull requests of the policies, or only one pull request.
@@ -24,14 +24,14 @@ const DIGITS: usize = 12;
 pub(in crate::pages) struct Previews {
     /// The pull requests. The pull request with the latest check comes first.
     pulls: Vec<PullFacts>,
-    /// The number of pull requests that are left out.
+    /// The number of further pull requests that `pulls` does not contain.
     more: usize,
     /// True if the request selects one pull request.
     #[serde(skip)]
     is_one: bool,
 }
 
-/// Reads the results of the checks. If `asked.key` is set, returns only this pull request with all
+/// Reads the results of the checks. If `asked.key` is set, returns only this pull request, and all
 /// its changes.
 pub(in crate::pages) async fn load(facts: &dyn Facts, asked: &Asked) -> Result<Previews, Refused> {
     let mut pulls = facts.pulls().await?;
@@ -78,7 +78,8 @@ fn row(pull: &PullFacts, now: Time) -> Vec<Html> {
     ]
 }
 
-/// Returns a paragraph if the changes are not compared with the policy in force.
+/// If the check did not compare the pull request with the policy in force, returns a paragraph that
+/// says so.
 fn outdated(merge: Option<&MergeFacts>) -> Html {
     match merge.and_then(|merge| merge.compared.as_ref()) {
         Some(compared) => paragraph([text(compared)]),
@@ -86,8 +87,8 @@ fn outdated(merge: Option<&MergeFacts>) -> Html {
     }
 }
 
-/// Returns the link to a pull request at GitHub. If the address is not plain, returns only the
-/// name.
+/// Returns the link to a pull request at GitHub. If the address cannot become a link, returns only
+/// the name.
 fn at_github(address: &str, name: &str) -> Html {
     Link::outside(address).map_or_else(|| text(name), |to| link(&to, name))
 }

@@ -38,7 +38,7 @@ pub(in crate::pages) struct Queue {
 }
 
 impl Queue {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

@@ -26,13 +26,13 @@ pub(in crate::pages) struct RepositoryPage {
     repository: Thing,
     /// The waivers that cover the repository. The waiver that ends first comes first.
     waivers: Vec<WaiverFacts>,
-    /// The names of the organisation's stored waivers that this version cannot read. Each of them
-    /// can cover the repository.
+    /// The names of the organisation's stored waivers that this version cannot read. Each of these
+    /// waivers might cover the repository.
     unreadable_waivers: Vec<String>,
     /// The values that Beadle only observes, because an undo restored them.
     undone: Vec<UndoneFacts>,
-    /// Maps the name of a part to the time of its latest read. The map has only those parts that
-    /// some sweeps do not read.
+    /// Maps the name of a part to the time of its latest read. The map contains only those parts
+    /// that some sweeps do not read.
     read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
@@ -45,13 +45,13 @@ pub(in crate::pages) struct RepositoryPage {
 }
 
 impl RepositoryPage {
-    /// Returns the page with this visitor.
+    /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
 }
 
-/// Reads one repository. `waivable` has the key paths that the form of a waiver suggests.
+/// Reads one repository. `waivable` contains the key paths that the form of a waiver suggests.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     known: &dyn Facts,

@@ -12,14 +12,14 @@ const at = { owner: org, repo: "shop" };
 const silent = () => {};
 const log = { debug: silent, info: silent, warn: silent, error: silent };
 const client = (installationId) => {
-    // octokit puts a number into `iss`.
+    // octokit writes the id as a number into the claim `iss`.
     const auth = { appId: Number(APP_ID), privateKey };
     if (installationId) auth.installationId = installationId;
     return new Octokit({ baseUrl, log, authStrategy: createAppAuth, auth });
 };
 const names = (rows) => rows.map((row) => row.name).sort();
 
-// Calls as the App.
+// The calls of the App itself.
 const app = client(undefined);
 await step("app", async () => {
     const { data } = await app.rest.apps.getAuthenticated();
@@ -55,7 +55,7 @@ await step("token.narrow", async () => {
     assert.equal(repositorySelection, "selected");
 });
 
-// Calls as the installation of the App.
+// The calls of the App's installation.
 const octokit = client(installationId);
 const { actions, checks, git, issues, orgs, rateLimit, repos, search, teams, users } = octokit.rest;
 await step("repositories.pages", async () => {

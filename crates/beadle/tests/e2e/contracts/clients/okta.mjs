@@ -23,7 +23,7 @@ async function every(list) {
     return rows;
 }
 
-// The client remembers nothing, so the simulation answers each step.
+// The client caches no answer, so the simulator answers each step.
 const usual = { orgUrl, cacheMiddleware: null };
 const client = new okta.Client({ ...usual, token });
 const call = (name, ...given) => method(client, name)(...given);

@@ -34,7 +34,7 @@ const server = createServer((request, response) =>
 );
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-// Asks the simulator itself. GitHub has no such call.
+// Sends a control request to the simulator. GitHub has no such call.
 async function control(method, path, body) {
     const answer = await fetch(`${baseUrl}/_sim/${path}`, { method, body: JSON.stringify(body) });
     assert.ok(answer.ok, `${method} ${path} answers ${answer.status}`);
@@ -42,7 +42,7 @@ async function control(method, path, body) {
 const change = (repos) => control("PATCH", "state?webhooks=true", { orgs: { [org]: { repos } } });
 await control("PUT", "hook", { url: `http://127.0.0.1:${server.address().port}${probot.webhookPath}`, secret });
 
-// Calls as the App, at the start.
+// The calls of the App itself, at the start.
 await step("app", async () => {
     const { data } = await (await probot.auth()).rest.apps.getAuthenticated();
     assert.equal(data.id, Number(appId));
@@ -155,7 +155,7 @@ await step("branches", async () => {
     assert.equal((await repos.getBranch(branch)).data.protected, false);
 });
 await step("protection", async () => {
-    // This answer of 404 is GitHub's: nothing is protected yet.
+    // GitHub also answers 404 here, because the branch has no protection yet.
     const none = await repos.getBranchProtection(branch).catch((error) => error);
     assert.match(none.message, /Branch not protected/);
     await repos.updateBranchProtection({

@@ -1,4 +1,5 @@
-// A step of a client: prints `ok STEP`, or `missing STEP STATUS MESSAGE`. This file comes before each script.
+// Runs a step of a client, and prints `ok STEP`, or `missing STEP STATUS MESSAGE`. The test puts
+// this file before each script.
 
 const PATIENCE = 60_000;
 

@@ -101,7 +101,7 @@ pub struct KeyState {
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
-    /// The reason why Beadle skips the key; `None` if Beadle compares it with the policy.
+    /// The reason why Beadle skips the key; `None` if Beadle compares the key with the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
@@ -111,7 +111,7 @@ impl Metadata for KeyState {
 }
 
 impl KeyState {
-    /// Returns the note that has the state of a key.
+    /// Returns the note that contains the state of a key.
     fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }

@@ -38,7 +38,7 @@ impl Metadata for LastRead {
 }
 
 impl LastRead {
-    /// Returns the note that has the reads of a key.
+    /// Returns the note that contains the last reads of a key.
     pub fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }

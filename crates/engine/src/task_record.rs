@@ -17,8 +17,8 @@ pub enum TaskStatus {
     Idle,
     /// The task did some work. The text describes it.
     Done(String),
-    /// The task could not do all of its work. The text has the reason. The task runs again after
-    /// [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
+    /// The task could not do all of its work. The text contains the reason. The task runs again
+    /// after [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
     Unfinished(String),
 }
 

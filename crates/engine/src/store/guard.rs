@@ -26,7 +26,7 @@ pub trait GuardStore: Send + Sync + 'static {
         asked: Vec<Hold>,
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
-    /// Lists the held changes, for people and for figures. An unreadable hold is no error.
+    /// Lists the held changes, to show or to count them. An unreadable hold is no error.
     async fn all_holds(&self) -> Result<HoldList, StoreError>;
     /// Lists the held changes, for decisions. Returns an error if one of them is unreadable.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
@@ -68,8 +68,9 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
-    /// also makes the key due. Returns the hold with this decision. If an earlier decision stays in
-    /// force, the hold has the earlier decision. Returns `None` if no hold has this digest.
+    /// also makes the key due. Returns the hold after this decision. If an earlier decision stays
+    /// in force, the returned hold contains the earlier decision. Returns `None` if no hold has
+    /// this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Approves a held change without a reason, see [`GuardStore::decide`].
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
@@ -78,6 +79,6 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
     /// the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
-    /// Lists the reservations since a time, in order. They come from the windows of all instances.
+    /// Lists the reservations of all instances since a time, in order.
     async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;
 }

@@ -31,8 +31,8 @@ pub(crate) const LIMITS: Limits = Limits {
     among: None,
 };
 
-/// The number of an instance's repositories where one aspect may lose or weaken something within a
-/// window. This limit applies only in some storms.
+/// The maximum number of an instance's repositories where one aspect may lose or weaken something
+/// within a window. This limit applies only in some storms.
 pub(crate) const SHARE: u32 = 1;
 
 /// Returns the limits with a share of [`SHARE`] repositories.

@@ -31,8 +31,8 @@ impl InstallationsFile {
     }
 }
 
-/// Returns whether a login matches a pattern. In a pattern, `*` means any characters. Upper and
-/// lower case are the same.
+/// Returns whether a login matches a pattern. In a pattern, `*` means any characters. The function
+/// ignores the case of letters.
 fn matches(pattern: &str, login: &str) -> bool {
     let (pattern, login) = (pattern.to_ascii_lowercase(), login.to_ascii_lowercase());
     let mut parts = pattern.split('*');

@@ -1,5 +1,5 @@
 //! The stored installations of an App. A task of the service writes the list. The commands and the
-//! intake on AWS read it.
+//! intake on AWS read the list.
 
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};

@@ -85,8 +85,8 @@ pub enum TransportError {
         /// The value, and the reason why it cannot be used.
         why: String,
     },
-    /// The request had to wait so long that the name in its path is possibly outdated. Beadle did
-    /// not send the request.
+    /// The request had to wait so long that the name in its path might be outdated. Beadle did not
+    /// send the request.
     #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
         /// The method and the path of the request.
@@ -126,8 +126,8 @@ impl TransportError {
             | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
-                // The resource is busy with an earlier request, or it changed in the meantime.
-                // Beadle has to retry only this request.
+                // The resource is busy with an earlier request, or the resource changed in the
+                // meantime. Beadle has to retry only this request.
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
@@ -139,7 +139,7 @@ impl TransportError {
         }
     }
 
-    /// Returns whether Beadle did not send the request because its path is possibly outdated.
+    /// Returns `true` if Beadle did not send the request because its path might be outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
@@ -183,9 +183,9 @@ impl TransportError {
 
 /// The reason why Beadle has no token for a request.
 ///
-/// The vendor answered another request: the request for the token. If a caller read this answer as
-/// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
-/// create or remove something for this reason. So this type shows no status.
+/// The vendor answered another request: the request for the token. A caller could mistake this
+/// answer for an answer about a resource. A 404 would then mean that the resource does not exist,
+/// and a plan could create or remove something. So this type shows no status.
 /// [`Client::no_token`](crate::Client::no_token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -100,7 +100,7 @@ impl DynamoStore {
         let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // The function reads more rows than `limit`, because other workers can already have
+            // The function reads more rows than `limit`, because other workers might already have
             // claimed some of these rows.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);

@@ -1,4 +1,4 @@
-//! Tests of marks and workers while DynamoDB shows the worst behaviour that it is allowed to show.
+//! Tests of marks and workers while DynamoDB shows the worst allowed behaviour.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -186,8 +186,7 @@ pub(crate) async fn conclude(
     window.save(transaction).await
 }
 
-/// Returns the reservations in the windows of all instances, starting at a time. The reservations
-/// are in order.
+/// Returns the reservations of all instances since a time, in order.
 pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Vec<GuardReservation>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= $1 ORDER BY n");
     let rows = sql::query(on, &query, &[&since.0]).await?;

@@ -162,7 +162,7 @@ pub(crate) fn conclude(
     window.save(connection)
 }
 
-/// Reads a hold from a row. The row has the hold and its digest.
+/// Reads a hold from a row. The row contains the hold and its digest.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
     let text = row.get::<_, String>(0);
     let hold = text.and_then(|text| serde_json::from_str(&text).map_err(|error| damaged(0, error)));
@@ -257,7 +257,7 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
         match read(row) {
             Ok(hold) if hold.is_outdated(instance, generation) => stale.push(hold.digest),
             Ok(_) => {}
-            // Nobody knows to which generation the hold belongs, so it stays.
+            // The generation of the hold is unknown, so the hold stays.
             Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
         }
     }
@@ -265,8 +265,7 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations in the windows of all instances, starting at a time. The reservations
-/// are in order.
+/// Returns the reservations of all instances since a time, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()

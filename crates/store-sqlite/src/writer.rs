@@ -16,7 +16,7 @@ use crate::health::Health;
 /// The maximum number of requests that are committed together.
 const GROUP: usize = 512;
 
-/// Where writes run: on their own thread or, in simulated time, on the thread of the caller.
+/// Where writes run: on a separate thread or, in simulated time, on the thread of the caller.
 pub(crate) enum WriterThread {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),

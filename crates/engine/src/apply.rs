@@ -123,7 +123,7 @@ pub struct ApplyContext {
     /// True if the run sleeps until its turn to write. Only commands set `patient`, because a
     /// command has no queue that could retry the write later.
     pub patient: bool,
-    /// The generation of the policy from which the planner made the plan.
+    /// The planner made the plan from this generation of the policy.
     pub generation: String,
     /// The time when the plan was made. No write of the plan begins later than [`OLDEST`] after
     /// this time.
@@ -176,7 +176,7 @@ impl Step {
 /// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// Every change with its result, in the order of the plan.
     pub steps: Vec<Step>,

@@ -28,8 +28,9 @@ pub use crate::task_record::{TaskRecord, TaskStatus, stored_records};
 /// The maximum age of a stored record. An older record is stored again, even if it did not change.
 const STORED_EVERY: Duration = Duration::from_secs(60);
 /// How early [`Driver::run_due`] may run a task. The Lambda function of the worker calls `run_due`
-/// about once a minute. Without this tolerance, a task that is due shortly after a call would wait
-/// for another minute. At least half of a task's wait must have passed before the task runs.
+/// approximately once a minute. Without this tolerance, a task that is due shortly after a call
+/// would wait for another minute. At least half of a task's wait must have passed before the task
+/// runs.
 const EARLY: Duration = Duration::from_secs(20);
 /// How long a stopping driver waits for cancelled runs. A run that hangs in a blocking call cannot
 /// be cancelled.
@@ -107,8 +108,8 @@ impl TaskState {
     /// Returns whether the task is due now, or will be due within `early`.
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
-        // If the next run is further away than the task's wait, the time was computed while the
-        // clock was ahead. The task is then due.
+        // If the next run is further away than the task's wait, the clock was ahead when the driver
+        // computed the time. The task is then due.
         next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }

@@ -93,8 +93,8 @@ struct State {
     /// How many times in a row each account was blocked. Each further block makes the wait longer.
     /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// The calls or points that this process itself used from each account, with the period in
-    /// which it used them.
+    /// The calls or points that this process itself used from each account, with the period of this
+    /// use.
     own: HashMap<Resource, (i64, u64)>,
 }
 
@@ -292,7 +292,7 @@ impl Budgets {
         accounts
     }
 
-    /// Returns the name by which people know the credential.
+    /// Returns the name that people use for the credential.
     pub fn credential(&self) -> &str {
         &self.credential
     }

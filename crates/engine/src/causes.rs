@@ -19,7 +19,7 @@ const PAGES: u32 = 10;
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was
-/// made. A later delivery cannot explain what the plan found. The runs of the keys in `origins`
+/// made. A later delivery cannot explain the drift in the plan. The runs of the keys in `origins`
 /// mark this key too, so the deliveries of those keys also count.
 pub(crate) async fn causes(
     store: &dyn Store,

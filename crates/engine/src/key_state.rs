@@ -69,7 +69,7 @@ impl DriftCause {
 /// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// Since when the key has been in its present condition: as declared, not as declared, or
     /// skipped.

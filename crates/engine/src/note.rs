@@ -124,9 +124,9 @@ impl<M: Metadata> Note<M> {
         self.known(store.notes(&self.name).await?)
     }
 
-    /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value is no
-    /// error, even if Beadle needs the value. The second list contains the rest of each unreadable
-    /// note's name.
+    /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value does
+    /// not cause an error, even if Beadle needs the value. The second list contains the rest of
+    /// each unreadable note's name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,

@@ -24,7 +24,7 @@ struct State {
     /// The booked turn of each waiting key.
     booked: HashMap<Key, Time>,
     /// The number of processes that write with the same credential. The more processes there are,
-    /// the more slowly each of them writes.
+    /// the more slowly each process writes.
     sharing: u32,
 }
 

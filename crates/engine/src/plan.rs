@@ -324,10 +324,10 @@ pub struct Waived {
 /// The list of changes after which a key is as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
-    /// The generation of the policy that the plan was made from. A printed plan does not contain
-    /// the generation, because it is the same for all keys.
+    /// The plan was made from this generation of the policy. A printed plan does not contain the
+    /// generation, because all keys have the same generation.
     #[serde(skip)]
     pub generation: String,
     /// The changes, in the order of their writes.

@@ -281,8 +281,8 @@ impl Row {
         self.wanted > self.done
     }
 
-    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
-    /// `None` means that no worker can claim it, because the key is not due or is parked.
+    /// Returns the earliest time when a worker can claim the key, if nothing else happens. `None`
+    /// means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -297,11 +297,11 @@ impl Row {
         self.due_at().is_some() && self.first_dirty <= at
     }
 
-    /// Returns the time at which a message must wake a sleeping worker for this row. `before` is
-    /// the row before the change. A message is necessary if a worker can claim the key earlier or
-    /// in a more urgent lane than before. It is also necessary if a run ended and the key is still
-    /// due. `None` means that no message is necessary. A change during a run causes no message,
-    /// because the end of the run causes one.
+    /// Returns the time when a message must wake a sleeping worker for this row. `before` is the
+    /// row before the change. A message is necessary if a worker can claim the key earlier or in a
+    /// more urgent lane than before. It is also necessary if a run ended and the key is still due.
+    /// `None` means that no message is necessary. A change during a run causes no message, because
+    /// the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);

@@ -1,4 +1,4 @@
-//! Remembers the names by which people know the keys. A log line that contains only an id does not
+//! Remembers the names that people use for the keys. A log line that contains only an id does not
 //! help its reader.
 
 use parking_lot::{Mutex, MutexGuard};

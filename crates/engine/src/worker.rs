@@ -1,5 +1,5 @@
-//! The loop of a worker. The worker claims several due keys at a time and runs each of them. During
-//! a run, the worker renews the lease. Afterwards, the worker records the end of the run.
+//! The loop of a worker. The worker claims several due keys at a time and runs each key. During a
+//! run, the worker renews the lease. Afterwards, the worker records the end of the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Default for WorkerSettings {
 
 /// How often the worker looks for keys of other instances while one instance has reached its limit
 /// of places. Such a look is expensive if that instance has many due keys, because the store must
-/// skip each of them. If the bell rings, the worker looks earlier: when the debounce of the
+/// skip each of these keys. If the bell rings, the worker looks earlier: when the debounce of the
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
@@ -86,7 +86,7 @@ pub struct WorkerCounts {
     pub contested: AtomicU64,
     /// The causes that are already in the log.
     said: Said,
-    /// The names by which people know the keys, for the log.
+    /// The names that people use for the keys, for the log.
     subjects: Subjects,
 }
 

@@ -85,8 +85,8 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    // A waiver hides a difference until the waiver ends. The rejection must not end because the
-    // difference is hidden. Otherwise, Beadle would write the rejected change after the waiver.
+    // A waiver hides a difference until the waiver ends. A hidden difference must not end the
+    // rejection. Otherwise, Beadle would write the rejected change after the waiver.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
     let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let is_over = |hold: &Hold| {

@@ -136,7 +136,7 @@ pub struct Hold {
     pub digest: String,
     /// The key that the change belongs to.
     pub key: Key,
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// The time when the hold began.
     pub since: Time,

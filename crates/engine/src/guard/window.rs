@@ -263,7 +263,7 @@ fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Ti
 
 /// Returns a text if the change would make one aspect lose or weaken something in too many
 /// repositories. The function adds up all changes in the window. A change that reaches many
-/// repositories counts once for each of them.
+/// repositories counts once for each repository.
 fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();

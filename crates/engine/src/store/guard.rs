@@ -26,7 +26,8 @@ pub trait GuardStore: Send + Sync + 'static {
         asked: Vec<Hold>,
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
-    /// Lists the held changes, to show or to count them. An unreadable hold is no error.
+    /// Lists the held changes, to show or to count them. An unreadable hold does not cause an
+    /// error.
     async fn all_holds(&self) -> Result<HoldList, StoreError>;
     /// Lists the held changes, for decisions. Returns an error if one of them is unreadable.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
@@ -44,7 +45,7 @@ pub trait GuardStore: Send + Sync + 'static {
         list.unreadable.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
-    /// Lists the held changes of one key, for people. An unreadable hold is no error.
+    /// Lists the held changes of one key, for people. An unreadable hold does not cause an error.
     async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError>;
     /// Lists the held changes of one key, for decisions. Returns an error if one of them is
     /// unreadable.
@@ -61,9 +62,9 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records how changes of this instance ended. The guard had allowed these changes. If an
-    /// approved change was written, its approval ends. A second call with the same ends changes
-    /// nothing.
+    /// Records how each of these changes of the instance ended. The guard had allowed these
+    /// changes. If an approved change was written, its approval ends. A second call with the same
+    /// ends changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;

@@ -79,7 +79,7 @@ pub(crate) enum Ground {
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     ground: Ground,
-    /// The true time at which the write began.
+    /// The true time when the write began.
     at: Time,
     change: Change<()>,
 }

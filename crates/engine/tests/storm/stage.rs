@@ -23,7 +23,7 @@ const ROUNDS: u32 = 150;
 #[derive(Default)]
 pub(crate) struct Weathered {
     pub(crate) broken: Option<Broken>,
-    /// What happened, if the caller asked for it.
+    /// The events of the storm, if the caller asked for the events.
     pub(crate) trace: Vec<String>,
     /// The number of values that Beadle wrote.
     pub(crate) writes: u64,

@@ -19,8 +19,8 @@ use crate::{
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// The minimum time that Beadle must keep the ids of deliveries. For 7 days, GitHub can deliver an
-/// event again.
+/// The minimum time that Beadle must keep the ids of deliveries. GitHub can deliver an event again
+/// within 7 days.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::org::github;
 use crate::{AppFile, PolicySource};
 
-/// `[installations]`: which organisations Beadle adds when somebody installs the App there.
+/// `[installations]`: the rules for the organisations that Beadle adds after somebody installs the
+/// App.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstallationsFile {

@@ -15,7 +15,7 @@ pub struct Installed {
     pub installation: u64,
     /// The last state that GitHub reported.
     pub state: InstallationState,
-    /// The time at which the installation got this state.
+    /// The time when the installation got this state.
     pub since: Time,
 }
 

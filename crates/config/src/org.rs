@@ -319,8 +319,8 @@ pub struct BudgetFile {
     pub concurrency: usize,
     /// The percentage of each budget that sweeps must leave to events and operators.
     pub reserve: u64,
-    /// The period in which points are counted. At GitHub, the period is a minute. Only a simulator
-    /// uses a shorter period.
+    /// The period for counting points. At GitHub, the period is a minute. Only a simulator uses a
+    /// shorter period.
     pub minute: Span,
     /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
     pub rest_points: u32,

@@ -241,8 +241,8 @@ pub struct TargetBudgetFile {
 
 impl Default for TargetBudgetFile {
     fn default() -> Self {
-        // AWS publishes no rate limit. In a test, it answered with 429 after about 40,000 calls
-        // within 15 s.
+        // AWS publishes no rate limit. In a test, AWS answered with 429 after approximately 40,000
+        // calls within 15 s.
         Self { concurrency: 10, points: 20_000, write_every: Span::from_millis(50) }
     }
 }

@@ -40,7 +40,7 @@ pub struct ClientSettings {
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
-    /// The period in which the vendor counts points for its secondary rate limits.
+    /// The period that the vendor uses to count points for its secondary rate limits.
     pub window: Duration,
     /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
@@ -186,12 +186,12 @@ impl Client {
         }
     }
 
-    /// Returns the period in which the vendor counts points for its secondary limits.
+    /// Returns the period that the vendor uses to count points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns the period in which the vendor counts the requests that create content.
+    /// Returns the period that the vendor uses to count the requests that create content.
     pub fn hour(&self) -> Duration {
         self.settings.window * MINUTES
     }

@@ -16,7 +16,7 @@ pub enum TransportError {
         request: String,
         /// The account with the used-up limit.
         resource: Resource,
-        /// The time from which the vendor accepts requests again.
+        /// The time when the vendor accepts requests again.
         until: Time,
     },
     /// The vendor denied the credential, so that no request with this credential can succeed.
@@ -28,7 +28,7 @@ pub enum TransportError {
         status: u16,
         /// The vendor's error message, shortened.
         message: String,
-        /// The time at which Beadle tries the credential again.
+        /// The time when Beadle tries the credential again.
         until: Time,
     },
     /// The network failed: no answer arrived, or only a part of it.
@@ -97,7 +97,7 @@ pub enum TransportError {
     Outdated {
         /// The method and the path of the request.
         request: String,
-        /// The time at which Beadle noticed that the plan is too old.
+        /// The time when Beadle noticed that the plan is too old.
         now: Time,
     },
     /// The address of a link or a redirect is outside the configured origin.
@@ -172,7 +172,8 @@ impl TransportError {
     }
 
     /// Returns the HTTP status of the answer to the request. Returns `None` if there was no answer.
-    /// A refused request for a token is no answer to the request that needed the token.
+    /// The answer to a refused token request is not the answer to the request that needed the
+    /// token.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),

@@ -21,7 +21,7 @@ const SIGNS_OF_LIFE: u32 = 12;
 /// The report of one process about its use of a credential. The other processes read this report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUsage {
-    /// The time at which the process wrote the report.
+    /// The time when the process wrote the report.
     pub at: Time,
     /// The vendor's accounts, with the figures of the last answers.
     pub accounts: Vec<(Resource, BudgetAccount)>,

@@ -51,7 +51,7 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
     ]))
 }
 
-/// Returns all holds, the oldest first. An unreadable hold is no error.
+/// Returns all holds, the oldest first. An unreadable hold does not cause an error.
 fn readable(read: impl Iterator<Item = Result<Stored, StoreError>>) -> Result<HoldList, StoreError> {
     let mut list = HoldList::default();
     for stored in read {

@@ -190,7 +190,7 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns the earliest time at which a worker can claim a key. Ignores the keys in `damaged`.
+/// Returns the earliest time when a worker can claim a key. Ignores the keys in `damaged`.
 pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
     let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
     let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;

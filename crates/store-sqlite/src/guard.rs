@@ -13,7 +13,7 @@ use crate::queue;
 use crate::rows::{damaged, named};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write can end long
+/// to record the ends of changes. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -140,7 +140,7 @@ pub(crate) fn begin(
     Ok(Begun::Yes(number))
 }
 
-/// Records how changes ended.
+/// Records how each of these changes ended.
 pub(crate) fn conclude(
     connection: &Connection,
     instance: &str,
@@ -198,7 +198,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<HoldList> {
     readable(rows)
 }
 
-/// Returns the holds of all rows. An unreadable hold is no error.
+/// Returns the holds of all rows. An unreadable hold does not cause an error.
 fn readable(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<HoldList> {
     let mut list = HoldList::default();
     while let Some(row) = rows.next()? {

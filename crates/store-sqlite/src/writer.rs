@@ -178,7 +178,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             continue;
         }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-        // While readers use the log, a checkpoint cannot move all of it, and the log grows. The
+        // While readers use the log, a checkpoint cannot move the whole log, and the log grows. The
         // loop truncates the log when no reader uses it.
         let moved = match moved {
             Ok(pages) if pages > 16_384 => {

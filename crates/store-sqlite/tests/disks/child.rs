@@ -24,8 +24,8 @@ const KIND: &str = "DISKS_KIND";
 /// The possible actions of the child with a small disk, after the deliveries.
 const FULL: u64 = 1;
 
-/// Runs the child in a shell. `script` prepares the process and then runs its arguments. Returns
-/// the numbers of the accepted deliveries.
+/// Runs the child in a shell. `script` prepares the process and then runs the command in the
+/// script's arguments. Returns the numbers of the accepted deliveries.
 fn child(
     before: &[&str],
     script: &str,

@@ -24,7 +24,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap())
 }
 
-/// A process that checks the lease again and again.
+/// A process that checks the lease repeatedly.
 struct Process {
     lease: Arc<TaskLease>,
     clock: Clock,

@@ -155,7 +155,7 @@ pub async fn copy(
 }
 
 /// Returns whether an earlier copy into this store did not end. If the store cannot be read, the
-/// result is `false`, because the next call of the store reports the error.
+/// result is `false`. The next call of the store then reports the error.
 pub async fn is_unfinished(store: &dyn Store) -> bool {
     matches!(store.get(UNFINISHED).await, Ok(Some(_)))
 }

@@ -52,8 +52,8 @@ pub struct AttributesFile {
 }
 
 impl AttributesFile {
-    /// Returns each attribute that is set and has its own key, as a pair of the key and the
-    /// expression.
+    /// Returns the attributes that are set and have their own keys. Each attribute is a pair of its
+    /// key and its expression.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("title", &self.title),

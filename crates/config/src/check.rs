@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// The maximum of `concurrency`. For each credential, GitHub accepts 100 requests at the same time,
-/// and other programs can use the same credential.
+/// and other programs might use the same credential.
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// The minimum time that Beadle must keep the ids of deliveries. For 7 days, GitHub can deliver an
-/// event again.
+/// The minimum time that Beadle must keep the ids of deliveries. GitHub can deliver an event again
+/// within 7 days.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {
@@ -142,7 +142,7 @@ impl File {
             let hint = "GitHub can deliver an event again for 7 days";
             return Err(Invalid::must(table.key("ids"), "be at least `8d`").hint(Some(hint.into())));
         }
-        // The guard's window must not be longer than Beadle keeps the journal, because the journal
+        // Beadle must keep the journal at least as long as the guard's window, because the journal
         // shows what the guard counted.
         let window = self.longest_window();
         if Duration::from(self.retention.journal) < window {
@@ -182,7 +182,7 @@ fn at_least_one(at: KeyPath, found: Option<usize>) -> Result<(), Invalid> {
     if found == Some(0) { Err(Invalid::must(at, "be at least 1, found 0")) } else { Ok(()) }
 }
 
-/// Returns an error if none or both of two keys are set. `who` names the table in the error.
+/// Returns an error unless exactly one of the two keys is set. `who` names the table in the error.
 fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str) -> Result<(), Invalid> {
     let [(one, has_one), (other, has_other)] = keys;
     match (has_one, has_other) {
@@ -199,7 +199,7 @@ fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str)
 }
 
 /// Returns an error if a text is not a reference to a secret. The error does not show the text,
-/// because the text can be the secret itself.
+/// because the text might be the secret itself.
 fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     reference.parse::<Reference>().map(drop).map_err(|error| {
         let what = format!("`{at}`: {error}");

@@ -54,7 +54,7 @@ pub struct File {
     /// The channels that get notifications.
     #[serde(default)]
     pub notify: Vec<Arc<NotifyFile>>,
-    /// The export of traces. Without it, Beadle makes no traces.
+    /// The export of traces. Without this table, Beadle makes no traces.
     pub traces: Option<TracesFile>,
 }
 
@@ -67,7 +67,7 @@ impl File {
         Ok(file)
     }
 
-    /// Returns the targets with the teams of this organisation as groups.
+    /// Returns the targets whose groups are the teams of this organisation.
     pub fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<TargetFile>> {
         let is_its =
             move |target: &&Arc<TargetFile>| target.github.as_ref().is_some_and(|teams| teams.org == org);
@@ -88,8 +88,8 @@ impl File {
 pub struct StoreFile {
     /// The path of an SQLite file, `dynamodb://TABLE`, or `postgres://USER@HOST/DATABASE`.
     pub path: String,
-    /// The maximum size of the file, in MiB. When the file has reached it, Beadle answers webhooks
-    /// with 503.
+    /// The maximum size of the file, in MiB. When the file has reached this size, Beadle answers
+    /// webhooks with 503.
     pub max_mib: Option<u64>,
 }
 

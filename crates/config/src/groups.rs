@@ -10,7 +10,7 @@ use crate::Source;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsFile {
-    /// The name of the `[[okta]]` that has the groups of the mapping.
+    /// The name of the `[[okta]]` that contains the groups of the mapping.
     pub source: Spanned<String>,
     /// The name of the `[[target]]` that gets the groups.
     pub target: String,

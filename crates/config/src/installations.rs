@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::org::github;
 use crate::{AppFile, PolicySource};
 
-/// `[installations]`: which organisations Beadle adds when somebody installs the App there.
+/// `[installations]`: the rules for the organisations that Beadle adds after somebody installs the
+/// App.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstallationsFile {
@@ -31,8 +32,8 @@ impl InstallationsFile {
     }
 }
 
-/// Returns whether a login matches a pattern. In a pattern, `*` means any characters. Upper and
-/// lower case are the same.
+/// Returns whether a login matches a pattern. In a pattern, `*` means any characters. The function
+/// ignores the case of letters.
 fn matches(pattern: &str, login: &str) -> bool {
     let (pattern, login) = (pattern.to_ascii_lowercase(), login.to_ascii_lowercase());
     let mut parts = pattern.split('*');

@@ -1,5 +1,5 @@
 //! The stored installations of an App. A task of the service writes the list. The commands and the
-//! intake on AWS read it.
+//! intake on AWS read the list.
 
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Installed {
     pub installation: u64,
     /// The last state that GitHub reported.
     pub state: InstallationState,
-    /// The time at which the installation got this state.
+    /// The time when the installation got this state.
     pub since: Time,
 }
 

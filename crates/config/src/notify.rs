@@ -59,7 +59,8 @@ pub struct NotifyWebhookFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyIssuesFile {
-    /// The name of the `[[org]]` that has the repository. Beadle uses the App of this organisation.
+    /// The name of the `[[org]]` that owns the repository. Beadle uses the App of this
+    /// organisation.
     pub org: String,
     /// The name of the repository.
     pub repository: String,
@@ -128,8 +129,8 @@ impl NotifyFile {
         quiet.contains(number(local.hour()) * 60 + number(local.minute()))
     }
 
-    /// Returns the time zone of the quiet hours; `None` if the machine does not know it. UTC needs
-    /// no time zone database.
+    /// Returns the time zone of the quiet hours; `None` if the machine does not know the time zone.
+    /// UTC needs no time zone database.
     pub(crate) fn zone(&self) -> Option<TimeZone> {
         if self.time_zone == UTC { Some(TimeZone::UTC) } else { TimeZone::get(&self.time_zone).ok() }
     }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::{Invalid, KeyPath};
 
-/// The maximum number of recipients. Each SMTP server must accept this number (RFC 5321, 4.5.3.1.8).
+/// The maximum number of recipients. RFC 5321 (4.5.3.1.8) requires each SMTP server to accept this
+/// number.
 const RECIPIENTS: usize = 100;
 
 /// `[notify.email]`: the SMTP server, its credential, and the addresses.

@@ -100,7 +100,7 @@ pub struct CommentApprovalFile {
 /// What Beadle refuses in a policy because the organisation's mode allows writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// JavaScript validators. Beadle does not run validators, so it would write values that the
+    /// JavaScript validators. Beadle does not run validators, so Beadle would write values that the
     /// validators refuse.
     pub validators: bool,
     /// `repository.name` in a file that applies to several repositories. The file was probably
@@ -146,7 +146,7 @@ impl OrgFile {
     }
 
     /// Returns the name of the repository that contains the policy. Beadle changes this repository
-    /// only if the policy has a file for it.
+    /// only if the policy has a file for this repository.
     pub fn policy_home(&self) -> &str {
         match self.policy.repository() {
             Some(source) if source.owner(&self.name) == self.name => &source.repository,
@@ -160,7 +160,7 @@ impl OrgFile {
         self.gate_limits_with(&self.limits())
     }
 
-    /// Returns the limits of the gate while these limits of the guard are in force.
+    /// Returns the limits of the gate for the given limits of the guard.
     pub fn gate_limits_with(&self, guard: &Limits) -> GateLimits {
         GateLimits {
             removes: self.gate.removes.unwrap_or(guard.removes),
@@ -305,7 +305,7 @@ pub struct GateFile {
 #[serde(deny_unknown_fields, default)]
 pub struct WaiversFile {
     /// The maximum duration of a waiver. If the end of a waiver is further away than this duration,
-    /// the waiver comes into force later. The waiver then lasts exactly this long until its end.
+    /// the waiver comes into force later. The waiver then lasts exactly this duration.
     pub longest: Option<Span>,
     /// The paths of the keys that a waiver cannot exempt.
     pub never_waive: Vec<String>,
@@ -319,8 +319,8 @@ pub struct BudgetFile {
     pub concurrency: usize,
     /// The percentage of each budget that sweeps must leave to events and operators.
     pub reserve: u64,
-    /// The period in which points are counted. At GitHub, the period is a minute. Only a simulator
-    /// uses a shorter period.
+    /// The period for counting points. At GitHub, the period is a minute. Only a simulator uses a
+    /// shorter period.
     pub minute: Span,
     /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
     pub rest_points: u32,

@@ -22,8 +22,8 @@ pub enum PolicySource {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositorySource {
-    /// The name of the `[[org]]` that has the repository. If it is not set, the organisation of the
-    /// policy has the repository.
+    /// The name of the `[[org]]` that owns the repository. If it is not set, the organisation of
+    /// the policy owns the repository.
     pub organisation: Option<String>,
     /// The name of the repository.
     pub repository: String,
@@ -53,13 +53,13 @@ impl PolicySource {
 }
 
 impl RepositorySource {
-    /// Returns the name of the `[[org]]` that has the repository. `own` is the organisation of the
+    /// Returns the name of the `[[org]]` that owns the repository. `own` is the organisation of the
     /// policy.
     pub fn owner<'a>(&'a self, own: &'a str) -> &'a str {
         self.organisation.as_deref().unwrap_or(own)
     }
 
-    /// Returns the place for messages, such as `acme/admin/.github at main`.
+    /// Formats the place of the policy for messages, such as `acme/admin/.github at main`.
     pub fn shown(&self, own: &str) -> String {
         let folder = self.path.trim_matches('/');
         let slash = if folder.is_empty() { "" } else { "/" };

@@ -43,7 +43,7 @@ impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (base, query) = self.0.split_once('?').unwrap_or((&self.0, ""));
         let (scheme, base) = base.split_once("://").unwrap_or(("postgres", base));
-        // A password can contain `@` and `/` by mistake. The host begins after the last `@`.
+        // A password might contain `@` and `/` by mistake. The host begins after the last `@`.
         match base.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user.split_once(':').map_or(user, |(user, _)| user);

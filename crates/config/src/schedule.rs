@@ -1,10 +1,10 @@
-//! Defines the times at which sweeps begin.
+//! Defines when sweeps begin.
 
 use beadle_engine::Time;
 
 use crate::{Invalid, KeyPath, Span};
 
-/// The times at which the sweeps of an organisation or a directory begin.
+/// Defines when the sweeps of an organisation or a directory begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
     /// The time between two sweeps. If this is `None` and `cron` is not set, `default` applies.

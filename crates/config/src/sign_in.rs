@@ -28,7 +28,7 @@ pub struct SignInFile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GithubSignInFile {
-    /// The name of the `[[org]]` that has the teams.
+    /// The name of the `[[org]]` that contains the teams.
     pub org: String,
     /// The client id of the App.
     pub client_id: String,

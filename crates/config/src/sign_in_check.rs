@@ -4,8 +4,8 @@ use beadle_secrets::Reference;
 
 use crate::{File, Invalid, KeyPath, did_you_mean};
 
-/// Returns whether an address consists only of a scheme, a host and possibly a port. An unencrypted
-/// address must belong to this machine.
+/// Returns whether an address consists only of a scheme, a host and an optional port. An
+/// unencrypted address must belong to this machine.
 fn is_origin(url: &str) -> bool {
     let (host, is_local_only) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(host), _) => (host, false),
@@ -25,7 +25,7 @@ fn is_origin(url: &str) -> bool {
         }
         _ => host,
     };
-    // A browser leaves the default port of the scheme out.
+    // A browser omits the default port of the scheme.
     let has_default_port = host.ends_with(if is_local_only { ":80" } else { ":443" });
     let is_local = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
     !name.is_empty() && !has_default_port && (is_local || !is_local_only)

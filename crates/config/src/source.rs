@@ -1,5 +1,5 @@
 //! The text of a configuration file, and the errors in it. An error names the key, the rule, and
-//! the kind of value that was found. An error never shows a line of the file, or a value that can
+//! the kind of value that was found. An error never shows a line of the file, or a value that might
 //! be a secret. So if somebody writes a secret instead of its reference, the secret never reaches a
 //! log.
 
@@ -69,9 +69,9 @@ fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// Returns the path of the value that caused an error, such as `org.app.id`. The library shows the
-/// path only in the text of an error without the file's content, so the function removes the
-/// content first.
+/// Returns the path of the value that caused an error, such as `org.app.id`. If an error contains
+/// the content of the file, the library does not show the path in the text of the error. The
+/// function therefore removes the content first.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);
@@ -190,13 +190,13 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Returns whether the value of the key with this path can be a secret.
+/// Returns whether the value of the key with this path might be a secret.
 fn is_sensitive(path: &str) -> bool {
     let path = path.to_lowercase();
     ["secret", "token", "key", "password", "credential"].iter().any(|word| path.contains(word))
 }
 
-/// Returns whether a word can be a secret. The word is in a place where a key or a choice is
+/// Returns whether a word might be a secret. The word is in a place where a key or a choice is
 /// expected.
 fn may_be_secret(word: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);

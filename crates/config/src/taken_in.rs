@@ -27,7 +27,7 @@ pub enum Standing {
     NotAllowed,
     /// A directory, a target or another installation already has the name.
     NameTaken,
-    /// A login cannot have all these characters.
+    /// The login contains a character that no login can contain.
     InvalidLogin,
     /// The App is suspended in the organisation.
     Suspended,
@@ -77,7 +77,7 @@ impl File {
                 InstallationState::Active if !is_login(&one.login) => Standing::InvalidLogin,
                 InstallationState::Active if !from.allows(&one.login) => Standing::NotAllowed,
                 InstallationState::Active => {
-                    // After a rename, the old login can belong to another organisation.
+                    // After a rename, the old login might belong to another organisation.
                     let is_shared =
                         logins.get(&one.login.to_ascii_lowercase()).is_some_and(|count| *count > 1);
                     let is_taken = is_shared || others.any(is_its) || targets.any(is_its);
@@ -107,8 +107,8 @@ impl File {
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether the configuration already contains each organisation that Beadle must add
-    /// because of `installed`, and no other added organisation.
+    /// Returns whether the added organisations of the configuration are exactly the organisations
+    /// that `installed` asks for.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);
@@ -122,9 +122,9 @@ impl File {
         wanted == taken
     }
 
-    /// Returns the App of `[installations]` as a sender of webhooks. Its events about installations
-    /// come from organisations that are not in the configuration. `secrets` are the values of the
-    /// App's webhook secrets.
+    /// Returns the App of `[installations]` as a sender of webhooks. The App's events about
+    /// installations come from organisations that are not in the configuration. `secrets` are the
+    /// values of the App's webhook secrets.
     pub fn installations_sender(&self, secrets: Vec<SecretString>) -> Option<Sender> {
         let from = self.installations.as_ref()?;
         Some(Sender {

@@ -73,7 +73,7 @@ pub struct TeamsFile {
     /// True if `members.yml` in the policy declares the members and the owners of the organisation.
     #[serde(default)]
     pub members_from_policy: bool,
-    /// The number of owners that the organisation must keep.
+    /// The minimum number of owners in the organisation.
     pub min_owners: Option<usize>,
     /// The logins that must always be owners in `members.yml`.
     #[serde(default)]
@@ -219,8 +219,8 @@ pub struct GroupGuardFile {
     pub percent: Option<usize>,
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,
-    /// How many more members may leave, if the directory confirms that the access of each of them
-    /// must end.
+    /// How many more members may leave, if the directory confirms that the access of each of these
+    /// members must end.
     pub leavers: Option<usize>,
     /// The length of the window. Beadle counts the members who leave within the window.
     pub window: Option<Span>,
@@ -241,8 +241,8 @@ pub struct TargetBudgetFile {
 
 impl Default for TargetBudgetFile {
     fn default() -> Self {
-        // AWS publishes no rate limit. In a test, it answered with 429 after about 40,000 calls
-        // within 15 s.
+        // AWS publishes no rate limit. In a test, AWS answered with 429 after approximately 40,000
+        // calls within 15 s.
         Self { concurrency: 10, points: 20_000, write_every: Span::from_millis(50) }
     }
 }

@@ -1,13 +1,13 @@
-//! Every value of a configuration file by the path of its key, so that two versions of the file can
-//! be compared.
+//! Lists every value of a configuration file by the path of the value's key. Beadle can then
+//! compare two versions of the file.
 
 use std::collections::BTreeMap;
 
 use toml::Value;
 
-/// Returns every value in the text of a configuration file, by the path of the value's key. An
-/// entry of a list of tables has its name in the path, such as `org.acme.mode`, or its position if
-/// it has no name. A text that is not TOML has no values.
+/// Returns every value in the text of a configuration file, by the path of the value's key. For an
+/// entry in a list of tables, the path contains the name of the entry, such as `org.acme.mode`. If
+/// the entry has no name, the path contains its position. A text that is not TOML has no values.
 pub(crate) fn values(text: &str) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     if let Ok(table) = toml::from_str::<toml::Table>(text) {

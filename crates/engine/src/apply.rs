@@ -51,8 +51,8 @@ pub trait Planner: Send + Sync + 'static {
     /// that the vendor's answer belongs to the key. The plan names the generation of the policy
     /// that the planner used, because another generation can come into force during the reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns the origins of this key: keys whose runs make this key due, such as the group of a
-    /// directory. Deliveries about an origin can also explain the drift of this key.
+    /// Returns the origins of this key, such as the group of a directory. The run of an origin
+    /// makes this key due. Deliveries about an origin can also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {
         Vec::new()
     }
@@ -62,12 +62,13 @@ pub trait Planner: Send + Sync + 'static {
     fn parks_unresolved(&self) -> bool {
         true
     }
-    /// Records the end of a run, for reports about the past. The engine calls this method after the
-    /// last write of a plan. If a plan has no changes, the engine calls this method too.
+    /// Records the end of a run. Reports about the past use this record. The engine calls this
+    /// method after the last write of a plan. If a plan has no changes, the engine calls this
+    /// method too.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }
-    /// Records that no plan could be made, for reports about the past.
+    /// Records that no plan could be made. Reports about the past use this record.
     async fn record_failure(&self, _key: &Key, _failure: &Failure) -> Result<(), Failure> {
         Ok(())
     }
@@ -122,7 +123,7 @@ pub struct ApplyContext {
     /// True if the run sleeps until its turn to write. Only commands set `patient`, because a
     /// command has no queue that could retry the write later.
     pub patient: bool,
-    /// The generation of the policy from which the planner made the plan.
+    /// The planner made the plan from this generation of the policy.
     pub generation: String,
     /// The time when the plan was made. No write of the plan begins later than [`OLDEST`] after
     /// this time.
@@ -175,7 +176,7 @@ impl Step {
 /// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// Every change with its result, in the order of the plan.
     pub steps: Vec<Step>,
@@ -208,8 +209,8 @@ impl Report {
     }
 
     /// Returns the number of changes that failed or were not reached, plus the number of changes
-    /// that depend on them. Written changes do not count, and neither do changes that a mode or the
-    /// guard keeps back.
+    /// that depend on them. Written changes do not count. Changes that a mode or the guard stops do
+    /// not count either.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -219,8 +220,8 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// Returns the number of changes that wait only for other changes. A mode or the guard keeps
-    /// these other changes back.
+    /// Returns the number of changes that wait only for other changes. A mode or the guard stops
+    /// these other changes.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -363,7 +364,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         context.pace.turn(lane, &context.clock).await;
         let now = context.clock.now();
         if now > valid_until {
-            // Another program can have changed the same thing after the plan was made. The
+            // Another program might have changed the same thing after the plan was made. The
             // remaining changes are written from a new plan.
             failure = Some(more_severe(failure, outdated(now)));
             on_step(at, &StepResult::NotReached);
@@ -454,8 +455,8 @@ async fn write<W: Send + Sync + 'static>(
     let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    // The heartbeat renews the lease when a third of its time has passed. The renewal can be late,
-    // because the store answers slowly or the process was suspended. The lease can then be lost.
+    // The heartbeat renews the lease when a third of its time has passed. If the store answers
+    // slowly or the process was suspended, the renewal is late. The lease might then be lost.
     let now = context.clock.now();
     let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
     let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };
@@ -484,8 +485,8 @@ async fn write<W: Send + Sync + 'static>(
 }
 
 /// Returns whether it is certain that a failed change had no effect at the vendor. A change with
-/// several guarded fields can need several requests. The vendor can have accepted the first request
-/// and refused the last one.
+/// several guarded fields can need several requests. The vendor might have accepted the first
+/// request and refused the last one.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1

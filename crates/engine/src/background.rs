@@ -28,17 +28,18 @@ pub use crate::task_record::{TaskRecord, TaskStatus, stored_records};
 /// The maximum age of a stored record. An older record is stored again, even if it did not change.
 const STORED_EVERY: Duration = Duration::from_secs(60);
 /// How early [`Driver::run_due`] may run a task. The Lambda function of the worker calls `run_due`
-/// about once a minute. Without this tolerance, a task that is due shortly after a call would wait
-/// for another minute. At least half of a task's wait must have passed before the task runs.
+/// approximately once a minute. Without this tolerance, a task that is due shortly after a call
+/// would wait for another minute. At least half of a task's wait must have passed before the task
+/// runs.
 const EARLY: Duration = Duration::from_secs(20);
-/// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
-/// cannot be cancelled.
+/// How long a stopping driver waits for cancelled runs. A run that hangs in a blocking call cannot
+/// be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// How long the driver waits for the store when the driver starts, and before and after the runs of
 /// tasks. A store that hangs must not use up the time of the tasks.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Which of the processes that share a store run a task.
+/// Which processes run a task if several processes share the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
     /// The process that holds the [`TaskLease`].
@@ -67,7 +68,7 @@ pub trait BackgroundTask: Send + Sync + 'static {
         self.period()
     }
     /// Returns the names of other tasks. If a run of this task did something, the driver
-    /// immediately runs these tasks.
+    /// immediately runs those other tasks.
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
@@ -94,8 +95,8 @@ struct TaskState {
     running: tokio::sync::Mutex<()>,
     /// Tells the task's loop that the time of the next run has changed.
     moved: Notify,
-    /// Whether another task asked for a run of this task. The request can come after a run in
-    /// progress has read its data, so one more run is necessary.
+    /// Whether another task asked for a run of this task. A run in progress might have read its
+    /// data before the request, so one more run is necessary.
     woken: AtomicBool,
 }
 
@@ -107,8 +108,8 @@ impl TaskState {
     /// Returns whether the task is due now, or will be due within `early`.
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
-        // If the next run is further away than the task's wait, the time was computed while the
-        // clock was ahead. The task is then due.
+        // If the next run is further away than the task's wait, the clock was ahead when the driver
+        // computed the time. The task is then due.
         next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
@@ -172,8 +173,8 @@ impl Driver {
         Self { lease, ..self }
     }
 
-    /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
-    /// runs in progress, and releases the lease. If a run hangs in a blocking call, the process
+    /// Runs every task at its interval, each in its own loop, until `stop`. Then the driver cancels
+    /// the runs in progress, and releases the lease. If a run hangs in a blocking call, the process
     /// keeps the lease. Another process takes the lease over later.
     pub async fn run(&self, stop: CancellationToken) {
         let mut loops = JoinSet::new();
@@ -313,7 +314,7 @@ impl Driver {
     }
 
     /// Runs a task once, records the result, and logs the result if it differs from the previous
-    /// one. If there is a lease, the run ends when the process loses it.
+    /// one. If there is a lease, the run ends when the process loses the lease.
     async fn run_once(
         &self,
         slot: &TaskState,

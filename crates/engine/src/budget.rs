@@ -29,7 +29,7 @@ pub enum Resource {
     Core,
     /// The account for the points of GraphQL queries.
     GraphQl,
-    /// The account for points per minute, over all kinds of calls.
+    /// The account that counts the points per minute of all kinds of calls.
     Secondary,
     /// The credential as a whole. This account has no count. Beadle blocks the account while the
     /// vendor denies the credential.
@@ -93,8 +93,8 @@ struct State {
     /// How many times in a row each account was blocked. Each further block makes the wait longer.
     /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// The calls or points that this process itself used from each account, with the period in
-    /// which it used them.
+    /// The calls or points that this process itself used from each account, with the period of this
+    /// use.
     own: HashMap<Resource, (i64, u64)>,
 }
 
@@ -183,8 +183,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// Adds the cost of a call to the budget again, because the vendor does not count a call with
-    /// the answer "not modified". Call [`Budgets::report`] with the vendor's figures afterwards.
+    /// Adds the cost of a call back to the budget after the answer "not modified". The vendor does
+    /// not count such a call. Call [`Budgets::report`] with the vendor's figures afterwards.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };
@@ -261,16 +261,16 @@ impl Budgets {
 
     /// Returns the blocked accounts that other processes must know of, each with the end of its
     /// block. A denied credential is not in the list, because each process has its own copy of the
-    /// credential. While a credential is replaced, one process can have the old copy and another
-    /// process the new one.
+    /// credential. During the replacement of a credential, one process might have the old copy and
+    /// another process the new one.
     pub fn refusals(&self) -> Vec<(Resource, Time)> {
         let state = self.state();
         let shared = state.blocked.iter().filter(|(resource, _)| **resource != Resource::Credential);
         shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Records a refusal that another process received, if its end is credible. A denied credential
-    /// is ignored, because it concerns only the other process.
+    /// Records a refusal that another process received, if the end of the block is credible. A
+    /// denied credential is ignored, because it concerns only the other process.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
         if resource == Resource::Credential || !is_credible(until, now) {
             return;
@@ -292,7 +292,7 @@ impl Budgets {
         accounts
     }
 
-    /// Returns the name by which people know the credential.
+    /// Returns the name that people use for the credential.
     pub fn credential(&self) -> &str {
         &self.credential
     }

@@ -1,7 +1,7 @@
 //! Finds the changes that a new policy causes. Beadle compares the plan of the new policy with the
 //! plan of the earlier policy. Both plans start from the same observed state. Beadle compares
-//! single values. One write can set values for two reasons: only the new policy asks for one value,
-//! and another value repairs drift.
+//! single values. One write can set values for two reasons: the new policy asks for one value, and
+//! another value repairs drift.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::mode::Mode;
 use crate::plan::{Change, Field, Plan, Risk};
 
-/// Whether Beadle may write a change without an operator.
+/// Whether Beadle may write a change without an operator's approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Leave {
     /// The mode does not allow the change.
@@ -33,10 +33,10 @@ impl Leave {
 
 /// The instructions of a write. The instructions can contain more values than the change shows.
 pub trait Instructions {
-    /// Returns a text about everything that the write sets in addition to the change's values, such
-    /// as the parameters of a new ruleset. `None` means that these values show everything. If two
-    /// writes have different texts, they are different writes. The text contains no secret. It can
-    /// contain the digest of a secret.
+    /// Describes everything that the write sets in addition to the values of the change. Examples
+    /// are the parameters of a new ruleset. `None` means that the values of the change show
+    /// everything. If two writes have different texts, they are different writes. The text contains
+    /// no secret. It can contain the digest of a secret.
     fn unshown(&self) -> Option<String>;
 }
 
@@ -143,9 +143,9 @@ impl PlannedValues {
     }
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
-    /// plan has. A value also counts as new if it occurs in the added plans only in writes that
-    /// need more approval. A change stays in the returned part, even if it depends on a change that
-    /// is left out.
+    /// plan has. A value also counts as new if all writes of the added plans with this value need
+    /// more approval. A change stays in the returned part, even if it depends on a change that is
+    /// left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
@@ -211,8 +211,8 @@ fn narrowed(mut change: Change<()>, own: Vec<Field>) -> Change<()> {
     }
     let leave = Leave::of(&change);
     change.fields = own;
-    // A mode allows or refuses the whole write. A value that is left out can be the reason for the
-    // refusal too.
+    // A mode allows or refuses the whole write. The reason for the refusal might be a value that is
+    // left out.
     if leave == Leave::Refused && change.mode.allows(&change.risks()) {
         change.mode = Mode::Observe;
     }
@@ -228,7 +228,8 @@ fn values<W>(change: &Change<W>) -> Vec<Field> {
     vec![Field { name: String::new(), before, after, asked: None, risk: Risk::Changes }]
 }
 
-/// Takes one known value that needs no more approval than `leave`.
+/// Uses up one known value of `leaves`. Its writes need at most as much approval as `leave`.
+/// Returns `false` if there is no such value.
 fn take(leaves: &mut Leaves, leave: Leave) -> bool {
     let found = leaves.range_mut(leave..).find(|(_, count)| **count > 0);
     let Some((_, count)) = found else { return false };
@@ -283,8 +284,8 @@ mod tests {
         assert_eq!(GateSums::of(&[found.plan]).risks.removes, 0, "drift does not count");
     }
 
-    /// Returns the plan of a policy for some keys. `live` and `declared` are numbers. The policy
-    /// can leave a key alone.
+    /// Returns the plan of a policy for some keys. `live` and `declared` are numbers. `None` means
+    /// that the policy does not declare the key.
     fn planned(live: &[u8], declared: &[Option<u8>]) -> Vec<Change<()>> {
         let risk = |from: u8, to: u8| if to < from { Risk::Weakens } else { Risk::Changes };
         let fields: Vec<Field> = live

@@ -7,7 +7,7 @@ use crate::journal::Cause;
 use crate::key::Key;
 use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
-/// The maximum number of deliveries that one entry of the journal names.
+/// The maximum number of deliveries in one entry of the journal.
 const MOST: usize = 5;
 /// The number of deliveries that one call reads.
 const PAGE: u32 = 50;
@@ -15,11 +15,11 @@ const PAGE: u32 = 50;
 /// begins with these deliveries.
 const PAGES: u32 = 10;
 /// The maximum time from a delivery about an origin until the run of the origin marks the key. This
-/// run can have to wait for a debounce or for a retry.
+/// run might have to wait for a debounce or for a retry.
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was
-/// made. A later delivery cannot explain what the plan found. The runs of the keys in `origins`
+/// made. A later delivery cannot explain the drift in the plan. The runs of the keys in `origins`
 /// mark this key too, so the deliveries of those keys also count.
 pub(crate) async fn causes(
     store: &dyn Store,

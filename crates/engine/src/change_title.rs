@@ -1,4 +1,4 @@
-//! The title of a change: what it is about, without the name of the repository. Equal changes of
+//! The title of a change. The title does not contain the name of the repository. Equal changes of
 //! several repositories have the same title.
 
 use serde_json::Value;
@@ -8,9 +8,9 @@ use crate::plan::{Change, Field, Risk};
 /// The maximum length of a value in a title, in bytes.
 const WORD: usize = 40;
 
-/// Returns the subject of a change, and those of its values that have this risk. An example is
-/// `team core: permission → pull`. If a whole part appears or disappears, such as a team, the title
-/// has only the name of the part.
+/// Returns the subject of a change, and the values of the change that have this risk. An example is
+/// `team core: permission → pull`. If a whole part, such as a team, appears or disappears, the
+/// title contains only the name of the part.
 pub fn change_title<W>(change: &Change<W>, risk: Risk) -> String {
     let fields = || change.fields.iter().filter(move |field| field.risk == risk);
     let is_whole = fields().any(|field| field.before.is_null() || field.after.is_null());

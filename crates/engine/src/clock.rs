@@ -55,8 +55,8 @@ impl fmt::Display for Time {
     }
 }
 
-/// The clock that Beadle uses. In production it is the clock of the machine. In tests it is
-/// simulated.
+/// The clock that Beadle uses. In production, it is the machine's clock. In tests, it is a
+/// simulated clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 

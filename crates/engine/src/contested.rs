@@ -62,8 +62,8 @@ struct Made {
     last: Time,
 }
 
-/// What one field of a change sets: the aspect, the part, the field and the new value. Two writes
-/// with the same effect count as the same change.
+/// The effect of one field of a change: the aspect, the part, the field and the new value. Two
+/// writes with the same effect count as the same change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {

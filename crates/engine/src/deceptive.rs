@@ -1,6 +1,6 @@
 //! Characters that make a text look like another text.
 
-/// Returns whether a character changes how a terminal or a browser shows text, or is invisible.
+/// Returns whether a character is invisible, or changes how a terminal or a browser shows text.
 ///
 /// The control characters C0, DEL and C1 move the cursor, or change titles and colours. The other
 /// characters in this function change the reading direction, break the line or are invisible. Such

@@ -18,8 +18,7 @@ pub struct Delivery {
     /// The sender's name for the person or program that caused the event. Beadle only writes it to
     /// the journal.
     pub actor: Option<String>,
-    /// The configured organisation or directory that the delivery is about; `-` if the delivery
-    /// names none.
+    /// The configured organisation or directory of the delivery; `-` if the delivery names none.
     pub instance: String,
     /// The time when Beadle received the delivery.
     pub received: Time,

@@ -7,8 +7,8 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 /// bytes of output also cost one unit.
 const FUEL: u64 = 100_000;
 
-/// Returns an environment for templates and expressions. `undefined` decides what happens if one of
-/// them names a value that does not exist.
+/// Returns an environment for templates and expressions. `undefined` decides what happens if a
+/// template or an expression names a value that does not exist.
 pub fn environment<'a>(undefined: UndefinedBehavior) -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(undefined);

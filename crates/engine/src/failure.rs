@@ -1,4 +1,4 @@
-//! Failures, grouped by what the engine does after them.
+//! Failures. The class of a failure decides what the engine does next.
 
 use std::fmt;
 

@@ -15,15 +15,16 @@ use crate::plan::{Change, Plan, Risk, Risks};
 /// The kind of the notes about held generations, see [`crate::Metadata::KIND`].
 pub const HELD_NOTE: &str = "held-generation";
 
-/// Returns whether a command made the hold in the note with this name, such as `acme (command)`.
-/// The exit code of the command reports the hold, so no metric counts such a hold.
+/// Returns whether a command holds the generation. `note` is the name of the note about the hold,
+/// such as `acme (command)`. The exit code of the command reports the hold, so no metric counts
+/// such a hold.
 pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
 
-/// Each name of a generation of limits begins with this text.
+/// The name of each limits generation begins with this text.
 pub const LIMITS_PREFIX: &str = "limits-";
-/// Each name of a generation of a target begins with this text.
+/// The name of each target generation begins with this text.
 pub const TARGET_PREFIX: &str = "target-";
 
 /// Returns the noun that stands before the name of a generation in a text.
@@ -46,7 +47,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// Returns who holds the generation in the note with this name.
+    /// Returns the holder of a generation. `note` is the name of the note about the hold.
     pub fn of(note: &str) -> Self {
         if is_of_command(note) { Self::Command } else { Self::Service }
     }
@@ -72,8 +73,8 @@ pub struct GateLimits {
     pub exposes: u32,
     /// The maximum number of additions.
     pub creates: u32,
-    /// The maximum percentage of the repositories in which the generation may remove, weaken or
-    /// expose something.
+    /// The maximum percentage of the repositories where the generation may remove, weaken or expose
+    /// something.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -210,7 +211,7 @@ pub fn check_gate(limits: &GateLimits, sums: &Risks, repositories_touched: u64, 
     if exceeded.is_empty() { GateVerdict::Passes } else { GateVerdict::Held { exceeded } }
 }
 
-/// Returns whether a mode lets Beadle write the change.
+/// Returns whether the mode of a change allows the change.
 fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }

@@ -1,6 +1,7 @@
 //! The hint of a mark: the vendor's name for the thing. The hint also says whether the run may use
 //! answers of earlier reads. Only a sweep makes a hint that allows such answers. The lane cannot
-//! replace the hint: an event that Beadle's own login caused also has the lane of a sweep.
+//! replace the hint, because some events also have the lane of a sweep: the events that Beadle's
+//! own login caused.
 
 /// If a hint ends with this text, the run may use earlier answers. No node id ends with this text.
 const SWEPT: &str = "#swept";

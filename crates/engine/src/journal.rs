@@ -88,7 +88,7 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The key that the entry is about; `-` if it is about no key.
     pub key: String,
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// The number of the intent that this result belongs to; `None` for all other kinds.
     pub intent: Option<u64>,
@@ -101,8 +101,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns the entry of an operator's action on a key or a scope. `subject` is the name by
-    /// which people know this key or scope.
+    /// Returns the entry of an operator's action on a key or a scope. `subject` is the name that
+    /// people use for this key or scope.
     pub fn of_operator(action: OperatorAction, (key, subject): (&str, &str), at: Time) -> Self {
         Self {
             seq: 0,

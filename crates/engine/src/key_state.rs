@@ -69,7 +69,7 @@ impl DriftCause {
 /// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// Since when the key has been in its present condition: as declared, not as declared, or
     /// skipped.
@@ -101,7 +101,7 @@ pub struct KeyState {
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
-    /// The reason why Beadle skips the key; `None` if Beadle compares it with the policy.
+    /// The reason why Beadle skips the key; `None` if Beadle compares the key with the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
@@ -111,7 +111,7 @@ impl Metadata for KeyState {
 }
 
 impl KeyState {
-    /// Returns the note that has the state of a key.
+    /// Returns the note that contains the state of a key.
     fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }

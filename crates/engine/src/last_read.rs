@@ -25,7 +25,7 @@ pub struct PartRead {
     pub agreed: Option<String>,
 }
 
-/// The time at which Beadle last read each part of a thing.
+/// The time of the last read of each part of a thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRead {
     /// The reads, by the name of the part.
@@ -38,7 +38,7 @@ impl Metadata for LastRead {
 }
 
 impl LastRead {
-    /// Returns the note that has the reads of a key.
+    /// Returns the note that contains the last reads of a key.
     pub fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }

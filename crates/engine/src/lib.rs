@@ -2,8 +2,8 @@
 //! risks, the guard, the gate, budgets and the journal.
 //!
 //! The engine contains no code for a vendor, for SQL or for HTTP. An event only marks a [`Key`] as
-//! due. The [`Worker`] claims due keys from a [`Store`] and passes each of them to a
-//! [`Reconcile`]r. The reconciler plans, submits the plan to the [`guard`], and applies the plan.
+//! due. The [`Worker`] claims due keys from a [`Store`] and passes each key to a [`Reconcile`]r.
+//! The reconciler plans, submits the plan to the [`guard`], and applies the plan.
 
 pub mod apply;
 pub mod background;

@@ -34,7 +34,7 @@ pub struct Note<M> {
     kind: PhantomData<fn() -> M>,
 }
 
-/// A value as it was read. [`Note::replace`] compares it with the stored value.
+/// A value that was read earlier. [`Note::replace`] compares it with the stored value.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
     /// The value. `None` if no value is stored, or if this version cannot read the value and does
@@ -114,8 +114,8 @@ impl<M: Metadata> Note<M> {
         store.forget(&self.name).await
     }
 
-    /// Lists the notes with names that begin with this name. Each entry has the rest of the note's
-    /// name, and the value of the note. The list leaves out values that cannot be read.
+    /// Lists the notes with names that begin with this name. Each entry contains the rest of the
+    /// note's name, and the value of the note. The list leaves out values that cannot be read.
     ///
     /// # Errors
     ///
@@ -124,9 +124,9 @@ impl<M: Metadata> Note<M> {
         self.known(store.notes(&self.name).await?)
     }
 
-    /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value is no
-    /// error, even if Beadle needs the value. The second list has the rest of each unreadable
-    /// note's name.
+    /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value does
+    /// not cause an error, even if Beadle needs the value. The second list contains the rest of
+    /// each unreadable note's name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,

@@ -1,6 +1,6 @@
-//! Errors with several lines in places that show one line.
+//! Joins the lines of an error for places that show only one line.
 
-/// Returns a text with several lines, such as an error with its hint, as one line.
+/// Joins the lines of a text, such as an error and its hint, into one line.
 pub fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("; ")

@@ -21,10 +21,10 @@ struct State {
     next: Time,
     /// The time of the last bulk write.
     last: Time,
-    /// The time of the turn that each waiting key has booked.
+    /// The booked turn of each waiting key.
     booked: HashMap<Key, Time>,
     /// The number of processes that write with the same credential. The more processes there are,
-    /// the more slowly each of them writes.
+    /// the more slowly each process writes.
     sharing: u32,
 }
 

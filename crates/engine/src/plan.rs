@@ -258,8 +258,8 @@ impl<W> Change<W> {
             && self.fields.iter().zip(&other.fields).all(has_same_values)
     }
 
-    /// Makes Beadle only observe the change, because the write would replace values that an undo
-    /// restored.
+    /// Marks the change as one that Beadle only observes, because the write would replace values
+    /// that an undo restored.
     pub fn observe_undone(&mut self) {
         self.mode = Mode::Observe;
         self.undone = true;
@@ -321,13 +321,13 @@ pub struct Waived {
     pub asked: Option<PolicyLocation>,
 }
 
-/// The list of changes that would make a key as declared.
+/// The list of changes after which a key is as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
-    /// The generation of the policy that the plan was made from. A printed plan does not contain
-    /// the generation, because it is the same for all keys.
+    /// The plan was made from this generation of the policy. A printed plan does not contain the
+    /// generation, because all keys have the same generation.
     #[serde(skip)]
     pub generation: String,
     /// The changes, in the order of their writes.
@@ -363,8 +363,8 @@ impl<W> Plan<W> {
         self.changes.is_empty() && self.unknowns.is_empty() && self.waits.is_empty()
     }
 
-    /// Keeps each change if `keep` returns `true` for it. A kept change must not depend on a
-    /// dropped one, so the function also drops each change that depends on a dropped one.
+    /// Drops each change if `keep` returns `false` for this change. A kept change must not depend
+    /// on a dropped one, so the function also drops each change that depends on a dropped one.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();

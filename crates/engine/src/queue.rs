@@ -41,7 +41,7 @@ impl ParkReason {
 
 impl From<String> for ParkReason {
     fn from(name: String) -> Self {
-        // A newer version can park keys for a reason that this version does not know. Then only an
+        // A newer version can park a key for a reason that this version does not know. Then only an
         // operator may make the key due again.
         if name == Self::Failed.as_str() { Self::Failed } else { Self::Held }
     }
@@ -236,8 +236,8 @@ pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 /// Returns the number of keys that must be claimed by age instead of by lane. It is an eighth of
 /// `limit`.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
-    // An eighth of a small claim is less than one key. Instead, about every eighth small claim
-    // takes one key by age.
+    // An eighth of a small claim is less than one key. Instead, approximately every eighth small
+    // claim takes one key by age.
     limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
 }
 
@@ -281,8 +281,8 @@ impl Row {
         self.wanted > self.done
     }
 
-    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
-    /// `None` means that no worker can claim it, because the key is not due or is parked.
+    /// Returns the earliest time when a worker can claim the key, if nothing else happens. `None`
+    /// means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -297,11 +297,11 @@ impl Row {
         self.due_at().is_some() && self.first_dirty <= at
     }
 
-    /// Returns the time at which a message must wake a sleeping worker for this row. `before` is
-    /// the row before the change. A message is necessary if a worker can claim the key earlier or
-    /// in a more urgent lane than before. It is also necessary if a run ended and the key is still
-    /// due. `None` means that no message is necessary. A change during a run causes no message,
-    /// because the end of the run causes one.
+    /// Returns the time when a message must wake a sleeping worker for this row. `before` is the
+    /// row before the change. A message is necessary if a worker can claim the key earlier or in a
+    /// more urgent lane than before. It is also necessary if a run ended and the key is still due.
+    /// `None` means that no message is necessary. A change during a run causes no message, because
+    /// the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
@@ -363,9 +363,9 @@ impl Row {
             self.run_at = at;
         }
         if interrupts_urgent && self.hint != mark.hint {
-            // The next run has the lane of this mark. It possibly also has to do the work of the
-            // run in progress. The hint of a sweep can allow a run to read less than an event
-            // needs. The next run therefore has no hint.
+            // The next run has the lane of this mark. The next run might also have to do the work
+            // of the run in progress. The hint of a sweep can allow a run to read less than an
+            // event needs. The next run therefore has no hint.
             self.hint = None;
         } else {
             self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);
@@ -378,7 +378,7 @@ impl Row {
     }
 
     /// Claims the key if it is due. If the key was claimed too often without a success, the key is
-    /// parked instead, because the run of the key possibly kills the process.
+    /// parked instead, because the run of the key might kill the process.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
         // A stored wait can be longer than the longest accepted wait, because of an earlier version
         // or a clock that was ahead.

@@ -1,4 +1,4 @@
-//! One run of a claimed key: it plans, releases holds that are no longer needed, and writes.
+//! One run of a claimed key. The run plans, releases holds that are no longer needed, and writes.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Run {
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The time when the key became due, for the journal. Deliveries that arrived after this time
-    /// can explain the drift.
+    /// might explain the drift.
     pub since: Time,
 }
 
@@ -42,7 +42,7 @@ pub trait Reconcile: Send + Sync + 'static {
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }
-    /// Records that a run of a key ended without a result, for reports about the past.
+    /// Records that a run of a key ended without a result. Reports about the past use this record.
     async fn record_failure(&self, _key: &Key, _failure: &Failure) -> Result<(), Failure> {
         Ok(())
     }

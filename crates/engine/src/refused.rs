@@ -15,10 +15,10 @@ use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
-/// credential causes the same answer, and it is possible that somebody repairs the credential soon.
+/// credential causes the same answer, and somebody might soon repair the credential.
 const FIRST: Duration = Duration::from_secs(60);
-/// The factor by which the wait of sweeps grows after each further refusal. The waits are a minute,
-/// an hour and 60 hours, and then the maximum.
+/// After each further refusal, the wait of sweeps grows by this factor. The waits are a minute, an
+/// hour and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
 /// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
 /// change again after this time.
@@ -100,8 +100,8 @@ impl Refusals {
         ))
     }
 
-    /// Records a refusal. If the wait after the previous refusal has not ended, both count as one
-    /// refusal.
+    /// Records a refusal. If the wait after the previous refusal has not ended, the two refusals
+    /// count as one.
     pub(crate) fn add(&mut self, digest: String, aspect: &str, why: &str, now: Time) {
         let new = RefusedChange { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
         let refusal = self.changes.entry(digest).or_insert(new);

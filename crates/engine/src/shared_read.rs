@@ -28,7 +28,7 @@ impl<T> SharedRead<T> {
     pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
         // While one call reads, the other calls wait for this lock. The next call then reads on
-        // behalf of all of them.
+        // behalf of all waiting calls.
         let mut last = self.read.lock().await;
         if let Some((served, found)) = last.as_ref()
             && place < *served

@@ -1,4 +1,4 @@
-//! Parses durations as people write them. The configuration, the command line and the intake on AWS
+//! Parses durations that people write. The configuration, the command line and the intake on AWS
 //! all accept the same forms.
 
 use std::time::Duration;

@@ -39,7 +39,7 @@ pub(crate) fn end_run(mut span: Span, outcome: Option<&Outcome>) {
     }
 }
 
-/// Begins the span of a write. The span has the aspect of the change. The span has neither the name
+/// Begins the span of a write. The span shows the aspect of the change. It shows neither the name
 /// nor a value of the change.
 pub(crate) fn of_write(key: &Key, aspect: &str) -> Span {
     Span::begin(|current| {

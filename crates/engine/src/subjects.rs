@@ -1,5 +1,5 @@
-//! Remembers the names by which people know the keys. A log line that has only an id does not help
-//! its reader.
+//! Remembers the names that people use for the keys. A log line that contains only an id does not
+//! help its reader.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

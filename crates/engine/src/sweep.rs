@@ -23,8 +23,8 @@ struct Begun {
     /// The number of repositories or groups that the sweep checks.
     #[serde(alias = "repositories")]
     count: u64,
-    /// When no key of the sweep waits any more, some runs can still be in progress. This field
-    /// contains those runs, each as key and epoch. The sweep ends when all of them have ended.
+    /// When no key of the sweep waits any more, some runs might still be in progress. This field
+    /// contains those runs, each as key and epoch. The sweep ends when all these runs have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
@@ -46,8 +46,8 @@ pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Re
     Ok(is_first)
 }
 
-/// Returns the time at which the present sweep of this name began. Returns `None` if no sweep of
-/// this name is in progress.
+/// Returns the time when the present sweep of this name began. Returns `None` if no sweep of this
+/// name is in progress.
 pub async fn begun_at(store: &dyn Store, name: &str) -> Result<Option<Time>, StoreError> {
     Ok(note(name).get(store).await?.map(|begun| begun.at))
 }
@@ -104,8 +104,8 @@ pub async fn summarise(
     Ok(Some(summary))
 }
 
-/// Sums up the results of the runs that the journal contains after the start of a sweep. `failed`
-/// contains the parked keys.
+/// Sums up the results of all runs in the journal after the start of a sweep. `failed` contains the
+/// parked keys.
 async fn sum(
     store: &dyn Store,
     begun: &Begun,

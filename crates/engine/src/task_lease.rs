@@ -7,9 +7,9 @@
 //! lease over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer
 //! than [`VALID`].
 //!
-//! If a machine was suspended, its process can go on with a run although the lease is lost. The run
-//! notices this only when it looks at the clock again. A task must therefore not rely on the lease
-//! alone. An action that must never happen twice needs a conditional write to the store
+//! If a machine was suspended, its process might go on with a run although the lease is lost. The
+//! run notices this only when it looks at the clock again. A task must therefore not rely on the
+//! lease alone. An action that must never happen twice needs a conditional write to the store
 //! ([`crate::Note::replace`]).
 
 use std::sync::Arc;
@@ -113,8 +113,8 @@ impl TaskLease {
         }
     }
 
-    /// Looks at the stored lease once. Then it renews the lease, takes the lease over if that is
-    /// allowed, or notices that another process holds the lease.
+    /// Looks at the stored lease once. Then this process renews the lease, takes the lease over if
+    /// that is allowed, or notices that another process holds the lease.
     pub async fn look(&self) -> Result<(), StoreError> {
         // The time counts from the moment before the call, because the store can store the lease
         // long before this process gets the answer.
@@ -140,7 +140,7 @@ impl TaskLease {
     fn may_store(&self, stored: &Stored<StoredLease>) -> bool {
         let mut seen = self.seen.lock();
         let Some(text) = stored.text() else { return true };
-        // A newer version can have stored a lease that this version cannot read.
+        // A newer version might have stored a lease that this version cannot read.
         let holder = stored.value.as_ref().map(|lease| lease.holder.as_str());
         if holder.is_some_and(|holder| holder.is_empty() || holder == self.process) {
             *seen = None;

@@ -17,8 +17,8 @@ pub enum TaskStatus {
     Idle,
     /// The task did some work. The text describes it.
     Done(String),
-    /// The task could not do all of its work. The text has the reason. The task runs again after
-    /// [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
+    /// The task could not do all of its work. The text contains the reason. The task runs again
+    /// after [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
     Unfinished(String),
 }
 
@@ -63,7 +63,7 @@ impl TaskRecord {
 }
 
 /// Returns the stored records by the name of the task. All processes that share the store write
-/// their records to it.
+/// their records to the store.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
     let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
     Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())

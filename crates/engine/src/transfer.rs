@@ -23,9 +23,9 @@ const ENTRIES: u32 = 500;
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// The name of the note that marks the target as incomplete. The note stays until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The names of the notes about the store itself, which a copy leaves out. One is the note of its
-/// health check. The other contains a number of a journal entry: all intents up to this number have
-/// results. In another journal, the numbers can begin again.
+/// The names of the notes about the store itself, which a copy leaves out. One is the note of the
+/// store's health check. The other contains a number of a journal entry: all intents up to this
+/// number have results. In another journal, the numbers can begin again.
 const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.
@@ -115,8 +115,7 @@ pub async fn copy(
     // Deliveries are written in the order of their arrival, with the oldest first.
     deliveries.reverse();
     if settled > 0 {
-        // If a row was marked a moment ago, it is possible that the list does not contain the row
-        // yet.
+        // If a row was marked a moment ago, the list might not contain the row yet.
         let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
         for key in named.into_iter().filter(|key| !listed.contains(*key)) {
@@ -156,7 +155,7 @@ pub async fn copy(
 }
 
 /// Returns whether an earlier copy into this store did not end. If the store cannot be read, the
-/// result is `false`, because the next call of the store reports the error.
+/// result is `false`. The next call of the store then reports the error.
 pub async fn is_unfinished(store: &dyn Store) -> bool {
     matches!(store.get(UNFINISHED).await, Ok(Some(_)))
 }

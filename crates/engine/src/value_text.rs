@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Returns a value as JSON. A value that is absent is `none`. Every page and every command uses
-/// this text for an absent value.
+/// Returns a value as JSON. The text of an absent value is `none`. Every page and every command
+/// uses this text for an absent value.
 pub fn value_text(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),

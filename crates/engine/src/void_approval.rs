@@ -33,7 +33,7 @@ pub struct VoidApproval {
     pub what: String,
     /// The operator who approved the change.
     pub by: String,
-    /// The time of the approval. `None` if the journal does not have it any more.
+    /// The time of the approval. `None` if the journal no longer contains this time.
     pub approved: Option<Time>,
     /// The time when the approval ended.
     pub since: Time,
@@ -58,8 +58,8 @@ impl fmt::Display for VoidApproval {
 }
 
 impl VoidApproval {
-    /// Records the approvals of holds that end now. The function ignores holds without an approval,
-    /// and holds with an approved write that has begun.
+    /// Records the approvals of the holds in `ended`. The function ignores holds without an
+    /// approval, and holds whose approved write has begun.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The loop of a worker. The worker claims several due keys at a time and runs each of them. During
-//! a run, the worker renews the lease. Afterwards, it records the end of the run.
+//! The loop of a worker. The worker claims several due keys at a time and runs each key. During a
+//! run, the worker renews the lease. Afterwards, the worker records the end of the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct WorkerSettings {
     /// The maximum number of keys that the worker works on at the same time. The worker claims
     /// several keys together, so that their reads can be combined.
     pub concurrency: usize,
-    /// The maximum time between two looks at the queue. Another process can have made a key due
+    /// The maximum time between two looks at the queue. Another process might have made a key due
     /// without a signal to this worker.
     pub poll: Duration,
     /// The maximum duration of a run.
@@ -57,7 +57,7 @@ impl Default for WorkerSettings {
 
 /// How often the worker looks for keys of other instances while one instance has reached its limit
 /// of places. Such a look is expensive if that instance has many due keys, because the store must
-/// skip each of them. If the bell rings, the worker looks earlier: when the debounce of the
+/// skip each of these keys. If the bell rings, the worker looks earlier: when the debounce of the
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
@@ -69,8 +69,8 @@ const HAND_BACK: Duration = Duration::from_secs(5);
 /// The numbers of runs and changes by result, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
-    /// The number of runs that left nothing to do, except for changes that a mode or the guard
-    /// keeps back.
+    /// The number of runs after which no work is left. Changes that a mode or the guard stops do
+    /// not count as work.
     pub done: AtomicU64,
     /// The number of runs that failed and are retried.
     pub retried: AtomicU64,
@@ -86,7 +86,7 @@ pub struct WorkerCounts {
     pub contested: AtomicU64,
     /// The causes that are already in the log.
     said: Said,
-    /// The names by which people know the keys, for the log.
+    /// The names that people use for the keys, for the log.
     subjects: Subjects,
 }
 
@@ -392,8 +392,8 @@ impl Worker {
     }
 }
 
-/// The maximum time to record a run without a result. Without this limit, a store that hangs would
-/// occupy a place of the worker.
+/// The maximum time for recording that a run has no result. Without this limit, a store that hangs
+/// would occupy a place of the worker.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Records that a run ended without a result. Without this record, a report would still show the

@@ -19,7 +19,7 @@ use crate::{Reference, SecretStore};
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {
-    /// Makes the store read secrets with this AWS configuration, and returns the store.
+    /// Sets the AWS configuration for reading secrets, and returns the store.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
         self.aws = tokio::sync::OnceCell::new_with(Some(aws));

@@ -58,8 +58,8 @@ pub enum SecretError {
     /// The reference needs AWS, and this build of Beadle does not contain the AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]
     NeedsAws(String),
-    /// The reference is for a key in AWS KMS. KMS can sign with the key, but nobody can read its
-    /// value.
+    /// The reference is for a key in AWS KMS. KMS can sign with the key, but nobody can read the
+    /// key itself.
     #[error("{0} can sign but has no readable value: use it only as a private key")]
     OnlySigns(String),
     /// The value is not a private key.

@@ -23,7 +23,7 @@ pub enum Reference {
     },
     /// A parameter in the Parameter Store of AWS Systems Manager.
     Parameter(String),
-    /// A private key in AWS KMS. KMS signs with the key, and nobody can read it.
+    /// A private key in AWS KMS. KMS signs with the key, and nobody can read the key itself.
     Kms(String),
 }
 

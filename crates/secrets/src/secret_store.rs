@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{Reference, SecretError};
 
 /// The answer of AWS for a reference: the current value and, if there is one, the previous value.
-/// If AWS returned no usable value, this is the error.
+/// If AWS returned no usable value, the answer is the error.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
 /// Reads secrets, and keeps the values that come from AWS.
@@ -125,7 +125,7 @@ impl SecretStore {
         let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
         let mut valid = vec![usable(reference, current.expose_secret())?];
         // If the previous value is a placeholder or equals the current value, the result does not
-        // contain it.
+        // contain the previous value.
         for value in before.unwrap_or_default() {
             if let Ok(value) = usable(reference, value.expose_secret())
                 && value.expose_secret() != valid[0].expose_secret()

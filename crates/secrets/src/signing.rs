@@ -88,8 +88,8 @@ fn local(pem: &str) -> Result<EncodingKey, String> {
     tried.map(|_| key).map_err(|error| format!("the key cannot sign ({error})"))
 }
 
-/// Signs claims with AWS KMS. KMS accepts a message of up to 4 KiB and computes its hash itself. A
-/// token has only a few hundred bytes:
+/// Signs claims with AWS KMS. KMS accepts a message of up to 4 KiB and computes the hash of the
+/// message itself. A token has only a few hundred bytes:
 /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
 #[cfg(feature = "kms")]
 async fn kms(

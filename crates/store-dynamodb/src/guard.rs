@@ -106,8 +106,8 @@ impl DynamoStore {
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
             let judged = window::check_guard(&mut window, &known, limits, asked, now);
-            // Old and refused reservations use no room. The store deletes them, because an item has
-            // a maximum size.
+            // Old and refused reservations use no room. The store deletes these reservations,
+            // because an item has a maximum size.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
@@ -220,7 +220,7 @@ impl DynamoStore {
         Ok(Some([booked, self.hold_action(doing, digest, was.as_ref(), hold.as_ref())?]))
     }
 
-    /// Records how changes of this instance ended.
+    /// Records how each of these changes of the instance ended.
     pub(crate) async fn conclude_writes(
         &self,
         instance: &str,

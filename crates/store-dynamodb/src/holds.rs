@@ -51,7 +51,7 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
     ]))
 }
 
-/// Returns all holds, the oldest first. An unreadable hold is no error.
+/// Returns all holds, the oldest first. An unreadable hold does not cause an error.
 fn readable(read: impl Iterator<Item = Result<Stored, StoreError>>) -> Result<HoldList, StoreError> {
     let mut list = HoldList::default();
     for stored in read {
@@ -221,12 +221,12 @@ impl DynamoStore {
             match Stored::of(DOING, &item) {
                 Ok(stored) if stored.hold.is_outdated(instance, generation) => stale.push(stored),
                 Ok(_) => {}
-                // Nobody knows to which generation the hold belongs, so it stays.
+                // The generation of the hold is unknown, so the hold stays.
                 Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
             }
         }
-        // It is possible that another process has stored a hold meanwhile. That hold belongs to the
-        // new generation and stays.
+        // Another process might have stored a hold meanwhile. That hold belongs to the new
+        // generation and stays.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
     }

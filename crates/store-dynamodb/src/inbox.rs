@@ -83,8 +83,8 @@ impl DynamoStore {
         self.put_head(doing, head, &token).await.map(drop)
     }
 
-    /// Builds the item of a delivery. If the marks do not fit into the item, they are in separate
-    /// items.
+    /// Builds the item of a delivery. If the marks do not fit into the item, the marks are in
+    /// separate items.
     async fn head(
         &self,
         doing: &'static str,
@@ -292,7 +292,7 @@ impl DynamoStore {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &pk, "head").await?,
                     };
-                    // If an earlier attempt of this request stored the delivery and its answer was
+                    // If an earlier attempt of this request stored the delivery and the answer was
                     // lost, the stored delivery has the same token.
                     Ok(known.filter(|known| get(known, "token") != Some(token)))
                 }
@@ -332,7 +332,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // While the store marks a delivery, the index can show this delivery in both parts.
+        // While the store marks a delivery, the index might show this delivery in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -381,8 +381,8 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // It is possible that some parts have expired already. The function returns the body only
-        // if all its parts still exist.
+        // Some parts might have expired already. The function returns the body only if all its
+        // parts still exist.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }

@@ -23,8 +23,7 @@ pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// The minimum length of a value that the store compresses.
 const LONG: usize = 4096;
 
-/// The maximum number of attempts for a write if other processes write the same item again and
-/// again.
+/// The maximum number of attempts for a write if other processes write the same item repeatedly.
 pub(crate) const TRIES: u32 = 40;
 
 /// Sends a write again as long as the write conflicts with a transaction of another request. The
@@ -67,7 +66,7 @@ pub(crate) fn shard(of: &str) -> u64 {
     hasher.finish() % SHARDS
 }
 
-/// Returns the time at which an item expires, in seconds since the Unix epoch. DynamoDB deletes the
+/// Returns the time when an item expires, in seconds since the Unix epoch. DynamoDB deletes the
 /// item after that time.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
@@ -91,7 +90,8 @@ where
 }
 
 /// Sleeps before the next attempt of a write. The length of the sleep is random and grows with each
-/// attempt, so that processes that failed at the same moment do not retry together.
+/// attempt, so that two processes do not retry at the same moment after they failed at the same
+/// moment.
 pub(crate) async fn pause(attempt: u32) {
     let most = 4 << attempt.min(6);
     let wait = rand::rng().random_range(1..=most);

@@ -86,7 +86,7 @@ impl DynamoStore {
         Self { client, table: table.to_owned(), settings, wake: None, damaged: Arc::default() }
     }
 
-    /// Makes the store tell `wake` which keys can be claimed, and returns the store.
+    /// Sets `wake`, and returns the store. The store then tells `wake` which keys can be claimed.
     #[must_use]
     pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }

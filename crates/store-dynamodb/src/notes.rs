@@ -72,7 +72,7 @@ impl DynamoStore {
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(before) => {
-                // The condition compares the stored form, because another version can compress a
+                // The condition compares the stored form, because another version might compress a
                 // long value differently.
                 let Some(stored) = self.read(DOING, "note", name).await? else { return Ok(false) };
                 if unpacked(DOING, &stored, "value")? != before {
@@ -91,8 +91,8 @@ impl DynamoStore {
                     PutItemError::ConditionalCheckFailedException(_)
                     | PutItemError::TransactionConflictException(_),
                 ) => {
-                    // It is possible that an earlier attempt of this write succeeded and its answer
-                    // was lost.
+                    // An earlier attempt of this write might have succeeded, although no answer
+                    // arrived.
                     let stored = self.read(DOING, "note", name).await?;
                     Ok(stored.is_some_and(|item| get(&item, "token") == Some(&token)))
                 }

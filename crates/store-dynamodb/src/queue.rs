@@ -100,7 +100,7 @@ impl DynamoStore {
         let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // The function reads more rows than `limit`, because other workers can already have
+            // The function reads more rows than `limit`, because other workers might already have
             // claimed some of these rows.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
@@ -244,9 +244,9 @@ impl DynamoStore {
     }
 
     /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the keys wait, it
-    /// is enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
-    /// bytes. When none of the keys waits any more, the function reads all due rows. This costs
-    /// half a read unit for each 4 KB.
+    /// is enough to read one page of each shard. This costs approximately 30 read units for 400
+    /// rows of 600 bytes. When none of the keys waits any more, the function reads all due rows.
+    /// This costs half a read unit for each 4 KB.
     pub(crate) async fn count_due(
         &self,
         scopes: &[KeyScope],

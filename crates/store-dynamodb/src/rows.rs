@@ -159,8 +159,8 @@ impl DynamoStore {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // It is possible that an earlier attempt of this write succeeded and its answer
-                    // was lost.
+                    // An earlier attempt of this write might have succeeded, although no answer
+                    // arrived.
                     let there = match refused.item() {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &name(&row.key), "row").await?,

@@ -26,7 +26,7 @@ fn is_ours(table: &TableDescription) -> bool {
 }
 
 impl DynamoStore {
-    /// Creates the table if it does not exist, and waits until it can be used.
+    /// Creates the table if it does not exist, and waits until the table can be used.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         const DOING: &str = "creating the table";
         let attribute = |name: &str| {

@@ -14,9 +14,9 @@ use crate::DynamoStore;
 pub struct Due {
     /// The key that a worker can claim.
     pub key: Key,
-    /// The lane in which the key is due.
+    /// The lane of the due key.
     pub lane: Lane,
-    /// The earliest time at which a worker can claim the key.
+    /// The earliest time when a worker can claim the key.
     pub at: Time,
 }
 

@@ -86,7 +86,7 @@ impl Address {
 
 /// Adds the parameters that the URL does not set.
 fn complete(config: &mut Config, schema: &str) {
-    // After a failover, the old primary can still answer. Only the new primary accepts writes.
+    // After a failover, the old primary might still answer. Only the new primary accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
     // PostgreSQL uses the last value of a setting. The options in the address can change the

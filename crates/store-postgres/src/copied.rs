@@ -7,7 +7,7 @@ use crate::retry::transaction;
 use crate::{PostgresStore, bodies, guard, holds, inbox, journal, pipeline, rows};
 
 impl PostgresStore {
-    /// Stores a record of another store without a change.
+    /// Stores a record of another store without changing the record.
     pub(crate) async fn take_record(&self, piece: StoreRecord) -> Result<(), Failed> {
         match piece {
             StoreRecord::Row(row) => rows::save(&self.pool.get().await?, &[row]).await,

@@ -16,7 +16,7 @@ use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write can end long
+/// to record the ends of changes. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -163,7 +163,7 @@ pub(crate) async fn begin(
     Ok(Begun::Yes(number))
 }
 
-/// Records how changes ended.
+/// Records how each of these changes ended.
 pub(crate) async fn conclude(
     transaction: &Transaction<'_>,
     instance: &str,
@@ -186,8 +186,7 @@ pub(crate) async fn conclude(
     window.save(transaction).await
 }
 
-/// Returns the reservations in the windows of all instances, starting at a time. The reservations
-/// are in order.
+/// Returns the reservations of all instances since a time, in order.
 pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Vec<GuardReservation>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= $1 ORDER BY n");
     let rows = sql::query(on, &query, &[&since.0]).await?;

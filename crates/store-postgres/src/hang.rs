@@ -15,8 +15,8 @@ use crate::failed::Failed;
 /// statement ends with the error of the server.
 const LIMIT: Duration = Duration::from_secs(75);
 
-/// The latest time at which a server did not answer. If a server hangs, all connections to the
-/// server hang. So they share this time.
+/// The latest time when a server did not answer. If a server hangs, all connections to the server
+/// hang. So all connections share this time.
 static HUNG: Mutex<Option<Instant>> = const_mutex(None);
 
 /// Waits for an answer of the server, but no longer than the limit.
@@ -37,7 +37,7 @@ async fn within<T>(
     Err(Failed::Unusable(format!("no answer from the server within {} s", limit.as_secs())))
 }
 
-/// Returns whether a connection of this age can belong to a server that hangs.
+/// Returns whether a connection of this age might belong to a server that hangs.
 pub(crate) fn is_suspect(created: Instant) -> bool {
     HUNG.lock().is_some_and(|hung| created <= hung)
 }

@@ -38,7 +38,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<HoldList, Failed> {
     readable(&sql::query(on, "SELECT hold, digest FROM hold ORDER BY since, digest", &[]).await?)
 }
 
-/// Returns the holds of all rows. An unreadable hold is no error.
+/// Returns the holds of all rows. An unreadable hold does not cause an error.
 fn readable(rows: &[tokio_postgres::Row]) -> Result<HoldList, Failed> {
     let mut list = HoldList::default();
     for row in rows {

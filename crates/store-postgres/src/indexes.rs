@@ -108,9 +108,9 @@ async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on:
 }
 
 /// Builds the index of each partition, and attaches it to the index of the whole table. The whole
-/// index is complete when every partition has its own index. PostgreSQL cannot build all of them in
-/// one step without a lock. A partition that is created in the meantime has its index from the
-/// start.
+/// index is complete when every partition has its own index. PostgreSQL cannot build all these
+/// indexes in one step without a lock. A partition that is created in the meantime has its index
+/// from the start.
 async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Result<(), Failed> {
     let Index { name, table, on, .. } = index;
     if is_valid(client, name).await?.is_none() {
@@ -128,9 +128,9 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
         build_one(client, &part, partition, on).await?;
         in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
     }
-    // It is possible that pruning has dropped the last partition that had no index. PostgreSQL
-    // checks whether the whole index is complete only when an index of a partition is attached. A
-    // repeated attachment changes nothing else.
+    // Pruning might have dropped the last partition that had no index. PostgreSQL checks whether
+    // the whole index is complete only when an index of a partition is attached. A repeated
+    // attachment changes nothing else.
     if is_valid(client, name).await? == Some(false) {
         let attached = "SELECT part.relname::text FROM pg_catalog.pg_inherits
              JOIN pg_catalog.pg_class AS part ON part.oid = inhrelid

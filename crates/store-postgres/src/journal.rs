@@ -209,13 +209,13 @@ fn newest_query(history: &History) -> String {
 }
 
 /// The first characters of the name after the owner in a subject, in lower case. The index
-/// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and PostgreSQL
-/// could not store a longer name.
+/// `journal_name` contains this expression. An entry of an index has at most 2,700 bytes, and
+/// PostgreSQL could not store a longer name.
 const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
 /// The maximum length of [`NAME`], in characters.
 const LONGEST: usize = 200;
 
-/// Returns the keys and subjects of all entries that can have this name.
+/// Returns the keys and subjects of all entries that might have this name.
 pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(String, String)>, Failed> {
     let whole = storable(name).to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);

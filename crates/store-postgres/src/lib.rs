@@ -75,7 +75,7 @@
 //! [`PostgresListener`] in each process receives the notification and rings the bell of the worker.
 //! The rows alone decide which keys are due, so a lost notification only delays a run until the
 //! next regular check. The notification is not part of the transaction: if transactions send
-//! notifications, PostgreSQL commits only one of them at a time.
+//! notifications, PostgreSQL commits only one such transaction at a time.
 
 mod address;
 mod bodies;

@@ -33,7 +33,7 @@ pub struct PostgresListener {
 impl PostgresListener {
     /// Starts to listen, and rings `bell` at each notification. While there is no connection, the
     /// workers find due keys at their regular checks. After each new connection, the listener rings
-    /// the bell once, because it is possible that a notification was lost.
+    /// the bell once, because a notification might have been lost.
     pub fn start(url: &str, bell: Arc<Notify>) -> Result<Self, StoreError> {
         let address = Address::parse(url)
             .map_err(|why| StoreError::Unavailable { doing: "listening for due keys", why })?;
@@ -101,7 +101,7 @@ where
 }
 
 /// Asks for the notifications, and checks from time to time that the server still answers. Returns
-/// only an error.
+/// only if an error occurs.
 async fn subscribe(client: &Client, channel: &str, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
     // The address allows only names that need no quotes.
     answered(client.batch_execute(&format!("LISTEN {channel}"))).await?;

@@ -27,8 +27,8 @@ pub(crate) async fn mark(
             row.mark(mark, now, timing);
         }
     }
-    // A claim skips the rows that this transaction has locked. If a row was due already, it is
-    // possible that a claim has skipped the key. So the workers must check again.
+    // A claim skips the rows that this transaction has locked. If a row was due already, a claim
+    // might have skipped the key. So the workers must check again.
     let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
     let mut pairs = after.values().zip(before.values());
     let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
@@ -109,8 +109,9 @@ fn far_query() -> String {
 
 /// Returns the query that selects and locks keys that are due and not paused: first some keys by
 /// age, then the other keys by rank. The query skips rows that another transaction has locked. If
-/// the other transaction is a claim, it takes these rows. If it is a mark, it announces these rows
-/// afterwards. The query locks no more rows than the caller claims.
+/// the other transaction is a claim, that claim takes these rows. If the other transaction is a
+/// mark, that mark announces these rows afterwards. The query locks no more rows than the caller
+/// claims.
 fn due_query() -> String {
     let part = |more: &str| {
         format!(
@@ -189,7 +190,7 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns the earliest time at which a worker can claim a key. Ignores the keys in `damaged`.
+/// Returns the earliest time when a worker can claim a key. Ignores the keys in `damaged`.
 pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
     let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
     let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;

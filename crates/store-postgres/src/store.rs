@@ -89,7 +89,7 @@ impl Queue for PostgresStore {
         if !is_due.map_err(error_of("looking for due keys"))? {
             return Ok(Vec::new());
         }
-        // The transaction takes a connection too, and the pool can have only one connection.
+        // The transaction takes a connection too, and the pool might have only one connection.
         drop(client);
         loop {
             let done = repeat!(&self.pool, self.claim_once(limit, instances, now));

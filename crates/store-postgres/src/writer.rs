@@ -3,7 +3,7 @@
 //!
 //! A request must not harm the others of its group. If a request is invalid, the group is written
 //! without this request. If the server refuses the group, each request is written alone. Requests
-//! for a row that another transaction keeps locked wait together on one connection of their own.
+//! for a row that another transaction keeps locked wait together on one separate connection.
 //!
 //! A transaction needs two round trips, regardless of the number of its requests. The first round
 //! trip begins the transaction, stores deliveries and locks rows. The second round trip stores the
@@ -66,8 +66,7 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn marks(&self) -> &[Mark] {
         &[]
     }
-    /// Returns the key if the request needs the row of the key. It is possible that the row does
-    /// not exist.
+    /// Returns the key if the request needs the row of the key. The row might not exist.
     fn key(&self) -> Option<&Key> {
         None
     }
@@ -180,7 +179,7 @@ impl Loaded {
             let mut row = before.clone();
             row.mark(mark, now, &self.timing);
             // A claim skips the rows that this transaction has locked. If the row was due already,
-            // it is possible that a claim has skipped the key. So the workers must check again.
+            // a claim might have skipped the key. So the workers must check again.
             self.wakes |= before.due_at().is_some_and(|due| due <= now);
             self.change(&before, row, now);
         }
@@ -285,8 +284,8 @@ fn settle(works: impl IntoIterator<Item = Box<dyn Work>>, committed: Result<u64,
 /// The requests that have no result yet, and why the server refused their transaction.
 type Refused = (Vec<Box<dyn Work>>, Failed);
 
-/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost:
-/// their callers get an error, and the writer goes on.
+/// Writes a group like [`write_group`]. If the write panics, only the requests of the group are
+/// lost: their callers get an error, and the writer goes on.
 async fn write(shared: &Arc<Shared>, group: Vec<Box<dyn Work>>, begin: &'static str) -> Result<(), Refused> {
     tokio::spawn(write_group(shared.clone(), group, begin)).await.unwrap_or(Ok(()))
 }
@@ -349,7 +348,7 @@ async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Wor
         if failed.is_for_all() || group.len() == 1 {
             settle(group, Err(&failed));
         } else {
-            // One of the rows is still locked. It is possible that the other rows are free now.
+            // One of the rows is still locked. The other rows might be free now.
             write_alone(shared.clone(), group, None).await;
         }
     }

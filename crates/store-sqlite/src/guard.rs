@@ -13,7 +13,7 @@ use crate::queue;
 use crate::rows::{damaged, named};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record how changes ended. The window ends at the newest reservation. A write can end long
+/// to record the ends of changes. The window ends at the newest reservation. A write can end long
 /// after its reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -140,7 +140,7 @@ pub(crate) fn begin(
     Ok(Begun::Yes(number))
 }
 
-/// Records how changes ended.
+/// Records how each of these changes ended.
 pub(crate) fn conclude(
     connection: &Connection,
     instance: &str,
@@ -162,7 +162,7 @@ pub(crate) fn conclude(
     window.save(connection)
 }
 
-/// Reads a hold from a row. The row has the hold and its digest.
+/// Reads a hold from a row. The row contains the hold and its digest.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
     let text = row.get::<_, String>(0);
     let hold = text.and_then(|text| serde_json::from_str(&text).map_err(|error| damaged(0, error)));
@@ -198,7 +198,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<HoldList> {
     readable(rows)
 }
 
-/// Returns the holds of all rows. An unreadable hold is no error.
+/// Returns the holds of all rows. An unreadable hold does not cause an error.
 fn readable(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<HoldList> {
     let mut list = HoldList::default();
     while let Some(row) = rows.next()? {
@@ -257,7 +257,7 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
         match read(row) {
             Ok(hold) if hold.is_outdated(instance, generation) => stale.push(hold.digest),
             Ok(_) => {}
-            // Nobody knows to which generation the hold belongs, so it stays.
+            // The generation of the hold is unknown, so the hold stays.
             Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
         }
     }
@@ -265,8 +265,7 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations in the windows of all instances, starting at a time. The reservations
-/// are in order.
+/// Returns the reservations of all instances since a time, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()

@@ -136,11 +136,11 @@ fn newest_sql(history: &History) -> String {
     )
 }
 
-/// The part of a subject after its owner, in lower case. The index `journal_name` has this
+/// The part of a subject after its owner, in lower case. The index `journal_name` contains this
 /// expression.
 const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
 
-/// Returns the keys and subjects of all entries that can have this name.
+/// Returns the keys and subjects of all entries that might have this name.
 pub(crate) fn called(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
     let whole = name.to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
@@ -157,8 +157,8 @@ pub(crate) fn subjects(connection: &Connection, limit: u32) -> rusqlite::Result<
     connection.prepare_cached(&subjects_sql())?.query_map([limit], |row| row.get(0))?.collect()
 }
 
-/// Returns a query that jumps from name to name in the index. So its cost does not depend on the
-/// number of entries.
+/// Returns a query that jumps from name to name in the index. So the cost of the query does not
+/// depend on the number of entries.
 fn subjects_sql() -> String {
     format!(
         "WITH RECURSIVE known (name) AS (

@@ -221,7 +221,7 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
 
 /// Lists the rows of keys that are parked or whose latest run failed.
 pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-    // Two queries, because one query with `OR` would read the whole table.
+    // There are two queries, because one query with `OR` would read the whole table.
     let sql = format!(
         "SELECT {COLUMNS} FROM work INDEXED BY work_parked WHERE parked IS NOT NULL
          UNION ALL

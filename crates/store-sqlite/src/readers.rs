@@ -56,8 +56,8 @@ impl Readers {
         let connection = if let Some(connection) = free {
             connection
         } else {
-            // It is possible that another file is at the path now. The open connections still use
-            // the file of the store.
+            // Another file might be at the path now. The open connections still use the file of the
+            // store.
             self.health.check()?;
             crate::connect(&self.path, &self.settings)?
         };

@@ -16,7 +16,7 @@ use crate::health::Health;
 /// The maximum number of requests that are committed together.
 const GROUP: usize = 512;
 
-/// Where writes run: on their own thread or, in simulated time, on the thread of the caller.
+/// Where writes run: on a separate thread or, in simulated time, on the thread of the caller.
 pub(crate) enum WriterThread {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),
@@ -178,7 +178,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             continue;
         }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-        // While readers use the log, a checkpoint cannot move all of it, and the log grows. The
+        // While readers use the log, a checkpoint cannot move the whole log, and the log grows. The
         // loop truncates the log when no reader uses it.
         let moved = match moved {
             Ok(pages) if pages > 16_384 => {

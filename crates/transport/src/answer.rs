@@ -103,7 +103,7 @@ pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Opti
         let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
         is_meant.then(|| at.since(clock))
     };
-    // If the time is not credible compared with the header `Date`, the header itself is possibly
+    // If the time is not credible compared with the header `Date`, the header itself might be
     // wrong. The function then compares the time with Beadle's own clock.
     let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))

@@ -36,11 +36,11 @@ const READ_RETRIES: u32 = 2;
 #[derive(Clone)]
 pub struct ClientSettings {
     /// The maximum number of requests that are in progress at the same time. For each credential,
-    /// GitHub accepts 100 requests, and other programs can use the same credential.
+    /// GitHub accepts 100 requests, and other programs might use the same credential.
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
-    /// The period in which the vendor counts points for its secondary rate limits.
+    /// The period that the vendor uses to count points for its secondary rate limits.
     pub window: Duration,
     /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
@@ -186,12 +186,12 @@ impl Client {
         }
     }
 
-    /// Returns the period in which the vendor counts points for its secondary limits.
+    /// Returns the period that the vendor uses to count points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns the period in which the vendor counts the requests that create content.
+    /// Returns the period that the vendor uses to count the requests that create content.
     pub fn hour(&self) -> Duration {
         self.settings.window * MINUTES
     }
@@ -218,23 +218,23 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Converts the error of a request for a token. If the vendor refused the request, it denied the
-    /// credential, see [`Self::denied`].
+    /// Converts the error of a request for a token. If the vendor refused the request, the vendor
+    /// denied the credential, see [`Self::denied`].
     pub fn no_token(&self, error: TransportError) -> TokenError {
         let is_refused = error.status().is_some() && error.class() == Class::Rejected;
         TokenError::new(if is_refused { self.denied(error) } else { error })
     }
 
-    /// Sends a request. If the network or the vendor fails, the client retries a read at once, but
-    /// not a write. A read follows redirects within the configured origin, but a write follows no
-    /// redirects.
+    /// Sends a request. If the network or the vendor fails, the client retries a read after a short
+    /// wait, but does not retry a write. A read follows redirects within the configured origin. A
+    /// write follows no redirects.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         self.send_by(request, None).await
     }
 
-    /// Sends a request, but not later than `by`, because the path of the request is possibly
-    /// outdated then. If the request has to wait longer for a budget or for its turn, the client
-    /// does not send it, and the error is [`TransportError::Late`].
+    /// Sends a request, but not later than `by`, because the path of the request might then be
+    /// outdated. If the request has to wait longer for a budget or for its turn, the client does
+    /// not send it, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -298,8 +298,8 @@ impl Client {
         })
     }
 
-    /// Returns the whole address for a path. If a value would make the address name another
-    /// resource, this is an error.
+    /// Returns the whole address for a path. Returns an error if a value would change which
+    /// resource the address names.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {
@@ -410,7 +410,7 @@ impl Client {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
             // If the server asks for a wait, a read waits. The client does not treat a write as
-            // limited, because the server can have carried out the write.
+            // limited, because the server might have carried out the write.
             503 => asks_for_patience && !writes,
             _ => false,
         };

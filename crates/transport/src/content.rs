@@ -49,9 +49,9 @@ impl ContentPace {
         Self { minute: Pace::new(window, limits.minute), hour: Pace::new(window * MINUTES, limits.hour) }
     }
 
-    /// Sets the number of processes that use the credential. `others` is the number of requests
-    /// with which other processes created content within an hour. This number includes the requests
-    /// of processes that have ended.
+    /// Sets the number of processes that use the credential. `others` is the number of requests of
+    /// other processes that created content within an hour. This number includes the requests of
+    /// processes that have ended.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         self.minute.share(processes, 0, guessed);
         self.hour.share(processes, others, guessed);

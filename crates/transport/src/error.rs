@@ -16,7 +16,7 @@ pub enum TransportError {
         request: String,
         /// The account with the used-up limit.
         resource: Resource,
-        /// The time from which the vendor accepts requests again.
+        /// The time when the vendor accepts requests again.
         until: Time,
     },
     /// The vendor denied the credential, so that no request with this credential can succeed.
@@ -28,7 +28,7 @@ pub enum TransportError {
         status: u16,
         /// The vendor's error message, shortened.
         message: String,
-        /// The time at which Beadle tries the credential again.
+        /// The time when Beadle tries the credential again.
         until: Time,
     },
     /// The network failed: no answer arrived, or only a part of it.
@@ -85,8 +85,8 @@ pub enum TransportError {
         /// The value, and the reason why it cannot be used.
         why: String,
     },
-    /// The request had to wait so long that the name in its path is possibly outdated. Beadle did
-    /// not send the request.
+    /// The request had to wait so long that the name in its path might be outdated. Beadle did not
+    /// send the request.
     #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
         /// The method and the path of the request.
@@ -97,7 +97,7 @@ pub enum TransportError {
     Outdated {
         /// The method and the path of the request.
         request: String,
-        /// The time at which Beadle noticed that the plan is too old.
+        /// The time when Beadle noticed that the plan is too old.
         now: Time,
     },
     /// The address of a link or a redirect is outside the configured origin.
@@ -126,8 +126,8 @@ impl TransportError {
             | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
-                // The resource is busy with an earlier request, or it changed in the meantime.
-                // Beadle has to retry only this request.
+                // The resource is busy with an earlier request, or the resource changed in the
+                // meantime. Beadle has to retry only this request.
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
@@ -139,7 +139,7 @@ impl TransportError {
         }
     }
 
-    /// Returns whether Beadle did not send the request because its path is possibly outdated.
+    /// Returns `true` if Beadle did not send the request because its path might be outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
@@ -172,7 +172,8 @@ impl TransportError {
     }
 
     /// Returns the HTTP status of the answer to the request. Returns `None` if there was no answer.
-    /// A refused request for a token is no answer to the request that needed the token.
+    /// The answer to a refused token request is not the answer to the request that needed the
+    /// token.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -183,9 +184,9 @@ impl TransportError {
 
 /// The reason why Beadle has no token for a request.
 ///
-/// The vendor answered another request: the request for the token. If a caller read this answer as
-/// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
-/// create or remove something for this reason. So this type shows no status.
+/// The vendor answered another request: the request for the token. A caller could mistake this
+/// answer for an answer about a resource. A 404 would then mean that the resource does not exist,
+/// and a plan could create or remove something. So this type shows no status.
 /// [`Client::no_token`](crate::Client::no_token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -259,8 +260,8 @@ mod tests {
             TransportError::Budget(Wait { credential, resource, until, spares_events, spares_others: false })
         };
         assert!(wait(Resource::Secondary, true).is_pacing());
-        // In these cases the vendor's limit is used up, so the request waits not only because of
-        // Beadle's own pace.
+        // In these cases the vendor's limit is used up, so Beadle's own pace is not the only reason
+        // for the wait.
         assert!(!wait(Resource::Secondary, false).is_pacing());
         assert!(!wait(Resource::Core, true).is_pacing());
     }

@@ -58,8 +58,8 @@ impl Pace {
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
-    /// Sleeps until `at`. If a sweep would have to sleep long, the function immediately returns
-    /// `at` as the error, so that the sweep does not block other requests.
+    /// Sleeps until `at`. If a sweep would have to sleep for a long time, the function immediately
+    /// returns `at` as the error, so that the sweep does not block other requests.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
             return Err(at);
@@ -94,7 +94,7 @@ impl Pace {
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
         // This process may use its equal share, but no more than the other processes have left.
-        // Before this process started, the other processes can have used more than their shares.
+        // Before this process started, the other processes might have used more than their shares.
         let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {
@@ -113,7 +113,7 @@ impl Pace {
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
         // If the number of processes is an estimate, the request tries again after the next read of
-        // the reports. At that time, more points can be free.
+        // the reports. At that time, more points might be free.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         pace.answered(5, Time(0), Time(2_000));
-        // One request has no answer yet, and the vendor can have counted it at time 0.
+        // One request has no answer yet, and the vendor might have counted this request at time 0.
         assert_eq!(pace.try_take(5, Lane::Event, Time(2_000)), Some(Time(60_000)));
         pace.answered(5, Time(0), Time(3_000));
         assert_eq!(pace.try_take(5, Lane::Event, Time(60_000)), Some(Time(62_000)));
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn one_process_uses_all_of_the_window_before_it_waits_for_its_end() {
         let pace = Pace::new(Duration::from_secs(60), 100);
-        // No other process uses the credential, but the estimate includes a process that is
-        // possibly just starting.
+        // No other process uses the credential, but the estimate includes a process that might just
+        // be starting.
         pace.share(2, 0, true);
         for n in 0..40 {
             assert_eq!(pace.try_take(1, Lane::Sweep, Time(n)), None);

@@ -1,6 +1,6 @@
 //! Paths below a vendor's address. A value becomes exactly one segment of the path. If this is
-//! impossible, the client does not send the request. So a value can never change the resource that
-//! a request names.
+//! impossible, the client does not send the request. So a value can never make a request name
+//! another resource.
 
 use std::fmt;
 

@@ -39,8 +39,8 @@ impl Body {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// The path below the client's base address, with the query. It can be a whole address that
-    /// came from the vendor.
+    /// The path below the client's base address, with the query. The path can be a whole address
+    /// that came from the vendor.
     pub path: Path,
     /// The value of the header `Accept`.
     pub accept: &'static str,
@@ -63,7 +63,7 @@ pub struct Request {
 
 impl Request {
     /// Returns whether the vendor counts the request as one that creates content. A GraphQL request
-    /// counts if its text has the word `create`, even if it creates no content.
+    /// counts if its text contains the word `create`, even if it creates no content.
     pub(crate) fn creates(&self) -> bool {
         let is_creation = match self.resource {
             Resource::GraphQl => self.body.as_ref().is_some_and(|body| body.text.contains("create")),
@@ -103,8 +103,8 @@ pub(crate) fn unsendable(label: &str, error: &http::Error) -> TransportError {
 
 /// Returns the name of a request in messages.
 pub(crate) fn label(request: &Request) -> String {
-    // A query can contain names of people, so the message has only the path. The path is enough to
-    // find the request.
+    // A query can contain names of people, so the message contains only the path. The path is
+    // enough to find the request.
     let path = request.path.without_query();
     format!(
         "{} {}{}",

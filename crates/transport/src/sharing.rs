@@ -18,10 +18,10 @@ const GONE: u32 = 4;
 /// How many times within a period a process repeats a report that has not changed.
 const SIGNS_OF_LIFE: u32 = 12;
 
-/// The report of one process about its use of a credential. The other processes read it.
+/// The report of one process about its use of a credential. The other processes read this report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUsage {
-    /// The time at which the process wrote the report.
+    /// The time when the process wrote the report.
     pub at: Time,
     /// The vendor's accounts, with the figures of the last answers.
     pub accounts: Vec<(Resource, BudgetAccount)>,
@@ -56,7 +56,7 @@ pub struct Sharing {
     /// The name of this process. Each process gets a new name, and the name is not a secret.
     process: String,
     said: ProcessUsage,
-    /// True if this process has not reported yet. Another process is possibly starting at the same
+    /// True if this process has not reported yet. Another process might be starting at the same
     /// moment, and the two processes do not know of each other.
     new: bool,
 }
@@ -112,8 +112,8 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
-        // It is possible that one more process has started and not reported yet, so the first read
-        // adds one process.
+        // One more process might have started and not reported yet, so the first read adds one
+        // process.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
         self.client.share(processes, others, created, is_new);

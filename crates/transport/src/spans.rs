@@ -10,7 +10,7 @@ use crate::wire::Exchanged;
 
 /// Begins the span of a request. The span uses the names of OpenTelemetry's conventions for HTTP.
 /// The span contains no header, no query and no body. The span contains no value of the path
-/// either, because a value can be the name of a secret or of a person.
+/// either, because a value might be the name of a secret or of a person.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client>
 pub(crate) fn of_request(request: &Request, target: &Url) -> Span {

@@ -337,7 +337,7 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
 
 /// Returns the public asynchronous methods and functions of a package, in the form `Type::method`
 /// or `function`. The function finds them in the source text. A test compares its entries with
-/// them, so that it does not forget a method.
+/// these methods, so that the test covers every method.
 ///
 /// # Panics
 ///

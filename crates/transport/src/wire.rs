@@ -50,8 +50,8 @@ impl Wire for Network {
     }
 }
 
-/// Returns the messages of an error and of its causes, because the message of reqwest names no
-/// cause.
+/// Returns the message of an error and the messages of its causes. The message of reqwest itself
+/// does not name a cause.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

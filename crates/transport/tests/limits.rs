@@ -143,7 +143,7 @@ struct Sweep {
     /// The number of installations. Each has an equal share of the repositories.
     installations: usize,
     limits: Installation,
-    /// The number of REST-only lists of each repository.
+    /// For each repository, the number of lists that only the REST API shows.
     lists: usize,
     /// True if Beadle has the answers of an earlier sweep.
     warm: bool,
@@ -221,7 +221,7 @@ async fn a_sweep_that_uses_up_its_hour_is_never_refused() {
     assert!(warm.time < cold.time && shared.time < cold.time, "{cold:?} {warm:?} {shared:?}");
 }
 
-/// Prints the time of sweeps of 100,000 repositories. `LIMITS_REPOSITORIES` sets another number.
+/// Prints how long sweeps of 100,000 repositories take. `LIMITS_REPOSITORIES` sets another number.
 #[tokio::test(start_paused = true)]
 #[ignore = "prints figures: `cargo xtask bench limits` runs it"]
 #[expect(clippy::disallowed_methods, reason = "a benchmark takes its sizes from the environment")]

@@ -88,7 +88,7 @@ async fn requests_that_create_content_keep_to_the_limits_of_a_minute_and_of_an_h
         arrived.windows(count + 1).all(|some| some[count].since(some[0]) >= Duration::from_secs(seconds))
     };
     assert!(are_apart(3, 60) && are_apart(5, 3600), "{arrived:?}");
-    // The limit of the hour is used up, and other writes do not wait for it.
+    // The limit of the hour is used up, and other writes do not wait for this limit.
     let before = clock.now();
     let change = Request { method: Method::PATCH, ..creation };
     assert!(client.send(&change).await.is_ok());

@@ -99,7 +99,7 @@ pub(super) async fn check_guard<W>(
     Ok(CheckedPlan { results, asked: guarded, failure })
 }
 
-/// Returns the guard's limits. Adds the number of repositories that the last sweep counted.
+/// Returns the guard's limits, including the number of repositories from the previous sweep.
 async fn with_count(context: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
     let mut limits = context.limits;
     if limits.among.is_none() {

@@ -12,8 +12,9 @@ pub(super) fn outdated(now: Time) -> Failure {
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
-/// Returns the failure for a write that the store allowed too late: another worker can have the key
-/// by now. Beadle immediately makes a new plan, and does not count this run as a failed attempt.
+/// Returns the failure for a write that the store allowed too late. Another worker might have the
+/// key by now. Beadle immediately makes a new plan, and does not count this run as a failed
+/// attempt.
 pub(super) fn allowed_late(now: Time) -> Failure {
     let text = "the store answered too late, and another worker may have the key; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)

@@ -1,5 +1,5 @@
-//! Frees what changes no longer need: room in the guard's window, approvals, holds, and remembered
-//! refusals.
+//! Frees everything that a change no longer needs: room in the guard's window, approvals, holds,
+//! and remembered refusals.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::plan::Plan;
 use crate::refused::Refusals;
 use crate::void_approval::VoidApproval;
 
-/// The waits before the retries, if the store could not record the end of a write.
+/// How long Beadle waits before each retry if the store could not record the end of a write.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Records the end of a write in the guard. Without this record, the approval of a written change
-/// would stay used up forever, and refused changes would still count. The store can have recorded
-/// the end although its answer was lost. A second record of the same end does no harm, because each
-/// end contains the number of its intent.
+/// would stay used up forever, and refused changes would still count. If the store's answer was
+/// lost, the store might still have recorded the end. A second record of the same end does no harm,
+/// because each end contains the number of its intent.
 pub(super) async fn record_end(
     key: &Key,
     context: &ApplyContext,
@@ -85,8 +85,8 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    // A waiver hides a difference until the waiver ends. The rejection must not end because the
-    // difference is hidden. Otherwise, Beadle would write the rejected change after the waiver.
+    // A waiver hides a difference until the waiver ends. A hidden difference must not end the
+    // rejection. Otherwise, Beadle would write the rejected change after the waiver.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
     let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let is_over = |hold: &Hold| {

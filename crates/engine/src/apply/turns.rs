@@ -9,7 +9,7 @@ use crate::plan::{Change, Plan};
 /// The maximum number of writes of one run that are in progress at the same time.
 pub(super) const AT_ONCE: usize = 6;
 
-/// The place of a change in the order in which a run writes. A stage begins when all writes of the
+/// The place of a change in the write order of a run. A stage begins when all writes of the
 /// previous stage have ended. Within a stage, Beadle writes the changes of one track one after the
 /// other, and different tracks in parallel. A failing change stops only the changes that depend on
 /// it, not the rest of its track. The default turn puts all changes of a plan into one track.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::note::{Metadata, Note};
 
-/// The number of an instance's repositories, as the last sweep counted them.
+/// The number of repositories of an instance, as counted by the previous sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RepositoryCount(pub u32);

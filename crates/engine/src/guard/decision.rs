@@ -39,7 +39,7 @@ impl Decision {
 /// Returns the hold after a decision. Returns `None` if the decision changes nothing.
 ///
 /// An approval is for one write, and it also ends an earlier rejection. A second approval changes
-/// nothing. The approved write can be in progress, and a second approval would allow a second
+/// nothing. The approved write might be in progress, and a second approval would allow a second
 /// write. If the answer to the approved write is lost, [`super::window::check_guard`] holds the
 /// change again, and the new hold needs a new approval.
 ///

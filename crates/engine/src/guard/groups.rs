@@ -121,9 +121,9 @@ pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
     }
 }
 
-/// Limits holds to the changes with these digests and to these repositories. An empty list does not
-/// limit the holds. If a digest or a repository matches no hold, returns the first such name as an
-/// error.
+/// Selects the holds of the changes with these digests, in these repositories. An empty list of
+/// digests selects all digests, and an empty list of repositories selects all repositories. If a
+/// digest or a repository matches no hold, returns the first such name as an error.
 pub fn limit_holds<'a, 'b>(
     holds: &[&'a Hold],
     only: &'b [String],
@@ -142,8 +142,8 @@ pub fn limit_holds<'a, 'b>(
     Ok(holds.iter().filter(is_chosen).copied().collect())
 }
 
-/// Returns whether a name is the name of the hold's repository, with or without the owner of the
-/// repository.
+/// Returns whether a name is the name of the hold's repository. The name can begin with the owner
+/// of the repository.
 fn is_in(hold: &Hold, name: &str) -> bool {
     let own = hold.subject.rsplit('/').next().unwrap_or_default();
     name.eq_ignore_ascii_case(&hold.subject) || name.eq_ignore_ascii_case(own)
@@ -154,7 +154,8 @@ fn is_in(hold: &Hold, name: &str) -> bool {
 struct GroupKey {
     state: HoldState,
     instance: String,
-    /// The kind of the key. A repository and a group of a directory are never in one group.
+    /// The kind of the key. Holds of repositories and holds of directory groups are never in one
+    /// group.
     kind: String,
     generation: String,
     aspect: String,

@@ -1,4 +1,4 @@
-//! The limits in force, and how two versions of them compare.
+//! The limits in force, and comparisons between two versions of the limits.
 
 use std::sync::Arc;
 

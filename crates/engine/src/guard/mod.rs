@@ -87,16 +87,16 @@ impl Limits {
         }
     }
 
-    /// Returns two numbers. The first one is the number of repositories where Beadle may remove or
-    /// weaken something in one aspect within a window. The second one is the number of all
-    /// repositories. Returns `None` if the number of repositories is unknown.
+    /// Returns two numbers. The first one is the maximum number of repositories where Beadle may
+    /// remove or weaken something in one aspect within a window. The second one is the number of
+    /// all repositories. Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
         Some((share.max(u64::from(self.repositories)), among))
     }
 
-    /// Returns the first limit that `used` and `more` exceed together. The result names the risk
+    /// Returns the first limit that the sum of `used` and `more` exceeds. The result names the risk
     /// and its limit.
     pub fn exceeded_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
         Risk::ALL.into_iter().find_map(|risk| {
@@ -136,7 +136,7 @@ pub struct Hold {
     pub digest: String,
     /// The key that the change belongs to.
     pub key: Key,
-    /// The name by which people know the key, such as `acme/widgets`.
+    /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
     /// The time when the hold began.
     pub since: Time,
@@ -175,7 +175,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Returns whether the hold ends, because the hold belongs to this instance, but not to
+    /// Returns whether the hold ends. A hold ends if it belongs to this instance but not to
     /// `generation`. A rejection stays after its generation ends, unless the change is contested.
     /// Without this rule, an unrelated change of the policy could let the rejected change pass. The
     /// hold of an undo stays too, because no policy asks for its change.

@@ -101,8 +101,9 @@ pub struct GuardReservation {
     /// the write has not begun, or if an older version began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
-    /// The fields that only a newer version knows. A store that keeps a window as one text writes
-    /// these fields back. In SQL, these fields are columns that an older version does not change.
+    /// The fields that only a newer version knows. If a store keeps a window as one text, the store
+    /// writes these fields back. In SQL, these fields are columns that an older version does not
+    /// change.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
 }
@@ -262,7 +263,7 @@ fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Ti
 
 /// Returns a text if the change would make one aspect lose or weaken something in too many
 /// repositories. The function adds up all changes in the window. A change that reaches many
-/// repositories counts once for each of them.
+/// repositories counts once for each repository.
 fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -406,8 +407,8 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
             let (from, intent, to) = match end {
                 End::Written(intent) => (Spent::Unknown, Some(intent), Spent::Written),
                 End::Refused(intent) => (Spent::Unknown, Some(intent), Spent::Refused),
-                // Another run can want to use the same room. It does no harm to free the room: the
-                // write of that run does not begin, and Beadle plans the change again.
+                // Another run might want to use the same room. It does no harm to free the room:
+                // the write of that run does not begin, and Beadle plans the change again.
                 End::NotBegun => (Spent::Reserved, None, Spent::Refused),
             };
             let its = |booking: &&mut GuardReservation| {

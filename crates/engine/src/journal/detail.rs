@@ -27,7 +27,7 @@ pub enum Detail {
     Result(WriteResult),
     /// For a result: a dispatch that GitHub carried out.
     Dispatched(Dispatched),
-    /// For a result: a dispatch that failed or lost its answer.
+    /// For a result: a dispatch that failed or whose answer was lost.
     NotDispatched(NotDispatched),
     /// For the end of a run: the number of changes by result.
     Run(RunCounts),
@@ -45,9 +45,10 @@ pub enum Detail {
     Contested(ContestedAspect),
     /// For a policy that came into force: where it comes from.
     Policy(PolicyInForce),
-    /// For a generation of a policy that the gate holds: why, and what it would change.
+    /// For a policy generation that the gate holds: the reason for the hold, and the code of the
+    /// plan.
     PolicyHeld(PolicyHeld),
-    /// For a generation that was withdrawn while the gate held it: why.
+    /// For a policy generation that was withdrawn during its hold: the reason.
     PolicyWithdrawn(PolicyWithdrawn),
     /// For the end of a waiver: what it exempted.
     WaiverEnded(WaiverEnded),
@@ -134,7 +135,7 @@ pub struct WriteResult {
     /// Whether the change was written. It is `Unknown` if the process ended before the answer
     /// arrived.
     pub written: Happened,
-    /// Whether it is possible that a failed write has changed the vendor's value nevertheless.
+    /// True if a failed write might still have changed the vendor's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<bool>,
     /// The reason why the change was not written.
@@ -154,7 +155,7 @@ pub struct Dispatched {
     pub why: Option<String>,
 }
 
-/// The result of a dispatch that failed or lost its answer.
+/// The result of a dispatch that failed or whose answer was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotDispatched {
     /// Whether the workflow was dispatched: `No`, or `Unknown` if the answer was lost.
@@ -253,7 +254,7 @@ pub struct RecoveryEnd {
 /// What a search for missed deliveries found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The number of missed deliveries whose repositories Beadle itself made due.
+    /// The number of missed deliveries whose repositories Beadle itself marked as due.
     pub marked: u32,
     /// The number of deliveries that Beadle asked the vendor to send again.
     pub redelivered: u32,
@@ -277,7 +278,7 @@ pub struct Recovered {
 /// A workflow that Beadle did not dispatch because of the mode `observe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedDispatch {
-    /// The workflow that another mode would dispatch.
+    /// The workflow that Beadle would dispatch in another mode.
     pub would_dispatch: IntendedDispatch,
 }
 

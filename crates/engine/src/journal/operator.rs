@@ -80,8 +80,8 @@ pub enum OperatorAction {
         /// The operator who started the undo.
         by: String,
     },
-    /// The operator let Beadle write the policy's values again over the values that an undo
-    /// restored (`beadle resume`).
+    /// The operator ended an undo (`beadle resume`). Beadle may then replace the restored values by
+    /// the policy's values.
     EndedUndo {
         /// The number of repositories that had values from an undo. The organisation itself counts
         /// as one.

@@ -9,15 +9,15 @@ use crate::gate::Holder;
 pub struct PolicyInForce {
     /// The name of the generation.
     pub in_force: String,
-    /// The commit that has the files of the policy.
+    /// The commit that contains the files of the policy.
     #[serde(flatten)]
     pub from: PolicyCommitted,
-    /// The commit that has the base of the policy; `None` if the policy has no base.
+    /// The commit that contains the base of the policy; `None` if the policy has no base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<PolicyCommitted>,
 }
 
-/// A commit that has files of a policy.
+/// A commit that contains files of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyCommitted {
     /// The repository that contains the files, as `owner/name`.
@@ -41,7 +41,7 @@ pub struct PolicyHeld {
     pub why: String,
     /// Who holds the generation.
     pub held_by: Holder,
-    /// The commit that has the files of the policy; `None` if the policy comes from a folder.
+    /// The commit that contains the files of the policy; `None` if the policy comes from a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<PolicyCommitted>,
 }

@@ -30,7 +30,7 @@ struct World {
     rules: Rules,
     /// The messages by id, in the order of their first receipt.
     received: Vec<Outgoing>,
-    /// The number of repeated messages, and of the kills that explain them.
+    /// The number of repeated messages, and the number of kills that explain the repeated messages.
     repeated: usize,
     kills_after_sending: usize,
     kills: usize,

@@ -118,7 +118,7 @@ struct Changing {
     last: Time,
 }
 
-/// The ledger of one channel. A single write of the store stores the whole ledger.
+/// The ledger of one channel. A single write to the store replaces the whole ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
@@ -137,7 +137,7 @@ impl Metadata for Ledger {
 }
 
 impl Ledger {
-    /// Returns the note that has the ledger of a channel.
+    /// Returns the note that contains the ledger of a channel.
     pub fn note(channel: &str) -> Note<Self> {
         Note::of(&[channel])
     }
@@ -280,7 +280,8 @@ impl Ledger {
     }
 
     /// Returns whether the message with this id is on its way. After a long interruption, another
-    /// process can have sent the message. The result of this process's own try is then out of date.
+    /// process might have sent the message. The result of this process's own try is then out of
+    /// date.
     pub fn awaits(&self, id: &str) -> bool {
         self.outbox.as_ref().is_some_and(|outgoing| outgoing.id == id)
     }

@@ -136,7 +136,7 @@ pub struct Problem {
     pub code: String,
 }
 
-/// Problems of a topic that have the same text and the same code.
+/// Problems with the same text and the same code, within one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The text of the problems.

@@ -52,7 +52,7 @@ impl Channel {
         }
     }
 
-    /// Looks every ten seconds, from one time to another.
+    /// Checks the problems every ten seconds during the given seconds.
     fn watch(&mut self, present: &Present, seconds: std::ops::Range<i64>) {
         for second in seconds.step_by(10) {
             self.look(present, false, at(second));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long claims skip an unreadable row. After this time, claims try to read the row again,
-/// because somebody can have corrected the row.
+/// How long each claim skips an unreadable row. After this time, a claim tries to read the row
+/// again, because somebody might have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
 /// The keys whose rows could not be read recently, each with the time of the last read.
@@ -16,7 +16,7 @@ const PASSED_OVER: Duration = Duration::from_secs(60);
 pub struct Damaged(Mutex<BTreeMap<String, Instant>>);
 
 impl Damaged {
-    /// Returns the keys that claims must skip.
+    /// Returns the keys that a claim must skip.
     pub fn keys(&self) -> Vec<String> {
         self.keys_at(Instant::now())
     }
@@ -27,8 +27,8 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// Makes claims skip these unreadable rows from now on. Logs only the rows that claims did not
-    /// skip before. The log must not get a line each time a page shows the rows. `rows` contains
+    /// From now on, each claim skips these unreadable rows. Logs only the rows that no claim
+    /// skipped before. The log must not get a line each time a page shows the rows. `rows` contains
     /// the key of each row, and why the row is unreadable.
     pub fn add(&self, rows: Vec<(String, String)>) {
         for (key, why) in rows {

@@ -26,7 +26,8 @@ pub trait GuardStore: Send + Sync + 'static {
         asked: Vec<Hold>,
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
-    /// Lists the held changes, for people and for figures. An unreadable hold is no error.
+    /// Lists the held changes, to show or to count them. An unreadable hold does not cause an
+    /// error.
     async fn all_holds(&self) -> Result<HoldList, StoreError>;
     /// Lists the held changes, for decisions. Returns an error if one of them is unreadable.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
@@ -44,7 +45,7 @@ pub trait GuardStore: Send + Sync + 'static {
         list.unreadable.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
-    /// Lists the held changes of one key, for people. An unreadable hold is no error.
+    /// Lists the held changes of one key, for people. An unreadable hold does not cause an error.
     async fn all_holds_of(&self, key: &Key) -> Result<HoldList, StoreError>;
     /// Lists the held changes of one key, for decisions. Returns an error if one of them is
     /// unreadable.
@@ -61,15 +62,16 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records how changes of this instance ended. The guard had allowed these changes. If an
-    /// approved change was written, its approval ends. A second call with the same ends changes
-    /// nothing.
+    /// Records how each of these changes of the instance ended. The guard had allowed these
+    /// changes. If an approved change was written, its approval ends. A second call with the same
+    /// ends changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
-    /// also makes the key due. Returns the hold with this decision. If an earlier decision stays in
-    /// force, the hold has the earlier decision. Returns `None` if no hold has this digest.
+    /// also makes the key due. Returns the hold after this decision. If an earlier decision stays
+    /// in force, the returned hold contains the earlier decision. Returns `None` if no hold has
+    /// this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Approves a held change without a reason, see [`GuardStore::decide`].
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
@@ -78,6 +80,6 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
     /// the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
-    /// Lists the reservations since a time, in order. They come from the windows of all instances.
+    /// Lists the reservations of all instances since a time, in order.
     async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;
 }

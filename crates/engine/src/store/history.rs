@@ -45,7 +45,7 @@ fn has_risk(entry: &Entry, risks: &[Risk]) -> bool {
 }
 
 /// Returns whether the subject of a journal entry has this name. The name can be `owner/name` or
-/// only the part after the owner. Upper and lower case of ASCII letters are equal.
+/// only the part after the owner. The function ignores the case of ASCII letters.
 pub fn is_called(subject: &str, name: &str) -> bool {
     subject.eq_ignore_ascii_case(name)
         || subject.split_once('/').is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name))

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use crate::guard::Hold;
 
-/// All held changes. A hold that this version cannot read hides no other hold.
+/// All held changes. A hold that this version cannot read does not hide the other holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HoldList {
     /// The holds that this version can read, the oldest first.
@@ -27,8 +27,8 @@ impl HoldList {
         }
     }
 
-    /// Returns the names of the unreadable holds, without the reasons. A reason can quote a value of
-    /// the hold, so a text for other systems must not have it.
+    /// Returns the names of the unreadable holds, without the reasons. A reason can quote a value
+    /// of the hold, so a text for other systems must not contain a reason.
     pub fn unreadable_names(&self) -> impl Iterator<Item = &str> {
         self.unreadable.iter().map(|text| text.split_once(": ").map_or(text.as_str(), |(name, _)| name))
     }

@@ -20,7 +20,7 @@ pub struct DeliveryRow {
     pub event: String,
     /// The sender's name for the person or program that caused the event.
     pub actor: Option<String>,
-    /// The configured organisation or directory that the delivery is about.
+    /// The configured organisation or directory of the delivery.
     pub instance: String,
     /// The time when Beadle received the delivery.
     pub received: Time,

@@ -38,8 +38,8 @@ pub trait Journal: Send + Sync + 'static {
     }
     /// Lists the intents that have no result, because the process ended during the write.
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError>;
-    /// Returns the keys that have an entry with this name as its subject. [`is_called`] compares
-    /// the names. A store without an index of the subjects reads the whole journal.
+    /// Returns the keys of all entries whose subject has this name. [`is_called`] compares the
+    /// names. A store without an index of the subjects reads the whole journal.
     async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
         let mut found = BTreeSet::new();
         let mut after = 0;

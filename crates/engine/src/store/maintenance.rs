@@ -50,7 +50,7 @@ pub trait Maintenance: Send + Sync + 'static {
     /// steps. The call then also finds stored deliveries that have not made all their keys due yet.
     /// Returns the number of completed calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
-    /// Stores a record from another store without changing it: see [`crate::transfer`].
+    /// Stores a record from another store without changing the record: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;
     /// Makes all written data visible to a backup. For a store in a file, all data must be in that
     /// one file afterwards.

@@ -5,8 +5,8 @@ use futures::future::try_join_all;
 
 use super::error::StoreError;
 
-/// If a store has no call that reads several values, it reads this number of values at the same
-/// time.
+/// If a store has no call that reads several values, the store reads this number of values at the
+/// same time.
 const AT_ONCE: usize = 16;
 
 /// Stores small values by name. [`crate::Note`] gives the values a type.
@@ -42,6 +42,6 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
     /// Stores a value under this name if the present value is still `before`. `None` means that
     /// there is no value with this name. Returns whether this call stored the value: if several
-    /// processes replace the same value at the same time, only one of them gets `true`.
+    /// processes replace the same value at the same time, only one process gets `true`.
     async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError>;
 }

@@ -75,7 +75,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Records the end of a run. Returns `false`, and changes nothing, if another worker has
     /// claimed the key.
     async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError>;
-    /// Returns the earliest time at which a worker can claim a key.
+    /// Returns the earliest time when a worker can claim a key.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Returns the durations that the queue uses, such as the length of a lease.
     fn timing(&self) -> &Timing;

@@ -60,7 +60,7 @@ impl Span {
         Self { recorded, context }
     }
 
-    /// Begins a span within the current span, with this name.
+    /// Begins a span with this name, within the current span.
     pub fn named(name: &'static str) -> Self {
         Self::begin(|current| NewSpan::within(current, name))
     }
@@ -70,7 +70,7 @@ impl Span {
         self.context
     }
 
-    /// Works within the span. The span is then the current span of `work`.
+    /// Runs `work` within the span. The span is then the current span of `work`.
     pub fn run<F: Future>(&self, work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
         CURRENT.scope(self.context, work)
     }

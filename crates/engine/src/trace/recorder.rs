@@ -99,7 +99,7 @@ impl NewSpan {
     }
 }
 
-/// Records spans. No method waits.
+/// Records spans. No method of a recorder waits.
 pub trait Recorder: Send + Sync + 'static {
     /// Begins a span.
     fn begin(&self, span: NewSpan) -> Box<dyn RecordedSpan>;

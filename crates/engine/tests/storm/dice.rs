@@ -1,7 +1,7 @@
 //! The random numbers of a storm. Equal seeds give equal numbers.
 
-/// A generator of pseudo-random numbers (SplitMix64). It is small and fast, and its numbers never
-/// change with a version of a crate, so that a seed stays valid.
+/// A generator of pseudo-random numbers (SplitMix64). It is small and fast. A seed stays valid,
+/// because no version of a crate changes the numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

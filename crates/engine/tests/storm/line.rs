@@ -16,13 +16,13 @@ use crate::world::{Fate, State, World, wait};
 
 pub(crate) struct Line {
     pub(crate) world: Arc<World>,
-    /// The number of the process, for the report of what happened.
+    /// The number of the process, for the report.
     pub(crate) process: usize,
     pub(crate) timing: Timing,
 }
 
 impl Line {
-    /// Makes a call. The store possibly does the work of the call twice.
+    /// Makes a call. The store might do the work of the call twice.
     async fn call<T: Send>(
         &self,
         doing: &'static str,
@@ -84,7 +84,7 @@ impl Inbox for Line {
     }
 }
 
-/// Tells the witness about claims, and about keys that the claim parked.
+/// Tells the witness about the claimed keys, and about the keys that were parked instead.
 fn claimed(state: &mut State, claims: &[Claim], now: Time) {
     for claim in claims {
         state.promises.claimed(claim, now);

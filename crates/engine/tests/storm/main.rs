@@ -4,8 +4,9 @@
 //! policies and operators change things at the same time. A witness checks the promises of the
 //! engine after each step. After the last fault, every key must become as declared.
 //!
-//! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` certain ones.
-//! The report of a broken promise has the seed and the fewest steps that still break the promise.
+//! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` runs the
+//! storms of certain seeds. The report of a broken promise contains the seed and the fewest steps
+//! that still break the promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dice;
@@ -36,7 +37,7 @@ use sabotage::Sabotage;
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 300;
-/// A missing line must break its promise within this number of storms.
+/// If a line is missing, a promise must break within this number of storms.
 const SOON: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {

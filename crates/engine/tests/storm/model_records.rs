@@ -23,7 +23,7 @@ impl Model {
         deleted
     }
 
-    /// Stores a record of another store without changing it.
+    /// Stores a record of another store without changing the record.
     pub(crate) fn take(&mut self, record: StoreRecord) {
         match record {
             StoreRecord::Row(row) => {

@@ -146,7 +146,8 @@ struct Adoption {
     store: Arc<dyn Store>,
     clock: Clock,
     in_force: Arc<AtomicUsize>,
-    /// The last generation for which this process has deleted the old holds and marked the keys.
+    /// The newest generation that this process has adopted. The process has deleted the old holds
+    /// and marked the keys.
     adopted: AtomicUsize,
 }
 

@@ -79,7 +79,7 @@ pub(crate) enum Ground {
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     ground: Ground,
-    /// The true time at which the write began.
+    /// The true time when the write began.
     at: Time,
     change: Change<()>,
 }
@@ -112,7 +112,7 @@ pub(crate) struct Promises {
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
-    /// Whether one aspect may lose or weaken something in only [`SHARE`] repositories.
+    /// True if one aspect may lose or weaken something in at most [`SHARE`] repositories.
     is_share_limited: bool,
 }
 
@@ -152,7 +152,7 @@ impl Promises {
         self.break_if(is_held, Promise::Lease, || format!("{key} was claimed at {} from {before:?}", now.0));
     }
 
-    /// A claim parked the key, because it was claimed too often. Nobody holds a parked key.
+    /// A claim parked the key, because the key was claimed too often. Nobody holds a parked key.
     pub(crate) fn parked(&mut self, key: &Key) {
         self.leases.remove(key);
     }
@@ -384,8 +384,8 @@ impl Promises {
         }
     }
 
-    /// Checks every window that contains a write at `at`: in how many repositories has one aspect
-    /// lost or weakened something?
+    /// Checks every window that contains a write at `at`. The function counts the repositories
+    /// where one aspect has lost or weakened something.
     fn check_share(&mut self, instance: &str, at: Time) {
         let mut exceeded = None;
         for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {

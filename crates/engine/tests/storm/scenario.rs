@@ -49,7 +49,7 @@ pub(crate) struct Scenario {
     pub(crate) faults: Faults,
     /// How far each clock is ahead of the true time at the start, in milliseconds.
     pub(crate) ahead: [u64; PROCESSES],
-    /// How often Beadle may make the same change within an hour; zero means without a limit.
+    /// How often Beadle may make the same change within an hour; zero means no limit.
     pub(crate) repeats: u32,
     /// The time between two writes of sweeps, in milliseconds.
     pub(crate) pace: u64,

@@ -14,8 +14,8 @@ pub(crate) const KEYS: u64 = 3;
 /// The largest difference between two clocks, in milliseconds.
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
-/// The part of the window in which every write certainly counts. If a clock is ahead by [`APART`],
-/// a reservation leaves the window earlier by this time. A slow store can execute a call late, with
+/// The part of the window where every write certainly counts. If a clock is ahead by [`APART`], a
+/// reservation leaves the window earlier by this time. A slow store can execute a call late, with
 /// an old time. A run and its calls end after five minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
@@ -31,8 +31,8 @@ pub(crate) const LIMITS: Limits = Limits {
     among: None,
 };
 
-/// The number of an instance's repositories where one aspect may lose or weaken something within a
-/// window. This limit applies only in some storms.
+/// The maximum number of an instance's repositories where one aspect may lose or weaken something
+/// within a window. This limit applies only in some storms.
 pub(crate) const SHARE: u32 = 1;
 
 /// Returns the limits with a share of [`SHARE`] repositories.

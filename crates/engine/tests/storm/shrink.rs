@@ -1,4 +1,4 @@
-//! Makes a storm that broke a promise smaller, and reports it.
+//! Shrinks a storm that broke a promise, and reports the smallest storm.
 
 use std::fmt::Write as _;
 

@@ -16,14 +16,14 @@ use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
 /// The number of minutes after the last fault. Every key must become as declared within this time.
-/// The clocks can differ by 20 minutes, and a contested change can have to wait for an hour.
+/// The clocks can differ by 20 minutes, and a contested change might have to wait for an hour.
 const ROUNDS: u32 = 150;
 
 /// The result of a storm.
 #[derive(Default)]
 pub(crate) struct Weathered {
     pub(crate) broken: Option<Broken>,
-    /// What happened, if the caller asked for it.
+    /// The events of the storm, if the caller asked for the events.
     pub(crate) trace: Vec<String>,
     /// The number of values that Beadle wrote.
     pub(crate) writes: u64,
@@ -254,8 +254,8 @@ impl Stage {
         Some(Broken { promise: Promise::Converges, what })
     }
 
-    /// Returns the values that are not as declared. Leaves out values that the mode or a rejection
-    /// keeps back.
+    /// Returns the values that are not as declared. Leaves out values that a mode or a rejection
+    /// stops.
     fn left(&self) -> Vec<String> {
         let state = self.world.lock();
         let uncovered = state.promises.uncovered().into_iter();

@@ -1,5 +1,4 @@
-//! Checks that a process stops in time, and that a function runs its tasks, although the store
-//! hangs.
+//! Checks two things while the store hangs: a process stops in time, and a function runs its tasks.
 
 use std::sync::Arc;
 use std::time::Duration;

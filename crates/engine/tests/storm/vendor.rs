@@ -68,7 +68,7 @@ fn risk(field: &str, before: u64, after: u64) -> Risk {
 pub(crate) struct Vendor {
     pub(crate) values: BTreeMap<Key, Values>,
     pub(crate) generations: Vec<Generation>,
-    /// The keys with changed values. A delivery about each of them has not been sent yet.
+    /// The keys with changed values. The vendor has not sent a delivery about these keys yet.
     pub(crate) outbox: Vec<Key>,
     /// The number of values that Beadle wrote.
     pub(crate) writes: u64,

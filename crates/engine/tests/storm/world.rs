@@ -13,7 +13,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::vendor::Vendor;
 
-/// How often each kind of fault happens, in parts of 1000 calls.
+/// How often each kind of fault happens in 1000 calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// The store fails before it does anything.

@@ -81,8 +81,8 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
         let keys = [Key::new("repository", "acme", cut), Key::new("repository", "acme", 100 + cut)];
         let marks = keys.clone().map(|key| Mark::new(key, Lane::Event)).to_vec();
         let answered = store.accept(delivery(&id, b"{}".to_vec()), marks.clone()).await;
-        // It is possible that the first process still marks the keys. So the store does not
-        // complete the delivery yet.
+        // The first process might still be marking the keys. So the store does not complete the
+        // delivery yet.
         assert_eq!(direct.settle(Time(6)).await.unwrap(), 0, "{cut}");
         settled += direct.settle(Time(5) + Duration::from_secs(61)).await.unwrap();
         let listed = direct.deliveries(Listing { limit: 100, ..Listing::default() }).await.unwrap();

@@ -1,5 +1,5 @@
-//! Tests of items that this version cannot read. Such items do not affect the others, and Beadle
-//! never loses them.
+//! Tests of items that this version cannot read. Such items do not affect other items, and Beadle
+//! never loses such items.
 
 use beadle_emulate::Moto;
 use beadle_engine::store::prelude::*;

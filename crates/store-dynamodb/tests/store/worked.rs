@@ -1,4 +1,4 @@
-//! Tests of marks and workers while DynamoDB shows the worst behaviour that it is allowed to show.
+//! Tests of marks and workers while DynamoDB shows the worst allowed behaviour.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -91,7 +91,8 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
         // This event is being sent. A later run must see at least this event.
         *marked.lock().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
-        // A sender that gets no answer sends the delivery again, and the store keeps it only once.
+        // If a sender gets no answer, the sender sends the delivery again. The store keeps the
+        // delivery only once.
         loop {
             let marks = vec![Mark::new(key.clone(), Lane::Event)];
             match store.accept(delivery.clone(), marks).await {

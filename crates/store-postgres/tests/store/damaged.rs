@@ -54,7 +54,8 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
 }
 
-// One thread: the writer begins only after both requests have arrived, so they are in one group.
+// The test has one thread, so the writer begins only after both requests have arrived. Both
+// requests are then in one group.
 #[tokio::test]
 async fn a_missing_counter_of_the_journal_fails_only_the_requests_that_need_it() {
     let url = new_schema().await;

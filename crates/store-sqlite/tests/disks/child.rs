@@ -24,8 +24,8 @@ const KIND: &str = "DISKS_KIND";
 /// The possible actions of the child with a small disk, after the deliveries.
 const FULL: u64 = 1;
 
-/// Runs the child in a shell. `script` prepares the process and then runs its arguments. Returns
-/// the numbers of the accepted deliveries.
+/// Runs the child in a shell. `script` prepares the process and then runs the command in the
+/// script's arguments. Returns the numbers of the accepted deliveries.
 fn child(
     before: &[&str],
     script: &str,
@@ -103,8 +103,8 @@ async fn end_full(folder: &Path, path: &Path, accepted: &BTreeSet<u32>, given: u
     if let Ok(store) = SqliteStore::open(path, SqliteSettings::default()) {
         assert!(!inbox::give(&store, given).await, "a read-only disk accepted a delivery");
     }
-    // SQLite lets the connections of a process share the files that it opened. While a connection
-    // from the time of the read-only disk is open, a new connection cannot write either.
+    // The connections of a process share the files that SQLite opened. While a connection from the
+    // time of the read-only disk is open, a new connection cannot write either.
     until_closed(folder).await;
     mount(folder, "remount,rw,size=64m").await;
     inbox::check(path, accepted, given).await.unwrap();

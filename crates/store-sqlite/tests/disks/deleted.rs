@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom as _;
 
 use crate::inbox;
 
-/// The database file, and the further files that SQLite keeps while it is open.
+/// The database file, and the further files that SQLite keeps while the database file is open.
 const FILES: &[&str] = &["b.db", "b.db-wal", "b.db-shm"];
 
 pub(crate) async fn run(random: &mut StdRng, folder: &Path) -> Result<(), String> {

@@ -62,7 +62,7 @@ impl PlanWriter<()> for Vendor {
 #[async_trait]
 impl Session<()> for Vendor {
     async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
-        // No webhook can arrive in the millisecond in which the plan ends.
+        // No webhook can arrive in the same millisecond as the end of the plan.
         self.clock.sleep(Duration::from_millis(1)).await;
         for n in 0..self.echoes {
             self.deliver(&format!("echo-{n}")).await;

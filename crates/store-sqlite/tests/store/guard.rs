@@ -1,5 +1,5 @@
-//! Compares the guard with a simple specification: no window has more writes than the limit. A
-//! change of several repositories counts once for each repository. The test runs random schedules
+//! Compares the guard with a simple specification: no window has more writes than the limit allows.
+//! A change of several repositories counts once for each repository. The test runs random schedules
 //! of changes, lost answers, refusals, kills, approvals, pauses and generations. Two processes
 //! share one file.
 //!
@@ -117,7 +117,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..40)
 }
 
-/// A write without an approval. The vendor certainly or possibly made the write.
+/// A write without an approval. The vendor made the write, or might have made the write.
 #[derive(Clone, Debug)]
 struct Made {
     at: Time,
@@ -240,7 +240,7 @@ impl World {
             match how {
                 How::Written => ends(End::Written(intent)).await,
                 How::Refused => {
-                    // It is possible that a layer below the call has done this already.
+                    // A layer below the call might have done this already.
                     ends(End::Refused(intent)).await;
                     ends(End::Refused(intent)).await;
                     if by_approval {

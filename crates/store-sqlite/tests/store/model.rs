@@ -45,7 +45,7 @@ struct Model {
     open: u64,
     /// The number of uncovered marks that came after the last claim.
     since_claim: u64,
-    /// The lease under which a worker has the key, and the end of the lease.
+    /// The lease of the worker that has the key, and the end of the lease.
     holder: Option<(Lease, Time)>,
     parked: Option<ParkReason>,
 }

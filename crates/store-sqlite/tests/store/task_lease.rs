@@ -24,7 +24,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap())
 }
 
-/// A process that checks the lease again and again.
+/// A process that checks the lease repeatedly.
 struct Process {
     lease: Arc<TaskLease>,
     clock: Clock,
@@ -41,8 +41,8 @@ impl Process {
     }
 }
 
-/// Waits until a process holds the lease. Checks that two processes never hold it at the same time.
-/// Returns the position of the process, and how long the wait took.
+/// Waits until a process holds the lease. Checks that two processes never hold the lease at the
+/// same time. Returns the position of the process, and how long the wait took.
 async fn holder(all: &[&Process], is_wanted: impl Fn(usize) -> bool) -> (usize, Duration) {
     let begun = tokio::time::Instant::now();
     for _ in 0..600 {

@@ -50,8 +50,8 @@ struct Reconciler {
     takes: Duration,
 }
 
-/// Shows that a run works on the key. The mark disappears when the value is dropped, even if the
-/// task of the run is dropped.
+/// While this value exists, a run works on the key. If the task of the run is dropped, the value is
+/// dropped too.
 struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {
@@ -224,8 +224,8 @@ async fn whatever_happens_every_mark_is_followed_by_a_run() {
             if world.equal() {
                 break;
             }
-            // It is possible that a key has used up its attempts because of kills and failures. An
-            // event makes the key due again.
+            // A key might have used up its attempts because of kills and failures. An event makes
+            // the key due again.
             for row in world.store.rows(100).await.unwrap().into_iter().filter(|row| row.parked.is_some()) {
                 assert!(row.attempts >= 8, "{row:?}");
                 world.store.mark(vec![Mark::new(row.key, Lane::Event)], world.clock.now()).await.unwrap();

@@ -99,7 +99,7 @@ pub(crate) struct CheckNode {
     pub(crate) app: Option<CheckApp>,
 }
 
-/// The App of GitHub that must report a required check.
+/// The GitHub App that must report a required check.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct CheckApp {

@@ -257,7 +257,7 @@ pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A repository as the document `INDEX` reads it.
+/// A repository, with the fields that the document `INDEX` reads.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IndexNode {

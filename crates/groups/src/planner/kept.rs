@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members for each of these groups. The members can have changed
-/// after the last read.
+/// Returns the ids of the remembered members for each of these groups. The members might have
+/// changed after the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,

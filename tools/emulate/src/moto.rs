@@ -32,7 +32,7 @@ pub struct Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }

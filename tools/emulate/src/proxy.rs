@@ -24,7 +24,7 @@ pub struct Odds {
     pub conflict: u32,
     /// The answer to a write is lost.
     pub lost: u32,
-    /// The index returns an answer from before the last writes.
+    /// The index returns an answer that is older than the last writes.
     pub stale: u32,
 }
 
@@ -53,7 +53,7 @@ struct Stop {
     goes_on: Notify,
 }
 
-/// A proxy that injects faults of DynamoDB that moto never causes.
+/// A proxy that injects faults of DynamoDB. moto never causes these faults.
 pub struct Proxy {
     /// The address of the proxy.
     pub url: String,

@@ -101,8 +101,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. The checkout and the compression of man pages set
-/// the permissions and the time. So both would otherwise differ in each build.
+/// Sets the permissions and the time of a file. The checkout and the compression of the man pages
+/// also set these two values. Without this function, the values would differ in each build.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

@@ -90,7 +90,7 @@ fn file_of(file: &Value) -> File<'_> {
 }
 
 /// Returns the id of an object with this content. A file has the same id as in git, because clients
-/// can compute it.
+/// can compute this id.
 pub(crate) fn id(kind: &str, content: &str) -> String {
     if kind == "blob" {
         return hexadecimal(&Sha1::digest(format!("blob {}\0{content}", content.len()).as_bytes()));

@@ -69,8 +69,8 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
 /// reasons applies, a row might be missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// The digests of the rows, or of their ids. The rows of a long list can be whole repositories,
-    /// so Beadle does not keep the rows here.
+    /// For each row, the digest of the row or of its id. The rows of a long list can be whole
+    /// repositories, so Beadle does not keep the rows here.
     rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,

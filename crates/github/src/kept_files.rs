@@ -1,5 +1,5 @@
-//! The files that Beadle keeps up to date with pull requests. Beadle compares the ids of the files'
-//! contents, so it does not read the contents.
+//! The kept files: Beadle opens pull requests to keep these files up to date. Beadle compares the
+//! ids of the files' contents, so it does not read the contents.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>,
 //! <https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>

@@ -65,7 +65,7 @@ impl Moto {
         panic!("moto does not start");
     }
 
-    /// Makes clients use DynamoDB at another address.
+    /// Sets another address of DynamoDB for all clients.
     #[must_use]
     pub fn with_tables_at(mut self, url: &str) -> Self {
         url.clone_into(&mut self.tables_at);

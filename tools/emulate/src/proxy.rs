@@ -73,7 +73,7 @@ impl Proxy {
     }
 
     /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
-    /// called. Before this call, the test can make the write of another process.
+    /// called. Before this call, the test can write to the table, as another process would.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),

@@ -17,7 +17,7 @@ use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// The unit in a package has some other lines than the unit in the workspace. Each entry has the
+/// Some lines of the unit in a package differ from the unit in the workspace. Each entry has the
 /// line in the workspace, and the line in the packages. A package creates a user who owns the files
 /// in `/etc/beadle`, so the service reads its secrets there.
 const UNIT: &[(&str, &str)] = &[

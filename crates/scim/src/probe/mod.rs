@@ -90,8 +90,8 @@ impl Probed {
         self.findings.push(finding);
     }
 
-    /// Adds the results of another probe. If both probes have an answer to the same question, the
-    /// answer of the other probe replaces the answer of this probe.
+    /// Adds the results of another probe. If both probes have an answer to a question, the result
+    /// keeps the other probe's answer.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));

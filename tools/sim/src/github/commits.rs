@@ -1,6 +1,6 @@
 //! Makes the commits of repositories. Each change of a repository's `contents` makes one commit,
-//! and the repository keeps the files of every commit. So a test can merge a change by a patch of
-//! the state.
+//! and the repository keeps the files of every commit. So a test can simulate a merge with a patch
+//! of the state.
 //!
 //! <https://docs.github.com/rest/commits/commits>
 

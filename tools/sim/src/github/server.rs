@@ -103,7 +103,7 @@ impl Shared {
         self.http.get_or_init(webhook_client)
     }
 
-    /// Clears all faults. Calls that waited because of a fault continue.
+    /// Clears all faults. If a call waited because of a fault, the call now continues.
     pub(crate) fn no_faults(&self) {
         lock(&self.faults).clear();
         self.released.notify_waiters();

@@ -73,7 +73,7 @@ pub struct ScimReader {
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Those attributes of an account that must have the same values as the person.
+/// The attributes of an account whose values come from the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 

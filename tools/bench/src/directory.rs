@@ -1,6 +1,6 @@
 //! Measures how many calls Beadle sends to a target: for an event of a directory, and for a sweep
-//! without a change. For comparison, the table also has the numbers for other connectors, which are
-//! calculated and not measured.
+//! without a change. For comparison, the table also has numbers for other connectors. These numbers
+//! are calculated, not measured.
 
 use std::time::Duration;
 

@@ -36,8 +36,7 @@ pub(crate) struct PartialAnswer {
 }
 
 impl PartialAnswer {
-    /// Returns the first error about a part of the answer. The part is the one at `path`, or is
-    /// inside it.
+    /// Returns the first error whose path begins with `path`.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }

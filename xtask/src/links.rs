@@ -64,8 +64,8 @@ fn problems(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Adds the Markdown files of a folder to `pages`. With `deep`, adds the files of the folders below
-/// it too.
+/// Adds the Markdown files of a folder to `pages`. If `deep` is true, also adds the files of all
+/// subfolders.
 fn collect(folder: &Path, deep: bool, pages: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {

@@ -133,7 +133,7 @@ fn ci() -> anyhow::Result<()> {
     house::check()?;
     step("lints");
     cargo(&[&["clippy", "--all-targets"], suite::BUILD, &["--", "--deny", "warnings"]].concat(), &[])?;
-    // Without the features of the tests, each of these programs has other features.
+    // This step uses the features of each program, without the features of the tests.
     step("the programs of deployments");
     for program in [&["beadle"][..], &["beadle", "--features", "aws"], &["beadle-aws"]] {
         cargo(&[&["clippy", "--package"], program, &["--", "--deny", "warnings"]].concat(), &[])?;
@@ -164,7 +164,7 @@ fn ci() -> anyhow::Result<()> {
 /// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
     step("builds of a release and of the demo, 10,000 interleavings and storms");
-    // Cargo may build this program again meanwhile. The path of the program stays the same.
+    // Cargo can build this program again in the meantime. The path of the program stays the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
         let mut command = Process::new(&program);
@@ -222,7 +222,8 @@ fn bench(which: Option<&str>) -> anyhow::Result<()> {
             }
             step(&format!("bench {name}"));
             if name == "limits" {
-                // This benchmark needs tokio's simulated time. No other program is built with it.
+                // This benchmark needs tokio's simulated time. No other program is built with
+                // simulated time.
                 let test = ["test", "--release", "--package", "beadle-transport", "--test", "limits"];
                 let only = ["--", "--ignored", "--nocapture"];
                 cargo(&[&test[..], &only].concat(), &[])?;

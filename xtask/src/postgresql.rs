@@ -26,7 +26,7 @@ pub(crate) fn for_tests() -> anyhow::Result<bool> {
 }
 
 /// Searches for the program that prepares a server. Returns whether the program is in a folder of
-/// `path` or in a version in the folder of Debian. The tests find it in the same way
+/// `path`, or in a version's subfolder of Debian's folder. The tests find it in the same way
 /// (`tools/emulate/src/cluster.rs`). This package cannot use their function, because it must not
 /// build the clients of AWS.
 fn has_server(path: &OsStr, debian: &Path) -> bool {

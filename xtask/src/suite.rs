@@ -139,8 +139,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(env!("CARGO"));
         command.args(["nextest", "run"]).args(BUILD).args(args);
         command.env("PATH", tools::path()?).current_dir(root());
-        // The end-to-end tests take longest, so they start first. The other tests start second, at
-        // the same time.
+        // The end-to-end tests take longest, so they start first. The other tests start directly
+        // after them and run at the same time.
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");

@@ -1,14 +1,14 @@
-//! Remembers when an owner of the organisation may have accepted new permissions of the App. A token
-//! keeps the permissions that the installation had when GitHub created the token. So every process
-//! that uses the store gets a new token after this time.
+//! Remembers when an owner of the organisation might have accepted new permissions of the App. A
+//! token keeps the permissions that the installation had when GitHub created the token. So every
+//! process that uses the store gets a new token after this time.
 
 use beadle_engine::{Metadata, Note, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::read::Reader;
 
-/// The time at which an owner may have accepted new permissions, by the clock of the process that
-/// learned of them.
+/// The time at which an owner might have accepted new permissions. The time comes from the clock of
+/// the process that learned of the new permissions.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AcceptedPermissions(Time);
@@ -22,10 +22,10 @@ fn note(organisation: &str) -> Note<AcceptedPermissions> {
 }
 
 impl Reader {
-    /// Makes the next request of this process get a new token of the App. Other processes get a new
-    /// token when they call [`Self::heed_accepted_permissions`]. If an owner of the organisation has
-    /// accepted new permissions, only a new token has them. This method itself sends no request. It
-    /// does nothing if the credential is a token.
+    /// Forgets the App's token, so that this process gets a new token for its next request. Other
+    /// processes get a new token when they call [`Self::heed_accepted_permissions`]. If an owner of
+    /// the organisation has accepted new permissions, only a new token has them. This method itself
+    /// sends no request. It does nothing if the credential is a token.
     ///
     /// # Errors
     ///
@@ -42,9 +42,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Makes the next request get a new token of the App, if another process called
-    /// [`Self::drop_token`] after this process requested its token. Reads one note from the store and
-    /// sends no request. It does nothing if the credential is a token.
+    /// Forgets the App's token if another process called [`Self::drop_token`] after this process
+    /// requested the token. This process then gets a new token for its next request. Reads one note
+    /// from the store and sends no request. It does nothing if the credential is a token.
     ///
     /// # Errors
     ///

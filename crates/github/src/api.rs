@@ -46,8 +46,8 @@ pub struct Api {
     /// The id of the repository, if this connection reads only paths below one repository. `None`
     /// for all other reads.
     repository: Option<u64>,
-    /// GitHub's last answer about each name of a team or an account. The paths of writes contain
-    /// such names.
+    /// GitHub's latest answer about the name of each team and account. The paths of write requests
+    /// contain such names.
     owners: Arc<Owners>,
     /// The time at which the plan becomes invalid. `None` if no plan limits the writes.
     valid_until: Option<Time>,
@@ -97,8 +97,8 @@ impl Api {
     }
 
     /// Returns a copy of this connection. A read with the copy can use a stored answer if a process
-    /// has read this answer at the time `since` or later. If the store has no such answer, the read
-    /// sends a request.
+    /// read this answer from GitHub at the time `since` or later. If the store has no such answer,
+    /// the read sends a request.
     pub(crate) fn as_last_seen(&self, since: Time) -> Self {
         Self { last_seen: Some(since), ..self.clone() }
     }
@@ -259,9 +259,9 @@ impl Api {
         Ok(rows)
     }
 
-    /// Reads all rows of a list that is part of a JSON object. The key `key` of the object has the
-    /// rows, and the key `total_count` has their number. If this number is different or missing,
-    /// the list is unknown. The store keeps the pages between runs.
+    /// Reads all rows of a list that is part of a JSON object. The key `key` of the object contains
+    /// the rows, and the key `total_count` contains their number. If this number is wrong or
+    /// missing, the list is unknown. The store keeps the pages between runs.
     pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
@@ -305,8 +305,8 @@ impl Api {
         self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
-    /// Sends a write to a path that contains a name. After the time `by`, the name can have another
-    /// owner, so Beadle no longer sends the write.
+    /// Sends a write to a path that contains a name. After the time `by`, the name might have
+    /// another owner, so Beadle no longer sends the write.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -451,7 +451,7 @@ mod tests {
         Write,
     }
 
-    /// Returns the class of the error if GitHub answers a call with `status`.
+    /// Returns the error class of a call that GitHub answered with `status`.
     async fn class(sent: Sent, status: u16) -> Class {
         let wire = Recorder::new(move |_| (status, json!({ "message": "Resource not accessible" })));
         let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };

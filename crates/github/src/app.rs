@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// One attempt of GitHub to send a webhook delivery. The App's log contains all attempts.
+/// One attempt by GitHub to send a webhook delivery. The App's log contains all attempts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct HookDelivery {
     /// The id of the attempt. Each attempt of the same delivery has a new id.
@@ -35,7 +35,7 @@ pub struct HookDelivery {
 pub struct OwnApp {
     /// The name of the App.
     pub name: String,
-    /// The address of the App's page. An owner installs the App on a page below this address.
+    /// The address of the App's page. The page that installs the App is below this address.
     #[serde(rename = "html_url")]
     pub page: String,
 }
@@ -78,8 +78,8 @@ impl Reader {
         }
     }
 
-    /// Returns the limits of the credential and the remaining calls. GitHub does not count the call
-    /// of this method.
+    /// Returns the credential's limits and the number of remaining calls. GitHub does not count the
+    /// call that this method makes.
     pub async fn rate_limit(&self) -> Result<Value, Failure> {
         self.api().get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
     }

@@ -17,8 +17,9 @@ use crate::organisation_memory::another_organisation;
 
 /// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The clocks of two processes may differ by less than this time. Beadle treats a token as older
-/// than an event if it requested the token at most this time after the event.
+/// Beadle tolerates a difference of less than this time between the clocks of two processes. If
+/// Beadle requested a token at most this time after an event, Beadle treats the token as older than
+/// the event.
 const CLOCKS: Duration = Duration::from_secs(60);
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock can be ahead of GitHub's clock.
@@ -68,7 +69,7 @@ pub(crate) struct Auth {
     clock: Clock,
     token: Mutex<Option<Token>>,
     /// The last event after which this process checked whether its token has the new permissions.
-    /// Code that changes this value holds the lock of the token.
+    /// Code must hold the token's lock when it changes this value.
     heeded: parking_lot::Mutex<Option<Time>>,
     installation: Mutex<Option<u64>>,
 }
@@ -181,9 +182,10 @@ impl Auth {
         *slot = None;
     }
 
-    /// Forgets the token of the App if GitHub may have created it before `accepted`, a time by the
-    /// clock of any process. This process forgets at most one token for the same time. Without this
-    /// limit, every run could request a token while a clock is wrong.
+    /// Forgets the token of the App if GitHub might have created the token before the time
+    /// `accepted`. This time can come from another process's clock. For each value of `accepted`,
+    /// this process forgets at most one token. Without this limit, every run could request a token
+    /// while a clock is wrong.
     pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
         let mut slot = self.token.lock().await;
         let is_heeded = self.heeded.lock().replace(accepted) == Some(accepted);
@@ -351,7 +353,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_that_may_be_older_than_an_event_is_replaced_once() {
         let second = Duration::from_secs(1);
-        // The other clock is up to a minute behind or any time ahead.
+        // The other clock can be up to a minute behind, or ahead by any duration.
         for (accepted, is_older) in [
             (NOW - CLOCKS - second, false),
             (NOW - CLOCKS, true),

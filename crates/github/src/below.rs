@@ -1,6 +1,6 @@
-//! Paths that a write can use although Beadle checks no name in the path. Such paths are below a
+//! Paths for writes. Beadle need not check the names in these paths. Such paths are below a
 //! repository or an organisation. The name of a team or an account needs a check, because another
-//! team or account can have this name now: see [`crate::Grantee`].
+//! team or account might have this name now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 

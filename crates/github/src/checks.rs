@@ -220,7 +220,7 @@ impl CheckWriter {
         }
     }
 
-    /// Returns the path of the repository with a literal at the end.
+    /// Returns the repository's path, followed by a literal.
     pub(crate) fn path(&self, below: &'static str) -> Path {
         Path::at("repos").value(self.api.organisation()).value(&self.repository).then(below)
     }

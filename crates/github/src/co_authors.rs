@@ -8,8 +8,8 @@ const TRAILER: &str = "co-authored-by";
 /// GitHub gives each account a mail address. The host of this address starts with this text.
 const NOREPLY: &str = "users.noreply.";
 
-/// Adds the co-authors in a message to the logins of the author and the committer. Returns an empty
-/// list if the login of one of these people is unknown.
+/// Returns the logins of the author and the committer, followed by the co-authors' logins from
+/// `message`. Returns an empty list if one of these logins is unknown.
 pub(crate) fn with_co_authors(mut logins: Vec<String>, message: &str) -> Vec<String> {
     match co_authors(message) {
         Some(others) if !logins.is_empty() => {

@@ -19,10 +19,10 @@ use sha2::{Digest, Sha256};
 use crate::api::{ACCEPT, Api};
 use crate::credential_digest::CredentialDigest;
 
-/// Beadle stores the time of a read again only if the stored time is older than this duration.
-/// Otherwise, each read of an unchanged answer would cause a write to the store.
+/// Beadle stores the time of a new read only if more than this duration has passed since the stored
+/// time. Otherwise, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The error message of a kept answer if nothing existed at its path.
+/// The error message for a path at which nothing exists, according to the kept answer.
 const ABSENT: &str = "nothing existed here at the last read";
 
 /// An answer that the store keeps between runs.
@@ -46,9 +46,9 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// The digest of the credential and of the credential's permissions, only if GitHub answered
-    /// 404. Beadle needs the digest because GitHub also answers 404 if the credential lacks a
-    /// permission.
+    /// The digest of the credential and of the credential's permissions. Set only if GitHub
+    /// answered 404. Beadle needs the digest because GitHub also answers 404 if the credential
+    /// lacks a permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
     /// The id of the repository that had this path at the last read. `None` if the path is not
@@ -181,7 +181,8 @@ async fn discard(note: &Note<Kept>, store: &dyn Store) {
 }
 
 /// Replaces the kept answer with a new answer. The kept answer is out of date. So if the store does
-/// not accept the new answer, the function deletes the kept answer, and no sweep can use it.
+/// not accept the new answer, the function deletes the kept answer. Otherwise, a sweep could still
+/// use the kept answer.
 async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
     if let Some(new) = new {
         let is_news =
@@ -190,7 +191,7 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
             return;
         }
     }
-    // A read of the store can fail. So the store can have an answer that this function does not
+    // A read of the store can fail. So the store might have an answer that this function does not
     // know.
     discard(note, store).await;
 }
@@ -223,7 +224,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                // Another task can have replaced the token after the request. So `used` is the
+                // Another task might have replaced the token after the request. So `used` is the
                 // digest of the token that got this answer.
                 let new = Kept { repository: api.repository(), ..Kept::absent(now, used) };
                 replace(&note, store.as_ref(), kept.as_ref(), Some(&new)).await;

@@ -1,6 +1,6 @@
-//! Checks that a list is complete. An incomplete list is unknown. Beadle compares the pages of a
-//! list with the list's total, and with each other. The list is a GraphQL connection or a REST
-//! list.
+//! Checks that a list is complete. Beadle treats an incomplete list as unknown. Beadle compares the
+//! pages of a list with the list's total, and with each other. The list is a GraphQL connection or
+//! a REST list.
 
 use std::collections::HashSet;
 
@@ -65,12 +65,12 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
 }
 
 /// All rows that Beadle has read from one list. A row or an id can appear twice for three reasons:
-/// the list changed during the read, GitHub repeated a page, or an id is wrong. In such a list, a
-/// row can be missing, or a write could change the wrong entry.
+/// the list changed during the read, GitHub repeated a page, or an id is wrong. If one of these
+/// reasons applies, a row might be missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// The digests of the rows, or of their ids. The rows of a long list can be whole repositories,
-    /// so Beadle does not keep the rows here.
+    /// For each row, the digest of the row or of its id. The rows of a long list can be whole
+    /// repositories, so Beadle does not keep the rows here.
     rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,
@@ -105,9 +105,10 @@ impl Distinct {
     }
 }
 
-/// Returns the digest of a row. Two rows about the same thing have the same digest. If a row
-/// changes between two pages, it has the same id but other fields. So the digest covers only the id
-/// or the number of the row, and the login of an account. GitHub has no id 0.
+/// Returns the digest of a row. Two rows about the same thing have the same digest. If an entry
+/// changes between the reads of two pages, its two rows have the same id but other fields. So the
+/// digest covers only the id or the number of the row, and the login of an account. GitHub has no
+/// id 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);
@@ -116,7 +117,7 @@ fn digest(row: &Value) -> [u8; 16] {
     std::array::from_fn(|at| whole[at])
 }
 
-/// Returns whether a row does not show its account. There are three reasons: GitHub hides the
+/// Returns `true` if a row does not show its account. There are three reasons: GitHub hides the
 /// account, the document does not read accounts of this type, or an invitation by mail has no
 /// account yet. Two equal rows without an account can be about two accounts, so Beadle does not
 /// treat them as a repeated row.

@@ -1,7 +1,7 @@
 //! The GraphQL documents and the types of their answers. One document reads many objects.
 //!
 //! GitHub computes the price of a query as the number of its connections divided by 100. A query
-//! that reads everything of 40 repositories costs about 11 points.
+//! that reads all parts of 40 repositories costs approximately 11 points.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -12,7 +12,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Returns the addresses for the configured address. The configured address is
-    /// `https://api.github.com`, or an Enterprise Server with or without `/api/v3`.
+    /// `https://api.github.com`, or the address of an Enterprise Server, with or without `/api/v3`.
     pub fn new(address: &str) -> Self {
         let address = address.trim_end_matches('/');
         match address.strip_suffix("/api/v3") {

@@ -13,8 +13,8 @@ pub(crate) const FRESH: Duration = Duration::from_secs(5);
 pub(crate) const TRIES: u32 = 5;
 
 /// Returns whether an answer is still recent enough to use. `asked` is the time at which Beadle
-/// asked. Beadle does not use an answer with a time in the future, because this time comes from a
-/// clock that was ahead.
+/// asked GitHub. Beadle does not use an answer with a time in the future, because this time comes
+/// from a clock that was ahead.
 pub(crate) fn is_fresh(asked: Time, now: Time) -> bool {
     now >= asked && now.since(asked) < FRESH
 }

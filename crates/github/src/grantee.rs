@@ -50,8 +50,8 @@ impl Grantee {
     }
 
     /// Checks that the name belongs to the planned id now. The method makes no call if Beadle
-    /// resolved the name less than five seconds ago. Beadle can have done so for the plan or for
-    /// another write.
+    /// resolved the name less than five seconds ago. For example, Beadle resolved the name for the
+    /// plan or for another write.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {

@@ -36,8 +36,7 @@ pub(crate) struct PartialAnswer {
 }
 
 impl PartialAnswer {
-    /// Returns the first error about the part of the answer at `path`, or about a smaller part
-    /// inside that part.
+    /// Returns the first error whose path begins with `path`.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }

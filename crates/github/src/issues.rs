@@ -43,8 +43,8 @@ fn own(rows: &[Value], app: u64) -> Vec<Issue> {
 }
 
 impl Reader {
-    /// Returns the open issues of a repository that have Beadle's label and the App `app` as
-    /// author.
+    /// Returns the open issues of a repository. The author of each issue is the App `app`, and each
+    /// issue has Beadle's label.
     pub async fn own_issues(&self, repository: &str, app: u64) -> Result<Vec<Issue>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("issues");
         let path = path.query("state", "open").query("labels", LABEL).query("per_page", 100);

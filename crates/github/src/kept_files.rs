@@ -1,5 +1,5 @@
-//! The files that Beadle keeps up to date with pull requests. Beadle compares the ids of the files'
-//! contents, so it does not read the contents.
+//! The kept files: Beadle opens pull requests to keep these files up to date. Beadle compares the
+//! ids of the files' contents, so it does not read the contents.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>,
 //! <https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>
@@ -24,9 +24,9 @@ use crate::write::Writer;
 /// What a branch has at the path of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtPath {
-    /// Nothing.
+    /// Nothing exists at the path.
     Nothing,
-    /// A file with this id of its content.
+    /// A file whose content has this id.
     File(String),
     /// A folder or a submodule.
     Other,
@@ -233,7 +233,7 @@ impl Reader {
             id,
             head: target.oid,
             ahead: compared.ahead_by,
-            // If GitHub does not show a commit, another person can be its author.
+            // If GitHub does not show a commit, the commit's author might be another person.
             is_own: u64::try_from(are_own.count()).is_ok_and(|count| count == compared.ahead_by),
             files: at_paths(node, paths).ok_or_else(|| unreadable(DOING))?,
         }))

@@ -52,8 +52,8 @@ pub struct Member {
     pub node_id: String,
     /// The login. An account can change its login, and another account can then get the old login.
     pub login: String,
-    /// True if the account owns the organisation. GitHub makes an owner a maintainer of each of the
-    /// owner's teams.
+    /// True if the account owns the organisation. If an owner joins a team, GitHub makes the owner
+    /// a maintainer of this team.
     pub is_owner: bool,
     /// The mail addresses of the account in the verified domains of the organisation.
     pub emails: Vec<String>,

@@ -1,4 +1,4 @@
-//! Remembers GitHub's last answer about each name of a team or an account. For example, a sweep
+//! Remembers GitHub's latest answer about the name of each team and account. For example, a sweep
 //! removes one team from many repositories. Beadle then asks GitHub once for the team's name and
 //! uses the answer for all of these writes.
 
@@ -21,16 +21,16 @@ pub(crate) struct Owner {
     pub(crate) asked: Time,
 }
 
-/// The last answer about one name. The task that holds the lock asks GitHub. All other tasks wait
+/// The latest answer about one name. The task that holds the lock asks GitHub. All other tasks wait
 /// for the answer.
 pub(crate) type Answer = tokio::sync::Mutex<Option<Owner>>;
 
-/// The last answers about the names of one organisation.
+/// The latest answers about the names of teams and accounts in one organisation.
 #[derive(Default)]
 pub(crate) struct Owners(Mutex<HashMap<(ActorKind, String), Arc<Answer>>>);
 
 impl Owners {
-    /// Returns the entry with the last answer about a name.
+    /// Returns the entry with the latest answer about a name.
     pub(crate) fn of(&self, kind: ActorKind, name: &str) -> Arc<Answer> {
         let mut all = self.0.lock();
         if all.len() >= MOST {

@@ -41,8 +41,8 @@ impl Pending {
     }
 
     /// Closes the batch. The caller must do so before Beadle reads anything for the batch. A later
-    /// request goes into the next batch. So every read begins after all requests that it answers. A
-    /// run never uses data that is older than the event that caused the run.
+    /// request goes into the next batch. So if a read answers a request, the read began after this
+    /// request. A run never uses data that is older than the event that caused the run.
     pub(crate) fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }

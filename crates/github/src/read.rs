@@ -248,8 +248,8 @@ impl Reader {
         self.read_repository(node_id, None).await
     }
 
-    /// Returns a repository like [`Self::repository`]. But the parts that only REST shows can come
-    /// from stored reads at the time `since` or later.
+    /// Returns a repository, as [`Self::repository`] does. But the parts that only REST shows can
+    /// come from stored reads at the time `since` or later.
     pub async fn repository_last_seen(
         &self,
         node_id: &str,

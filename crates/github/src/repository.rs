@@ -168,8 +168,8 @@ impl Permission {
 }
 
 impl From<String> for Permission {
-    /// Accepts the different names that GitHub uses for permissions of teams, in invitations and in
-    /// GraphQL.
+    /// Accepts every name of a permission. GitHub uses different names for teams, for invitations
+    /// and in GraphQL.
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pull" | "read" => Self::Pull,
@@ -359,8 +359,7 @@ pub struct Repository {
     /// The time of the earliest stored read, for the parts that only REST shows. `None` if Beadle
     /// has read these parts now.
     pub last_seen: Option<Time>,
-    /// The missing names. Layers use these names to select repositories, but the names do not
-    /// exist.
+    /// The names that do not exist, although layers use them to select repositories.
     pub missing: std::sync::Arc<crate::Missing>,
     /// The accounts that have access directly, not through a team.
     pub collaborators: Known<Vec<Collaborator>>,

@@ -51,9 +51,9 @@ impl Reader {
     }
 
     /// Returns all rows of a list below a repository. The list is part of a JSON object. The key
-    /// `key` of the object has the rows, and the key `total_count` has their number. If this number
-    /// is wrong, or if a row lacks one of the fields in `identity`, the list is unknown. A page
-    /// that has not changed since the last read costs nothing from the budget.
+    /// `key` of the object contains the rows, and the key `total_count` contains their number. If
+    /// this number is wrong, or if a row lacks one of the fields in `identity`, the list is
+    /// unknown. A page that has not changed since the last read costs nothing from the budget.
     pub async fn rows_below(
         &self,
         repository: &Repository,

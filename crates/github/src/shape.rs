@@ -1,6 +1,6 @@
-//! Reads typed objects from the JSON of an answer. GitHub can omit a field, or send null or a type
-//! that differs from its documentation. If the field is required, Beadle cannot read the whole
-//! object. If the field is optional, only this field is missing, and Beadle reads the other fields.
+//! Reads typed objects from the JSON of an answer. GitHub can omit a field, send null, or send
+//! another type than documented. If the field is required, Beadle cannot read the whole object. If
+//! the field is optional, only this field is missing, and Beadle reads the other fields.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};

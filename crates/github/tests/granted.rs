@@ -1,5 +1,5 @@
-//! Tests that a change of access reaches the team or the account with the planned id. The name can
-//! have another owner at the time of the write.
+//! Tests that a change of access reaches the team or the account with the planned id, even if the
+//! name has another owner at the time of the write.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! Tests that a call without a token fails. If a call read the answer to the request for the token
-//! as the answer about its resource, the resource would seem not to exist.
+//! Tests that a call without a token fails. GitHub can answer the request for the token with 404.
+//! If a call treated this answer as an answer about its resource, the resource would seem not to
+//! exist.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ fn reader(
     Ok(Reader::new(api, Asks::default()))
 }
 
-/// Makes calls for which an answer 403 or 404 about the resource is no failure. Returns the failure
-/// of each call.
+/// Makes calls that accept an answer 403 or 404 about their resource as a valid result. Returns the
+/// failure of each call.
 async fn failures(reader: &Reader) -> [(&'static str, Option<Failure>); 9] {
     [
         ("pull", reader.pull("policy", 7).await.err()),
@@ -48,8 +49,8 @@ async fn failures(reader: &Reader) -> [(&'static str, Option<Failure>); 9] {
 async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result<(), Box<dyn Error>> {
     let key = signing_key();
     for status in [400, 401, 403, 404, 410, 422] {
-        // GitHub refuses the token of a configured installation, the lookup of the installation, or
-        // the token after the lookup.
+        // GitHub refuses one of three requests: the request for a configured installation's token,
+        // the look-up of the installation, or the request for the token after this look-up.
         for (installation, is_found) in [(Some(1), false), (None, false), (None, true)] {
             for patient in [false, true] {
                 let wire = Recorder::new(move |arrived| {
@@ -62,8 +63,8 @@ async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result
                 for (call, failure) in Box::pin(failures(&reader)).await {
                     let case = format!("{call}: {status}, {installation:?}, {is_found}, {patient}");
                     let Some(failure) = failure else { panic!("{case}: no failure") };
-                    // In the service, all keys of the organisation wait. A command retries nothing, but
-                    // it must not read the failure as GitHub's refusal of one request.
+                    // In the service, all keys of the organisation wait. A command retries nothing,
+                    // but it must not treat the failure as GitHub's refusal of one request.
                     let is_denied = matches!(failure.class, Class::RateLimited { .. });
                     assert_eq!(is_denied, !patient, "{case}: {failure:?}");
                     assert!(is_denied || failure.class == Class::Retry, "{case}: {failure:?}");

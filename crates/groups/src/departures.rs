@@ -1,5 +1,5 @@
-//! Remembers which members left a group of a target within the window. So the limit counts members
-//! who leave one after the other in the same way as members who leave at the same time.
+//! Remembers which members left a group of a target within the window. So the limit counts all of
+//! these members, even if they leave one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,7 +15,7 @@ const SHOWN: &str = "shown ";
 /// The hint of a mark that does not come from a sweep.
 const ALONE: &str = "alone";
 
-/// The time of the last sweep that has marked all groups of the directory.
+/// The time of the latest sweep that has marked all groups of the directory.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Swept(Time);
@@ -28,9 +28,9 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark for a group of a target. Only this function creates such marks, because it adds
-/// the hint. From the hint, a run learns whether a sweep made the last mark in the sweep lane.
-/// `sweep` is the directory and the time of the sweep's marks.
+/// Creates a mark for a group of a target. Only this function creates such marks, because this
+/// function adds the hint. From the hint, a run learns whether a sweep made the last mark in the
+/// sweep lane. `sweep` is the directory and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the
@@ -39,8 +39,8 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
-/// Stores that a sweep has marked all of its keys. Only after this call, the runs of the sweep can
-/// share one survey. An earlier survey could be older than the sweep's last mark.
+/// Records in the store that a sweep has marked all of its keys. The runs of the sweep can share
+/// one survey only after this call. An earlier survey could be older than the sweep's last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }

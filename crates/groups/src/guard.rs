@@ -21,9 +21,9 @@ pub struct GroupLimits {
     /// The maximum number of members who can leave a small or a protected group within the window
     /// without an approval.
     pub count: usize,
-    /// The maximum number of members who can leave without an approval although the limit is
-    /// reached. For each of these members, a separate answer of the directory must confirm that the
-    /// person must lose the access.
+    /// The maximum number of members who can leave without an approval after the limit is reached.
+    /// For each of these members, a separate answer of the directory must confirm that the person
+    /// must lose the access.
     pub leavers: usize,
     /// How long Beadle remembers a departure.
     pub window: Duration,
@@ -221,8 +221,8 @@ mod tests {
         assert!(stops(3, 3) && stops(40, 40));
     }
 
-    /// Removes the members of a group of `size` one by one, one in each period `every`. Returns how
-    /// many members can leave within the limits.
+    /// Removes the members of a group one by one, one in each period `every`. The group has `size`
+    /// members at first. Returns how many members can leave within the limits.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

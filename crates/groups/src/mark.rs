@@ -1,6 +1,6 @@
-//! Marks the groups at targets that are affected by a change in a directory. The change is about a
-//! group or a person. The intake cannot mark these groups, because an event contains only an id and
-//! the intake does not know the mappings.
+//! Marks groups at targets when a group or a person changes in a directory. A group is marked if
+//! the change affects it. The intake cannot mark these groups, because an event contains only an id
+//! and the intake does not know the mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::sources::SourceGroup;
 pub const KIND: &str = "target-group";
 
 /// Reconciles the `group` and `user` keys of one directory. This reconciler writes nothing to a
-/// target. The marker only marks the keys of the affected groups.
+/// target. It only marks the keys of the affected groups.
 pub struct Marker {
     /// The name of the directory.
     pub source: String,
@@ -72,7 +72,7 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // If Beadle itself made the write, the webhook has the sweep lane. The new marks are
+            // If Beadle itself made the write, the webhook is in the sweep lane. The new marks are
             // then in the sweep lane too.
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
@@ -88,7 +88,7 @@ fn marked(key: &Key) -> Report {
 }
 
 impl Marker {
-    /// Returns the same reconciler, but the reads of the copy use this lane.
+    /// Returns a copy of the reconciler. The reads of the copy use this lane.
     fn in_lane(&self, lane: Lane) -> Self {
         let directories = self.directories.iter().map(|(name, own)| (name.clone(), own.in_lane(lane)));
         Self {

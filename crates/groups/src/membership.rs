@@ -10,7 +10,8 @@ pub const SOURCE_GROUP: &str = "@organisation";
 pub const NAME: &str = "members of the organisation";
 /// The id of this group at the target. The webhooks about members also use this id.
 pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
-/// The name of an account's value. The value shows whether the person has accepted the invitation.
+/// The name of a value of each account. This value shows whether the person has accepted the
+/// invitation.
 pub(crate) const STATE: &str = "state";
 /// The state of an account with an open invitation.
 pub(crate) const PENDING: &str = "pending";

@@ -181,8 +181,9 @@ impl GroupSweep {
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
-        // If the target has none of the remembered groups, another server can use the same address
-        // now. In that case, a missing account does not mean that somebody deleted the account.
+        // If the target has none of the remembered groups, another server might use the same
+        // address now. In that case, a missing account does not mean that somebody deleted the
+        // account.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
@@ -197,8 +198,8 @@ impl GroupSweep {
                 // The run of the account's key reports this error.
                 Err(_) => break,
             };
-            // After the sweep read the accounts, another run can have created a new account for the
-            // same person. Beadle must not forget the new account.
+            // After the sweep read the accounts, another run might have created a new account for
+            // the same person. Beadle must not forget the new account.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
                 tracing::info!(
                     directory = source,
@@ -221,8 +222,8 @@ impl GroupSweep {
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
         let is_own = |key: &Key| match key.id().parse() {
             Ok(GroupKey::One { source, .. }) => source == self.source,
-            // Another directory can also have groups of a union. For accounts, the sweep's list can
-            // be incomplete.
+            // A union can also have source groups in another directory. For accounts, the sweep's
+            // list might be incomplete.
             Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
         };
         let mut kept: BTreeSet<Key> = states.into_iter().map(|(key, _)| key).collect();

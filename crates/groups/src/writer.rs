@@ -84,7 +84,8 @@ impl PlanWriter<Write> for GroupWriter {
     ) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process can have stopped the target, or this process stopped it before a restart.
+        // Another process might have stopped the target. Or this process might have stopped the
+        // target before a restart.
         if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
@@ -334,7 +335,7 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
 }
 
 /// If the target refused a person who lacks a first or last name at the directory, adds this fact
-/// to the error. Some servers need these names, but their errors do not say so clearly.
+/// to the error. Some servers need these names, but the servers' errors do not state this clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;

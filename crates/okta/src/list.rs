@@ -19,7 +19,7 @@ pub(crate) trait Row {
 
 /// A list during its read.
 pub(crate) struct Listed<T> {
-    /// The address of the first page. Errors name the list by this address.
+    /// The address of the first page. Errors identify the list by this address.
     request: String,
     rows: Vec<T>,
     ids: HashSet<String>,
@@ -48,8 +48,8 @@ impl<T: Row> Listed<T> {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // A row appears twice if rows move between pages during the read. So another row can be
-            // missing.
+            // A row appears twice if rows move between pages during the read. So another row might
+            // be missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }

@@ -1,5 +1,6 @@
-//! Tests that a call without an access token fails. If a call read the answer to the request for the
-//! token as the answer about a group or a user, the group or the user would seem not to exist.
+//! Tests that a call without an access token fails. Okta can answer the request for the token with
+//! 404. If a call treated this answer as an answer about a group or a user, the group or the user
+//! would seem not to exist.
 
 use beadle_engine::{Class, Clock, Failure, Time};
 use beadle_okta::{Credential, Okta};
@@ -8,7 +9,8 @@ use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use serde_json::json;
 
-/// Returns the failure of each call for which an answer 404 is no failure.
+/// Makes the calls that accept an answer 404 about their resource as a valid result. Returns the
+/// failure of each call.
 async fn failures(okta: &Okta) -> [(&'static str, Option<Failure>); 4] {
     [
         ("group", okta.group("00g1").await.err()),

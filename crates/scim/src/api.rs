@@ -252,7 +252,7 @@ impl Api {
         self.learned.lock()
     }
 
-    /// Stores that the server has correctly filtered a list, such as `Users`. `attribute` is the
+    /// Remembers that the server has correctly filtered a list, such as `Users`. `attribute` is the
     /// attribute in the filter.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));

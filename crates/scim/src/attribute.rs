@@ -69,7 +69,7 @@ enum Known {
     Entry(&'static str, &'static str),
 }
 
-/// Where an attribute is in a user.
+/// The place of an attribute in a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// Below these names in the user. If the attribute belongs to an extension, the first name is
@@ -86,7 +86,7 @@ pub struct Attribute {
     place: Place,
 }
 
-/// Splits a path at the dots, but not in the schema.
+/// Splits a path at its dots. A dot inside the schema does not split the path.
 fn names(path: &str) -> Vec<String> {
     let (schema, attribute) = match path.rsplit_once(':') {
         Some((schema, attribute)) => (Some(schema.to_owned()), attribute),
@@ -217,7 +217,7 @@ fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     } else {
         entry.insert(name.to_owned(), value.clone());
     }
-    // The entry can have a text of the whole address. This text contains the old parts.
+    // The entry can contain a text with the whole address. This text contains the old parts.
     entry.remove("formatted");
     entry.remove("display");
     if entry.keys().all(|key| key == "type" || key == "primary") {

@@ -1,7 +1,7 @@
 //! Creates filters. No other code puts a value into a filter. (`beadle_transport::Path` puts values
 //! into addresses.)
 //!
-//! If a filter cannot express a value, the result is an error. The value is never changed.
+//! If a filter cannot express a value, the result is an error. Beadle never changes the value.
 
 use std::fmt;
 

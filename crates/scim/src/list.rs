@@ -49,7 +49,7 @@ pub struct Odd {
 /// The part of a list that Beadle has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The valid records. The list has each id only once.
+    /// The valid records. The list contains each id only once.
     pub rows: Vec<T>,
     /// The invalid records.
     pub odd: Vec<Odd>,
@@ -170,8 +170,8 @@ impl<T: Record> Rows<T> {
             return Next::End;
         }
         if !progress {
-            // If a server sends more rows than the requested page size, it ignores the page size,
-            // and each answer has all rows.
+            // If a server sends more rows than the requested page size, the server ignores the page
+            // size. Each of its answers then contains all rows.
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
                 let hint = match count {

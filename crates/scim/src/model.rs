@@ -32,7 +32,7 @@ pub struct Group {
     pub name: String,
     /// The id that the creator of the group gave to the group.
     pub external_id: Option<String>,
-    /// The ids of the members, if the server shows them. The list has each id only once.
+    /// The ids of the members, if the server shows them. The list contains each id only once.
     pub members: Vec<String>,
     /// Why the list of members is not reliable, or `None` if the list is reliable.
     pub(crate) odd: Option<String>,

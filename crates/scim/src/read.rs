@@ -20,8 +20,8 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a search for one record. Only this record can have the value in the
-/// search.
+/// The server's answer to a search for one record. Only this record can have the value that the
+/// search is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// The server has this record.
@@ -126,7 +126,7 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // A filter cannot express this value, but a record with the value can exist.
+        // A filter cannot express this value, but a record with the value might exist.
         let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Unreliable) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,

@@ -161,8 +161,8 @@ impl Writer {
             if !is_about_its_content(&error) {
                 return Err(failed(error.into(), is_begun));
             }
-            // A server gives the same answer if the group does not exist and if a member does not
-            // exist.
+            // A server gives the same answer in two cases: the group does not exist, or a member
+            // does not exist.
             if error.status() == Some(404) && !is_there {
                 let is_gone = self.is_gone(group).await.map_err(|failure| failed(failure, is_begun))?;
                 if is_gone {
@@ -259,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether another body can help. It can help only if the cause of the refusal is not the
-/// credential, the rate limit or the address.
+/// Returns whether another body can help. Another body cannot help if the cause of the refusal is
+/// the credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

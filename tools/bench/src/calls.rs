@@ -99,8 +99,8 @@ async fn start(repositories: usize, minute: u64) -> anyhow::Result<(Sim, Folder)
     serve(organisation(repositories), limits, [POLICY, RULESET]).await
 }
 
-/// Starts a simulated GitHub with these limits, and a folder with the texts of `settings.yml` and
-/// of a layer for every repository.
+/// Starts a simulated GitHub with these limits. Also creates a folder with a policy:
+/// `settings.yml`, and a layer for every repository.
 async fn serve(state: Value, limits: Limits, [policy, layer]: [&str; 2]) -> anyhow::Result<(Sim, Folder)> {
     let minute = format!("{}s", limits.minute.as_secs());
     let latency = Duration::from_millis(100);
@@ -127,16 +127,16 @@ async fn thousand() -> anyhow::Result<(f64, f64)> {
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Makes Beadle get a new token, as Beadle does after an hour. The tags of all stored answers must
-/// then be computed again, because a tag depends on the token.
+/// Forces Beadle to get a new token. Without this, Beadle gets a new token after an hour. The tags
+/// of all stored answers must then be computed again, because a tag depends on the token.
 async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     Ok(())
 }
 
-/// Measures 1,000 repositories with a policy that declares everything. The minute of the rate
-/// limits is only 6 s. There are no hourly limits, because a cold sweep needs more calls than
-/// GitHub allows in an hour.
+/// Measures 1,000 repositories with a policy that declares everything. In the rate limits, a minute
+/// lasts only 6 s. There are no hourly limits, because a cold sweep needs more calls than GitHub
+/// allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
     let state = everything::organisation(1_000).await?;
     let minute = Duration::from_secs(6);
@@ -164,9 +164,9 @@ pub(crate) async fn day() -> anyhow::Result<()> {
     day::run(&sim, &folder.path.path().join("policy"), 1_000).await
 }
 
-/// Measures 10,000 repositories. The minute of the rate limits is only 6 s, so that the measurement
-/// takes only some minutes. The number of calls and the memory do not depend on the length of that
-/// minute.
+/// Measures 10,000 repositories. In the rate limits, a minute lasts only 6 s, so that the
+/// measurement takes only some minutes. The number of calls and the memory do not depend on the
+/// length of that minute.
 async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(10_000, 6).await?;
     with_rest(&folder)?;

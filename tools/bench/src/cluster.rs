@@ -34,7 +34,7 @@ struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }

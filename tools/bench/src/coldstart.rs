@@ -81,7 +81,7 @@ impl Place {
         Ok(command)
     }
 
-    /// Starts a function once. Returns how long it needed, and its peak memory in KiB.
+    /// Starts a function once. Returns how long the function needed, and its peak memory in KiB.
     async fn once(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
         let runtime = Runtime::start().await?;
         let mut command = self.command(kind)?;
@@ -127,7 +127,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // the process may have ended by itself
+        let _ = self.0.kill(); // this fails if the process has ended
         let _ = self.0.wait();
     }
 }

@@ -63,8 +63,8 @@ fn print(repositories: usize, what: &str, cost: Cost) {
     println!("{name:52} {:>7} {:>8.3} {:>9.3} {:>9.3}", "", cost.calls, cost.rest_units, cost.graphql_points);
 }
 
-/// Prints which REST paths cost most in an ordinary sweep. `patterns` has the calls of `sweeps`
-/// sweeps.
+/// Prints which REST paths cost most in an ordinary sweep. `patterns` contains the calls of several
+/// sweeps, and `sweeps` is their number.
 fn print_patterns(patterns: &Patterns, sweeps: usize) -> anyhow::Result<()> {
     let sweeps = f64::from(u32::try_from(sweeps)?);
     println!("\nthe paths that cost most in an ordinary sweep (average of 11)\n");

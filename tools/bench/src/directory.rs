@@ -1,6 +1,6 @@
 //! Measures how many calls Beadle sends to a target: for an event of a directory, and for a sweep
-//! without a change. The table compares these numbers with the calculated calls of other
-//! connectors.
+//! without a change. For comparison, the table also has numbers for other connectors. These numbers
+//! are calculated, not measured.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn account(n: usize) -> String {
     format!("a{n:05}")
 }
 
-/// Returns the numbers of the people in a group.
+/// Returns the number of each person in a group. These numbers identify the people.
 fn of(group: usize, members: usize) -> impl Iterator<Item = usize> {
     (0..members).map(move |n| (group * 17 + n) % (PEOPLE - 1000))
 }
@@ -183,7 +183,7 @@ async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> a
         every.tick().await;
         let mut patch = json!({});
         for n in 0..10 {
-            // The deliveries use groups of ten in turn. In one round, a person joins. In the next
+            // Each tick changes the next ten groups. In one round, a person joins. In the next
             // round, this person leaves.
             let group = 10 + (tick % 40) * 10 + n;
             let is_in = if (tick / 40) % 2 == 0 { json!(true) } else { Value::Null };

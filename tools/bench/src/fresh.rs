@@ -12,7 +12,7 @@ use crate::service::Service;
 
 const LATENCY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the benchmark waits without a write. After this time, Beadle has written everything.
+/// If Beadle writes nothing for this duration, it has already written everything.
 const QUIET: Duration = Duration::from_secs(5);
 
 const POLICY: &str = "

@@ -36,7 +36,7 @@ pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // the process may have ended
+        let _ = self.0.kill(); // this fails if the process has ended
         let _ = self.0.wait();
     }
 }

@@ -48,7 +48,7 @@ impl Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         for child in &mut self.children {
-            let _ = child.kill(); // the process may have ended by itself
+            let _ = child.kill(); // this fails if the process has ended
             let _ = child.wait();
         }
     }

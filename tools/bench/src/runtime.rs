@@ -62,11 +62,11 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn respond(State(shared): State<Arc<Shared>>, Path(_): Path<String>, body: String) -> http::StatusCode {
     let answer = serde_json::from_str(&body).map_err(|error| error.to_string());
-    let _ = shared.answers.send(answer).await; // the caller may have ended
+    let _ = shared.answers.send(answer).await; // this fails if the caller has ended
     http::StatusCode::ACCEPTED
 }
 
 async fn fail(State(shared): State<Arc<Shared>>, body: String) -> http::StatusCode {
-    let _ = shared.answers.send(Err(body)).await; // the caller may have ended
+    let _ = shared.answers.send(Err(body)).await; // this fails if the caller has ended
     http::StatusCode::ACCEPTED
 }

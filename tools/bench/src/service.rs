@@ -14,8 +14,8 @@ use crate::folder::{Folder, peak};
 const LOG: &str = "serve.log";
 /// The maximum wait of a measurement.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
-/// How long the benchmark waits without a call. After this time, the service has nothing left to
-/// do. The service checks its policy every 10 s.
+/// If the service makes no call for this duration, it has nothing left to do. The service checks
+/// its policy every 10 s.
 const QUIET: Duration = Duration::from_secs(4);
 
 /// The service, and the simulated GitHub that it uses.
@@ -133,7 +133,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the service may have ended by itself
+        let _ = self.child.kill(); // this fails if the service has ended
         let _ = self.child.wait();
     }
 }

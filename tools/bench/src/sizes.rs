@@ -7,8 +7,8 @@ pub(crate) fn size(name: &str, default: usize) -> anyhow::Result<usize> {
     set(name)?.map_or(Ok(default), |text| parse(name, &text))
 }
 
-/// Reads sizes from an environment variable. Returns `default` if the variable is not set. A comma
-/// separates two sizes.
+/// Reads sizes from an environment variable. Returns `default` if the variable is not set. In the
+/// variable, commas separate the sizes.
 pub(crate) fn sizes(name: &str, default: &[usize]) -> anyhow::Result<Vec<usize>> {
     let Some(text) = set(name)? else { return Ok(default.to_vec()) };
     text.split(',').map(|size| parse(name, size)).collect()

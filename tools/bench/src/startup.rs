@@ -22,7 +22,8 @@ const SPREAD: Duration = Duration::from_secs(300 * 24 * 3600);
 /// How long the benchmark waits before it measures the peak memory again. By then, the background
 /// tasks have run.
 const SETTLED: Duration = Duration::from_secs(20);
-/// The number of starts with the journal. The system can have parts of the file in memory.
+/// The number of starts with the journal. The system might already have parts of the file in
+/// memory.
 const STARTS: usize = 3;
 /// Lists the indexes of the journal, without the indexes that SQLite creates for a key.
 const INDEXES: &str = "SELECT name, sql FROM sqlite_master
@@ -56,7 +57,7 @@ struct Serving(Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // the service may have ended by itself
+        let _ = self.0.kill(); // this fails if the service has ended
         let _ = self.0.wait();
     }
 }
@@ -77,7 +78,7 @@ async fn start(folder: &Folder, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The facts of a typical change, of its result, and of the run that wrote it.
+/// The facts of a typical change, of its result, and of the run that wrote the change.
 fn details() -> [String; 3] {
     let field = Field {
         name: "has_wiki".into(),
@@ -117,9 +118,9 @@ fn details() -> [String; 3] {
     ]
 }
 
-/// Adds entries to the journal of a store: an intent, its result and the end of the run in turn.
-/// The function creates the indexes after the entries, because this is faster. The content of the
-/// indexes is the same.
+/// Adds entries to the journal of a store. The entries are, in turn, an intent, its result, and the
+/// end of the run. The function creates the indexes after the entries, because this is faster. The
+/// content of the indexes is the same.
 fn fill(store: &Path, entries: usize) -> anyhow::Result<()> {
     let mut connection = Connection::open(store)?;
     // The write-ahead log would be as large as the file. The next start of the service turns the

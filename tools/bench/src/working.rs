@@ -92,7 +92,7 @@ impl Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }

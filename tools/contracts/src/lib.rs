@@ -1,5 +1,5 @@
 //! Checks the calls of the tests against the published descriptions of the vendors. `cargo xtask
-//! tools` fetches GitHub's descriptions. A table has a part of Okta's description.
+//! tools` fetches GitHub's descriptions. A table contains a part of Okta's description.
 //!
 //! GitHub's descriptions have 27 MB. A process reads the descriptions when it checks its first
 //! call. So all tests that check calls should be in one program that runs them in threads.

@@ -32,14 +32,14 @@ pub enum Invoked {
 
 impl Drop for Lambdas {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }

@@ -32,7 +32,7 @@ pub struct Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }
@@ -65,7 +65,7 @@ impl Moto {
         panic!("moto does not start");
     }
 
-    /// Makes clients use DynamoDB at another address.
+    /// Sets another address of DynamoDB for all clients.
     #[must_use]
     pub fn with_tables_at(mut self, url: &str) -> Self {
         url.clone_into(&mut self.tables_at);

@@ -24,7 +24,7 @@ pub struct Odds {
     pub conflict: u32,
     /// The answer to a write is lost.
     pub lost: u32,
-    /// The index returns an answer from before the last writes.
+    /// The index returns an answer that is older than the last writes.
     pub stale: u32,
 }
 
@@ -53,7 +53,7 @@ struct Stop {
     goes_on: Notify,
 }
 
-/// A proxy that injects faults of DynamoDB that moto never causes.
+/// A proxy that injects faults of DynamoDB. moto never causes these faults.
 pub struct Proxy {
     /// The address of the proxy.
     pub url: String,
@@ -73,7 +73,7 @@ impl Proxy {
     }
 
     /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
-    /// called. Before this call, the test can make the write of another process.
+    /// called. Before this call, the test can write to the table, as another process would.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),

@@ -1,5 +1,5 @@
-//! Runs dynoxide, which emulates DynamoDB, for tests with bursts. moto is too slow for them: it
-//! handles about 310 calls a second, one after the other.
+//! Runs dynoxide, which emulates DynamoDB, for tests with bursts. moto is too slow for such tests.
+//! It handles approximately 310 calls a second, one after the other.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Tables {
 
 impl Drop for Tables {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // the process may have ended by itself
+        let _ = self.child.kill(); // this fails if the process has ended
         let _ = self.child.wait();
     }
 }

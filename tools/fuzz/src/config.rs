@@ -46,7 +46,7 @@ fn checked(text: &str) -> Option<String> {
     Some(error.to_string())
 }
 
-/// Returns the same file. In this file, a secret replaces each reference to a secret. Returns
+/// Returns a copy of the file. In the copy, a secret replaces each reference to a secret. Returns
 /// `None` if the file is not TOML, or has no reference.
 fn with_secrets(text: &str) -> Option<String> {
     let mut table: Table = toml::from_str(text).ok()?;
@@ -70,7 +70,7 @@ fn replace(value: &mut Value, holds_secrets: bool, count: &mut usize) {
             *count += 1;
         }
         Value::Array(entries) => entries.iter_mut().for_each(|entry| replace(entry, holds_secrets, count)),
-        // The table `secrets` of an organisation has a name for each reference.
+        // The table `secrets` of an organisation contains a name for each reference.
         Value::Table(table) if holds_secrets => {
             for (_, value) in table {
                 replace(value, true, count);

@@ -60,7 +60,7 @@ pub(crate) enum Paging {
     Index,
 }
 
-/// The result that a client must have.
+/// The result that a client must return.
 enum Expected {
     Whole,
     Unknown,
@@ -94,7 +94,7 @@ impl List {
         }
     }
 
-    /// Returns the numbers of the rows that pages show.
+    /// Returns the number of each row that is on a page.
     fn shown(&self) -> Vec<usize> {
         let missing = (self.fault == Fault::Missing && self.rows > 0).then(|| self.page % self.rows);
         (0..self.rows).filter(|row| Some(*row) != missing).collect()

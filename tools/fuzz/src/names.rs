@@ -88,7 +88,7 @@ fn compared(address: &str, begin: &str) -> String {
     value.unwrap_or_else(|| panic!("{filter} has more than one value"))
 }
 
-/// The name of a note must show the parts of the name.
+/// Checks that the name of a note contains both parts of `name`.
 fn in_a_note(name: &str) {
     let (first, last) = name.split_once('\n').unwrap_or((name, ""));
     let note = note("kind", &[first, last]);
@@ -98,7 +98,7 @@ fn in_a_note(name: &str) {
     assert_eq!((read.as_str(), rest), (first, last.replace('\0', "%00").as_str()));
 }
 
-/// A key must belong only to its own instance.
+/// Checks that a key belongs only to its own instance.
 fn in_a_key(name: &str) {
     let (instance, id) = name.split_once('\n').unwrap_or((name, "1"));
     let key = Key::new("repository", instance, id);

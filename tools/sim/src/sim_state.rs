@@ -76,7 +76,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     fn error(&self, status: u16, text: &str) -> Reply;
     /// Adds the default values that a state lacks.
     fn complete(&self, state: &mut Value);
-    /// Runs the vendor's reaction to a change of the state by a control call. For example, Okta
+    /// Runs the vendor's reaction after a control call has changed the state. For example, Okta
     /// records events. `before` is the state before the change.
     fn changed(self: Arc<Self>, sim_state: &Arc<SimState>, before: &Value);
     /// Answers a control call that only this vendor has. Returns `None` if the vendor does not have

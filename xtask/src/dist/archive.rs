@@ -1,4 +1,4 @@
-//! Writes archives that are equal in each build.
+//! Writes archives. Two builds of one commit write equal archives.
 
 use std::path::Path;
 use std::process::Command;

@@ -85,7 +85,7 @@ fn check(program: &[u8], kind: Kind, paths: &[(String, &str)]) -> anyhow::Result
     Ok(())
 }
 
-/// Returns the text that begins with `text` in a program.
+/// Finds `text` in a program. Returns the part of the program that begins there.
 fn around(program: &[u8], text: &[u8]) -> Option<String> {
     let at = program.windows(text.len()).position(|part| part == text)?;
     let end = (at + 120).min(program.len());

@@ -134,8 +134,8 @@ fn installed(release: &Release, target: &Target) -> anyhow::Result<()> {
         }
         std::fs::write(file, text)?;
     }
-    // The user of the service can write to the folder, because `beadle init` does this. The files
-    // there are valid.
+    // The user of the service can write to the folder, because `beadle init` writes to it. The
+    // files in the folder are valid.
     let script = "cd /etc/beadle && beadle example > example.toml && beadle check && beadle self check";
     inside(&["su", "--shell", "/bin/sh", "beadle", "--command", script])?;
     inside(&["dpkg", "--install", "/beadle.deb"])?;

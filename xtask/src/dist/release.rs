@@ -50,14 +50,15 @@ impl Release {
         self.profile == DRAFT
     }
 
-    /// Returns the kind of the only program that the release has. `None` means that it has all
-    /// kinds. A draft contains only one, because each kind of program compiles all crates anew.
+    /// Returns the kind of the programs, if the release contains only one kind. `None` means that
+    /// the release contains all kinds. A draft contains only one kind, because the build of each
+    /// kind compiles all crates again.
     pub(crate) fn only(&self) -> Option<Kind> {
         self.is_draft().then_some(Kind::Static)
     }
 
     /// Returns whether the packages contain the programs of this kind. The packages of a draft
-    /// contain the only program that it has.
+    /// contain the draft's only program.
     pub(crate) fn packs(&self, kind: Kind) -> bool {
         kind == Kind::Glibc || self.only() == Some(kind)
     }

@@ -17,8 +17,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Writes the list.
 pub(crate) fn write(release: &Release) -> anyhow::Result<()> {
     step("the list of components");
-    // cargo-cyclonedx writes a file next to every Cargo.toml of the workspace, so it works on a
-    // copy.
+    // cargo-cyclonedx writes a file next to every Cargo.toml. So this command runs in a copy of the
+    // workspace.
     let (archive, source) = (release.work.join("source.tar"), release.work.join("source"));
     let _ = std::fs::remove_dir_all(&source); // the copy of an earlier commit
     std::fs::create_dir_all(&source)?;

@@ -17,7 +17,7 @@ use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// The unit in a package has some other lines than the unit in the workspace. Each entry has the
+/// Some lines of the unit in a package differ from the unit in the workspace. Each entry has the
 /// line in the workspace, and the line in the packages. A package creates a user who owns the files
 /// in `/etc/beadle`, so the service reads its secrets there.
 const UNIT: &[(&str, &str)] = &[
@@ -101,8 +101,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. The checkout and the compression of man pages set
-/// the permissions and the time. So both would otherwise differ in each build.
+/// Sets the permissions and the time of a file. The checkout and the compression of the man pages
+/// also set these two values. Without this function, the values would differ in each build.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

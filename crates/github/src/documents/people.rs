@@ -45,7 +45,7 @@ pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
     }
 }";
 
-/// A team, as the documents of this file read it.
+/// A team, with the fields that the documents of this file read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TeamNode {

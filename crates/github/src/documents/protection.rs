@@ -69,8 +69,7 @@ pub(crate) const DELETE_RULE: &str = "mutation ($input: DeleteBranchProtectionRu
     deleteBranchProtectionRule(input: $input) { clientMutationId }
 }";
 
-/// A branch protection rule. Beadle reads the rule's flags and numbers from the JSON by their
-/// names.
+/// A branch protection rule. Beadle finds the rule's flags and numbers in the JSON by name.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RuleNode {
@@ -99,7 +98,7 @@ pub(crate) struct CheckNode {
     pub(crate) app: Option<CheckApp>,
 }
 
-/// The App of GitHub that must report a required check.
+/// The GitHub App that must report a required check.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct CheckApp {

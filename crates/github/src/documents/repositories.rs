@@ -89,7 +89,7 @@ pub(crate) fn listing(asks: Asks) -> String {
     )
 }
 
-/// A repository. Beadle reads the values of its settings from the JSON by their names.
+/// A repository. Beadle finds the repository's settings in the JSON by name.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RepositoryNode {
@@ -257,7 +257,7 @@ pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A repository as the document `INDEX` reads it.
+/// A repository, with the fields that the document `INDEX` reads.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IndexNode {

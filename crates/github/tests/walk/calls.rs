@@ -41,7 +41,7 @@ fn repository(texts: &Texts) -> Repository {
     }
 }
 
-/// Calls a method of the reader, and returns whether it succeeded.
+/// Calls a method of the reader, and returns whether the call succeeded.
 pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let mut repository = repository(texts);
@@ -155,7 +155,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
     }
 }
 
-/// Calls a method of the writer, and returns whether it succeeded.
+/// Calls a method of the writer, and returns whether the call succeeded.
 pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     match call {
@@ -209,7 +209,7 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
     }
 }
 
-/// Calls a method of the writer of checks, and returns whether it succeeded.
+/// Calls a method of the writer of checks, and returns whether the call succeeded.
 pub(crate) async fn write_check(call: &str, writer: &CheckWriter, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     match call {
@@ -231,7 +231,7 @@ pub(crate) async fn write_check(call: &str, writer: &CheckWriter, texts: &Texts)
     }
 }
 
-/// Calls a method of the writer of issues, and returns whether it succeeded.
+/// Calls a method of the writer of issues, and returns whether the call succeeded.
 pub(crate) async fn write_issue(call: &str, writer: &IssueWriter, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     match call {
@@ -256,8 +256,8 @@ fn team(node: &str) -> Team {
     }
 }
 
-/// Calls a method that writes to a repository, and returns whether it succeeded. The repository's
-/// name comes from GitHub.
+/// Calls a method that writes to a repository, and returns whether the call succeeded. The
+/// repository's name comes from GitHub.
 pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let role = || Permission::from(text("role").to_owned());
@@ -283,8 +283,8 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
     }
 }
 
-/// Calls a method that writes to a team, and returns whether it succeeded. The team's slug and the
-/// logins of its people come from GitHub.
+/// Calls a method that writes to a team, and returns whether the call succeeded. The team's slug
+/// and the logins of its people come from GitHub.
 pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };
@@ -302,8 +302,8 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
     }
 }
 
-/// Calls a method that writes to the members of the organisation, and returns whether it succeeded.
-/// The logins of the people come from GitHub.
+/// Calls a method that writes to the members of the organisation, and returns whether the call
+/// succeeded. The logins of the people come from GitHub.
 pub(crate) async fn write_to_members(call: &str, writer: &Writer) -> bool {
     let Ok(members) = writer.organisation_members(&["U_9".to_owned()]).await else { return false };
     match call {

@@ -1,5 +1,5 @@
-//! Plans changes to the account of one person. Beadle created the account. It is possible that the
-//! person is in no group.
+//! Plans changes to the account of one person. Beadle created the account. The person might be in
+//! no group.
 
 use std::sync::Arc;
 

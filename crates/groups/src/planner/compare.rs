@@ -123,7 +123,7 @@ impl GroupPlanner {
             }
         }
         // The names and addresses of people without a known account. A member with one of these
-        // names can be such a person, so the member must stay.
+        // names might be such a person, so the member must stay.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -252,8 +252,8 @@ impl GroupPlanner {
         Ok(difference)
     }
 
-    /// Returns why an account possibly belongs to another person, or `None` if it belongs to
-    /// `person`. The account has the address of `person`. If another person signs in at the
+    /// Returns why an account possibly belongs to another person, or `None` if the account belongs
+    /// to `person`. The account has the address of `person`. If another person signs in at the
     /// directory with this address, the account belongs to that other person.
     async fn belongs_to_another(
         &self,
@@ -291,8 +291,8 @@ impl GroupPlanner {
     }
 
     /// Returns whether Beadle can remove a member. The answer is `false` if the member is possibly
-    /// a person of the source with an unknown account. Such an account can lack an id, and can have
-    /// an older name of the person. A member without a name can be any person, or a group.
+    /// a person of the source with an unknown account. Such an account might lack an id, and might
+    /// have an older name of the person. A member without a name might be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,

@@ -24,8 +24,8 @@ impl Desired<'_> {
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Returns whether the group still has all of its source groups, and whether none of these
-    /// source groups has become empty.
+    /// Returns `true` if the group still has all of its source groups and none of these source
+    /// groups has become empty.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }

@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the remembered members for each of these groups. The members can have changed
-/// after the last read.
+/// Returns the ids of the remembered members for each of these groups. The members might have
+/// changed after the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,
@@ -134,7 +134,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Returns a time after the change. `seconds` is the difference from the change.
+    /// Returns the time that is this number of seconds after the change.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

@@ -19,8 +19,8 @@ enum Answer {
     Leaves,
     /// The person keeps the access.
     Stays,
-    /// The directory has no person with this id. Somebody deleted the person at the directory, or
-    /// configured another directory.
+    /// The directory has no person with this id. There are two possible reasons: somebody deleted
+    /// the person at the directory, or somebody configured another directory.
     Gone,
     /// Beadle did not ask, or got no answer.
     Unknown,

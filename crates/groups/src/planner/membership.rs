@@ -70,7 +70,7 @@ impl GroupPlanner {
     ) {
         let Some(limits) = self.membership(seen) else { return };
         if has_doubts {
-            // A login is unknown, so any member or owner can be the person with this login.
+            // A login is unknown, so any member or owner might be the person with this login.
             difference.take_nothing();
             return;
         }

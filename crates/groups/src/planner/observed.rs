@@ -76,8 +76,8 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // A killed process can have created the group without storing the group's id. After that,
-        // somebody can have renamed the group. So Beadle searches for the group by its id and by
+        // A killed process might have created the group without storing the group's id. After that,
+        // somebody might have renamed the group. So Beadle searches for the group by its id and by
         // its name at the same time.
         let target = &self.directory.target;
         let (owned, named) =

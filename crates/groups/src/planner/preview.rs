@@ -51,7 +51,7 @@ pub(super) enum Shown {
 }
 
 impl GroupPreview {
-    /// Returns the marks that make the keys with different mappings due.
+    /// Returns one mark for each key with different mappings. The marks make these keys due.
     pub fn marks(&self) -> Vec<Mark> {
         let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
         self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()

@@ -12,7 +12,7 @@ use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// If a read is older than this, Beadle does not remove a member because of the read.
+/// The maximum age of a read that can cause the removal of a member.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// The facts that Beadle remembers about a group after a write.

@@ -1,5 +1,5 @@
-//! A source that reads teams and their members from a file. The file names people by their accounts
-//! at the target.
+//! A source that reads teams and their members from a file. The file identifies people by their
+//! accounts at the target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

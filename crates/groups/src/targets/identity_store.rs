@@ -95,7 +95,7 @@ impl Arrived {
     fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
         for user in users {
             // A member appears twice if members moved between pages during the read. So another
-            // member can be missing.
+            // member might be missing.
             if !self.known.insert(user.clone()) {
                 return Err(format!("the list shows the member {user} twice"));
             }

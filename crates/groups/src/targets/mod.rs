@@ -236,8 +236,8 @@ pub struct Refused {
 /// processes, and needs some facts about the plan.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Stores that the target is stopped. The writer does so before it puts lost members back. So
-    /// the target is stopped even if the process is killed in between.
+    /// Records in the store that the target is stopped. The writer does so before it puts lost
+    /// members back. So the target is stopped even if the process is killed in between.
     async fn put(&self, why: &str) -> Result<(), Failure>;
     /// Deletes the note with this reason, because the target need not be stopped.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;

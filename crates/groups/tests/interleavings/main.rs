@@ -8,10 +8,9 @@
 //! first failure shows its seed and ends the test.
 //!
 //! In another test, a storm disturbs the calls to each vendor (`beadle_sim::storm`). The storms
-//! last for hours. At the end of a storm, the same conditions must be true as after an
-//! interleaving. Beadle must also have waited as long as the vendors asked.
-//! `cargo xtask storm directories --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one
-//! storm.
+//! last for hours. At the end of a storm, the test checks the same conditions as at the end of an
+//! interleaving. Beadle must also have waited as long as the vendors asked. `cargo xtask storm
+//! directories --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one storm.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{GROUPS, Stage, group};
 
-/// If a read is older than this, Beadle must not remove a member because of the read. The value is
-/// two minutes, in milliseconds.
+/// The maximum age of a read that can cause the removal of a member: two minutes, in milliseconds.
 const OLDEST: u64 = 120_000;
 /// The longest delay of a write in a storm, in milliseconds. The value is the deadline of a
 /// request.

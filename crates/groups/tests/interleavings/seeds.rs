@@ -20,7 +20,7 @@ pub(crate) struct Seeds {
     next: AtomicU64,
     from: u64,
     end: u64,
-    /// The start time of all seeds, and the maximum duration.
+    /// When the run began, and the maximum duration of the run.
     time: Option<(Instant, Duration)>,
     /// True if a storm disturbs the calls to each vendor.
     is_stormy: bool,

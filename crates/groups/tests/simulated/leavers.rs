@@ -104,7 +104,7 @@ impl Stage {
     }
 }
 
-/// Stores that Beadle created the account `a0` for the person `00u0`.
+/// Records in the store that Beadle created the account `a0` for the person `00u0`.
 async fn keep_made(stage: &Stage) {
     let kept = json!({ "account": "a0", "login": "p0@acme.example", "made": true });
     stage.store.put(&Stage::account("00u0"), &kept.to_string()).await.unwrap();

@@ -57,7 +57,7 @@ impl Evidence {
     }
 
     /// Returns the differences between the server's behaviour and the earlier behaviour `before`.
-    /// The comparison covers only the questions with an answer in both.
+    /// The comparison covers only the questions that the server answered both times.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -66,7 +66,7 @@ impl Evidence {
         self.0.iter().filter_map(differs).collect()
     }
 
-    /// Adds the earlier answers if a question has no new answer.
+    /// Adds the earlier answer to each question that has no new answer.
     #[must_use]
     pub fn with(mut self, before: Self) -> Self {
         for (question, answer) in before.0 {
@@ -90,8 +90,8 @@ impl Probed {
         self.findings.push(finding);
     }
 
-    /// Adds the results of another probe. If both probes have an answer to the same question, the
-    /// answer of the other probe replaces the answer of this probe.
+    /// Adds the results of another probe. If both probes have an answer to a question, the result
+    /// keeps the other probe's answer.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));

@@ -73,7 +73,7 @@ async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probe
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
     for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
-        // Somebody can have changed the group after Beadle read the list.
+        // Somebody might have changed the group after Beadle read the list.
         let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
         writer.delete_group(&group.id).await?;
         let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);

@@ -16,7 +16,7 @@ use super::service::Service;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes several changes one after the other, as people would. After each change, the demo checks
-/// that Beadle repairs it.
+/// that Beadle repairs the repository.
 pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let token = sim.token();
@@ -55,8 +55,8 @@ pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Resu
     Ok(())
 }
 
-/// Makes many changes at the same time. While the service repairs them, the demo kills it and
-/// starts it again.
+/// Makes many changes at the same time. While the service repairs the repositories, the demo kills
+/// the service and starts it again.
 pub(super) async fn burst(
     sim: &Sim,
     service: &mut Service,
@@ -116,7 +116,8 @@ pub(super) async fn burst(
     Ok(())
 }
 
-/// Returns the number of deliveries in the inbox. The demo reads it with `beadle deliveries`.
+/// Returns the number of deliveries in the inbox. The demo reads this number with `beadle
+/// deliveries`.
 async fn stored(folder: &Path) -> anyhow::Result<usize> {
     let listed = beadle_quietly(folder, &["deliveries", "--json", "--limit", "100000"]).await?;
     Ok(listed.lines().filter(|line| line.starts_with('{')).count())

@@ -1,6 +1,6 @@
 //! Makes the commits of repositories. Each change of a repository's `contents` makes one commit,
-//! and the repository keeps the files of every commit. So a test can merge a change by a patch of
-//! the state.
+//! and the repository keeps the files of every commit. So a test can simulate a merge with a patch
+//! of the state.
 //!
 //! <https://docs.github.com/rest/commits/commits>
 
@@ -90,7 +90,7 @@ fn file_of(file: &Value) -> File<'_> {
 }
 
 /// Returns the id of an object with this content. A file has the same id as in git, because clients
-/// can compute it.
+/// can compute this id.
 pub(crate) fn id(kind: &str, content: &str) -> String {
     if kind == "blob" {
         return hexadecimal(&Sha1::digest(format!("blob {}\0{content}", content.len()).as_bytes()));

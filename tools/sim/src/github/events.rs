@@ -206,7 +206,7 @@ fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Returns all keys with different values: the value before and the value after.
+/// Returns all keys whose values differ. Each key comes with its value before and after the change.
 pub(super) fn differences<'a>(
     before: &'a Value,
     after: &'a Value,

@@ -49,7 +49,7 @@ impl Outcome {
     }
 }
 
-/// The attempts to deliver that have ended.
+/// The delivery attempts that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
     /// The attempts in the order of their ends. Each attempt has a number: how many reads of the

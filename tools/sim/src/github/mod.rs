@@ -248,7 +248,7 @@ impl Sim {
         self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
 
-    /// Clears all faults. Calls that waited because of a fault continue.
+    /// Clears all faults. If a call waited because of a fault, the call now continues.
     pub fn no_faults(&self) {
         self.shared.no_faults();
     }

@@ -15,8 +15,8 @@ use crate::github::world::World;
 /// The types of rules that only push rulesets can have. A push ruleset can have no other types.
 const PUSH_RULES: &[&str] =
     &["file_path_restriction", "max_file_path_length", "file_extension_restriction", "max_file_size"];
-/// The settings for the title of a commit. For each title, the table has the settings for the
-/// message that GitHub allows.
+/// The settings for the title of a commit. For each of these settings, the table contains the
+/// allowed settings for the commit's message.
 const PAIRS: &[(&str, &str, &[&str])] = &[
     ("squash_merge_commit", "PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
     ("squash_merge_commit", "COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),

@@ -103,7 +103,7 @@ impl Shared {
         self.http.get_or_init(webhook_client)
     }
 
-    /// Clears all faults. Calls that waited because of a fault continue.
+    /// Clears all faults. If a call waited because of a fault, the call now continues.
     pub(crate) fn no_faults(&self) {
         lock(&self.faults).clear();
         self.released.notify_waiters();
@@ -214,7 +214,7 @@ async fn api(
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
     // The server must begin to listen for this signal before it reads the faults. If the server
-    // began later, a test could clear the faults before that, and the call would wait forever.
+    // began later, a test could clear the faults in the meantime, and the call would wait forever.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {

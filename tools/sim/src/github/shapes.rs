@@ -85,7 +85,7 @@ const URLS: &[&str] = &[
     "teams_url",
     "trees_url",
 ];
-/// Fields that a repository has only if it is requested alone, and not in a list.
+/// The fields that GitHub shows only in the answer about a single repository, and not in a list.
 const FULL_ONLY: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",

@@ -30,7 +30,7 @@ pub struct Hook {
     pub headers: BTreeMap<String, String>,
     /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,
-    /// How often each delivery is sent again after the first time.
+    /// How many times each delivery is sent again after the first time.
     pub repeats: u32,
     /// True if the deliveries of one change are sent in a random order.
     pub shuffled: bool,
@@ -121,7 +121,8 @@ impl Okta {
         }
     }
 
-    /// Sends the deliveries that wait. `order` has their positions in the order to send.
+    /// Sends the deliveries that wait. `order` contains the positions of these deliveries, in the
+    /// order in which the simulator sends them.
     pub(crate) fn deliver(self: Arc<Self>, order: Option<Vec<usize>>) {
         let held = self.hook.take_held();
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };

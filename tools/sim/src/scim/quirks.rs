@@ -39,13 +39,13 @@ pub enum Quirk {
     ArrayEmpties,
     /// The server shows the names of groups with this prefix.
     Prefix(String),
-    /// The server shows the group with this id without a name.
+    /// The server does not show the name of the group with this id.
     NullName(String),
     /// In the group with this id, the server shows a member without `value`.
     NoValue(String),
     /// The server shows `active` as a string: `"True"`.
     ActiveWords,
-    /// The server shows ids that consist of digits as numbers.
+    /// If an id consists of digits, the server shows the id as a number.
     NumericIds,
 }
 

@@ -115,8 +115,8 @@ enum Disturbance {
 struct State {
     random: StdRng,
     /// True if the vendor is GitHub. Only GitHub uses the status 403 for a limit, and only GitHub
-    /// has headers of its own for a used-up budget. Only at GitHub can Beadle notice an earlier
-    /// state.
+    /// has headers of its own for a used-up budget. Beadle can notice an earlier state only at
+    /// GitHub.
     is_github: bool,
     is_over: bool,
     weather: Weather,

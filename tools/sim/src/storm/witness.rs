@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a client must wait if the vendor refuses a request without a time.
+/// How long a client must wait if the vendor refuses a request and the answer contains no time.
 const UNNAMED: Duration = Duration::from_secs(60);
 /// A client can round its waits to whole milliseconds.
 const PRECISION: Duration = Duration::from_millis(1);

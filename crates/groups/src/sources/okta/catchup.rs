@@ -30,7 +30,7 @@ impl Metadata for LogPlace {
 
 /// Finds the changes of one directory that were not delivered by an event hook.
 pub struct Catchup {
-    /// The store with the inbox.
+    /// The client of the directory.
     pub okta: Okta,
     /// The store that has the inbox.
     pub store: Arc<dyn Store>,

@@ -54,7 +54,7 @@ const HELD: usize = 3;
 /// A survey, and its sweep.
 struct Surveying {
     /// The time of the sweep's marks. Only runs with exactly this time can use the survey. Beadle
-    /// does not check which of two times is later, because somebody can have turned a clock back.
+    /// does not check which of two times is later, because somebody might have turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.

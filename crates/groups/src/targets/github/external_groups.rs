@@ -35,7 +35,7 @@ impl TeamReader {
 /// Returns the id of the only group in `groups` with this name. `groups` is GitHub's answer.
 fn id_of(groups: &[Value], name: &str) -> Result<u64, Failure> {
     if groups.len() >= PAGE {
-        // The answer has no total, so another group with the same name can be on the next page.
+        // The answer has no total, so another group with the same name might be on the next page.
         let text = format!(
             "GitHub has {PAGE} or more groups of the identity provider whose names contain `{name}`, so the \
              group is unknown; give it a name that fewer groups contain"

@@ -206,7 +206,7 @@ impl TeamReader {
     }
 
     /// Returns the only team that fits. If the remembered list has the team, Beadle reads the list
-    /// again, because somebody can have renamed the team in the meantime. If the remembered list
+    /// again, because somebody might have renamed the team in the meantime. If the remembered list
     /// lacks the team, Beadle reads no list. Beadle then tries to create the team, and GitHub
     /// refuses the creation if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
@@ -268,7 +268,7 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // Beadle forgets only accounts that it read more than a minute ago, because a probe can
+        // Beadle forgets only accounts that it read more than a minute ago, because a probe might
         // have just read them.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
@@ -282,7 +282,7 @@ impl TargetReader for TeamReader {
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
-            // After a rename of the team, another team can have the old name, so Beadle reads all
+            // After a rename of the team, another team might have the old name, so Beadle reads all
             // teams again.
             let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;

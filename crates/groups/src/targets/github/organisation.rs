@@ -35,7 +35,7 @@ pub(super) fn is_owned_as(external_id: &str) -> bool {
     external_id.rsplit_once('/').is_some_and(|(_, group)| group == SOURCE_GROUP)
 }
 
-/// Returns the account of a member, or of an invited person if `is_pending`.
+/// Returns the account of a member, or of an invited person if `is_pending` is true.
 fn account(member: &Member, is_owner: bool, is_pending: bool) -> TargetAccount {
     TargetAccount {
         id: member.id.to_string(),

@@ -113,8 +113,8 @@ impl TeamReader {
         if let Some(login) = &person.account {
             return self.find_login(people, login, group);
         }
-        // The sign-in name and the id belong to this person only. The mail address can be the login
-        // of another person, so Beadle uses the mail address after the other names.
+        // The sign-in name and the id belong to this person only. The mail address might be the
+        // login of another person, so Beadle uses the mail address after the other names.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
         let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {

@@ -32,7 +32,7 @@ const MANY: usize = 20;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event uses only accounts that it reads itself, because the event can be about one of these
+/// event uses only accounts that it reads itself, because the event might be about one of these
 /// accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
@@ -73,7 +73,7 @@ pub struct ScimReader {
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Those attributes of an account that must have the same values as the person.
+/// The attributes of an account whose values come from the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -273,7 +273,7 @@ impl ScimReader {
                 );
                 Err(Failure::new(Class::Retry, text))
             }
-            // The group can have changed after Beadle read the list.
+            // The group might have changed after Beadle read the list.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text =
@@ -412,7 +412,8 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // If the server cannot filter reliably, the list of users can still have the account.
+            // If the server cannot filter reliably, the list of users might still contain the
+            // account.
             Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())

@@ -176,9 +176,9 @@ impl ScimWriter {
         })
     }
 
-    /// Reads the group after a failed write. Even if the answer was lost, the server can have made
-    /// the write, or a larger change. If the write had several parts, the server can have made only
-    /// the first part.
+    /// Reads the group after a failed write. Even if the answer was lost, the server might have
+    /// made the write, or a larger change. If the write had several parts, the server might have
+    /// made only the first part.
     pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,

@@ -17,7 +17,7 @@ use crate::targets::StopNote;
 /// The maximum number of unchanged members in a note, because a store limits the size of a value.
 /// With this number, Beadle can still find out whether a write removed members by mistake.
 const MOST: usize = 1000;
-/// If a write is older than this, somebody else can have removed the missing members. Beadle then
+/// If a write is older than this, somebody else might have removed the missing members. Beadle then
 /// treats the write as the cause only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 

@@ -91,7 +91,7 @@ impl ScimWriter {
         Ok(before)
     }
 
-    /// Handles a rename to a name that another group already has. If two groups swap their names,
+    /// Handles a rename if another group already has the new name. If two groups swap their names,
     /// Beadle gives one of the groups a temporary third name.
     async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {

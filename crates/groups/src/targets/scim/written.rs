@@ -39,14 +39,15 @@ impl Surprise {
 }
 
 impl Written<'_> {
-    /// Returns the former members whom the write does not remove. These should still be members.
+    /// Returns the former members whom the write does not remove. These members should still be in
+    /// the group.
     pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
     /// Returns the lost members that Beadle puts back: the members for whom `has_to_stay` is true.
     /// If exactly one such member is lost and the group still has other members, Beadle puts nobody
-    /// back. Another person can have removed this one member at the same moment.
+    /// back. Another person might have removed this one member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();

@@ -186,8 +186,8 @@ fn one(
     }
 }
 
-/// Removes kinds of new repositories from every other configuration. GitHub keeps one default for
-/// each kind.
+/// Removes the default for these kinds of new repositories from all other configurations. GitHub
+/// keeps one default for each kind.
 fn take_default(world: &mut World, org: &str, name: &str, taken: &[&str]) {
     let all = world.org_mut(org).and_then(|org| org["security_configurations"].as_object_mut());
     for (_, other) in all.into_iter().flatten().filter(|(other, _)| other.as_str() != name) {

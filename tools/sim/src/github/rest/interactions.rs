@@ -1,4 +1,5 @@
-//! Interaction limits. The simulator does not end a limit: a test sets the state to null.
+//! Interaction limits. A limit never ends by itself in the simulator. To end a limit, a test sets
+//! the state to null.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 

@@ -119,7 +119,7 @@ fn keep(world: &mut World, org: &str, part: &str, name: &str, role: Option<Value
     };
 }
 
-/// Assigns a role to a team or a person, or takes it away.
+/// Assigns a role to a team or a person, or removes the role.
 fn assign(
     world: &mut World,
     call: &Call<'_>,

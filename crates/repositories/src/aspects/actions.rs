@@ -1,5 +1,5 @@
-//! Plans and writes the Actions permissions of a repository. These permissions say whether Actions
-//! run, which actions are allowed, and what the workflow token can do. More settings are in
+//! Plans and writes the Actions permissions of a repository. These permissions control whether
+//! Actions run, which actions are allowed, and what the workflow token can do. More settings are in
 //! `actions/separate.rs`.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>

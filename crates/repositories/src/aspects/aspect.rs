@@ -115,14 +115,14 @@ impl AccessLevel {
     }
 }
 
-/// Those sections of one policy file that Beadle applies to repositories.
+/// The sections of one policy file that Beadle applies to repositories.
 pub(crate) struct Sections<'a> {
     root: &'a Node,
     left_out: &'a [&'a str],
 }
 
 impl<'a> Sections<'a> {
-    /// Creates the sections of the file `root` without the sections in `left_out`.
+    /// Returns the sections of the file `root`, except the sections in `left_out`.
     pub(crate) fn new(root: &'a Node, left_out: &'a [&'a str]) -> Self {
         Self { root, left_out }
     }
@@ -248,7 +248,7 @@ impl WriteTarget {
         }
     }
 
-    /// Returns the id of the code security configuration with this name.
+    /// Returns the id of the code security configuration that has this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
         let all = self
             .reader
@@ -272,8 +272,8 @@ pub enum Stage {
     Open,
     /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. GitHub accepts some rules only after a setting is on. GitHub
-    /// accepts a person or a team in a restriction only after this person or team has access.
+    /// Changes settings and access. Some rules need a setting that is already on. A restriction can
+    /// list a person or a team only after this person or team has access.
     Access,
     /// Makes every change that does not belong to another stage.
     Body,
@@ -302,7 +302,7 @@ pub struct PlannedChange {
 pub struct AspectPlan {
     /// The changes that would make the aspect match the policy.
     pub changes: Vec<PlannedChange>,
-    /// The parts of the aspect that Beadle could not read or resolve.
+    /// The parts of the aspect for which a read or a resolution failed.
     pub unresolved: Vec<Unresolved>,
     /// The tasks that wait for a person after Beadle has done its part.
     pub waits: Vec<String>,
@@ -312,7 +312,7 @@ pub struct AspectPlan {
 pub struct Unresolved {
     /// The name of the part. `None` if the whole aspect is unknown.
     pub part: Option<String>,
-    /// The problem, and how a person can solve it.
+    /// Describes the problem, and how a person can solve the problem.
     pub reason: String,
     /// True if a retry can solve the problem.
     pub transient: bool,
@@ -378,7 +378,7 @@ impl AspectPlan {
         part.value()
     }
 
-    /// Records that a read failed. The whole aspect is then unknown, and a retry can help.
+    /// Records that a read failed. The whole aspect is then unknown, and a retry might help.
     pub fn cannot_read(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }

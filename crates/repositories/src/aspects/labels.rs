@@ -1,5 +1,5 @@
 //! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
-//! labels. If a label has another name than the policy declares, Beadle renames the label. A
+//! labels. If the name of a label differs from the declared name, Beadle renames the label. A
 //! renamed label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
@@ -94,7 +94,8 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // In the policy, as at GitHub, `null` means that the label has no description.
+            // In the policy, `null` means that the label has no description. It has the same
+            // meaning at GitHub.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
@@ -128,7 +129,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // The path of a label with this name would be the path of another object.
+                    // With this name, the path of the label would be the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -206,8 +207,8 @@ fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
 mod tests {
     use super::*;
 
-    /// Returns the live label that matches each label of the policy. Also returns the live labels
-    /// without a match.
+    /// Returns, for each label of the policy, the live label that matches it. Also returns the live
+    /// labels without a match.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();

@@ -1,6 +1,6 @@
 //! Plans and writes the GitHub Pages site of a repository. If the policy has the section, Beadle
-//! makes one conditional REST call for each repository. Beadle makes one GraphQL call before it
-//! publishes another branch.
+//! makes one conditional REST call for each repository. Before Beadle publishes another branch, it
+//! makes one GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 

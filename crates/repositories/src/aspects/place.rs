@@ -5,7 +5,7 @@ use beadle_github::{Below, Path};
 /// A place that has variables or secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A product of GitHub in the repository: `actions`, `dependabot` or `codespaces`.
+    /// A GitHub product: `actions`, `dependabot` or `codespaces`.
     Product(&'static str),
     /// The environment with this name.
     Environment(String),
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Returns the place's name that Beadle uses when it stores digests of secrets.
+    /// Returns the name of the place in the store. Beadle uses this name for digests of secrets.
     pub(crate) fn remembered(&self) -> String {
         match self {
             Self::Product(product) => (*product).to_owned(),

@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", "write `include`"),
     never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
-/// The explanation for some keys that Beadle does not use here. safe-settings creates a team with
-/// these keys.
+/// The explanation for keys that Beadle does not use here. safe-settings uses these keys to create
+/// a team.
 const OF_THE_TEAM: &str =
     "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);

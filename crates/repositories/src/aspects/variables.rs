@@ -92,7 +92,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
     context.reader.rows_below(context.repository, place.path(LIST), LIST, &["name", "value"]).await
 }
 
-/// Returns the value of an entry in the form in which GitHub stores it.
+/// Returns the value of an entry in GitHub's stored form.
 fn text(node: &Node) -> String {
     match node.json() {
         Value::String(text) => text,

@@ -1,4 +1,4 @@
-//! Tests two things: templates, and dispatches whose answer from GitHub was lost.
+//! Tests two things: templates, and dispatches for which GitHub's answer was lost.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};

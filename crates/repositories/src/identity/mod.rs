@@ -63,12 +63,12 @@ enum Identity {
     Whole(Value),
 }
 
-/// The number that each kind of difference adds to the distance between two entries. Beadle first
-/// matches the entries with the smallest distance.
+/// Each kind of difference adds a number to the distance between two entries. Beadle first matches
+/// the entries with the smallest distance.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// If the distance is equal to this number or greater, Beadle does not know whether the entries are
-/// the same at GitHub.
+/// If the distance is at least this number, Beadle does not know whether the entries are the same
+/// at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -104,8 +104,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. GitHub possibly ignores the case of
-/// a name. After all better matches, the function therefore also matches entries whose names differ
+/// Matches the entries of a policy with the entries at GitHub. GitHub might ignore the case of a
+/// name. After all better matches, the function therefore also matches entries whose names differ
 /// only in upper and lower case. Without this match, Beadle would delete the entry and create it
 /// again.
 pub(crate) fn pair_entries(
@@ -137,7 +137,7 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns the repeated entries of a list: each of them is certainly the same at GitHub as an
+/// Returns the repeated entries of a list. A repeated entry is certainly the same at GitHub as an
 /// earlier entry.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
@@ -158,8 +158,8 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
 /// The lists of names for which GitHub ignores case.
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
-/// Returns whether `named`, an entry of `without`, means the given entry of a list. If `named`
-/// omits an optional field, this field can have any value.
+/// Returns whether `named` means the given entry of a list. `named` is an entry of `without`. If
+/// `named` omits an optional field, this field can have any value.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -210,7 +210,7 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // If the list has the form of a block, its entries are below these keys.
+        // If the list has the form of a block, the entries are below these keys.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }
@@ -221,7 +221,7 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
         let Some(fields) = of_items.get(at) else { continue };
-        // In this check, an entry that omits a field differs from an entry that sets the field.
+        // In this check, two entries differ if only one of them sets a field.
         let is_same = |other: &Identity| other.closeness(fields) == Some(0);
         let first = of_items.iter().take(at).position(is_same).and_then(|first| items.get(first));
         if first.is_some_and(|other| other.json() != item.json()) {

@@ -43,7 +43,7 @@ const FIRST: &[&str] = &[
     "organization",
 ];
 
-/// The words that YAML 1.1 or 1.2 reads as a boolean or as null.
+/// The words that are a boolean or null in YAML 1.1 or 1.2.
 const WORDS: &[&str] =
     &["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf", "infinity"];
 

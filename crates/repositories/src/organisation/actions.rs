@@ -98,12 +98,13 @@ struct Call {
     what: &'static str,
     path: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// The list of repositories that belongs to the call. Only a call with the possible value
-    /// `selected` has such a list.
+    /// The list of repositories that belongs to the call. A call has such a list only if the value
+    /// `selected` is possible.
     list: Option<List>,
 }
 
-/// A list of repositories. The list has an effect only while the value `scope` is `selected`.
+/// A list of repositories. The list has an effect only while the value in the field `scope` is
+/// `selected`.
 struct List {
     /// The key of the list in the policy.
     key: &'static str,

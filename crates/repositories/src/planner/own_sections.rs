@@ -51,8 +51,8 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     found
 }
 
-/// Merges the values of two files. If both files set a value, the result has the value of `over`. A
-/// list in the result has the entries of both files.
+/// Merges the values of two files. If both files set a value, the result contains the value of
+/// `over`. A list in the result contains the entries of both files.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
     // Beadle finds the identifying keys of the entries by the name of the list.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);

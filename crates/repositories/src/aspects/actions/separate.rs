@@ -1,6 +1,5 @@
-//! The settings of Actions that GitHub shows and changes at separate addresses. Beadle makes one
-//! conditional REST call for each repository and each declared key. For other keys, Beadle makes no
-//! call.
+//! The Actions settings that have their own API addresses. Beadle makes one conditional REST call
+//! for each repository and each declared key. For other keys, Beadle makes no call.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
 //! <https://docs.github.com/rest/actions/permissions#get-artifact-and-log-retention-settings-for-a-repository>,
@@ -32,7 +31,7 @@ struct Setting {
     key: &'static str,
     /// The path below the repository.
     path: &'static str,
-    /// The field with the value in the body of the request.
+    /// The field of the request body that contains the value.
     field: &'static str,
     of: Of,
 }

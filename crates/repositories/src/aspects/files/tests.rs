@@ -1,4 +1,4 @@
-//! Tests what Beadle decides for each state of the branch and of the pull requests.
+//! Tests Beadle's decision for each state of the branch and the pull requests.
 
 use std::collections::BTreeMap;
 

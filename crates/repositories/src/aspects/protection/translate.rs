@@ -253,8 +253,9 @@ impl DesiredRule {
     }
 }
 
-/// Returns the value that a flag must have if GitHub shows the value `seen`. If the policy declares
-/// only a minimum and the number at GitHub is greater, the function returns the number at GitHub.
+/// Returns the value that a flag must have if GitHub shows the value `seen`. The policy can declare
+/// a minimum. If the number at GitHub is greater than this minimum, the function returns the number
+/// at GitHub.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))
@@ -268,7 +269,7 @@ pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
 }
 
 /// Returns the node id of an App. Beadle computes the old form of the node id from the App's id, so
-/// it needs no read.
+/// this function needs no read.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

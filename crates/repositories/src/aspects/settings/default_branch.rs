@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::{MissingBranch, Want};
 
-/// Makes a branch that does not exist yet the default branch.
+/// Adds a missing branch and makes this branch the default branch.
 enum Write {
     /// Renames the default branch.
     Rename { from: String, to: String },

@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::policy::{Desired, Node, Want};
 
-/// The effect of a setting on the repository's safety when the setting is on.
+/// The effect that a setting has on the repository's safety if the setting is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// The setting does not change how safe the repository is.
@@ -229,7 +229,7 @@ const ALONE: &[&str] = &["allow_forking", "has_projects"];
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
 /// If no merge method would stay on, returns a setting that turns off a merge method. A method that
-/// the policy does not name can already be off at GitHub.
+/// is missing in the policy might already be off at GitHub.
 fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     let wants = &context.desired.settings;
     let wanted = |method: &str| wants.iter().find(|want| want.key == method);
@@ -341,7 +341,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
 fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // As at GitHub, `private: true` also accepts an internal repository.
+        // An internal repository also matches `private: true`. GitHub does the same.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,

@@ -15,7 +15,7 @@ pub struct Conversion {
     /// The text of each file. The key is the file's path in the policy's folder.
     pub files: BTreeMap<String, String>,
     /// The parts that Beadle could not convert, and the parts that it had to interpret. Each part
-    /// has its line in the original file.
+    /// comes with its line in the original file.
     pub problems: Vec<Problem>,
     /// True if the conversion omits keys that Beadle does not know. The Probot settings app sends
     /// such keys to GitHub, and GitHub ignores most of them.

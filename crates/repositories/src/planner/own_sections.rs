@@ -114,7 +114,7 @@ mod tests {
         Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap()
     }
 
-    /// Returns the declared values of a policy and its base, merged. The key is the name of the
+    /// Returns the merged declared values of a policy and its base. The key is the name of the
     /// aspect.
     fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
         let policy = policy(own, base);

@@ -1,5 +1,5 @@
-//! Tests changes by somebody else at two times: while Beadle reads for a plan, and between the plan
-//! and the write.
+//! Tests changes by another person at two times: while Beadle reads for a plan, and between the
+//! plan and the write.
 
 mod actions;
 mod agreed;
@@ -183,7 +183,7 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // Beadle has already read the topics, and the read of the Actions permissions waits for the
+    // At this point, Beadle has read the topics. The read of the Actions permissions waits for the
     // budget.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
@@ -221,7 +221,7 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
         // The names belong to the planned account and the planned team again. So the write gives
-        // access to this account and this team.
+        // this account and this team access.
         stage.sim.begin_with(acme(501, 601));
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");

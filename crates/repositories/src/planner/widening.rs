@@ -1,5 +1,5 @@
-//! Makes sure that a repository does not become visible to more people if its protection is
-//! unknown.
+//! If a repository's protection is unknown, this module prevents that the repository becomes
+//! visible to more people.
 
 use beadle_engine::Unknown;
 

@@ -166,7 +166,7 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// For each merge method, returns the value that turns the method off. The result is `None` for a
-/// method that stays on in the block.
+/// method that the block does not turn off.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -232,8 +232,8 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`, and it is not clear
-/// whether the author means nobody or everybody.
+/// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`. The author might mean
+/// nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
     if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
@@ -281,7 +281,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 }
 
 /// Checks the actors that can bypass a ruleset only through a pull request. GitHub accepts such
-/// actors only in a ruleset for branches, and never accepts a deploy key as such an actor.
+/// actors only in a ruleset for branches. GitHub never accepts a deploy key as such an actor.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {

@@ -1,5 +1,6 @@
-//! The controls of a repository. There are two kinds of controls: a single value that the policy
-//! declares for the repository, and the rule that a list has no other entries.
+//! The controls of a repository. There are two kinds of controls. One kind is a single value that
+//! the policy declares for the repository. The other kind is the rule that a list must not contain
+//! other entries.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
@@ -32,7 +33,7 @@ pub(crate) struct DeclaredControl {
 impl Policy {
     /// Returns the values that the policy declares for a repository and that Beadle compares.
     /// `desired` contains the values for the aspects. If a waiver exempts a key, the merged layers
-    /// do not contain this key. So the result does not contain it either.
+    /// do not contain this key. So the result does not contain the key either.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,
@@ -121,12 +122,13 @@ mod tests {
     use super::*;
     use crate::policy::{Node, OverrideStatus, Verdict, repository};
 
-    /// Returns the controls of the repository `shop`. Each control has its value and its line.
+    /// Returns the controls of the repository `shop`. Each control comes with its value and its
+    /// line.
     fn controls(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_of("{ name: shop }", files)
     }
 
-    /// Returns the controls of a repository. Each control has its value and its line.
+    /// Returns the controls of a repository. Each control comes with its value and its line.
     fn controls_of(shop: &str, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_at(&repository(&Node::parse("test", shop).unwrap()), files)
     }

@@ -32,7 +32,7 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        // Beadle keeps secrets that the policy does not list, unless the list is exclusive.
+        // Beadle keeps a secret that is missing in the policy, unless the list is exclusive.
         let exclusive = |name: &str| {
             let mode = target.list_modes.get(name).map(|word| word.exclusive);
             mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&name))

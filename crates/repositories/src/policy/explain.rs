@@ -48,10 +48,10 @@ pub struct Overridden {
 pub enum Did {
     /// No layer of lower rank sets the value, or a layer of lower rank removed it.
     Sets,
-    /// The layer sets another value than the layers of lower rank.
+    /// The layer sets a value that differs from the value of the layers of lower rank.
     Changes,
-    /// The layer does not change the value. Either the layer sets the same value as the layers of
-    /// lower rank, or it sets only a minimum, and the value already meets this minimum.
+    /// The layer does not change the value. There are two reasons: the layer sets the same value as
+    /// the layers of lower rank, or the value already meets the minimum that the layer sets.
     Keeps,
     /// The layer removes the value of the layers of lower rank.
     Removes,
@@ -72,7 +72,7 @@ pub struct LayerStep {
     pub line: String,
 }
 
-/// A value that a layer removed, and that no layer of higher rank sets again.
+/// A value that a layer removed. No layer of higher rank sets this value again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Removed {
     /// The path of the value.

@@ -1,6 +1,6 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. For `groups.toml`, Beadle keeps only
-//! the text.
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Beadle keeps only the text of
+//! `groups.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub struct Policy {
     /// The repositories that Beadle skips because of `restrictedRepos`.
     pub(super) restricted: Restricted,
     /// The name of the repository that contains the policy files. Beadle skips this repository,
-    /// unless a file in repos/ has the repository's name.
+    /// unless repos/ contains a file with the repository's name.
     pub home: String,
     /// The sections that are disabled by `disable_plugins`. Beadle does not apply these sections.
     pub disabled: Vec<String>,
@@ -71,9 +71,9 @@ pub struct Policy {
     pub remarks: Vec<Problem>,
     /// The texts of the files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
-    /// The commit with the files. `None` if the policy comes from a folder.
+    /// The commit that contains the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
-    /// The commit with the files of the base. `None` if the policy has no base.
+    /// The commit that contains the files of the base. `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
     /// The index that finds the layers for a repository.
     pub(super) index: LayerIndex,

@@ -108,8 +108,8 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation has all necessary conditions: for repositories, and
-/// for branches or tags.
+/// Checks that a ruleset of the organisation has all necessary conditions. It needs a condition for
+/// repositories, and a condition for branches or tags.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let conditions = ruleset.get("conditions");
     let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());

@@ -233,8 +233,8 @@ impl Policy {
         }
         let root = &root;
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle stores which repository such a file belongs to. Two files cannot belong to the
-            // same repository.
+            // Beadle stores the owner of such a file. Two files cannot belong to the same
+            // repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
             return problems.push(problem.hint("move the file to the policy of the organisation"));
@@ -264,8 +264,8 @@ impl Policy {
         self.layers.push(Layer { is_blank: is_blank && empty.is_some(), rank, ..layer });
     }
 
-    /// Finds conflicts between two layers of equal rank that apply to every repository: both layers
-    /// set different values for the same key.
+    /// Finds conflicts between layers of equal rank that apply to every repository. In a conflict,
+    /// two layers set different values for the same key.
     fn certain_conflicts(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();

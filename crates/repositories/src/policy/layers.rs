@@ -144,7 +144,7 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
 }
 
 /// Returns the list itself, and its mode if the list sets one. If the file edits the list of lower
-/// layers, the function returns this edit instead of the list. `shape` is the shape of the list.
+/// layers, the function does not return a list, but this edit. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
@@ -205,7 +205,7 @@ fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Proble
     }
 }
 
-/// Renames the key `property_name` to `name`. After that, the entries of all layers have the same
+/// Renames the key `property_name` to `name`. The entries of all layers then have the same
 /// identifying key.
 fn one_name(list: &mut Node) {
     let keys = list.children().filter_map(|item| match &mut item.kind {
@@ -330,7 +330,7 @@ impl Layer {
         }
     }
 
-    /// Returns whether all sections of the file are without a value.
+    /// Returns whether no section of the file has a value.
     pub(super) fn is_empty(&self) -> bool {
         let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
         self.roots().all(|root| root.entries().iter().all(is_mode))
@@ -369,8 +369,8 @@ impl Layer {
         self.root.get("repository")?.get("name")?.text()
     }
 
-    /// Returns the former name of the file's repository. If a repository still has this name,
-    /// Beadle gives the name of the file to this repository.
+    /// Returns the former name of the file's repository. If a repository still has the former name,
+    /// Beadle renames this repository to the name of the file.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()
     }

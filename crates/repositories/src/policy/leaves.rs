@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Returns the place of an entry whose name is a text or an index.
+    /// Returns the place of an entry. The name of the entry is a text or an index.
     fn plain(&self, name: &str) -> Self {
         self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }

@@ -13,8 +13,7 @@ pub enum Severity {
     Error,
     /// Beadle knows the key, but does not support it yet.
     NotYet,
-    /// Beadle accepts the policy. But it is possible that the policy does not do what the author
-    /// expects.
+    /// Beadle accepts the policy. But the policy might not do what the author expects.
     Warning,
 }
 
@@ -48,7 +47,7 @@ pub struct Problem {
 impl Problem {
     /// Creates a finding that is an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // The message can contain control characters from the file. A terminal would execute such
+        // The message might contain control characters from the file. A terminal would execute such
         // characters as commands.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None, stops_writes: false }
@@ -128,14 +127,14 @@ fn secret_in(line: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a line can belong to the value of a key `secret` in an earlier line. In this
-/// case, all lines after the key, up to this line, have more indentation than the key.
+/// Returns whether a line might belong to the value of a key `secret` in an earlier line. This is
+/// true if all lines after the key, up to this line, have more indentation than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
-        // The search starts at the line of the finding, and continues with earlier lines.
+        // The search starts at the line of the finding and goes backwards.
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }

@@ -1,4 +1,4 @@
-//! All keys that the files of a policy can have. The sections of a file come from the aspects.
+//! All keys that the files of a policy can contain. The sections of a file come from the aspects.
 //!
 //! <https://github.com/github/safe-settings> (docs/sample-settings)
 
@@ -72,8 +72,8 @@ pub(crate) const ORGANIZATION: &[Key] = &KEYS_OF_ORGANIZATION;
 const OF_THE_ORGANIZATION: Key =
     key("organization", Shape::Map(ORGANIZATION), "Settings and lists of the organisation itself.");
 
-/// The keys of the section `repository`. These are the keys of the aspects, the keys for the
-/// creation of a repository, and the keys that Beadle knows but does not support.
+/// The keys of the section `repository`. There are three groups: the keys of the aspects, the keys
+/// for the creation of a repository, and the keys that Beadle knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     creation::KEYS,
@@ -96,7 +96,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
     ],
 ];
 
-/// The sections that every settings file can have.
+/// The sections that every settings file can contain.
 pub(crate) const SECTIONS: &[Key] =
     joined![&[key("repository", Shape::Map(REPOSITORY), "Settings.")], &SECTIONS_OF_ASPECTS];
 

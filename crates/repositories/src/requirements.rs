@@ -8,12 +8,12 @@ use crate::organisation;
 use crate::policy::WHEN_MISSING;
 
 /// The events that every policy needs. These events report three things: a new or renamed
-/// repository, a changed value that selectors can use, and a renamed organisation.
+/// repository, a renamed organisation, and a change of a value that selectors can use.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// The permissions that every policy needs. With these permissions, Beadle reads who has access.
-/// The permissions also allow the events about new files, new branches and changed values that
-/// selectors can use.
+/// The permissions that every policy needs. With these permissions, Beadle can read who has access.
+/// The permissions also make some events possible. These events report new files, new branches, and
+/// changes of values that selectors can use.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
@@ -115,7 +115,7 @@ mod tests {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
     }
 
-    /// Returns whether an event makes a key due.
+    /// Returns whether Beadle marks a key as due after an event.
     fn marks(event: &str) -> bool {
         const SECRET: &str = "secret";
         let sender = Sender {
@@ -156,8 +156,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // The event `delete` also makes a key due. This event is not in the aspects, because GitHub
-        // also sends a `push` if somebody deletes a branch.
+        // After the event `delete`, Beadle also marks a key as due. The aspects do not list this
+        // event, because GitHub also sends a `push` if somebody deletes a branch.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }
@@ -196,8 +196,8 @@ mod tests {
         for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
             assert!(smallest.events.contains(event), "{event}");
         }
-        // GitHub refuses this event without a certain permission. This policy does not need that
-        // permission.
+        // GitHub refuses this event if the App lacks a certain permission. This policy does not
+        // need that permission.
         assert!(!smallest.events.contains("label"));
         let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
         assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));

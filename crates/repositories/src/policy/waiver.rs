@@ -54,7 +54,7 @@ impl Default for WaiverRules {
 }
 
 impl WaiverRules {
-    /// Returns whether a waiver is allowed to exempt this key.
+    /// Returns whether waivers are allowed to exempt this key.
     fn allows(&self, key: &str) -> bool {
         !self.never.iter().any(|never| exempts(key, never))
     }
@@ -75,7 +75,7 @@ pub enum WaiverState {
     Ended,
     /// The end of the waiver is too far away, so the waiver comes into force only at this time.
     From(Time),
-    /// The waiver contains this key, but a waiver is not allowed to exempt the key.
+    /// The waiver contains this key, but no waiver is allowed to exempt the key.
     Never(String),
 }
 
@@ -102,9 +102,9 @@ impl Waiver {
     /// Returns whether the waiver exempts keys of the repository with this name.
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
-            // Most waivers contain plain names, and it takes longer to compile a glob than to
-            // compare a name. There are no invalid globs here, because the check of the waiver
-            // refuses them.
+            // Most waivers contain plain names, and to compile a glob takes longer than to compare
+            // a name. There are no invalid globs here, because the check of the waiver refuses
+            // them.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }

@@ -122,7 +122,7 @@ pub struct Desired {
     pub sections: BTreeMap<&'static str, Section>,
 }
 
-/// A section of the policy, as its aspect receives it.
+/// A section of the policy in the form for its aspect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
     /// The values of the section.

@@ -151,7 +151,7 @@ impl SecretMemory {
         Ok(if is_same { Compared::Same { at: written.at } } else { Compared::Other })
     }
 
-    /// Stores that GitHub has this value now.
+    /// Stores a digest of the value that GitHub has now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
         self.remember_at(of, value, None).await
     }

@@ -22,7 +22,7 @@ pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
 }
 
 /// Returns whether one of the keys of `never_waive` leads to a value, or to a part of the value's
-/// whole entry. `value` has the aspect, the part and the name of the value.
+/// whole entry. `value` contains the aspect, the part and the name of the value.
 pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
     let path = path(value, is_whole);
     never.iter().any(|never| exempts(&path, never))

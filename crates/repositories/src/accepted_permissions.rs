@@ -9,7 +9,8 @@ use beadle_github::Reader;
 
 /// A reconciler that drops tokens older than the newest event about the App's permissions. The
 /// process that starts the sweep of such an event stores the time of the event before it marks any
-/// key. So a run that begins after the mark finds the time in the store, in every process.
+/// key. So every run that begins after the mark finds the time in the store. The process of the run
+/// makes no difference.
 pub struct WithAcceptedPermissions {
     /// The reconciler of the keys.
     pub inner: Arc<dyn Reconcile>,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::aspects;
 use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 
-/// A generation of a policy, with the status of the repository's files in repos/.
+/// A generation of a policy, and the status of the repository's files in repos/.
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
 /// Returns whether two generations declare different things for a repository. The function ignores

@@ -1,11 +1,11 @@
 //! Creates the repositories that a policy declares in repos/ with `force_create`.
 //!
-//! A repository that does not exist has no id, so its key contains its name:
-//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks a
-//! second key as due. This second key contains the id, and its run applies the whole policy. Every
-//! new repository is private at first. A run makes the repository visible to more people only after
-//! it has applied the rest of the policy. The only exception is a fork of a public repository:
-//! GitHub always creates such a fork as public.
+//! A repository that does not exist has no id. The key of such a repository therefore contains the
+//! name: `repository:acme:name/shop`. The run of such a key only creates the repository, and marks
+//! a second key as due. This second key contains the id, and its run applies the whole policy.
+//! Every new repository is private at first. A run makes the repository visible to more people only
+//! after it has applied the rest of the policy. The only exception is a fork of a public
+//! repository: GitHub always creates such a fork as public.
 //!
 //! The plan needs one or two GraphQL queries. The write needs one query before the call (two for a
 //! private fork), the call itself, and one query after the call. If the repository already exists,

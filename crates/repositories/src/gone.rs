@@ -26,8 +26,8 @@ const AT_ONCE: usize = 100;
 struct Gone {
     /// The time of the most recent check.
     looked: Time,
-    /// The time at which a check first noticed that a repository is gone. The key is the id of the
-    /// repository.
+    /// For each gone repository, the time of the first check that did not find it. The key is the
+    /// id of the repository.
     since: BTreeMap<u64, Time>,
 }
 

@@ -71,8 +71,7 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // In this case, somebody renamed the repository. The policy already has a file with the present
-    // name.
+    // Here, somebody renamed the repository. The policy already has a file with the present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
@@ -198,8 +197,8 @@ impl Overrides {
 
     /// Calls [`Self::follow`] one time for each generation of the policy, before Beadle plans the
     /// first repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. The
-    /// exception is a sweep, in which Beadle does not ask immediately.
+    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. But in a
+    /// sweep, Beadle does not ask immediately.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;

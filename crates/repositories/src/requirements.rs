@@ -30,8 +30,8 @@ pub struct AppNeeds {
     /// The required level of each permission. The key of the map is the permission's name in the
     /// REST API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. The list contains the events of a section only if the policy has this section,
-    /// because GitHub refuses an event without its permission.
+    /// The events. The list contains the events of a section only if the policy has this section.
+    /// GitHub refuses an event if the App lacks the permission for this event.
     pub events: BTreeSet<&'static str>,
 }
 
@@ -70,7 +70,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
     }
-    // Several aspects belong to the section `repository`, so the list can contain duplicates here.
+    // Several aspects belong to the section `repository`, so the list might contain duplicates
+    // here.
     let mut unique = Vec::with_capacity(needed.len());
     for one in needed {
         if !unique.contains(&one) {

@@ -79,8 +79,8 @@ impl Moment {
         let length = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX).max(1);
         let begin = offset(repository, part, length);
         let number = |at: Time| at.0.saturating_sub(begin).div_euclid(length);
-        // After a read comes a next sweep. The read counts for every period that ends before this
-        // next sweep.
+        // A read is valid until the sweep that follows it. So the read counts for every period that
+        // ends before that sweep.
         let covered = read + self.next.since(self.now);
         self.now.since(read) >= self.period || number(self.next) > number(covered)
     }

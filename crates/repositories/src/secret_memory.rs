@@ -141,7 +141,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows only the names of the secrets, not the values of the secrets.
+        // A preview knows the names of the secrets, but not the values.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }

@@ -62,8 +62,8 @@ pub(crate) struct WaiverBook {
 }
 
 impl WaiverBook {
-    /// Creates the book of an organisation, with the default limits and only the waivers of the
-    /// policy.
+    /// Creates the book of an organisation. The book has the default limits and contains only the
+    /// waivers of the policy.
     pub(crate) fn new(organisation: &str, clock: &Clock) -> Self {
         Self {
             store: None,

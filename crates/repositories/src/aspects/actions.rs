@@ -97,8 +97,8 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, in the order in which Beadle sends them. Each request has a path and
-/// a body. The order matters: GitHub accepts the list of selected actions only after
+/// The PUT requests of a step. They are in the order of sending. Each request has a path and a
+/// body. The order matters: GitHub accepts the list of selected actions only after
 /// `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 

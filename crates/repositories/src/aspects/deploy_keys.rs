@@ -2,7 +2,7 @@
 //! comment of the public key is ignored. GitHub has no call to change a deploy key, and refuses to
 //! add the same key twice. To change a key, Beadle therefore deletes the key and adds it again.
 //! Beadle reads the keys of many repositories together. If the keys of a repository differ from the
-//! policy, Beadle makes one REST call, because GraphQL does not show the ids that a deletion needs.
+//! policy, Beadle makes one REST call. A deletion needs ids, and GraphQL does not show these ids.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 

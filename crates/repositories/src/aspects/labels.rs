@@ -148,9 +148,9 @@ impl AspectPlanner for Labels {
 }
 
 /// Matches the labels of the policy with live labels. A label of the policy matches the live label
-/// with the same name. If no live label has this name, the label matches the live label with its
-/// former name. Each label has at most one match. If two labels of the policy have the same former
-/// name, the first of these labels gets the match.
+/// with the same name. If no live label has this name, the label of the policy matches the live
+/// label that has the former name. Each label has at most one match. If two labels of the policy
+/// have the same former name, the first of these labels gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();

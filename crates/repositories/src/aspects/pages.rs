@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step, in the order in which Beadle sends them.
+/// The requests of a step. They are in the order of sending.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]

@@ -12,7 +12,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Returns the path of a list in this place, for reads.
+    /// Returns the path for reads of a list in this place.
     pub(crate) fn path(&self, list: &'static str) -> Path {
         match self {
             Self::Product(product) => Path::at(product).then(list),
@@ -20,7 +20,7 @@ impl Place {
         }
     }
 
-    /// Returns the path of a list in this place, for writes.
+    /// Returns the path for writes to a list in this place.
     pub(crate) fn below(&self, list: &'static str) -> Below {
         match self {
             Self::Product(product) => Below::at(product).then(list),
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Returns the name of a variable or a secret in this place, as plans show it.
+    /// Returns the name that plans show for a variable or a secret in this place.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {
             Self::Product(_) => format!("{kind} {name}"),

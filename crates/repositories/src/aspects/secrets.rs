@@ -1,6 +1,6 @@
-//! Plans and writes the secrets of a repository: the secrets of Actions, Dependabot and Codespaces,
-//! and the secrets of its environments. The configuration contains the secret's value. The policy
-//! contains only the name that the secret has in the configuration.
+//! Plans and writes the secrets of a repository. A repository has secrets for Actions, Dependabot
+//! and Codespaces, and each environment has its own secrets. The configuration contains the
+//! secret's value. The policy contains only the name that the secret has in the configuration.
 //!
 //! GitHub shows each secret's name and the time of its most recent change, but never its value.
 //! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle

@@ -206,7 +206,7 @@ impl ControlLog {
                 return Ok(());
             }
             // The clocks of two processes can differ by a small amount. But the order of the states
-            // is certain, because only one process at a time works on a key.
+            // is certain, because two processes never work on a key at the same time.
             state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
         ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await

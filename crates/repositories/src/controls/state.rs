@@ -57,8 +57,8 @@ impl ControlState {
         Note::of(&[instance, id, ""])
     }
 
-    /// Returns the common prefix of all notes about one organisation. In the name of a note, the id
-    /// of the repository and the moment follow this prefix.
+    /// Returns the common prefix of all notes about one organisation. The name of a note consists
+    /// of this prefix, the id of the repository and the moment.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }
@@ -69,7 +69,7 @@ impl ControlState {
     }
 
     /// Returns whether two runs have the same findings. The function ignores the texts of errors,
-    /// because they can contain the id of a request.
+    /// because these texts can contain the id of a request.
     pub(super) fn finds_same(&self, other: &Self) -> bool {
         self.subject == other.subject
             && self.lines == other.lines

@@ -35,7 +35,7 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of a stored answer that a sweep uses instead of a read.
+    /// The maximum age of a stored answer. A sweep can use such an answer without a read.
     age: Duration,
 }
 
@@ -93,7 +93,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of a stored answer that a sweep uses instead of a read.
+    /// Sets the maximum age of a stored answer. A sweep can use such an answer without a read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -181,7 +181,7 @@ impl Timeline {
         rows
     }
 
-    /// Returns the lines of a part of the policy at a moment.
+    /// Returns the lines that a part of the policy had at a moment.
     fn lines_at(&self, digest: &str, moment: Time) -> Option<&ControlLines> {
         let versions = self.lines.get(digest)?;
         versions.iter().find(|lines| lines.at <= moment).or(versions.last())
@@ -196,7 +196,7 @@ impl Timeline {
         let swept = self.sweeps.iter().find(|(_, ended)| *ended <= limit).map(|(begun, _)| *begun);
         let first = states.last()?;
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
-        // A sweep before the first record does not prove a check of the repository.
+        // If a sweep ran before the first record, this sweep might not have checked the repository.
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 

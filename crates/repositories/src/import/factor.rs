@@ -56,7 +56,8 @@ struct Fact {
     value: Value,
     /// The repositories that are allowed to get the value from a layer.
     reach: Members,
-    /// The repositories that have the value at GitHub, but for which no file sets the value yet.
+    /// The repositories that have the value at GitHub, although no file sets the value for them
+    /// yet.
     left: Members,
 }
 

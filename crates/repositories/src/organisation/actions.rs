@@ -228,7 +228,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
 }
 
 impl Call {
-    /// Returns the declared values. Each value has its name in the body.
+    /// Returns the declared values. Each value comes with its name in the body.
     fn wants<'a>(&self, section: &'a Node) -> Vec<(&'static str, &'static str, &'a Node)> {
         let wants = self
             .keys

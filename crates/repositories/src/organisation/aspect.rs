@@ -1,5 +1,5 @@
-//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] is the description of
-//! an aspect of a repository.
+//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] describes a
+//! repository aspect.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -18,7 +18,7 @@ pub(crate) struct OrganisationAspect {
     pub(crate) name: &'static str,
     /// The section of `settings.yml` that declares this aspect. The aspect can also be declared by
     /// a key of the section `organization`, such as `organization.webhooks`. In `settings.yml`,
-    /// this section is about the organisation and not about repositories.
+    /// this section applies to the organisation and not to repositories.
     pub(crate) section: &'static str,
     /// The description of the section. The list is empty if an aspect of repositories already
     /// describes the section.

@@ -53,7 +53,7 @@ impl Selected {
     }
 
     /// Returns whether both values select the same repositories. The function compares the ids,
-    /// because a repository can have a new name.
+    /// because a repository might have a new name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }

@@ -413,8 +413,8 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// The names of the rulesets. Each name has its target. The tests do not change the target of a
-/// ruleset.
+/// The names of the rulesets. Each name comes with its target. The tests do not change the target
+/// of a ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 

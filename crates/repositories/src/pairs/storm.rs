@@ -13,8 +13,8 @@
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.
 //!
-//! The test skips a pair whose calm run is not simple. Examples are a run in which GitHub refuses a
-//! change, and a policy with a layer that selects repositories by a value from another file.
+//! The test skips a pair whose calm run is not simple. For example, GitHub refused a change in this
+//! run. In another example, a layer selects repositories by a value from another file.
 //!
 //! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!

@@ -1,4 +1,4 @@
-//! Plans the repository or the organisation of one key, for a run of the engine.
+//! Plans the repository or the organisation of one key. The engine's runs use this module.
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;

@@ -415,8 +415,8 @@ impl Comparison<'_> {
 }
 
 impl Earlier<'_> {
-    /// Returns whether both planners use the same waivers for a repository. In this case, both make
-    /// the same plan.
+    /// Returns whether both planners use the same waivers for a repository. If so, both planners
+    /// make the same plan.
     async fn ignores_nothing(&self, repository: &Repository) -> Result<bool, Failure> {
         let of_now = self.now.waivers_of(self.before, repository).await?;
         Ok(of_now == self.at_end.waivers_of(self.before, repository).await?)

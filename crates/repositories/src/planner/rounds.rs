@@ -211,8 +211,8 @@ mod tests {
         let topic = change("topics", "new", &[Risk::Adds]);
         let team = change("teams", "team core", &[Risk::Removes]);
         let waivers = [waiver("teams", 1000)];
-        // Both policies have the waiver. In this case, the waiver hides the team in the second plan
-        // of each policy.
+        // Both policies have the waiver. Here, the waiver hides the team in the second plan of each
+        // policy.
         let (now, earlier) = ([plan(&[&topic]), plan(&[])], [plan(&[&held]), plan(&[])]);
         let at_end = [plan(&[&topic]), plan(&[&topic, &team])];
         for (earlier_at_end, expected) in [

@@ -10,9 +10,9 @@ use crate::policy::Policy;
 use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
-    /// Removes, from the changes of a repository, the values that an undo restored. Beadle then
-    /// only observes these values. A change can contain both restored values and other values.
-    /// Beadle then writes the other values with a second plan that omits the restored values.
+    /// Handles the changes of a repository that would replace restored values. Beadle only observes
+    /// such values. A change can contain both restored values and other values. Beadle then writes
+    /// the other values with a second plan that omits the restored values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,

@@ -66,7 +66,7 @@ fn is_comparable(value: &Node) -> bool {
     if let Kind::List(items) = &value.kind { items.iter().all(is_plain) } else { is_plain(value) }
 }
 
-/// Returns the name of an entry for error messages. For a webhook, the name does not contain the
+/// Returns the name of an entry for error messages. The name of a webhook does not contain the
 /// address, because the address can contain a secret.
 fn named_entry(list: &str, item: &Node) -> String {
     match identity::name(list, item).filter(|_| list != "webhooks") {

@@ -31,9 +31,9 @@ pub(crate) struct DeclaredControl {
 }
 
 impl Policy {
-    /// Returns the values that the policy declares for a repository and that Beadle compares.
-    /// `desired` contains the values for the aspects. If a waiver exempts a key, the merged layers
-    /// do not contain this key. So the result does not contain the key either.
+    /// Returns those declared values of a repository that Beadle compares. `desired` contains the
+    /// values for the aspects. If a waiver exempts a key, the merged layers do not contain this
+    /// key. So the result does not contain the key either.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,

@@ -184,8 +184,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the values that were removed by a layer and that are not in the final result. `left`
-/// contains the values of the final result.
+/// Returns the values that a layer removed. The function omits a value that is in the final result.
+/// `left` contains the values of the final result.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
@@ -229,7 +229,8 @@ fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     }
 }
 
-/// Removes the possibly secret parts of a webhook's address: the user, the password and the query.
+/// Removes the parts of a webhook's address that might be secret: the user, the password and the
+/// query.
 pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
@@ -242,7 +243,7 @@ pub(super) fn without_secrets(path: &str, value: Value) -> Value {
 }
 
 /// Changes the path of a webhook's value, because this path contains the webhook's address. The
-/// function removes the possibly secret parts of the address.
+/// function removes the parts of the address that might be secret.
 pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

@@ -427,7 +427,7 @@ const EMPTY: &str = "the file is empty";
 /// The first words of a finding about a file that has only comments.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
-/// Returns the block that replaces an empty file. A completely blank file can be the result of a
+/// Returns the block that replaces an empty file. A completely blank file might be the result of a
 /// failed write. For such a file, the block makes all lists additive, so that Beadle removes no
 /// entry because of the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {

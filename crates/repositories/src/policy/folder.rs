@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::PolicyError;
 
-/// The maximum size of a file that Beadle reads, in bytes.
+/// The maximum size, in bytes, of a file that Beadle reads.
 const LARGEST: u64 = 4 << 20;
 
 /// The extensions that the files of a policy can have.
@@ -181,8 +181,8 @@ pub(super) fn read_part(
 /// Reads the text of a regular file that is not too large. The function refuses pipes and devices,
 /// because they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // The function makes this check before it opens the file, because the opening of a device can
-    // have an effect.
+    // The function makes this check before it opens the file, because opening a device can have an
+    // effect.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
@@ -194,8 +194,8 @@ fn open(path: &Path) -> Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. The function does not check the path, but
-/// the open file. The path might belong to another file now.
+/// Reads the text of an open file if the file is regular. The function checks the open file,
+/// because the path might already belong to another file.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
     // Files in /proc do not report a size. So the function checks the limit during the read.

@@ -77,7 +77,7 @@ pub const FORKED: Form = Form { what: "a repository to fork", check: forked };
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
 /// The name of a branch.
 pub const BRANCH: Form = Form { what: "a branch", check: branch };
-/// A ref or a pattern of refs, in the conditions of a ruleset.
+/// A ref or a pattern of refs. The conditions of a ruleset contain such values.
 pub const REFS: Form = Form { what: "a ref or a pattern", check: refs };
 /// The name of a custom property.
 pub const PROPERTY: Form = Form { what: "a property's name", check: property };

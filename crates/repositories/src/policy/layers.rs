@@ -92,7 +92,7 @@ pub struct Layer {
     /// The sections in the file's `disable_plugins`. The file removes these sections from layers of
     /// higher rank.
     pub disabled_above: Vec<String>,
-    /// True if the file has no text at all. Such a file can be the result of a failed write.
+    /// True if the file has no text at all. Such a file might be the result of a failed write.
     pub is_blank: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Splits the blocks and lists of a policy into single values. Each value has its path and its
-//! line.
+//! Splits the blocks and lists of a policy into single values. Each value comes with its path and
+//! its line.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;

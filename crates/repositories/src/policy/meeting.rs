@@ -22,12 +22,12 @@ pub(super) struct Part<'a> {
 }
 
 enum Condition<'a> {
-    /// Matches one repository. The values are the name of the file in lower case, and the new name
-    /// that the file sets for its repository.
+    /// Matches one repository. The first value is the name of the file in lower case. If the file
+    /// sets a new name for its repository, the second value is this new name.
     Named(String, Option<&'a str>),
     /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
-    /// Matches if the selectors of a layer, or of an entry of `first_match`, match.
+    /// Matches the repositories that a layer or an entry of `first_match` selects.
     Choice(&'a Choice),
 }
 

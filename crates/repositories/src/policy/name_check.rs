@@ -41,7 +41,7 @@ mod tests {
 
     use crate::policy::Policy;
 
-    /// Returns the findings of this check. Each finding has its line.
+    /// Returns the findings of this check. Each finding comes with its line.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));

@@ -167,7 +167,7 @@ fn is_same(list: &str, one: &Node, other: &Node) -> bool {
     }
 }
 
-/// Returns the name of an entry for an error. For a webhook, the name does not contain the address,
+/// Returns the name of an entry for an error. The name of a webhook does not contain the address,
 /// because the address can contain a secret.
 fn named(list: &str, item: &Node) -> String {
     let name = item.text().map(str::to_owned);

@@ -302,7 +302,7 @@ fn glob_of_regex(text: &str) -> Option<String> {
 }
 
 /// Returns the glob that the author of a text such as `web-.*` or `.*-api` probably means. Such a
-/// text has no anchor, so as a regular expression it could match any part of a name.
+/// text has no anchor. If it were a regular expression, it could match any part of a name.
 fn glob_of_part(text: &str) -> Option<String> {
     let (name, glob) = match (text.strip_suffix(".*"), text.strip_prefix(".*")) {
         (Some(start), None) => (start, format!("{start}*")),

@@ -20,7 +20,7 @@ pub enum Severity {
 /// The name of the key whose value can be a secret. An excerpt does not show such a value.
 const SECRET: &str = "secret";
 
-/// The text that replaces a possibly secret value in an excerpt.
+/// In an excerpt, this text replaces a value that might be secret.
 const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
@@ -104,8 +104,8 @@ impl Problem {
 }
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
-/// file. If the author wrote the secret itself instead of its name, the secret must not get into a
-/// log.
+/// file. The author might have written the secret's value, and not the secret's name. This value
+/// must not get into a log.
 fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {

@@ -286,8 +286,8 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
 }
 
 /// Returns the effect of a list on a condition. If an entry of the list contains the selected
-/// value, `item` is this entry. `is_picked` returns whether the condition selects a name. A list
-/// with the value null removes nothing.
+/// value, `item` is this entry. `is_picked` takes a name, and returns whether the condition selects
+/// this name. A list with the value null removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,

@@ -16,7 +16,7 @@ pub struct Selector {
     pub names: Vec<Pattern>,
     topics: Vec<String>,
     teams: Vec<String>,
-    /// The names of custom properties. Each name has its matching values.
+    /// The names of custom properties. Each name comes with its matching values.
     properties: Vec<(String, Vec<String>)>,
     visibilities: Vec<String>,
     fork: Option<bool>,

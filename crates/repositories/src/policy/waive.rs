@@ -219,8 +219,8 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. A write to GitHub replaces such a list
-/// completely, so Beadle cannot keep one entry separately. The only exception is a rule of a
-/// ruleset: the function can remove some of its parameters.
+/// completely, so Beadle cannot keep one entry separately. There is one exception: the function can
+/// remove single parameters from a rule of a ruleset.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
         return Left::Nothing;

@@ -15,8 +15,7 @@ pub(super) const EVERY: &str = "*";
 pub(super) const BRANCHES: &str = "branches";
 /// The name in `branches` that means the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. This list has entries, in the same way as a
-/// section that is a list.
+/// The list of topics in the section `repository`. Like a section, this list has entries.
 const TOPICS: &str = "topics";
 /// The block in an entry of `branches`. A path can omit the name of this block.
 pub(super) const PROTECTION: &str = "protection";
@@ -161,7 +160,7 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
 }
 
 /// Returns the path that is most similar to the name of an unknown section. The author might have
-/// omitted the section of a key, for example by writing `topics` for `repository.topics`.
+/// omitted the section of a key. An example is `topics`, where `repository.topics` is correct.
 fn similar_path(name: &str) -> Option<String> {
     let mut paths = key_paths();
     // If a section and a key of a block have the same name, the section comes first.

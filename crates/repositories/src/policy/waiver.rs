@@ -139,7 +139,7 @@ impl Waiver {
         self.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string)
     }
 
-    /// Returns one entry for each key of the waiver, for a plan.
+    /// Returns one entry for each key of the waiver. A plan shows these entries.
     pub(crate) fn waived(&self) -> impl Iterator<Item = Waived> {
         self.keys.iter().map(move |key| Waived {
             key: key.clone(),

@@ -80,8 +80,9 @@ impl Reading {
 
     /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures.
     /// If the first reading missed an attempt without an answer, only another reading of the whole
-    /// log can show this attempt. Usually, Beadle makes no additional call. Usually, all wanted
-    /// rows are on one page, Beadle accepted all of them, and the looks show no other row.
+    /// log can show this attempt. Usually, Beadle makes no additional call, because three things
+    /// are true: all wanted rows are on one page, Beadle accepted all of them, and the looks show
+    /// no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1

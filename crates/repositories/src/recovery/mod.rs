@@ -105,7 +105,7 @@ pub struct Recovery {
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// The store that contains the inbox, and the memory between two readings.
+    /// The store. It contains the inbox, and the values that Beadle keeps between two readings.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,

@@ -21,8 +21,8 @@ pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
     is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
 }
 
-/// Returns whether one of the keys of `never_waive` leads to a value, or to a part of the value's
-/// whole entry. `value` contains the aspect, the part and the name of the value.
+/// Returns whether a key of `never_waive` leads to a value, or to a part of the entry that contains
+/// the value. `value` contains the aspect, the part and the name of the value.
 pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
     let path = path(value, is_whole);
     never.iter().any(|never| exempts(&path, never))

@@ -207,7 +207,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// The person who started the undo, for reports.
+    /// The text for reports about the person who started the undo.
     pub(crate) why: String,
 }
 

@@ -35,8 +35,8 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the list entry that a change deletes. Nobody can read the secret of a webhook, so Beadle
-/// does not create a webhook with a secret again.
+/// Returns the list entry that a change deletes. Nobody can read the secret of a webhook. Beadle
+/// therefore does not create a webhook again if the webhook had a secret.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
     let is_simple = LISTS.contains(&change.aspect.as_str());

@@ -32,8 +32,8 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if everybody can read the repository. In this case, the text of the pull request must
-    /// not mention the policy.
+    /// True if everybody can read the repository. If so, the text of the pull request must not
+    /// mention the policy.
     pub(super) is_public: bool,
 }
 
@@ -121,8 +121,7 @@ fn update<'a>(
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
         // The branch has a file that the default branch must not get, so Beadle must reset the
-        // branch. After the reset, the branch has no commit of its own, so GitHub closes the pull
-        // request.
+        // branch. After the reset, the branch has no own commit, so GitHub closes the pull request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);

@@ -1,4 +1,4 @@
-//! Converts a live rule to the form of policies, for `beadle import`.
+//! Converts a live rule to the form of policies. `beadle import` uses this module.
 
 use beadle_github::{Actor, ActorKind, Rule};
 use serde_json::{Map, Value, json};

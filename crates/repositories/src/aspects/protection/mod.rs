@@ -74,7 +74,7 @@ impl Step for Write {
 }
 
 /// The declared protection for one pattern, merged from all layers. If the entry `default` means
-/// the same branch, the values of `default` are merged too.
+/// the same branch, Beadle also merges the values of `default`.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -243,7 +243,8 @@ fn plan_rule(
 
 /// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // Another tool might have written the live pattern, in a form that Beadle does not accept.
+    // Another tool might have written the live pattern. The pattern might then have a form that
+    // Beadle does not accept.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

@@ -320,7 +320,7 @@ fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
 
-/// Returns the body of a PUT request: the live ruleset, with the given parts replaced by their
+/// Returns the body of a PUT request. The body is the live ruleset, but the given parts have their
 /// declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));

@@ -1,8 +1,8 @@
 //! Renames or creates the declared default branch if this branch does not exist.
 //!
-//! Beadle renames or creates the branch after all other changes. The present default branch
-//! therefore has its protection before the rename, and keeps this protection under the new name. A
-//! new branch has its protection from the start, because Beadle has already written the protection
+//! Beadle renames or creates the branch after all other changes. So Beadle protects the present
+//! default branch before the rename, and the branch keeps this protection under the new name. A new
+//! branch has its protection from the start, because Beadle has already written the protection
 //! rule.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,

@@ -30,8 +30,8 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// All settings. Each setting has its effect on the repository's safety. The third value is `true`
-/// if only REST shows the setting.
+/// All settings. Each setting comes with its effect on the repository's safety. The third value is
+/// `true` if only REST shows the setting.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -240,8 +240,8 @@ fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     if METHODS.iter().all(is_off) { METHODS.iter().find_map(|method| wanted(method)) } else { None }
 }
 
-/// Returns whether a setting belongs to a merge method that is off or that the policy turns off.
-/// GitHub rejects such a setting.
+/// Returns whether a setting belongs to a merge method that is off. A method counts as off if the
+/// policy turns it off. GitHub rejects such a setting.
 fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
@@ -316,7 +316,7 @@ fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Returns a value in the form that GitHub accepts: an empty text instead of null.
+/// Returns a value in the form that GitHub accepts. In this form, null becomes an empty text.
 fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }

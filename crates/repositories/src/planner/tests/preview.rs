@@ -19,9 +19,9 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with repositories. The layer applies to `web` repositories. The layer
-/// does not select one more repository. Each repository has a wiki, and the policy does not declare
-/// this wiki.
+/// Creates an organisation with repositories. The layer applies to `web` repositories. There is
+/// also one repository that the layer does not select. Each repository has a wiki, and the policy
+/// does not declare this wiki.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {

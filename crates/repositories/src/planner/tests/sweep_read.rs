@@ -65,7 +65,7 @@ async fn plan(
     paths.filter(|path| !path.ends_with("/graphql")).collect()
 }
 
-/// Returns the paths of the lists of one repository, in alphabetical order.
+/// Returns the paths of one repository's lists, in alphabetical order.
 fn own(row: &IndexRow) -> Vec<String> {
     OWN.map(|list| format!("/repos/acme/{}{list}", row.name)).to_vec()
 }

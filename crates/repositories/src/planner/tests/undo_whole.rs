@@ -33,8 +33,9 @@ deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
 webhooks: [{ url: 'https://ci.example.com/hook', events: [push, pull_request], active: false }]
 ";
 
-/// Applies the policy that creates the things. Returns the world, an import from before the apply,
-/// an import from after the apply, and the number of the newest journal entry.
+/// Applies the policy that creates the things. Returns the world, two imports, and the number of
+/// the newest journal entry. The first import is from before the apply, and the second import is
+/// from after the apply.
 async fn created() -> (World, [BTreeMap<String, String>; 2], u64) {
     let mut world = shop_with("repository: { has_wiki: true }\n").await;
     let before = Box::pin(imported(&world)).await;

@@ -174,8 +174,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns the values of a part that can contradict values of other parts, or `None` if the part
-/// has no such values.
+/// Returns those values of a part that can contradict values of other parts. Returns `None` if the
+/// part has no such values.
 fn relevant(part: &Part<'_>) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let kept = root.entries().iter().filter_map(|(key, value)| {

@@ -150,7 +150,7 @@ const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a
 /// The key of the Probot settings app for the settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
-/// Another name of the section `repository`, from the schemas of safe-settings. safe-settings
+/// In the schemas of safe-settings, the section `repository` also has this name. safe-settings
 /// itself ignores this name.
 const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
 

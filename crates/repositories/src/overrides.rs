@@ -26,7 +26,7 @@ pub struct Overrides {
     /// The repositories that might own a file. The key is the repository's id. Each entry contains
     /// the path of the file, and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The newest generation for which Beadle asked GitHub about files without an owner. The second
+    /// The newest generation for which Beadle asked GitHub about the owners of files. The second
     /// value is the time of this request.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,

@@ -27,7 +27,7 @@ impl Shard {
     }
 
     /// Returns the part of a limit that this share is allowed to use. If the limit cannot be
-    /// divided equally, the first shares each get one more than the others.
+    /// divided equally, each of the first shares gets 1 more than the other shares.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)

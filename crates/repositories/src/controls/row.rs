@@ -2,7 +2,7 @@
 
 use beadle_engine::Time;
 
-/// The status of a control in a repository, as a report shows it.
+/// The status of a control in a report about a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ControlStatus {
     /// The repository matched the policy.
@@ -20,7 +20,7 @@ pub enum ControlStatus {
 }
 
 impl ControlStatus {
-    /// Returns the status as a report shows it.
+    /// Returns the word for this status in a report.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Met => "met",

@@ -6,9 +6,9 @@ use beadle_github::{Known, Repository, TeamPermission, Visibility};
 
 use crate::names::{Named, Names};
 
-/// Returns the repository in the state after all changes that the modes allow. Only the facts for
-/// selectors are different: topics, custom properties, teams and the visibility. Returns `None` if
-/// no change writes one of these facts.
+/// Returns the repository in the state after all changes that the modes allow. The result changes
+/// only the facts that selectors use: topics, custom properties, teams and the visibility. Returns
+/// `None` if no change writes one of these facts.
 pub(super) async fn later<W>(
     seen: &Repository,
     changes: &[Change<W>],

@@ -37,7 +37,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             let Section { node, exclusive, says_exclusive } = Section::new(node, exclusive);
             all = Some(match all {
                 None => Declared { aspect, node: node.clone(), exclusive, says_exclusive },
-                // If one of the files keeps unlisted entries, Beadle removes no entry.
+                // If at least one of the files keeps unlisted entries, Beadle removes no entry.
                 Some(below) => Declared {
                     aspect,
                     node: joined(aspect, &below.node, node),

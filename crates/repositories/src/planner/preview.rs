@@ -40,7 +40,7 @@ pub struct Preview {
     /// The changes of `plans` that wait for the end of a waiver. Each key of the map is a text that
     /// contains the waiver's end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
-    /// The number of planned values that are also planned with the earlier policy.
+    /// The number of values that both policies plan, the new policy and the earlier policy.
     pub drift: usize,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,

@@ -52,7 +52,7 @@ pub(super) struct Consequences {
     /// The changes of `plan` that wait for the end of a waiver. Each key of the map is a text that
     /// contains the waiver's end.
     pub(super) delayed: BTreeMap<String, Plan<()>>,
-    /// The number of values that are also planned with the earlier policy.
+    /// The number of values that both policies plan, the new policy and the earlier policy.
     pub(super) drift: usize,
 }
 

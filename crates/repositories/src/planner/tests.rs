@@ -153,8 +153,8 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
         let plan = stage.plan().await;
         let (guarded, plain): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|change| change.risks().is_guarded());
-        // An empty file in repos/ also makes lists additive, so only the visibility still needs an
-        // approval.
+        // An empty file in repos/ also makes lists additive. So only the change of the visibility
+        // still needs an approval.
         assert!(!guarded.is_empty(), "{file}: {text:?}: {:?}", plan.unknowns);
         assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
         assert!(plain.iter().all(|change| change.stop.is_none()), "{file}: {text:?}");

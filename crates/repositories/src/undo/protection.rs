@@ -93,7 +93,8 @@ fn create_again(
 }
 
 /// Checks a rule that Beadle created. Returns whether this rule now has a value that Beadle did not
-/// write. `whole` is the creation of the rule. `all` contains all values that the undo restores.
+/// write. `whole` is the value that represents the rule's creation. `all` contains all values that
+/// the undo restores.
 fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };

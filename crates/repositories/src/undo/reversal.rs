@@ -221,7 +221,7 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
 /// The relation between a planned change and the undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
-    /// The change only restores values that the undo must restore.
+    /// The change contains only values that the undo must restore, and it restores them.
     Restores,
     /// The change contains no value that the undo must restore.
     Other,

@@ -94,7 +94,7 @@ impl AspectPlanner for Environments {
     }
 }
 
-/// Returns an environment's name as plans show it.
+/// Returns the name that plans show for an environment.
 fn part(name: &str) -> String {
     format!("environment {name}")
 }

@@ -1,4 +1,4 @@
-//! An environment as GitHub shows it.
+//! An environment in the form of GitHub's answer.
 
 use serde_json::{Value, json};
 

@@ -354,7 +354,7 @@ async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
-/// Returns the names of actors as plans show them.
+/// Returns the names that plans show for actors.
 pub(super) fn labels(actors: &[Actor]) -> Vec<String> {
     sorted(actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()))
 }

@@ -241,8 +241,8 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // An empty block means that everybody with write access can dismiss reviews. It means
-            // the same in REST.
+            // An empty block means that everybody with write access can dismiss reviews. In REST,
+            // an empty block has the same meaning.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);

@@ -32,7 +32,7 @@ async fn organisation() -> World {
     organisation_with(POLICY).await
 }
 
-/// Returns the same organisation with another policy.
+/// Does the same as [`organisation`], but with another policy.
 async fn organisation_with(policy: &str) -> World {
     let all: serde_json::Map<String, Value> =
         (0..MANY + 2).map(|n| (format!("r{n:02}"), repository(501 + n))).collect();
@@ -70,7 +70,7 @@ fn own(row: &IndexRow) -> Vec<String> {
     OWN.map(|list| format!("/repos/acme/{}{list}", row.name)).to_vec()
 }
 
-/// Sets the permission of the team on a repository, directly at GitHub.
+/// Changes the team's permission on a repository directly at GitHub.
 async fn give(world: &World, row: &IndexRow, permission: &str) {
     let repository = json!({ "teams": { "core": permission } });
     let repositories = serde_json::Map::from_iter([(row.name.clone(), repository)]);

@@ -38,10 +38,9 @@ struct Resolved {
     values: Option<Value>,
     /// The declared lists that are additive.
     additive: BTreeSet<String>,
-    /// The settings. If two keys set the same setting, the rank of the layers decides.
+    /// The settings. If two keys set the same setting, the layer of higher rank wins.
     settings: Vec<(String, Value)>,
-    /// The security features. If layers disagree about the features, the rank of the layers
-    /// decides.
+    /// The security features. If layers disagree about the features, the layer of higher rank wins.
     security: Option<Value>,
     /// The branch protection rules. Each rule comes with the rank of its layer.
     branches: Vec<(Option<String>, Option<Value>, i64)>,

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::aspects::{Step, WriteTarget};
 use crate::policy::Creation;
 
-/// The name that plans and modes use for the creation of repositories.
+/// The name for the creation of repositories. Plans and modes use this name.
 pub(crate) const ASPECT: &str = "creation";
 /// The beginning of the id in the key of a repository that does not exist yet.
 const BY_NAME: &str = "name/";

@@ -14,7 +14,7 @@ use crate::{overrides, reached, secret_memory, undo};
 
 /// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time that a repository must be gone before Beadle deletes the notes about it.
+/// If a repository has been gone for this time, Beadle deletes the notes about the repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The maximum number of repositories in the list of gone repositories.
 const MOST: usize = 1000;

@@ -156,8 +156,8 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The digest contains the name, because the paths of the answers contain the name. The digest
-    // contains the visibility, because some parts exist only with one visibility.
+    // The digest contains the repository's name, because the paths of the answers contain this
+    // name. The digest contains the visibility, because some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
     Some(digest(&json!([name, visibility, sections, own])))
 }

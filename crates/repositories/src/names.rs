@@ -128,8 +128,8 @@ impl Names {
         }
     }
 
-    /// Returns a message with the line of the policy if the name now has another owner. Returns
-    /// `None` if the name still has the same owner.
+    /// If the name now has another owner, returns a message that contains the line of the policy.
+    /// Returns `None` if the name still has the same owner.
     pub async fn another_owner(
         &self,
         named: Named,

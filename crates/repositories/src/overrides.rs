@@ -156,9 +156,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub for the owner of each file in repos/ that has no stored owner. A CI job has no
-    /// store, so it has no stored owners. But GitHub knows the former names of a repository. If a
-    /// file might belong to one of two repositories, Beadle gives the file to neither of them.
+    /// Asks GitHub about each file in repos/ whose owner is not stored. A CI job has no store, so
+    /// it has no stored owners. But GitHub knows the former names of a repository. If a file might
+    /// belong to one of two repositories, Beadle gives the file to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
@@ -212,8 +212,8 @@ impl Overrides {
     }
 
     /// Returns whether the run of a repository can use the answers that GitHub gave at the time
-    /// `at`. A sweep can use old answers. If the repository is a possible owner of a file, a run
-    /// for an event or an operator needs new answers.
+    /// `at`. A sweep can use old answers. If the repository is a possible owner of a file, new
+    /// answers are necessary for the run of an event or an operator.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;

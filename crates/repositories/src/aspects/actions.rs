@@ -163,7 +163,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older GitHub server does not show the values that it does not know. Such a value
+        // If a GitHub server is too old for a value, it does not show this value. Such a value
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))

@@ -168,7 +168,8 @@ impl Context<'_> {
         self.stays(true)
     }
 
-    /// Returns whether the repository is private or internal now and remains so during this run.
+    /// Returns whether the repository is private or internal now, and remains private or internal
+    /// during this run.
     pub(crate) fn stays_hidden(&self) -> bool {
         self.stays(false)
     }
@@ -198,8 +199,8 @@ pub trait Step: Send + Sync + 'static {
         Turn::default()
     }
     /// Returns the values that the step sets in addition to the fields of its change. A step that
-    /// creates a thing returns the whole body. If one of two policies omits a key, this key is in
-    /// the body, but not in the fields. See [`Instructions::unshown`].
+    /// creates a thing returns the whole body. If only one of two policies declares a key, this key
+    /// is in the body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -265,7 +266,7 @@ impl WriteTarget {
     }
 }
 
-/// The stages in which a run writes its changes, from the first stage to the last.
+/// The stages in which a run writes its changes. The first stage comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Unarchives the repository. GitHub accepts no other write to an archived repository.
@@ -277,8 +278,8 @@ pub enum Stage {
     Access,
     /// Makes every change that does not belong to another stage.
     Body,
-    /// Changes the visibility so that more people see the repository. This stage comes late, so
-    /// that the protection is already in place.
+    /// Changes the visibility so that more people see the repository. This stage comes late,
+    /// because Beadle must write the protection first.
     Widen,
     /// Changes security features. This stage comes after the other changes, because some features
     /// are available only in a public repository.
@@ -320,8 +321,8 @@ pub struct Unresolved {
 
 impl AspectPlan {
     /// Creates the plan of an aspect after the planner of the aspect failed. The whole aspect is
-    /// then unknown. If the failure must end the whole run, the function returns the failure
-    /// instead.
+    /// then unknown. If the failure must end the whole run, the function does not return a plan,
+    /// but the failure.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
@@ -372,7 +373,7 @@ impl AspectPlan {
             Known::Known(_) => {}
             Known::Unknown(unsure) => self.cannot_read(&unsure.why),
             // Beadle reads only the parts that the policy in force needs. If the policy changes
-            // during the run, this plan can need a part that Beadle did not read.
+            // during the run, this plan might need a part that Beadle did not read.
             Known::NotAsked => self.cannot_read("Beadle did not read this part of the repository"),
         }
         part.value()

@@ -79,7 +79,7 @@ fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     fields.collect()
 }
 
-/// Returns a key without its id, in the form of the REST API.
+/// Returns a key in the form of the REST API, but without its id.
 fn row(key: &DeployKey) -> Value {
     json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
 }

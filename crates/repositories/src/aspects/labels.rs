@@ -83,7 +83,7 @@ struct Want<'a> {
     name: &'a str,
     color: Option<String>,
     description: Option<&'a str>,
-    /// The name that the label had before, if the policy renames the label.
+    /// The former name of the label, if the policy renames the label.
     oldname: Option<&'a str>,
     asked: &'a PolicyLocation,
 }

@@ -4,10 +4,10 @@
 //!
 //! GitHub shows each secret's name and the time of its most recent change, but never its value.
 //! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle
-//! writes a secret in four cases: the secret is missing, the configured value has changed, Beadle
-//! has never written the secret, or somebody else has written the secret after Beadle. Beadle keeps
-//! a secret that is missing in the policy. If the list is `exclusive`, Beadle removes such a
-//! secret.
+//! writes a secret if at least one of these is true: the secret is missing, the configured value
+//! has changed, Beadle has never written the secret, or somebody else has written the secret after
+//! Beadle. Beadle keeps a secret that is missing in the policy. If the list is `exclusive`, Beadle
+//! removes such a secret.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product. One call reads up to 30
 //! secrets. If the answer to a call has not changed, the call does not count toward the hourly

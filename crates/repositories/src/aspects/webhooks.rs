@@ -76,7 +76,7 @@ enum Write {
     },
 }
 
-/// The secret of a webhook, together with the access to the stored digests.
+/// The secret of a webhook, and the store that contains the digests.
 struct Remembered {
     value: SecretString,
     name: SecretName,

@@ -159,8 +159,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The change removes an entry. So the control is about the list that must not contain this
-        // entry.
+        // The change removes an entry. So the affected control belongs to the list that must not
+        // contain this entry.
         let lists = paths(own, |control| control.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;

@@ -60,7 +60,7 @@ impl ControlLog {
         Self { store, clock: clock.clone(), found: Mutex::default(), parts: Mutex::default() }
     }
 
-    /// Keeps the values of a plan for a repository until [`Self::record`].
+    /// Keeps the values of a repository's plan until [`Self::record`].
     pub(crate) fn keep<W>(
         &self,
         repository: u64,
@@ -148,7 +148,7 @@ impl ControlLog {
                 };
                 (state, declared.parts)
             }
-            // If a key's repository does not exist yet, the key has no controls.
+            // If the repository of a key does not exist yet, the key has no controls.
             (None, None) => return Ok(()),
         };
         let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));

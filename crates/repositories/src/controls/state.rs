@@ -7,7 +7,7 @@ use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
 /// The maximum expected difference between the clocks of two processes. If a state is later than
-/// the present time by more than this, the state is from the future.
+/// the present time by more than this difference, the state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
 /// The findings of a run in one repository. These findings are valid until the time of the next
@@ -91,8 +91,8 @@ pub struct ControlLines {
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
-    /// The commit in which the file has these lines. For a policy in a folder, this is the name of
-    /// the generation.
+    /// The commit in which the file has these lines. For a policy in a folder, the field contains
+    /// the name of the generation.
     pub commit: String,
     /// The values. The key is the path of the value.
     pub controls: BTreeMap<String, ControlLine>,

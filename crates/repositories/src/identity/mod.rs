@@ -2,10 +2,10 @@
 //! decision: the check of the policy, the merge of layers, the comparison with GitHub, and the
 //! writes.
 //!
-//! The identity of an entry consists of all fields that distinguish it from other entries. An entry
-//! matches at most one entry of the other list. An entry that omits an optional field matches any
-//! value of this field. Beadle first matches the entries whose identifying fields all have equal
-//! values.
+//! The identity of an entry consists of all fields that distinguish the entry from other entries.
+//! An entry matches at most one entry of the other list. An entry that omits an optional field
+//! matches any value of this field. Beadle first matches the entries whose identifying fields all
+//! have equal values.
 
 mod pair;
 mod table;
@@ -186,7 +186,7 @@ pub(crate) struct Name {
     pub(crate) written: String,
     /// The name in a form for comparisons.
     pub(crate) key: String,
-    /// The name in a form for comparisons, with only the required fields.
+    /// The name in a form for comparisons. This form contains only the required fields.
     pub(crate) open: String,
 }
 
@@ -205,8 +205,8 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Finds contradictions in nested lists. A contradiction is an entry with the same identity as an
-/// earlier entry, but with other values. Returns each such entry with the key of its list.
+/// Finds contradictions in nested lists. A contradiction is an entry that has the same identity as
+/// an earlier entry, but other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();

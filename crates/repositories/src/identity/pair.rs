@@ -23,8 +23,8 @@ impl EntryPairs {
 /// Matches the entries of two lists. Each entry matches at most one entry of the other list.
 /// `closeness` compares two entries. If the entries are different, `closeness` returns `None`.
 /// Otherwise, it returns a number, and a lower number means a better match. The function makes the
-/// best matches first. If two matches are equally good, the function uses the one that comes first
-/// in the lists.
+/// best matches first. If two matches are equally good, the function uses the match that comes
+/// first in the lists.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -9,8 +9,8 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the one that
-/// comes first in this type.
+/// A selector of a layer. If two selectors explain the same values, the import uses the selector
+/// that comes first in this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
     /// The repositories with a topic.
@@ -29,9 +29,9 @@ pub(crate) enum Label {
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether a layer with this selector is allowed to set a part. The values of a layer
-    /// must not change which repositories the layer selects. Layers must also not depend on each
-    /// other in a circle. In a new organisation, layers in a circle would never apply to a
+    /// Returns whether a layer that has this selector is allowed to set a part. The values of a
+    /// layer must not change which repositories the layer selects. Layers must also not depend on
+    /// each other in a circle. In a new organisation, layers in a circle would never apply to a
     /// repository. A layer that sets topics can therefore select only by properties. A layer that
     /// sets teams can select only by properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {

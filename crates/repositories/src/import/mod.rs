@@ -261,7 +261,8 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns a text that contains the first names, and the number of remaining names.
+/// Returns a text for a list of names. The text contains the first names and the number of
+/// remaining names.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {

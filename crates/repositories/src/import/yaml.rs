@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 /// The maximum length of a line. A line that contains a single long value can be longer.
 const WIDTH: usize = 100;
 
-/// The keys at the beginning of a block, in this order. All other keys follow in alphabetical
-/// order.
+/// The keys that come first in a block. Their order in a block is the same as here. All other keys
+/// follow in alphabetical order.
 const FIRST: &[&str] = &[
     "name",
     "username",
@@ -145,8 +145,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text as YAML. The function omits the quotes only if every YAML reader reads the same
-/// text without them.
+/// Returns a text as YAML. The function omits the quotes only if every YAML reader still reads the
+/// same text.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }

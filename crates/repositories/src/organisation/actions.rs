@@ -248,7 +248,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // An older GitHub server does not show the values that it does not know.
+            // If a GitHub server is too old for a value, it does not show this value.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);

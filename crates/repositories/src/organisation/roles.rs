@@ -8,7 +8,7 @@ use super::sets::as_set;
 use crate::aspects::field;
 use crate::policy::Node;
 
-/// The fields of a role whose values can change, except the name.
+/// The fields of a role that can change. The name is not in this list.
 const FIELDS: &[&str] = &["description", "base_role", "permissions"];
 /// The possible base roles, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];

@@ -121,7 +121,7 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// The description of a setting that GitHub shows but no API can change.
+/// The description of a read-only setting. GitHub shows such a setting, but no API can change it.
 const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
 /// The settings that GitHub shows but no API can change.

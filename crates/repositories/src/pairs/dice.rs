@@ -74,8 +74,8 @@ impl Dice {
         of[self.below(of.len())].clone()
     }
 
-    /// Returns a random selection of values, in their original order. `percent` is the probability
-    /// with which the function selects each value.
+    /// Returns a random selection of values, in their original order. For each value, `percent` is
+    /// the probability of its selection.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }

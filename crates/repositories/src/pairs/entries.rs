@@ -13,7 +13,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if two names mean the same entry although they differ in upper and lower case.
+    /// True if upper and lower case make no difference in the names of entries.
     pub(super) is_folded: bool,
 }
 

@@ -120,8 +120,8 @@ fn choice(dice: &mut Dice) -> Value {
 }
 
 /// Changes the sections of a file so that they set the same values as the file's selector.
-/// Otherwise, the changes of a file could have the effect that the file no longer selects the
-/// repository. Every apply would then change something.
+/// Otherwise, a file could change a repository and then no longer select this repository. Every
+/// apply would then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()

@@ -332,8 +332,9 @@ fn list(
     }
 }
 
-/// Compares two blocks. The comparison goes as deep into the blocks as the values in the files. If
-/// a value differs but is not set in any file, the function adds the difference to `found`.
+/// Compares two blocks. If a file sets only some keys of a block, the function compares the block
+/// key by key. If a value differs and no file sets this value, the function adds the difference to
+/// `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;

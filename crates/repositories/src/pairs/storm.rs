@@ -162,7 +162,7 @@ impl<'a> Service<'a> {
         Ok(Self { stage, api, book: book.clone(), planner, writer, pace })
     }
 
-    /// Deletes everything in memory except the budget, like the restart of a process.
+    /// Simulates the restart of a process: deletes everything in memory except the budget.
     fn restart(&mut self) {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }

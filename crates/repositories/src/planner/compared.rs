@@ -41,10 +41,11 @@ impl RepositoryPlanner {
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
-    /// Makes the next sweep read the parts that are different or unknown after a run. This run read
-    /// all parts, but did not record its reads. If a sweep used an older agreement or an older
-    /// stored answer, the sweep would release the holds of this run. For example, the run of a
-    /// command has no rule for sweeps. But a sweep of the service might find the holds of this run.
+    /// Expires the reads of the parts that are different or unknown after a run. The next sweep
+    /// then reads these parts. This run read all parts, but did not record its reads. If a sweep
+    /// used an older agreement or an older stored answer, the sweep would release the holds of this
+    /// run. For example, the run of a command has no rule for sweeps. But a sweep of the service
+    /// might find the holds of this run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);

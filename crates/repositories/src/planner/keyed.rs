@@ -14,8 +14,9 @@ use crate::policy::Policy;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Makes the planner record the controls and the restored values that another planner found. A
-    /// command uses two planners: one for its plan, and one for its writes.
+    /// Uses the records of another planner: the record of controls, and the record of restored
+    /// values. Both planners then share these records. A command uses two planners: one for its
+    /// plan, and one for its writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);

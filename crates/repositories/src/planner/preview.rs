@@ -19,8 +19,8 @@ use crate::planner::pages::Pages;
 use crate::planner::rounds::{Consequences, rounds};
 use crate::policy::{Creation, Policy};
 
-/// The maximum number of repositories that Beadle reads one by one. If more repositories are
-/// affected, Beadle reads the pages of the whole list.
+/// The maximum number of repositories that Beadle reads one by one. If there are more affected
+/// repositories, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
 
 /// A function that reports the progress: the number of completed repositories, and the number of
@@ -84,8 +84,8 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories for which two policies declare different values. The difference can
-    /// exist now, or only after the end of the waivers. The function reads only the parts of a
+    /// Finds the repositories for which two policies declare different values. The difference
+    /// exists now, or only after the end of the waivers. The function reads only the parts of a
     /// repository that the policies use in selectors.
     pub async fn affected(
         &self,

@@ -1,5 +1,5 @@
-//! If a repository's protection is unknown, this module prevents that the repository becomes
-//! visible to more people.
+//! Keeps a repository's visibility if the protection of the repository is unknown. The repository
+//! then does not become visible to more people.
 
 use beadle_engine::Unknown;
 

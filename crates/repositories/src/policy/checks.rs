@@ -162,7 +162,8 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a file, or one entry of `first_match`, against the rules that its shape cannot express.
+/// Checks a file, or one entry of `first_match`. The check covers the rules that a shape cannot
+/// express.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {

@@ -80,7 +80,7 @@ impl Policy {
     }
 
     /// Returns the repositories that the policy creates. `names` must contain the names of all
-    /// repositories of the organisation. A file can contain a new name or a former name of its
+    /// repositories of the organisation. A file can set a new name or a former name for its
     /// repository. If a repository has one of these names, the file belongs to this repository. The
     /// policy then does not create another repository.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {

@@ -126,8 +126,8 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // `private` and `visibility` both set the visibility. The layer of higher rank wins.
         let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // If the two layers have the same rank, Beadle uses the value with which fewer people see
-        // the repository.
+        // If the two layers have the same rank, Beadle uses the stricter value. With the stricter
+        // value, fewer people see the repository.
         let is_private = wants[private].value == true && wants[visibility].value == "public";
         let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });

@@ -87,7 +87,7 @@ pub struct Removed {
     pub by: &'static str,
 }
 
-/// The values of the repository after Beadle merged all layers up to one layer.
+/// The values of the repository after Beadle has merged one layer and all earlier layers.
 struct Step<'a> {
     layer: &'a Reached,
     /// The values of the repository. The map's key is the key of the policy.

@@ -157,7 +157,7 @@ fn drop_idle(block: &mut Node) {
     });
 }
 
-/// Handles a ruleset that lists a bypass actor by name and without an id. Beadle must not change
+/// Handles a ruleset that lists a bypass actor by name, but without an id. Beadle must not change
 /// the bypass actors of this ruleset at GitHub, because a list without the named actor would remove
 /// this actor. The function therefore keeps only the entry that has the name. In the merged layers,
 /// this entry marks the ruleset (`normal::leaves_actors`).

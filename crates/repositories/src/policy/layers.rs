@@ -1,5 +1,5 @@
-//! A layer consists of three things: one settings file, the repositories that the layer applies to,
-//! and its rank. If two layers set different values, the layer of higher rank wins.
+//! A layer consists of three things: one settings file, a rank, and the repositories to which the
+//! layer applies. If two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,8 @@ pub enum LayerKind {
 pub struct Choice {
     /// The repositories that the layer selects.
     pub select: Selector,
-    /// The exceptions: the layer does not apply to these selected repositories.
+    /// The exceptions. The layer does not apply to these repositories, even if `select` selects
+    /// them.
     pub except: Option<Selector>,
 }
 
@@ -249,7 +250,7 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether there are no conditions, so that every repository matches.
+    /// Returns whether there are no conditions. Every repository then matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }

@@ -175,7 +175,7 @@ fn put(block: &mut Node, name: &str, node: Node) {
 }
 
 /// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
-/// cannot express that only a certain App can report a check.
+/// cannot restrict a check to a certain App.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };

@@ -31,8 +31,8 @@ fn walk(node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns whether a text has the same letters as the marker. The case of the letters and the
-/// characters between them can differ.
+/// Returns whether a text has the same letters as the marker. The case of the letters can differ.
+/// The characters between the letters can also differ.
 fn is_misspelt(text: &str) -> bool {
     let letters = |text: &str| -> String {
         let letters = text.chars().filter(char::is_ascii_alphabetic);

@@ -68,9 +68,9 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     }
 }
 
-/// Applies the remaining edits in the merged layers. These edits are for lists that no layer of
-/// lower rank has. If such a list has no entry in any layer, the function removes the list. Beadle
-/// then does not manage this list.
+/// Applies the remaining edits in the merged layers. Such an edit remains if no layer of lower rank
+/// contains the list. If such a list has no entry in any layer, the function removes the list.
+/// Beadle then does not manage this list.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
         // A section that has `exclude` but no list would mean an empty list.

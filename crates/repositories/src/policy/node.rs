@@ -72,7 +72,7 @@ impl Node {
     /// extremely large are an error too.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
-        // If a document contains only comments, for example, it has no value.
+        // A document that contains only comments has no value.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
         // In YAML, a single carriage return also ends a line. A carriage return therefore also ends
         // a comment.
@@ -175,7 +175,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// Returns a copy of the map in which an existing key has another value.
+    /// Returns a copy of the map, with another value for an existing key.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };

@@ -103,7 +103,7 @@ fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry with a list of repositories has the visibility `selected`.
+/// If an entry has a list of repositories, checks that the visibility is `selected`.
 fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     let visibility = item.get("visibility").and_then(Node::text);
     if let Some(node) = item.get("selected_repositories").filter(|node| !node.is_null())

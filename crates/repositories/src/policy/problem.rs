@@ -37,7 +37,7 @@ pub struct Problem {
     pub column: u32,
     /// The message of the finding.
     pub message: String,
-    /// A hint for the author that tells how to correct the finding.
+    /// A hint for the author. It describes how to correct the finding.
     pub hint: Option<String>,
     /// True if the finding is an error in every mode that allows writes.
     #[serde(skip)]
@@ -98,7 +98,8 @@ impl Problem {
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        // If a line is long, the excerpt shows only this width around the column.
+        // If a line is long, the excerpt shows only a part of the line. The part has this width and
+        // surrounds the column.
         format!("{}\n", Renderer::plain().term_width(EXCERPT).render(&[group]))
     }
 }

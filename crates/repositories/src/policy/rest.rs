@@ -130,7 +130,7 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns `true` if part `from` decides about the application of part `to`. The decision can be
+/// Returns `true` if the application of part `to` depends on part `from`. The dependency can be
 /// direct or through other parts.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];

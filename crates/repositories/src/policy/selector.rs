@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether the selector has no condition, so that every repository matches.
+    /// Returns whether the selector has no condition. Every repository then matches.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()

@@ -325,7 +325,7 @@ impl MergedLayers {
     }
 
     /// Returns whether a selection applies to the repository. The name of a selection is the path
-    /// of a layer's file. The name for entry number n of the file's `first_match` is `file#n`.
+    /// of a layer's file. The n-th entry of the file's `first_match` has the name `file#n`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),

@@ -55,7 +55,8 @@ pub struct DeclaredTeam {
 
 impl DeclaredTeam {
     /// Returns the identity of the team. The identity is GitHub's address for the oldest name of
-    /// the team. A renamed team keeps its identity as long as the file contains its former names.
+    /// the team. A renamed team keeps its identity as long as the file contains the team's former
+    /// names.
     pub fn id(&self) -> String {
         address(self.previously.first().unwrap_or(&self.name))
     }

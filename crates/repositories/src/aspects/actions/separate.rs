@@ -36,8 +36,8 @@ struct Setting {
     of: Of,
 }
 
-/// The key of the settings for forks of private repositories. The value of this key has the fields
-/// of the body.
+/// The key of the settings for forks of private repositories. The value of this key contains the
+/// fields of the request body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
 /// The main field of [`FORKS`]. If this field is off, the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
@@ -71,8 +71,8 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The access levels for a repository's workflows. The order is from the fewest repositories with
-/// access to the most.
+/// The access levels for a repository's workflows. The order is from the level that gives the
+/// fewest repositories access to the level that gives the most.
 const LEVELS: &[&str] = &["none", "user", "organization", "enterprise"];
 /// The groups of contributors who need an approval. The order is from the smallest group to the
 /// largest.

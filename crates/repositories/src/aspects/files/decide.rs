@@ -120,8 +120,9 @@ fn update<'a>(
     let what = format!("pull request #{}", open.number);
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
-        // The branch has a file that the default branch must not get, so Beadle must reset the
-        // branch. After the reset, the branch has no own commit, so GitHub closes the pull request.
+        // The branch contains a file that must not get into the default branch, so Beadle must
+        // reset the branch. After the reset, the branch has no own commit, so GitHub closes the
+        // pull request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);

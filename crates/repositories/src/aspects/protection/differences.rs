@@ -15,7 +15,7 @@ use crate::names::Named;
 
 /// A group of rule values that Beadle must write together.
 pub(super) struct Difference {
-    /// The fields that differ, as the plan shows them.
+    /// The fields that differ, in the form of a plan.
     pub(super) fields: Vec<Field>,
     /// The input fields of the mutation, with their values.
     pub(super) input: Vec<(&'static str, Value)>,

@@ -109,9 +109,9 @@ impl AspectPlanner for Protection {
 /// Returns the branches to which the entry `default` applies. Usually, `default` means the present
 /// default branch. If the policy declares another default branch and this branch exists, the same
 /// run makes this branch the default branch. `default` then means only the declared branch.
-/// Otherwise, if somebody changed the default branch by hand, Beadle would create a rule for the
-/// wrong branch. If the mode does not let the run change the default branch, `default` means both
-/// branches.
+/// Without this behaviour, Beadle would create a rule for the wrong branch after somebody changed
+/// the default branch by hand. If the mode does not let the run change the default branch,
+/// `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();

@@ -86,7 +86,7 @@ pub(super) struct List {
     pub(super) connection: &'static str,
     /// The flag that turns the list on. `None` if the list is always on.
     pub(super) flag: Option<&'static str>,
-    /// Returns this list from the four lists of an observed rule.
+    /// Takes the four lists of an observed rule, and returns the list that belongs to this entry.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
@@ -253,8 +253,8 @@ impl DesiredRule {
     }
 }
 
-/// Returns the value that a flag must have if GitHub shows the value `seen`. The policy can declare
-/// a minimum. If the number at GitHub is greater than this minimum, the function returns the number
+/// Returns the value that a flag must get. `seen` is the value at GitHub. The policy can declare a
+/// minimum. If the number at GitHub is greater than this minimum, the function returns the number
 /// at GitHub.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };

@@ -28,7 +28,7 @@ enum Part {
 /// A difference between a part of a live ruleset and the policy.
 pub(crate) struct Difference {
     part: Part,
-    /// The different fields of the part, as the plan shows them.
+    /// The fields of the part that differ, in the form of a plan.
     pub(crate) fields: Vec<Field>,
     /// The declared value of the part. `None` if Beadle removes the part.
     after: Option<Value>,

@@ -250,8 +250,8 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
 }
 
 /// Adds the changes that make a ruleset match the policy. Returns whether there are any changes. If
-/// the guard can hold a difference, the function makes it a separate change, so that the other
-/// changes do not have to wait.
+/// the guard can hold a difference, this difference becomes a separate change. The other changes
+/// then do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

@@ -98,9 +98,9 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// Writes the body. If one field is wrong, GitHub can reject the whole body. If GitHub rejects
-    /// the body, Beadle writes the parts of the body one by one, so that the valid parts take
-    /// effect.
+    /// Writes the body. If one field is wrong, GitHub might reject the whole body. If GitHub
+    /// rejects the body, Beadle writes the parts of the body one by one, so that the valid parts
+    /// take effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -228,8 +228,8 @@ const ALONE: &[&str] = &["allow_forking", "has_projects"];
 /// The merge methods. GitHub requires that at least one of them is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// If no merge method would stay on, returns a setting that turns off a merge method. A method that
-/// is missing in the policy might already be off at GitHub.
+/// If the policy would turn off all merge methods, returns a setting that turns off a merge method.
+/// A method that is missing in the policy might already be off at GitHub.
 fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     let wants = &context.desired.settings;
     let wanted = |method: &str| wants.iter().find(|want| want.key == method);

@@ -27,7 +27,7 @@ fn repository(id: usize) -> Value {
         "teams": { "core": "push" }, "properties": { "tier": "gold" } })
 }
 
-/// Returns an organisation whose number of repositories is greater than one batch of the tests.
+/// Returns an organisation that has more repositories than one batch of the tests.
 async fn organisation() -> World {
     organisation_with(POLICY).await
 }

@@ -239,7 +239,8 @@ const NOW: &str = "now";
 /// A removal that the gate does not count.
 const NO: &str = "no";
 
-/// Returns the time at which a preview shows the removal of the team to the gate.
+/// Returns when the team's removal happens according to a preview: now, at the end of a waiver, or
+/// never.
 fn removal(preview: &Preview) -> String {
     let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
     assert_eq!(is_held(preview), removes > 0, "{preview:?}");

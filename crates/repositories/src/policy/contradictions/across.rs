@@ -99,7 +99,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
 }
 
 /// Returns a number for each part. If two parts have the same number, their values and ranks are
-/// equal. The parts that cover them also have equal values and ranks. Any other part therefore
+/// equal. The same is true for the parts that cover the two parts. Any other part therefore
 /// contradicts both parts or neither of them. These numbers make the check faster, because
 /// thousands of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {

@@ -57,7 +57,7 @@ impl Metadata for Memory {
     const IS_NEEDED: bool = true;
 }
 
-/// A move: a layer now applies to a repository or no longer applies to it, although the policy did
+/// A move. A layer now applies to a repository, or no longer applies to it, although the policy did
 /// not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
@@ -106,7 +106,7 @@ impl Moves {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// Returns the moves that are not settled, because one of their sections waits.
+    /// Returns the moves that are not settled yet. A section of such a move waits for an approval.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));
@@ -292,8 +292,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // The code uses only what the layers of the previous run declared. Otherwise, a layer that
-        // now applies to the repository for the first time could justify its own move.
+        // The code uses only the declarations of the layers in the previous run. Otherwise, a layer
+        // that now applies to the repository for the first time could justify its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

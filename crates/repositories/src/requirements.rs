@@ -20,8 +20,8 @@ const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::read("members", "members (organisation)"),
     AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
 ];
-/// The additional events that are possible with these permissions for every policy. The other
-/// events are in [`OF_EVERY_POLICY`].
+/// The additional events that become possible with [`FOR_EVERY_POLICY`]. The other events are in
+/// [`OF_EVERY_POLICY`].
 const FOR_SELECTORS: &[&str] = &["create", "custom_property_values", "push"];
 
 /// The permissions and the events that a GitHub App needs for one policy.
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// The page of the documentation with the tables of permissions and events.
+    /// The documentation page that contains the tables of permissions and events.
     const PAGE: &str = "docs/permissions.md";
 
     fn page(path: &str) -> String {

@@ -31,7 +31,7 @@ pub(crate) const SPREAD: &[&str] = &[
     "webhooks",
 ];
 
-/// The aspects in [`SPREAD`] that Beadle reads together with the repository. At the time of this
+/// Those aspects of [`SPREAD`] that GitHub sends together with the repository. At the time of this
 /// read, Beadle does not know yet which values the policy declares.
 pub(crate) const LOADED: &[&str] = &["collaborators", "settings"];
 

@@ -68,8 +68,8 @@ pub(crate) struct SecretName {
     pub(crate) name: String,
 }
 
-/// The result of comparing two values: the value in the configuration, and the value that Beadle
-/// wrote most recently.
+/// The result of a comparison between two values: the value in the configuration, and the value
+/// that Beadle wrote most recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
     /// The result is unknown, because there is no store or no value.

@@ -1,8 +1,9 @@
 //! Finds layers whose selection changes because of other files. Such a layer selects repositories
 //! by a value, and other files remove this value from exactly these repositories. The first apply
-//! adds the layer's values, and the second apply removes them. `rest.rs` finds two other cases: a
-//! file that has this effect on itself, and files that have this effect on each other in a circle.
-//! All findings are warnings, because the files do not show whether a repository has the value.
+//! adds the layer's values, and the second apply removes these values again. `rest.rs` finds two
+//! other cases: a file that has this effect on itself, and files that have this effect on each
+//! other in a circle. All findings are warnings, because the files do not show whether a repository
+//! has the value.
 
 use std::collections::BTreeMap;
 

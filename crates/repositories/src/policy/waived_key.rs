@@ -20,7 +20,7 @@ const TOPICS: &str = "topics";
 /// The block in an entry of `branches`. A path can omit the name of this block.
 pub(super) const PROTECTION: &str = "protection";
 
-/// In a path, Beadle tries to correct an unknown part at this maximum number of places.
+/// The maximum number of corrections that Beadle tries for an unknown part of a path.
 const MOST_TRIED: usize = 8;
 
 /// The keys for lists of actors in branch protection.
@@ -51,7 +51,7 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
 ];
 
-/// Returns whether a waiver can exempt a key only together with its whole entry or block.
+/// Returns `true` if a waiver of a key must also exempt the whole entry or block of the key.
 pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }

@@ -43,8 +43,8 @@ impl Reading {
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
-    /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
-    /// that contains no new row, because a single old row can come before newer rows.
+    /// Adds a page, and returns the link to the next page. The reading ends only at a page that
+    /// contains no new row, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
         // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);

@@ -207,7 +207,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// The text for reports about the person who started the undo.
+    /// A text for reports. It shows who started the undo, and when.
     pub(crate) why: String,
 }
 

@@ -29,7 +29,7 @@ const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 /// inputs the workflow gets.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
-    /// The name of the rule in keys and in the journal.
+    /// The name of the rule. Keys and the journal contain this name.
     pub name: String,
     /// The condition that the payload must meet. The condition is an expression such as `not
     /// repository.private`. `None` if every payload meets the condition.

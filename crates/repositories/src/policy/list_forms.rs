@@ -104,7 +104,7 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. At GitHub, a parameter with the value null is not specified.
+/// Converts the parameters of a rule. For GitHub, a parameter whose value is null is not specified.
 /// So null removes a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {

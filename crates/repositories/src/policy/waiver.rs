@@ -12,7 +12,8 @@ use super::pattern::{META, Pattern};
 use super::waived_key::{exempts, key_paths};
 
 /// The default for the maximum duration of a waiver. If the end of a waiver is too far away, the
-/// waiver comes into force later: the maximum duration before its end.
+/// waiver is not in force yet. It comes into force when the remaining time is equal to the maximum
+/// duration.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
@@ -40,8 +41,8 @@ pub struct Waiver {
 /// The limits of an organisation's waivers, from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
-    /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver comes
-    /// into force later: the maximum duration before its end.
+    /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver is not
+    /// in force yet. It comes into force when the remaining time is equal to the maximum duration.
     pub longest: Duration,
     /// The paths of the keys that must not be exempted by a waiver.
     pub never: Vec<String>,

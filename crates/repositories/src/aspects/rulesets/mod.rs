@@ -203,8 +203,8 @@ fn without_check(list: &Node) -> String {
 }
 
 /// Returns whether Beadle omits the rule for required checks from a declared ruleset. Beadle omits
-/// this rule if two conditions are true: the policy lists no check, and the ruleset at GitHub does
-/// not have this rule.
+/// this rule if two conditions are true: the policy lists no check except the marker
+/// `{{EXTERNALLY_DEFINED}}`, and the ruleset at GitHub does not have this rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);

@@ -1,5 +1,5 @@
-//! Makes the runs of every process use new permissions of the App as soon as an owner of the
-//! organisation has accepted them.
+//! Lets every process use the App's new permissions as soon as an owner of the organisation has
+//! accepted these permissions.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
-/// A reconciler that uses no token from before the last event about the App's permissions. The
+/// A reconciler that drops tokens older than the newest event about the App's permissions. The
 /// process that starts the sweep of such an event stores the time of the event before it marks any
-/// key. So a run that begins after the mark finds the time in the store, in every process.
+/// key. So every run that begins after the mark finds the time in the store. The process of the run
+/// makes no difference.
 pub struct WithAcceptedPermissions {
     /// The reconciler of the keys.
     pub inner: Arc<dyn Reconcile>,
-    /// Has the token that the reconciler uses.
+    /// The reader. It contains the token that the reconciler uses.
     pub reader: Reader,
 }
 
@@ -64,7 +65,7 @@ mod tests {
         }
     }
 
-    /// Creates a connection of one process. Each process has its own token.
+    /// Creates the GitHub connection of one process. Each process has its own token.
     fn reader(wire: &Arc<Recorder>, key: &SigningKey, store: &Arc<dyn Store>, clock: &Clock) -> Reader {
         let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
         let credential = Credential::App { id: 7, key: key.clone(), installation: Some(1) };
@@ -82,7 +83,8 @@ mod tests {
     async fn after_an_event_about_permissions_every_process_gets_one_new_token() {
         let wire = Recorder::new(|arrived| match arrived.segments.last().map(String::as_str) {
             Some("access_tokens") => (201, json!({ "token": "t", "expires_at": "2001-09-10T01:46:40Z" })),
-            // The sweep fails when it lists the repositories. It has stored the time before.
+            // The sweep fails when it lists the repositories. Before this failure, the sweep has
+            // already stored the time.
             Some("graphql") => (400, json!({ "message": "Problems parsing JSON" })),
             _ => (200, json!({})),
         });

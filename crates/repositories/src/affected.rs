@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::aspects;
 use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 
-/// A generation of a policy, with the status of the repository's files in repos/.
+/// A generation of a policy, and the status of the repository's files in repos/.
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
 /// Returns whether two generations declare different things for a repository. The function ignores
@@ -22,7 +22,8 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
     before != after || is_unread(&before) || is_unread(&after)
 }
 
-/// A repository in its present or later state, with the status of its files in repos/.
+/// A repository with the status of its files in repos/. The repository is in its present state or
+/// in a later state.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
 /// Returns whether the policy declares different values for the present and the later state of a
@@ -31,24 +32,23 @@ pub(crate) fn differs_later(policy: &Policy, (now, is): Seen<'_>, (later, will):
     Resolved::of((policy, is), now) != Resolved::of((policy, will), later)
 }
 
-/// The values that a policy declares for one repository, without line numbers.
+/// The values that a policy declares for one repository. Line numbers are omitted.
 #[derive(Debug, PartialEq)]
 struct Resolved {
     values: Option<Value>,
     /// The declared lists that are additive.
     additive: BTreeSet<String>,
-    /// The settings. If two keys set the same setting, the rank of the layers decides.
+    /// The settings. If two keys set the same setting, the layer of higher rank wins.
     settings: Vec<(String, Value)>,
-    /// The security features. If layers disagree about the features, the rank of the layers
-    /// decides.
+    /// The security features. If layers disagree about the features, the layer of higher rank wins.
     security: Option<Value>,
-    /// The branch protection rules with the ranks of their layers.
+    /// The branch protection rules. Each rule comes with the rank of its layer.
     branches: Vec<(Option<String>, Option<Value>, i64)>,
     /// The sections that Beadle does not change.
     undecided: BTreeSet<String>,
     /// The sections that Beadle changes only in part.
     partly_undecided: BTreeSet<String>,
-    /// True if removals, weakenings and exposures need an approval.
+    /// True if a person must approve removals, weakenings and exposures.
     is_doubtful: bool,
     /// True if a part is undecided because a read failed.
     is_unread: bool,
@@ -92,7 +92,7 @@ impl Resolved {
     }
 }
 
-/// Returns only those sections of a policy that an aspect implements. Other keys, such as the
+/// Returns only those sections of a policy that belong to an aspect. Other keys, such as the
 /// selector of a layer, have an effect only through these sections.
 fn sections(root: &Node) -> Value {
     let names = || aspects::ALL.iter().flat_map(|aspect| aspect.sections).map(|section| section.name);

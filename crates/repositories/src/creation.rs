@@ -1,11 +1,11 @@
 //! Creates the repositories that a policy declares in repos/ with `force_create`.
 //!
-//! A repository that does not exist has no id, so its key contains its name:
-//! `repository:acme:name/shop`. The run of such a key only creates the repository, and makes a
-//! second key due. This second key contains the id, and its run applies the whole policy. Every new
-//! repository is private at first. A run makes the repository visible to more people only after it
-//! has applied the rest of the policy. The only exception is a fork of a public repository: GitHub
-//! always creates such a fork as public.
+//! A repository that does not exist has no id. The key of such a repository therefore contains the
+//! name: `repository:acme:name/shop`. The run of such a key only creates the repository, and marks
+//! a second key as due. This second key contains the id, and its run applies the whole policy.
+//! Every new repository is private at first. A run makes the repository visible to more people only
+//! after it has applied the rest of the policy. The only exception is a fork of a public
+//! repository: GitHub always creates such a fork as public.
 //!
 //! The plan needs one or two GraphQL queries. The write needs one query before the call (two for a
 //! private fork), the call itself, and one query after the call. If the repository already exists,
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::aspects::{Step, WriteTarget};
 use crate::policy::Creation;
 
-/// The name that plans and modes use for the creation of repositories.
+/// The name for the creation of repositories. Plans and modes use this name.
 pub(crate) const ASPECT: &str = "creation";
 /// The beginning of the id in the key of a repository that does not exist yet.
 const BY_NAME: &str = "name/";
@@ -129,14 +129,14 @@ impl Step for Create {
     }
 }
 
-/// Reconciles repositories. After the run of a key with a name, this reconciler makes the key with
-/// the id due.
+/// Reconciles repositories. After the run of a key with a name, this reconciler marks the key with
+/// the id as due.
 pub struct WithCreations<R> {
     /// The reconciler of all keys.
     pub inner: R,
     /// Finds the new repository by its name.
     pub reader: Reader,
-    /// The store in which the reconciler makes the key due.
+    /// The store in which the reconciler marks the key as due.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -144,9 +144,9 @@ pub struct WithCreations<R> {
 
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
-    /// It is possible that the process ends before it makes the key with the id due. The key with
-    /// the name is then still due. Its next run finds the repository, and makes the key with the id
-    /// due.
+    /// The process might end before it marks the key with the id as due. The key with the name is
+    /// then still due. The next run of the key with the name finds the repository, and marks the
+    /// key with the id as due.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

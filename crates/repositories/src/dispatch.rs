@@ -25,11 +25,11 @@ const LISTED_AFTER: Duration = Duration::from_secs(20);
 /// not replace a missing value with an empty text.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration. The rule says when Beadle dispatches a workflow, and which inputs
-/// the workflow gets.
+/// A rule of the configuration. The rule defines when Beadle dispatches a workflow, and which
+/// inputs the workflow gets.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
-    /// The name of the rule in keys and in the journal.
+    /// The name of the rule. Keys and the journal contain this name.
     pub name: String,
     /// The condition that the payload must meet. The condition is an expression such as `not
     /// repository.private`. `None` if every payload meets the condition.
@@ -121,12 +121,12 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch that GitHub possibly received. Beadle does not know whether GitHub received it.
+/// A dispatch without an answer. Beadle does not know whether GitHub received the dispatch.
 struct Uncertain {
     intent: u64,
     /// The time at which Beadle tried the dispatch for the first time.
     at: Time,
-    /// The time after which GitHub's list certainly contains the runs of all tries.
+    /// After this time, GitHub's list certainly contains the runs of all tries.
     listed: Time,
 }
 
@@ -209,7 +209,7 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // In this case, the earlier process ended before it recorded GitHub's answer.
+                // Here, the earlier process ended before it recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {
@@ -217,10 +217,11 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, GitHub did so between the intent and the result.
+            // If GitHub received the request, it received the request between the intent and the
+            // result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
-                // The workflow run can belong to any of the tries. Beadle therefore waits until
+                // The workflow run might belong to any of the tries. Beadle therefore waits until
                 // GitHub must have listed the run of the latest try.
                 Some(first) => first.listed = first.listed.max(listed),
                 None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
@@ -307,7 +308,7 @@ impl Dispatch {
 }
 
 /// Returns a failure with a retry time. At this time, GitHub must have listed the workflow run, and
-/// the queue runs the key again. So no worker has to wait for the list.
+/// the queue runs the key again. So no worker has to wait until GitHub lists the run.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

@@ -1,7 +1,7 @@
 //! Deletes the stored notes about repositories that are gone. A repository is gone if it was
 //! deleted or transferred, or if the App can no longer see it. Only a sweep knows which
 //! repositories are gone, because only a sweep reads the whole list of repositories. Beadle keeps
-//! the notes for a long time, because somebody can restore a repository or give the App access
+//! the notes for a long time, because somebody might restore a repository or give the App access
 //! again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use crate::{overrides, reached, secret_memory, undo};
 
 /// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time that a repository must be gone before Beadle deletes the notes about it.
+/// If a repository has been gone for this time, Beadle deletes the notes about the repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The maximum number of repositories in the list of gone repositories.
 const MOST: usize = 1000;
@@ -26,8 +26,8 @@ const AT_ONCE: usize = 100;
 struct Gone {
     /// The time of the most recent check.
     looked: Time,
-    /// The time at which a check first noticed that a repository is gone. The key is the id of the
-    /// repository.
+    /// For each gone repository, the time of the first check that did not find it. The key is the
+    /// id of the repository.
     since: BTreeMap<u64, Time>,
 }
 
@@ -66,10 +66,10 @@ impl Gone {
 }
 
 /// Returns the names of the stored notes about each repository. The key is the id of the
-/// repository. If the policy still contains a file of repos/, the function omits the notes about
-/// the file's owner, so that Beadle keeps them. While Beadle has these notes, another repository
-/// with the same name gets the file only if an operator confirms it. If the owner returns under
-/// another name, the file still belongs to the owner.
+/// repository. A file in repos/ belongs to one repository, its owner. If the policy still contains
+/// the file, the function omits the notes about the owner, so that Beadle keeps these notes. While
+/// the notes exist, another repository with the same name gets the file only if an operator
+/// confirms it. If the owner returns under another name, the file still belongs to the owner.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -118,7 +118,7 @@ async fn remembered(
     Ok(notes)
 }
 
-/// Deletes the notes about repositories that have been gone for a long time, if a check is due.
+/// If a check is due, deletes the notes about repositories that have been gone for a long time.
 /// `there` contains the ids of all repositories. `has_file` takes the path of a file in lower case,
 /// and returns whether the policy contains the file. Returns the number of deleted notes.
 pub(crate) async fn forget(

@@ -8,8 +8,8 @@ use beadle_engine::Mode;
 
 use crate::policy::Policy;
 
-/// The policy that is in force at the moment. If a new generation comes into force, all clones of
-/// the handle return the new generation immediately.
+/// A handle of the policy that is in force at the moment. When a new generation comes into force,
+/// all clones of the handle return the new generation immediately.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
 
@@ -35,8 +35,8 @@ impl PolicyHandle {
 pub struct Modes {
     /// The mode of the organisation.
     pub organisation: Mode,
-    /// The modes that the configuration sets for single aspects. If the organisation's mode is more
-    /// careful than the aspect's mode, Beadle uses the organisation's mode.
+    /// The modes that the configuration sets for single aspects. If the organisation's mode allows
+    /// less than the aspect's mode, Beadle uses the organisation's mode.
     pub aspects: BTreeMap<String, Mode>,
 }
 

@@ -1,5 +1,5 @@
 //! Reconciles repositories with a policy. This crate reads the policy, and finds the repositories
-//! that each file applies to. The crate plans and writes each aspect of these repositories.
+//! for each file of the policy. The crate plans and writes each aspect of these repositories.
 
 mod accepted_permissions;
 mod affected;

@@ -1,5 +1,5 @@
-//! Decides how a sweep's run gets each part: it reads the part again, or it uses a stored answer.
-//! The run stores the time of the most recent read of each part.
+//! Decides how a sweep's run gets each part: the run reads the part again, or uses a stored answer.
+//! For each part, the run stores the time of the most recent read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ impl Looks {
         })
     }
 
-    /// Returns the time of the most recent read of an aspect. The run can use answers that were
-    /// stored at or after this time. Returns `None` if the run must read the aspect.
+    /// Returns the time of the most recent read of an aspect. The run can use answers from this
+    /// time or later. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
@@ -73,10 +73,10 @@ impl Looks {
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Looks at the reads of the parts that come with the repository, and returns the earliest
-    /// time. The run can use answers that were stored after this time. Returns `None` if no part
-    /// was read, or if a part is due. The function ignores parts that were not in the policy,
-    /// because they have no read.
+    /// Returns the time of the earliest read among the parts that GitHub sends together with the
+    /// repository. The run can use answers that were stored after this time. Returns `None` if no
+    /// part was read, or if a part is due. The function ignores parts that were not in the policy,
+    /// because Beadle did not read these parts.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
@@ -97,12 +97,12 @@ impl Looks {
         self.found.lock().insert(aspect, None);
     }
 
-    /// Requests a read of the parts that come with the repository.
+    /// Requests a read of the parts that GitHub sends together with the repository.
     pub(crate) fn ask_for_loaded(&self) {
         self.wants_loaded.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether this run must read the parts that come with the repository.
+    /// Returns whether this run must read the parts that GitHub sends together with the repository.
     pub(crate) fn wants_loaded(&self) -> bool {
         self.wants_loaded.load(Ordering::Relaxed)
     }
@@ -144,7 +144,7 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
             (!wants.is_empty()).then(|| json!(wants))
         }
         "collaborators" => desired.collaborators.as_ref().map(|list| {
-            // If the policy does not set a permission, Beadle keeps the permission that GitHub has.
+            // If the policy does not set a permission, Beadle keeps the permission at GitHub.
             let stated = list.items.iter().map(|want| {
                 let permission = want.is_stated.then(|| want.permission.as_str());
                 json!([want.login, permission])
@@ -156,8 +156,8 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The digest contains the name, because the paths of the answers contain the name. The digest
-    // contains the visibility, because some parts exist only with one visibility.
+    // The digest contains the repository's name, because the paths of the answers contain this
+    // name. The digest contains the visibility, because some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
     Some(digest(&json!([name, visibility, sections, own])))
 }
@@ -177,7 +177,7 @@ mod tests {
         PartRead { at, declared: "d".into(), agreed: None }
     }
 
-    /// Starts a run with these stored reads.
+    /// Starts a run that has these stored reads.
     async fn begin(store: &Arc<dyn Store>, key: &Key, parts: &[(&str, Time)]) -> Looks {
         let parts = parts.iter().map(|(part, at)| ((*part).to_owned(), read(*at))).collect();
         LastRead::note(key).put(store.as_ref(), &LastRead { parts }).await.unwrap();

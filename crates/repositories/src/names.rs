@@ -1,6 +1,6 @@
 //! Stores the id behind each name in a policy. If somebody renames an account or a team, Beadle
-//! still finds the account or the team by its id. If a name gets a new owner, Beadle gives no
-//! access to this owner until an operator confirms the name.
+//! still finds the account or the team by its id. If a name gets a new owner, Beadle gives this
+//! owner access only after an operator has confirmed the name.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreErr
 use serde::{Deserialize, Serialize};
 
 /// The time for which Beadle trusts a confirmed name without reading the store. A run for an event
-/// always reads the store, because an operator can have confirmed another owner.
+/// always reads the store, because an operator might have confirmed another owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The kind of a named thing.
@@ -128,8 +128,8 @@ impl Names {
         }
     }
 
-    /// Returns a message with the line of the policy if the name now has another owner. Returns
-    /// `None` if the name still has the same owner.
+    /// If the name now has another owner, returns a message that contains the line of the policy.
+    /// Returns `None` if the name still has the same owner.
     pub async fn another_owner(
         &self,
         named: Named,

@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. For each change, the order says on which earlier changes this
-//! change depends. The order also says which changes Beadle can write at the same time.
+//! Orders the changes of a plan. For each change, the order lists the earlier changes that must
+//! come first. The order also shows which changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 
@@ -33,11 +33,11 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
-/// Returns the track of a change within the change's stage. Beadle writes the changes of one track
-/// one after the other, and different tracks at the same time. Usually, each aspect has one track.
-/// If Beadle is allowed to write the things of an aspect in any order, each thing has its own
-/// track. In some stages, all changes share one track, because they affect the whole repository or
-/// need an earlier feature.
+/// Returns the track of a change. A track is a part of the change's stage. Beadle writes the
+/// changes of one track one after the other, and different tracks at the same time. Usually, each
+/// aspect has one track. If Beadle is allowed to write the things of an aspect in any order, each
+/// thing has its own track. In some stages, all changes share one track, because these changes
+/// affect the whole repository or need an earlier feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
@@ -48,8 +48,8 @@ fn track_of(planned: &PlannedChange) -> (String, String) {
     }
 }
 
-/// Orders changes by their stages. For each change, the function sets the changes on which it
-/// depends.
+/// Orders changes by their stages. For each change, the function also records the changes that must
+/// come first.
 pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for planned in &mut planned_changes {
         if planned.stage == Stage::Body
@@ -92,8 +92,8 @@ mod tests {
         }
     }
 
-    /// Returns the changes in the order in which Beadle writes them. Each element of `planned` is
-    /// an aspect, a thing of this aspect and a stage.
+    /// Returns the changes in the order in which Beadle writes them. Each element of `planned`
+    /// contains an aspect, a thing of this aspect and a stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
         let mut plan = AspectPlan::default();
         for (aspect, what, stage) in planned {

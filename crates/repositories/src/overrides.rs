@@ -1,7 +1,7 @@
-//! Decides which repository a file in repos/ belongs to. A file belongs to the first repository
-//! that Beadle saw under the name of the file. Beadle stores the immutable id of this repository.
-//! If somebody renames this repository, or if another repository gets the old name, Beadle only
-//! reports this event.
+//! Decides the owner of each file in repos/. The owner is the first repository that Beadle saw
+//! under the name of the file. Beadle stores the immutable id of this repository. If somebody
+//! renames this repository, or if another repository gets the old name, Beadle only reports this
+//! event.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,17 +16,17 @@ use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 /// If the owner of a file is unknown, Beadle asks GitHub again after this duration.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// Stores which repository each file belongs to. All clones share the same memory.
+/// Stores the owner of each file. All clones share the same memory.
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory of this process. Beadle uses it for runs without a store, and for plans that are
-    /// only shown.
+    /// The memory of this process. Beadle uses this memory for two things: runs without a store,
+    /// and plans that Beadle only shows.
     here: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The repositories that possibly own a file. The key is the repository's id. Each entry has
+    /// The repositories that might own a file. The key is the repository's id. Each entry contains
     /// the path of the file, and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The newest generation for which Beadle asked GitHub about files without an owner. The second
+    /// The newest generation for which Beadle asked GitHub about the owners of files. The second
     /// value is the time of this request.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
@@ -46,22 +46,24 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// The possible owner of a file without an owner, according to GitHub.
+/// The possible owner of a file whose owner is not stored. GitHub's answers determine the possible
+/// owner.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
     /// The file belongs to this repository. The repository has the name of the file, or had this
     /// name before a rename.
     Of(u64),
-    /// The file can belong to one of two repositories. The first repository has or had the name of
-    /// the file. The second repository has the new name that the file sets for its repository.
+    /// The file belongs to one of two repositories, but Beadle does not know to which. The first
+    /// repository has or had the name of the file. The file also sets a new name for its
+    /// repository, and the second repository has this new name.
     Either(u64, u64),
 }
 
-/// Finds the repository that a file belongs to. `name` is the name of the file. `given` is the new
-/// name that the file sets for its repository, if the file sets a name. `called` takes a name, and
-/// returns the repository that has or had this name. `has_file` takes a name, and returns whether
-/// the policy has a file with this name.
+/// Finds the possible owner of a file. `name` is the name of the file. If the file sets a new name
+/// for its repository, `given` is this new name. `called` takes a name, and returns the repository
+/// that has or had this name. `has_file` takes a name, and returns whether the policy has a file
+/// with this name.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -69,28 +71,27 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // In this case, somebody renamed the repository. The policy already has a file with the present
-    // name.
+    // Here, somebody renamed the repository. The policy already has a file with the present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // It is possible that Beadle renamed the repository because of this file. Another
-        // repository can have taken the old name after that.
+        // Beadle might have renamed the repository because of this file. After that, another
+        // repository might have taken the old name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
 }
 
-/// Returns all names of a file. These are the name of the file itself, and the new and the former
-/// name of the repository in the file.
+/// Returns all names of a file. The first is the name of the file itself. The others are the new
+/// name and the former name that the file contains for its repository.
 fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }
 
-/// Finds the repository that is renamed by a file. In this case, no repository has the name of the
-/// file yet, and one repository has the former name in the file. The arguments are the same as for
+/// Finds the repository that a file renames. No repository has the name of the file yet, but one
+/// repository has the former name that the file contains. The arguments are the same as for
 /// [`lead`].
 fn to_rename(
     name: &str,
@@ -155,9 +156,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub for the owner of each file in repos/ that has no stored owner. A CI job has no
-    /// store, so it has no stored owners. But GitHub knows the former names of a repository. If a
-    /// file can belong to two repositories, Beadle gives the file to neither of them.
+    /// Asks GitHub about each file in repos/ whose owner is not stored. A CI job has no store, so
+    /// it has no stored owners. But GitHub knows the former names of a repository. If a file might
+    /// belong to one of two repositories, Beadle gives the file to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
@@ -196,7 +197,7 @@ impl Overrides {
 
     /// Calls [`Self::follow`] one time for each generation of the policy, before Beadle plans the
     /// first repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. In a
+    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. But in a
     /// sweep, Beadle does not ask immediately.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
@@ -210,17 +211,17 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether a repository's run can use GitHub's answers from the time `at`. A sweep can
-    /// use old answers. If the repository is a possible owner of a file, a run for an event or an
-    /// operator needs new answers.
+    /// Returns whether the run of a repository can use the answers that GitHub gave at the time
+    /// `at`. A sweep can use old answers. If the repository is a possible owner of a file, new
+    /// answers are necessary for the run of an event or an operator.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns a file in repos/ that possibly belongs to the repository `id`, and the reason why
-    /// the owner is not certain.
+    /// Returns a file in repos/ that might belong to the repository `id`, and the reason why the
+    /// owner is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;
@@ -228,7 +229,7 @@ impl Overrides {
         Some((layer, why.clone()))
     }
 
-    /// Returns the files in repos/ that have no stored owner. Each file comes with its name.
+    /// Returns the files in repos/ whose owner is not stored. Each file comes with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
         let mut known: BTreeSet<String> = self.here.lock().keys().cloned().collect();
         if let Some(store) = &self.store {
@@ -241,8 +242,8 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// Returns the stored file of a repository. Returns `None` if the policy no longer contains the
-    /// file, or if the file now belongs to another repository.
+    /// Returns the file of a repository according to the store. Returns `None` if the policy no
+    /// longer contains the file, or if the file now belongs to another repository.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
         // This comparison ignores the case of file names.
@@ -252,8 +253,8 @@ impl Overrides {
         Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
     }
 
-    /// Returns the file in repos/ that applies to a repository. Also returns the files for which a
-    /// person must decide.
+    /// Returns the file in repos/ that applies to a repository. Also returns the files about which
+    /// a person must decide.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,
@@ -292,8 +293,8 @@ impl Overrides {
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         let mut names = [layer.given_name(), layer.old_name()].into_iter().flatten();
         if names.any(|name| name.eq_ignore_ascii_case(&seen.name)) {
-            // Either the repository has its present name from this file, or the file will rename
-            // the repository.
+            // Either this file gave the repository its present name, or the file will rename the
+            // repository.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;

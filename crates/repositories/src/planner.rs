@@ -28,8 +28,8 @@ use crate::shard::Shard;
 use crate::undo::Memory;
 use crate::waiver_book::WaiverBook;
 
-/// The aspects whose observed state can be old, because it can come from a read of the whole
-/// organisation.
+/// The aspects whose observed state might be old, because the state might come from a read of the
+/// whole organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
 /// The number of repositories that Beadle plans at the same time. The transport limits the number
 /// of requests.
@@ -58,13 +58,13 @@ pub struct RepositoryPlanner {
     /// The reads of the present run. `None` if the run reads all parts and does not record its
     /// reads.
     looks: Option<Arc<Looks>>,
-    /// The list of all repositories. Beadle needs the list if it finds no repository with the hint
-    /// of a key. If somebody deletes hundreds of repositories, the runs of their keys share one
+    /// The list of all repositories. Beadle needs this list if the hint of a key does not lead to a
+    /// repository. If somebody deletes hundreds of repositories, the runs of their keys share one
     /// read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
-/// The desired values of a repository, and the sources of these values.
+/// The desired values of a repository, together with the sources of these values.
 #[derive(Debug, Default, Serialize)]
 pub struct Explanation {
     /// The full name of the repository, `owner/name`.
@@ -72,8 +72,8 @@ pub struct Explanation {
     /// The reason why Beadle does not manage the repository. `None` if Beadle manages the
     /// repository.
     pub skipped: Option<String>,
-    /// The files that apply to the repository. Each file has its rank, and the lowest rank comes
-    /// first.
+    /// The files that apply to the repository. Each file comes with its rank, and the lowest rank
+    /// comes first.
     pub layers: Vec<(String, i64)>,
     /// The undecided sections. Each section comes with the reason.
     pub doubtful: Vec<(String, String)>,
@@ -87,7 +87,7 @@ pub struct Explanation {
 }
 
 /// Checks that GitHub's answer is about the listed repository. If the answer is about another
-/// repository, the function returns an error, because the listed repository can still exist.
+/// repository, the function returns an error, because the listed repository might still exist.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -133,7 +133,7 @@ impl RepositoryPlanner {
         }
     }
 
-    /// Gives the planner the secrets that the policy is allowed to use.
+    /// Sets the secrets that the policy is allowed to use, and returns the planner.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
         self.secrets = Arc::new(secrets);
@@ -141,9 +141,10 @@ impl RepositoryPlanner {
     }
 
     /// Makes the planner use the waivers in `store`. The planner also keeps its memory in `store`.
-    /// This memory has the repository of each file in repos/, the layers of each repository, and
-    /// the ids behind names. The memory also has digests of the secrets that Beadle wrote, the
-    /// restored values of undos, and the controls that each repository met.
+    /// This memory contains the repository of each file in repos/, the layers of each repository,
+    /// and the ids behind names. The memory also contains three other things: digests of the
+    /// secrets that Beadle wrote, the restored values of undos, and the controls that each
+    /// repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -170,8 +171,8 @@ impl RepositoryPlanner {
         Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the planner's memory read-only. The memory must come only from the policy in force.
-    /// But a plan that Beadle only shows can use another policy.
+    /// Makes the planner's memory read-only. Only the policy in force is allowed to change the
+    /// memory. But a plan that Beadle only shows might use another policy.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -209,8 +210,8 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // If the policy has no section about the organisation itself, Beadle makes no call at
-            // this point.
+            // If the policy has no section about the organisation itself, Beadle makes no call
+            // here.
             if shard.is_first() && Self::declares_organisation(&policy) {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -281,7 +282,7 @@ impl RepositoryPlanner {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
-        // If the list is incomplete, a repository that is missing in the list can exist.
+        // If the list is incomplete, a repository might exist although it is missing in the list.
         if plan.short.is_none() && shard.is_first() {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             for creation in policy.creations(&names) {
@@ -302,8 +303,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Returns the desired values of a repository, and the source of each value. The result has
-    /// only the values below the key `key`. Returns `None` if no repository has this name.
+    /// Returns the desired values of a repository, and the source of each value. The result
+    /// contains only the values below the key `key`. Returns `None` if no repository has this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -341,7 +342,7 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // Data from a read of the whole organisation can be out of date. In three cases, Beadle
+        // Data from a read of the whole organisation might be out of date. In three cases, Beadle
         // therefore first reads this repository's data again: other layers apply to the repository
         // now, the plan has a guarded change, or the plan changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
@@ -406,8 +407,8 @@ impl RepositoryPlanner {
             plan.waits.extend(own_waits);
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // The layers of the repository changed. This change can weaken a section that Beadle
-            // could not read. This section therefore also waits for an approval.
+            // The layers of the repository changed. This change might weaken a section that Beadle
+            // could not read. Such a section therefore also waits for an approval.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);

@@ -1,9 +1,10 @@
-//! Stores which layers with selectors applied to a repository in the previous run. A repository can
-//! leave or enter a layer although the policy did not change. The cause is a change of its name, a
-//! property, a topic or a team. Such a change of layers is called a move. An administrator of the
-//! repository can cause a move. Each removal, weakening and exposure from a move therefore waits
-//! for an operator. Beadle settles a move separately for each section. If one section is unknown or
-//! waits, Beadle can still settle the other sections.
+//! Stores which layers applied to a repository in the previous run. Only layers with selectors
+//! count. A repository can leave or enter a layer although the policy did not change. The cause is
+//! a change of the repository's name, a property, a topic or a team. Such a change of layers is
+//! called a move. An administrator of the repository can cause a move. Each removal, weakening and
+//! exposure from a move therefore waits for an operator. Beadle settles a move separately for each
+//! section. If one section is unknown or waits for an approval, Beadle can still settle the other
+//! sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,12 +52,12 @@ struct Memory {
 
 impl Metadata for Memory {
     const KIND: &'static str = "reached";
-    // Without this memory, no change would count as the effect of a move. So no change would wait
-    // for an operator.
+    // Without this memory, Beadle would see no change as the effect of a move. So no change would
+    // wait for an operator.
     const IS_NEEDED: bool = true;
 }
 
-/// A move: a layer now applies to a repository or no longer applies to it, although the policy did
+/// A move. A layer now applies to a repository, or no longer applies to it, although the policy did
 /// not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
@@ -78,7 +79,7 @@ pub(crate) struct Moves {
     memory: Option<Next>,
 }
 
-/// The old and the new memory of a repository, with the note that stores them.
+/// The old and the new memory of a repository, and the note that stores them.
 struct Next {
     note: Note<Memory>,
     before: Memory,
@@ -105,7 +106,7 @@ impl Moves {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// Returns the moves that are not settled, because one of their sections waits.
+    /// Returns the moves that are not settled yet. A section of such a move waits for an approval.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));
@@ -115,7 +116,8 @@ impl Moves {
     }
 }
 
-/// The lists whose entries can select repositories. Each list has the key for the name of an entry.
+/// The lists whose entries can select repositories. Each list comes with the key that contains the
+/// name of an entry.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
 /// A selection of repositories: a layer, one case of a layer, or an entry of a list with `include`
@@ -290,9 +292,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // The policy must already have declared the change with the layers of the previous run.
-        // Without this condition, a layer that now applies to the repository for the first time
-        // could justify its own move.
+        // The code uses only the declarations of the layers in the previous run. Otherwise, a layer
+        // that now applies to the repository for the first time could justify its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

@@ -8,20 +8,20 @@ use crate::organisation;
 use crate::policy::WHEN_MISSING;
 
 /// The events that every policy needs. These events report three things: a new or renamed
-/// repository, a changed value that selectors can use, and a renamed organisation.
+/// repository, a renamed organisation, and a change of a value that selectors can use.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// The permissions that every policy needs. With these permissions, Beadle reads who has access.
-/// The permissions also allow the events about new files, new branches and changed values that
-/// selectors can use.
+/// The permissions that every policy needs. With these permissions, Beadle can read who has access.
+/// The permissions also make some events possible. These events report new files, new branches, and
+/// changes of values that selectors can use.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
     AppPermission::read("members", "members (organisation)"),
     AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
 ];
-/// The additional events that are possible with these permissions for every policy. The other
-/// events are in [`OF_EVERY_POLICY`].
+/// The additional events that become possible with [`FOR_EVERY_POLICY`]. The other events are in
+/// [`OF_EVERY_POLICY`].
 const FOR_SELECTORS: &[&str] = &["create", "custom_property_values", "push"];
 
 /// The permissions and the events that a GitHub App needs for one policy.
@@ -30,8 +30,8 @@ pub struct AppNeeds {
     /// The required level of each permission. The key of the map is the permission's name in the
     /// REST API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. The list contains the events of a section only if the policy has this section,
-    /// because GitHub refuses an event without its permission.
+    /// The events. The list contains the events of a section only if the policy has this section.
+    /// GitHub refuses an event if the App lacks the permission for this event.
     pub events: BTreeSet<&'static str>,
 }
 
@@ -70,7 +70,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
     }
-    // Several aspects belong to the section `repository`, so the list can contain duplicates here.
+    // Several aspects belong to the section `repository`, so the list might contain duplicates
+    // here.
     let mut unique = Vec::with_capacity(needed.len());
     for one in needed {
         if !unique.contains(&one) {
@@ -108,14 +109,14 @@ mod tests {
 
     use super::*;
 
-    /// The page of the documentation with the tables of permissions and events.
+    /// The documentation page that contains the tables of permissions and events.
     const PAGE: &str = "docs/permissions.md";
 
     fn page(path: &str) -> String {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
     }
 
-    /// Returns whether an event makes a key due.
+    /// Returns whether Beadle marks a key as due after an event.
     fn marks(event: &str) -> bool {
         const SECRET: &str = "secret";
         let sender = Sender {
@@ -156,8 +157,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // The event `delete` also makes a key due. This event is not in the aspects, because GitHub
-        // also sends a `push` if somebody deletes a branch.
+        // After the event `delete`, Beadle also marks a key as due. The aspects do not list this
+        // event, because GitHub also sends a `push` if somebody deletes a branch.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }
@@ -196,8 +197,8 @@ mod tests {
         for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
             assert!(smallest.events.contains(event), "{event}");
         }
-        // GitHub refuses this event without a certain permission. This policy does not need that
-        // permission.
+        // GitHub refuses this event if the App lacks a certain permission. This policy does not
+        // need that permission.
         assert!(!smallest.events.contains("label"));
         let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
         assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));

@@ -31,7 +31,7 @@ pub(crate) const SPREAD: &[&str] = &[
     "webhooks",
 ];
 
-/// The aspects in [`SPREAD`] that Beadle reads together with the repository. At the time of this
+/// Those aspects of [`SPREAD`] that GitHub sends together with the repository. At the time of this
 /// read, Beadle does not know yet which values the policy declares.
 pub(crate) const LOADED: &[&str] = &["collaborators", "settings"];
 
@@ -70,8 +70,8 @@ impl Moment {
     /// Returns whether the run must read a part of a repository. `read` is the time of the most
     /// recent read.
     ///
-    /// The final sweep before the end of a period reads the part. It is possible that no sweep did
-    /// this, or that sweeps are rare. The part is then due when its most recent read is one period
+    /// The final sweep before the end of a period reads the part. This sweep might be missing, for
+    /// example if sweeps are rare. The part is then due when its most recent read is one period
     /// old, and the next sweep reads the part.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
         // If the time of the read is in the future, this time comes from a wrong clock.
@@ -79,7 +79,8 @@ impl Moment {
         let length = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX).max(1);
         let begin = offset(repository, part, length);
         let number = |at: Time| at.0.saturating_sub(begin).div_euclid(length);
-        // A read counts for every period that ends before the next sweep after the read.
+        // A read is valid until the sweep that follows it. So the read counts for every period that
+        // ends before that sweep.
         let covered = read + self.next.since(self.now);
         self.now.since(read) >= self.period || number(self.next) > number(covered)
     }
@@ -115,7 +116,7 @@ mod tests {
             (Some(NOW - DAY), DAY * 7, DAY, true, "sweeps are rare"),
             (Some(NOW), HOUR, Duration::ZERO, true, "every sweep reads everything"),
             (Some(NOW), HOUR, DAY, false, "it was read now"),
-            // A period of this part began 271 days before, and ends 94 days after.
+            // A period of this part began 271 days before `NOW`, and ends 94 days after `NOW`.
             (Some(NOW - DAY * 200), HOUR, DAY * 365, false, "no period ended"),
             (Some(NOW - DAY * 200), DAY * 95, DAY * 365, true, "the period ends before the next sweep"),
             (Some(NOW - DAY * 300), HOUR, DAY * 365, true, "no sweep read it when a period ended"),
@@ -125,7 +126,8 @@ mod tests {
         }
     }
 
-    /// Simulates sweeps over many parts, and returns how many parts each sweep reads.
+    /// Simulates sweeps over many parts. Returns, for each sweep, the number of parts that the
+    /// sweep reads.
     fn sweeps(every: Duration, period: Duration, number: u32) -> Vec<usize> {
         let mut parts: Vec<(String, &str, Option<Time>)> =
             (0..100).flat_map(|id| SPREAD.iter().map(move |part| (id.to_string(), *part, None))).collect();

@@ -1,4 +1,4 @@
-//! Encrypts the value of a secret, so that only GitHub can read the value.
+//! Encrypts the value of a secret. Only GitHub can then read the value.
 //!
 //! <https://docs.github.com/rest/guides/encrypting-secrets-for-the-rest-api>,
 //! <https://doc.libsodium.org/public-key_cryptography/sealed_boxes>

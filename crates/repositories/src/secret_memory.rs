@@ -49,9 +49,8 @@ pub(crate) fn prefix(organisation: &str) -> String {
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
-/// Returns a code for a secret. A preview uses the code to distinguish two secrets when it compares
-/// two plans. The code is a digest without a key. Beadle therefore never stores or prints this
-/// code.
+/// Returns a code for a secret. A preview compares two plans, and uses the code to distinguish
+/// secrets. The code is a digest without a key. Beadle therefore never stores or prints this code.
 pub(crate) fn fingerprint(value: &SecretString) -> String {
     use sha2::Digest as _;
 
@@ -69,8 +68,8 @@ pub(crate) struct SecretName {
     pub(crate) name: String,
 }
 
-/// The result of comparing two values: the value in the configuration, and the value that Beadle
-/// wrote most recently.
+/// The result of a comparison between two values: the value in the configuration, and the value
+/// that Beadle wrote most recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
     /// The result is unknown, because there is no store or no value.
@@ -84,8 +83,8 @@ pub(crate) enum Compared {
 }
 
 impl Compared {
-    /// Returns the text that a plan shows for the value at GitHub. Returns `None` if it is not
-    /// necessary to write the value again.
+    /// Returns the text that a plan shows for the value at GitHub. Returns `None` if Beadle does
+    /// not need to write the value again.
     pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
         match self {
             Self::NeverWritten => Some("a value that Beadle did not write"),
@@ -142,7 +141,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows only the names of the secrets, not the values of the secrets.
+        // A preview knows the names of the secrets, but not the values.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }
@@ -152,14 +151,14 @@ impl SecretMemory {
         Ok(if is_same { Compared::Same { at: written.at } } else { Compared::Other })
     }
 
-    /// Stores that GitHub has this value now.
+    /// Stores a digest of the value that GitHub has now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
         self.remember_at(of, value, None).await
     }
 
-    /// Stores that GitHub has this value now. `updated_at` is GitHub's time of the write, if GitHub
-    /// shows this time. It is possible that Beadle's own clock is slow. With a time from a slow
-    /// clock, Beadle's own write would look like a later change.
+    /// Stores a digest of the value that GitHub has now. If GitHub shows the time of the write,
+    /// `updated_at` is this time. Beadle's own clock might be slow. With a time from a slow clock,
+    /// Beadle's own write would look like a later change.
     pub(crate) async fn remember_at(
         &self,
         of: &SecretName,
@@ -210,9 +209,9 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     }
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
-    // It is possible that another process created a key at the same time. All processes use the key
-    // that is in the store. If Beadle made a digest with another key, Beadle writes the secret one
-    // more time.
+    // Another process might have created a key at the same time. All processes use the key that is
+    // in the store. If Beadle made a digest with another key, Beadle writes the secret one more
+    // time.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))
 }

@@ -1,5 +1,5 @@
-//! A fixed share of an organisation's repositories. Several jobs can use shares to divide a sweep
-//! among them.
+//! A fixed share of an organisation's repositories. With shares, several jobs can divide the work
+//! of a sweep.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,8 +26,8 @@ impl Shard {
         self.of
     }
 
-    /// Returns the part of a limit that this share is allowed to use. If equal parts are not
-    /// possible, each of the first shares gets one more than the others.
+    /// Returns the part of a limit that this share is allowed to use. If the limit cannot be
+    /// divided equally, each of the first shares gets 1 more than the other shares.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)

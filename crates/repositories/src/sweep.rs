@@ -25,7 +25,7 @@ const BATCH: usize = 500;
 pub struct Sweep {
     /// Lists the repositories.
     pub reader: Reader,
-    /// The store for the marks of the keys.
+    /// The store in which the sweep marks the keys.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -39,9 +39,9 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
-            // The event that started the sweep may report new permissions of the App. The runs of
-            // this sweep must not use a token without these permissions, in any process. So this
-            // happens before the sweep marks the keys.
+            // The event that started the sweep might report new permissions of the App. In every
+            // process, the runs of this sweep must use a token with these permissions. The sweep
+            // therefore drops the old token before it marks the keys.
             self.reader.drop_token().await?;
         }
         if run.lane < Lane::Sweep {
@@ -61,16 +61,16 @@ impl Reconcile for Sweep {
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
             tracing::warn!(instance, "previous sweep unfinished, its repositories are part of this sweep");
         }
-        // The guard can limit changes to a share of the repositories. Archived repositories accept
-        // no writes, so they do not count.
+        // The guard can limit changes to a percentage of the repositories. Archived repositories
+        // accept no writes, so they do not count.
         let count = index.iter().filter(|row| !row.archived).count();
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
-        // If an event started the sweep, the event can concern any part of each repository. So the
-        // runs must read all parts. The same is true if the sweep replaces lost events. The lane
-        // does not show whether an event started the sweep, because an event from Beadle's own
-        // writes also has the lane of a sweep.
+        // If an event started the sweep, the event might affect any part of each repository. So the
+        // runs must read all parts. The runs must also read all parts if the sweep replaces lost
+        // events. The lane does not show whether an event started the sweep, because an event from
+        // Beadle's own writes also has the lane of a sweep.
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
@@ -83,7 +83,7 @@ impl Reconcile for Sweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
-        // The sweep did not mark these keys. There are two possible reasons: somebody deleted or
+        // The sweep did not mark these keys. There are two possible reasons. Somebody deleted or
         // transferred the repository, or the key was for a creation and the repository exists now.
         // No run uses such a key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
@@ -141,8 +141,8 @@ mod tests {
         for (marks, expected) in [
             (vec![(Lane::Sweep, ordinary())], true),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
-            // The sources of these hints are: an event from Beadle's own writes, lost events, and
-            // an older version of Beadle.
+            // These hints come from three sources: an event from Beadle's own writes, lost events,
+            // and an older version of Beadle.
             (vec![(Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),

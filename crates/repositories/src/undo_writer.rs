@@ -1,6 +1,6 @@
-//! Writes an undo. Before each write, Beadle stores which values the undo restores. Without this
-//! note, the next run would write the policy's values again. Beadle also records that no run has
-//! checked the repository after the undo.
+//! Writes an undo. Before each write, Beadle stores a note about the values that the undo restores.
+//! Without this note, the next run would write the policy's values again. Beadle also records that
+//! no run has checked the repository after the undo.
 
 use std::sync::Arc;
 
@@ -35,9 +35,9 @@ impl UndoWriter {
     }
 }
 
-/// A session that stores the values of a change before it writes the change. If the guard holds a
-/// change or the mode does not allow it, Beadle does not store the values, and continues to repair
-/// them.
+/// A session that stores the values of a change before it writes the change. Sometimes the guard
+/// holds a change, or the mode does not allow the change. Beadle then does not store the values,
+/// and continues to repair them.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,

@@ -25,9 +25,9 @@ pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
 }
 
-/// Returns the same waivers as [`stored_waivers`], to show them to people. If a waiver is
-/// unreadable, the function still returns the others. The second list has a text for each
-/// unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
+/// Returns the same waivers as [`stored_waivers`], so that the caller can show them to people. If a
+/// waiver is unreadable, the function still returns the others. The second list contains a text for
+/// each unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
 pub async fn readable_waivers(
     store: &dyn Store,
     organisation: &str,
@@ -44,8 +44,8 @@ enum Ignored {
     Nothing,
     /// All waivers, including the waivers in the store.
     Everything,
-    /// The keys that are exempted by the waivers of another policy for at least the same time. The
-    /// waivers in the store count for both policies.
+    /// The keys that another policy's waivers exempt for at least the same time. The waivers in the
+    /// store count for both policies.
     AsLongIn(Arc<Vec<Waiver>>),
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct WaiverBook {
 }
 
 impl WaiverBook {
-    /// Creates the book of an organisation, with the default limits and only the waivers of the
-    /// policy.
+    /// Creates the book of an organisation. The book has the default limits and contains only the
+    /// waivers of the policy.
     pub(crate) fn new(organisation: &str, clock: &Clock) -> Self {
         Self {
             store: None,
@@ -75,8 +75,8 @@ impl WaiverBook {
         }
     }
 
-    /// Adds keys that are exempt in every repository and without limits. The argument contains the
-    /// paths of these keys.
+    /// Adds keys that are exempt in every repository. The limits of waivers do not apply to these
+    /// keys. The argument contains the paths of these keys.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
     }
@@ -86,9 +86,8 @@ impl WaiverBook {
         Self { ignored: Ignored::Everything, ..self.clone() }
     }
 
-    /// Ignores the keys that are exempted by a later policy's waivers for at least the same time.
-    /// So the book finds only keys that the later policy no longer exempts, or exempts for a
-    /// shorter time.
+    /// Ignores the keys that a later policy's waivers exempt for at least the same time. So the
+    /// book finds only keys that the later policy no longer exempts, or exempts for a shorter time.
     pub(crate) fn without_kept(&self, later: Vec<Waiver>) -> Self {
         Self { ignored: Ignored::AsLongIn(Arc::new(later)), ..self.clone() }
     }
@@ -156,8 +155,8 @@ impl WaiverBook {
 }
 
 /// Returns `waivers` without the keys that `others` exempt for at least the same time. The function
-/// checks each key separately, because a waiver can have one more key or repository in another
-/// policy.
+/// checks each key separately, because the same waiver might have one more key or repository in
+/// another policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     let mut left = Vec::new();
     for waiver in waivers {
@@ -170,7 +169,7 @@ fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     left
 }
 
-/// Returns the latest end of all waivers with this key.
+/// Returns the latest end of all waivers that contain this key.
 fn end_of(waivers: &[&Waiver], key: &str) -> Option<Time> {
     let with_key = waivers.iter().filter(|waiver| waiver.keys.iter().any(|own| own == key));
     with_key.map(|waiver| waiver.until).max()
@@ -222,8 +221,8 @@ mod tests {
         };
         let note = stored_waiver("acme", "a");
         let book = WaiverBook::new("acme", &Clock::simulated(NOW)).stored_in(store.clone());
-        // Each row has three ends of the waiver: in the earlier policy, in the later policy, and in
-        // the store.
+        // Each row begins with three ends of the waiver: in the earlier policy, in the later
+        // policy, and in the store.
         for (earlier, later, stored, stays) in [
             (None, None, None, false),
             (Some(5_000), None, None, true),

@@ -1,5 +1,5 @@
-//! Plans and writes the Actions permissions of a repository. These permissions say whether Actions
-//! run, which actions are allowed, and what the workflow token can do. More settings are in
+//! Plans and writes the Actions permissions of a repository. These permissions control whether
+//! Actions run, which actions are allowed, and what the workflow token can do. More settings are in
 //! `actions/separate.rs`.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
@@ -97,8 +97,8 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, in the order in which Beadle sends them. Each request has a path and
-/// a body. The order matters: GitHub accepts the list of selected actions only after
+/// The PUT requests of a step. They are in the order of sending. Each request has a path and a
+/// body. The order matters: GitHub accepts the list of selected actions only after
 /// `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
@@ -163,7 +163,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older GitHub server does not show the values that it does not know. Such a value
+        // If a GitHub server is too old for a value, it does not show this value. Such a value
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))

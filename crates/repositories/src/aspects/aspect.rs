@@ -115,14 +115,14 @@ impl AccessLevel {
     }
 }
 
-/// Those sections of one policy file that Beadle applies to repositories.
+/// The sections of one policy file that Beadle applies to repositories.
 pub(crate) struct Sections<'a> {
     root: &'a Node,
     left_out: &'a [&'a str],
 }
 
 impl<'a> Sections<'a> {
-    /// Creates the sections of the file `root` without the sections in `left_out`.
+    /// Returns the sections of the file `root`, except the sections in `left_out`.
     pub(crate) fn new(root: &'a Node, left_out: &'a [&'a str]) -> Self {
         Self { root, left_out }
     }
@@ -168,7 +168,8 @@ impl Context<'_> {
         self.stays(true)
     }
 
-    /// Returns whether the repository is private or internal now and remains so during this run.
+    /// Returns whether the repository is private or internal now, and remains private or internal
+    /// during this run.
     pub(crate) fn stays_hidden(&self) -> bool {
         self.stays(false)
     }
@@ -198,8 +199,8 @@ pub trait Step: Send + Sync + 'static {
         Turn::default()
     }
     /// Returns the values that the step sets in addition to the fields of its change. A step that
-    /// creates a thing returns the whole body. If one of two policies omits a key, this key is in
-    /// the body, but not in the fields. See [`Instructions::unshown`].
+    /// creates a thing returns the whole body. If only one of two policies declares a key, this key
+    /// is in the body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -248,7 +249,7 @@ impl WriteTarget {
         }
     }
 
-    /// Returns the id of the code security configuration with this name.
+    /// Returns the id of the code security configuration that has this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
         let all = self
             .reader
@@ -265,20 +266,20 @@ impl WriteTarget {
     }
 }
 
-/// The stages in which a run writes its changes, from the first stage to the last.
+/// The stages in which a run writes its changes. The first stage comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Unarchives the repository. GitHub accepts no other write to an archived repository.
     Open,
     /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. GitHub accepts some rules only after a setting is on. GitHub
-    /// accepts a person or a team in a restriction only after this person or team has access.
+    /// Changes settings and access. Some rules need a setting that is already on. A restriction can
+    /// list a person or a team only after this person or team has access.
     Access,
     /// Makes every change that does not belong to another stage.
     Body,
-    /// Changes the visibility so that more people see the repository. This stage comes late, so
-    /// that the protection is already in place.
+    /// Changes the visibility so that more people see the repository. This stage comes late,
+    /// because Beadle must write the protection first.
     Widen,
     /// Changes security features. This stage comes after the other changes, because some features
     /// are available only in a public repository.
@@ -302,7 +303,7 @@ pub struct PlannedChange {
 pub struct AspectPlan {
     /// The changes that would make the aspect match the policy.
     pub changes: Vec<PlannedChange>,
-    /// The parts of the aspect that Beadle could not read or resolve.
+    /// The parts of the aspect for which a read or a resolution failed.
     pub unresolved: Vec<Unresolved>,
     /// The tasks that wait for a person after Beadle has done its part.
     pub waits: Vec<String>,
@@ -312,7 +313,7 @@ pub struct AspectPlan {
 pub struct Unresolved {
     /// The name of the part. `None` if the whole aspect is unknown.
     pub part: Option<String>,
-    /// The problem, and how a person can solve it.
+    /// Describes the problem, and how a person can solve the problem.
     pub reason: String,
     /// True if a retry can solve the problem.
     pub transient: bool,
@@ -320,8 +321,8 @@ pub struct Unresolved {
 
 impl AspectPlan {
     /// Creates the plan of an aspect after the planner of the aspect failed. The whole aspect is
-    /// then unknown. If the failure must end the whole run, the function returns the failure
-    /// instead.
+    /// then unknown. If the failure must end the whole run, the function does not return a plan,
+    /// but the failure.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
@@ -372,13 +373,13 @@ impl AspectPlan {
             Known::Known(_) => {}
             Known::Unknown(unsure) => self.cannot_read(&unsure.why),
             // Beadle reads only the parts that the policy in force needs. If the policy changes
-            // during the run, this plan can need a part that Beadle did not read.
+            // during the run, this plan might need a part that Beadle did not read.
             Known::NotAsked => self.cannot_read("Beadle did not read this part of the repository"),
         }
         part.value()
     }
 
-    /// Records that a read failed. The whole aspect is then unknown, and a retry can help.
+    /// Records that a read failed. The whole aspect is then unknown, and a retry might help.
     pub fn cannot_read(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }

@@ -1,5 +1,5 @@
-//! Plans and writes the direct access of people to a repository, and the open invitations to this
-//! repository.
+//! Plans and writes the accounts that have direct access to a repository, and the open invitations
+//! to this repository.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -197,7 +197,7 @@ fn present(
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            // The policy can still contain the old login of the account.
+            // The policy might still contain the account's old login.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
@@ -218,8 +218,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 }
 
 /// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
-/// login does not exist, the whole list is unknown. The login can be a typing error, or the former
-/// login of somebody with access.
+/// login does not exist, the whole list is unknown. The login might be a typing error. It might
+/// also be the former login of an account that has access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

@@ -1,8 +1,8 @@
-//! Plans and writes the deploy keys of a repository. The public key without its comment is the
-//! identity of an entry. GitHub has no call to change a deploy key, and refuses to add the same key
-//! twice. To change a key, Beadle therefore deletes the key and adds it again. Beadle reads the
-//! keys of many repositories together. If the keys of a repository differ from the policy, Beadle
-//! makes one REST call, because GraphQL does not show the ids that a deletion needs.
+//! Plans and writes the deploy keys of a repository. The public key identifies an entry. The
+//! comment of the public key is ignored. GitHub has no call to change a deploy key, and refuses to
+//! add the same key twice. To change a key, Beadle therefore deletes the key and adds it again.
+//! Beadle reads the keys of many repositories together. If the keys of a repository differ from the
+//! policy, Beadle makes one REST call. A deletion needs ids, and GraphQL does not show these ids.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 
@@ -79,12 +79,12 @@ fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     fields.collect()
 }
 
-/// Returns a key without its id, in the form of the REST API.
+/// Returns a key in the form of the REST API, but without its id.
 fn row(key: &DeployKey) -> Value {
     json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
 }
 
-/// Returns whether GitHub has exactly the keys that the policy declares.
+/// Returns whether the keys at GitHub are exactly the declared keys.
 fn are_as_declared(section: &Section, seen: &[Value]) -> bool {
     let matched = pair_entries(kind("deploy_keys"), section.items(), seen);
     let is_same = |(at, place): &(usize, usize)| {

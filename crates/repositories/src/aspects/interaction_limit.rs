@@ -40,9 +40,10 @@ const SHAPE: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The limits. The first limit allows the most people, and the last limit allows the fewest.
+/// The limits, ordered from the limit that allows the most people to the limit that allows the
+/// fewest.
 const LIMITS: &[&str] = &[NONE, "existing_users", "contributors_only", "collaborators_only"];
-/// The value that means no limit.
+/// The value for a repository without a limit.
 const NONE: &str = "none";
 
 const PATH: &str = "interaction-limits";

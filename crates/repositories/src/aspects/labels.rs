@@ -1,5 +1,5 @@
 //! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
-//! labels. If a label has another name than the policy declares, Beadle renames the label. A
+//! labels. If the name of a label differs from the declared name, Beadle renames the label. A
 //! renamed label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
@@ -83,7 +83,7 @@ struct Want<'a> {
     name: &'a str,
     color: Option<String>,
     description: Option<&'a str>,
-    /// The name that the label had before, if the policy renames the label.
+    /// The former name of the label, if the policy renames the label.
     oldname: Option<&'a str>,
     asked: &'a PolicyLocation,
 }
@@ -94,7 +94,8 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // In the policy, as at GitHub, `null` means that the label has no description.
+            // In the policy, `null` means that the label has no description. It has the same
+            // meaning at GitHub.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
@@ -128,7 +129,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // The path of a label with this name would be the path of another object.
+                    // With this name, the path of the label would be the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -147,9 +148,9 @@ impl AspectPlanner for Labels {
 }
 
 /// Matches the labels of the policy with live labels. A label of the policy matches the live label
-/// with the same name. If no live label has this name, the label matches the live label with its
-/// former name. Each label has at most one match. If two labels of the policy have the same former
-/// name, the first of these labels gets the match.
+/// with the same name. If no live label has this name, the label of the policy matches the live
+/// label that has the former name. Each label has at most one match. If two labels of the policy
+/// have the same former name, the first of these labels gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -206,8 +207,8 @@ fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
 mod tests {
     use super::*;
 
-    /// Returns the live label that matches each label of the policy. Also returns the live labels
-    /// without a match.
+    /// Returns, for each label of the policy, the live label that matches it. Also returns the live
+    /// labels without a match.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();

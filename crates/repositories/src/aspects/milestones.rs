@@ -82,7 +82,7 @@ fn row(milestone: &Milestone) -> Value {
     })
 }
 
-/// Returns only the day of a date. The date can also contain a time of day.
+/// Returns the day of a date, without the time of day.
 fn day(text: &str) -> &str {
     text.get(..10).unwrap_or(text)
 }

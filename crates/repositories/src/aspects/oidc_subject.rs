@@ -89,7 +89,7 @@ impl AspectPlanner for OidcSubject {
             return Ok(());
         }
         let (before, after) = (claims(was_default, &shown), claims(is_default, &keys));
-        // A cloud provider can depend on a claim that the new subject no longer contains.
+        // A cloud provider might depend on a claim that the new subject no longer contains.
         let loses = before.iter().any(|claim| !after.contains(claim));
         let risk = if loses { Risk::Weakens } else { Risk::Changes };
         let mut fields = Vec::new();

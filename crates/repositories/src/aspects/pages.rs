@@ -1,6 +1,6 @@
 //! Plans and writes the GitHub Pages site of a repository. If the policy has the section, Beadle
-//! makes one conditional REST call for each repository. Beadle makes one GraphQL call before it
-//! publishes another branch.
+//! makes one conditional REST call for each repository. Before Beadle publishes another branch, it
+//! makes one GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 
@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step, in the order in which Beadle sends them.
+/// The requests of a step. They are in the order of sending.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]

@@ -5,14 +5,14 @@ use beadle_github::{Below, Path};
 /// A place that has variables or secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A product of GitHub in the repository: `actions`, `dependabot` or `codespaces`.
+    /// A GitHub product: `actions`, `dependabot` or `codespaces`.
     Product(&'static str),
     /// The environment with this name.
     Environment(String),
 }
 
 impl Place {
-    /// Returns the path of a list in this place, for reads.
+    /// Returns the path for reads of a list in this place.
     pub(crate) fn path(&self, list: &'static str) -> Path {
         match self {
             Self::Product(product) => Path::at(product).then(list),
@@ -20,7 +20,7 @@ impl Place {
         }
     }
 
-    /// Returns the path of a list in this place, for writes.
+    /// Returns the path for writes to a list in this place.
     pub(crate) fn below(&self, list: &'static str) -> Below {
         match self {
             Self::Product(product) => Below::at(product).then(list),
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Returns the place's name that Beadle uses when it stores digests of secrets.
+    /// Returns the name of the place in the store. Beadle uses this name for digests of secrets.
     pub(crate) fn remembered(&self) -> String {
         match self {
             Self::Product(product) => (*product).to_owned(),
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Returns the name of a variable or a secret in this place, as plans show it.
+    /// Returns the name that plans show for a variable or a secret in this place.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {
             Self::Product(_) => format!("{kind} {name}"),

@@ -84,8 +84,8 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns the properties of the policy that are not defined in the organisation. Such a name can
-/// be the former name of a property that has a value, so the whole list is unknown.
+/// Returns the properties of the policy that are not defined in the organisation. Such a name might
+/// be the former name of a property that has a value. The whole list is therefore unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

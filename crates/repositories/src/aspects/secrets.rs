@@ -1,12 +1,13 @@
-//! Plans and writes the secrets of a repository: the secrets of Actions, Dependabot and Codespaces,
-//! and the secrets of its environments. The configuration contains the secret itself. The policy
-//! contains only the secret's name in the configuration.
+//! Plans and writes the secrets of a repository. A repository has secrets for Actions, Dependabot
+//! and Codespaces, and each environment has its own secrets. The configuration contains the
+//! secret's value. The policy contains only the name that the secret has in the configuration.
 //!
 //! GitHub shows each secret's name and the time of its most recent change, but never its value.
 //! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle
-//! writes a secret in four cases: the secret is missing, its value in the configuration changed,
-//! Beadle never wrote the secret, or somebody else wrote the secret after Beadle. Beadle keeps
-//! secrets that the policy does not list. If the list is `exclusive`, Beadle removes such secrets.
+//! writes a secret if at least one of these is true: the secret is missing, the configured value
+//! has changed, Beadle has never written the secret, or somebody else has written the secret after
+//! Beadle. Beadle keeps a secret that is missing in the policy. If the list is `exclusive`, Beadle
+//! removes such a secret.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product. One call reads up to 30
 //! secrets. If the answer to a call has not changed, the call does not count toward the hourly
@@ -72,7 +73,7 @@ pub(crate) const OF_CODESPACES: Aspect = Aspect {
     ..ASPECT
 };
 
-/// The common part of all aspects of secrets.
+/// The common part of the aspects for secrets.
 const ASPECT: Aspect = Aspect {
     name: "",
     sections: &[],
@@ -158,7 +159,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
 }
 
 /// Plans the changes of the secrets in one place. `seen` contains the secrets at GitHub. If the
-/// list is exclusive, `exclusive` is the line of the list.
+/// list is exclusive, `exclusive` is the line where the policy declares the list.
 pub(crate) async fn compare(
     context: &Context<'_>,
     (place, wanted, exclusive): (&Place, &[Node], Option<&PolicyLocation>),

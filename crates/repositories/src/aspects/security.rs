@@ -109,7 +109,7 @@ impl AspectPlanner for Security {
         for (key, old, path) in SWITCHES {
             // If the desired state still has a key of safe-settings, this key has priority. If a
             // layer of higher rank sets the same feature in `security`, Beadle has already removed
-            // the key of safe-settings.
+            // the safe-settings key.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {

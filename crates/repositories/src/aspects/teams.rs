@@ -1,4 +1,4 @@
-//! Plans and writes which teams have access to a repository, and with which permissions.
+//! Plans and writes the teams that have access to a repository, and the permissions of these teams.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", "write `include`"),
     never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
-/// The explanation for some keys that Beadle does not use here. safe-settings creates a team with
-/// these keys.
+/// The explanation for keys that Beadle does not use here. safe-settings uses these keys to create
+/// a team.
 const OF_THE_TEAM: &str =
     "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);
@@ -195,9 +195,9 @@ fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permissio
     above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
 }
 
-/// Returns whether the team has the wanted permission. GraphQL and the lists of REST can show the
-/// base role instead of a custom role. If the policy declares a custom role, Beadle therefore reads
-/// the team's role with a separate call.
+/// Returns whether the team has the wanted permission. If the team has a custom role, GraphQL and
+/// the lists of REST might show only the base role. If the policy declares a custom role, Beadle
+/// therefore reads the team's role with a separate call.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! The pattern for the name of a repository. If the name does not match, Beadle changes nothing.
+//! The pattern for repository names. If a name does not match the pattern, Beadle changes nothing.
 //! The plan shows the repository, and a person must rename it. safe-settings adds the topic
 //! `validation-error` to such a repository. Beadle needs no call to GitHub for this section.
 //!

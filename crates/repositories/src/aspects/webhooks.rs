@@ -76,7 +76,7 @@ enum Write {
     },
 }
 
-/// The secret of a webhook, with access to the stored digests.
+/// The secret of a webhook, and the store that contains the digests.
 struct Remembered {
     value: SecretString,
     name: SecretName,
@@ -101,10 +101,10 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether the most recently written secret of this webhook differs from the present
-    /// value. The function also checks the secret that was stored under the address `url` when
-    /// Beadle created the webhook. If Beadle has stored no digest, it assumes that the webhook has
-    /// the present value.
+    /// Returns whether the present value differs from the secret that Beadle wrote most recently.
+    /// The function also checks the secret that was stored under the address `url` when Beadle
+    /// created the webhook. If Beadle has stored no digest, it assumes that the webhook has the
+    /// present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -139,9 +139,9 @@ impl Step for Write {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
-                    // The configured value can change before Beadle knows the id of the new
+                    // The configured value might change before Beadle knows the id of the new
                     // webhook. Beadle stores the digest before it sends the request, because the
-                    // answer can be lost.
+                    // answer might be lost.
                     secret.remember().await?;
                 }
                 to.send(Method::POST, "hooks", Some(body)).await
@@ -166,7 +166,7 @@ impl Step for Write {
             Self::Update { .. } | Self::Delete { .. } => return None,
         };
         let secret = secret.map(|secret| secret.value.expose_secret()).unwrap_or_default();
-        // Not only the secret, but also the address in the body can be confidential.
+        // Both the secret and the address in the body can be confidential.
         Some(fingerprint(&SecretString::from(format!("{body} {secret}"))))
     }
 }
@@ -215,9 +215,9 @@ impl AspectPlanner for Webhooks {
 }
 
 /// Plans the changes for a list of webhooks. `declared` contains three things: the entries of the
-/// policy, the list that has these entries, and whether Beadle removes other webhooks. The next
-/// parameter contains the configured secrets, the owner of the webhooks, and the stored digests of
-/// written secrets.
+/// policy, the list that contains these entries, and whether Beadle removes other webhooks. The
+/// next parameter contains the configured secrets, the owner of the webhooks, and the digests of
+/// the secrets that Beadle wrote.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
@@ -274,7 +274,7 @@ pub(crate) async fn compare(
 }
 
 /// Returns an address without the parts that can be secret. The result contains a hash of the
-/// hidden parts, so that the results for two addresses still differ.
+/// hidden parts. So two different addresses have different results.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));

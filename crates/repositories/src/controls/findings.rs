@@ -1,7 +1,7 @@
-//! Finds the controls that a run left unmet. A change has its aspect, the thing that changes, and
-//! the line of the policy. But a change does not have the path of a control. If several controls
-//! match a change, all of them count as not met, because a report must never show a failed control
-//! as met.
+//! Finds the controls that are still not met after a run. A change contains its aspect, the object
+//! that changes, and the line of the policy. But a change does not contain the path of a control.
+//! If several controls match a change, all of them count as not met, because a report must never
+//! show a failed control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::aspects;
 use crate::policy::{NO_OTHERS, parts};
 use crate::undo::UndoneChanges;
 
-/// The controls that are not met or unknown after a run. Each control has its cause.
+/// The controls that are not met or unknown after a run. Each control comes with its cause.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// The controls that the repository does not meet.
@@ -39,7 +39,8 @@ impl<'a> Control<'a> {
         Self { path, aspect: aspect_of(&names), names, file, line }
     }
 
-    /// Returns whether a text, such as `team platform`, is the name of a list entry in the path.
+    /// Returns whether the path contains a list entry with this name. An example of a name is `team
+    /// platform`.
     fn is_about(&self, text: &str) -> bool {
         let rest = text.split_once(' ').map_or(text, |(_, rest)| rest);
         self.names.iter().any(|name| {
@@ -48,8 +49,7 @@ impl<'a> Control<'a> {
         })
     }
 
-    /// Returns whether the control is about a whole list. The other possibility is a control about
-    /// one entry.
+    /// Returns `true` if the control is about a whole list, and `false` if it is about one entry.
     fn is_list(&self) -> bool {
         self.line.value == "[]" || self.line.value == format!("\"{NO_OTHERS}\"")
     }
@@ -159,8 +159,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The change removes an entry. So the control is about the list that must not contain this
-        // entry.
+        // The change removes an entry. So the affected control belongs to the list that must not
+        // contain this entry.
         let lists = paths(own, |control| control.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
@@ -170,8 +170,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if !exact.is_empty() {
         return exact;
     }
-    // If a change is about a whole entry, such as a missing rule, the change has the first line of
-    // the entry.
+    // A change can be about a whole entry, such as a missing rule. Such a change contains the first
+    // line of the entry.
     let is_in_entry = |control: &Control<'a>| {
         let (Some(asked), Some(entry)) = (&field.asked, entry_of(control.path)) else { return false };
         let lines = own.iter().filter(|other| *other.file == *asked.file && other.path.starts_with(entry));
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// The controls of a repository. Each control has its line in settings.yml.
+    /// The controls of a repository. Each control comes with its line in settings.yml.
     fn declared() -> Vec<Arc<Part>> {
         let controls = [
             ("repository.has_wiki", 2),
@@ -249,8 +249,8 @@ mod tests {
             ("teams", "team Core", "access", Some(6), core.to_vec()),
             ("teams", "team webcore", "access", Some(5), vec!["teams"]),
             ("protection", "branch main", "enforce_admins", Some(11), vec![enforce]),
-            // GitHub's field has another name than the key of the policy. It is possible that the
-            // field has no line.
+            // The name of GitHub's field differs from the key of the policy. The field might have
+            // no line.
             ("protection", "branch main", "required_status_checks", Some(12), vec![contexts]),
             ("protection", "branch main", "checks", Some(12), vec![enforce, contexts]),
             ("protection", "branch main", "checks", None, vec![enforce, contexts]),

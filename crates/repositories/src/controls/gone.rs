@@ -1,5 +1,5 @@
-//! Records that repositories are gone. If a repository is gone, reports about later days do not
-//! contain it.
+//! Records that repositories are gone. A report about a later day does not contain such a
+//! repository.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub(super) const GONE: &str = "the sweep did not find the repository, or the pol
 const PAGE: u32 = 1000;
 
 /// Records those repositories of an organisation that a sweep did not find. `found` contains the
-/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`. So
-/// the function does not change a state that was recorded by a later run.
+/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`. If a
+/// later run has recorded a state, the function does not change this state.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

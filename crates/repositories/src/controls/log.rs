@@ -15,15 +15,14 @@ use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
 use crate::undo::UndoneChanges;
 
-/// The maximum number of parts in memory. An organisation uses far fewer parts at the same time,
-/// but each new generation of the policy leaves some unused parts.
+/// The maximum number of parts in memory. An organisation uses far fewer parts at the same time.
+/// But after each new generation of the policy, some parts are no longer used.
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason that a run gives if it skips a repository that it did not find. It is possible that
-/// the repository exists, but the App has no access. The policy then still applies to the
-/// repository.
+/// The reason for skipping a repository that a run did not find. The repository might exist, but
+/// the App has no access to it. The policy then still applies to the repository.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls for the repositories of one organisation.
@@ -31,7 +30,7 @@ pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
     /// The declared values from the most recent plan of each repository. The key is the id of the
-    /// repository. The map has the values until the run ends.
+    /// repository. The map contains the values until the run ends.
     found: Mutex<HashMap<u64, Declared>>,
     /// The parts that the plans declared. The key is the digest of the part.
     parts: Mutex<HashMap<String, KnownPart>>,
@@ -49,7 +48,7 @@ struct Declared {
     undone: Option<UndoneChanges>,
 }
 
-/// A part. The second value is true if the store certainly has the lines of the part.
+/// A part. The second value is true if the store certainly contains the lines of the part.
 struct KnownPart {
     part: Arc<Part>,
     is_stored: bool,
@@ -61,7 +60,7 @@ impl ControlLog {
         Self { store, clock: clock.clone(), found: Mutex::default(), parts: Mutex::default() }
     }
 
-    /// Keeps the values of a plan for a repository until [`Self::record`].
+    /// Keeps the values of a repository's plan until [`Self::record`].
     pub(crate) fn keep<W>(
         &self,
         repository: u64,
@@ -88,7 +87,8 @@ impl ControlLog {
         }
     }
 
-    /// Returns the equal part from memory, so that several repositories share one part.
+    /// Returns the part from memory that is equal to `part`. So several repositories share one
+    /// part.
     fn shared(&self, part: Part) -> Arc<Part> {
         let mut all = self.parts.lock();
         if let Some(known) = all.get(&part.digest).filter(|known| known.part.controls == part.controls) {
@@ -113,7 +113,8 @@ impl ControlLog {
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
         // A command can wait for a person after its plan. If the plan has no changes, the command
-        // does not plan again. Its findings can then be older than the findings of another run.
+        // does not plan again. The findings of the command might then be older than the findings of
+        // another run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
@@ -121,8 +122,8 @@ impl ControlLog {
         }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // It is possible that the repository has another owner and another name now. The
-                // record therefore keeps the name that was known before.
+                // The repository might now have another owner and another name. The record
+                // therefore keeps the name from the newest record.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
@@ -147,13 +148,13 @@ impl ControlLog {
                 };
                 (state, declared.parts)
             }
-            // If a key's repository does not exist yet, the key has no controls.
+            // If the repository of a key does not exist yet, the key has no controls.
             (None, None) => return Ok(()),
         };
         let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
-            // A new state needs the lines of its parts. It is possible that Beadle has deleted old
-            // lines from the store.
+            // A new state needs the lines of its parts. Beadle might have deleted old lines from
+            // the store.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }
@@ -178,9 +179,9 @@ impl ControlLog {
         self.append(key, newest, ControlState { at, outside: None, failed, ..before }).await
     }
 
-    /// Returns the newest state of a repository. A state from the future has the time of a wrong
-    /// clock, so the function ignores it. The store keeps such a state. It is possible that the
-    /// present clock is the wrong one, and a record of findings must not be lost.
+    /// Returns the newest state of a repository. The function ignores a state from the future,
+    /// because the time of such a state comes from a wrong clock. The store keeps such a state. The
+    /// present clock might be the wrong one, and a record of findings must not be lost.
     async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
         let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
@@ -205,13 +206,13 @@ impl ControlLog {
                 return Ok(());
             }
             // The clocks of two processes can differ by a small amount. But the order of the states
-            // is certain, because only one process at a time works on a key.
+            // is certain, because two processes never work on a key at the same time.
             state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
         ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await
     }
 
-    /// Returns whether the store has the lines of a part, as far as this process knows.
+    /// Returns whether this process knows that the store contains the lines of a part.
     fn is_stored(&self, part: &Part) -> bool {
         self.parts.lock().get(&part.digest).is_some_and(|known| known.is_stored && *known.part == *part)
     }

@@ -10,8 +10,8 @@
 //! | [`ControlState`] | the findings of a run in one repository | when the findings of a run differ from the previous record |
 //! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a line moves; one note serves all repositories that have the same values from the file |
 //!
-//! If a new run has the same findings as the previous run, Beadle stores nothing. Beadle keeps a
-//! note at least as long as the journal can keep an entry, see [`prune_controls`].
+//! If two runs in a row have the same findings, Beadle stores nothing for the second run. Beadle
+//! keeps a note at least as long as the journal can keep an entry, see [`prune_controls`].
 
 mod findings;
 mod gone;

@@ -1,6 +1,6 @@
 //! Divides the declared values of a repository into parts. There is one part for each file of the
-//! policy. If several repositories have the same values from a file, they share one part. The store
-//! then has this part only one time.
+//! policy. If several repositories have the same values from a file, these repositories share one
+//! part. The store then contains this part only one time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

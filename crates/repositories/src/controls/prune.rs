@@ -53,18 +53,17 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
     Ok(deleted)
 }
 
-/// The thing whose records the function is reading. The newest record comes first.
+/// The object whose records the function is reading at the moment. The newest record comes first.
 #[derive(Default)]
 struct Newest {
     thing: String,
-    /// True if the function has already seen a record of the thing, and that record is older than
-    /// the limit.
+    /// True if the function has already seen a record of the object that is older than the limit.
     has_old: bool,
 }
 
 impl Newest {
-    /// Returns whether the function has already seen a newer record of the same thing, and that
-    /// record is older than the limit.
+    /// Returns whether the function has already seen a newer record of the same thing. This newer
+    /// record must also be older than the limit.
     fn is_older(&mut self, thing: &str, is_before: bool) -> bool {
         if self.thing != thing {
             thing.clone_into(&mut self.thing);

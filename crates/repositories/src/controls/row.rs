@@ -2,12 +2,12 @@
 
 use beadle_engine::Time;
 
-/// The status of a control in a repository, as a report shows it.
+/// The status of a control in a report about a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ControlStatus {
-    /// The repository was as the policy declares.
+    /// The repository matched the policy.
     Met,
-    /// The repository was not as the policy declares.
+    /// The repository did not match the policy.
     NotMet,
     /// A waiver exempted the control.
     Waived,
@@ -15,12 +15,12 @@ pub enum ControlStatus {
     Unknown,
     /// The policy did not declare the control for the repository.
     NotApplicable,
-    /// The store has no record of the repository from this time or before.
+    /// The store does not contain a record of the repository from this time or before.
     NotRecorded,
 }
 
 impl ControlStatus {
-    /// Returns the status as a report shows it.
+    /// Returns the word for this status in a report.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -63,12 +63,12 @@ pub struct ControlRow {
     /// The value that the policy declares, as JSON.
     pub value: Option<String>,
     /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. For
-    /// a waiver outside of the policy, this field has the text `beadle waive`.
+    /// a waiver outside of the policy, this field contains the text `beadle waive`.
     pub policy: Option<String>,
     /// The policy commit that contains this line.
     pub commit: Option<String>,
-    /// The time of the most recent known check before the moment of the report. It is possible that
-    /// there was a later check.
+    /// The time of the most recent known check before the moment of the report. There might be a
+    /// later check that the record does not show.
     pub last_checked: Option<Time>,
 }
 

@@ -1,4 +1,4 @@
-//! The two kinds of notes in the record.
+//! The two kinds of notes in the record of controls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
 /// The maximum expected difference between the clocks of two processes. If a state is later than
-/// the present time by more than this, the state is from the future.
+/// the present time by more than this difference, the state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
 /// The findings of a run in one repository. These findings are valid until the time of the next
@@ -23,11 +23,11 @@ pub struct ControlState {
     /// The digests of the policy parts that apply to the repository, see [`ControlLines`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
-    /// The controls that the repository did not meet after the run. Each control has the reason why
-    /// Beadle did not repair it.
+    /// The controls that the repository did not meet after the run. Each control comes with the
+    /// reason why Beadle did not repair it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_met: BTreeMap<String, String>,
-    /// The controls that Beadle could not read or resolve. Each control has its cause.
+    /// The controls that Beadle could not read or resolve. Each control comes with its cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, String>,
     /// The controls that waivers exempted.
@@ -47,7 +47,7 @@ impl Metadata for ControlState {
 }
 
 impl ControlState {
-    /// Returns the note for the state of a repository that starts at a time.
+    /// Returns the note for a state of a repository. The state starts at the time `at`.
     pub(super) fn note(instance: &str, id: &str, at: Time) -> Note<Self> {
         Note::of(&[instance, id, &moment(at)])
     }
@@ -57,8 +57,8 @@ impl ControlState {
         Note::of(&[instance, id, ""])
     }
 
-    /// Returns the common prefix of all notes about one organisation. In the name of a note, the id
-    /// of the repository and the moment follow this prefix.
+    /// Returns the common prefix of all notes about one organisation. The name of a note consists
+    /// of this prefix, the id of the repository and the moment.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }
@@ -69,7 +69,7 @@ impl ControlState {
     }
 
     /// Returns whether two runs have the same findings. The function ignores the texts of errors,
-    /// because they can contain the id of a request.
+    /// because these texts can contain the id of a request.
     pub(super) fn finds_same(&self, other: &Self) -> bool {
         self.subject == other.subject
             && self.lines == other.lines
@@ -81,17 +81,18 @@ impl ControlState {
     }
 }
 
-/// The values that one file of the policy declares for repositories. Each value has its line at a
-/// commit. The name of the note contains a digest. The digest covers the file, the paths and the
-/// values, but not the lines. So if only lines move, the states of the repositories stay the same.
+/// The values that one file of the policy declares for repositories. Each value comes with its line
+/// at a commit. The name of the note contains a digest. The digest covers the file, the paths and
+/// the values, but not the lines. So if only lines move, the states of the repositories stay the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time at which the values got these lines.
+    /// The time since which the values are on these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
-    /// The commit that has the file with these lines. For a policy in a folder, this is the name of
-    /// the generation.
+    /// The commit in which the file has these lines. For a policy in a folder, the field contains
+    /// the name of the generation.
     pub commit: String,
     /// The values. The key is the path of the value.
     pub controls: BTreeMap<String, ControlLine>,
@@ -111,7 +112,7 @@ impl Metadata for ControlLines {
 }
 
 impl ControlLines {
-    /// Returns the note for the lines of a policy part that start at a time.
+    /// Returns the note for the lines of a policy part. The lines are valid from the time `at`.
     pub(super) fn note(instance: &str, digest: &str, at: Time) -> Note<Self> {
         Note::of(&[instance, digest, &moment(at)])
     }
@@ -132,8 +133,8 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. If these texts are sorted, later times come first. So a store finds the
-/// newest note first.
+/// Returns a time as text. In sorted order, the text of a later time comes first. So a store finds
+/// the newest note first.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))
 }

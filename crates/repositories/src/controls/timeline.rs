@@ -1,4 +1,4 @@
-//! Reads the record of an organisation up to a moment, and makes the rows of a report about this
+//! Reads the record of an organisation up to one moment. Then makes the rows of a report about this
 //! moment.
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,22 +24,22 @@ const NOT_DECLARED: &str =
     "the policy declares no such key for this repository, or Beadle does not compare it";
 const NO_LINES: &str = "the store has no record of the values that a file of the policy declared";
 
-/// The record about all repositories of one organisation, up to a moment.
+/// The record of all repositories of one organisation, up to a moment.
 #[derive(Debug)]
 pub struct Timeline {
     /// The moment.
     at: Time,
-    /// The repositories that the record knows, sorted by name.
+    /// The repositories in the record, sorted by name.
     repositories: Vec<RecordedRepository>,
     /// The lines of the policy. The key is the digest, and the newest lines come first.
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of a stored answer that a sweep uses instead of a read.
+    /// The maximum age of a stored answer. A sweep can use such an answer without a read.
     age: Duration,
 }
 
-/// A repository that the record knows.
+/// A repository in the record.
 #[derive(Debug)]
 pub struct RecordedRepository {
     /// The full name of the repository, `owner/name`.
@@ -49,8 +49,8 @@ pub struct RecordedRepository {
     /// The time at which the repository's runs started to fail. After this time, no run has checked
     /// the repository.
     parked: Option<Time>,
-    /// The time of a sweep's most recent read of the parts that only REST shows. `None` if each run
-    /// reads all parts.
+    /// The time at which a sweep most recently read the parts that only REST shows. `None` if each
+    /// run reads all parts.
     reads: Option<LastRead>,
 }
 
@@ -93,7 +93,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of a stored answer that a sweep uses instead of a read.
+    /// Sets the maximum age of a stored answer. A sweep can use such an answer without a read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -173,7 +173,7 @@ impl Timeline {
             }
         }
         for waived in &state.waived {
-            // A waiver of a whole block is also a waiver of each key of the block.
+            // A waiver of a whole block also waives each key of the block.
             if control.is_none_or(|control| exempts(&waived.key, control)) {
                 rows.insert(waived.key.clone(), of_waiver(state, waived, moment));
             }
@@ -181,14 +181,14 @@ impl Timeline {
         rows
     }
 
-    /// Returns the lines of a part of the policy at a moment.
+    /// Returns the lines that a part of the policy had at a moment.
     fn lines_at(&self, digest: &str, moment: Time) -> Option<&ControlLines> {
         let versions = self.lines.get(digest)?;
         versions.iter().find(|lines| lines.at <= moment).or(versions.last())
     }
 
     /// Returns the time of the most recent recorded check. A completed sweep has checked every
-    /// repository whose runs do not fail.
+    /// repository, except the repositories whose runs fail.
     fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
         let states = &repository.states;
         let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
@@ -196,14 +196,14 @@ impl Timeline {
         let swept = self.sweeps.iter().find(|(_, ended)| *ended <= limit).map(|(begun, _)| *begun);
         let first = states.last()?;
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
-        // A sweep before the first record does not prove a check of the repository.
+        // If a sweep ran before the first record, this sweep might not have checked the repository.
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
     /// Returns the time of the most recent check of one control. `checked` is the time of the
-    /// repository's most recent check. For some parts, a sweep compares a stored answer. The check
-    /// then has the time of this answer. If the store does not have this time, the function returns
-    /// the earliest possible time.
+    /// repository's most recent check. For some parts, a sweep compares a stored answer. The time
+    /// of the check is then the time of this answer. If the store does not contain this time, the
+    /// function returns the earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,
@@ -276,8 +276,8 @@ async fn read_lines(
     Ok(found)
 }
 
-/// Returns all sweeps of an organisation that ended before a moment. Each sweep has its start and
-/// its end.
+/// Returns all sweeps of an organisation that ended before a moment. Each sweep comes with its
+/// start and its end.
 async fn read_sweeps(store: &dyn Store, instance: &str, at: Time) -> Result<Vec<(Time, Time)>, StoreError> {
     let mut found = Vec::new();
     let key = Some(format!("sweep:{instance}"));

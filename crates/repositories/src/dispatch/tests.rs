@@ -1,4 +1,4 @@
-//! Tests two things: templates, and dispatches whose answer from GitHub was lost.
+//! Tests two things: templates, and dispatches for which GitHub's answer was lost.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};
@@ -19,7 +19,7 @@ impl Wire for InProcess {
     }
 }
 
-/// Returns a simulated organisation that has the workflow of the rule.
+/// Returns a simulated organisation. It contains the workflow of the rule.
 async fn simulated() -> Arc<Sim> {
     let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
     let workflow = json!({ "run_name": "police ${{ inputs.token }}" });

@@ -2,10 +2,10 @@
 //! decision: the check of the policy, the merge of layers, the comparison with GitHub, and the
 //! writes.
 //!
-//! The identity of an entry consists of all fields that distinguish it from other entries. An entry
-//! matches at most one entry of the other list. An entry that omits an optional field matches any
-//! value of this field. Beadle first matches the entries whose identifying fields all have equal
-//! values.
+//! The identity of an entry consists of all fields that distinguish the entry from other entries.
+//! An entry matches at most one entry of the other list. An entry that omits an optional field
+//! matches any value of this field. Beadle first matches the entries whose identifying fields all
+//! have equal values.
 
 mod pair;
 mod table;
@@ -63,12 +63,12 @@ enum Identity {
     Whole(Value),
 }
 
-/// The number that each kind of difference adds to the distance between two entries. Beadle first
-/// matches the entries with the smallest distance.
+/// Each kind of difference adds a number to the distance between two entries. Beadle first matches
+/// the entries with the smallest distance.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// If the distance is equal to this number or greater, Beadle does not know whether the entries are
-/// the same at GitHub.
+/// If the distance is at least this number, Beadle does not know whether the entries are the same
+/// at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -104,8 +104,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. GitHub possibly ignores the case of
-/// a name. After all better matches, the function therefore also matches entries whose names differ
+/// Matches the entries of a policy with the entries at GitHub. GitHub might ignore the case of a
+/// name. After all better matches, the function therefore also matches entries whose names differ
 /// only in upper and lower case. Without this match, Beadle would delete the entry and create it
 /// again.
 pub(crate) fn pair_entries(
@@ -137,7 +137,7 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns the repeated entries of a list: each of them is certainly the same at GitHub as an
+/// Returns the repeated entries of a list. A repeated entry is certainly the same at GitHub as an
 /// earlier entry.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
@@ -158,8 +158,8 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
 /// The lists of names for which GitHub ignores case.
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
-/// Returns whether `named`, an entry of `without`, means the given entry of a list. If `named`
-/// omits an optional field, this field can have any value.
+/// Returns whether `named` means the given entry of a list. `named` is an entry of `without`. If
+/// `named` omits an optional field, this field can have any value.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -186,7 +186,7 @@ pub(crate) struct Name {
     pub(crate) written: String,
     /// The name in a form for comparisons.
     pub(crate) key: String,
-    /// The name in a form for comparisons, with only the required fields.
+    /// The name in a form for comparisons. This form contains only the required fields.
     pub(crate) open: String,
 }
 
@@ -205,12 +205,12 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Finds contradictions in nested lists. A contradiction is an entry with the same identity as an
-/// earlier entry, but with other values. Returns each such entry with the key of its list.
+/// Finds contradictions in nested lists. A contradiction is an entry that has the same identity as
+/// an earlier entry, but other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // If the list has the form of a block, its entries are below these keys.
+        // If the list has the form of a block, the entries are below these keys.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }
@@ -221,7 +221,7 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
         let Some(fields) = of_items.get(at) else { continue };
-        // In this check, an entry that omits a field differs from an entry that sets the field.
+        // In this check, two entries differ if only one of them sets a field.
         let is_same = |other: &Identity| other.closeness(fields) == Some(0);
         let first = of_items.iter().take(at).position(is_same).and_then(|first| items.get(first));
         if first.is_some_and(|other| other.json() != item.json()) {

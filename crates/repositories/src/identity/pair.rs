@@ -1,8 +1,7 @@
 //! Matches desired entries with observed entries. Each entry matches at most one entry of the other
 //! list.
 
-/// The matches between the entries of two lists. The index of an entry in its list identifies the
-/// entry.
+/// The matches between the entries of two lists. An entry is identified by its index in its list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
     /// For each match, the index of the desired entry and the index of the observed entry.
@@ -24,8 +23,8 @@ impl EntryPairs {
 /// Matches the entries of two lists. Each entry matches at most one entry of the other list.
 /// `closeness` compares two entries. If the entries are different, `closeness` returns `None`.
 /// Otherwise, it returns a number, and a lower number means a better match. The function makes the
-/// best matches first. If two matches are equally good, the function uses the one that comes first
-/// in the lists.
+/// best matches first. If two matches are equally good, the function uses the match that comes
+/// first in the lists.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -1,4 +1,5 @@
-//! The table of identities. For each kind of list, the table has the fields that identify an entry.
+//! The table of identities. For each kind of list, the table contains the fields that identify an
+//! entry.
 
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub(super) enum Compare {
     Actor,
 }
 
-/// The meaning of a field that an entry omits.
+/// The meaning of a field that is missing in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
     /// The entry has no identity, so Beadle compares the whole entry.
@@ -54,8 +55,8 @@ pub(crate) struct Kind {
     /// The identifying fields. If two entries have the same values in these fields, they are the
     /// same at GitHub.
     fields: &'static [Field],
-    /// The optional fields of an entry. If the entry does not set such a field, the field has no
-    /// value at GitHub.
+    /// The optional fields of an entry. If the entry omits such a field, the field has no value at
+    /// GitHub.
     pub(crate) unset: &'static [&'static str],
     /// True if the list is inside an entry of another list.
     is_nested: bool,
@@ -79,7 +80,7 @@ const fn nested(key: &'static str, fields: &'static [Field], unset: &'static [&'
 
 use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, PublicKey, Set};
 
-/// All kinds of lists that have identities for their entries.
+/// All kinds of lists with identifying fields.
 const TABLE: &[Kind] = &[
     section("teams", &[needed(&["name"], Folded)]),
     section("collaborators", &[needed(&["username"], Folded)]),
@@ -154,7 +155,7 @@ pub(super) struct Part {
     pub(super) written: String,
     /// If two values are equal in this form, they are certainly the same at GitHub.
     pub(super) sure: String,
-    /// If two values are equal in this form, they are possibly the same at GitHub.
+    /// If two values are equal in this form, they might be the same at GitHub.
     pub(super) perhaps: String,
 }
 
@@ -170,8 +171,9 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Converts a text so that upper and lower case are the same. This works for every script. For
-/// example, `ß` becomes the same text as `SS`, and the two small forms of sigma become the same.
+/// Converts a text so that upper and lower case no longer differ. The function works for every
+/// script. For example, `ß` and `SS` become the same text. The two small forms of sigma also become
+/// the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }

@@ -1,5 +1,5 @@
 //! Omits live values that the check of a policy refuses. An example is a label whose name cannot be
-//! part of a path. Such values can be older than GitHub's present rules.
+//! part of a path. Such values might be older than GitHub's present rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -106,7 +106,7 @@ const ACTIONS: &[&str] = &["actions_enabled", "allowed_actions", "sha_pinning_re
 const TOKEN: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// Returns whether a security feature is on. GitHub's answer is an empty body, a block, or the
+/// Returns whether a security feature is on. GitHub answers with an empty body, a block, or the
 /// status 404.
 fn is_on(read: Option<&Value>) -> bool {
     read.is_some_and(|read| read.is_null() || read["enabled"] == json!(true))

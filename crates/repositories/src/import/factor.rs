@@ -1,5 +1,5 @@
-//! Divides the values of repositories into files, as a person would do it. `settings.yml` contains
-//! the values that most repositories share. A layer contains the values that are common to
+//! Divides the values of repositories into files in the same way as a person. `settings.yml`
+//! contains the values that most repositories share. A layer contains the values that are common to
 //! repositories with the same topic, property or team. A file in repos/ contains the values of a
 //! single repository.
 //!
@@ -25,7 +25,7 @@ pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
     /// The visibility of most repositories. This field has a value only if this visibility would
-    /// expose new repositories, so that `settings.yml` must not set it.
+    /// expose new repositories. `settings.yml` must then not set the visibility.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -33,7 +33,7 @@ pub(super) struct Factored {
     pub(super) repositories: Vec<Content>,
 }
 
-/// The thing that a fact is about: a unit or a list.
+/// The part of a policy to which a fact belongs: a unit or a list.
 #[derive(Clone, Copy)]
 enum Part {
     Unit(&'static Unit),
@@ -56,7 +56,8 @@ struct Fact {
     value: Value,
     /// The repositories that are allowed to get the value from a layer.
     reach: Members,
-    /// The repositories that have the value at GitHub, but do not get it from a file yet.
+    /// The repositories that have the value at GitHub, although no file sets the value for them
+    /// yet.
     left: Members,
 }
 
@@ -228,19 +229,18 @@ fn shared_entries(
     }));
 }
 
-/// A selector, the repositories that it matches, and the facts that are true for all these
-/// repositories.
+/// A selector, the matching repositories, and the facts that are true for all these repositories.
 struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// The number of values that this layer would save in the repositories' own files. This number
-    /// can only become smaller when more layers exist.
+    /// The number of values that the repositories' own files no longer need if this layer exists.
+    /// When more layers exist, this number can only become smaller.
     gain: usize,
 }
 
 impl Candidate {
-    /// Returns the facts that the layer would explain for at least two repositories.
+    /// Returns each fact that the layer would explain for at least two repositories.
     fn explained(&self, facts: &[Fact]) -> Vec<(usize, usize)> {
         let counted = self.facts.iter().filter_map(|at| {
             let fact = facts.get(*at).filter(|fact| self.members.is_subset(&fact.reach))?;
@@ -303,7 +303,7 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             add(&mut content, fact);
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
-                // This layer can also apply to repositories of another fact about the same unit.
+                // This layer might also apply to repositories of another fact about the same unit.
                 // Another layer must not set a second value for these repositories.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);

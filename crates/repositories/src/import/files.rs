@@ -79,8 +79,9 @@ fn body(content: &Content) -> String {
     with_a_value(&content.sections())
 }
 
-/// Returns the text of a file. If the file declares nothing, the text has an empty section. Without
-/// this section, the file would have only comments, and Beadle would report it as a mistake.
+/// Returns the text of a file. If the file declares nothing, the text contains an empty section.
+/// Without this section, the file would contain only comments, and Beadle would report the file as
+/// a mistake.
 fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }

@@ -9,8 +9,8 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the one that
-/// comes first in this type.
+/// A selector of a layer. If two selectors explain the same values, the import uses the selector
+/// that comes first in this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
     /// The repositories with a topic.
@@ -29,11 +29,11 @@ pub(crate) enum Label {
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether a layer with this selector is allowed to set a part. The values of a layer
-    /// must not change which repositories the layer selects. Layers must also not depend on each
-    /// other in a circle. In a new organisation, such layers would never apply to a repository. A
-    /// layer that sets topics can therefore select only by properties. A layer that sets teams can
-    /// select only by properties and topics.
+    /// Returns whether a layer that has this selector is allowed to set a part. The values of a
+    /// layer must not change which repositories the layer selects. Layers must also not depend on
+    /// each other in a circle. In a new organisation, layers in a circle would never apply to a
+    /// repository. A layer that sets topics can therefore select only by properties. A layer that
+    /// sets teams can select only by properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],
@@ -45,7 +45,7 @@ impl Label {
         !decided.contains(&part)
     }
 
-    /// Returns the keys of the layer's selector.
+    /// Returns the keys for the layer's selector.
     pub(crate) fn selector(&self) -> Map<String, Value> {
         let (key, choice) = match self {
             Self::Topic(topic) => ("select", json!({ "topic": topic })),
@@ -92,8 +92,8 @@ impl Label {
 }
 
 /// Returns the selectors that match at least two repositories, but not all of them. If a list is
-/// unknown for one repository, the function does not use the values of this list as selectors. With
-/// such a selector, Beadle could not know whether the layer selects this repository.
+/// unknown for one repository, the function does not use the values of this list as selectors.
+/// Beadle could not know whether such a selector matches this repository.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));

@@ -22,7 +22,7 @@ const LABELS: &[(&str, &str, &str)] = &[
     ("wontfix", "ffffff", "This will not be worked on"),
 ];
 
-/// Returns the parts of a repository that Beadle reads for many repositories together.
+/// Returns the values of those parts that Beadle reads for many repositories together.
 pub(super) fn observed(seen: &Repository) -> Observed {
     let mut observed = Observed { name: seen.name.clone(), ..Observed::default() };
     for unit in settings().filter(|unit| !is_without_effect(seen, unit.name)) {
@@ -182,7 +182,7 @@ fn collaborators(seen: &Repository, observed: &mut Observed) {
     observed.lists.insert("collaborators", entries);
     if !expired.is_empty() {
         // If the policy listed an expired invitation, Beadle would send the invitation again. If
-        // the list were exclusive without the invitation, Beadle would withdraw the invitation.
+        // the list omitted the invitation and were exclusive, Beadle would withdraw the invitation.
         observed.additive.insert("collaborators");
         let note = format!(
             "collaborators: the invitations of {} have expired, so they are not listed",

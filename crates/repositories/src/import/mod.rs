@@ -1,5 +1,5 @@
 //! Writes a policy that declares the live state. An import reads every repository of an
-//! organisation. The import divides the values into files, as a person would do it.
+//! organisation. The import divides the values into files in the same way as a person.
 
 mod accepted;
 mod calls;
@@ -68,7 +68,7 @@ pub struct Import {
 
 /// Reads the repositories of an organisation and returns a policy that declares the live state. If
 /// `names` is not empty, the policy has only the files of these repositories. `home` is the name of
-/// the repository that contains the policy files. Beadle imports nothing from this repository.
+/// the repository that contains the policy files. The import omits this repository.
 pub async fn import_policy(
     reader: &Reader,
     home: &str,
@@ -100,7 +100,7 @@ pub async fn import_policy(
     Ok(Import { files, notes, repositories: all.len() })
 }
 
-/// Returns the reason why a plan would skip a repository. The reason is for a note.
+/// Returns the reason why a plan would skip a repository. The caller writes the reason into a note.
 fn skipped(repository: &Repository, home: &str) -> Option<&'static str> {
     if repository.archived {
         Some("archived")
@@ -261,7 +261,8 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns a text that contains the first names, and the number of remaining names.
+/// Returns a text for a list of names. The text contains the first names and the number of
+/// remaining names.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {

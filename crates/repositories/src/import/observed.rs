@@ -1,4 +1,4 @@
-//! One repository, with all its values that a policy can declare.
+//! One repository, with all values that a policy can declare for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +16,14 @@ pub(crate) struct Observed {
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The complete lists. The key is the list's name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The units and lists that must not be in any file. Each unit or list has its reason.
+    /// The units and lists that must not be in any file. Each unit or list comes with its reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
     /// The lists that the policy can declare only partly. A policy file must not remove the
     /// remaining entries.
     pub(crate) additive: BTreeSet<&'static str>,
     /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
-    /// The addresses of the listed webhooks with a secret.
+    /// The addresses of those listed webhooks that have a secret.
     pub(crate) sealed_webhooks: BTreeSet<String>,
     /// The teams that have access only through their parent team. A selector with such a team
     /// matches the repository, but the policy needs no entry for the team.

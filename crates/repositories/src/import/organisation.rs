@@ -64,14 +64,13 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        // GitHub shows the value of `default_for_new_repos` in another place. GitHub does not show
+        // GitHub shows the value of `default_for_new_repos` in another answer. GitHub does not show
         // a value for `attach_to`.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // The policy also gets the values `not_set`. If Beadle has to create the configuration
-            // again without these values, the new configuration turns off most of the omitted
-            // features.
+            // The policy also gets the values `not_set`. Without these values, a configuration that
+            // Beadle creates again would turn off most of the omitted features.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }

@@ -25,8 +25,8 @@ const ON: &[&str] = &[
     "deploy_keys_enabled_for_repositories",
 ];
 
-/// Returns the section `organization`. The section contains only the values that differ from a new
-/// organisation. Adds a note for each part that Beadle could not read.
+/// Returns the section `organization`. The section contains only the values that differ from the
+/// values of a new organisation. Adds a note for each part that Beadle could not read.
 pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
     let mut section = Map::new();
     match settings(reader).await {

@@ -1,5 +1,5 @@
-//! Tests two things: the files look as if a person wrote them, and together they declare exactly
-//! the live state.
+//! Tests two things: each file looks like the work of a person, and all files together declare
+//! exactly the live state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ fn lines(files: &BTreeMap<String, String>) -> usize {
     files.values().map(|text| text.lines().count()).sum()
 }
 
-/// Returns everything that the files declare for a repository. Also returns the lists from which
+/// Returns everything that the files declare for a repository. Also returns each list from which
 /// Beadle would remove entries.
 fn declared(files: &BTreeMap<String, String>, one: &Observed) -> (Value, BTreeSet<String>) {
     let policy = load(files.clone(), "admin").unwrap_or_else(|why| panic!("{why}\n{files:#?}"));

@@ -36,7 +36,7 @@ impl Usual {
     }
 }
 
-/// The condition under which a file for several repositories can contain a unit.
+/// The condition for a unit in a file for several repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// If most repositories have the same value, `settings.yml` contains this value, and other
@@ -56,9 +56,9 @@ pub(crate) struct Unit {
     pub(crate) name: &'static str,
     /// The path of the block that contains the keys.
     pub(crate) block: &'static [&'static str],
-    /// The keys. Each key has its value in a new repository.
+    /// The keys. Each key comes with its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
-    /// The condition under which a file for several repositories can contain the unit.
+    /// The condition for the unit in a file for several repositories.
     pub(crate) sharing: Sharing,
 }
 
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn every_section_of_an_aspect_is_imported() {
-        // GitHub has no value for a pattern that exists only in the policy.
+        // This pattern exists only in the policy, so GitHub has no value for it.
         let sections = crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections);
         for section in sections.filter(|section| section.name != "validator") {
             let is_list = LISTS.iter().any(|list| list.name == section.name);

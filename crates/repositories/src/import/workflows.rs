@@ -1,6 +1,6 @@
-//! Reads two things: the settings of Actions that GitHub shows at separate addresses, and whether
-//! releases are immutable. An import makes four calls for a public repository, and five calls for a
-//! private or internal repository.
+//! Reads two things: the Actions settings that have their own API addresses, and whether releases
+//! are immutable. An import makes four calls for a public repository, and five calls for a private
+//! or internal repository.
 
 use beadle_engine::Failure;
 use beadle_github::{Reader, Repository, Visibility};

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// The maximum length of a line. A line with a single long value can be longer.
+/// The maximum length of a line. A line that contains a single long value can be longer.
 const WIDTH: usize = 100;
 
-/// The keys at the beginning of a block, in this order. All other keys follow in alphabetical
-/// order.
+/// The keys that come first in a block. Their order in a block is the same as here. All other keys
+/// follow in alphabetical order.
 const FIRST: &[&str] = &[
     "name",
     "username",
@@ -43,7 +43,7 @@ const FIRST: &[&str] = &[
     "organization",
 ];
 
-/// The words that YAML 1.1 or 1.2 reads as a boolean or as null.
+/// The words that are a boolean or null in YAML 1.1 or 1.2.
 const WORDS: &[&str] =
     &["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf", "infinity"];
 
@@ -145,8 +145,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text as YAML. The function omits the quotes only if every YAML reader reads the same
-/// text without them.
+/// Returns a text as YAML. The function omits the quotes only if every YAML reader still reads the
+/// same text.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
@@ -168,7 +168,8 @@ fn is_plain(text: &str) -> bool {
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
-        // YAML does not allow these characters, or older readers treat them as a line break.
+        // YAML does not allow some of these characters. Older readers treat the others as a line
+        // break.
         let is_odd =
             c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);
         match c {
@@ -186,7 +187,8 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Returns a text for a comment, on one line and without characters that end a comment.
+/// Returns a text for a comment. The text has only one line and contains no characters that end a
+/// comment.
 pub(super) fn comment(text: &str) -> String {
     let is_odd =
         |c: char| c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);

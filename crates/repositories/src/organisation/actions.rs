@@ -98,12 +98,13 @@ struct Call {
     what: &'static str,
     path: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// The list of repositories that belongs to the call. Only a call with the possible value
-    /// `selected` has such a list.
+    /// The list of repositories that belongs to the call. A call has such a list only if the value
+    /// `selected` is possible.
     list: Option<List>,
 }
 
-/// A list of repositories. The list has an effect only while the value `scope` is `selected`.
+/// A list of repositories. The list has an effect only while the value in the field `scope` is
+/// `selected`.
 struct List {
     /// The key of the list in the policy.
     key: &'static str,
@@ -227,7 +228,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
 }
 
 impl Call {
-    /// Returns the declared values. Each value has its name in the body.
+    /// Returns the declared values. Each value comes with its name in the body.
     fn wants<'a>(&self, section: &'a Node) -> Vec<(&'static str, &'static str, &'a Node)> {
         let wants = self
             .keys
@@ -247,7 +248,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // An older GitHub server does not show the values that it does not know.
+            // If a GitHub server is too old for a value, it does not show this value.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);

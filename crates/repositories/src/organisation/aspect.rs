@@ -1,5 +1,5 @@
-//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] is the description of
-//! an aspect of a repository.
+//! Describes an aspect of the organisation itself. [`crate::aspects::Aspect`] describes a
+//! repository aspect.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -16,9 +16,9 @@ use crate::secret_memory::SecretMemory;
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect. The value can also be a key of the
-    /// section `organization`, such as `organization.webhooks`. In `settings.yml`, this section is
-    /// about the organisation and not about repositories.
+    /// The section of `settings.yml` that declares this aspect. The aspect can also be declared by
+    /// a key of the section `organization`, such as `organization.webhooks`. In `settings.yml`,
+    /// this section applies to the organisation and not to repositories.
     pub(crate) section: &'static str,
     /// The description of the section. The list is empty if an aspect of repositories already
     /// describes the section.
@@ -74,7 +74,7 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Creates the section that `node` declares. A list of the section `organization` can have the
-    /// form of a block. This block itself says whether the list is exclusive. For every other form,
+    /// form of a block. This block itself sets whether the list is exclusive. For every other form,
     /// the parameter `exclusive` decides.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
@@ -88,7 +88,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block that says whether a list in the section `organization` is exclusive.
+/// The keys of a block for a list in the section `organization`. The block sets whether the list is
+/// exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so
@@ -107,7 +108,7 @@ macro_rules! organisation_list {
 }
 pub(super) use organisation_list;
 
-/// An aspect, the section that declares it, and its mode.
+/// An aspect, the section that declares this aspect, and the aspect's mode.
 pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, Mode);
 
 /// Everything that the planner of an organisation's aspect needs.
@@ -138,8 +139,8 @@ impl<'a> Context<'a> {
     }
 
     /// Sets the number of affected repositories for each guarded change of a plan. The first of
-    /// these changes is at the index `from`. The number is `narrowed`. If `narrowed` is `None`, the
-    /// number is the count of all repositories.
+    /// these changes is at the index `from`. The function sets the number `narrowed`. If `narrowed`
+    /// is `None`, the function sets the count of all repositories.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

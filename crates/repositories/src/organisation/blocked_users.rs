@@ -64,7 +64,7 @@ impl OrganisationPlanner for BlockedUsers {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
-                    // A listed account can have another login now. Beadle therefore unblocks
+                    // A listed account might have another login now. Beadle therefore unblocks
                     // nobody.
                     is_complete = false;
                     plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));

@@ -123,7 +123,7 @@ enum Write {
 }
 
 /// The identification of a configuration in a step: the id or the name. If an earlier step of the
-/// same run creates the configuration, the plan has only the name.
+/// same run creates the configuration, the plan contains only the name.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -186,8 +186,8 @@ impl OrganisationPlanner for Configurations {
             if let Some(found) = found {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
-                // A change of a configuration affects every repository with this configuration. So
-                // such a change can affect all repositories.
+                // A change of a configuration affects every repository that has this configuration.
+                // So such a change can affect all repositories.
                 context.reach(plan, from, None).await?;
             } else {
                 create(want, name, plan);
@@ -231,8 +231,8 @@ fn whole(seen: &Value, wanted: Value) -> Value {
     }
 }
 
-/// Returns whether GitHub has the declared value. For a block, only the keys in the block count. A
-/// key with the value null is the same as a missing key.
+/// Returns whether the value at GitHub is the declared value. For a block, only the keys in the
+/// block count. A key with the value null is the same as a missing key.
 fn is_kept(seen: &Value, wanted: &Value) -> bool {
     match wanted {
         Value::Object(wanted) => wanted.iter().all(|(key, value)| seen[key] == *value),
@@ -291,7 +291,8 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     let risk = if before.is_subset(&after) { Risk::Changes } else { Risk::Weakens };
     let asked = Some(&node.asked);
     let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];
-    // This change replaces the present default configuration. The present one can be stricter.
+    // This change replaces the present default configuration. The present configuration might be
+    // stricter.
     for row in others {
         for kind in selected(&row).iter().filter(|kind| after.contains(*kind) && !before.contains(*kind)) {
             let what = format!("default of new {} repositories", kind.replace('_', " "));
@@ -354,10 +355,11 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // A repository in `taken` loses its present configuration. The present one can be stricter.
+    // A repository in `taken` loses its present configuration. The present configuration might be
+    // stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // Even if a repository has no configuration yet, the new configuration can turn off a feature
+    // Even if a repository has no configuration yet, the new configuration might turn off a feature
     // of the repository.
     let first = if turns_off(&body(want), live) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {

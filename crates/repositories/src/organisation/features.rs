@@ -1,4 +1,4 @@
-//! The security features of a code security configuration. This module has the values of a new
+//! The security features of a code security configuration. This module contains the values of a new
 //! configuration, and finds the changes that turn a feature off.
 //!
 //! <https://docs.github.com/rest/code-security/configurations#create-a-code-security-configuration>
@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The default values in GitHub's published API description (`@octokit/openapi` 23.0.2). If a new
 /// configuration does not set one of these features, the feature gets this default value. All other
-/// features have no default: if a configuration does not set them, GitHub does not change them in
-/// the repositories.
+/// features have no default. If a configuration does not set such a feature, GitHub does not change
+/// the feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -82,8 +82,8 @@ fn halves(value: &str) -> &'static [&'static str] {
 }
 
 /// Returns a number for the protection that a value gives. A greater number means more protection.
-/// If a configuration does not set a feature, GitHub does not change the feature, so it is possibly
-/// on.
+/// If a configuration does not set a feature, GitHub does not change the feature. So the feature
+/// might be on.
 fn strength(value: Option<&str>) -> u8 {
     match value {
         Some("enabled" | "enforced") => 2,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// Returns a configuration that sets every feature with the default `disabled`. If a new
-    /// configuration did not set such a feature, it would turn the feature off.
+    /// configuration omitted such a feature, the configuration would turn the feature off.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn half_of_advanced_security_is_no_more_than_the_other_half() {
         let values = ["enabled", "code_security", "secret_protection", "disabled"];
-        // A cell of the table is `true` if a product is turned off by the change from the row's
-        // value to the column's value.
+        // Each cell of the table stands for a change from the row's value to the column's value.
+        // The cell is `true` if this change turns a product off.
         let table = [
             [false, true, true, true],
             [false, false, true, true],

@@ -1,5 +1,5 @@
-//! The aspects of the organisation itself, one file for each. Examples are the settings, the
-//! rulesets and the code security configurations of the organisation.
+//! The aspects of the organisation itself. Each aspect has its own file. Examples are the settings,
+//! the rulesets and the code security configurations of the organisation.
 
 mod actions;
 mod aspect;

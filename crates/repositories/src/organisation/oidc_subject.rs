@@ -1,6 +1,6 @@
 //! Plans and writes the subject in the OpenID Connect tokens of the organisation's workflows. The
-//! subject applies to each repository that has no claims of its own and does not use GitHub's
-//! default form. If the policy has the section, Beadle reads the subject in one call.
+//! subject applies to each repository that neither has its own claims nor uses GitHub's default
+//! form. If the policy has the section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -48,12 +48,12 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of changing the claims. A cloud provider can depend on a claim that the new
+/// Returns the risk of changing the claims. A cloud provider might depend on a claim that the new
 /// subject no longer contains.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();
-    // If a subject has no claims of its own, it has GitHub's default form.
+    // A subject without its own claims has GitHub's default form.
     let is_kept = if before.is_empty() {
         DEFAULT.iter().all(|claim| after.iter().any(|other| other == claim))
     } else {

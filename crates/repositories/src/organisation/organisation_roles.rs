@@ -1,5 +1,5 @@
-//! Plans and writes the roles of the organisation, and which teams and people have these roles.
-//! GitHub itself defines some roles, such as `security_manager`. The policy can only assign
+//! Plans and writes the roles of the organisation, and the assignments of these roles to teams and
+//! people. GitHub itself defines some roles, such as `security_manager`. The policy can only assign
 //! GitHub's roles. If the policy has the section, Beadle reads all roles in one call. For each
 //! declared role, Beadle reads the teams in one more call, and the people in another call.
 //!
@@ -50,15 +50,15 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of the teams and people with a role. Each row has the list's key in the policy, its
-/// key at GitHub, and the kind of its entries.
+/// The lists of the teams and people with a role. Each row contains the list's key in the policy,
+/// its key at GitHub, and the kind of its entries.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
 struct OrganisationRoles;
 
 enum Write {
-    /// Creates a role, and then assigns it. The plan does not have the role's id, because GitHub
+    /// Creates a role, and then assigns it. The plan does not contain the role's id, because GitHub
     /// creates the id together with the role.
     Create {
         name: String,
@@ -256,8 +256,8 @@ async fn holders(
 ) -> Result<(), Failure> {
     let path = Path::at(PATH).id(id).then(list).query("per_page", 100);
     let rows = context.reader.list_of_organisation(path, &["id", identity]).await?;
-    // A team or a person can also have the role through a team. In that case, GitHub's row is not
-    // an assignment.
+    // A team or a person can also get the role through another team. In that case, GitHub's row is
+    // not an assignment.
     let direct: Vec<&Value> = rows.iter().filter(|row| row["assignment"] != "indirect").collect();
     let part = format!("{what}: {list}");
     let (wanted, is_complete) = resolved(context, &part, kind, names, plan).await?;

@@ -96,8 +96,8 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the declared value of a field. At GitHub, the default value of a property is a text.
-/// Only for a property with several values, the default value is a list. A policy can use both
+/// Returns the declared value of a field. At GitHub, the default value of a property is normally a
+/// text. For a property with several values, the default value is a list. A policy can use both
 /// forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
@@ -119,7 +119,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "required" | "require_explicit_values" if after.is_null() => Risk::Weakens,
         "values_editable_by" if after == "org_and_repo_actors" => Risk::Weakens,
-        // A new default can change which repositories a layer or a ruleset selects.
+        // With a new default, a layer or a ruleset might select other repositories.
         "default_value" if !before.is_null() => Risk::Weakens,
         _ => Risk::Changes,
     }

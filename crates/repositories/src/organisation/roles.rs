@@ -8,7 +8,7 @@ use super::sets::as_set;
 use crate::aspects::field;
 use crate::policy::Node;
 
-/// The fields of a role whose values can change, except the name.
+/// The fields of a role that can change. The name is not in this list.
 const FIELDS: &[&str] = &["description", "base_role", "permissions"];
 /// The possible base roles, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];
@@ -61,7 +61,7 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
-    // If the request has no base role, the new role has no base role. GitHub accepts `none` only
+    // If the request omits the base role, the new role has no base role. GitHub accepts `none` only
     // when a request changes an existing role.
     let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
@@ -110,7 +110,8 @@ pub(super) fn removal<'a>(row: &'a Value, list: &PolicyLocation) -> (&'a str, Ve
     (row["name"].as_str().unwrap_or_default(), fields)
 }
 
-/// Returns the role with this name. Like GitHub, the comparison ignores the case of letters.
+/// Returns the role with this name. The comparison ignores the case of letters. GitHub does the
+/// same.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
 }

@@ -74,8 +74,8 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// Returns the number of repositories if a ruleset's conditions contain only full names. Returns
-/// `None` if the conditions contain a pattern or a property, because these can match any
+/// If a ruleset's conditions contain only full names, returns the number of these repositories.
+/// Returns `None` if the conditions contain a pattern or a property, because these can match any
 /// repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));

@@ -1,8 +1,8 @@
 //! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The
-//! configuration contains the secret itself. The policy contains only the secret's name in the
-//! configuration. As for the secrets of repositories (`aspects/secrets.rs`), Beadle stores a keyed
-//! digest of each value that it wrote. Beadle keeps secrets that the policy does not list. If the
-//! list is `exclusive`, Beadle removes such secrets.
+//! configuration contains the secret's value. The policy contains only the name that the secret has
+//! in the configuration. Beadle stores a keyed digest of each value that it wrote. It does the same
+//! for the secrets of repositories (`aspects/secrets.rs`). Beadle keeps a secret that is missing in
+//! the policy. If the list is `exclusive`, Beadle removes such a secret.
 //!
 //! One call reads up to 100 secrets of a list. For each secret with the visibility `selected`,
 //! Beadle reads the repositories in one more call. Beadle makes these calls only if the policy has
@@ -10,8 +10,8 @@
 //! limit.
 //!
 //! One request sets the value, the visibility and the repositories of a secret. So a change of one
-//! of these values also writes the other two values. These two values come from the policy. If the
-//! policy does not have them, they come from GitHub.
+//! of these values also writes the other two values. Beadle takes these two values from the policy.
+//! If a value is missing in the policy, Beadle takes this value from GitHub.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/organization-secrets>
@@ -210,7 +210,7 @@ impl OrganisationPlanner for Secrets {
 }
 
 impl Secrets {
-    /// Returns the secret's name that Beadle uses when it stores digests.
+    /// Returns the name of the secret in the store. Beadle uses this name for digests.
     fn remembered(&self, name: &str) -> SecretName {
         SecretName {
             owner: "organisation".to_owned(),

@@ -11,7 +11,7 @@ use super::aspect::Context;
 use crate::aspects::{AspectPlan, field};
 use crate::policy::Node;
 
-/// The visibility value with which a variable or a secret has a list of selected repositories.
+/// The visibility of a variable or a secret that has a list of selected repositories.
 pub(super) const SELECTED: &str = "selected";
 /// The visibilities, ordered from the fewest repositories to the most.
 const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
@@ -53,7 +53,7 @@ impl Selected {
     }
 
     /// Returns whether both values select the same repositories. The function compares the ids,
-    /// because a repository can have a new name.
+    /// because a repository might have a new name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
@@ -109,7 +109,8 @@ pub(super) async fn compare_reach(
             Selected::default()
         };
         if !selected.is_same(&was) {
-            // If the change adds no repository, it only takes access away from some repositories.
+            // If the change adds no repository, the change only takes access away from some
+            // repositories.
             let risk = if selected.has_more_than(&was) { Risk::Exposes } else { Risk::Removes };
             let asked = asked("selected_repositories");
             fields.push(field("selected_repositories", was.names(), selected.names(), asked, risk));

@@ -1,4 +1,5 @@
-//! Compares lists. The order of entries and repeated entries do not count as differences.
+//! Compares lists. Two lists do not differ if they differ only in the order of entries or in
+//! repeated entries.
 
 use serde_json::Value;
 

@@ -121,7 +121,7 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// The description of a setting that GitHub shows but no API can change.
+/// The description of a read-only setting. GitHub shows such a setting, but no API can change it.
 const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
 /// The settings that GitHub shows but no API can change.
@@ -141,7 +141,7 @@ pub(crate) const READ_ONLY: &[&str] = &[
 /// The values of `default_repository_permission`, ordered from the least access to the most.
 const PERMISSIONS: &[&str] = &["none", "read", "write", "admin"];
 
-/// The switches that give people more rights when the switch is on. Each row has the risk of
+/// The switches that give people more rights when they are on. Each row contains the risk of
 /// turning the switch on.
 const ALLOWING: &[(&str, Risk)] = &[
     ("members_can_create_repositories", Risk::Weakens),
@@ -168,7 +168,7 @@ const PROTECTING: &[&str] = &[
     "secret_scanning_validity_checks_enabled",
 ];
 
-/// The settings that apply to all existing repositories together.
+/// The settings that take effect in all existing repositories.
 const OF_ALL_REPOSITORIES: &[&str] = &[
     "default_repository_permission",
     "members_can_fork_private_repositories",
@@ -213,8 +213,8 @@ fn wants(section: &Node) -> impl Iterator<Item = (&'static str, &Node)> {
     carried.filter_map(move |key| Some((key.name, section.get(key.name).filter(|node| !node.is_null())?)))
 }
 
-/// Returns a value in a form for comparisons. In this form, a text that is not set is the same as
-/// an empty text.
+/// Returns a value in a form for comparisons. In this form, a missing text is the same as an empty
+/// text.
 fn comparable(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Null if wanted.is_string() => json!(""),

@@ -4,7 +4,7 @@ use super::*;
 use crate::policy::{Node, repository};
 
 /// Calls `lead` with a simulated GitHub. Each element of `called` has three parts: a name, the id
-/// of the repository that GitHub finds by this name, and the present name of this repository.
+/// of the repository that GitHub finds under this name, and the present name of this repository.
 fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
     let find = |wanted: &str| {
         let found = called.iter().find(|(name, ..)| *name == wanted);
@@ -53,8 +53,8 @@ fn a_file_renames_the_repository_that_has_the_former_name() {
     assert_eq!(to_rename("pay", None, |_| None, |_| false), None);
 }
 
-/// Returns the files of a policy for which a person must still decide about this repository. Also
-/// returns whether another file belongs to the repository.
+/// Returns the policy files that wait for a person's decision about this repository. Also returns
+/// whether another file belongs to the repository.
 async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
     let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
     let seen = Repository { id, owner: "acme".into(), ..repository(&given) };

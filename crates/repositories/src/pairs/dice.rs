@@ -1,4 +1,4 @@
-//! Makes random values for the description of a policy's files.
+//! Makes random values that fit the description of a policy's files.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -74,13 +74,13 @@ impl Dice {
         of[self.below(of.len())].clone()
     }
 
-    /// Returns a random selection of values, in their original order. `percent` is the probability
-    /// with which the function selects each value.
+    /// Returns a random selection of values, in their original order. For each value, `percent` is
+    /// the probability of its selection.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// Returns the name. Sometimes, the function changes the case of its letters.
+    /// Returns the name. Sometimes, the function changes the case of the name's letters.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),
@@ -94,8 +94,8 @@ impl Dice {
         self.cased(name)
     }
 
-    /// Returns a block that sets at least one of the keys. About half of the values come from
-    /// `live`.
+    /// Returns a block that sets at least one of the keys. Approximately half of the values come
+    /// from `live`.
     pub(super) fn block(&mut self, keys: &[Key], percent: u32, live: &Value) -> Map<String, Value> {
         let carried: Vec<&Key> = keys.iter().filter(|key| key.status == Status::Carried).collect();
         let mut chosen = self.some(&carried, percent);

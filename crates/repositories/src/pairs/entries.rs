@@ -1,4 +1,4 @@
-//! Makes random sections of a policy. The sections look as if people wrote them. A section contains
+//! Makes random sections of a policy. The sections look like the work of people. A section contains
 //! live values, changed live values, and new values.
 
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if two names mean the same entry although they differ in upper and lower case.
+    /// True if upper and lower case make no difference in the names of entries.
     pub(super) is_folded: bool,
 }
 
@@ -110,7 +110,7 @@ pub(super) enum Place {
     Repository,
 }
 
-/// Returns a random section. About half of the values come from `live`.
+/// Returns a random section. Approximately half of the values come from `live`.
 pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Value {
     let known = LISTS.iter().find(|list| list.section == name);
     match known {
@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only one time, even in another case. The check refuses duplicate names,
-        // and GitHub cannot have them.
+        // Each name appears only one time. Upper and lower case make no difference. The check
+        // refuses duplicate names, and GitHub cannot store them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -304,7 +304,7 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns a list in a random form: a plain list or a block. A block says whether the list is
+/// Returns a list in a random form: a plain list or a block. A block sets whether the list is
 /// exclusive or additive, or how the list changes the lists of lower layers.
 fn worded(dice: &mut Dice, list: &List, mut entries: Vec<Value>) -> Value {
     let section = list.section;
@@ -413,13 +413,13 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// The names of the rulesets. Each name has its target. The tests do not change the target of a
-/// ruleset.
+/// The names of the rulesets. Each name comes with its target. The tests do not change the target
+/// of a ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
 /// Returns a random ruleset. For `settings.yml`, the function returns a ruleset of the
-/// organisation. Such a ruleset also says which repositories it applies to.
+/// organisation. Such a ruleset also selects the repositories to which it applies.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::dice::{APPS, Dice, TEAMS, USERS};
 
 /// Gives an environment values that GitHub accepts together. In a live environment, all reviewers
-/// are teams, because the simulator's state has no ids of people. GitHub's maximum is six
-/// reviewers, so all layers together have at most six.
+/// are teams, because the simulator's state has no ids of people. GitHub allows at most six
+/// reviewers, so all layers together have at most six reviewers.
 pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_live: bool) {
     let mut reviewers: Vec<Value> =
         dice.some(&TEAMS[..4], 30).iter().map(|slug| json!({ "type": "Team", "slug": slug })).collect();

@@ -48,8 +48,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Sometimes two layers have the same rank and can contradict each other. In that case,
-        // Beadle does not change the section, or the check refuses the policy.
+        // Sometimes two layers have the same rank and can contradict each other. After a
+        // contradiction, Beadle does not change the section, or the check refuses the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -120,8 +120,8 @@ fn choice(dice: &mut Dice) -> Value {
 }
 
 /// Changes the sections of a file so that they set the same values as the file's selector.
-/// Otherwise, a file could change a repository in such a way that the file no longer selects the
-/// repository. Every apply would then change something.
+/// Otherwise, a file could change a repository and then no longer select this repository. Every
+/// apply would then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -163,9 +163,9 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that is set in one of the files. In this
-/// case, each apply can cause more changes. In all other cases, some later apply must find nothing
-/// to change.
+/// Returns whether a file selects repositories by a value that is set in one of the files. If a
+/// file does so, each apply can cause more changes. Otherwise, a later apply must find nothing to
+/// change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -49,7 +49,7 @@ pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether an apply changed a value that a layer's selector can use.
+/// Returns whether an apply changed a value that can occur in the selector of a layer.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -95,7 +95,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
         | "codespaces_secrets" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // From the other lists, Beadle removes an entry only if the entry is in a file.
+        // In the other lists, Beadle removes an entry only if a file contains this entry.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {
@@ -111,7 +111,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
 /// The values that the files set for one repository, or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
-    /// The contents of all other files that can apply to the repository.
+    /// The contents of all other files that might apply to the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
@@ -332,8 +332,9 @@ fn list(
     }
 }
 
-/// Compares two blocks. The comparison is as detailed as the values in the files. If a value
-/// differs but is not set in any file, the function adds the difference to `found`.
+/// Compares two blocks. If a file sets only some keys of a block, the function compares the block
+/// key by key. If a value differs and no file sets this value, the function adds the difference to
+/// `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
@@ -351,7 +352,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // If a file sets a whole value, every part of this value is allowed to change. The same applies
+    // If a file sets a whole value, every part of this value is allowed to change. The same is true
     // if the value is new, or if Beadle removed the value.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
@@ -365,8 +366,8 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Compares each list in `part` with the same list in `whole`. Returns whether `whole` has all
-/// entries of `part`.
+/// Compares each list in `part` with the same list in `whole`. Returns whether the lists in `whole`
+/// contain all entries of the lists in `part`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {

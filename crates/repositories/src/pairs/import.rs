@@ -19,7 +19,7 @@ fn load(files: BTreeMap<String, String>) -> Result<Policy, String> {
     Policy::from_sources(files, "admin", Path::new("policy")).map_err(|error| error.to_string())
 }
 
-/// Imports one random organisation, and makes a plan with the imported policy.
+/// Imports one random organisation, and plans this organisation with the imported policy.
 async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<(), String> {
     sim.begin_with(state(&mut Dice::new(seed)).doc);
     let nothing = BTreeMap::from([("settings.yml".to_owned(), "repository: {}\n".to_owned())]);

@@ -1,6 +1,6 @@
-//! Tests random lists. The test covers every kind of list whose entries have identities. After an
-//! apply, the plan must be empty. The test then adds, removes or changes a single entry at GitHub,
-//! and the plan must show this difference.
+//! Tests random lists. The test covers every list kind that has identities for its entries. After
+//! an apply, the plan must be empty. The test then adds, removes or changes a single entry at
+//! GitHub, and the plan must show this difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,8 +30,8 @@ const KEPT: &[(&str, &str)] = &[
     ("environments", "environments"),
     ("variables", "variables"),
 ];
-/// The lists that this test skips because other tests cover them. Each list has the name of the
-/// file with the other tests.
+/// The lists that this test skips because other tests cover them. Each list comes with the name of
+/// the file that contains the other tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
@@ -43,8 +43,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;
 
-/// Completes an entry: the result has a value for every key that a mutation can change. Returns
-/// `None` if the entry contains the name of a thing that does not exist.
+/// Completes an entry. The result contains a value for every key that a mutation can change.
+/// Returns `None` if the entry contains the name of a thing that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
         entry.as_object_mut()?.remove(key);
@@ -239,7 +239,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Finds all lists in a value that are not empty, and adds their keys to `found`.
+/// Finds the lists in a value, and adds their keys to `found`. The function ignores empty lists.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

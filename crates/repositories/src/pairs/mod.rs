@@ -55,8 +55,9 @@ const ROUNDS: usize = 5;
 /// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// The messages with which GitHub can refuse a valid policy. GitHub can do so because the check
-/// does not know the live state. Each message comes with the reason for the refusal.
+/// The messages with which GitHub sometimes refuses a valid policy. The check cannot predict these
+/// refusals, because it does not know the live state. Each message comes with the reason for the
+/// refusal.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -89,7 +90,7 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// The number of pairs in which every apply wrote something. This can happen if a layer selects
+    /// The number of pairs in which every apply wrote something. This happens if a layer selects
     /// repositories by values that are set in other files.
     moved: usize,
     /// The number of pairs that needed more than two applies with writes. An apply that writes an
@@ -104,7 +105,7 @@ struct Round {
     doubts: BTreeMap<String, BTreeSet<String>>,
     /// The changes that are still in the plan. Unknown and refused changes are not included.
     left: Vec<String>,
-    /// The changes that GitHub refused. Each change has GitHub's reason.
+    /// The changes that GitHub refused. Each change comes with GitHub's reason.
     refusals: Vec<String>,
     written: usize,
     /// The changes that Beadle tried to write.
@@ -192,7 +193,7 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // If a change depends on another change, the test judges only the other change.
+                    // If a change depends on another change, the test checks only the other change.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);
@@ -258,8 +259,8 @@ impl Stage {
     }
 }
 
-/// Tests a pair: applies its policy and judges the result. For some pairs, the function then
-/// changes something directly at GitHub, applies the policy again, and judges the result again.
+/// Tests a pair: applies its policy and checks the result. For some pairs, the function then
+/// changes something directly at GitHub, applies the policy again, and checks the result again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -291,9 +292,9 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// only in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file does not change which repositories it selects (`files::agree`). But another file can
+    // A file never changes its own selection of repositories (`files::agree`). But another file can
     // change the selection of this file. The check cannot notice such a change, because the other
-    // file possibly does not apply to the repository.
+    // file might not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -320,8 +321,8 @@ async fn settle_once(
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // Even if the apply failed, the code below must compare the state. The error is
-            // therefore returned later.
+            // Even if the apply failed, the code below must compare the state. The function
+            // therefore returns the error later.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -336,7 +337,7 @@ async fn settle_once(
         counts.refused += round.refusals.len();
         writing += usize::from(round.calls > 0 && last.held == 0 && !faulty);
         last = round;
-        // Before this point, the test has approved all changes that the guard held.
+        // At this point, the test has already approved all changes that the guard held.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }

@@ -1,7 +1,7 @@
-//! Tests every place of a policy where a name can be: the name of a team, an account, an App, a
-//! role, a property, a branch or a repository. There are three cases: the name does not exist,
-//! somebody renamed the owner of the name, or the name now has another owner. In each case, an
-//! apply must not change a repository.
+//! Tests every place of a policy that can contain a name. This can be the name of a team, an
+//! account, an App, a role, a property, a branch or a repository. There are three cases: the name
+//! does not exist, somebody renamed the owner of the name, or the name now has another owner. In
+//! each case, an apply must not change a repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -75,8 +75,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name counts in this place, and not the id. In such a place, it is
-/// correct that Beadle uses the new owner of the name.
+/// Returns whether only the name counts in this place, and not the id. In such a place, Beadle
+/// correctly uses the new owner of the name.
 fn is_by_name(place: &Place) -> bool {
     // Another App can get a slug only if the present owner gives up the slug. A name in `except`
     // only excludes a repository, so the file applies to all other repositories.
@@ -248,7 +248,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// Returns an organisation that has one thing of every kind with this name.
+/// Returns an organisation that contains one thing of each kind. Each thing has the given name.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({
@@ -275,7 +275,7 @@ fn renamed(state: &Value) -> Result<Value, String> {
     serde_json::from_str(&state.to_string().replace(OLD, NEW)).map_err(|error| error.to_string())
 }
 
-/// Creates new things with the old name.
+/// Creates new things that have the old name.
 fn take(state: &mut Value, kind: Kind) {
     let organisation = &mut state["orgs"][ORGANISATION];
     match kind {

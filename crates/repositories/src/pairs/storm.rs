@@ -1,20 +1,20 @@
 //! Tests Beadle in storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a
 //! random organisation. During this time, GitHub refuses requests for hours, fails, breaks
-//! connections, loses the answers to writes, answers late, shows wrong lists and shows earlier
-//! states. The test simulates time, so a storm of several hours needs only a moment.
+//! connections and answers late. The answers to writes are lost. Lists are wrong, and some answers
+//! show an earlier state. The test simulates time, so a storm of several hours needs only a moment.
 //!
 //! First, a calm run applies the same policy to the same organisation. In the storm, these
 //! conditions must then be true:
 //!
-//! - No write of the storm sets a value that the calm run never had. No write removes an entry that
-//!   the calm run kept. So during a storm, an unknown value never causes a removal, a weakening or
-//!   an exposure. Beadle also creates nothing twice.
+//! - No write in the storm sets a value that did not occur in the calm run. No write removes an
+//!   entry that the calm run kept. So an unknown value never causes a removal, a weakening or an
+//!   exposure during a storm. Beadle also creates nothing twice.
 //! - Beadle does not exceed a secondary limit of GitHub, and waits as long as GitHub asks.
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.
 //!
-//! The test skips a pair whose calm run is not simple. For example, GitHub refuses a change in this
-//! run, or a layer selects repositories by a value that is set in another file.
+//! The test skips a pair whose calm run is not simple. For example, GitHub refused a change in this
+//! run. In another example, a layer selects repositories by a value from another file.
 //!
 //! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
@@ -58,7 +58,7 @@ const TRIES: u64 = 40;
 const ROUNDS: usize = 12;
 /// The rate limits for requests that create content.
 const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
-/// A wait time that is a little longer than the longest wait of GitHub in a storm.
+/// A duration that is a little longer than the longest wait time that GitHub requests in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// The states of the simulated GitHub after each write: the certain states and the possible states.
 #[derive(Default)]
@@ -162,7 +162,7 @@ impl<'a> Service<'a> {
         Ok(Self { stage, api, book: book.clone(), planner, writer, pace })
     }
 
-    /// Deletes everything in memory except the budget, like the restart of a process.
+    /// Simulates the restart of a process: deletes everything in memory except the budget.
     fn restart(&mut self) {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }
@@ -365,8 +365,8 @@ async fn no_storm_of_github_breaks_a_promise() {
     assert!(!is_whole_run || all.lost_writes > 0, "no answer of a write was lost: {all:?}");
 }
 
-/// Applies a policy in runs that events cause. The policy has more new labels than GitHub accepts
-/// in a minute. Returns the limit that Beadle exceeded.
+/// Applies a policy in runs that are started by events. The policy has more new labels than GitHub
+/// accepts in a minute. Returns the limit that Beadle exceeded.
 async fn many_labels(content: Option<ContentLimits>) -> Option<String> {
     let (sim, folder) = (simulated().await, folder());
     let shop = json!({ "id": 101, "created_at": "2026-01-01T00:00:00Z", "branches": { "main": {} } });

@@ -1,4 +1,4 @@
-//! Makes disturbances for the test. Some reads fail or are incomplete. Somebody else renames,
+//! Makes disturbances for the test. Some reads fail or are incomplete. Another person renames,
 //! deletes or adds things at GitHub.
 
 use beadle_sim::Fault;
@@ -29,7 +29,7 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
 pub(super) struct Act {
     pub(super) method: Method,
     pub(super) path: String,
-    /// The body of the request, or `null` if the request has no body.
+    /// The request body, or `null` for a request without a body.
     pub(super) body: Value,
 }
 

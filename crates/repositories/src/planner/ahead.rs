@@ -1,7 +1,7 @@
 //! Protects a repository before more people can see it. With the new visibility, additional layers
-//! can apply to the repository, and these layers can protect it. A layer can also select the
-//! repository by a topic, a team or a property that the same run writes. Without this code, such a
-//! layer would apply only in the next run. That would be too late.
+//! might apply to the repository, and these layers might protect the repository. A layer can also
+//! select the repository by a topic, a team or a property that the same run writes. Without this
+//! code, such a layer would apply only in the next run. The next run would be too late.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;
@@ -19,9 +19,9 @@ fn widens(planned: &PlannedChange) -> bool {
 }
 
 impl RepositoryPlanner {
-    /// Plans the protection of a repository again. The function does so if this run makes the
-    /// repository visible to more people, and if the policy then declares another protection. The
-    /// next run plans the removals and weakenings of this other protection.
+    /// Plans the protection of a repository again. The function does so if two conditions are true:
+    /// this run makes the repository visible to more people, and the policy then declares another
+    /// protection. The next run plans the removals and weakenings of this other protection.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

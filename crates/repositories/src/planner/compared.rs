@@ -23,8 +23,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
-    /// the key due.
+    /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep
+    /// marked the key as due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
         let rule = self.reread.as_ref().filter(|_| is_repository(key) && is_swept && lane == Lane::Sweep);
         // The stored answers and their read times must be in the same store.
@@ -34,17 +34,18 @@ impl RepositoryPlanner {
         let looks = Looks::begin(store, key, rule, self.reader.clock().now());
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
-        // All runs of a sweep share some lists. These lists can be older than the hold of a
-        // command. Without this condition, the run would not see the held change, and would release
-        // the hold.
+        // All runs of a sweep share some lists. These lists might be older than a change that a
+        // command holds. Without this condition, the run would not see the held change, and would
+        // release the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
-    /// Makes the next sweep read the parts that are different or unknown after a run. This run read
-    /// all parts, but did not record its reads. If a sweep used an older agreement or an older
-    /// stored answer, the sweep would release the holds of this run. For example, the run of a
-    /// command has no rule for sweeps. But a sweep of the service can find the holds of this run.
+    /// Expires the reads of the parts that are different or unknown after a run. The next sweep
+    /// then reads these parts. This run read all parts, but did not record its reads. If a sweep
+    /// used an older agreement or an older stored answer, the sweep would release the holds of this
+    /// run. For example, the run of a command has no rule for sweeps. But a sweep of the service
+    /// might find the holds of this run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);

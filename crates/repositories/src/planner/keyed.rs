@@ -1,4 +1,4 @@
-//! Plans the repository or the organisation of one key, for a run of the engine.
+//! Plans the repository or the organisation of one key. The engine's runs use this module.
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
@@ -14,8 +14,9 @@ use crate::policy::Policy;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Makes the planner record the controls and the restored values that another planner found. A
-    /// command uses two planners: one for its plan, and one for its writes.
+    /// Uses the records of another planner: the record of controls, and the record of restored
+    /// values. Both planners then share these records. A command uses two planners: one for its
+    /// plan, and one for its writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
@@ -50,9 +51,9 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id of the key identifies the repository. With the hint, Beadle can find another
-            // repository or no repository. The list of all repositories has the node id for every
-            // id.
+            // The id of the key identifies the repository. With the hint, Beadle might find another
+            // repository or no repository. The list of all repositories contains the node id for
+            // every id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -73,7 +74,7 @@ impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
     /// Some writes replace a whole object. Beadle builds the body of such a write from its reads.
-    /// If the reads took too long, somebody can have changed the object in the meantime. Beadle
+    /// If the reads took too long, somebody might have changed the object in the meantime. Beadle
     /// therefore plans again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let in_lane = self.in_lane(lane);

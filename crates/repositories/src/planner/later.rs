@@ -1,14 +1,14 @@
 //! Computes the state of a repository after the writes of a plan. If the plan writes a value that
-//! is used in the selector of a layer, the next plan can have additional changes.
+//! is used in the selector of a layer, the next plan might contain additional changes.
 
 use beadle_engine::{Change, Field, StoreError};
 use beadle_github::{Known, Repository, TeamPermission, Visibility};
 
 use crate::names::{Named, Names};
 
-/// Returns the repository in the state after all changes that the modes allow. Only the facts for
-/// selectors are different: topics, custom properties, teams and the visibility. Returns `None` if
-/// no change writes one of these facts.
+/// Returns the repository in the state after all changes that the modes allow. The result changes
+/// only the facts that selectors use: topics, custom properties, teams and the visibility. Returns
+/// `None` if no change writes one of these facts.
 pub(super) async fn later<W>(
     seen: &Repository,
     changes: &[Change<W>],

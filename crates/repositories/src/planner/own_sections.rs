@@ -37,7 +37,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             let Section { node, exclusive, says_exclusive } = Section::new(node, exclusive);
             all = Some(match all {
                 None => Declared { aspect, node: node.clone(), exclusive, says_exclusive },
-                // If one of the files keeps unlisted entries, Beadle removes no entry.
+                // If at least one of the files keeps unlisted entries, Beadle removes no entry.
                 Some(below) => Declared {
                     aspect,
                     node: joined(aspect, &below.node, node),
@@ -51,8 +51,8 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     found
 }
 
-/// Merges the values of two files. If both files set a value, the result has the value of `over`. A
-/// list in the result has the entries of both files.
+/// Merges the values of two files. If both files set a value, the result contains the value of
+/// `over`. A list in the result contains the entries of both files.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
     // Beadle finds the identifying keys of the entries by the name of the list.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);
@@ -114,7 +114,7 @@ mod tests {
         Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap()
     }
 
-    /// Returns the declared values of a policy and its base, merged. The key is the name of the
+    /// Returns the merged declared values of a policy and its base. The key is the name of the
     /// aspect.
     fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
         let policy = policy(own, base);

@@ -9,7 +9,7 @@ use beadle_github::{Cursor, Page, Reader, Repository};
 pub(crate) struct Pages {
     page: Page,
     /// The names of the repositories from all pages so far. The key is the id. If a repository
-    /// appears twice in the list, another repository is possibly missing. A repository therefore
+    /// appears twice in the list, another repository might be missing. A repository therefore
     /// counts only one time.
     names: BTreeMap<u64, String>,
     /// The number of pages so far.
@@ -41,7 +41,7 @@ impl Pages {
         self.names.len() as u64
     }
 
-    /// Takes those repositories of the current page that were not on an earlier page.
+    /// Returns those repositories of the current page that were not on an earlier page.
     pub(crate) fn take(&mut self) -> Vec<Repository> {
         self.short = self.short.take().or(self.page.short.take());
         let mut own = std::mem::take(&mut self.page.repositories);

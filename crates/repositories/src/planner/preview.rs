@@ -1,5 +1,5 @@
-//! Plans the changes that a new policy would cause, compared with the earlier policy. A preview
-//! does not write anything, and does not change the planner's memory.
+//! Compares a new policy with the earlier policy, and plans the changes that the new policy would
+//! cause. A preview does not write anything, and does not change the planner's memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +19,8 @@ use crate::planner::pages::Pages;
 use crate::planner::rounds::{Consequences, rounds};
 use crate::policy::{Creation, Policy};
 
-/// The maximum number of repositories that Beadle reads one by one. If more repositories are
-/// affected, Beadle reads the pages of the whole list.
+/// The maximum number of repositories that Beadle reads one by one. If there are more affected
+/// repositories, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
 
 /// A function that reports the progress: the number of completed repositories, and the number of
@@ -30,17 +30,17 @@ type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 /// The changes that a new policy would cause.
 #[derive(Debug, Default)]
 pub struct Preview {
-    /// The plans, limited to the values that only the new policy asks for. A plan has at least one
-    /// change or one unknown part.
+    /// The plans. They contain only the values that the new policy declares and the earlier policy
+    /// does not declare. A plan has at least one change or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that pass if an operator approves `plans`. Each change has all values of its
-    /// write. See [`beadle_engine::Caused::approvable`]. Changes that wait for the end of a waiver
-    /// are not in the list, because the next run does not plan them.
+    /// The changes that Beadle can write after an operator approves `plans`. Each change contains
+    /// all values of its write. See [`beadle_engine::Caused::approvable`]. Changes that wait for
+    /// the end of a waiver are not in the list, because the next run does not plan such changes.
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The changes of `plans` that wait for the end of a waiver. Each key of the map is a text with
-    /// the waiver's end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
+    /// The changes of `plans` that wait for the end of a waiver. Each key of the map is a text that
+    /// contains the waiver's end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
-    /// The number of planned values that are also planned with the earlier policy.
+    /// The number of values that both policies plan, the new policy and the earlier policy.
     pub drift: usize,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
@@ -48,15 +48,15 @@ pub struct Preview {
     pub total: u64,
     /// The reasons why Beadle could not plan some parts.
     pub incomplete: Vec<String>,
-    /// The keys for which the new policy declares different values. Each key has GitHub's node id
-    /// as a hint.
+    /// The keys for which the new policy declares different values. Each key comes with GitHub's
+    /// node id as a hint.
     pub due: Vec<(Key, Option<String>)>,
 }
 
 /// The keys for which two generations of the policy declare different values.
 #[derive(Debug, Default)]
 pub struct Affected {
-    /// The keys of the repositories. Each key has GitHub's node id.
+    /// The keys of the repositories. Each key comes with GitHub's node id.
     pub repositories: BTreeMap<Key, String>,
     /// The keys of the repositories that the new policy creates. Each key contains the name of its
     /// repository.
@@ -72,8 +72,8 @@ pub struct Affected {
     pub owners: FileOwners,
 }
 
-/// The owners of the files in repos/. There is one value for the earlier policy, and one for the
-/// new policy.
+/// The owners of the files in repos/. The first value is for the earlier policy, and the second is
+/// for the new policy.
 #[derive(Default)]
 pub struct FileOwners(Option<(Overrides, Overrides)>);
 
@@ -84,8 +84,8 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories for which two policies declare different values. The difference can
-    /// exist now, or only after the end of the waivers. The function reads only the parts of a
+    /// Finds the repositories for which two policies declare different values. The difference
+    /// exists now, or only after the end of the waivers. The function reads only the parts of a
     /// repository that the policies use in selectors.
     pub async fn affected(
         &self,
@@ -148,12 +148,12 @@ impl RepositoryPlanner {
         Ok(affected)
     }
 
-    /// Plans everything for which `before` and `after` have different declarations: repositories
-    /// and sections of the organisation. Without `before`, the function plans everything. The
-    /// result contains only the values that `before` does not ask for. The result also contains the
-    /// changes that wait for the end of a waiver. Without these changes, a waiver could hide
-    /// removals from the gate. Even a waiver from an earlier policy could do so. If `before` also
-    /// causes a change at the end of the same waiver, the change is not in the result.
+    /// Plans the repositories and the organisation sections for which `before` and `after` declare
+    /// different values. Without `before`, the function plans everything. The result contains only
+    /// the values that `before` does not declare. The result also contains the changes that wait
+    /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate.
+    /// This is true even for a waiver from an earlier policy. If `before` also causes a change at
+    /// the end of the same waiver, the change is not in the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -167,8 +167,8 @@ impl RepositoryPlanner {
         Box::pin(self.preview_of(before, after, affected.as_ref(), progress)).await
     }
 
-    /// Makes the same plans as [`Self::preview`], but the affected keys are already known. Without
-    /// `affected`, the function plans everything.
+    /// Makes the same plans as [`Self::preview`], but the caller already knows the affected keys.
+    /// Without `affected`, the function plans everything.
     pub async fn preview_of(
         &self,
         before: Option<&Policy>,
@@ -199,7 +199,7 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
-        // The new policy can also affect a repository that is missing in the list.
+        // The new policy might also affect a repository that is missing in the list.
         preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
@@ -356,7 +356,7 @@ impl Comparison<'_> {
     }
 
     /// Plans the creation of repositories. The preview does not contain the changes after the
-    /// creation, because GitHub decides what a new repository contains.
+    /// creation, because GitHub decides the content of a new repository.
     async fn creations(&self, keys: &[Key], preview: &mut Preview) -> Result<(), Failure> {
         for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
             let plan = self.new.creation(self.after, name).await?;
@@ -383,15 +383,16 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Plans one repository with both policies. For each policy, the function plans the present,
-    /// and the time after the end of the waivers. All plans use the same read of the repository.
+    /// Plans one repository with both policies. For each policy, the function makes two plans: a
+    /// plan for the present, and a plan for the time after the end of the waivers. All plans use
+    /// the same read of the repository.
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
         // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver of
-        // `archived` can make Beadle skip the repository. It is possible that a waiver ended after
-        // the first plans. Such a waiver is no longer in the list, but it hid changes from the
-        // first plans too. So the list of waivers does not decide.
+        // `archived` can have the effect that Beadle skips the repository. A waiver might also have
+        // ended after the first plans. Such a waiver is no longer in the list, but it hid changes
+        // from the first plans too. So this function does not use the list of waivers.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;
@@ -414,8 +415,8 @@ impl Comparison<'_> {
 }
 
 impl Earlier<'_> {
-    /// Returns whether both planners use the same waivers for a repository. In this case, both make
-    /// the same plan.
+    /// Returns whether both planners use the same waivers for a repository. If so, both planners
+    /// make the same plan.
     async fn ignores_nothing(&self, repository: &Repository) -> Result<bool, Failure> {
         let of_now = self.now.waivers_of(self.before, repository).await?;
         Ok(of_now == self.at_end.waivers_of(self.before, repository).await?)

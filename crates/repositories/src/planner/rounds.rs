@@ -18,8 +18,8 @@ use crate::undo::is_in_aspect;
 const ROUNDS: usize = 3;
 
 /// Plans one repository. The writes of the plan can change the values that the policy declares for
-/// the repository. In this case, the function also plans the repository in the state after these
-/// writes. Without this second plan, the gate would not see the removals of the key's next run.
+/// the repository. The function then also plans the repository in the state after these writes.
+/// Without this second plan, the gate would not see the removals of the key's next run.
 pub(super) async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -46,12 +46,13 @@ pub(super) async fn rounds(
 pub(super) struct Consequences {
     /// All changes, including the changes that wait for the end of a waiver.
     pub(super) plan: Plan<()>,
-    /// The changes that pass if an operator approves `plan`. See [`Caused::approvable`].
+    /// The changes that Beadle can write after an operator approves `plan`. See
+    /// [`Caused::approvable`].
     pub(super) approvable: Vec<Change<()>>,
-    /// The changes of `plan` that wait for the end of a waiver. Each key of the map is a text with
-    /// the waiver's end.
+    /// The changes of `plan` that wait for the end of a waiver. Each key of the map is a text that
+    /// contains the waiver's end.
     pub(super) delayed: BTreeMap<String, Plan<()>>,
-    /// The number of values that are also planned with the earlier policy.
+    /// The number of values that both policies plan, the new policy and the earlier policy.
     pub(super) drift: usize,
 }
 
@@ -65,9 +66,9 @@ impl From<Caused> for Consequences {
 impl Consequences {
     /// Compares the successive plans of a new policy with those of the earlier policy. Each
     /// argument is a pair: the plans of the new policy, and the plans of the earlier policy. The
-    /// first pair has the plans with all waivers, and `at_end` has the plans at the end of the
-    /// waivers. If waivers hide nothing, `at_end` is empty. `waivers` contains the waivers that are
-    /// in force with the new policy.
+    /// first pair contains the plans with all waivers, and `at_end` contains the plans for the end
+    /// of the waivers. If waivers hide nothing, `at_end` is empty. `waivers` contains the waivers
+    /// that are in force with the new policy.
     pub(super) fn of<W: Instructions>(
         subject: &str,
         (now, earlier): (&[Plan<W>], &[Plan<W>]),
@@ -87,7 +88,8 @@ impl Consequences {
             }
         }
         if !later.plan.changes.is_empty() {
-            // A waiver of `archived` can make Beadle skip a repository until the end of the waiver.
+            // A waiver of `archived` can have the effect that Beadle skips a repository until the
+            // end of the waiver.
             found.plan.skipped = None;
         }
         // If a waiver ended after the first plans, its exempted changes no longer wait for
@@ -101,12 +103,12 @@ impl Consequences {
     }
 }
 
-/// Returns a text with the ends of all waivers that a change possibly waits for.
+/// Returns a text with the ends of the waivers that a change might wait for.
 fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     let is_about = |waiver: &&Waiver| waiver.keys.iter().any(|key| is_in_aspect(key, &change.aspect));
     let mut waivers_of_change: Vec<&Waiver> = waivers.iter().filter(is_about).collect();
     if waivers_of_change.is_empty() {
-        // At the end of a waiver, another layer can start to apply to the repository. This layer
+        // At the end of a waiver, another layer might start to apply to the repository. This layer
         // can change any aspect.
         waivers_of_change = waivers.iter().collect();
     }
@@ -115,9 +117,9 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns the changes that are only in a policy's successive plans. The function removes two kinds
-/// of changes: those in the successive plans of the earlier policy (`earlier`), and those in the
-/// plans that already count (`counted`). Returns `None` if there are no plans.
+/// Returns the changes that occur only in the successive plans of one policy. The function removes
+/// two kinds of changes: those in the successive plans of the earlier policy (`earlier`), and those
+/// in the plans that already count (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {
@@ -126,16 +128,16 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut all: Option<Caused> = None;
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
-        // If the guard holds the first changes of the earlier policy, it is possible that Beadle
-        // never makes this policy's later plan. If the new policy causes the same later changes in
-        // another way, these changes therefore count as effects of the new policy.
+        // If the guard holds the first changes of the earlier policy, Beadle might never make this
+        // policy's later plan. Later changes therefore count as effects of the new policy if the
+        // new policy causes them in another way.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
             of_both.learn(before);
         }
         let caused = known.caused(plan);
-        // A write that already counts is also such another way.
+        // A write that already counts is another way too.
         is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
         of_both.learn(plan);
@@ -209,8 +211,8 @@ mod tests {
         let topic = change("topics", "new", &[Risk::Adds]);
         let team = change("teams", "team core", &[Risk::Removes]);
         let waivers = [waiver("teams", 1000)];
-        // Both policies have the waiver. In this case, the waiver hides the team in the second plan
-        // of each policy.
+        // Both policies have the waiver. Here, the waiver hides the team in the second plan of each
+        // policy.
         let (now, earlier) = ([plan(&[&topic]), plan(&[])], [plan(&[&held]), plan(&[])]);
         let at_end = [plan(&[&topic]), plan(&[&topic, &team])];
         for (earlier_at_end, expected) in [

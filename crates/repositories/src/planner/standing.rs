@@ -1,5 +1,5 @@
-//! Finds the facts about a repository that do not come from its layers: the files in repos/ that
-//! belong to the repository, and the waivers that cover it.
+//! Finds two facts about a repository that do not come from its layers: the files in repos/ that
+//! belong to the repository, and the waivers that cover the repository.
 
 use beadle_engine::StoreError;
 use beadle_github::Repository;
@@ -32,11 +32,11 @@ impl RepositoryPlanner {
         Self { waivers: self.waivers.without_any(), ..self.clone() }
     }
 
-    /// Returns the planner of an earlier policy, for the comparison with [`Self::without_waivers`]
-    /// of the policy `after`. The planner ignores the waivers of `beadle waive`. The planner also
-    /// ignores the waivers that are both in the earlier policy and in `after`. But the planner uses
-    /// the waivers that `after` removes or shortens. The changes that these waivers hide are
-    /// effects of `after`.
+    /// Returns the planner of an earlier policy. The caller compares this planner with
+    /// [`Self::without_waivers`] of the policy `after`. The planner ignores the waivers of `beadle
+    /// waive`. The planner also ignores the waivers that are both in the earlier policy and in
+    /// `after`. But the planner uses the waivers that `after` removes or shortens. The changes that
+    /// these waivers hide are effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }

@@ -1,5 +1,5 @@
-//! Tests changes by somebody else at two times: while Beadle reads for a plan, and between the plan
-//! and the write.
+//! Tests changes by another person at two times: while Beadle reads for a plan, and between the
+//! plan and the write.
 
 mod actions;
 mod agreed;
@@ -125,8 +125,8 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// Returns an organisation. `mona` is the id of the account with this login, and `platform` is the
-/// id of the team with this slug.
+/// Returns an organisation. `mona` is the id of the account `mona`, and `platform` is the id of the
+/// team `platform`.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({
@@ -153,8 +153,8 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
         let plan = stage.plan().await;
         let (guarded, plain): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|change| change.risks().is_guarded());
-        // An empty file in repos/ also makes lists additive, so only the visibility still needs an
-        // approval.
+        // An empty file in repos/ also makes lists additive. So only the change of the visibility
+        // still needs an approval.
         assert!(!guarded.is_empty(), "{file}: {text:?}: {:?}", plan.unknowns);
         assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
         assert!(plain.iter().all(|change| change.stop.is_none()), "{file}: {text:?}");
@@ -183,7 +183,7 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // Beadle has already read the topics, and the read of the Actions permissions waits for the
+    // At this point, Beadle has read the topics. The read of the Actions permissions waits for the
     // budget.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
@@ -221,7 +221,7 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
         // The names belong to the planned account and the planned team again. So the write gives
-        // access to this account and this team.
+        // this account and this team access.
         stage.sim.begin_with(acme(501, 601));
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");

@@ -52,8 +52,8 @@ impl UndoPlanner {
         Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never: Vec::new() }
     }
 
-    /// Makes the undo keep the repository values that must not be exempted by a waiver. `never`
-    /// contains the keys of these values.
+    /// Sets the values that the undo must not change. A waiver must not exempt these values either.
+    /// `never` contains the keys of these values.
     #[must_use]
     pub fn keeping(self, never: Vec<String>) -> Self {
         Self { never, ..self }
@@ -78,7 +78,7 @@ impl UndoPlanner {
         Ok((key.clone(), self.plan(key, node_id.map(String::as_str), lane).await?))
     }
 
-    /// Returns the repository of a key. The result has every part that a policy can declare.
+    /// Returns the repository of a key. The result contains every part that a policy can declare.
     async fn find(
         &self,
         planner: &RepositoryPlanner,
@@ -213,8 +213,8 @@ async fn past_plan(
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let (organisation, clock) = (planner.reader.organisation(), planner.reader.clock());
     // In this generated policy, the file belongs to this repository. In the policy in force, a file
-    // with the same name can have another owner. Waivers apply only to the policy in force, and not
-    // to this policy.
+    // with the same name might have another owner. Waivers apply only to the policy in force, and
+    // not to this policy.
     let own = RepositoryPlanner {
         overrides: Overrides::new(None, organisation),
         reached: None,

@@ -10,9 +10,9 @@ use crate::policy::Policy;
 use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
-    /// Makes Beadle only observe the values that an undo restored in a repository. A change can
-    /// contain both restored values and other values. Beadle then writes the other values with a
-    /// second plan that omits the restored values.
+    /// Handles the changes of a repository that would replace restored values. Beadle only observes
+    /// such values. A change can contain both restored values and other values. Beadle then writes
+    /// the other values with a second plan that omits the restored values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,
@@ -26,9 +26,9 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            // Beadle must not record the second plan's values as the declared values, because the
-            // second plan omits the restored values. Beadle makes the second plan only for a
-            // change, so this plan reads all parts.
+            // The second plan omits the restored values. Beadle must therefore not record the
+            // values of the second plan as the declared values. Beadle makes the second plan only
+            // if there is a change, so the second plan reads all parts.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0

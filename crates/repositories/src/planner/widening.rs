@@ -1,5 +1,5 @@
-//! Makes sure that a repository does not become visible to more people if its protection is
-//! unknown.
+//! Keeps a repository's visibility if the protection of the repository is unknown. The repository
+//! then does not become visible to more people.
 
 use beadle_engine::Unknown;
 

@@ -106,7 +106,8 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // The section must exist. Otherwise, the expectation "absent" would always be met.
+            // The section must exist. Otherwise, the policy would always meet the expectation
+            // "absent".
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
                 let unknown = problem(path, format!("unknown section `{section}`"));

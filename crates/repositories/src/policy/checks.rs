@@ -66,7 +66,7 @@ fn is_comparable(value: &Node) -> bool {
     if let Kind::List(items) = &value.kind { items.iter().all(is_plain) } else { is_plain(value) }
 }
 
-/// Returns the name of an entry for error messages. For a webhook, the name does not contain the
+/// Returns the name of an entry for error messages. The name of a webhook does not contain the
 /// address, because the address can contain a secret.
 fn named_entry(list: &str, item: &Node) -> String {
     match identity::name(list, item).filter(|_| list != "webhooks") {
@@ -86,7 +86,7 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks each declared file: it must have at most one source for its content, and its template
+/// Checks each declared file. A file must have at most one source for its content, and its template
 /// must be valid.
 fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     for file in entries(root, "files") {
@@ -101,8 +101,8 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks environments. GitHub refuses some combinations of their parts, and each name must appear
-/// only one time.
+/// Checks environments. GitHub refuses some combinations of the parts of an environment. Each name
+/// must appear only one time.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -162,7 +162,8 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a file, or one entry of `first_match`, against the rules that its shape cannot express.
+/// Checks a file, or one entry of `first_match`. The check covers the rules that a shape cannot
+/// express.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {
@@ -244,8 +245,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::Warning));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        // safe-settings ignores `name` in such a file. It is possible that the author meant only
-        // one repository. Beadle therefore accepts the file only in mode `observe`. In this mode,
+        // safe-settings ignores `name` in such a file. The author might have meant only one
+        // repository. Beadle therefore accepts the file only in mode `observe`. In this mode,
         // Beadle writes nothing.
         let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
                     repositories";

@@ -1,5 +1,5 @@
-//! Finds values about which two layers of equal rank disagree. Such layers have no order. The
-//! result must therefore not depend on their order.
+//! Finds values about which two layers of equal rank disagree. Layers of equal rank have no order,
+//! so the result must not depend on their order.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
             let is_minimum = leaf.key.rsplit('.').next() == Some(AT_LEAST);
             let same = leaf.key == against.key && leaf.value != against.value && !is_minimum;
             // A null in one layer removes a whole block. The null therefore conflicts with every
-            // value in this block of the other layer.
+            // value that the other layer sets in this block.
             let removes = |null: &Value, path: &str, inner: &str| {
                 let below = inner.strip_prefix(path).filter(|_| null.is_null());
                 below.is_some_and(|below| below.starts_with(['.', '[']))

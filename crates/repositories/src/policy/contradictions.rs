@@ -19,8 +19,8 @@ use super::schema::FileKind;
 /// The maximum number of topics that GitHub accepts for a repository.
 const TOPICS: usize = 20;
 
-/// The data about one kind of merge commit: the key of the title, the key of the message, the key
-/// of the merge method, and the accepted messages for each title.
+/// The data about one kind of merge commit: three keys, and the accepted messages for each title.
+/// The keys are for the title, the message and the merge method.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
@@ -46,7 +46,7 @@ const PAIRS: &[TitleAndMessage] = &[
 /// The keys of the merge methods. GitHub requires that at least one method is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values that are valid alone, but that GitHub refuses together.
+/// Values that contradict each other. Each value is valid, but GitHub refuses the combination.
 pub(super) struct Contradiction<'a> {
     /// The names that can disable the values: the name of the section, and sometimes the name of a
     /// part of the section. If `disable_plugins` contains one of these names, Beadle does not use
@@ -112,8 +112,8 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Finds the contradictions in the sections of one file, or of the merged layers of a repository.
-/// `rank` returns the rank of the layer that contains a line.
+/// Finds the contradictions in some sections. The sections come from one file, or from the merged
+/// layers of a repository. `rank` returns the rank of the layer that contains a line.
 pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
@@ -166,7 +166,7 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// For each merge method, returns the value that turns the method off. The result is `None` for a
-/// method that stays on in the block.
+/// method that the block does not turn off.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -212,8 +212,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Reports a problem if the security updates are on and the alerts are off. Each argument has a
-/// value, and the name of the value's key.
+/// Reports a problem if the security updates are on and the alerts are off. Each argument contains
+/// a value, and the name of the value's key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -232,8 +232,8 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`, and it is not clear
-/// whether the author means nobody or everybody.
+/// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`. The author might mean
+/// nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
     if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
@@ -281,7 +281,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 }
 
 /// Checks the actors that can bypass a ruleset only through a pull request. GitHub accepts such
-/// actors only in a ruleset for branches, and never accepts a deploy key as such an actor.
+/// actors only in a ruleset for branches. GitHub never accepts a deploy key as such an actor.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {
@@ -302,7 +302,8 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Reports entries of `disable_plugins` that have no effect, or that are not the name of a plugin.
+/// Reports two kinds of entries of `disable_plugins`: entries without an effect, and entries that
+/// are not the name of a plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
         if matches!(item.kind, Kind::Map(_)) && item.get("plugin").is_none() {

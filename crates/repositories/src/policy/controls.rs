@@ -1,5 +1,6 @@
-//! The controls of a repository. There are two kinds of controls: a single value that the policy
-//! declares for the repository, and the rule that a list has no other entries.
+//! The controls of a repository. There are two kinds of controls. One kind is a single value that
+//! the policy declares for the repository. The other kind is the rule that a list must not contain
+//! other entries.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
@@ -30,9 +31,9 @@ pub(crate) struct DeclaredControl {
 }
 
 impl Policy {
-    /// Returns the values that the policy declares for a repository and that Beadle compares.
-    /// `desired` contains the values for the aspects. If a waiver exempts a key, the merged layers
-    /// do not contain this key. So the result does not contain it either.
+    /// Returns those declared values of a repository that Beadle compares. `desired` contains the
+    /// values for the aspects. If a waiver exempts a key, the merged layers do not contain this
+    /// key. So the result does not contain the key either.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,
@@ -84,7 +85,8 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     }
 }
 
-/// Returns whether Beadle applies a key of a block and also every key on the path to this key.
+/// Returns whether Beadle applies a key of a block. Beadle must also apply every key on the path to
+/// this key.
 fn is_carried(keys: &[Key], names: &[&str]) -> bool {
     let Some((name, rest)) = names.split_first() else { return true };
     let known = keys.iter().find(|key| key.name == *name);
@@ -121,12 +123,13 @@ mod tests {
     use super::*;
     use crate::policy::{Node, OverrideStatus, Verdict, repository};
 
-    /// Returns the controls of the repository `shop`. Each control has its value and its line.
+    /// Returns the controls of the repository `shop`. Each control comes with its value and its
+    /// line.
     fn controls(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_of("{ name: shop }", files)
     }
 
-    /// Returns the controls of a repository. Each control has its value and its line.
+    /// Returns the controls of a repository. Each control comes with its value and its line.
     fn controls_of(shop: &str, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         controls_at(&repository(&Node::parse("test", shop).unwrap()), files)
     }

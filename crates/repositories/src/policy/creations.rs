@@ -33,7 +33,7 @@ pub struct Creation {
     pub gitignore_template: Option<String>,
     /// The license that GitHub adds.
     pub license_template: Option<String>,
-    /// The policy line with `force_create`.
+    /// The policy line that contains `force_create`.
     pub asked: PolicyLocation,
     /// True if the policy declares that the repository is public.
     pub is_public: bool,
@@ -43,9 +43,9 @@ pub struct Creation {
 }
 
 impl Policy {
-    /// Returns how Beadle must create a repository according to the policy. `name` is the name of
-    /// the repository. Returns `None` if the policy has no file for the name, or if no layer sets
-    /// `force_create` for it.
+    /// Returns how the policy declares the creation of a repository. `name` is the name of the
+    /// repository. Returns `None` if the policy has no file for the name, or if no layer sets
+    /// `force_create` for the repository.
     pub fn creation(&self, name: &str) -> Option<Creation> {
         let LayerKind::Repository(name) = &self.file_of(name)?.kind else { return None };
         if self.disabled.iter().any(|section| section == "repository") {
@@ -80,7 +80,7 @@ impl Policy {
     }
 
     /// Returns the repositories that the policy creates. `names` must contain the names of all
-    /// repositories of the organisation. A file can contain a new name or a former name of its
+    /// repositories of the organisation. A file can set a new name or a former name for its
     /// repository. If a repository has one of these names, the file belongs to this repository. The
     /// policy then does not create another repository.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {
@@ -175,7 +175,7 @@ mod tests {
                 vec![],
                 vec!["a"],
             ),
-            // In this case, the file renames an existing repository.
+            // Here, the file renames an existing repository.
             (vec![("repos/a.yml", "repository: { force_create: true, name: b }")], vec!["b"], vec![]),
             (vec![("repos/a.yml", "repository: { force_create: true, oldname: b }")], vec!["B"], vec![]),
             (

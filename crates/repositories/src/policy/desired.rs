@@ -32,7 +32,7 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        // Beadle keeps secrets that the policy does not list, unless the list is exclusive.
+        // Beadle keeps a secret that is missing in the policy, unless the list is exclusive.
         let exclusive = |name: &str| {
             let mode = target.list_modes.get(name).map(|word| word.exclusive);
             mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&name))
@@ -126,8 +126,8 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // `private` and `visibility` both set the visibility. The layer of higher rank wins.
         let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // If the two layers have the same rank, Beadle uses the value with which fewer people see
-        // the repository.
+        // If the two layers have the same rank, Beadle uses the stricter value. With the stricter
+        // value, fewer people see the repository.
         let is_private = wants[private].value == true && wants[visibility].value == "public";
         let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });

@@ -1,4 +1,4 @@
-//! The errors with which Beadle refuses a policy.
+//! The reasons for which Beadle refuses a policy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,8 +21,8 @@ pub enum PolicyError {
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
     /// The folder contains no policy file, but its subfolder `.github` contains policy files.
-    /// Beadle does not use this subfolder automatically. The `settings.yml` in it can belong to
-    /// another tool, and to a single repository.
+    /// Beadle does not use this subfolder automatically. The `settings.yml` in this subfolder might
+    /// belong to another tool and apply to a single repository.
     #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
     Inside {
         /// The folder in the configuration.

@@ -48,10 +48,10 @@ pub struct Overridden {
 pub enum Did {
     /// No layer of lower rank sets the value, or a layer of lower rank removed it.
     Sets,
-    /// The layer sets another value than the layers of lower rank.
+    /// The layer sets a value that differs from the value of the layers of lower rank.
     Changes,
-    /// The layer does not change the value. Either the layer sets the same value as the layers of
-    /// lower rank, or it sets only a minimum, and the value already meets this minimum.
+    /// The layer does not change the value. There are two reasons: the layer sets the same value as
+    /// the layers of lower rank, or the value already meets the minimum that the layer sets.
     Keeps,
     /// The layer removes the value of the layers of lower rank.
     Removes,
@@ -72,7 +72,7 @@ pub struct LayerStep {
     pub line: String,
 }
 
-/// A value that a layer removed, and that no layer of higher rank sets again.
+/// A value that a layer removed. No layer of higher rank sets this value again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Removed {
     /// The path of the value.
@@ -87,7 +87,7 @@ pub struct Removed {
     pub by: &'static str,
 }
 
-/// The values of the repository after Beadle merged all layers up to one layer.
+/// The values of the repository after Beadle has merged one layer and all earlier layers.
 struct Step<'a> {
     layer: &'a Reached,
     /// The values of the repository. The map's key is the key of the policy.
@@ -96,8 +96,8 @@ struct Step<'a> {
     minimums: BTreeMap<String, PolicyLocation>,
 }
 
-/// Returns the values of a repository whose path begins with `key`. Each value has an explanation.
-/// Also returns the values that a layer removed.
+/// Returns those values of a repository that have a path beginning with `key`. Each value comes
+/// with an explanation. Also returns the values that a layer removed.
 pub fn explain(
     policy: &Policy,
     target: &MergedLayers,
@@ -184,8 +184,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the values that were removed by a layer and that are not in the final result. `left`
-/// contains the values of the final result.
+/// Returns the values that a layer removed. The function omits a value that is in the final result.
+/// `left` contains the values of the final result.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
@@ -229,7 +229,8 @@ fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     }
 }
 
-/// Removes the possibly secret parts of a webhook's address: the user, the password and the query.
+/// Removes the parts of a webhook's address that might be secret: the user, the password and the
+/// query.
 pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
@@ -242,7 +243,7 @@ pub(super) fn without_secrets(path: &str, value: Value) -> Value {
 }
 
 /// Changes the path of a webhook's value, because this path contains the webhook's address. The
-/// function removes the possibly secret parts of the address.
+/// function removes the parts of the address that might be secret.
 pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

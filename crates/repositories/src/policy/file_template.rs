@@ -17,8 +17,8 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
     /// The topics. `None` if Beadle did not read the topics. In this case, a template that uses the
-    /// topics fails. With an empty list instead, the content would be wrong: it would be the
-    /// content for a repository without topics.
+    /// topics fails. An empty list would lead to wrong content: the content for a repository
+    /// without topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<&'a [String]>,
     /// The custom properties. `None` if Beadle did not read the custom properties.

@@ -1,6 +1,6 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. For `groups.toml`, Beadle keeps only
-//! the text.
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Beadle keeps only the text of
+//! `groups.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub struct Policy {
     /// The repositories that Beadle skips because of `restrictedRepos`.
     pub(super) restricted: Restricted,
     /// The name of the repository that contains the policy files. Beadle skips this repository,
-    /// unless a file in repos/ has the repository's name.
+    /// unless repos/ contains a file with the repository's name.
     pub home: String,
     /// The sections that are disabled by `disable_plugins`. Beadle does not apply these sections.
     pub disabled: Vec<String>,
@@ -71,9 +71,9 @@ pub struct Policy {
     pub remarks: Vec<Problem>,
     /// The texts of the files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
-    /// The commit with the files. `None` if the policy comes from a folder.
+    /// The commit that contains the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
-    /// The commit with the files of the base. `None` if the policy has no base.
+    /// The commit that contains the files of the base. `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
     /// The index that finds the layers for a repository.
     pub(super) index: LayerIndex,
@@ -233,8 +233,8 @@ impl Policy {
         }
         let root = &root;
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle stores which repository such a file belongs to. Two files cannot belong to the
-            // same repository.
+            // Beadle stores the owner of such a file. Two files cannot belong to the same
+            // repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
             return problems.push(problem.hint("move the file to the policy of the organisation"));
@@ -264,8 +264,8 @@ impl Policy {
         self.layers.push(Layer { is_blank: is_blank && empty.is_some(), rank, ..layer });
     }
 
-    /// Finds conflicts between two layers of equal rank that apply to every repository: both layers
-    /// set different values for the same key.
+    /// Finds conflicts between layers of equal rank that apply to every repository. In a conflict,
+    /// two layers set different values for the same key.
     fn certain_conflicts(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
@@ -427,7 +427,7 @@ const EMPTY: &str = "the file is empty";
 /// The first words of a finding about a file that has only comments.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
-/// Returns the block that replaces an empty file. A completely blank file can be the result of a
+/// Returns the block that replaces an empty file. A completely blank file might be the result of a
 /// failed write. For such a file, the block makes all lists additive, so that Beadle removes no
 /// entry because of the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {

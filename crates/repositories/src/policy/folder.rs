@@ -1,5 +1,5 @@
-//! Reads the files of a policy. This code reads only regular files that are inside the policy's
-//! folder and not too large.
+//! Reads the files of a policy. This code reads a file only if it is regular, not too large, and
+//! inside the policy's folder.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::PolicyError;
 
-/// The maximum size of a file that Beadle reads, in bytes.
+/// The maximum size, in bytes, of a file that Beadle reads.
 const LARGEST: u64 = 4 << 20;
 
 /// The extensions that the files of a policy can have.
@@ -21,12 +21,12 @@ const ENDINGS: [&str; 2] = ["yml", "yaml"];
 /// The names, without the extension, of the policy files outside of subfolders.
 const ROOT_STEMS: [&str; 5] = ["settings", "deployment-settings", "teams", "members", "waivers"];
 
-/// The file of a policy with the mappings of groups. The format of the file is TOML, and Beadle
+/// The policy file that contains the group mappings. The format of the file is TOML, and Beadle
 /// does not read the file as a layer.
 pub const MAPPINGS: &str = "groups.toml";
 
-/// The folder of a policy with the templates of files. The names of these files can have any
-/// extension.
+/// The policy folder that contains the templates for files. The names of these templates can have
+/// any extension.
 pub(super) const TEMPLATES: &str = "templates";
 
 /// The path from which Beadle reads at the moment. If a file system hangs, the caller can report
@@ -74,8 +74,8 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     is_read(Path::new(name), stems).map_err(unreadable(Path::new(file)))
 }
 
-/// Returns whether a file of a repository has tests of the policy. `file` is the path relative to
-/// the folder of the policy.
+/// Returns whether a file of a repository contains tests of the policy. `file` is the path relative
+/// to the folder of the policy.
 pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     match file.strip_prefix("tests/") {
         Some(name) if !name.contains('/') => {
@@ -85,8 +85,8 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     }
 }
 
-/// Returns whether Beadle reads a file of a folder. `stems` has entries only for the root of the
-/// policy. The file with the group mappings is also in the root.
+/// Returns whether Beadle reads a file of a folder. `stems` contains entries only for the root of
+/// the policy. The file that contains the group mappings is also in the root.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {
@@ -151,7 +151,7 @@ pub(super) fn read_part(
     let path = folder.join(part);
     at.note(&path);
     // A symbolic link without a target is an error. Beadle cannot read the files behind the link,
-    // but these files possibly still exist.
+    // but these files might still exist.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -165,8 +165,8 @@ pub(super) fn read_part(
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
-        // Beadle ignores folders inside the folder of templates, as it does for a policy in a
-        // repository.
+        // Beadle ignores subfolders of the templates folder. For a policy in a repository, Beadle
+        // does the same.
         if part == TEMPLATES && real.is_dir() {
             continue;
         }
@@ -181,21 +181,21 @@ pub(super) fn read_part(
 /// Reads the text of a regular file that is not too large. The function refuses pipes and devices,
 /// because they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // The function makes this check before it opens the file, because it can have an effect to open
-    // a device.
+    // The function makes this check before it opens the file, because opening a device can have an
+    // effect.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without waiting. The path can have become a pipe. A normal call to open a pipe
+/// Opens a file without waiting. The path might now belong to a pipe. A normal call to open a pipe
 /// waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. The function checks the open file instead
-/// of the path, because the path can belong to another file now.
+/// Reads the text of an open file if the file is regular. The function checks the open file,
+/// because the path might already belong to another file.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
     // Files in /proc do not report a size. So the function checks the limit during the read.
@@ -215,8 +215,8 @@ fn check_regular(found: &Metadata) -> Result<()> {
 }
 
 /// Resolves the links in a path and checks that the result is inside the folder. Without this
-/// check, a link could point to another file of the machine. An error message could then show the
-/// content of that file.
+/// check, a link could point to another file on the machine. An error message could then show the
+/// content of this other file.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {

@@ -77,7 +77,7 @@ pub const FORKED: Form = Form { what: "a repository to fork", check: forked };
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
 /// The name of a branch.
 pub const BRANCH: Form = Form { what: "a branch", check: branch };
-/// A ref or a pattern of refs, in the conditions of a ruleset.
+/// A ref or a pattern of refs. The conditions of a ruleset contain such values.
 pub const REFS: Form = Form { what: "a ref or a pattern", check: refs };
 /// The name of a custom property.
 pub const PROPERTY: Form = Form { what: "a property's name", check: property };
@@ -182,9 +182,9 @@ fn repository(text: &str) -> Result<(), Misfit> {
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
-    // GitHub removes `.git` from a name. The name of the repository would then differ from the
-    // policy. GitHub refuses a name that ends with `.wiki`, because the wiki of a repository has
-    // this ending.
+    // GitHub removes `.git` from a name. The repository's name would then differ from the name in
+    // the policy. GitHub refuses a name that ends with `.wiki`, because the wiki of a repository
+    // has this ending.
     let lower = text.to_ascii_lowercase();
     if let Some(reserved) = [".git", ".wiki"].into_iter().find(|reserved| lower.ends_with(reserved)) {
         return Err(Misfit::new(format!("not end with `{reserved}`, which GitHub reserves")));

@@ -23,7 +23,7 @@ impl Policy {
         Self::on_base(files, home, origin, None)
     }
 
-    /// Creates a policy like [`Self::from_files`]. This policy has a base from another repository.
+    /// Does the same as [`Self::from_files`], but the policy has a base from another repository.
     /// The paths of the base's files begin with [`BASE`].
     pub fn on_base(
         files: BTreeMap<String, String>,

@@ -1,5 +1,5 @@
-//! The files of a policy about groups: `groups.toml` with mappings, `teams.yml` with teams, and
-//! `members.yml` with the members of the organisation. These files are not layers.
+//! The policy files for groups. `groups.toml` contains mappings, `teams.yml` contains teams, and
+//! `members.yml` contains the members of the organisation. These files are not layers.
 
 use beadle_engine::PolicyLocation;
 
@@ -20,9 +20,9 @@ pub(super) fn is_people_file(file: &str) -> bool {
     ["teams", "members"].contains(&stem(file))
 }
 
-/// Returns the mistakes of a file about groups. The result does not contain mistakes inside
-/// mappings. Beadle finds these mistakes later, because it reads mappings together with the
-/// configuration. The configuration contains the directories and the targets.
+/// Returns the mistakes in a file for groups, except the mistakes inside mappings. Beadle finds
+/// those mistakes later, because it reads mappings together with the configuration. The
+/// configuration contains the directories and the targets.
 pub(super) fn problems_of_groups(file: &str, text: &str) -> Vec<Problem> {
     let whole = |text: &str, hint: &str| {
         vec![Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)]

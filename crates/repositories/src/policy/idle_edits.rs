@@ -1,6 +1,5 @@
-//! Finds edits of lists without an effect. Such an edit has no effect because the list or the entry
-//! is not in any file of a lower rank. All findings are warnings, because such an edit does no
-//! harm.
+//! Finds list edits that have no effect. Such an edit has no effect because no file of a lower rank
+//! contains the list or the entry. All findings are warnings, because such an edit does no harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +40,7 @@ impl Placed<'_> {
     }
 }
 
-/// Finds the edits without an effect in all layers.
+/// Finds, in all layers, the edits that have no effect.
 pub(super) fn idle_edits(layers: &[Layer]) -> Vec<Problem> {
     let blocks = layers.iter().flat_map(|layer| layer.roots().enumerate().map(move |root| (layer, root)));
     let all: Vec<Placed<'_>> = blocks

@@ -45,8 +45,8 @@ fn warning(at: &Node, text: String) -> Problem {
 /// Converts the sections of a file, or the sections of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
-    // This rule does not apply to `additive_plugins` and `disable_plugins`. If Beadle ignored one
-    // of these keys when its value is missing, Beadle could remove more entries at GitHub.
+    // This rule does not apply to `additive_plugins` and `disable_plugins`. If such a key without a
+    // value were ignored, Beadle could remove more entries at GitHub.
     let is_section = |name: &str, value: &Node| {
         let carried = |key: &&Key| key.status == Status::Carried && !drops_list(&key.shape, value);
         (selects && SELECTORS.contains(&name))
@@ -55,7 +55,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     drop_unset(root, "", is_section, problems);
     drop_idle(root);
     if let Some(repository) = root.child("repository") {
-        // If a key accepts null, null is a value with a meaning, and the key is not missing.
+        // If a key accepts null, null is a real value, and the key is not missing.
         let is_setting = |name: &str, value: &Node| {
             let known = REPOSITORY.iter().find(|key| key.name == name);
             let has_null = |key: &Key| matches!(key.shape, Shape::OrNull(_)) || drops_list(&key.shape, value);
@@ -100,7 +100,8 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         }
         let reviews = protection.child("required_pull_request_reviews");
         let actors = reviews.and_then(|reviews| reviews.child("dismissal_restrictions"));
-        // In the documentation of GitHub and safe-settings, `{}` turns off the restrictions.
+        // According to the documentation of GitHub and safe-settings, `{}` turns off the
+        // restrictions.
         if let Some(actors) = actors
             && matches!(&actors.kind, Kind::Map(entries) if entries.is_empty())
         {
@@ -123,8 +124,7 @@ fn renamed(label: &mut Node) {
 }
 
 /// Returns whether a list has the value `null`. The word `null` removes the list of lower layers. A
-/// list without a value counts as not specified, because it is possible that somebody deleted its
-/// entries.
+/// list without a value counts as not specified, because somebody might have deleted its entries.
 fn drops_list(shape: &Shape, value: &Node) -> bool {
     matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
 }
@@ -157,9 +157,9 @@ fn drop_idle(block: &mut Node) {
     });
 }
 
-/// Handles a ruleset with a bypass actor that has a name but no id. Beadle must not change the
-/// bypass actors of this ruleset at GitHub, because a list without the named actor would remove
-/// this actor. The function therefore keeps only the entry with the name. In the merged layers,
+/// Handles a ruleset that lists a bypass actor by name, but without an id. Beadle must not change
+/// the bypass actors of this ruleset at GitHub, because a list without the named actor would remove
+/// this actor. The function therefore keeps only the entry that has the name. In the merged layers,
 /// this entry marks the ruleset (`normal::leaves_actors`).
 fn named_actors(ruleset: &mut Node) {
     let actors = entries(ruleset, "bypass_actors");
@@ -188,7 +188,7 @@ fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
 }
 
 /// Converts a text such as `topics: a, b` to a list. Removes the key if the text is empty. An empty
-/// text can be a mistake, and an empty list would remove the topics of all repositories.
+/// text might be a mistake, and an empty list would remove the topics of all repositories.
 fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
     let Some(topics) = repository.child("topics") else { return };
     let Some(text) = topics.text() else { return };

@@ -1,5 +1,5 @@
-//! Finds the layers that can apply to a repository. A policy can have thousands of files in repos/.
-//! Only a few of these files can be about the same repository.
+//! Finds the layers that might apply to a repository. A policy can have thousands of files in
+//! repos/. Only a few of these files can be about the same repository.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +41,9 @@ impl LayerIndex {
         layers.get(*self.places(name).first()?)
     }
 
-    /// Returns the layers that can apply to a repository. The result has the same order as the list
-    /// of layers. The result contains the layers outside of repos/, the file in repos/ with this
-    /// name, and the files in `files`.
+    /// Returns the layers that might apply to a repository. The result has the same order as the
+    /// list of layers. The result contains the layers outside of repos/, the file in repos/ with
+    /// this name, and the files in `files`.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

@@ -1,5 +1,5 @@
-//! A layer consists of three things: one settings file, the repositories that the layer applies to,
-//! and its rank. If two layers set different values, the layer of higher rank wins.
+//! A layer consists of three things: one settings file, a rank, and the repositories to which the
+//! layer applies. If two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,8 @@ pub enum LayerKind {
 pub struct Choice {
     /// The repositories that the layer selects.
     pub select: Selector,
-    /// The exceptions: the layer does not apply to these selected repositories.
+    /// The exceptions. The layer does not apply to these repositories, even if `select` selects
+    /// them.
     pub except: Option<Selector>,
 }
 
@@ -92,7 +93,7 @@ pub struct Layer {
     /// The sections in the file's `disable_plugins`. The file removes these sections from layers of
     /// higher rank.
     pub disabled_above: Vec<String>,
-    /// True if the file has no text at all. Such a file can be the result of a failed write.
+    /// True if the file has no text at all. Such a file might be the result of a failed write.
     pub is_blank: bool,
 }
 
@@ -144,7 +145,7 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
 }
 
 /// Returns the list itself, and its mode if the list sets one. If the file edits the list of lower
-/// layers, the function returns this edit instead of the list. `shape` is the shape of the list.
+/// layers, the function does not return a list, but this edit. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
@@ -205,7 +206,7 @@ fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Proble
     }
 }
 
-/// Renames the key `property_name` to `name`. After that, the entries of all layers have the same
+/// Renames the key `property_name` to `name`. The entries of all layers then have the same
 /// identifying key.
 fn one_name(list: &mut Node) {
     let keys = list.children().filter_map(|item| match &mut item.kind {
@@ -249,7 +250,7 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether there are no conditions, so that every repository matches.
+    /// Returns whether there are no conditions. Every repository then matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }
@@ -330,7 +331,7 @@ impl Layer {
         }
     }
 
-    /// Returns whether all sections of the file are without a value.
+    /// Returns whether no section of the file has a value.
     pub(super) fn is_empty(&self) -> bool {
         let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
         self.roots().all(|root| root.entries().iter().all(is_mode))
@@ -369,8 +370,8 @@ impl Layer {
         self.root.get("repository")?.get("name")?.text()
     }
 
-    /// Returns the former name of the file's repository. If a repository still has this name,
-    /// Beadle gives the name of the file to this repository.
+    /// Returns the former name of the file's repository. If a repository still has the former name,
+    /// Beadle renames this repository to the name of the file.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()
     }

@@ -1,5 +1,5 @@
-//! Splits the blocks and lists of a policy into single values. Each value has its path and its
-//! line.
+//! Splits the blocks and lists of a policy into single values. Each value comes with its path and
+//! its line.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Returns the place of an entry whose name is a text or an index.
+    /// Returns the place of an entry. The name of the entry is a text or an index.
     fn plain(&self, name: &str) -> Self {
         self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }

@@ -1,5 +1,5 @@
-//! Checks the keys of a file. An unknown key can be valid at another level of the file. In this
-//! case, the hint describes this level.
+//! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
+//! describes this level.
 
 use super::keys::{REPOSITORY, SECTIONS};
 use super::node::Node;
@@ -19,7 +19,7 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
     }
 }
 
-/// The beginning that is common to the paths of keys in `repository.security_and_analysis`.
+/// The common prefix of the paths of keys in `repository.security_and_analysis`.
 const ANALYSIS: &str = "security_and_analysis.";
 
 /// Returns whether the section `security` turns a feature on or off.

@@ -44,7 +44,7 @@ pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
 }
 
 /// Converts an entry of `without` to the form of a list's entry. If the author wrote only a name,
-/// this name is the value of the first key of an entry.
+/// this name becomes the value of the entry's first key.
 fn entry(item: &Shape, named: &Node) -> Node {
     match item {
         Shape::Map([first, ..]) if named.is_scalar() => {
@@ -104,7 +104,7 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. At GitHub, a parameter with the value null is not specified.
+/// Converts the parameters of a rule. For GitHub, a parameter whose value is null is not specified.
 /// So null removes a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {
@@ -118,8 +118,8 @@ fn parameters(keys: &[Key], node: &mut Node) {
     }
 }
 
-/// Applies an edit of the list `checks` also to the list `contexts`, and an edit of `contexts` also
-/// to `checks`. At GitHub, these two lists are one list.
+/// Copies an edit of the list `checks` to the list `contexts`, and an edit of `contexts` to
+/// `checks`. At GitHub, these two lists are one list.
 fn couple(block: &mut Node) {
     let (checks, contexts) = (block.get("checks").cloned(), block.get("contexts").cloned());
     for (from, name, own) in [(&checks, "contexts", &contexts), (&contexts, "checks", &checks)] {
@@ -144,8 +144,8 @@ fn couple(block: &mut Node) {
 }
 
 /// If a layer sets one actor list to null, the layer removes all actor lists of lower layers. At
-/// GitHub, these lists are one list. So a list `teams` without a list `users` would remove every
-/// user.
+/// GitHub, these lists are one list. So a list `teams` alone, without a list `users`, would remove
+/// every user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
@@ -175,7 +175,7 @@ fn put(block: &mut Node, name: &str, node: Node) {
 }
 
 /// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
-/// cannot express that only a certain App can report a check.
+/// cannot restrict a check to a certain App.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };
@@ -189,7 +189,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     check_names("", root, problems);
 }
 
-/// Creates the warning about an edit of a list, if no file of lower rank has this list.
+/// Creates the warning about an edit of a list that no file of lower rank contains.
 pub(super) fn nothing_below(path: &str, node: &Node) -> Problem {
     let path = if path.starts_with("webhooks[") { "webhooks" } else { path };
     let text = format!("`{path}`: this has no effect, because no file of a lower rank lists entries there");
@@ -197,7 +197,7 @@ pub(super) fn nothing_below(path: &str, node: &Node) -> Problem {
     problem.hint("for a list of this file alone, write the list itself")
 }
 
-/// Checks that each entry of a `without` has the keys that identify an entry of its list.
+/// Checks that each entry of a `without` contains the keys that identify an entry of the list.
 fn check_names(list: &str, node: &Node, problems: &mut Vec<Problem>) {
     for named in removed(node) {
         if matches!(named.kind, Kind::Map(_)) && identity::name(list, named).is_none() {

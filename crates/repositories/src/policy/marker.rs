@@ -1,10 +1,10 @@
-//! Finds wrong spellings of a marker. In safe-settings, this marker stands for checks that other
+//! Finds wrong spellings of a marker. In safe-settings, this marker represents checks that other
 //! people manage.
 
 use super::node::{Kind, Node};
 use super::problem::Problem;
 
-/// The marker in a policy for checks that other people manage at GitHub.
+/// A policy contains this marker if other people manage checks at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns errors about wrong spellings of the marker in branch rules and rulesets. Without these
@@ -31,8 +31,8 @@ fn walk(node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns whether a text has the same letters as the marker. The case of the letters and the
-/// characters between them can differ.
+/// Returns whether a text has the same letters as the marker. The case of the letters can differ.
+/// The characters between the letters can also differ.
 fn is_misspelt(text: &str) -> bool {
     let letters = |text: &str| -> String {
         let letters = text.chars().filter(char::is_ascii_alphabetic);

@@ -1,5 +1,5 @@
-//! Decides whether several parts of a policy can apply to the same repository. The decision uses
-//! only the policy's files. The decision does not use data about repositories.
+//! Decides whether several parts of a policy might apply to the same repository. The decision uses
+//! only the policy's files, and no data about repositories.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use super::pattern::Pattern;
 use super::selector::Selector;
 
 /// A part of a policy: either a file without its `first_match`, or one entry of `first_match`.
-/// Either the whole part applies to a repository, or nothing of it.
+/// A part applies to a repository completely or not at all.
 pub(super) struct Part<'a> {
-    /// The layer that contains the part. `None` if the part only represents a name in a selector.
+    /// The layer that contains the part. `None` if the part only represents a name from a selector.
     pub(super) layer: Option<&'a Layer>,
     /// The index of the entry in `first_match`. `None` if the part is not such an entry.
     pub(super) case: Option<usize>,
@@ -22,16 +22,16 @@ pub(super) struct Part<'a> {
 }
 
 enum Condition<'a> {
-    /// Matches one repository. The values are the name of the file in lower case, and the new name
-    /// that the file sets for its repository.
+    /// Matches one repository. The first value is the name of the file in lower case. If the file
+    /// sets a new name for its repository, the second value is this new name.
     Named(String, Option<&'a str>),
     /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
-    /// Matches if the selectors of a layer, or of an entry of `first_match`, match.
+    /// Matches the repositories that a layer or an entry of `first_match` selects.
     Choice(&'a Choice),
 }
 
-/// Returns all parts of the layers, in the order of the layers. At the end, the result also
+/// Returns all parts of the layers, in the order of the layers. At its end, the result also
 /// contains a part for each name in a selector.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();

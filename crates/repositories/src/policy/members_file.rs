@@ -21,7 +21,8 @@ pub struct DeclaredMembers {
     pub owners: Vec<String>,
 }
 
-/// Reads the members from the file `file`. For each mistake, there is an error with its line.
+/// Reads the members from the file `file`. For each mistake, the function returns an error that
+/// shows the line.
 pub fn read_members(file: &str, text: &str) -> Result<DeclaredMembers, Vec<Problem>> {
     let root = Node::parse(file, text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
@@ -48,8 +49,8 @@ fn wrong(at: &Node, text: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text)
 }
 
-/// Returns the logins below a key. `lines` contains the line of each login that is earlier in the
-/// file. The key of the map is the login in lower case.
+/// Returns the logins below a key. `lines` contains the line of each login that the function has
+/// already seen in the file. The key of the map is the login in lower case.
 fn logins(
     root: &Node,
     key: &str,

@@ -1,4 +1,4 @@
-//! Merges two layers by the rules of safe-settings. If both layers set a key, the layer of higher
+//! Merges two layers with the rules of safe-settings. If both layers set a key, the layer of higher
 //! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). The
 //! merged list also contains all other entries of both layers. A layer can also edit a list from a
 //! layer of lower rank (`list_forms.rs`).
@@ -68,12 +68,12 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     }
 }
 
-/// Applies the remaining edits in the merged layers. These edits are for lists that no layer of
-/// lower rank has. If such a list has no entry in any layer, the function removes the list. Beadle
-/// then does not manage this list.
+/// Applies the remaining edits in the merged layers. Such an edit remains if no layer of lower rank
+/// contains the list. If such a list has no entry in any layer, the function removes the list.
+/// Beadle then does not manage this list.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
-        // A section with `exclude` but without its list would mean an empty list.
+        // A section that has `exclude` but no list would mean an empty list.
         sections.retain(|(_, section)| !section.get("include").is_some_and(is_unmanaged));
     }
     settle_value(root);
@@ -175,7 +175,7 @@ mod tests {
         })
     }
 
-    /// Returns an edit without its lines and without the order of its entries.
+    /// Returns an edit in a form that omits lines and the order of entries.
     fn plain(kind: &Kind) -> (bool, BTreeSet<String>, Option<BTreeSet<String>>) {
         let node = Node { kind: kind.clone(), ..Node::parse("f.yml", "x").unwrap() };
         let edit = as_edit(&node);

@@ -19,9 +19,9 @@ pub(super) fn mismatches(layers: &[Layer], disabled: &[String]) -> Vec<Problem> 
     parts.iter().filter_map(|part| mismatch_of(part, &setting, &mut last)).collect()
 }
 
-/// Returns the finding about one file in `repos/`. If the policy's files do not show which pattern
-/// applies to the repository, the function returns no finding. `setting` contains the parts that
-/// set a pattern.
+/// Returns the finding about one file in `repos/`. If the applicable pattern is not clear from the
+/// policy's files, the function returns no finding. `setting` contains the parts that set a
+/// pattern.
 fn mismatch_of(part: &Part<'_>, setting: &[&Part<'_>], last: &mut LastPattern) -> Option<Problem> {
     let layer = part.layer?;
     let LayerKind::Repository(name) = &layer.kind else { return None };
@@ -41,7 +41,7 @@ mod tests {
 
     use crate::policy::Policy;
 
-    /// Returns the findings of this check. Each finding has its line.
+    /// Returns the findings of this check. Each finding comes with its line.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));
@@ -61,7 +61,7 @@ mod tests {
         let message =
             "repos/shop.yml:1 the name `shop` does not match `validator.pattern` `^team-` (settings.yml:1)";
         assert_eq!(all(&[]), [message]);
-        // A layer can have another pattern for the repository.
+        // A layer can set another pattern for the repository.
         let own = "select: { name: shop }\nvalidator: { pattern: '^shop' }\n";
         assert_eq!(all(&[("layers/shop.yml", own)]), Vec::<String>::new());
         // Only GitHub shows whether the layer applies to the repository.

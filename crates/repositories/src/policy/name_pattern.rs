@@ -1,6 +1,6 @@
 //! Handles the key `validator.pattern`. Its value is a regular expression for the names of
-//! repositories. As in safe-settings, the expression can match any part of a name. Upper and lower
-//! case are different.
+//! repositories. The expression can match any part of a name. safe-settings works in the same way.
+//! Upper and lower case are different.
 
 use regex::{Regex, RegexBuilder};
 
@@ -14,7 +14,7 @@ pub(crate) const SECTION: &str = "validator";
 const SIZE: usize = 1 << 20;
 
 /// The most recently compiled pattern, with its text. Thousands of repositories usually have the
-/// same pattern. It takes longer to compile a pattern than to match a name.
+/// same pattern. To compile a pattern takes longer than to match a name.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 

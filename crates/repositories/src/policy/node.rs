@@ -28,7 +28,7 @@ pub enum Kind {
     Null,
     /// A key without a value.
     Blank,
-    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, these two words are
+    /// `true` or `false`. Here, `yes` and `on` are strings. In YAML 1.1, these two words are
     /// booleans.
     Bool(bool),
     /// A whole number in the usual spelling. Any other number is a string. Examples are `0042`,
@@ -39,12 +39,11 @@ pub enum Kind {
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A block of keys and values, in the order of the file. A key is also a node, because a key
-    /// has a line too.
+    /// A block of keys and values. They have the same order as in the file. A key is also a node,
+    /// because a key has a line too.
     Map(Vec<(Node, Node)>),
     /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
-    /// merge of the layers applies this change. Directly after the parser, the file has a block of
-    /// keys instead.
+    /// merge of the layers applies this change. The parser itself returns a block of keys instead.
     Edit(Box<ListEdit>),
 }
 
@@ -69,11 +68,11 @@ pub(crate) fn at_least(value: &Value) -> Option<i64> {
 }
 
 impl Node {
-    /// Parses one document. A duplicate key is an error. If aliases would make the document
-    /// extremely large, they are an error too.
+    /// Parses one document. A duplicate key is an error. Aliases that would make the document
+    /// extremely large are an error too.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
-        // If a document contains only comments, for example, it has no value.
+        // A document that contains only comments has no value.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
         // In YAML, a single carriage return also ends a line. A carriage return therefore also ends
         // a comment.
@@ -86,8 +85,8 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
-            // With `true`, the parser would collect the comments before a value and fail at the
-            // 33rd comment.
+            // If this option were `true`, the parser would collect the comments before a value and
+            // fail at the 33rd comment.
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
@@ -100,7 +99,7 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The library's message repeats the place of the error. The message also has hints
+            // The library's message repeats the place of the error. The message also contains hints
             // about the library's options, but these hints do not help the author of the policy.
             // Beadle removes both parts from the message.
             let message = text.lines().next().unwrap_or_default();
@@ -176,7 +175,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// Returns a copy of the map in which an existing key has another value.
+    /// Returns a copy of the map, with another value for an existing key.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -413,8 +412,8 @@ mod tests {
         for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
-        // The test does not check how the parser reads this line. It only checks that the file does
-        // not count as a file with only comments.
+        // The test does not check how the parser reads this line. The test only checks that the
+        // file does not count as a file of comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

@@ -1,10 +1,11 @@
-//! Converts fields to one normal form when Beadle reads a file. All other code then has to handle
+//! Converts fields to one normal form when Beadle reads a file. All other code then needs to handle
 //! only one form of each field.
 //!
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
 //!   a description in this form.
-//! - A file in repos/ with `repository.oldname` gets `repository.name`, with the name of the file.
+//! - If a file in repos/ sets `repository.oldname`, it also gets `repository.name`. The value is
+//!   the name of the file.
 //! - `archived: false` in a file for several repositories becomes null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
 
@@ -83,8 +84,8 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// If a file has `oldname` but no `name`, the function adds `repository.name` with the name of the
-/// file. Beadle then gives the file's name to the repository with the former name.
+/// If a file has `oldname` but no `name`, the function adds `repository.name`. The value is the
+/// name of the file. Beadle then renames the repository with the former name to the file's name.
 pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     let Some(repository) = root.child("repository") else { return };
     let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {
@@ -96,8 +97,8 @@ pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     }
 }
 
-/// Returns whether the policy has a bypass actor without an id in a ruleset. In this case, Beadle
-/// must not change the bypass actors of the ruleset at GitHub.
+/// Returns whether the declared ruleset lists a bypass actor without an id. Beadle must then not
+/// change the bypass actors of the ruleset at GitHub.
 pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
     let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
     actors.iter().any(|actor| actor.get("name").is_some())

@@ -92,8 +92,8 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry has a list of workflows only if the runner group is restricted to
-/// workflows. For any other group, GitHub ignores the list.
+/// Checks the list of workflows in an entry. This list is allowed only if the runner group is
+/// restricted to workflows. For any other group, GitHub ignores the list.
 fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     let is_open = item.get("restricted_to_workflows").and_then(Node::bool) == Some(false);
     if let Some(node) = item.get("selected_workflows").filter(|node| is_open && !node.items().is_empty()) {
@@ -103,7 +103,7 @@ fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry with a list of repositories has the visibility `selected`.
+/// If an entry has a list of repositories, checks that the visibility is `selected`.
 fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     let visibility = item.get("visibility").and_then(Node::text);
     if let Some(node) = item.get("selected_repositories").filter(|node| !node.is_null())
@@ -116,7 +116,7 @@ fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a list: the form of its block, and the required keys of its entries. Also checks that
+/// Checks the form of a list's block, and the required keys of the list's entries. Also checks that
 /// each entry appears only one time.
 fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
     if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
@@ -167,7 +167,7 @@ fn is_same(list: &str, one: &Node, other: &Node) -> bool {
     }
 }
 
-/// Returns the name of an entry for an error. For a webhook, the name does not contain the address,
+/// Returns the name of an entry for an error. The name of a webhook does not contain the address,
 /// because the address can contain a secret.
 fn named(list: &str, item: &Node) -> String {
     let name = item.text().map(str::to_owned);

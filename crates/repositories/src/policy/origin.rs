@@ -5,7 +5,7 @@ use beadle_github::Commit;
 
 use super::schema::FileKind;
 
-/// The number of digits of the commit in the name of a generation.
+/// The name of a generation contains this number of digits of the commit.
 const DIGITS: usize = 12;
 
 /// The first part of the path of each file that belongs to a base.
@@ -17,7 +17,7 @@ pub(super) fn base_rank(kind: FileKind) -> i64 {
     if kind == FileKind::Settings { -200 } else { -100 }
 }
 
-/// The commit with the files of a policy.
+/// The commit that contains the files of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyOrigin {
     /// The repository, in the form `owner/name`.

@@ -23,9 +23,9 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows only the text of the pattern. Beadle stores selectors between runs in the form of this
-/// output, so the output must not change. The output must not contain the matcher, because the
-/// matcher would also show its caches. These caches change with each use.
+/// Shows only the text of the pattern. Beadle stores selectors between runs in this form, so the
+/// output must not change. The output must not contain the matcher, because the matcher would also
+/// show its caches. These caches change with each use.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -50,8 +50,8 @@ impl Pattern {
     }
 
     /// Parses a glob or a regular expression. If the text cannot be a glob, the function parses it
-    /// as a regular expression. This expression can match any part of a name. `restrictedRepos` of
-    /// safe-settings works in the same way.
+    /// as a regular expression. This expression can match any part of a name. In safe-settings,
+    /// `restrictedRepos` works in the same way.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
@@ -148,8 +148,8 @@ impl Pattern {
 }
 
 /// Finds a character in a glob or a regular expression that cannot be in the name of a repository.
-/// The part of the pattern with this character matches no repository. Returns `None` if there is no
-/// such character, or if the part can match a name without the character.
+/// The part of the pattern that contains this character matches no repository. Returns `None` if
+/// there is no such character, or if the part can match a name without the character.
 pub(super) fn stray(text: &str) -> Option<char> {
     if MARKS.iter().any(|mark| text.contains(mark)) { stray_in_regex(text) } else { stray_in_glob(text) }
 }
@@ -191,7 +191,8 @@ fn stray_in_regex(text: &str) -> Option<char> {
     of_glob.or_else(|| strays.find(|(at, _)| *at == 0 || !is_open).map(|(_, one)| one))
 }
 
-/// Returns whether a glob has a range such as `{1..3}`. Only some kinds of globs have such ranges.
+/// Returns whether a glob contains a range such as `{1..3}`. Only some glob libraries support such
+/// ranges.
 fn has_range(text: &str) -> bool {
     text.split('{').skip(1).any(|part| {
         part.split_once('}').is_some_and(|(inner, _)| inner.contains("..") && !inner.contains(','))
@@ -207,8 +208,8 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Parses the patterns in a list. The function reports each invalid pattern, and the result does
-/// not contain it.
+/// Parses the patterns in a list. The function reports each invalid pattern and omits it from the
+/// result.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,
@@ -226,7 +227,8 @@ pub(crate) fn patterns(
 }
 
 /// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
-/// expressions. As a glob, such a text matches other repositories than the author expects.
+/// expressions. If such a text is read as a glob, it does not match the repositories that the
+/// author expects.
 pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     // With the glob `*`, the list matches every name, so the other entries have no effect.
     let matches_all = list.items().iter().any(|item| item.text() == Some("*"));
@@ -249,8 +251,8 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     patterns(list, Pattern::glob, problems)
 }
 
-/// Returns an error if a pattern or a part of it certainly matches no repository. `stray` returns a
-/// character of the pattern that cannot be in the name of a repository.
+/// Returns an error if a pattern or a part of the pattern certainly matches no repository. `stray`
+/// returns a character of the pattern that cannot be in the name of a repository.
 pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<char>) -> Option<Problem> {
     let error = |message: String| Problem::error(item.asked.clone(), item.column, message);
     if text.is_empty() {
@@ -288,8 +290,8 @@ fn regex_as_glob(text: &str) -> Option<String> {
     text.contains('\\').then(|| "`\\` only marks the next character as an ordinary one".to_owned())
 }
 
-/// Returns the glob for a regular expression with an anchor. The expression must contain only
-/// names, `.*` and `\.`. Without an anchor, the text is possibly already a glob.
+/// Returns the glob for a regular expression that has an anchor. The expression must contain only
+/// names, `.*` and `\.`. Without an anchor, the text might already be a glob.
 fn glob_of_regex(text: &str) -> Option<String> {
     let (start, text) = text.strip_prefix('^').map_or(("*", text), |rest| ("", rest));
     let (text, end) = text.strip_suffix('$').map_or((text, "*"), |rest| (rest, ""));
@@ -300,7 +302,7 @@ fn glob_of_regex(text: &str) -> Option<String> {
 }
 
 /// Returns the glob that the author of a text such as `web-.*` or `.*-api` probably means. Such a
-/// text has no anchor, so as a regular expression it could match any part of a name.
+/// text has no anchor. If it were a regular expression, it could match any part of a name.
 fn glob_of_part(text: &str) -> Option<String> {
     let (name, glob) = match (text.strip_suffix(".*"), text.strip_prefix(".*")) {
         (Some(start), None) => (start, format!("{start}*")),

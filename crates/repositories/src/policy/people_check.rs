@@ -8,8 +8,8 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::teams_file::TEAMS;
 
-/// Returns a warning for each login in a team that is not a declared member. `sources` contains the
-/// texts of the policy's files.
+/// Returns a warning for each login in a team if no declared member has this login. `sources`
+/// contains the texts of the policy's files.
 pub(super) fn strangers(sources: &BTreeMap<String, String>) -> Vec<Problem> {
     let (Some(teams), Some(members)) = (sources.get(TEAMS), sources.get(MEMBERS)) else { return Vec::new() };
     // Other checks report unreadable files.

@@ -13,15 +13,14 @@ pub enum Severity {
     Error,
     /// Beadle knows the key, but does not support it yet.
     NotYet,
-    /// Beadle accepts the policy. But it is possible that the policy does not do what the author
-    /// expects.
+    /// Beadle accepts the policy. But the policy might not do what the author expects.
     Warning,
 }
 
 /// The name of the key whose value can be a secret. An excerpt does not show such a value.
 const SECRET: &str = "secret";
 
-/// The text that replaces a possibly secret value in an excerpt.
+/// In an excerpt, this text replaces a value that might be secret.
 const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
@@ -38,7 +37,7 @@ pub struct Problem {
     pub column: u32,
     /// The message of the finding.
     pub message: String,
-    /// A hint for the author that tells how to correct the finding.
+    /// A hint for the author. It describes how to correct the finding.
     pub hint: Option<String>,
     /// True if the finding is an error in every mode that allows writes.
     #[serde(skip)]
@@ -48,7 +47,7 @@ pub struct Problem {
 impl Problem {
     /// Creates a finding that is an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // The message can contain control characters from the file. A terminal would execute such
+        // The message might contain control characters from the file. A terminal would execute such
         // characters as commands.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None, stops_writes: false }
@@ -99,14 +98,15 @@ impl Problem {
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        // If a line is long, the excerpt shows only this width around the column.
+        // If a line is long, the excerpt shows only a part of the line. The part has this width and
+        // surrounds the column.
         format!("{}\n", Renderer::plain().term_width(EXCERPT).render(&[group]))
     }
 }
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
-/// file. If the author wrote the secret itself instead of its name, the secret must not get into a
-/// log.
+/// file. The author might have written the secret's value, and not the secret's name. This value
+/// must not get into a log.
 fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
@@ -128,14 +128,14 @@ fn secret_in(line: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a line can belong to the value of a key `secret` in an earlier line. In this
-/// case, all lines after the key, up to this line, have more indentation than the key.
+/// Returns whether a line might belong to the value of a key `secret` in an earlier line. This is
+/// true if all lines after the key, up to this line, have more indentation than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
-        // The search starts at the line of the finding, and continues with earlier lines.
+        // The search starts at the line of the finding and goes backwards.
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }

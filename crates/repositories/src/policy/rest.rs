@@ -1,7 +1,7 @@
 //! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
-//! an apply can change which repositories the layer selects. So it is possible that each apply
-//! changes something again. All findings are warnings, because some of these policies cause no more
-//! changes after one apply.
+//! an apply can change which repositories the layer selects. So each apply might change something
+//! again. All findings are warnings, because some of these policies cause no more changes after one
+//! apply.
 
 use std::collections::BTreeMap;
 
@@ -36,19 +36,20 @@ impl Fact {
     }
 }
 
-/// A condition of a file's selector. The condition is about one kind of value.
+/// A condition of a file's selector. The condition checks one kind of value.
 pub(super) struct Pick<'a> {
     pub(super) fact: Fact,
     /// The values that match the condition.
     values: Vec<String>,
     /// The place of the condition in the file.
     pub(super) at: &'a Node,
-    /// True if the condition is in `except`. The file then applies only to repositories without any
-    /// of these values.
+    /// True if the condition is in `except`. The file then applies only to repositories that have
+    /// none of these values.
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that always apply together, with the conditions under which they apply.
+/// Sections of a file that always apply together. They come with the conditions for their
+/// application.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
@@ -65,14 +66,14 @@ pub(super) struct Effect<'a> {
     pub(super) is_written: bool,
 }
 
-/// Finds each file whose values change the file's own selection of repositories. Also finds groups
-/// of files that change each other's selections in a circle. `files` contains the parsed files.
-/// `disabled` contains the sections that Beadle does not apply.
+/// Finds each file whose values change the selection of this file. Also finds groups of files that
+/// change each other's selections in a circle. `files` contains the parsed files. `disabled`
+/// contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
-    // Each pair has the indexes of two parts. A value of the first part decides whether the second
-    // part applies.
+    // Each pair contains the indexes of two parts. A value of the first part decides whether the
+    // second part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
     // In a large policy, most files are in repos/. These files do not select repositories by a
@@ -116,7 +117,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file whose values change the file's own selection of repositories.
+/// Creates the warning about a file whose values change the selection of this file.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -129,8 +130,8 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns whether part `from` decides whether part `to` applies. The decision can be direct or
-/// through other parts.
+/// Returns `true` if the application of part `to` depends on part `from`. The dependency can be
+/// direct or through other parts.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
     let mut next = 0;
@@ -204,8 +205,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the condition of a suborg with exactly one list. With several lists, it is enough if a
-/// repository matches one of them. So no single list decides.
+/// Returns the condition of a suborg if the suborg has exactly one list. If there are several
+/// lists, a repository needs to match only one of them. So no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -223,8 +224,8 @@ fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     }
 }
 
-/// Returns the effect of some sections on a condition. Returns `None` if they do not change whether
-/// a repository matches.
+/// Returns the effect of some sections on a condition. Returns `None` if the sections have no
+/// effect on the condition.
 pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
     let written = |at: &'a Node, matches: bool| Effect { matches, at, is_written: true };
@@ -264,7 +265,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
             match item.and_then(|item| item.get("value")) {
                 // The value depends on a file of lower rank.
                 Some(value) if !removed(value).is_empty() => None,
-                // For the values of a property, the case of letters matters.
+                // In the values of a property, upper and lower case are different.
                 Some(value) => {
                     let value = list_of(value);
                     let matches = texts(value).iter().any(|text| pick.values.contains(text));
@@ -276,7 +277,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
     }
 }
 
-/// Finds an entry in the sections for a team that is named in the condition.
+/// Finds an entry for a team in the sections. The team must be named in the condition.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -284,9 +285,9 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list on a condition. `item` is the entry of the list with the selected
-/// value, if there is such an entry. `is_picked` returns whether the condition selects a name. A
-/// list with the value null removes nothing.
+/// Returns the effect of a list on a condition. If an entry of the list contains the selected
+/// value, `item` is this entry. `is_picked` takes a name, and returns whether the condition selects
+/// this name. A list with the value null removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,
@@ -320,8 +321,8 @@ pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // An entry of the team counts even with `include` or `exclude`, because the entry possibly
-        // applies to the repository.
+        // An entry of the team counts even with `include` or `exclude`, because the entry might
+        // apply to the repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())

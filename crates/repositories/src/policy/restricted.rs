@@ -1,5 +1,5 @@
-//! Reads the key `restrictedRepos` of `deployment-settings.yml`. This key says which repositories
-//! Beadle skips.
+//! Reads the key `restrictedRepos` of `deployment-settings.yml`. This key defines the repositories
+//! that Beadle skips.
 
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns, short, stray, unmatchable};
@@ -31,8 +31,8 @@ impl Restricted {
                 }
                 Some(Self { excluded, included })
             }
-            // It is possible that somebody deleted the entries by mistake. With an empty list,
-            // Beadle would change repositories that were restricted before.
+            // Somebody might have deleted the entries by mistake. With an empty list, Beadle would
+            // change repositories that were restricted before.
             Kind::Blank => {
                 let text = "`restrictedRepos` has no value: it restricts no repository";
                 let problem = Problem::error(value.asked.clone(), value.column, text);
@@ -65,15 +65,15 @@ impl Restricted {
     }
 }
 
-/// Reads the patterns of a list. If a pattern matches no repository, this is an error. Otherwise,
+/// Reads the patterns of a list. A pattern that matches no repository is an error. Otherwise,
 /// Beadle would change the repositories that the author wanted to exclude.
 fn listed(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     problems.extend(list.items().iter().filter_map(|item| unmatchable(item, item.text()?, stray)));
     patterns(list, Pattern::glob_or_regex, problems)
 }
 
-/// Returns a warning if a list `include` possibly includes fewer repositories than the author
-/// expects. safe-settings ignores `exclude` if the file has `include`.
+/// Returns a warning if a list `include` might contain fewer repositories than the author expects.
+/// safe-settings ignores `exclude` if the file has `include`.
 fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
     let warning = |at: &Node, text: String| {
         Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)

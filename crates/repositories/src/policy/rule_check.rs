@@ -1,4 +1,4 @@
-//! Checks the values of a policy against the rules of the policy (`rule_file.rs`).
+//! Checks whether the values of a policy follow the rules of the policy (`rule_file.rs`).
 
 use beadle_engine::PolicyLocation;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ pub(super) struct Violation<'a> {
     /// The line of the value.
     pub(super) asked: PolicyLocation,
     column: u32,
-    /// The message of the rule, with its name and its line.
+    /// The message of the rule, together with the rule's name and line.
     pub(super) why: String,
 }
 
@@ -104,8 +104,8 @@ fn is_about(rule: &PolicyRule, root: &Node) -> bool {
     rule.sections.is_empty() || rule.sections.iter().any(|section| root.get(section).is_some())
 }
 
-/// Checks a layer against the rules about layers. `base` contains the merged values of the layers
-/// of lower rank. A rule applies only if the layer sets a section that the rule uses.
+/// Checks whether a layer follows the rules for layers. `base` contains the merged values of the
+/// layers of lower rank. A rule applies only if the layer sets a section that the rule uses.
 pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &Node) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     let mut resolved = None;
@@ -147,7 +147,7 @@ fn of_entries<'a>(
         }
         found.extend(judged(rule, &Value::Object(values), item));
     }
-    // The layer can also remove entries of layers of lower rank.
+    // The layer can also remove the entries of lower layers.
     for place in pair_layers(list, above, below).only_observed {
         let Some(item) = below.get(place) else { continue };
         let at = own.get(list).unwrap_or(own);
@@ -155,7 +155,7 @@ fn of_entries<'a>(
     }
 }
 
-/// Checks the merged values of a repository against the rules about repositories.
+/// Checks whether the merged values of a repository follow the rules for repositories.
 pub(super) fn of_repository<'a>(rules: &'a [PolicyRule], root: &Node) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     for rule in rules.iter().filter(|rule| !rule.is_about_layers) {
@@ -194,8 +194,8 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
 }
 
 /// Returns a value in the form for rules. A minimum becomes a plain number, because a live number
-/// that is equal to the minimum matches the policy. As a block, a minimum would be greater than
-/// every number.
+/// that is equal to the minimum matches the policy. In a rule, a block would be greater than every
+/// number.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);

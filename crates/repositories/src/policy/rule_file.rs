@@ -1,5 +1,5 @@
-//! Reads the rules of a policy from `rules/*.yml`. A rule is an expression that the values of the
-//! policy must meet. Rules replace the JavaScript validators of safe-settings.
+//! Reads the rules of a policy from `rules/*.yml`. A rule is an expression that must be true for
+//! the values of the policy. Rules replace the JavaScript validators of safe-settings.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -15,9 +15,8 @@ use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 
-/// The environment that evaluates rules. If a path has no value, this is not an error, because
-/// values are often missing in a policy. The check of the file refuses names that cannot be in a
-/// policy.
+/// The environment that evaluates rules. A path without a value is not an error, because values are
+/// often missing in a policy. The check of the file refuses names that cannot occur in a policy.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
@@ -26,8 +25,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> =
 /// repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
-/// The variables of rules about layers. A rule with one of these variables is about layers and not
-/// about repositories.
+/// The variables of rules for layers. A rule that uses one of these variables checks layers. Other
+/// rules check repositories.
 const OF_LAYERS: [&str; 2] = ["base", "override"];
 
 /// One rule of the policy.
@@ -42,10 +41,10 @@ pub struct PolicyRule {
     /// The list whose entries the rule checks one by one. `None` if the rule checks all values
     /// together.
     pub(super) each: Option<String>,
-    /// True if the rule is about the values of a layer. False if the rule is about the merged
-    /// values of a repository.
+    /// True if the rule checks the values of a layer. False if the rule checks the merged values of
+    /// a repository.
     pub(super) is_about_layers: bool,
-    /// The sections that the rule uses. If the list is empty, the rule is about all sections.
+    /// The sections that the rule uses. If the list is empty, the rule uses all sections.
     pub(super) sections: Vec<String>,
     /// The paths that the rule uses, without their variables.
     pub(super) paths: Vec<String>,
@@ -215,7 +214,7 @@ fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
 
 /// The reason why a path cannot have a value.
 enum Wrong<'a> {
-    /// The block at this place cannot have this key. `near` is a similar key that is possible in
+    /// The block at this place cannot contain this key. `near` is a similar key that is possible in
     /// the block.
     Key { name: &'a str, near: Option<&'static str> },
     /// The value of this key is a list, but the path continues inside the list.

@@ -1,5 +1,5 @@
-//! Describes the possible rules of a ruleset: the parameters of each type of rule, their shapes,
-//! and the parameters that GitHub requires.
+//! Describes the possible rules of a ruleset. For each rule type, the description contains the
+//! parameters, their shapes, and the parameters that GitHub requires.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
@@ -10,15 +10,15 @@ use super::shapes::layered;
 /// The types of rules that GitHub accepts only in the rulesets of repositories.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// The description of a type of rule. Three parts use the types in [`RULES`]: the check of the
-/// policy, the JSON Schema and the comparison.
+/// The description of a rule type. Three parts of Beadle use the types in [`RULES`]: the check of
+/// the policy, the JSON Schema and the comparison.
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
     /// True if the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires and that the policy must set. Beadle itself adds some
-    /// parameters of reviews and checks. The list does not contain these parameters.
+    /// The parameters that GitHub requires and the policy must set. Beadle itself adds some
+    /// required parameters of reviews and checks. The list does not contain these added parameters.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -113,8 +113,8 @@ const PROPERTY: Shape = Shape::Map(&[
 const PROPERTY_LIST: Shape = layered!(PROPERTY);
 const PROPERTIES: Shape = Shape::OrNull(&PROPERTY_LIST);
 
-/// The conditions that only a ruleset of the organisation can have. Such a ruleset must have one of
-/// these conditions.
+/// The conditions that only an organisation ruleset can have. An organisation ruleset must have one
+/// of these conditions.
 pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
     &["repository_name", "repository_id", "repository_property"];
 
@@ -237,7 +237,7 @@ pub(crate) const RULES: &[Rule] = &[
 pub(crate) const UNDESCRIBED: &[&str] = &[
     "code_quality",
     "code_coverage",
-    // These types are in rulesets with `target: repository`.
+    // These types occur in rulesets with `target: repository`.
     "repository_create",
     "repository_delete",
     "repository_transfer",
@@ -270,8 +270,8 @@ mod tests {
         }
     }
 
-    /// Returns the rule types in GitHub's published description. Each type has the schema of its
-    /// parameters.
+    /// Returns the rule types in GitHub's published description. Each type comes with the schema of
+    /// its parameters.
     fn described<'a>(table: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
         let all = table["schemas"][list]["oneOf"].as_array().unwrap().iter();
         all.map(|rule| {

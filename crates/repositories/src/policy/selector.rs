@@ -9,14 +9,14 @@ use super::node::{Kind, Node};
 use super::pattern::{Pattern, globs};
 use super::problem::Problem;
 
-/// The conditions of a `select:` or `except:`.
+/// The conditions in a `select:` or `except:` block.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// Globs for the name of the repository.
     pub names: Vec<Pattern>,
     topics: Vec<String>,
     teams: Vec<String>,
-    /// The names of custom properties. Each name has its matching values.
+    /// The names of custom properties. Each name comes with its matching values.
     properties: Vec<(String, Vec<String>)>,
     visibilities: Vec<String>,
     fork: Option<bool>,
@@ -49,8 +49,8 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
     parsed
 }
 
-/// Reads `suborgproperties` by the rules of safe-settings. Beadle uses only the first key of each
-/// entry. It is enough if a repository matches one entry.
+/// Reads `suborgproperties` with the rules of safe-settings. Beadle uses only the first key of each
+/// entry. A repository needs to match only one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether the selector has no condition, so that every repository matches.
+    /// Returns whether the selector has no condition. Every repository then matches.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -144,10 +144,9 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // If a team or property of the selector does not exist, it is possible that somebody
-        // renamed it. The repository then possibly has the team or property under the new name. So
-        // the result is unknown. But if another condition certainly does not match, the result is
-        // certain.
+        // If a team or property of the selector does not exist, somebody might have renamed it. The
+        // repository might then have the team or property under the new name. So the result is
+        // unknown. But if another condition certainly does not match, the result is certain.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -200,7 +199,7 @@ impl Selector {
         self.only_names().map(|_| true)
     }
 
-    /// Returns the globs for the name if the selector has no other condition.
+    /// If the selector contains only globs for the name, returns these globs.
     pub(super) fn only_names(&self) -> Option<&[Pattern]> {
         let others = Self { names: Vec::new(), ..self.clone() };
         others.is_empty().then_some(self.names.as_slice())

@@ -28,9 +28,9 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that is merged when layers are merged. A layer can contain the list itself, `null`,
-    /// or a block with these keys. The keys of the block decide how the layer changes the list of
-    /// lower layers.
+    /// A list that Beadle merges together with the layers. A layer can contain the list itself,
+    /// `null`, or a block with these keys. The keys of the block decide how the layer changes the
+    /// list of lower layers.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only its name. The name is the value of the entry's first key.
     Named(&'static Shape),
@@ -67,7 +67,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
-    /// Beadle does not support the key. The text has the reason.
+    /// Beadle does not support the key. The text contains the reason.
     Not(&'static str),
 }
 
@@ -141,7 +141,7 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // It is possible that the author wrote the secret itself instead of its name.
+            // The author might have written the secret's value, and not the secret's name.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -217,7 +217,7 @@ impl Shape {
         }
     }
 
-    /// Returns the shape of the entries if this shape is a list.
+    /// If this shape is a list, returns the shape of the list's entries.
     pub(super) fn item(&self) -> Option<&'static Shape> {
         match self {
             Self::List(item) => Some(item),
@@ -240,7 +240,7 @@ impl Shape {
         }
     }
 
-    /// Returns whether the shape accepts a text. In this case, the author can put quotes around a
+    /// Returns whether the shape accepts a text. If it does, the author can put quotes around a
     /// number or a boolean.
     fn is_text(&self) -> bool {
         match self {

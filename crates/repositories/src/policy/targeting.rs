@@ -31,7 +31,7 @@ pub(crate) fn is_skipped_by_name(name: &str, home: &str) -> bool {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a verdict is taken apart at once, and never stored")]
 pub enum Verdict {
-    /// Beadle skips the repository. The text has the reason.
+    /// Beadle skips the repository. The text contains the reason.
     Skipped(String),
     /// Beadle applies these layers to the repository.
     Reached(MergedLayers),
@@ -42,8 +42,8 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The merged values of all layers. `None` if no layer applies to the repository.
     pub root: Option<Node>,
-    /// The undecided sections. Beadle does not change these sections. Each section has its reason.
-    /// There are two possible reasons: Beadle does not know whether a layer applies to the
+    /// The undecided sections. Beadle does not change these sections. Each section comes with its
+    /// reason. There are two possible reasons: Beadle does not know whether a layer applies to the
     /// repository, or two layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that apply to the repository. The layer of the lowest rank comes first.
@@ -51,8 +51,8 @@ pub struct MergedLayers {
     /// The files of the uncertain layers. Beadle does not know whether such a layer applies to the
     /// repository.
     pub undecided_files: Vec<String>,
-    /// The sections that Beadle changes only partly. Each section has its reason. There are two
-    /// possible reasons: only a suspended file sets the other part, or values of the section
+    /// The sections that Beadle changes only partly. Each section comes with its reason. There are
+    /// two possible reasons: only a suspended file sets the other part, or values of the section
     /// `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set the mode of a list, the layer of the highest
@@ -64,8 +64,8 @@ pub struct MergedLayers {
     /// The sections that a layer removes from higher layers with `disable_plugins`. For each
     /// section, the value is the rank of this layer.
     disabled_above: Vec<(i64, String)>,
-    /// A file without any text that possibly applies to the repository. If the file lost its values
-    /// by mistake, it is possible that only this loss causes a removal, weakening or exposure.
+    /// A file without any text that might apply to the repository. If the file lost its values by
+    /// mistake, this loss might be the only cause of a removal, weakening or exposure.
     pub(crate) emptied: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct Reached {
     pub file: String,
     /// The rank of the layer.
     pub rank: i64,
-    /// The index of the entry of `first_match` that applies. `None` if no entry applies.
+    /// The index of the applicable entry of `first_match`. `None` if no entry applies.
     case: Option<usize>,
     /// The values that the layer sets for this repository.
     pub root: Node,
@@ -113,7 +113,7 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // A file without text has lost its selectors too. So this file possibly applies to the
+        // A file without text has lost its selectors too. So this file might apply to the
         // repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
@@ -156,7 +156,7 @@ impl Policy {
 
     /// Returns whether a plan or sweep of all repositories skips the repository with this name.
     /// Such a plan or sweep skips the repository of the policy, and the repositories in `SKIPPED`.
-    /// But a repository with a file in repos/ is never skipped.
+    /// But it never skips a repository that has a file in repos/.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
@@ -166,8 +166,7 @@ impl Policy {
         self.index.named(&self.layers, name)
     }
 
-    /// Returns messages about the files and patterns of the policy that do not match any of
-    /// `names`.
+    /// Returns a message for each file or pattern of the policy that does not match any of `names`.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         // Both lists can have thousands of entries.
@@ -281,9 +280,9 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer, and the modes of the layer's lists. The result does not
-    /// contain the sections that layers of lower rank disable. The function also records the
-    /// sections that this layer disables.
+    /// Returns the values of a layer, and the modes of the layer's lists. The result omits the
+    /// sections that are disabled by layers of lower rank. The function also records the sections
+    /// that this layer disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
@@ -302,8 +301,8 @@ impl MergedLayers {
     }
 
     /// Merges the layers again for an assumed state of the repository. In the assumed state, a
-    /// selection applies if `held` returns true for its name. [`MergedLayers::holds`] explains the
-    /// names of selections.
+    /// selection applies if `held` returns true for the selection's name. [`MergedLayers::holds`]
+    /// explains the names of selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other =
             Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };
@@ -326,7 +325,7 @@ impl MergedLayers {
     }
 
     /// Returns whether a selection applies to the repository. The name of a selection is the path
-    /// of a layer's file. The name for entry number n of the file's `first_match` is `file#n`.
+    /// of a layer's file. The n-th entry of the file's `first_match` has the name `file#n`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -336,7 +335,7 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Suspends a file that possibly belongs to another repository. The function removes the file's
+    /// Suspends a file that might belong to another repository. The function removes the file's
     /// values from the merged layers. If no other file sets such a value, Beadle does not change
     /// the value at GitHub.
     fn suspend(&mut self, layer: &Layer, why: &str) {
@@ -344,8 +343,8 @@ impl MergedLayers {
             self.root = Some(without_values("", root, &layer.root));
         }
         for section in layer.sections() {
-            // It is possible that the file contains additional entries of a list. So Beadle must
-            // not remove any entry.
+            // The file might contain additional entries of a list. So Beadle must not remove any
+            // entry.
             let additive = ListMode { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
@@ -368,15 +367,15 @@ impl MergedLayers {
     }
 }
 
-/// The files in repos/ that apply to a repository, and the files for which a person must decide.
+/// The files in repos/ that apply to a repository, and the files about which a person must decide.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files. Each file has its reason. There are three possible reasons. The first
-    /// reason: the file belonged to another repository with the same name. The second reason: the
-    /// file belonged to this repository under another name. The third reason: another file already
-    /// belongs to this repository.
+    /// The suspended files. Each file comes with its reason. There are three possible reasons.
+    /// First, the file belonged to another repository with the same name. Second, the file belonged
+    /// to this repository under another name. Third, another file already belongs to this
+    /// repository.
     pub waits: Vec<(&'a Layer, String)>,
-    /// The file with another name that belongs to this repository.
+    /// The file that belongs to this repository and has another name.
     pub own: Option<&'a Layer>,
     /// The waivers that are in force and cover this repository.
     pub waivers: Vec<Waiver>,
@@ -404,8 +403,8 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Compares `root` with `removed`. All values and list entries that are in both are removed from
-/// `root`. `section` is the section that contains a list in `include`.
+/// Compares `root` with `removed`. If a value or list entry is in both, the function removes it
+/// from `root`. `section` is the section that contains a list in `include`.
 fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {

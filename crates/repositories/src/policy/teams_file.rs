@@ -42,8 +42,9 @@ pub struct DeclaredTeam {
     /// The description, if the file sets one.
     pub description: Option<String>,
     /// The settings in the file. The key is the setting's name in GitHub's REST API: `privacy` or
-    /// `notification_setting`. There are two more keys. `parent` is the slug of the parent team, or
-    /// null. `external_group` is the name of a group of the identity provider, or null.
+    /// `notification_setting`. There are two more keys. The value of `parent` is the slug of the
+    /// parent team, or null. The value of `external_group` is the name of a group at the identity
+    /// provider, or null.
     pub settings: BTreeMap<&'static str, Value>,
     /// The logins of the members.
     pub members: Vec<String>,
@@ -54,7 +55,8 @@ pub struct DeclaredTeam {
 
 impl DeclaredTeam {
     /// Returns the identity of the team. The identity is GitHub's address for the oldest name of
-    /// the team. A renamed team keeps its identity as long as the file contains its former names.
+    /// the team. A renamed team keeps its identity as long as the file contains the team's former
+    /// names.
     pub fn id(&self) -> String {
         address(self.previously.first().unwrap_or(&self.name))
     }
@@ -68,7 +70,8 @@ fn address(name: &str) -> String {
     text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// Reads the teams from the file `file`. For each mistake, there is an error with its line.
+/// Reads the teams from the file `file`. For each mistake, the function returns an error that shows
+/// the line.
 pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Problem>> {
     let root = Node::parse(file, text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
@@ -237,7 +240,8 @@ fn settings(entry: &Node, problems: &mut Vec<Problem>) -> BTreeMap<&'static str,
     settings
 }
 
-/// Returns the list of strings below a key. Returns `None` if the team does not have the key.
+/// Returns the list of strings below a key. Returns `None` if the team's entry does not contain the
+/// key.
 fn texts(entry: &Node, key: &str, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
     let list = entry.get(key)?;
     if !matches!(list.kind, Kind::List(_)) {

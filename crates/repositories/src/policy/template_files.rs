@@ -1,4 +1,4 @@
-//! The files in a policy's folder `templates/`. An entry of `files` can use such a file as its
+//! The files in the folder `templates/` of a policy. An entry of `files` can use such a file as its
 //! template.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,9 @@ use super::problem::{Problem, Severity, nearest};
 
 /// The key whose value is the name of a file in `templates/`.
 const NAME: &str = "template_file";
-/// The key with the text of a template.
+/// The key whose value is the text of a template.
 const TEXT: &str = "template";
-/// The maximum total size of the texts that a policy's entries get from templates, in bytes. Each
+/// The maximum total size, in bytes, of all texts that a policy's entries get from templates. Each
 /// entry has its own copy of the text. Without this limit, a small file could use all memory if
 /// each of its lines uses a large template.
 const FILLED: usize = 64 << 20;
@@ -31,7 +31,7 @@ pub(super) struct Templates<'a> {
     sources: &'a BTreeMap<String, String>,
     /// The templates that at least one entry uses.
     used: BTreeSet<&'a str>,
-    /// The total size of the texts that entries got from templates so far, in bytes.
+    /// The total size, in bytes, of all texts that entries got from templates so far.
     filled: usize,
 }
 

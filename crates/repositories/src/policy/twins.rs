@@ -7,7 +7,7 @@ use beadle_engine::PolicyLocation;
 use super::problem::Problem;
 use super::template_files::is_template_file;
 
-/// Returns an error for each file whose path differs from another path only in the extension.
+/// Finds files whose paths differ only in the extension, and returns an error for each of them.
 /// `sources` contains the texts of the policy's files.
 pub(super) fn twins(sources: &BTreeMap<String, String>) -> Vec<Problem> {
     let mut stems: BTreeMap<String, &str> = BTreeMap::new();

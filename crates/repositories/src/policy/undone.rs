@@ -1,8 +1,9 @@
-//! Finds layers whose selected repositories change because of other files. Such a layer selects
-//! repositories by a value, and other files remove this value from exactly these repositories. The
-//! first apply adds the layer's values, and the second apply removes them. `rest.rs` finds a file
-//! that has this effect on itself, and files that have this effect on each other in a circle. All
-//! findings are warnings, because the files do not show whether a repository has the value.
+//! Finds layers whose selection changes because of other files. Such a layer selects repositories
+//! by a value, and other files remove this value from exactly these repositories. The first apply
+//! adds the layer's values, and the second apply removes these values again. `rest.rs` finds two
+//! other cases: a file that has this effect on itself, and files that have this effect on each
+//! other in a circle. All findings are warnings, because the files do not show whether a repository
+//! has the value.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,8 @@ pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled:
                 continue;
             }
             let problem = problem(pick, &effect);
-            // An entry of `first_match` also has the conditions of its file.
+            // The conditions of a file also apply to each entry of the file's `first_match`. So the
+            // same problem can occur twice.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -69,8 +71,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     })
 }
 
-/// Returns whether Beadle keeps the value of a condition. Beadle keeps the value in two cases: its
-/// list is additive, or a file sets the value and possibly applies to the repositories.
+/// Returns whether Beadle keeps the value of a condition. Beadle keeps the value in two cases: the
+/// list of the value is additive, or a file sets the value and might apply to the repositories.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,
@@ -186,8 +188,8 @@ mod tests {
             ],
             vec![("settings.yml", "repository: { topics: [infra] }\n"), ("layers/a.yml", topic.as_str())],
             vec![("settings.yml", rust), ("layers/a.yml", own.as_str())],
-            // If the file does not apply to the same repositories, its list does not remove
-            // anything there.
+            // If the file does not apply to the same repositories, the file's list does not remove
+            // anything from these repositories.
             vec![("repos/shop.yml", rust), ("layers/a.yml", topic.as_str())],
             vec![
                 ("layers/b.yml", "select: { name: 'web-*' }\nrepository: { topics: [rust] }\n"),

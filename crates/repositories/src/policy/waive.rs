@@ -22,11 +22,11 @@ use crate::identity;
 /// The result of removing a waived key from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
-    /// The value did not have the key.
+    /// The value did not contain the key.
     Same,
     /// The key is removed, and a part of the value remains.
     Changed,
-    /// No part of the value remains. The block must then not contain the value any more.
+    /// No part of the value remains. The caller must then remove the value from its block.
     Nothing,
 }
 
@@ -39,13 +39,13 @@ enum Place<'a> {
     Section(&'a str),
     /// An entry of the section with this name.
     Entry(&'a str),
-    /// Any other value: either the value of this key, or an entry of the list with this key.
+    /// Any other value. It is either the value of this key, or an entry of the list with this key.
     Inner(&'a str),
 }
 
 impl MergedLayers {
     /// Removes the keys of these waivers. The function keeps the waivers that have an effect. In a
-    /// key, the default branch can have its name at GitHub, or the name `default`.
+    /// key, `default` and the branch's name at GitHub both mean the default branch.
     pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();
@@ -210,7 +210,7 @@ fn in_section(
         }
     });
     // Without this line, Beadle would remove the entry at GitHub, because the entry is no longer in
-    // the policy. A waived entry can also be an entry that was never in the policy.
+    // the policy. A waiver can also exempt an entry that was never in the policy.
     let has_mode = section == "topics" || lists().contains(&section);
     if is_entry_waived && has_mode {
         kept.push(section.to_owned());
@@ -219,8 +219,8 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. A write to GitHub replaces such a list
-/// completely, so Beadle cannot keep one entry separately. The only exception is a rule of a
-/// ruleset: the function can remove some of its parameters.
+/// completely, so Beadle cannot keep one entry separately. There is one exception: the function can
+/// remove single parameters from a rule of a ruleset.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
         return Left::Nothing;
@@ -252,7 +252,7 @@ fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
         }
         (Kind::Map(_) | Kind::List(_), _) => part == at.to_string(),
         _ => {
-            // If the value is a number, the function compares its text.
+            // If the value is a number, the function compares the text of the number.
             let shown = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
             shown.eq_ignore_ascii_case(part)
         }

@@ -1,35 +1,35 @@
 //! The paths in waivers. A path leads to a key of a policy, such as `branches[main].protection` or
 //! `teams[core]`. `beadle explain` shows the same paths. In a path, `*` means every entry of a
-//! list. A path can also have no brackets, such as `branches.main.enforce_admins`. In this form, a
-//! dot is before the name of an entry, and the path does not contain the word `protection`.
+//! list. There is also a form without brackets, such as `branches.main.enforce_admins`. In this
+//! form, a dot comes before the name of an entry, and the path does not contain the word
+//! `protection`.
 
 use super::keys::SECTIONS;
 use super::pattern::META;
 use super::problem::nearest;
 use super::shape::{Key, Shape, Status};
 
-/// The part of a path that means every entry of a list.
+/// The path part that means every entry of a list.
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";
 /// The name in `branches` that means the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. Like a section with the form of a list, this
-/// list has entries.
+/// The list of topics in the section `repository`. Like a section, this list has entries.
 const TOPICS: &str = "topics";
 /// The block in an entry of `branches`. A path can omit the name of this block.
 pub(super) const PROTECTION: &str = "protection";
 
-/// The maximum number of places in a path at which Beadle tries to correct an unknown part.
+/// The maximum number of corrections that Beadle tries for an unknown part of a path.
 const MOST_TRIED: usize = 8;
 
 /// The keys for lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
 /// The keys that a waiver cannot exempt separately. The first text of each element is the name of
-/// the list or the block. If only such a key were missing in the policy, Beadle would write a
-/// default, empty a list, or confuse the entry with another entry. A waiver of such a key therefore
-/// exempts the whole entry or block.
+/// the list or the block. If the policy omitted only such a key, Beadle would write a default,
+/// clear a list, or confuse the entry with another entry. A waiver of such a key therefore exempts
+/// the whole entry or block.
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),
@@ -51,7 +51,7 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
 ];
 
-/// Returns whether a waiver can exempt a key only together with its whole entry or block.
+/// Returns `true` if a waiver of a key must also exempt the whole entry or block of the key.
 pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }
@@ -159,11 +159,11 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
     }
 }
 
-/// Returns the path that is most similar to the name of an unknown section. It is possible that a
-/// person omitted the section of a key. An example is `topics` instead of `repository.topics`.
+/// Returns the path that is most similar to the name of an unknown section. The author might have
+/// omitted the section of a key. An example is `topics`, where `repository.topics` is correct.
 fn similar_path(name: &str) -> Option<String> {
     let mut paths = key_paths();
-    // A section comes before a key of a block with the same name.
+    // If a section and a key of a block have the same name, the section comes first.
     paths.sort_by_key(|path| path.contains('.'));
     let last = |path: &String| path.rsplit('.').next().unwrap_or_default().to_owned();
     let names: Vec<String> = paths.iter().map(last).collect();
@@ -239,8 +239,8 @@ fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     pairs.all(|(at, (one, other))| is_same(one, other) || is_any(one, at) || is_any(other, at))
 }
 
-/// Returns how many parts of the path lead to the exempt value. A waiver can exempt more than the
-/// value at the end of the path. `name` is the name of the list or the block with this shape.
+/// Returns the number of path parts that lead to the exempt value. A waiver can exempt more than
+/// the value at the end of the path. `name` is the name of the list or the block with this shape.
 fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str]) -> usize {
     let Some((part, rest)) = parts.split_first() else { return 0 };
     match shape {
@@ -253,7 +253,7 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
         }
         Shape::List(_) if is_section && rest.first().is_some_and(|key| is_required(name, key)) => 1,
         Shape::List(entry) if is_section => 1 + exempt_parts(entry, (name, false), rest),
-        // Only for a rule of a ruleset, a waiver can exempt single parameters.
+        // A waiver can exempt single parameters only in a rule of a ruleset.
         Shape::List(entry) if name == "rules" && !rest.is_empty() && rest != ["type"] => {
             1 + exempt_parts(entry, (name, false), rest)
         }

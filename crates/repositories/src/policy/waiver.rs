@@ -12,7 +12,8 @@ use super::pattern::{META, Pattern};
 use super::waived_key::{exempts, key_paths};
 
 /// The default for the maximum duration of a waiver. If the end of a waiver is too far away, the
-/// waiver comes into force later: the maximum duration before its end.
+/// waiver is not in force yet. It comes into force when the remaining time is equal to the maximum
+/// duration.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
@@ -40,8 +41,8 @@ pub struct Waiver {
 /// The limits of an organisation's waivers, from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
-    /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver comes
-    /// into force later: the maximum duration before its end.
+    /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver is not
+    /// in force yet. It comes into force when the remaining time is equal to the maximum duration.
     pub longest: Duration,
     /// The paths of the keys that must not be exempted by a waiver.
     pub never: Vec<String>,
@@ -54,7 +55,7 @@ impl Default for WaiverRules {
 }
 
 impl WaiverRules {
-    /// Returns whether a waiver is allowed to exempt this key.
+    /// Returns whether waivers are allowed to exempt this key.
     fn allows(&self, key: &str) -> bool {
         !self.never.iter().any(|never| exempts(key, never))
     }
@@ -75,7 +76,7 @@ pub enum WaiverState {
     Ended,
     /// The end of the waiver is too far away, so the waiver comes into force only at this time.
     From(Time),
-    /// The waiver contains this key, but a waiver is not allowed to exempt the key.
+    /// The waiver contains this key, but no waiver is allowed to exempt the key.
     Never(String),
 }
 
@@ -102,9 +103,9 @@ impl Waiver {
     /// Returns whether the waiver exempts keys of the repository with this name.
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
-            // Most waivers contain plain names, and it takes longer to compile a glob than to
-            // compare a name. There are no invalid globs here, because the check of the waiver
-            // refuses them.
+            // Most waivers contain plain names, and to compile a glob takes longer than to compare
+            // a name. There are no invalid globs here, because the check of the waiver refuses
+            // them.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }
@@ -139,7 +140,7 @@ impl Waiver {
         self.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string)
     }
 
-    /// Returns one entry for each key of the waiver, for a plan.
+    /// Returns one entry for each key of the waiver. A plan shows these entries.
     pub(crate) fn waived(&self) -> impl Iterator<Item = Waived> {
         self.keys.iter().map(move |key| Waived {
             key: key.clone(),

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::waived_key::check_waived_key;
 use super::waiver::{Waiver, parse_until};
 
-/// The file of a policy with the waivers.
+/// The policy file that contains the waivers.
 pub const WAIVERS: &str = "waivers.yml";
 
 /// Returns whether a file contains the waivers of a policy or of the policy's base.

@@ -122,7 +122,7 @@ pub struct Desired {
     pub sections: BTreeMap<&'static str, Section>,
 }
 
-/// A section of the policy, as its aspect receives it.
+/// A section of the policy in the form for its aspect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
     /// The values of the section.
@@ -132,8 +132,8 @@ pub struct Section {
 }
 
 impl Section {
-    /// Returns the entries of the section. The section is either a list, or a block with the list
-    /// in its key `include`.
+    /// Returns the entries of the section. The section is either a list, or a block whose key
+    /// `include` contains the list.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }

@@ -1,5 +1,5 @@
 //! Finds the files that the policy declares for repositories. If a webhook reports a change of such
-//! a file, the repository becomes due.
+//! a file, Beadle marks the repository as due.
 
 use beadle_github::FILES_BRANCH;
 use beadle_hooks::github::WatchedFiles;

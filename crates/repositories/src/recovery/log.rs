@@ -8,11 +8,11 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// The maximum time from a delivery to its row in the log. A row can also be out of order by at
-/// most this time.
+/// The maximum time between a delivery and the appearance of its row in the log. A row can also be
+/// out of order by at most this time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that the log shows with the filter `status=failure`. A delivery without an answer
-/// can have another status. Only a reading of the whole log shows such a delivery.
+/// can have another status. To find such a delivery, Beadle must read the whole log.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
@@ -22,9 +22,9 @@ fn moment(row: &HookDelivery) -> Option<Time> {
     Some(Time(parsed.as_millisecond()))
 }
 
-/// One reading of the log. The reading goes page by page, back to a start time.
+/// One reading of the log. The reading goes page by page, from the newest row back to a start time.
 pub(super) struct Reading {
-    /// The reading goes back to this time. This time is the requested time minus the overlap.
+    /// The reading goes back to this time. It is the requested time minus the overlap.
     from: Time,
     /// The attempts that the reading found. The key is the attempt's id.
     attempts: BTreeMap<u64, HookDelivery>,
@@ -43,8 +43,8 @@ impl Reading {
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
-    /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
-    /// without any new row, because a single old row can come before newer rows.
+    /// Adds a page, and returns the link to the next page. The reading ends only at a page that
+    /// contains no new row, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
         // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
@@ -61,7 +61,7 @@ impl Reading {
         self.followed.insert(next.clone()).then_some(next)
     }
 
-    /// Returns the ids of the attempts before `until` that have a wanted status.
+    /// Returns the ids of the attempts before `until` whose status is wanted.
     fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
         let of = |row: &&HookDelivery| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
         self.attempts.values().filter(of).map(|row| row.id).collect()
@@ -80,8 +80,9 @@ impl Reading {
 
     /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures.
     /// If the first reading missed an attempt without an answer, only another reading of the whole
-    /// log can show this attempt. Usually, Beadle makes no additional call. In this case, all
-    /// wanted rows are on one page, Beadle accepted all of them, and the looks show no other row.
+    /// log can show this attempt. Usually, Beadle makes no additional call, because three things
+    /// are true: all wanted rows are on one page, Beadle accepted all of them, and the looks show
+    /// no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -108,8 +109,8 @@ pub(super) struct Findings {
     pub(super) seen: usize,
     /// True if every reading reached its start time.
     pub(super) whole: bool,
-    /// The readings agree up to this time, so Beadle does not have to repeat them. `None` if the
-    /// readings do not agree.
+    /// The readings agree up to this time, so Beadle does not need to read the log before this time
+    /// again. `None` if the readings do not agree.
     pub(super) closed: Option<Time>,
 }
 
@@ -217,7 +218,7 @@ mod tests {
             let mut rows = rows();
             let repeated = rows[..20].to_vec();
             rows.extend(repeated);
-            // Between the other rows, there are some rows that are much older.
+            // The log also contains some rows that are much older than their neighbours.
             rows.extend((0..3).map(|n| row(5000 + n, &format!("old{n}"), 10, 502)));
             let rows = shuffled(rows, seed);
             let failures = failed(&rows);

@@ -1,6 +1,6 @@
-//! Recovers missed webhooks. GitHub sends each webhook only one time, and keeps a log of the
-//! answers. Beadle searches this log for deliveries that it did not accept, and asks GitHub to send
-//! them again.
+//! Recovers missed webhooks. GitHub sends each webhook only one time, and logs the answer of the
+//! receiver. Beadle searches this log for deliveries that it did not accept, and asks GitHub to
+//! send them again.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -23,8 +23,8 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 pub use beadle_engine::journal::Recovered;
 
-/// The time for which GitHub keeps a delivery in the log. GitHub.com keeps deliveries for three
-/// days, and an Enterprise Server for seven days.
+/// The time for which GitHub keeps a delivery in the log. GitHub.com keeps a delivery for three
+/// days, and an Enterprise Server keeps it for seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
@@ -34,16 +34,16 @@ const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
 /// The maximum time until a requested redelivery appears in the log. After this time, Beadle
 /// requests the redelivery again.
 const UNSEEN: Duration = Duration::from_secs(600);
-/// The maximum number of redeliveries that Beadle requests for one delivery. After this number,
-/// Beadle gives up, and the next sweep checks the repository.
+/// The maximum number of redeliveries that Beadle requests for one delivery. After this number of
+/// requests, Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The number that Beadle stores for a delivery that it gave up.
+/// The number of tries that Beadle stores for a delivery after it has given up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// The maximum number of pages in one reading. This number is enough for more than three days of
 /// webhooks.
 const MOST_PAGES: usize = 2000;
 
-/// An organisation with an installation of the App.
+/// An organisation that has an installation of the App.
 pub struct Installed {
     /// The name of the organisation in keys.
     pub instance: String,
@@ -62,8 +62,8 @@ struct Note {
     /// The number of redeliveries that Beadle requested for each delivery. The key is the id of the
     /// delivery.
     tries: BTreeMap<String, u32>,
-    /// The most recent request for each delivery. The value has the time of the request, and the
-    /// number of attempts in the log at that time.
+    /// The most recent request for each delivery. The value contains the time of the request, and
+    /// the number of attempts in the log at that time.
     #[serde(default)]
     asked: BTreeMap<String, AskedAgain>,
 }
@@ -87,13 +87,13 @@ impl Note {
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns whether Beadle requested a redelivery that is not in the log yet. If Beadle gave up
-    /// a delivery, the function ignores this delivery, because a sweep checks its repository.
+    /// Returns whether Beadle requested a redelivery that is not in the log yet. The function
+    /// ignores deliveries that Beadle gave up, because a sweep checks their repositories.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Returns whether it is possible that the most recently requested redelivery still arrives.
+    /// Returns whether the most recently requested redelivery might still arrive.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
@@ -105,13 +105,13 @@ pub struct Recovery {
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// The store that contains the inbox, and the memory between two readings.
+    /// The store. It contains the inbox, and the values that Beadle keeps between two readings.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
     /// The id of the App.
     pub app: u64,
-    /// The organisations with an installation of the App.
+    /// The organisations that have an installation of the App.
     pub installed: Vec<Installed>,
 }
 
@@ -163,7 +163,7 @@ impl Recovery {
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        // If a reading is incomplete, some deliveries are possibly missing. A sweep then checks the
+        // If a reading is incomplete, some deliveries might be missing. A sweep then checks the
         // repositories of these deliveries.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
@@ -201,7 +201,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // In this case, Beadle has already given up the delivery in an earlier run.
+            // Here, Beadle has already given up the delivery in an earlier run.
             return Ok(true);
         }
         if tries == MOST_TRIES {
@@ -214,7 +214,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
-            // The request can fail because the delivery is no longer in GitHub's log.
+            // The request might have failed because the delivery is no longer in GitHub's log.
             Err(failure) if failure.class == Class::Rejected => {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
@@ -234,7 +234,7 @@ impl Recovery {
     }
 
     /// Reads the whole log, starting at a given time, and then reads the list of failures twice. If
-    /// the first reading possibly missed rows, the function reads the whole log again.
+    /// the first reading might have missed rows, the function reads the whole log again.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
@@ -285,8 +285,8 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "GitHub's log of webhook deliveries read");
-        // If the inbox already has the delivery, there are two possible reasons: an earlier run
-        // recovered the delivery, or only Beadle's answer to GitHub was lost.
+        // If the inbox already contains the delivery, there are two possible reasons: an earlier
+        // run recovered the delivery, or only Beadle's answer to GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "GitHub's log of webhook deliveries changed between two reads, reading again");

@@ -1,6 +1,6 @@
-//! Handles changes that have both restored values and other values. This code separates the
-//! restored values from the others. Otherwise, Beadle would only observe the other values too. An
-//! example of another value is a protection that somebody switched off after the undo.
+//! Handles changes that contain both restored values and other values. This code separates the
+//! restored values from the other values. Otherwise, Beadle would not write the other values
+//! either. An example of another value is a protection that somebody switched off after the undo.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::memory::Undone;
 use super::paths::path_of;
 use super::reversal;
 
-/// The aspects whose writes replace a whole list or ruleset at GitHub. If two changes concern the
+/// The aspects whose writes replace a whole list or ruleset at GitHub. If two changes affect the
 /// same list, the second write also sets the values of the first change.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
@@ -28,9 +28,9 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Splits mixed changes: changes that would replace restored values and also write other values.
-/// `others` is the plan of a policy without the restored values. If `others` has no change that is
-/// part of a mixed change, Beadle only observes the mixed change.
+/// Splits mixed changes. A mixed change would replace restored values and also write other values.
+/// `others` is the plan of a policy without the restored values. If no change of `others` is part
+/// of a mixed change, Beadle only observes the mixed change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();
@@ -67,7 +67,7 @@ fn is_mixed<W>(undone: &Undone, plan: &Plan<W>, change: &Change<W>) -> bool {
     has_others && (has_undone(change) || (is_whole && beside.any(has_undone)))
 }
 
-/// Returns whether two changes concern the same part of the same aspect.
+/// Returns whether two changes affect the same part of the same aspect.
 fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
     one.aspect == other.aspect && one.what == other.what
 }

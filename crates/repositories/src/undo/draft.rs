@@ -1,6 +1,6 @@
-//! Makes the sections of the policy file for an undo. At first, each list has the present entries
-//! of the repository. Some keys are valid only together with other keys. The file then also gets
-//! these other keys.
+//! Makes the sections of the policy file for an undo. At first, each list contains the present
+//! entries of the repository. Some keys are valid only together with other keys. The file then also
+//! gets these other keys.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,8 @@ impl<'a> Draft<'a> {
         Self { observed, sections: json!({}), lists: BTreeMap::new() }
     }
 
-    /// Returns the entries of a list. At first, the list has the present entries of the repository.
+    /// Returns the entries of a list. At first, the list contains the present entries of the
+    /// repository.
     pub(super) fn list(&mut self, name: &str) -> Result<&mut Vec<Value>, String> {
         let list = LISTS.iter().find(|list| list.name == name);
         let list = list.ok_or_else(|| "Beadle cannot restore values of this aspect".to_owned())?;
@@ -39,13 +40,13 @@ impl<'a> Draft<'a> {
         Ok(self.lists.entry(list.name).or_insert_with(live))
     }
 
-    /// Returns the entries of a list that has no entries at first.
+    /// Returns the entries of a list. At first, the list is empty.
     pub(super) fn new_list(&mut self, name: &'static str) -> &mut Vec<Value> {
         self.lists.entry(name).or_default()
     }
 
-    /// Returns whether entries of a list can be missing in the policy. In this case, the policy
-    /// must not remove any entry of the list.
+    /// Returns whether entries of a list might be missing in the policy. If so, the policy must not
+    /// remove any entry of the list.
     pub(super) fn is_incomplete(&self, list: &str) -> bool {
         self.observed.additive.contains(list)
     }
@@ -60,7 +61,7 @@ impl<'a> Draft<'a> {
         at[key] = value;
     }
 
-    /// Some keys are necessary together with `key`. The function sets these keys to the present
+    /// Some keys must be set together with `key`. The function sets these keys to the present
     /// values of the repository.
     fn begin(&mut self, block: &[&str], key: &str) {
         let observed = self.observed;
@@ -71,7 +72,7 @@ impl<'a> Draft<'a> {
         let unit = match has_key(key) {
             Some(unit) => Some(unit),
             None if SELECTED.contains(&key) => has_key("allowed_actions"),
-            // All keys of such a block belong together.
+            // All keys of such a block must be set together.
             None => own.next().filter(|_| own.next().is_none()),
         };
         if let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) {
@@ -99,8 +100,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. If another value makes a key ineffective, the key is not
-    /// in the result. A policy must not contain such keys.
+    /// Returns the sections of the file. The result omits keys that have no effect because of
+    /// another value. A policy must not contain such keys.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;
         for (name, entries) in self.lists {
@@ -130,8 +131,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// If the value of `key` makes the other keys of a block ineffective, the function removes these
-/// other keys.
+/// If the other keys of a block have no effect because of the value of `key`, the function removes
+/// these other keys.
 fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
     let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
     if let Some(block) = block.and_then(Value::as_object_mut)

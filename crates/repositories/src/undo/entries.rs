@@ -1,5 +1,5 @@
-//! Puts the earlier values into the lists of a policy file. Each label, team, webhook and so on has
-//! one entry in its list.
+//! Puts the earlier values into the lists of a policy file. Each label, team or webhook has one
+//! entry in its list. The same is true for the other lists.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use super::nested;
 use super::reversal::{DELETED, Reversal, deleted};
 use super::whole::changed_since;
 
-/// The lists in which Beadle can create a removed entry again even if the journal does not have all
-/// of its values. The missing values get GitHub's defaults.
+/// In these lists, Beadle can create a removed entry again even if the journal does not contain all
+/// values of the entry. The missing values get GitHub's defaults.
 const PARTLY: [(&str, &str); 4] = [
     ("labels", "the description of the label is not in the journal"),
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
@@ -18,14 +18,15 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// The parts of an entry that an undo does not restore, although the journal has the values of the
-/// entry.
+/// The parts of an entry that an undo does not restore, although the journal contains the values of
+/// the entry.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),
 ];
 
-/// If the aspect is a list, the function returns the entry's name from a part of a plan.
+/// If the aspect is a list, returns the name of the entry. The name comes from the text `what` of a
+/// plan.
 pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     let list = ALL.iter().find(|list| list.list == aspect)?;
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
@@ -39,7 +40,8 @@ pub(super) fn put(
     one: &Reversal,
     all: &[Reversal],
 ) -> Option<Result<Option<String>, String>> {
-    // A file for the organisation and a file for a repository have the same list for rulesets.
+    // The list of rulesets has the same name in a file for the organisation and in a file for a
+    // repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
     // For these values, the plan does not contain the entry's name. Another value contains this
@@ -52,7 +54,7 @@ pub(super) fn put(
 
 impl Entries {
     fn put(&self, draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<Option<String>, String> {
-        // In a plan, the value of a custom property has the name of the property.
+        // In a plan, the value of a custom property is shown under the name of the property.
         let is_property = self.prefix.is_empty();
         let (thing, name) = if is_property {
             (one.name.as_str(), self.primary)
@@ -73,7 +75,8 @@ impl Entries {
             return Err("GitHub and the journal have no value of a secret".to_owned());
         }
         if matches!(self.list, "environments" | "rulesets") {
-            // If Beadle removes an environment, its variables and secrets are removed too.
+            // If Beadle removes an environment, GitHub removes the environment's variables and
+            // secrets too.
             let is_around = |other: &Reversal| {
                 let inner = one.what.strip_prefix(other.what.as_str());
                 other.name == self.primary
@@ -90,7 +93,7 @@ impl Entries {
         let id = self.id;
         let value = value(self.list, name, &one.before)?;
         let entries = draft.list(self.list)?;
-        // If the undo is already complete, the thing already has its earlier name.
+        // If the undo is already complete, the entry already has its earlier name.
         let renamed = all.iter().find(|other| other.is_beside(one) && other.name == id);
         let old = renamed.and_then(|renamed| renamed.before.as_str());
         let is_it = |entry: &Value| {
@@ -140,7 +143,7 @@ impl Entries {
         }
         let entries = draft.list(self.list)?;
         match entries.iter().find(|live| is(live, id, thing)) {
-            // In this case, the undo of this value is already complete.
+            // Here, the undo of this value is already complete.
             Some(live) if live == entry => {}
             Some(_) => return Err("somebody created it again with other values".to_owned()),
             None => entries.push(entry.clone()),

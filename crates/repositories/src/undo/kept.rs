@@ -1,5 +1,5 @@
-//! Finds the values that an undo must not restore. The keys of these values are in `never_waive` in
-//! the configuration. After an undo, Beadle only observes a restored value. So an undo would exempt
+//! Finds the values that an undo must not restore. The configuration lists the keys of these values
+//! in `never_waive`. After an undo, Beadle only observes a restored value. So an undo would exempt
 //! such a key forever.
 
 use super::entries;
@@ -11,17 +11,18 @@ use crate::policy::exempts;
 /// The reason why an undo does not restore such a value.
 pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
 
-/// Returns whether one of the keys of `never_waive` leads to a value. If Beadle undoes a value, it
-/// sometimes removes other values too. The function therefore also checks these other values.
+/// Returns whether `never_waive` contains a key that leads to a value. If Beadle undoes a value,
+/// Beadle sometimes removes other values too. The function therefore also checks these other
+/// values.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
-    // If a list entry had no value before the write, the entry is possibly new. If the entry is
-    // new, the undo removes the whole entry.
+    // If a list entry had no value before the write, the entry might be new. If the entry is new,
+    // the undo removes the whole entry.
     let is_whole = one.before.is_null() && one.aspect != "protection";
     is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
 }
 
-/// Returns whether one of the keys of `never_waive` leads to a value, or to a part of the value's
-/// whole entry. `value` has the aspect, the part and the name of the value.
+/// Returns whether a key of `never_waive` leads to a value, or to a part of the entry that contains
+/// the value. `value` contains the aspect, the part and the name of the value.
 pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
     let path = path(value, is_whole);
     never.iter().any(|never| exempts(&path, never))

@@ -1,4 +1,5 @@
-//! The lists whose entries an undo can restore, and the names of these entries in plans.
+//! The lists whose entries can be restored by an undo. Also contains the names of these entries in
+//! plans.
 
 /// A list of a policy, and the names of its entries in plans.
 pub(super) struct Entries {
@@ -6,11 +7,12 @@ pub(super) struct Entries {
     pub(super) list: &'static str,
     /// The first word of an entry's name in plans.
     pub(super) prefix: &'static str,
-    /// The key whose value is the name of the thing in an entry.
+    /// The key that contains the name of an entry.
     pub(super) id: &'static str,
     /// The name of the value that a plan shows when it creates or removes an entry.
     pub(super) primary: &'static str,
-    /// True if a plan that removes an entry shows all of its values: the name and one more value.
+    /// True if a plan that removes an entry shows all values of the entry. These values are the
+    /// name and one more value.
     pub(super) is_whole: bool,
 }
 
@@ -23,7 +25,7 @@ const fn entries(
     Entries { list, prefix, id, primary, is_whole: false }
 }
 
-/// All lists whose entries an undo can restore.
+/// All lists whose entries can be restored by an undo.
 pub(super) const ALL: &[Entries] = &[
     Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
     Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },

@@ -1,6 +1,6 @@
-//! Stores which values of a repository were restored by an undo. Beadle only observes such a value
-//! until the policy agrees with the value, or until an operator resumes the value. Without this
-//! memory, the next run would write the policy's values again.
+//! Stores the repository values that an undo restored. Beadle only observes such a value until the
+//! policy agrees with the value, or until an operator resumes the value. Without this memory, the
+//! next run would write the policy's values again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::reversal;
 use crate::aspects;
 
 /// The time after an undo for which Beadle keeps all restored values in its memory. During this
-/// time, GitHub can still show the old value that the undo replaced. The policy has the same old
-/// value. Without this rule, Beadle would conclude that the policy agrees with the undo.
+/// time, GitHub might still show the old value that the undo replaced. The policy declares the same
+/// old value. Without this rule, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
-/// The number of keys that Beadle makes due in one transaction.
+/// The number of keys that Beadle marks as due in one transaction.
 const BATCH: usize = 500;
 
 /// The word that replaces a repository's id in the name of the organisation's own note.
@@ -61,7 +61,7 @@ impl Undone {
     }
 
     /// Removes the values that must not be exempted by a waiver. Beadle then compares these values
-    /// again. It is possible that an undo restored such a value before its key was in the
+    /// again. An undo might have restored such a value before somebody added the value's key to the
     /// configuration.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
@@ -91,8 +91,8 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
-/// Returns the note about a key. The note about the organisation itself has a word instead of an
-/// id, because Beadle treats an id without a repository as a gone repository.
+/// Returns the note about a key. The name of the organisation's own note contains a word and no id,
+/// because Beadle treats an id without a repository as a gone repository.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }
@@ -107,7 +107,7 @@ fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
     values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
 }
 
-/// Returns whether the path of a waived key is in a section of an aspect.
+/// Returns whether the path of a waived key leads into a section of an aspect.
 pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
     let section = path.split(['.', '[']).next().unwrap_or_default();
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
@@ -166,9 +166,9 @@ pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> 
     Ok(of_scope(store, scope).await?.len())
 }
 
-/// Deletes the notes about restored values in a scope, and makes the repositories due. Beadle then
-/// changes the values again as the policy declares. Returns the number of these repositories, as
-/// [`count`] returns it before the deletion.
+/// Deletes the notes about restored values in a scope, and marks the repositories as due. Beadle
+/// then writes the values of the policy again. Returns the number of these repositories. It is the
+/// number that [`count`] returns before the deletion.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {
@@ -182,8 +182,8 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     Ok(notes.len())
 }
 
-/// Returns the names of a scope's notes. Each name has the key of the note's repository. For the
-/// note about the organisation itself, the key is `None`.
+/// Returns the names of a scope's notes. Each name comes with the key of the note's repository. For
+/// the note about the organisation itself, the key is `None`.
 async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
     let key = scope.parse::<Key>().ok();
     let organisation = match &key {
@@ -207,7 +207,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// The person who started the undo, for reports.
+    /// A text for reports. It shows who started the undo, and when.
     pub(crate) why: String,
 }
 
@@ -240,9 +240,9 @@ impl Memory {
         Ok(stored.map(|undone| undone.without(never)))
     }
 
-    /// Makes Beadle only observe the restored values of a repository. For the organisation itself,
-    /// `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still compares. Returns the
-    /// changes that Beadle only observes.
+    /// Marks the changes of a plan that would replace the restored values of a repository. Beadle
+    /// only observes these changes. For the organisation itself, `id` is [`ORGANISATION`]. `never`
+    /// contains the keys that Beadle still compares. Returns the changes that Beadle only observes.
     pub(crate) async fn observe<W>(
         &self,
         (id, never): (&str, &[String]),
@@ -299,8 +299,8 @@ impl Memory {
     }
 
     /// Deletes the restored values that agree with the policy of the most recent plan. Beadle calls
-    /// this function only after it has applied the plan. If an operator declined a plan, the plan
-    /// can belong to another policy.
+    /// this function only after it has applied the plan. A plan that an operator declined might
+    /// belong to another policy.
     pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };

@@ -1,6 +1,6 @@
-//! Undoes Beadle's writes to repositories. The journal has the values from before each write. From
-//! these values, Beadle makes a policy for one repository. The planner compares this policy with
-//! GitHub. So no aspect needs separate code to undo a write.
+//! Undoes Beadle's writes to repositories. The journal contains the values from before each write.
+//! With these values, Beadle makes a policy for one repository. The planner compares this policy
+//! with GitHub. So no aspect needs separate code to undo a write.
 
 mod apart;
 mod draft;

@@ -7,8 +7,8 @@ use super::reversal::Reversal;
 
 const GONE: &str = "it does not exist any more, or a policy cannot name it";
 
-/// Puts the earlier value into the entry of a thing. An example of a thing is `main` or
-/// `production: variable REGION`.
+/// Puts the earlier value into the entry of a thing. Examples of things are `main` and `production:
+/// variable REGION`.
 pub(super) fn put(list: &str, entries: &mut [Value], thing: &str, one: &Reversal) -> Result<(), String> {
     let inner = thing.split_once(": variable ").filter(|_| list == "environments");
     let owner = inner.map_or(thing, |(owner, _)| owner);
@@ -42,7 +42,7 @@ fn environment(entry: &mut Value, one: &Reversal) -> Result<(), String> {
             entry[&one.name] = one.before.clone();
             Ok(())
         }
-        // In the journal, these values are texts for people.
+        // In the journal, these values are only texts for people.
         _ => Err("the journal does not have the value in the form that GitHub needs".to_owned()),
     }
 }

@@ -1,5 +1,5 @@
-//! Makes the policy for the undo of one repository. This policy has the values from before the
-//! writes that the undo must revert.
+//! Makes the policy for the undo of one repository. The undo must revert some writes, and this
+//! policy contains the values from before these writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,10 +22,10 @@ const FEATURE: &str = "security_and_analysis.";
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
-    /// The positions of the values that Beadle cannot restore. Each position has its reason.
+    /// The positions of the values that Beadle cannot restore. Each position comes with its reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// The positions of the values that Beadle restores only partly. Each position has the missing
-    /// part.
+    /// The positions of the values that Beadle restores only partly. Each position comes with a
+    /// text about the missing part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 
@@ -98,7 +98,7 @@ impl Past {
         }
         match load(file, &good) {
             Ok(policy) => Some(policy),
-            // At this point, each section alone is valid, but the sections contradict each other.
+            // Here, each section alone is valid, but the sections contradict each other.
             Err(why) => {
                 let why = format!("a policy cannot declare the earlier values together: {why}");
                 let open = places.keys().copied().filter(|at| !self.left.contains_key(at));
@@ -173,7 +173,7 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
-        // If a subject has no claims of its own, it has GitHub's default claims.
+        // A subject without its own claims has GitHub's default claims.
         "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
         "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),

@@ -1,5 +1,5 @@
-//! Puts the earlier values of branch protection rules into a policy file. The file contains only
-//! these earlier values. Beadle does not change the other values of a rule.
+//! Puts the earlier values of branch protection rules into a policy file. For such a rule, the file
+//! contains only these earlier values. Beadle does not change the other values of the rule.
 
 use beadle_github::{Known, Repository};
 use serde_json::{Map, Value, json};
@@ -92,8 +92,9 @@ fn create_again(
     Ok(())
 }
 
-/// Returns whether a rule now has a value that Beadle did not write. Beadle created this rule.
-/// `whole` is the creation of the rule. `all` contains all values that the undo restores.
+/// Checks a rule that Beadle created. Returns whether this rule now has a value that Beadle did not
+/// write. `whole` is the value that represents the rule's creation. `all` contains all values that
+/// the undo restores.
 fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };
@@ -110,8 +111,8 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     })
 }
 
-/// Returns whether a value of a new rule does not count as a change. This is the case if the value
-/// comes from GitHub, or if it has no effect. `is_on` returns whether a flag of the rule is on.
+/// Returns `true` if a value of a new rule does not count as a change. Such a value comes from
+/// GitHub, or has no effect. `is_on` returns whether a flag of the rule is on.
 fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
     match name {
         "required_approving_review_count" => {

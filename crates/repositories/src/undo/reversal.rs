@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 /// The value of the aspect `pages` that shows whether the site exists.
 pub(super) const SITE: &str = "enabled";
 
-/// The key for the values of a deleted thing. If a change deletes a thing, the value before the
-/// change has this key.
+/// The key for the values of a deleted thing. If a change deletes a thing, the thing's earlier
+/// values are stored under this key.
 pub(super) const DELETED: &str = "declared";
 
-/// One value that was written by Beadle and that an undo must restore.
+/// One value that Beadle wrote. An undo must restore the earlier value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reversal {
     /// The aspect of the change.
     pub(crate) aspect: String,
     /// The part of the aspect, such as `team platform`. If the writes renamed the part, this field
-    /// has the new name.
+    /// contains the new name.
     pub(crate) what: String,
     /// The name of the value.
     pub(crate) name: String,
     /// The value before the writes. The undo restores this value.
     pub(crate) before: Value,
-    /// The value after the writes. If GitHub has another value now, somebody has changed the value
+    /// The value after the writes. If GitHub now has another value, somebody has changed the value
     /// after the writes.
     pub(crate) after: Value,
 }
@@ -33,7 +33,7 @@ impl Reversal {
         if self.what.is_empty() { self.name.clone() } else { format!("{}: {}", self.what, self.name) }
     }
 
-    /// Returns whether another reversal is about the same part of the same aspect.
+    /// Returns whether another reversal belongs to the same part of the same aspect.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         self.aspect == other.aspect && self.what.eq_ignore_ascii_case(&other.what)
     }
@@ -45,8 +45,9 @@ pub(super) fn is_whole(name: &str) -> bool {
     matches!(name, "rule" | "ruleset" | "environment")
 }
 
-/// Returns the values of a deleted thing in the form of a policy, if the journal has these values.
-/// `one` is the value that shows whether the thing exists. `all` contains all values of the undo.
+/// Returns the values of a deleted thing in the form of a policy, if the journal contains these
+/// values. `one` is the value that shows whether the thing exists. `all` contains all values of the
+/// undo.
 pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
     if !one.after.is_null() {
         return None;
@@ -70,8 +71,8 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
         && inner.is_some_and(|inner| inner.starts_with(": "))
 }
 
-/// Finds a secret or a variable that Beadle would delete together with its environment, although
-/// the reverted changes did not write this secret or variable.
+/// Finds a secret or a variable that Beadle would delete together with its environment. The
+/// reverted changes did not write this secret or variable.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -85,7 +86,7 @@ fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<Strin
     None
 }
 
-/// Returns the values to restore for the undo of these changes. The changes belong to one
+/// Returns the values that the undo of these changes must restore. The changes belong to one
 /// repository. The changes must be in the order of Beadle's writes.
 pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
     let mut all: Vec<Reversal> = Vec::new();
@@ -123,9 +124,9 @@ fn creates_site<W>(change: &Change<W>) -> bool {
     change.aspect == "pages" && change.what.is_empty() && is_new
 }
 
-/// Returns the part of an aspect that a change is about. The part has its name from before the
-/// change. An invitation and a collaborator have the same part, because a person who accepts an
-/// invitation becomes a collaborator.
+/// Returns the part of an aspect that a change affects. The result contains the name of the part
+/// before the change. An invitation and a collaborator have the same part, because a person who
+/// accepts an invitation becomes a collaborator.
 fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
@@ -135,7 +136,8 @@ fn part<W>(change: &Change<W>) -> String {
         // For settings of the organisation, the part depends on whether the guard can hold the
         // change.
         "organization" => return change.aspect.clone(),
-        // For a default branch, the part states whether Beadle renames or creates the branch.
+        // For a default branch, the part contains a word that shows whether Beadle renames or
+        // creates the branch.
         "settings" if change.fields.iter().any(is_branch) => return String::new(),
         _ => {}
     }
@@ -176,7 +178,7 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the name of a value, with its old and its new value. For some things, a plan uses
+/// Returns the name of a value, and the old and the new value. For some things, a plan uses
 /// different words for a creation and a removal. The result uses the same words for both.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
@@ -219,14 +221,14 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
 /// The relation between a planned change and the undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
-    /// The change only restores values that the undo must restore.
+    /// The change contains only values that the undo must restore, and it restores them.
     Restores,
     /// The change contains no value that the undo must restore.
     Other,
     /// The undo does not write this change, although the change contains values that the undo must
     /// restore. There are two possible reasons: the undo cannot restore all of these values, or the
-    /// change also has other values. The list contains the positions of the values that stay
-    /// unchanged. Each position has its reason.
+    /// change also contains other values. The list contains the positions of the values that stay
+    /// unchanged. Each position comes with its reason.
     Leaves(Vec<(usize, String)>),
 }
 
@@ -248,7 +250,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
-            // For a new deploy key with only read access, the plan always shows this value.
+            // If a new deploy key has only read access, the plan always shows this value.
             None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {

@@ -1,6 +1,6 @@
 //! Handles things that an undo deletes or creates completely. An undo deletes a thing only if the
 //! thing still has the values that Beadle wrote. The change that deletes the thing contains these
-//! values. So a second undo can revert the first undo, and create the thing again.
+//! values. So a second undo can revert the first undo. It then creates the thing again.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::aspects::protection::declared;
 use crate::import::Observed;
 use crate::policy::known_rule;
 
-/// The maximum length of the JSON text with all values of a deleted thing. This limit keeps journal
-/// entries and holds small.
+/// The maximum length of the JSON text that contains all values of a deleted thing. Because of this
+/// limit, journal entries and holds stay small.
 const MOST: usize = 32_000;
 
 /// Adds the present values of a thing to the change that deletes the thing.
@@ -35,8 +35,8 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the list entry that a change deletes. Nobody can read the secret of a webhook, so Beadle
-/// does not create a webhook with a secret again.
+/// Returns the list entry that a change deletes. Nobody can read the secret of a webhook. Beadle
+/// therefore does not create a webhook again if the webhook had a secret.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
     let is_simple = LISTS.contains(&change.aspect.as_str());
@@ -71,9 +71,9 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
     (values.to_string().len() <= MOST).then_some(values)
 }
 
-/// Returns how a thing has changed after Beadle created it. The function finds only the changes
-/// that the journal shows. `primary` is the creation, and `live` is the entry of the thing. `all`
-/// contains all values that the undo restores.
+/// Returns how a thing has changed since Beadle created it. The function finds only the changes
+/// that the journal shows. `primary` is the value for the thing's creation, and `live` is the
+/// present entry of the thing. `all` contains all values that the undo restores.
 pub(super) fn changed_since(
     list: &str,
     primary: &Reversal,
@@ -91,7 +91,7 @@ pub(super) fn changed_since(
     }
 }
 
-/// Compares the values that have the same form in a policy and in the journal.
+/// Compares the values whose form is the same in a policy and in the journal.
 fn value(live: &Value, own: &[&Reversal]) -> Option<String> {
     // A policy contains the ids of bypass actors, but not the values of secrets.
     let is_in_policy = |one: &&&Reversal| !matches!(one.name.as_str(), "secret" | "bypass_actors");
@@ -124,8 +124,8 @@ fn ruleset(primary: &Reversal, live: &Value, own: &[&Reversal]) -> Option<String
     (found != expected).then(|| "the types of its rules".to_owned())
 }
 
-/// Compares the settings and the variables. The journal has the ids of the reviewers, but a policy
-/// has their names. So the function can compare only the number of reviewers.
+/// Compares the settings and the variables. The journal contains the ids of the reviewers, but a
+/// policy contains their names. So the function can compare only the number of reviewers.
 fn environment(primary: &Reversal, live: &Value, all: &[Reversal]) -> Option<String> {
     let after = |name: &str| {
         let changed = all.iter().find(|one| one.is_beside(primary) && one.name == name);

@@ -1,6 +1,5 @@
-//! The settings of Actions that GitHub shows and changes at separate addresses. Beadle makes one
-//! conditional REST call for each repository and each declared key. For other keys, Beadle makes no
-//! call.
+//! The Actions settings that have their own API addresses. Beadle makes one conditional REST call
+//! for each repository and each declared key. For other keys, Beadle makes no call.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
 //! <https://docs.github.com/rest/actions/permissions#get-artifact-and-log-retention-settings-for-a-repository>,
@@ -32,13 +31,13 @@ struct Setting {
     key: &'static str,
     /// The path below the repository.
     path: &'static str,
-    /// The field with the value in the body of the request.
+    /// The field of the request body that contains the value.
     field: &'static str,
     of: Of,
 }
 
-/// The key of the settings for forks of private repositories. The value of this key has the fields
-/// of the body.
+/// The key of the settings for forks of private repositories. The value of this key contains the
+/// fields of the request body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
 /// The main field of [`FORKS`]. If this field is off, the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
@@ -72,8 +71,8 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The access levels for a repository's workflows. The order is from the fewest repositories with
-/// access to the most.
+/// The access levels for a repository's workflows. The order is from the level that gives the
+/// fewest repositories access to the level that gives the most.
 const LEVELS: &[&str] = &["none", "user", "organization", "enterprise"];
 /// The groups of contributors who need an approval. The order is from the smallest group to the
 /// largest.

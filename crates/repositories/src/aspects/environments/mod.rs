@@ -94,7 +94,7 @@ impl AspectPlanner for Environments {
     }
 }
 
-/// Returns an environment's name as plans show it.
+/// Returns the name that plans show for an environment.
 fn part(name: &str) -> String {
     format!("environment {name}")
 }
@@ -326,8 +326,8 @@ impl Change<'_> {
 /// The patterns for branches and tags. Each pattern has a type.
 type Patterns = Vec<(String, String)>;
 
-/// Returns which branches and tags can deploy, and the patterns if the policy lists patterns.
-/// Returns `None` if the policy contradicts itself.
+/// Returns which branches and tags can deploy. If the policy lists patterns, also returns these
+/// patterns. Returns `None` if the policy contradicts itself.
 fn deployers(node: &Node) -> Option<(Deployers, Option<Patterns>)> {
     let is_protected = node.get("protected_branches").and_then(Node::bool) == Some(true);
     let custom = node.get("custom_branch_policies").filter(|custom| !custom.is_null());

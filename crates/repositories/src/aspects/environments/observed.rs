@@ -1,4 +1,4 @@
-//! An environment as GitHub shows it.
+//! An environment in the form of GitHub's answer.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub(crate) struct Reviewer {
     /// `Team` or `User`.
     pub(crate) kind: String,
     pub(crate) id: u64,
-    /// The slug or the login. `None` if the policy has only the id.
+    /// The slug or the login. `None` if the policy contains only the id.
     pub(crate) name: Option<String>,
 }
 
@@ -86,7 +86,8 @@ impl Observed {
                     let reviewers = rule["reviewers"].as_array()?.iter().map(reviewer);
                     seen.reviewers = reviewers.collect::<Option<_>>()?;
                 }
-                // The branches are in `deployment_branch_policy`, and the Apps are in another list.
+                // The field `deployment_branch_policy` shows the branches, and another list shows
+                // the Apps.
                 _ => {}
             }
         }

@@ -18,12 +18,12 @@ pub(super) enum Decision<'a> {
     Nothing,
     /// Beadle has done its part and waits for a person.
     Wait(String),
-    /// Beadle cannot do its part, because somebody else uses the branch.
+    /// Beadle cannot do its part, because somebody else has committed to the branch.
     Blocked(String),
     /// Beadle writes these files.
     Propose { what: String, files: Vec<&'a Wanted>, write: Write },
-    /// Beadle closes the pull request with this number, if the number is set, and deletes the
-    /// branch.
+    /// Beadle deletes the branch. If `pull` is set, Beadle first closes the pull request with this
+    /// number.
     End { pull: Option<u64>, write: Write },
 }
 
@@ -32,12 +32,12 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if everybody can read the repository. In this case, the text of the pull request must
-    /// not mention the policy.
+    /// True if everybody can read the repository. If so, the text of the pull request must not
+    /// mention the policy.
     pub(super) is_public: bool,
 }
 
-/// Returns the file's content on a branch.
+/// Returns what a branch contains at the file's path.
 fn found<'a>(files: &'a BTreeMap<String, AtPath>, file: &Wanted) -> &'a AtPath {
     files.get(&file.path).unwrap_or(&AtPath::Other)
 }
@@ -53,7 +53,7 @@ pub(super) fn refused<'a>(differing: &[&'a Wanted], seen: &KeptFiles) -> Vec<(&'
     differing.iter().filter_map(|file| Some((*file, refusal(file, &seen.pulls)?))).collect()
 }
 
-/// Returns the number of the closed pull request if a person refused this content. The function
+/// If a person refused this content, returns the number of the closed pull request. The function
 /// checks only the newest pull request that lists the file.
 fn refusal(file: &Wanted, pulls: &[FilesPull]) -> Option<u64> {
     let mut own = pulls.iter().filter(|pull| pull.is_own);
@@ -120,9 +120,9 @@ fn update<'a>(
     let what = format!("pull request #{}", open.number);
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
-        // The branch has a file that the default branch must not get, so Beadle must reset the
-        // branch. After the reset, the branch has no commit of its own, so GitHub closes the pull
-        // request.
+        // The branch contains a file that must not get into the default branch, so Beadle must
+        // reset the branch. After the reset, the branch has no own commit, so GitHub closes the
+        // pull request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);
@@ -178,7 +178,7 @@ fn propose<'a>(
 /// Decides what Beadle must still do if the default branch already has all files.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // A person can create a branch without a commit only to reserve the branch's name.
+    // If a person creates a branch without a commit, the person only reserves the branch's name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

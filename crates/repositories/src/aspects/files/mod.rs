@@ -1,8 +1,8 @@
-//! Files of a repository, such as `CODEOWNERS` and workflows. Beadle compares the ids of the files'
-//! contents. For all files that differ, Beadle opens one pull request from its own branch. Beadle
-//! updates the open pull request. When the default branch has all files, Beadle closes the pull
-//! request. If somebody else commits to the branch, Beadle does not change the branch and its pull
-//! request.
+//! Files of a repository, such as `CODEOWNERS` and workflows. Beadle compares each file by the id
+//! of its content. For all files that differ, Beadle opens one pull request from its own branch.
+//! Beadle updates the open pull request. When the default branch has all files, Beadle closes the
+//! pull request. If somebody else commits to the branch, Beadle does not change the branch and its
+//! pull request.
 //!
 //! If the policy has the section, Beadle makes one GraphQL query for each repository. While
 //! Beadle's branch exists, Beadle makes a second query. If a template uses the topics or the custom
@@ -99,9 +99,9 @@ fn named(entries: &[Node]) -> Asks {
 }
 
 /// Returns whether the change of a file weakens the protection of the repository. A workflow
-/// weakens the protection, because GitHub runs it even from a branch that is not merged, and gives
-/// it the secrets of the repository. A direct commit to `CODEOWNERS` weakens the protection too,
-/// because this file decides who reviews, and nobody reviews the commit.
+/// weakens the protection, because a workflow can use the secrets of the repository. GitHub runs a
+/// workflow even from a branch that is not merged. A direct commit to `CODEOWNERS` weakens the
+/// protection too. This file decides who reviews, and nobody reviews the commit.
 fn weakens(file: &Wanted) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")
@@ -180,7 +180,7 @@ impl AspectPlanner for Files {
             let fields = pushed.iter().map(|file| difference(file, &seen)).collect();
             plan.change(format!("commit to {}", default.name), fields, Write::Push(commit(&pushed, default)));
         }
-        // The open pull request can contain a file whose declared content is unknown now.
+        // The open pull request might contain a file whose declared content is unknown now.
         if !is_complete {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Tests what Beadle decides for each state of the branch and of the pull requests.
+//! Tests Beadle's decision for each state of the branch and the pull requests.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +50,7 @@ fn seen(main: &[(&str, &str)], branch: Option<FilesBranch>, pulls: Vec<FilesPull
     KeptFiles { default: Some(default()), files: at_head, branch, pulls }
 }
 
-/// Returns a short form of the decision: what Beadle does with the branch and with the pull
-/// request.
+/// Returns a short form of the decision about the branch and the pull request.
 fn decided(all: &[Wanted], seen: &KeptFiles) -> String {
     match decide(differing(all, seen), seen, &default(), PLACE) {
         Decision::Nothing => "nothing".into(),

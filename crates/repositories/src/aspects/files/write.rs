@@ -7,7 +7,7 @@ use beadle_github::{FILES_BRANCH, FilesCommit};
 use super::text::{CLOSED, TITLE};
 use crate::aspects::{Step, WriteTarget};
 
-/// Beadle's branch, in the state that it had when Beadle made the plan.
+/// The state of Beadle's branch at the time of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnBranch {
     /// The node id of the branch.
@@ -17,9 +17,9 @@ pub(super) struct OwnBranch {
 }
 
 impl OwnBranch {
-    /// Checks that nobody has committed to the branch after the plan. Without this check, such a
-    /// commit would be lost. GitHub does not check the newest commit of a branch before it moves or
-    /// deletes the branch.
+    /// Checks that nobody has committed to the branch since Beadle made the plan. Without this
+    /// check, such a commit would be lost. GitHub does not check the newest commit of a branch
+    /// before it moves or deletes the branch.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
         let now = to.reader.kept_files(repository, &[]).await?;
         if now.branch.is_some_and(|branch| branch.id == self.id && branch.head == self.head) {

@@ -10,7 +10,7 @@ use crate::aspects::{Context, field};
 use crate::identity::pair;
 
 /// Compares the required checks of a live rule with the declared checks. Returns the difference,
-/// and the complete list of checks for the write.
+/// and the complete list of checks that Beadle must write.
 pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
@@ -26,7 +26,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
     // The rule does not become weaker if it still requires every live check from the same App. If
-    // any App can report the live check, the policy can restrict the check to one App.
+    // every App can report the live check, the policy can restrict the check to one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -55,8 +55,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
 }
 
 /// Returns a reason if Beadle cannot write the list of checks. If the App of a check does not
-/// exist, GitHub rejects the whole rule. An App certainly exists if a live rule contains it. Beadle
-/// resolves all other Apps with one call.
+/// exist, GitHub rejects the whole rule. If a live rule contains an App, this App certainly exists.
+/// Beadle resolves all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -80,7 +80,7 @@ pub(super) async fn missing_apps(
 }
 
 /// Returns the Apps that are named in the declared checks, but in no live rule. Each App appears
-/// one time, together with its first check.
+/// one time in the result, together with its first check.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -93,9 +93,9 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// Returns how well a live check matches a declared check; the lowest value is the best match. A
-/// declared check without an App matches a live check only if no other declared check matches this
-/// live check. The best match is then a live check that is bound to an App.
+/// Returns a number for the match of a live check with a declared check. The best match has the
+/// lowest number. A declared check without an App matches a live check only if no other declared
+/// check matches this live check. The best match is then a live check that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;

@@ -1,4 +1,4 @@
-//! Converts a live rule to the form of policies, for `beadle import`.
+//! Converts a live rule to the form of policies. `beadle import` uses this module.
 
 use beadle_github::{Actor, ActorKind, Rule};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
 /// Returns the rule in the form of a policy. The function omits the default values of a new rule.
-/// The second part of the result contains the names of those actor lists that GitHub does not show
+/// The second part of the result contains names: the actor lists that GitHub does not show
 /// completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {

@@ -1,5 +1,5 @@
 //! Compares a live branch rule with the declared rule. A restriction and its exceptions are one
-//! difference, so that Beadle writes both or neither of them.
+//! difference. Beadle therefore writes both of them or neither of them.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use super::translate::{DesiredRule, FLAGS, LISTS, List, better, resolved};
 use crate::aspects::{Context, field};
 use crate::names::Named;
 
-/// Values of a rule that Beadle must write together.
+/// A group of rule values that Beadle must write together.
 pub(super) struct Difference {
-    /// The fields that differ, as the plan shows them.
+    /// The fields that differ, in the form of a plan.
     pub(super) fields: Vec<Field>,
     /// The input fields of the mutation, with their values.
     pub(super) input: Vec<(&'static str, Value)>,
@@ -28,8 +28,8 @@ impl Difference {
     }
 }
 
-/// The reason why Beadle could not plan a list of actors. The second value is `true` if a retry can
-/// help.
+/// The reason why Beadle could not plan a list of actors. The second value is `true` if a retry
+/// might help.
 pub(super) type UnresolvedList = (String, bool);
 
 /// The differences in a rule, and the lists that Beadle could not plan.
@@ -204,8 +204,9 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns the new exceptions of a push restriction that do not have write access. GitHub silently
-/// removes such actors. Without this check, Beadle would try to add these actors in every run.
+/// Returns the actors without write access among the new exceptions of a push restriction. GitHub
+/// silently removes such actors. Without this check, Beadle would try to add these actors in every
+/// run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -272,7 +273,7 @@ async fn actors(
     let mut others = Vec::new();
     for actor in actors {
         // Beadle also stores the ids of the actors in the live list. Before the next run, another
-        // account can get the name of one of these actors.
+        // account might get the name of one of these actors.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
@@ -353,7 +354,7 @@ async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
-/// Returns the names of actors as plans show them.
+/// Returns the names that plans show for actors.
 pub(super) fn labels(actors: &[Actor]) -> Vec<String> {
     sorted(actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()))
 }

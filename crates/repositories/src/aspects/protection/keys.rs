@@ -1,5 +1,5 @@
-//! The keys that a policy can set for a branch protection rule. These keys are the body fields of
-//! the REST request `PUT`.
+//! The keys that a policy can set for a branch protection rule. These keys are the fields in the
+//! body of the REST `PUT` request.
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 

@@ -74,7 +74,7 @@ impl Step for Write {
 }
 
 /// The declared protection for one pattern, merged from all layers. If the entry `default` means
-/// the same branch, its values are merged too.
+/// the same branch, Beadle also merges the values of `default`.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -106,11 +106,12 @@ impl AspectPlanner for Protection {
     }
 }
 
-/// Returns the branches that the entry `default` means. Usually, `default` means the present
+/// Returns the branches to which the entry `default` applies. Usually, `default` means the present
 /// default branch. If the policy declares another default branch and this branch exists, the same
-/// run makes it the default branch. `default` then means only the declared branch. Otherwise, if
-/// somebody changed the default branch by hand, Beadle would create a rule for the wrong branch. If
-/// the mode does not let the run change the default branch, `default` means both branches.
+/// run makes this branch the default branch. `default` then means only the declared branch.
+/// Without this behaviour, Beadle would create a rule for the wrong branch after somebody changed
+/// the default branch by hand. If the mode does not let the run change the default branch,
+/// `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -125,7 +126,7 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
             }
             branches.push(wanted.to_owned());
         } else if writes && !branches.is_empty() && context.desired.missing_branch == MissingBranch::Create {
-            // The run creates the new branch after the rule of this branch. Until then, the present
+            // The run creates the rule first and then the new branch. Until then, the present
             // default branch must stay protected.
             branches.push(wanted.to_owned());
         }
@@ -223,8 +224,8 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these differences. Beadle writes those as a separate change, so
-    // that the other changes do not have to wait.
+    // The guard can hold some of these differences. Beadle writes the guarded differences as a
+    // separate change, so that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -242,8 +243,8 @@ fn plan_rule(
 
 /// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // Another tool can have written the live pattern. So the pattern can have a form that Beadle
-    // does not accept.
+    // Another tool might have written the live pattern. The pattern might then have a form that
+    // Beadle does not accept.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

@@ -86,7 +86,7 @@ pub(super) struct List {
     pub(super) connection: &'static str,
     /// The flag that turns the list on. `None` if the list is always on.
     pub(super) flag: Option<&'static str>,
-    /// Returns this list from the four lists of an observed rule.
+    /// Takes the four lists of an observed rule, and returns the list that belongs to this entry.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
@@ -241,8 +241,8 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // As in REST, an empty block means that everybody with write access can dismiss
-            // reviews.
+            // An empty block means that everybody with write access can dismiss reviews. In REST,
+            // an empty block has the same meaning.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);
@@ -253,8 +253,9 @@ impl DesiredRule {
     }
 }
 
-/// Returns the value that a flag must have if GitHub shows the value `seen`. If the policy declares
-/// only a minimum and the number at GitHub is greater, the function returns the number at GitHub.
+/// Returns the value that a flag must get. `seen` is the value at GitHub. The policy can declare a
+/// minimum. If the number at GitHub is greater than this minimum, the function returns the number
+/// at GitHub.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))
@@ -268,7 +269,7 @@ pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
 }
 
 /// Returns the node id of an App. Beadle computes the old form of the node id from the App's id, so
-/// it needs no read.
+/// this function needs no read.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

@@ -11,10 +11,10 @@ use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
 use crate::policy::{Node, at_least, leaves_actors};
 
-/// The fields in the body of a ruleset.
+/// The fields in the request body of a ruleset.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// The types of rules that GraphQL does not show. If the policy does not contain a rule of such a
-/// type, Beadle keeps the live rule in the PUT body.
+/// The rule types that GraphQL does not show. If the policy has no rule of such a type, Beadle
+/// keeps the live rule in the PUT body.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
 /// A part of a ruleset that Beadle plans and writes as a unit.
@@ -28,7 +28,7 @@ enum Part {
 /// A difference between a part of a live ruleset and the policy.
 pub(crate) struct Difference {
     part: Part,
-    /// The different fields of the part, as the plan shows them.
+    /// The fields of the part that differ, in the form of a plan.
     pub(crate) fields: Vec<Field>,
     /// The declared value of the part. `None` if Beadle removes the part.
     after: Option<Value>,
@@ -42,7 +42,7 @@ impl Difference {
 }
 
 /// Returns a bypass actor in a form for comparisons. Some kinds of actors need no id, but GitHub
-/// shows one. For these kinds, the function always uses the same id.
+/// shows an id. For these kinds, the function always uses the same id.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -83,7 +83,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // A check that only one App can report is stricter than the same check from any App.
+        // A check is stricter if only one App can report the check.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -93,7 +93,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             list(after).iter().any(keeps)
         }),
         (_, Value::Array(_)) => kept(before, after),
-        // The parameter had no value before, so every value is at least as strict.
+        // The parameter had no value before, so every value is at least as strict as before.
         (Value::Null, _) => true,
         // Beadle does not know which of two patterns is stricter.
         _ => false,
@@ -198,7 +198,7 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // With another kind of condition, the ruleset can stop applying to some of its
+        // With another kind of condition, the ruleset might no longer apply to some of its
         // repositories.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
@@ -320,7 +320,7 @@ fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
 
-/// Returns the body of a PUT request: the live ruleset, with the given parts replaced by their
+/// Returns the body of a PUT request. The body is the live ruleset, but the given parts have their
 /// declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));

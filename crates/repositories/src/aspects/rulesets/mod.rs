@@ -138,8 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // Another layer sets the rest of the ruleset. But that layer does not apply to the
-                // repository.
+                // Another layer sets the rest of the ruleset, but the other layer does not apply to
+                // the repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -173,8 +173,8 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns why Beadle does not plan a ruleset: the layers of this repository set only a part of the
-/// ruleset.
+/// Returns the reason for a ruleset that Beadle does not plan. The layers of this repository set
+/// only a part of this ruleset.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
@@ -182,7 +182,8 @@ fn without_base(want: &Node) -> String {
     )
 }
 
-/// The type of a rule for required checks, and the name of the parameter with these checks.
+/// The type of the rule that requires checks, and the name of the parameter that lists these
+/// checks.
 const CHECKS: &str = "required_status_checks";
 
 /// Returns the list of required checks in a declared ruleset.
@@ -191,8 +192,8 @@ fn checks(want: &Node) -> Option<&Node> {
     want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
 }
 
-/// Returns why Beadle does not plan a ruleset: its rule for required checks is empty, because a
-/// layer removes all checks. GitHub refuses such a ruleset.
+/// Returns the reason for a ruleset that Beadle does not plan. A layer removes all required checks
+/// of this ruleset. GitHub refuses a ruleset whose rule for checks is empty.
 fn without_check(list: &Node) -> String {
     format!(
         "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \
@@ -202,8 +203,8 @@ fn without_check(list: &Node) -> String {
 }
 
 /// Returns whether Beadle omits the rule for required checks from a declared ruleset. Beadle omits
-/// this rule if two conditions are true: the policy lists no check of its own, and the ruleset at
-/// GitHub does not have the rule.
+/// this rule if two conditions are true: the policy lists no check except the marker
+/// `{{EXTERNALLY_DEFINED}}`, and the ruleset at GitHub does not have this rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);
@@ -249,8 +250,8 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
 }
 
 /// Adds the changes that make a ruleset match the policy. Returns whether there are any changes. If
-/// the guard can hold a difference, the function makes it a separate change, so that the other
-/// changes do not have to wait.
+/// the guard can hold a difference, this difference becomes a separate change. The other changes
+/// then do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

@@ -75,9 +75,9 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Merges the declared value of `key` into the live value `seen`. The result keeps live fields that
-/// the declared value does not have. For a list, the result has exactly the entries that the policy
-/// declares.
+/// Merges the declared value of `key` into the live value `seen`. The result keeps the live fields
+/// that are missing in the declared value. For a list, the result has exactly the entries that the
+/// policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
         // The policy declares only a minimum, so Beadle keeps a greater number at GitHub.

@@ -157,8 +157,8 @@ fn what_graphql_cannot_tell_apart_is_read_by_rest() {
     assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
-/// Returns random data for a test: the type of a rule, a parameter of the rule that contains a
-/// list, and two versions of the list. The versions can differ in every field of an entry.
+/// Returns random data for a test: a rule type, a rule parameter whose value is a list, and two
+/// versions of this list. The versions can differ in every field of an entry.
 fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
     let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
         Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),

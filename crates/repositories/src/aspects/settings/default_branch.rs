@@ -1,8 +1,8 @@
 //! Renames or creates the declared default branch if this branch does not exist.
 //!
-//! Beadle renames or creates the branch after all other changes. The present default branch
-//! therefore has its protection before the rename, and keeps this protection under the new name. A
-//! new branch has its protection from the start, because Beadle has already written the protection
+//! Beadle renames or creates the branch after all other changes. So Beadle protects the present
+//! default branch before the rename, and the branch keeps this protection under the new name. A new
+//! branch has its protection from the start, because Beadle has already written the protection
 //! rule.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::{MissingBranch, Want};
 
-/// Makes a branch that does not exist yet the default branch.
+/// Adds a missing branch and makes this branch the default branch.
 enum Write {
     /// Renames the default branch.
     Rename { from: String, to: String },

@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::policy::{Desired, Node, Want};
 
-/// The effect of a setting on the repository's safety when the setting is on.
+/// The effect that a setting has on the repository's safety if the setting is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// The setting does not change how safe the repository is.
@@ -30,8 +30,8 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// All settings. Each setting has its effect on the repository's safety. The third value is `true`
-/// if only REST shows the setting.
+/// All settings. Each setting comes with its effect on the repository's safety. The third value is
+/// `true` if only REST shows the setting.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -98,9 +98,9 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// Writes the body. If one field is wrong, GitHub can reject the whole body. If GitHub rejects
-    /// the body, Beadle writes the parts of the body one by one, so that the valid parts take
-    /// effect.
+    /// Writes the body. If one field is wrong, GitHub might reject the whole body. If GitHub
+    /// rejects the body, Beadle writes the parts of the body one by one, so that the valid parts
+    /// take effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -228,8 +228,8 @@ const ALONE: &[&str] = &["allow_forking", "has_projects"];
 /// The merge methods. GitHub requires that at least one of them is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// If no merge method would stay on, returns a setting that turns off a merge method. A method that
-/// the policy does not name can already be off at GitHub.
+/// If the policy would turn off all merge methods, returns a setting that turns off a merge method.
+/// A method that is missing in the policy might already be off at GitHub.
 fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     let wants = &context.desired.settings;
     let wanted = |method: &str| wants.iter().find(|want| want.key == method);
@@ -240,8 +240,8 @@ fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     if METHODS.iter().all(is_off) { METHODS.iter().find_map(|method| wanted(method)) } else { None }
 }
 
-/// Returns whether a setting belongs to a merge method that is off or that the policy turns off.
-/// GitHub rejects such a setting.
+/// Returns whether a setting belongs to a merge method that is off. A method counts as off if the
+/// policy turns it off. GitHub rejects such a setting.
 fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
@@ -316,7 +316,7 @@ fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Returns a value in the form that GitHub accepts: an empty text instead of null.
+/// Returns a value in the form that GitHub accepts. In this form, null becomes an empty text.
 fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }
@@ -341,7 +341,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
 fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // As at GitHub, `private: true` also accepts an internal repository.
+        // An internal repository also matches `private: true`. GitHub does the same.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,

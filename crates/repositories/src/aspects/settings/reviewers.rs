@@ -1,5 +1,5 @@
-//! Plans and writes who reviews requests to bypass push protection. In a policy, a team has its
-//! slug or its id, and a role has its id. For each slug, Beadle makes one conditional REST call.
+//! Plans and writes who reviews requests to bypass push protection. A policy specifies a team by
+//! the slug or the id, and a role by the id. For each slug, Beadle makes one conditional REST call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 

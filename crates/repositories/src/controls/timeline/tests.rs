@@ -113,8 +113,8 @@ async fn a_sweep_that_ended_checked_every_repository_whose_runs_succeed() {
     assert_eq!(record.last_checked(15_000).await, Some(10_000), "the sweep is from before the first record");
     record.sweep(20_000, 30_000).await;
     assert_eq!(record.last_checked(29_999).await, Some(10_000), "the sweep has not ended");
-    // The journal has the duration in whole seconds. So the computed start of a sweep can be one
-    // second too early.
+    // The journal contains the duration in whole seconds. So the computed start of a sweep can be
+    // one second too early.
     assert_eq!(record.last_checked(30_000).await, Some(19_000));
     record.state("1", 40_000, |state| state.failed = Some("502".into())).await;
     record.sweep(50_000, 60_000).await;
@@ -151,8 +151,8 @@ async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read(
     let reads = LastRead { parts: [("autolinks".to_owned(), read(42_000))].into() };
     let key = Key::new("repository", "acme", 1);
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();
-    // The store does not have the times of the other reads. So the report has the earliest possible
-    // time.
+    // The store does not contain the times of the other reads. So the report shows the earliest
+    // possible time.
     assert_eq!(checked(70_000).await, [42_000, 30_000, 50_000, 30_000, 50_000]);
     let reads = LastRead { parts: [("autolinks".to_owned(), read(80_000))].into() };
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();

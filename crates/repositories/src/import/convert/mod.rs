@@ -26,9 +26,9 @@ pub enum Incumbent {
     Peribolos,
 }
 
-/// Converts files. `sources` contains the text of each file, with the file's path as the key. If
-/// the files can contain several organisations, `organisation` is the name of the organisation to
-/// convert. The function returns an error if Beadle would not accept the result.
+/// Converts files. `sources` contains the text of each file. The key is the file's path. Some files
+/// can contain several organisations. `organisation` is the name of the organisation to convert.
+/// The function returns an error if Beadle would not accept the result.
 pub fn convert(
     from: Incumbent,
     organisation: Option<&str>,

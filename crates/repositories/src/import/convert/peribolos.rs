@@ -1,5 +1,5 @@
 //! Converts the file `org.yaml` of peribolos. The file contains the settings of repositories, and
-//! the access of teams.
+//! the access that teams have.
 //!
 //! <https://docs.prow.k8s.io/docs/components/cli-tools/peribolos/>
 

@@ -15,7 +15,7 @@ pub struct Conversion {
     /// The text of each file. The key is the file's path in the policy's folder.
     pub files: BTreeMap<String, String>,
     /// The parts that Beadle could not convert, and the parts that it had to interpret. Each part
-    /// has its line in the original file.
+    /// comes with its line in the original file.
     pub problems: Vec<Problem>,
     /// True if the conversion omits keys that Beadle does not know. The Probot settings app sends
     /// such keys to GitHub, and GitHub ignores most of them.
@@ -39,8 +39,8 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a name can be the name of a repository and of the repository's file. If the
-    /// name is not valid, the function adds an error.
+    /// Returns whether a repository and its file can have this name. If the name is not valid, the
+    /// function adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
             Ok(()) => true,

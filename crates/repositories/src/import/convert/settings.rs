@@ -42,7 +42,7 @@ struct Settings<'a> {
 }
 
 /// Converts files of the Probot settings app. Each file contains the settings of one repository. If
-/// a file is extended by other files, it becomes a layer.
+/// other files extend a file, this file becomes a layer.
 pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) {
     made.leaves_unknown = true;
     let mut all: Vec<Settings<'_>> = Vec::new();
@@ -126,7 +126,7 @@ fn base_of(extends: &str) -> String {
     repository.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// Removes the name of the repository if the file has the same name.
+/// If the file has the same name as the repository, removes the repository's name from the file.
 fn without_own_name(root: &Node, repository: &str) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
     let is_own =

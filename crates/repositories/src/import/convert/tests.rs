@@ -10,7 +10,7 @@ fn converted(from: Incumbent, files: &[(&str, &str)]) -> Conversion {
     convert(from, None, &sources).unwrap()
 }
 
-/// Returns the reported lines of the conversion, with their messages.
+/// Returns the lines that the conversion reported, and their messages.
 fn said(made: &Conversion, severity: Severity) -> Vec<String> {
     let found = made.problems.iter().filter(|problem| problem.severity == severity);
     found.map(|problem| format!("{}: {}", problem.asked.line, problem.message)).collect()

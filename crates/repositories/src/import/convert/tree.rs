@@ -3,17 +3,17 @@
 
 use crate::policy::{Kind, Node};
 
-/// Returns a text that has the line and the column of another value.
+/// Returns a text at the line and the column of another value.
 pub(super) fn text(at: &Node, text: &str) -> Node {
     Node { kind: Kind::Text(text.to_owned()), ..at.clone() }
 }
 
-/// Returns a list that has the line and the column of another value.
+/// Returns a list at the line and the column of another value.
 pub(super) fn list(at: &Node, items: Vec<Node>) -> Node {
     Node { kind: Kind::List(items), ..at.clone() }
 }
 
-/// Returns a block that has the line and the column of another value.
+/// Returns a block at the line and the column of another value.
 pub(super) fn block(at: &Node, entries: Vec<(&str, Node)>) -> Node {
     let entries = entries.into_iter().map(|(key, value)| (text(&value, key), value)).collect();
     Node { kind: Kind::Map(entries), ..at.clone() }

@@ -1,4 +1,4 @@
-//! Tests the settings of Actions that GitHub shows at separate addresses.
+//! Tests the Actions settings that have their own API addresses.
 
 use super::world::World;
 use super::*;

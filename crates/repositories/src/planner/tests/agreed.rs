@@ -14,8 +14,8 @@ repository: { topics: [a] }
 webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
 ";
 
-/// Returns an organisation after a sweep. The organisation has one repository, and this repository
-/// matches the policy.
+/// Returns an organisation in the state after a sweep. The organisation has one repository, and
+/// this repository matches the policy.
 async fn world() -> World {
     let shop = json!({ "id": 501, "branches": { "main": {} } });
     let mut world = World::new(json!({ "orgs": { "acme": { "repos": { "shop": shop } } } }), POLICY).await;
@@ -133,7 +133,7 @@ async fn a_sweep_reads_the_list_that_a_command_found_different() {
     let shown = run(&world, &shown, (Lane::Manual, false), str::to_owned).await;
     assert_eq!(shown.changes, ["acme/shop webhooks"]);
     assert_eq!(swept(&world).await, (0, 0), "nothing is recorded");
-    // In this case, the guard holds the change of `beadle apply`.
+    // Here, the guard holds the change of `beadle apply`.
     let applied = run(&world, &world.keeping_parts(), (Lane::Manual, false), str::to_owned).await;
     assert_eq!(applied.changes, ["acme/shop webhooks"]);
     assert_eq!(swept(&world).await, (1, 1), "the sweep does not release the hold");

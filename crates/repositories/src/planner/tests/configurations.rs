@@ -25,14 +25,14 @@ const OTHER_FEATURES: &[&str] = &[
 ];
 
 /// Returns all features except secret scanning. A configuration that sets all these features turns
-/// none of them off.
+/// off none of them.
 fn others() -> Value {
     let mut others: Value = OTHER_FEATURES.iter().map(|feature| (*feature, "not_set")).collect();
     others["advanced_security"] = json!("enabled");
     others
 }
 
-/// Creates repositories with secret scanning, and a policy with one entry.
+/// Creates repositories that use secret scanning, and a policy that has one entry.
 async fn world(live: &Value, entry: &Value) -> World {
     let on = json!({ "secret_scanning": { "status": "enabled" } });
     let repositories: Value = (1..=REPOSITORIES)
@@ -46,7 +46,7 @@ async fn world(live: &Value, entry: &Value) -> World {
     World::new(state, &policy.to_string()).await
 }
 
-/// Returns the number of repositories with secret scanning.
+/// Returns the number of repositories that use secret scanning.
 fn scanned(world: &World) -> usize {
     let repositories = world.sim.state()["orgs"]["acme"]["repos"].clone();
     let is_on = |found: &&Value| found["security_and_analysis"]["secret_scanning"]["status"] == "enabled";
@@ -132,7 +132,7 @@ fn default_of(world: &World, name: &str) -> Value {
 async fn a_configuration_that_takes_over_a_default_names_the_one_that_loses_it() {
     let stricter = |value: &str| json!({ "stricter": { "default_for_new_repos": value } });
     // Each row has four values. The first is the live default of the configuration `stricter`. The
-    // second is the default that the policy sets for `baseline`. The third is the kinds of new
+    // second is the default that the policy sets for `baseline`. The third lists the kinds of new
     // repositories that lose `stricter` as their default. The fourth is the default of `stricter`
     // after the apply.
     let table: [(&str, &str, &[&str], &str); 7] = [

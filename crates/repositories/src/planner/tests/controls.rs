@@ -1,5 +1,5 @@
-//! Tests controls: each run records its findings, and a report shows these findings for every later
-//! moment.
+//! Tests controls. Each run records its findings, and a report about any later moment shows these
+//! findings.
 
 use beadle_engine::{Planner as _, Report};
 
@@ -198,7 +198,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     world.apply().await;
     world.clock.jump(DAY);
     let second = run(&world).await;
-    // In this case, the clock of another process is slow by a small amount.
+    // Here, another process has a clock that is slow by a small amount.
     world.clock.jump(-1000);
     let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
     world.replace_policy(&[("settings.yml".to_owned(), settings)].into());

@@ -3,8 +3,8 @@
 //! repository must never appear. The new repository must never be public before it is protected.
 //!
 //! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` distributes
-//! 200 kills over all points. The command tests two cases: an empty repository, and a repository
-//! from a template.
+//! 200 kills over all points. The command tests the creation of an empty repository and the
+//! creation of a repository from a template.
 
 use beadle_engine::{Mark, Outcome, Reconcile as _, Reconciler, Run, WritePace};
 
@@ -13,7 +13,7 @@ use super::world::{UNLIMITED, World};
 use super::*;
 use crate::creation::{WithCreations, creation_key};
 
-/// The number of kills for each way to create a repository, if `CREATION_KILLS` is not set.
+/// The default of `CREATION_KILLS`: the number of kills for each way to create a repository.
 const USUAL: usize = 12;
 /// The maximum number of keys that the process claims at the same time.
 const KEYS: usize = 8;
@@ -58,7 +58,7 @@ fn check(state: &Value) {
     }
 }
 
-/// Works like a service until no key is due.
+/// Runs keys like a service until no key is due.
 async fn process(world: &World, life: &Arc<Life>) {
     let (sim, life) = (world.sim.clone(), life.clone());
     let store: Arc<dyn Store> = Arc::new(MortalStore { inner: world.store.clone(), life: life.clone() });
@@ -118,7 +118,7 @@ async fn a_kill_at_any_point_makes_no_second_repository_and_none_that_is_public_
         for n in 0..count {
             let world = world(create).await;
             let mut lives = vec![n * points / count];
-            // In every second case, the test also kills the next process.
+            // In half of the cases, the test also kills the next process.
             lives.extend((n % 2 == 1).then_some(n * 7 % points));
             for points in &lives {
                 let life = Life::of(*points);

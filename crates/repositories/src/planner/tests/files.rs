@@ -38,7 +38,7 @@ async fn waits(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Returns the thing that each change is about.
+/// Returns the name of the thing that each change affects.
 async fn planned(world: &World) -> Vec<String> {
     let (planner, _) = world.parts();
     let plans = Box::pin(plans(&planner)).await;
@@ -85,7 +85,7 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     assert_eq!((&pulls["1"]["state"], &pulls["2"]["state"]), (&json!("closed"), &json!("open")));
     assert_eq!(pulls["2"]["contents"], json!({ "LICENSE": "MIT\n", "README.md": "hello\n" }));
 
-    // Somebody commits the file without the pull request.
+    // A person commits the file without the pull request.
     change(&world, json!({ "contents": { "LICENSE": "MIT\n" } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["2"]["state"], "closed");

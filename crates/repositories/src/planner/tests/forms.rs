@@ -1,9 +1,9 @@
 //! Tests the table of forms. A policy can contain the same value in several forms. If only the form
-//! changes, Beadle must not write anything. Each row has a policy that the test applies one time,
-//! and other forms of this policy. The forms differ in the order of keys and entries, in upper and
-//! lower case, in omitted defaults, in `null` and empty values, and in ids and names. After Beadle
-//! has applied the first policy, the plan of each other form must be empty. The forms of
-//! environments are in `environments.rs`.
+//! changes, Beadle must not write anything. Each row contains a policy that the test applies one
+//! time, and other forms of this policy. The forms differ in the order of keys and entries, in
+//! upper and lower case, in omitted defaults, in `null` and empty values, and in ids and names.
+//! After Beadle has applied the first policy, the plan of each other form must be empty. The forms
+//! of environments are in `environments.rs`.
 
 use super::world::World;
 use super::*;
@@ -128,7 +128,7 @@ const OF_REPOSITORIES: &[Row] = &[
     ),
 ];
 
-/// The forms of the values that are possible only in private and internal repositories.
+/// Rows for the values that are possible only in private and internal repositories.
 const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     "actions:
   access_level: organization
@@ -142,7 +142,7 @@ const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     ],
 )];
 
-/// The forms of the values that are possible only in public repositories.
+/// Rows for the values that are possible only in public repositories.
 const OF_PUBLIC_REPOSITORIES: &[Row] = &[(
     "actions: { fork_pr_contributor_approval: all_external_contributors }",
     &["actions: { access_level: none, fork_pr_contributor_approval: all_external_contributors }"],

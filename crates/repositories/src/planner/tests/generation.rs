@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use super::world::{World, policy_of};
 use super::*;
 
-/// A network that makes another policy the policy in force before the first request.
+/// A network that replaces the policy in force before the first request.
 struct Replacing {
     sim: Arc<Sim>,
     next: Mutex<Option<(PolicyHandle, Policy)>>,

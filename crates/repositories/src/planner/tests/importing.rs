@@ -1,6 +1,7 @@
 //! Tests that an import declares exactly the live state. The imported policy must change nothing.
-//! Beadle also applies it to an empty copy of the organisation, and the copy must then be equal to
-//! the original. The end-to-end tests of `beadle import` use an organisation with every aspect.
+//! Beadle also applies the imported policy to an empty copy of the organisation. The copy must then
+//! be equal to the original. The end-to-end tests of `beadle import` use an organisation with every
+//! aspect.
 
 use std::collections::BTreeMap;
 

@@ -30,8 +30,8 @@ rulesets:
 
 /// Returns the files of a policy that declares every aspect.
 pub(super) fn everything() -> BTreeMap<String, String> {
-    // The mail address for bills is not public, so an import omits it. GitHub does not show a value
-    // for `attach_to`. GitHub also does not show secrets.
+    // The mail address for bills is not public, so an import omits this address. GitHub does not
+    // show a value for `attach_to`. GitHub also does not show secrets.
     let organization =
         include_str!("organization.yml").replace("  billing_email: bills@acme.example.com\n", "");
     let (before, secrets) = organization.split_once("  secrets:\n").unwrap();
@@ -45,8 +45,8 @@ pub(super) fn everything() -> BTreeMap<String, String> {
     ])
 }
 
-/// Returns a world with an organisation. The organisation has only things that the tested policy
-/// does not create: repositories, teams, accounts, Apps and the types of custom properties.
+/// Returns a world with an organisation. The organisation contains only things that the tested
+/// policy does not create: repositories, teams, accounts, Apps and the types of custom properties.
 pub(super) async fn world(files: &BTreeMap<String, String>) -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let state = json!({
@@ -92,7 +92,7 @@ async fn with_every_aspect_the_plan_is_empty_and_an_empty_copy_becomes_equal() {
     let mut copy = Box::pin(self::world(&files)).await;
     Box::pin(copy.apply()).await;
     assert_eq!(Box::pin(imported(&copy)).await, files);
-    // The import has every value that the first policy declares.
+    // The import contains every value that the first policy declares.
     copy.replace_policy(&whole);
     assert_eq!(Box::pin(copy.changes()).await, Vec::<String>::new(), "{files:#?}");
 }

@@ -22,7 +22,7 @@ async fn an_ended_limit_is_drift() {
     world.apply().await;
     assert_eq!(limit_of(&world, "shop"), "contributors_only");
     assert_eq!(limit_of(&world, "closed"), Value::Null);
-    // At GitHub, the limit ends.
+    // The limit at GitHub ends.
     let ended = json!({ "orgs": { "acme": { "repos": { "shop": { "interaction_limit": null } } } } });
     world.control("PATCH", &ended).await;
     assert_eq!(world.changes().await.len(), 1);

@@ -27,8 +27,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Creates the life of a process. The process passes the given number of points (`points`), and
-    /// dies at the next point.
+    /// Creates the life of a process. The process passes `points` points, and dies at the next
+    /// point.
     pub(super) fn of(points: usize) -> Arc<Self> {
         Arc::new(Self { passed: AtomicUsize::new(0), last: points, died: Notify::new() })
     }

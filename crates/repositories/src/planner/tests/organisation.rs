@@ -1,5 +1,5 @@
-//! Changes every field of the organisation's rulesets and code security configurations. The test
-//! changes one field at a time. Beadle must find each change and restore the declared value.
+//! Changes every field of the organisation's rulesets and code security configurations, one field
+//! at a time. Beadle must find each change and restore the declared value.
 
 use super::world::World;
 use super::*;
@@ -31,7 +31,7 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Adds copies of the document to `found`. Each copy has one changed value below `value`.
+/// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     let skipped = ["/id", "/updated_at", "/type", "/actor_type", "/actor_id"];
     if skipped.iter().any(|end| path.ends_with(end)) {
@@ -99,8 +99,8 @@ async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let declared = own(&world.sim.state());
     let attached = declared["security_configurations"]["baseline"]["repositories"].as_array().unwrap().len();
     assert_eq!(attached, 2, "an archived repository takes no writes");
-    // The test changes only values that the apply wrote. So the test would not notice a key that is
-    // not applied by any aspect.
+    // The test changes only values that the apply wrote. So the test would not notice a key that no
+    // aspect applies.
     assert_eq!(declared["security_configurations"]["baseline"]["default_for_new_repos"], "all");
     let mut table = Vec::new();
     for part in ["rulesets", "security_configurations"] {

@@ -1,5 +1,5 @@
-//! Changes every value that the section `organization` declares. The test changes one value at a
-//! time. Beadle must find each change and restore the declared value.
+//! Changes every value that the section `organization` declares, one value at a time. Beadle must
+//! find each change and restore the declared value.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// For every group of this many changes, the test checks the calls of only one change.
+/// The size of a group of changes. In each group, the test checks the calls of only one change.
 const CHECKED: usize = 8;
 
 /// Returns another valid text that can replace a text of the state.
@@ -64,7 +64,7 @@ fn other_text(text: &str) -> String {
     }
 }
 
-/// Adds copies of the document to `found`. Each copy has one changed value below `value`.
+/// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     if path.rsplit('/').next().is_some_and(|last| SKIPPED.contains(&last)) {
         return;

@@ -1,5 +1,5 @@
 //! Tests the preview of a new policy: the affected repositories, and the changes that only the new
-//! policy asks for.
+//! policy causes.
 
 use super::world::{World, policy_of};
 use super::*;
@@ -19,9 +19,9 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with repositories. The layer applies to `web` repositories. One more
-/// repository is outside the layer. Each repository has a wiki, and the policy does not declare
-/// this wiki.
+/// Creates an organisation with repositories. The layer applies to `web` repositories. There is
+/// also one repository that the layer does not select. Each repository has a wiki, and the policy
+/// does not declare this wiki.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {
@@ -66,7 +66,7 @@ async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
     }
 }
 
-/// Returns the values of a preview, and the number of values that are drift.
+/// Returns the values of a preview, and the number of drift values.
 fn values(preview: &Preview) -> (Vec<(String, Value, Value)>, usize) {
     let changes = preview.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let fields = changes.flat_map(|change| &change.fields);
@@ -86,8 +86,8 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
     );
     let settled = json!({ "has_wiki": false, "has_issues": true, "has_projects": true });
     let mut found = Vec::new();
-    // All drift is in a section that the new policy changes. But the new policy changes another
-    // value of this section.
+    // The new policy changes a value in the section that contains all drift. But the drift is in
+    // other values of this section.
     for (drift, count) in [
         (json!({}), 0),
         (json!({ "has_wiki": true }), 1),

@@ -1,4 +1,4 @@
-//! Tests a file that declares only a part of a ruleset.
+//! Tests a policy file that declares only a part of a ruleset.
 
 use super::*;
 

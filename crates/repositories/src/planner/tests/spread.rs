@@ -1,4 +1,4 @@
-//! Tests which parts a sweep reads from GitHub, and for which parts it uses stored answers.
+//! Tests which parts a sweep reads from GitHub, and for which parts the sweep uses stored answers.
 
 use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
@@ -7,7 +7,7 @@ use super::*;
 
 pub(super) const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);
-/// The number of sweeps in one period. In one period, Beadle reads each part one time.
+/// The number of sweeps in one period. Beadle reads each part one time in a period.
 pub(super) const SHARE: usize = 11;
 /// The number of repositories. For 20 or more repositories, Beadle reads the teams of all
 /// repositories together.
@@ -52,7 +52,7 @@ pub(super) struct Done {
     paths: Vec<String>,
     /// The REST calls below a repository that count toward GitHub's limit.
     units: u64,
-    /// The planned changes. Each change has its repository.
+    /// The planned changes. Each change comes with its repository.
     pub(super) changes: Vec<String>,
 }
 
@@ -196,14 +196,14 @@ async fn only_a_sweep_uses_the_last_answers() {
         // If Beadle's own write causes an event, the event has the lane of a sweep.
         (Lane::Sweep, str::to_owned as fn(&str) -> String, true),
         (Lane::Event, str::to_owned as fn(&str) -> String, true),
-        // In this case, an event made the key due, and then a sweep marked the key too.
+        // Here, an event marked the key as due, and then a sweep marked the key too.
         (Lane::Event, swept_hint as fn(&str) -> String, true),
         (Lane::Manual, swept_hint as fn(&str) -> String, true),
     ] {
         let done = run(&world, &parts, (lane, false), hint).await;
         assert_eq!(done.changes.len(), if is_seen { MANY } else { 0 }, "{lane} {is_seen}");
     }
-    // If a person runs a command, this run has no rule for sweeps.
+    // A run of a command has no rule for sweeps.
     assert_eq!(world.changes().await.len(), MANY);
 }
 
@@ -218,7 +218,7 @@ async fn a_changed_line_of_the_policy_makes_its_list_due() {
     assert_eq!(planned.changes.len(), MANY);
     assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
     assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
-    // No run has written the change yet. Each sweep therefore reads the list until a run writes the
+    // No run has written the change yet. So each sweep reads the list until a run writes the
     // change.
     let again = sweep(&world, &parts).await;
     assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
@@ -296,7 +296,7 @@ async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
     world.control("PATCH", &gone).await;
     let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The store has only the answer of the first sweep.
+    // The store contains only the answer from the first sweep.
     let swept = run(&world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -314,7 +314,8 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     // In these two cases, the guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The first process read that the repository has no site. The store has the time of this read.
+    // The first process found that the repository has no site. The store contains the time of this
+    // read.
     let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -365,7 +366,7 @@ async fn the_store_has_the_time_of_each_read() {
     let stored = LastRead::note(&key).get(world.store.as_ref()).await.unwrap().unwrap();
     assert!(stored.parts.values().all(|read| read.at >= begun));
     let names: Vec<&str> = stored.parts.keys().map(String::as_str).collect();
-    // This list is the only part in the policy that only REST shows.
+    // The policy contains only one part that GraphQL does not show: this list.
     let expected = [
         "actions",
         "autolinks",
@@ -416,7 +417,7 @@ async fn an_answer_that_is_older_than_the_last_read_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // If a run fails before it reads the path, the store keeps such an old answer.
+    // If a run fails before it reads the path, an old answer remains in the store.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         note["read"] = json!((world.clock.now() - Duration::from_secs(48 * 3600)).0);
@@ -433,8 +434,8 @@ async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
     let world = World::new(state, "pages: { enabled: false }\n").await;
     let parts = world.rereading_parts(rule());
     assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
-    // GitHub also answers 404 if the credential lacks the permission. The stored 404 has this
-    // cause.
+    // GitHub also answers 404 if the credential lacks the permission. This missing permission is
+    // the cause of the stored 404.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         if note["absent"] == true {

@@ -6,7 +6,7 @@ use super::spread::rule;
 use super::world::{UNLIMITED, World};
 use super::*;
 
-/// If Beadle reads at least this number of repositories, it reads the lists of the whole
+/// If a run reads at least this number of repositories, Beadle reads the lists of the whole
 /// organisation.
 const MANY: usize = 20;
 /// The final parts of the paths to one repository's lists.
@@ -27,12 +27,12 @@ fn repository(id: usize) -> Value {
         "teams": { "core": "push" }, "properties": { "tier": "gold" } })
 }
 
-/// Returns an organisation with more repositories than one batch of the tests contains.
+/// Returns an organisation that has more repositories than one batch of the tests.
 async fn organisation() -> World {
     organisation_with(POLICY).await
 }
 
-/// Returns the same organisation with another policy.
+/// Does the same as [`organisation`], but with another policy.
 async fn organisation_with(policy: &str) -> World {
     let all: serde_json::Map<String, Value> =
         (0..MANY + 2).map(|n| (format!("r{n:02}"), repository(501 + n))).collect();
@@ -65,12 +65,12 @@ async fn plan(
     paths.filter(|path| !path.ends_with("/graphql")).collect()
 }
 
-/// Returns the paths of the lists of one repository, in alphabetical order.
+/// Returns the paths of one repository's lists, in alphabetical order.
 fn own(row: &IndexRow) -> Vec<String> {
     OWN.map(|list| format!("/repos/acme/{}{list}", row.name)).to_vec()
 }
 
-/// Sets the permission of the team on a repository, directly at GitHub.
+/// Changes the team's permission on a repository directly at GitHub.
 async fn give(world: &World, row: &IndexRow, permission: &str) {
     let repository = json!({ "teams": { "core": permission } });
     let repositories = serde_json::Map::from_iter([(row.name.clone(), repository)]);
@@ -143,7 +143,7 @@ async fn a_shared_read_does_not_release_the_hold_of_a_command() {
     give(&world, &rest[0], "admin").await;
     world.apply_once(Limits { removes: 0, ..UNLIMITED }).await;
     assert_eq!(world.store.holds().await.unwrap().len(), 1);
-    // If the plan did not have the change, the run would release the hold.
+    // If the plan did not contain the change, the run would release the hold.
     let (key, hint) = (Key::new("repository", "acme", rest[0].id), swept_hint(&rest[0].node_id));
     let planned = planner.plan(&key, Some(&hint), Lane::Sweep).await.unwrap();
     assert_eq!(planned.changes.len(), 1, "the shared read shows the permission of before");

@@ -200,7 +200,7 @@ async fn undone_values_are_only_observed_until_the_policy_agrees() {
     Box::pin(undo(&world, 0, last)).await;
     let settings = |text: &str| BTreeMap::from([("settings.yml".to_owned(), text.to_owned())]);
     world.replace_policy(&settings("repository: { has_wiki: true }\n"));
-    // GitHub can still show the old value from before the undo.
+    // GitHub might still show the old value from before the undo.
     Box::pin(world.apply()).await;
     assert_eq!(world.store.notes("undone").await.unwrap().len(), 1);
     world.clock.jump(3_600_000);
@@ -359,7 +359,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, although the policy differs from the restored value.
+    // The plan contains no change, although the policy differs from the restored value.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

@@ -33,8 +33,9 @@ deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
 webhooks: [{ url: 'https://ci.example.com/hook', events: [push, pull_request], active: false }]
 ";
 
-/// Applies the policy that creates the things. Returns the world, an import from before the apply,
-/// an import from after the apply, and the number of the newest journal entry.
+/// Applies the policy that creates the things. Returns the world, two imports, and the number of
+/// the newest journal entry. The first import is from before the apply, and the second import is
+/// from after the apply.
 async fn created() -> (World, [BTreeMap<String, String>; 2], u64) {
     let mut world = shop_with("repository: { has_wiki: true }\n").await;
     let before = Box::pin(imported(&world)).await;
@@ -69,7 +70,7 @@ async fn what_somebody_changed_is_not_deleted_with_the_thing() {
     let state = world.sim.state();
     let shop = |path: &str| state.pointer(&format!("/orgs/acme/repos/shop/{path}")).is_some();
     assert!(shop("protection") && shop("environments/production"), "{state}");
-    // Somebody makes the rule stricter, and gives the environment another variable.
+    // Another person makes the rule stricter, and adds another variable to the environment.
     let theirs = json!({
         "protection": { "release/*": { "required_linear_history": true } },
         "environments": { "production": { "variables": { "THEIRS": "1" } } },

@@ -34,8 +34,8 @@ async fn an_undone_value_that_shares_a_write_with_others_is_not_met() {
     Box::pin(world.apply()).await;
     let (_, last) = written(&world, 0).await;
     Box::pin(undo(&world, 0, last)).await;
-    // Another value of the rule differs too. Beadle therefore also makes a plan without the
-    // restored value.
+    // One more value of the rule differs. Beadle therefore also makes a plan without the restored
+    // value.
     let weaker = json!({ "protection": { "main": { "required_linear_history": false } } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": weaker } } } })).await;
     let rows = rows(&world).await;

@@ -1,4 +1,4 @@
-//! Tests waivers: if a waiver in force exempts a key, a plan has no change for this key.
+//! Tests waivers. If a waiver in force exempts a key, a plan contains no change for this key.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn waivers(keys: &str) -> String {
     waivers_until(keys, 20)
 }
 
-/// Returns a file of waivers that end on this day of the month.
+/// Returns a file of waivers. These waivers end on the given day of the month.
 fn waivers_until(keys: &str, day: u32) -> String {
     format!(
         "waivers:\n- repositories: ['sh*']\n  keys: [{keys}]\n  until: '2027-01-{day}T08:00:00Z'\n  reason: \
@@ -136,7 +136,7 @@ async fn world_with_label() -> World {
     World::new(state, KEEPS).await
 }
 
-/// Previews a policy. The texts of each policy are its settings and its waivers.
+/// Previews a policy. Each policy consists of two texts: its settings and its waivers.
 async fn preview(world: &World, before: (&str, &str), after: (&str, &str)) -> Preview {
     let policy = |(settings, waivers): (&str, &str)| {
         policy_of(&[("settings.yml", settings), ("waivers.yml", waivers)])
@@ -208,7 +208,7 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
         ("an earlier end", both, until_18.as_str(), true),
         ("one more key", both, with_key.as_str(), false),
     ] {
-        // With both policies, Beadle removes the team.
+        // Beadle removes the team with either policy.
         let preview = preview(&world, (REMOVES_TEAM, before), (REMOVES_TEAM, after)).await;
         assert_eq!(is_held(&preview), is_counted, "{what}: {preview:?}");
         assert_eq!(preview.delayed.len(), usize::from(is_counted), "{what}");
@@ -239,7 +239,8 @@ const NOW: &str = "now";
 /// A removal that the gate does not count.
 const NO: &str = "no";
 
-/// Returns when the gate expects the removal of the team, according to a preview.
+/// Returns when the team's removal happens according to a preview: now, at the end of a waiver, or
+/// never.
 fn removal(preview: &Preview) -> String {
     let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
     assert_eq!(is_held(preview), removes > 0, "{preview:?}");
@@ -357,7 +358,8 @@ async fn the_gate_counts_what_a_waiver_hides_that_ends_during_the_preview() {
     };
     let wire = Late { sim: world.sim.clone(), clock: world.clock.clone() };
     let (planner, _) = world.parts_over(Arc::new(wire), &world.store);
-    // The waiver is in force when the first plan begins. When the plan is ready, the waiver has ended.
+    // The waiver is in force when the first plan begins. The waiver ends before this plan is
+    // complete.
     let found = planner.preview(Some(&policy(KEEPS)), &policy(REMOVES_TEAM), &|_, _| {}).await.unwrap();
     assert!(world.clock.now() > Time::from_seconds(1_800_000_001), "the waiver has ended");
     assert_eq!(removal(&found), NOW, "{found:?}");

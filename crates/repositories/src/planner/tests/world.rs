@@ -78,7 +78,7 @@ impl World {
         self.policy = Policy::from_sources(files.clone(), "admin", Path::new("policy")).unwrap();
     }
 
-    /// Sets the value of a secret that the policy can name.
+    /// Sets the value of a secret that the policy can use.
     pub(super) fn set_secret(&mut self, name: &str, value: &str) {
         self.secrets.insert(name.to_owned(), SecretString::from(value));
     }
@@ -97,14 +97,14 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
-    /// Creates a planner and a writer as a command has them. Both keep GitHub's answers in the
+    /// Creates a planner and a writer like those of a command. Both keep GitHub's answers in the
     /// store.
     pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
         self.parts_of(api, &self.store)
     }
 
-    /// Creates a planner and a writer as the service has them. Both keep GitHub's answers in the
+    /// Creates a planner and a writer like those of the service. Both keep GitHub's answers in the
     /// store. `rule` decides which parts a sweep reads again.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
         let (planner, writer) = self.keeping_parts();

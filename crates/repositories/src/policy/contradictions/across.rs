@@ -1,5 +1,5 @@
 //! Finds contradictions between files. Every finding is a warning, because the files alone do not
-//! show whether they apply to the same repository. The answer also depends on renames, skipped
+//! show whether they apply to the same repository. This also depends on renames, skipped
 //! repositories and `first_match`. When Beadle plans a repository, it looks for contradictions
 //! again (`MergedLayers::contradict`).
 
@@ -14,7 +14,7 @@ use crate::policy::merge::{has_edits, merge, settle};
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
-/// Finds contradictions between layers that can apply to the same repository. `layers` must be
+/// Finds contradictions between layers that might apply to the same repository. `layers` must be
 /// sorted by rank.
 pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
@@ -55,7 +55,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     let can_meet = |one: usize, two: usize| {
-        // Two files never apply to the same repository if each of them applies to only one
+        // If each of two files applies to only one repository, they never apply to the same
         // repository.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
@@ -99,7 +99,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
 }
 
 /// Returns a number for each part. If two parts have the same number, their values and ranks are
-/// equal. The parts that cover them also have equal values and ranks. Any other part therefore
+/// equal. The same is true for the parts that cover the two parts. Any other part therefore
 /// contradicts both parts or neither of them. These numbers make the check faster, because
 /// thousands of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
@@ -128,16 +128,16 @@ struct Search<'a> {
     ranks: BTreeMap<&'a str, i64>,
     disabled: &'a [String],
     tried: BTreeSet<Vec<usize>>,
-    /// The contradictions that are already reported. For each contradiction, the set has the lines
-    /// of its values.
+    /// The contradictions that are already reported. For each contradiction, the set contains the
+    /// lines of its values.
     seen: BTreeSet<Vec<String>>,
     problems: Vec<Problem>,
 }
 
 impl Search<'_> {
     /// Looks for contradictions between parts that apply to the same repository. `is_certain` is
-    /// true if the parts certainly apply to the same repository. `is_certain` is false if this is
-    /// only possible. Returns true if the parts certainly have no contradiction.
+    /// true if the parts certainly apply to the same repository. Otherwise, the parts might apply
+    /// to the same repository. Returns true if the parts certainly have no contradiction.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();
@@ -174,8 +174,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns the values of a part that can contradict values of other parts, or `None` if the part
-/// has no such values.
+/// Returns those values of a part that can contradict values of other parts. Returns `None` if the
+/// part has no such values.
 fn relevant(part: &Part<'_>) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let kept = root.entries().iter().filter_map(|(key, value)| {

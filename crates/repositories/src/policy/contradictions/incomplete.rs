@@ -1,4 +1,4 @@
-//! Finds rulesets and rules that lack a required value in all files. A file can declare only a part
+//! Finds rulesets and rules for which no file sets a required value. A file can declare only a part
 //! of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};
@@ -12,7 +12,8 @@ use crate::policy::rules;
 /// because another check requires the name. Beadle cannot merge an entry without a name.
 const REQUIRED: &[&str] = &["enforcement"];
 
-/// The type of a rule for required checks, and the name of the parameter with these checks.
+/// The type of the rule that requires checks, and the name of the parameter that lists these
+/// checks.
 const CHECKS: &str = "required_status_checks";
 
 /// A ruleset in one file.
@@ -76,8 +77,8 @@ fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Probl
     is_empty.then(|| Problem::error(list.asked.clone(), list.column, text).hint(hint))
 }
 
-/// Returns the warning about a rule for required checks that has no list of checks in any file.
-/// Beadle then keeps the checks at GitHub, as for `{{EXTERNALLY_DEFINED}}`.
+/// Returns a warning if no file contains the list of checks for a rule that requires checks. Beadle
+/// then keeps the checks at GitHub. The marker `{{EXTERNALLY_DEFINED}}` has the same effect.
 fn unlisted(rule: &Node) -> Problem {
     let text = "the rule `required_status_checks` lists no checks: Beadle keeps the checks at GitHub, and does not add \
                 the rule if GitHub does not have it";
@@ -160,7 +161,7 @@ mod tests {
 
     use crate::policy::{Policy, PolicyError};
 
-    /// Returns the errors of a policy with these files. Each error has its line.
+    /// Returns the errors of a policy with these files. Each error comes with its line.
     fn errors(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         match Policy::from_sources(files, "admin", Path::new("policy")) {
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(found.len(), 1, "another repository does not fill the list: {found:?}");
         let external = rule("[{ context: '{{EXTERNALLY_DEFINED}}' }]");
         assert_eq!(errors(&[("repos/shop.yml", &external)]), Vec::<String>::new());
-        // In this case, a file drops the checks of the layers of lower rank.
+        // Here, a file drops the checks from the layers of lower rank.
         let dropping = rule("{ replace: [] }");
         let all = format!("suborgrepos: ['*']\n{filled}");
         let found = errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &dropping)]);

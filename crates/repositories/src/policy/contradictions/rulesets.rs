@@ -1,5 +1,5 @@
-//! Checks one ruleset of a file against GitHub's published description: its rules, their parameters
-//! and its conditions.
+//! Checks whether one ruleset of a file fits GitHub's published description. The check covers the
+//! rules, the rules' parameters and the conditions.
 //!
 //! <https://docs.github.com/rest/repos/rules> and <https://docs.github.com/rest/orgs/rules>
 
@@ -40,8 +40,8 @@ fn lacks(list: &str, entry: &Node, keys: &[&str], problems: &mut Vec<Problem>) {
     }
 }
 
-/// The lists in the parameters of rules, with the keys that each entry must have. The table omits
-/// required keys that another layer can add.
+/// The lists in the parameters of rules. Each list comes with the keys that its entries must have.
+/// The table omits required keys that another layer can add.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("required_status_checks", &["context"]),
     ("workflows", &["path"]),
@@ -108,8 +108,8 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation has all necessary conditions: for repositories, and
-/// for branches or tags.
+/// Checks that a ruleset of the organisation has all necessary conditions. It needs a condition for
+/// repositories, and a condition for branches or tags.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let conditions = ruleset.get("conditions");
     let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());

@@ -16,8 +16,8 @@ fn accepted(files: &[(&str, &str)]) -> Policy {
     load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
 }
 
-/// Returns the findings of a policy. Each finding has its severity and the form `file:line
-/// message`.
+/// Returns the findings of a policy. Each finding has two parts: the severity, and a text of the
+/// form `file:line message`.
 fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
     let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
     policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
@@ -52,7 +52,7 @@ fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
     desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
 }
 
-/// Returns the teams that a policy declares for the repository `shop`. Each team has its
+/// Returns the teams that a policy declares for the repository `shop`. Each team comes with its
 /// permission.
 fn teams(policy: &Policy) -> Vec<(String, String)> {
     let teams = desired(policy).teams.map(|teams| teams.items).unwrap_or_default();
@@ -109,8 +109,8 @@ fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
             Verdict::Skipped(why) => panic!("{why}"),
         }
     };
-    // If the text of a suborg or of a layer is lost, its selectors are lost too. The file can then
-    // belong to any repository.
+    // If the text of a suborg or of a layer is lost, the selectors in this text are lost too. The
+    // file might then apply to any repository.
     for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
         for text in ["", " \n", "\u{feff}\n"] {
             assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");
@@ -295,7 +295,7 @@ fn bypass_actors_with_a_name_are_left_alone() {
         let (lower, higher) = (format!("suborgrepos: [shop]\n{}", ruleset(lower)), ruleset(higher));
         let policy = accepted(&[("suborgs/a.yml", lower.as_str()), ("repos/shop.yml", higher.as_str())]);
         let wants = desired(&policy);
-        // One layer lists actors by their ids. The other layer has an actor with only a name. The
+        // One layer lists actors by their ids. The other layer lists one actor by its name. The
         // first list must not remove this named actor.
         assert!(leaves_actors(&wants.sections["rulesets"].items()[0]), "{lower} {higher}");
         let shown = shown(&policy);
@@ -387,12 +387,12 @@ fn a_list_that_is_disabled_makes_no_other_list_exclusive() {
     let topics = |mode: &str, more: &str| format!("repository: {{ topics: {{ {mode}: [a] }} }}\n{more}");
     let disable = |name: &str| format!("disable_plugins: [{{ plugin: {name}, target: self }}]\n");
     let own = ("repos/shop.yml", "teams: [{ name: web }]\nrepository: { topics: [b] }\n");
-    // If the policy disables an additive list, the mode of this list still applies.
+    // If the policy disables an additive list, the list's mode still applies.
     let files = [teams("additive", &disable("teams")), topics("additive", &disable("repository"))];
     let wants = desired(&accepted(&[("settings.yml", files[0].as_str()), own]));
     assert_eq!((wants.teams.as_ref().unwrap().items.len(), wants.teams.unwrap().exclusive), (1, false));
     assert!(!desired(&accepted(&[("settings.yml", files[1].as_str()), own])).topics.unwrap().exclusive);
-    // If the policy disables an exclusive list, the mode of this list no longer applies.
+    // If the policy disables an exclusive list, the list's mode no longer applies.
     let settings = topics("additive", "");
     let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", &disable("repository")));
     let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];

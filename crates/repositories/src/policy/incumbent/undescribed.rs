@@ -1,5 +1,5 @@
-//! Removes rules and parameters from rulesets if GitHub has them but Beadle does not support them.
-//! Beadle then does not change these rules and parameters at GitHub.
+//! Removes the rules and parameters that GitHub supports but Beadle does not support. They are
+//! removed only from the declared rulesets. Beadle then does not change them at GitHub.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};

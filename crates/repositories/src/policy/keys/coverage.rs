@@ -8,7 +8,7 @@ use crate::policy::shape::{Key, Shape, Status};
 
 const PAGE: &str = "docs/coverage.md";
 
-/// The first words of those table cells that do not contain a policy key.
+/// If a table cell begins with one of these texts, the cell contains no policy key.
 const WITHOUT_KEY: &[&str] =
     &["no: ", "the same key", "[`teams.yml`]", "[`members.yml`]", "a file in `repos/`"];
 

@@ -1,5 +1,5 @@
-//! Joins lists of keys at compile time. With this code, the keys of a policy file come from the
-//! lists of the aspects.
+//! Joins lists of keys at compile time. This code builds the keys of a policy file from the lists
+//! of the aspects.
 
 use super::super::shape::{Key, Shape, key};
 

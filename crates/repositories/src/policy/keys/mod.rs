@@ -1,4 +1,4 @@
-//! All keys that the files of a policy can have. The sections of a file come from the aspects.
+//! All keys that the files of a policy can contain. The sections of a file come from the aspects.
 //!
 //! <https://github.com/github/safe-settings> (docs/sample-settings)
 
@@ -72,8 +72,8 @@ pub(crate) const ORGANIZATION: &[Key] = &KEYS_OF_ORGANIZATION;
 const OF_THE_ORGANIZATION: Key =
     key("organization", Shape::Map(ORGANIZATION), "Settings and lists of the organisation itself.");
 
-/// The keys of the section `repository`. These are the keys of the aspects, the keys for the
-/// creation of a repository, and the keys that Beadle knows but does not support.
+/// The keys of the section `repository`. There are three groups: the keys of the aspects, the keys
+/// for the creation of a repository, and the keys that Beadle knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     creation::KEYS,
@@ -96,7 +96,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
     ],
 ];
 
-/// The sections that every settings file can have.
+/// The sections that every settings file can contain.
 pub(crate) const SECTIONS: &[Key] =
     joined![&[key("repository", Shape::Map(REPOSITORY), "Settings.")], &SECTIONS_OF_ASPECTS];
 
@@ -150,7 +150,7 @@ const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a
 /// The key of the Probot settings app for the settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
-/// Another name of the section `repository`, from the schemas of safe-settings. safe-settings
+/// In the schemas of safe-settings, the section `repository` also has this name. safe-settings
 /// itself ignores this name.
 const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
 

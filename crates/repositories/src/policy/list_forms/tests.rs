@@ -55,7 +55,7 @@ type Written<'a> = &'a dyn Fn(&str) -> String;
 
 const MAIN: &str = "/branches/0/protection";
 
-/// Returns the text of a layer with the lowest rank that applies to all repositories.
+/// Returns the text of a layer. This layer has the lowest rank and applies to all repositories.
 fn lowest(text: &str) -> String {
     format!("rank: 1\n{text}\n")
 }

@@ -24,7 +24,8 @@ fn errors(files: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-/// Returns the sections that Beadle does not change in a repository. Each section has a reason.
+/// Returns the sections that Beadle does not change in a repository. Each section comes with a
+/// reason.
 fn undecided(files: &[(&str, &str)], given: &str) -> Vec<(String, String)> {
     let policy = load(files).unwrap_or_else(|error| panic!("{error}"));
     let seen = repository(&Node::parse("test", given).unwrap());
@@ -146,7 +147,7 @@ fn only_the_layers_that_certainly_reach_the_same_repositories_are_the_base_of_a_
         let found = errors(&[rules, (below, text.as_str()), (own, one.as_str())]);
         assert!(found.is_empty(), "{below} {own}: {found:?}");
     }
-    // If the repository has the topic, its layers break the rule.
+    // If the repository has the topic, the repository's layers break the rule.
     let files = [rules, ("layers/infra.yml", topic.as_str()), ("repos/shop.yml", one.as_str())];
     let found = undecided(&files, "{ name: shop, topics: [infra] }");
     let [(section, why)] = found.as_slice() else { panic!("{found:?}") };

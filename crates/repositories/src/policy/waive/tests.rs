@@ -20,7 +20,7 @@ branches:
   - name: release
     protection: { enforce_admins: true }
 ";
-// The rulesets of settings.yml belong to the organisation.
+// The rulesets in settings.yml belong to the organisation.
 const SHOP: &str = "
 rulesets:
   - name: main

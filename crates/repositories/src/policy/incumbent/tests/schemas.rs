@@ -2,8 +2,8 @@ use super::{accepted, remarks};
 use crate::policy::Severity;
 
 /// Keys that Beadle does not support. The keys come from the published schemas and samples of
-/// safe-settings, and from the Probot settings app. Each element has a file name and a text. The
-/// key is in the final line of the text.
+/// safe-settings, and from the Probot settings app. Each element contains a file name and a text.
+/// The final line of the text contains the key.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  has_downloads: true"),
     ("settings.yml", "repository:\n  org: acme"),

@@ -1,5 +1,6 @@
 //! Tests the keys in the published schemas of safe-settings. For most sections, the schemas refer
-//! to GitHub's published description. The test therefore also reads the bodies of these calls.
+//! to calls in GitHub's published description. The test therefore also reads the bodies of these
+//! calls.
 //!
 //! <https://github.com/github/safe-settings/tree/main-enterprise/schema>
 
@@ -8,7 +9,8 @@ use serde_json::Value;
 use crate::policy::keys::{ALL_SECTIONS, REPO, REPOSITORY, SETTINGS, SUBORG};
 use crate::policy::shape::{Key, Shape, Status};
 
-/// The sections in the schemas. Each section has the keys that the schemas themselves describe.
+/// The sections in the schemas. Each section comes with the keys that the schemas themselves
+/// describe.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("repositories", &[]),
     ("labels", &["name", "color", "description", "oldname"]),
@@ -35,8 +37,8 @@ const OF_REPOSITORY: &[&str] = &[
     "template",
 ];
 
-/// The calls that the schemas and the documentation refer to. Each call has its section. The
-/// section `repository` is a block, and all other sections are lists.
+/// The calls that are named in the schemas and the documentation. Each call comes with its section.
+/// The section `repository` is a block, and all other sections are lists.
 const BODIES: &[(&str, &str)] = &[
     ("PATCH /repos/{owner}/{repo}", "repository"),
     ("POST /orgs/{org}/repos", "repository"),
@@ -59,7 +61,7 @@ fn has(keys: &[Key], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }
 
-/// Returns the keys of a block with this shape, or the keys of a list's entries with this shape.
+/// Returns the keys of a shape. The shape is a block, or a list with blocks as entries.
 fn keys_of(shape: &Shape) -> Option<&'static [Key]> {
     match shape {
         Shape::Map(keys) => Some(keys),

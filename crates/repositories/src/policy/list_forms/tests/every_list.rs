@@ -1,4 +1,4 @@
-//! Tests every kind of list with every form.
+//! Tests each kind of list in each form.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::policy::Node;
 enum Null {
     /// Beadle does not manage the list.
     Unmanaged,
-    /// At GitHub, null is a value with its own meaning.
+    /// GitHub gives null its own meaning.
     OfGitHub,
     /// The value is not specified, so Beadle uses the value of a layer of lower rank.
     NotSpecified,
 }
 
-/// A kind of list. A row has a file with the placeholder `LIST`, two entries of the list, the name
-/// of the first entry, and the path of the list in the declared values.
+/// A kind of list. A row contains four things: a file with the placeholder `LIST`, two entries of
+/// the list, the name of the first entry, and the path of the list in the declared values.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, Null);
 
 const ROWS: &[Row] = &[

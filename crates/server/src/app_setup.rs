@@ -67,9 +67,9 @@ impl AppSetup {
         axum::Router::new().route("/", get(start)).route(RETURN, get(created)).with_state(self)
     }
 
-    /// Returns whether the request names this machine as its host. Without this check, the host
-    /// name of a website could resolve to the address of this machine. The scripts of the website
-    /// could then read the page.
+    /// Returns whether the request names this machine as its host. Without this check, a website
+    /// could make its own host name resolve to the address of this machine, and its scripts could
+    /// then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))

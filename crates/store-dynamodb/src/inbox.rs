@@ -362,7 +362,7 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Returns the keys that a delivery made due. If the keys are in separate items that have
+    /// Returns the keys that a delivery marked as due. If the keys are in separate items that have
     /// already expired, the list is empty.
     async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
         if head.contains_key("keys") {

@@ -31,8 +31,8 @@ pub(crate) const LIMITS: Limits = Limits {
     among: None,
 };
 
-/// The maximum number of an instance's repositories where one aspect may lose or weaken something
-/// within a window. This limit applies only in some storms.
+/// How many repositories of one instance Beadle may weaken within a window, counted for each
+/// aspect. This limit applies only in some storms.
 pub(crate) const SHARE: u32 = 1;
 
 /// Returns the limits with a share of [`SHARE`] repositories.

@@ -1,13 +1,14 @@
 //! Remembers the members of unchanged groups. So a sweep reads the members of an unchanged group
 //! only once a day.
 //!
-//! A run must not use data that Beadle read before the last mark of the run's key. If the last mark
-//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
-//! reads this survey after the mark. A survey is a list of all users, and a list of all groups. For
-//! each group, the list shows when the members last changed. From an earlier read, Beadle remembers
-//! the ids of a group's members. These ids are valid if the survey shows the same time of change.
-//! All other facts about the members come from the list of users. Remembered members never cause a
-//! removal: before a removal, Beadle reads the group again and counts its members.
+//! If Beadle read data before the run's key was last marked, the run must not use this data. If the
+//! last mark comes from a sweep, the runs of the sweep share one
+//! [`Survey`](crate::sources::Survey). Beadle reads this survey after the mark. A survey is a list
+//! of all users, and a list of all groups. For each group, the list shows when the members last
+//! changed. From an earlier read, Beadle remembers the ids of a group's members. These ids are
+//! valid if the survey shows the same time of change. All other facts about the members come from
+//! the list of users. Remembered members never cause a removal: before a removal, Beadle reads the
+//! group again and counts its members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -211,7 +211,8 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn external_group(&self, _id: &str) -> Result<Option<String>, Failure> {
         Err(Failure::new(Class::Rejected, "groups of this target have no external group"))
     }
-    /// Returns the limits of the membership, if this group is the membership of an organisation.
+    /// If this group stands for the members of an organisation, returns the limits for these
+    /// members.
     fn membership(&self, _group: &str) -> Option<MembershipLimits> {
         None
     }

@@ -25,7 +25,7 @@ const SAME: &[(&str, &str)] = &[
 const TYPED: &[&str] = &["teams", "collaborators", "branches"];
 
 impl Policy {
-    /// Returns the values that the merged layers `target` declare for `repository`.
+    /// Returns the values for `repository` from the merged layers in `target`.
     pub fn desired(&self, target: &MergedLayers, repository: &Repository) -> Desired {
         let Some(root) = &target.root else { return Desired::default() };
         let section = |name: &str| {

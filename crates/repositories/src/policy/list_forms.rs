@@ -184,7 +184,7 @@ fn other_form(named: &Node) -> Option<Node> {
     if named.get("app_id").is_some() { None } else { named.get("context").cloned() }
 }
 
-/// Checks the entries of each list `without`.
+/// Checks the entries of each `without` list.
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     check_names("", root, problems);
 }

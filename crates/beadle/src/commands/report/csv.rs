@@ -1,7 +1,7 @@
 //! CSV by RFC 4180, for spreadsheets.
 
-/// The first characters of a formula in a spreadsheet. Some spreadsheets also accept the full-width
-/// forms of these characters.
+/// A spreadsheet reads a cell as a formula if the cell begins with one of these characters. Some
+/// spreadsheets also accept the full-width forms of these characters.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// Returns one line of a CSV file, without a line break.

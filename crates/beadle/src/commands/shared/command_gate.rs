@@ -1,5 +1,5 @@
-//! The gate for the plans of `beadle apply` and `beadle sweep`, and the limits of the guard for these
-//! two commands and `beadle undo`.
+//! The gate for the plans of `beadle apply` and `beadle sweep`, and the limits of the guard for
+//! these two commands and `beadle undo`.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::config::Config;
 use crate::output::plans_and_results::WholePlan;
 use crate::output::printer::Printer;
 
-/// Returns whether the gate holds the plan of a command. The gate holds the plan if no service has
-/// accepted the policy and the plan needs an approval. Prints how to approve the plan. If the
+/// Returns whether the gate holds the plan of a command. The gate holds the plan if the plan needs
+/// an approval and no service has accepted the policy. Prints how to approve the plan. If the
 /// operator named single repositories, only the guard checks the plan.
 pub(in crate::commands) async fn is_held(
     org: &GithubOrganisation,

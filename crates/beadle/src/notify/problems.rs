@@ -41,8 +41,9 @@ const MAPPINGS: &str = "mappings";
 /// such a change belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
-const NO_DECISION: &str = "Beadle does not write the change, and nobody can approve or reject any held change until \
-                           Beadle can read this one";
+const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \
+                           can read the change, nobody can approve or reject any held change, and no raised limits \
+                           come into force";
 /// The effect of an unreadable waiver.
 const NO_RUN: &str = "Beadle changes no repository of the organisation until it can read the waiver, or until somebody \
                       ends the waiver with `beadle waivers --end CODE`";

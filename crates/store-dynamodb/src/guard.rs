@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use beadle_engine::guard::window;
+use beadle_engine::store::json_reason;
 use beadle_engine::{
     Begun, End, GuardReservation, Hold, Intent, Key, Lease, Limits, Spent, StoreError, Time, Verdict,
 };
@@ -27,7 +28,8 @@ type Window = Vec<GuardReservation>;
 
 /// Reads the reservations from the item of a window.
 fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
-    serde_json::from_str(&unpacked(doing, item, "window")?).map_err(|error| corrupt(doing, &error))
+    let window = unpacked(doing, item, "window")?;
+    serde_json::from_str(&window).map_err(|error| corrupt(doing, &json_reason(&error)))
 }
 
 fn crowded(doing: &'static str, instance: &str) -> StoreError {

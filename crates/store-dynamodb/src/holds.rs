@@ -3,14 +3,16 @@
 //! process.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use beadle_engine::guard::{Decision, Ruling, decide};
+use beadle_engine::store::without_reason;
 use beadle_engine::{Hold, HoldList, Key, Lane, Mark, StoreError, Time};
 use futures::future::{join_all, try_join_all};
 
 use crate::DynamoStore;
-use crate::items::{Item, Range, TRIES, corrupt, failed, get, get_json, json, pause, text, unavailable};
+use crate::items::{Item, Range, TRIES, corrupt, failed, get, json, pause, text, unavailable};
 use crate::journal::{may_try_again, refused};
 
 /// The condition that the stored hold has not changed since the read.
@@ -28,14 +30,14 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// Reads a hold from an item. The error names the hold. It is for people, because it can quote a
+    /// value of the hold.
     fn of(doing: &'static str, item: &Item) -> Result<Self, StoreError> {
-        let hold = get_json(doing, item, "hold").map_err(|error| match error {
-            StoreError::Corrupt { doing, why } => {
-                let digest = get(item, "sk").unwrap_or_default();
-                StoreError::Corrupt { doing, why: format!("the hold {digest}: {why}") }
-            }
-            other => other,
-        })?;
+        let named = |why: &dyn Display| {
+            corrupt(doing, &format!("the hold {}: {why}", get(item, "sk").unwrap_or_default()))
+        };
+        let stored = get(item, "hold").ok_or_else(|| named(&"an item has no `hold`"))?;
+        let hold = serde_json::from_str(stored).map_err(|error| named(&error))?;
         let was = item.get("hold").cloned();
         Ok(Self { hold, was: was.ok_or_else(|| corrupt(doing, &"an item has no `hold`"))? })
     }
@@ -66,8 +68,17 @@ fn readable(read: impl Iterator<Item = Result<Stored, StoreError>>) -> Result<Ho
 }
 
 impl DynamoStore {
-    /// Returns the stored hold that has this digest, if there is one.
+    /// Returns the stored hold that has this digest, if there is one. The error quotes no value of
+    /// the hold.
     pub(crate) async fn hold(&self, doing: &'static str, digest: &str) -> Result<Option<Stored>, StoreError> {
+        self.hold_for_people(doing, digest).await.map_err(|error| match error {
+            StoreError::Corrupt { doing, why } => StoreError::Corrupt { doing, why: without_reason(&why) },
+            other => other,
+        })
+    }
+
+    /// Returns the same hold as [`Self::hold`]. The error can quote a value of the hold.
+    async fn hold_for_people(&self, doing: &'static str, digest: &str) -> Result<Option<Stored>, StoreError> {
         let item = self.read(doing, "hold", digest).await?;
         item.map(|item| Stored::of(doing, &item)).transpose()
     }
@@ -167,7 +178,7 @@ impl DynamoStore {
         let part = format!("hold#{key}");
         let items = self.query(DOING, (true, &part), &Range::default(), |_| false).await?;
         let digests = items.iter().filter_map(|item| get(item, "sk"));
-        let holds = join_all(digests.map(|digest| self.hold(DOING, digest))).await;
+        let holds = join_all(digests.map(|digest| self.hold_for_people(DOING, digest))).await;
         readable(holds.into_iter().filter_map(Result::transpose))
     }
 

@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use beadle_engine::store::json_reason;
 use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Lane, Listing, Mark, StoreError, Time};
 use futures::future::try_join_all;
 
@@ -256,7 +257,7 @@ impl DynamoStore {
                 part.get("bytes").and_then(|bytes| bytes.as_b().ok()).map_or(&[], Blob::as_ref),
             );
         }
-        serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
+        serde_json::from_slice(&all).map_err(|error| corrupt(doing, &json_reason(&error)))
     }
 
     /// Reads a value that is stored in several parts. Returns the value and the number of parts.

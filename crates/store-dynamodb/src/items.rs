@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use beadle_engine::store::json_reason;
 use beadle_engine::{StoreError, Time};
 use rand::RngExt as _;
 
@@ -115,7 +116,7 @@ pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<T, StoreError> {
     let stored = get(item, name).ok_or_else(|| corrupt(doing, &format!("an item has no `{name}`")))?;
-    serde_json::from_str(stored).map_err(|error| corrupt(doing, &error))
+    serde_json::from_str(stored).map_err(|error| corrupt(doing, &json_reason(&error)))
 }
 
 /// Returns the JSON text of a value.

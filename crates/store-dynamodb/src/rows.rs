@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
+use beadle_engine::store::json_reason;
 use beadle_engine::{Key, Lease, Row, StoreError, Time};
 use serde_json::{Map, Value};
 
@@ -113,7 +114,7 @@ impl DynamoStore {
             let value = match stored.map(|stored| merged(stored, &before, &row)).transpose() {
                 Ok(Some(fields)) => json(doing, &fields)?,
                 Ok(None) => json(doing, &row)?,
-                Err(error) => return Err(corrupt(doing, &error)),
+                Err(error) => return Err(corrupt(doing, &json_reason(&error))),
             };
             if self.write(doing, &row, value, version).await? {
                 return Ok((result, [before, row]));

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use beadle_engine::StoreError;
+use beadle_engine::store::json_reason;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -51,6 +52,11 @@ impl Failed {
     /// Creates the error for a stored value that cannot be read.
     pub(crate) fn damaged(why: impl std::fmt::Display) -> Self {
         Self::Damaged(why.to_string())
+    }
+
+    /// Creates the error for stored JSON that cannot be read. The error quotes no stored value.
+    pub(crate) fn damaged_json(error: &serde_json::Error) -> Self {
+        Self::Damaged(json_reason(error))
     }
 
     /// If a row cannot be read, adds two facts to the error: the name of the row, and what to do.

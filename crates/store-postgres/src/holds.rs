@@ -3,17 +3,27 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::{Decision, decide};
+use beadle_engine::store::without_reason;
 use beadle_engine::{Hold, HoldList, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
 use crate::sql::{self, get, storable};
 
-/// Reads a hold from the columns `hold` and `digest`. The error names the hold.
+/// Reads a hold from the columns `hold` and `digest`. The error names the hold. It is for people,
+/// because it can quote a value of the hold.
 fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
     let (text, digest): (&str, &str) = (get(row, 0)?, get(row, 1)?);
     let hold = serde_json::from_str(text).map_err(Failed::damaged);
     hold.map_err(|failed| failed.of_row(format_args!("the hold {digest} in the table `hold`")))
+}
+
+/// Reads a hold as [`read`] does, for a decision. The error quotes no value of the hold.
+fn read_for_decision(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
+    read(row).map_err(|failed| match failed {
+        Failed::Damaged(why) => Failed::Damaged(without_reason(&why)),
+        other => other,
+    })
 }
 
 /// Returns the stored holds that have one of these digests.
@@ -22,7 +32,7 @@ pub(crate) async fn known<C: GenericClient>(
     digests: &[&str],
 ) -> Result<BTreeMap<String, Hold>, Failed> {
     let rows = sql::query(on, "SELECT hold, digest FROM hold WHERE digest = ANY ($1)", &[&digests]).await?;
-    let holds = rows.iter().map(|row| read(row).map(|hold| (hold.digest.clone(), hold)));
+    let holds = rows.iter().map(|row| read_for_decision(row).map(|hold| (hold.digest.clone(), hold)));
     holds.collect()
 }
 
@@ -30,7 +40,7 @@ pub(crate) async fn known<C: GenericClient>(
 pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Option<Hold>, Failed> {
     let found =
         sql::find(on, "SELECT hold, digest FROM hold WHERE digest = $1", &[&storable(digest)]).await?;
-    found.as_ref().map(read).transpose()
+    found.as_ref().map(read_for_decision).transpose()
 }
 
 /// Lists all holds.

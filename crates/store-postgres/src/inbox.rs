@@ -100,7 +100,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<DeliveryRow, Failed> {
         actor: get(row, 3)?,
         instance: get(row, 4)?,
         received: Time(get(row, 5)?),
-        keys: serde_json::from_str(keys).map_err(Failed::damaged)?,
+        keys: serde_json::from_str(keys).map_err(|error| Failed::damaged_json(&error))?,
     })
 }
 

@@ -130,7 +130,8 @@ fn read(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
 
 fn fields(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
     let (kind, detail): (&str, &str) = (get(row, 2)?, get(row, 6)?);
-    let kind: EntryKind = serde_json::from_value(kind.into()).map_err(Failed::damaged)?;
+    let kind: EntryKind =
+        serde_json::from_value(kind.into()).map_err(|error| Failed::damaged_json(&error))?;
     let intent: Option<i64> = get(row, 5)?;
     Ok(Entry {
         seq: number(row, 0)?,
@@ -140,7 +141,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
         subject: get(row, 4)?,
         intent: intent.map(u64::try_from).transpose().map_err(Failed::damaged)?,
         trace: get::<Option<&str>>(row, 7)?.and_then(|text| text.parse().ok()),
-        detail: serde_json::from_str(detail).map_err(Failed::damaged)?,
+        detail: serde_json::from_str(detail).map_err(|error| Failed::damaged_json(&error))?,
     })
 }
 

@@ -58,7 +58,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
         attempts: number(row, 9)?,
         epoch: number(row, 10)?,
         lease_until: lease_until.map(Time),
-        parked: parked.map(serde_json::from_str).transpose().map_err(Failed::damaged)?,
+        parked: parked.map(serde_json::from_str).transpose().map_err(|error| Failed::damaged_json(&error))?,
         hint: get(row, 13)?,
         last_error: get(row, 14)?,
         // An invalid trace must not prevent the runs of the key.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::{Decision, decide, window};
+use beadle_engine::store::without_reason;
 use beadle_engine::{
     Begun, End, GuardReservation, Hold, HoldList, Intent, Key, Limits, Spent, Time, Verdict,
 };
@@ -162,17 +163,27 @@ pub(crate) fn conclude(
     window.save(connection)
 }
 
-/// Reads a hold from a row. The row contains the hold and its digest.
+/// Reads a hold from a row. The row contains the hold and its digest. The error is for people,
+/// because it can quote a value of the hold.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
     let text = row.get::<_, String>(0);
     let hold = text.and_then(|text| serde_json::from_str(&text).map_err(|error| damaged(0, error)));
     named(hold, || format!("the hold {}", row.get::<_, String>(1).unwrap_or_default()))
 }
 
+/// Reads a hold from a row, for a decision. The error quotes no value of the hold.
+fn read_for_decision(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
+    read(row).map_err(|error| match error {
+        // The text of the error itself begins with the number of a column.
+        rusqlite::Error::FromSqlConversionFailure(_, _, why) => damaged(0, without_reason(&why.to_string())),
+        other => other,
+    })
+}
+
 fn find(connection: &Connection, digest: &str) -> rusqlite::Result<Option<Hold>> {
     connection
         .prepare_cached("SELECT hold, digest FROM hold WHERE digest = ?1")?
-        .query_row([digest], read)
+        .query_row([digest], read_for_decision)
         .optional()
 }
 

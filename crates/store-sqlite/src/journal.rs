@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use beadle_engine::journal::{Entry, EntryKind};
+use beadle_engine::store::json_reason;
 use beadle_engine::{DeliveryRow, History, Listing, Retention, Risk, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -52,7 +53,8 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 
 fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     let (kind, detail): (String, String) = (row.get(2)?, row.get(6)?);
-    let kind: EntryKind = serde_json::from_value(kind.into()).map_err(|error| damaged(2, error))?;
+    let kind: EntryKind =
+        serde_json::from_value(kind.into()).map_err(|error| damaged(2, json_reason(&error)))?;
     Ok(Entry {
         seq: row.get(0)?,
         at: Time(row.get(1)?),
@@ -61,7 +63,7 @@ fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         subject: row.get(4)?,
         intent: row.get(5)?,
         trace: row.get::<_, Option<String>>(7)?.and_then(|text| text.parse().ok()),
-        detail: serde_json::from_str(&detail).map_err(|error| damaged(6, error))?,
+        detail: serde_json::from_str(&detail).map_err(|error| damaged(6, json_reason(&error)))?,
     })
 }
 
@@ -241,7 +243,7 @@ fn delivery(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeliveryRow> {
         actor: row.get(6)?,
         instance: row.get(3)?,
         received: Time(row.get(4)?),
-        keys: serde_json::from_str(&keys).map_err(|error| damaged(5, error))?,
+        keys: serde_json::from_str(&keys).map_err(|error| damaged(5, json_reason(&error)))?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Converts rows of the queue to SQL values and back.
 
+use beadle_engine::store::json_reason;
 use beadle_engine::{Key, Lane, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -47,7 +48,7 @@ fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         parked: parked
             .map(|text| serde_json::from_str(&text))
             .transpose()
-            .map_err(|error| damaged(12, error))?,
+            .map_err(|error| damaged(12, json_reason(&error)))?,
         hint: row.get(13)?,
         last_error: row.get(14)?,
         // An invalid trace must not prevent the runs of the key.

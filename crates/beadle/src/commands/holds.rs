@@ -25,7 +25,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
     let list = store.all_holds().await?;
     for why in &list.unreadable {
         printer.error(&format!(
-            "cannot read {why}\nhint: Beadle does not write this change; use the newest version of Beadle that has \
+            "cannot read {why}\nhint: Beadle writes nothing to the repository or group of this change; use the newest version of Beadle that has \
              used this store"
         ));
     }

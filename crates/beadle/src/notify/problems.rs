@@ -41,8 +41,9 @@ const MAPPINGS: &str = "mappings";
 /// such a change belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
-const NO_DECISION: &str = "Beadle does not write the change, and nobody can approve or reject any held change until \
-                           Beadle can read this one";
+const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \
+                           can read the change, nobody can approve or reject any held change, and no raised limits \
+                           come into force";
 /// The effect of an unreadable waiver.
 const NO_RUN: &str = "Beadle changes no repository of the organisation until it can read the waiver, or until somebody \
                       ends the waiver with `beadle waivers --end CODE`";
@@ -263,7 +264,9 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::{self, change};
-    use beadle_engine::{Limits, Note, PolicyLocation, Risk, TaskRecord};
+    use beadle_engine::{
+        Class, Failure, Lane, Limits, Mark, Note, Outcome, ParkReason, PolicyLocation, Risk, TaskRecord,
+    };
     use beadle_repositories::stored_waiver;
     use serde_json::json;
 
@@ -340,6 +343,43 @@ mod tests {
         assert!(!texts.contains("hunter2"), "a message has no stored value: {texts}");
         let ids: BTreeSet<(&Topic, &str)> = found.iter().map(|one| (&one.topic, one.id.as_str())).collect();
         assert_eq!(ids.len(), found.len(), "each of them is a problem of its own");
+    }
+
+    #[tokio::test]
+    async fn a_key_or_a_task_that_an_unreadable_hold_stopped_tells_no_stored_value() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, vec![testing::hold(1)], Time(1)).await.unwrap().unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '\"hunter2\"'", []).unwrap();
+        let key = testing::hold(1).key;
+        let failure = Failure::from(store.holds_of(&key).await.unwrap_err());
+        assert_eq!(failure.class, Class::Fatal, "the key parks");
+        store.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(1)).await.unwrap();
+        let claim = store.claim_key(&key, Time(1)).await.unwrap().unwrap();
+        let outcome = Outcome::Park(ParkReason::Failed, failure.text);
+        assert!(store.finish(&claim.lease, outcome, Time(2)).await.unwrap());
+        let record: TaskRecord = serde_json::from_value(json!({
+            "name": "policy of acme", "period": 10_000, "begun": 1, "ended": 2, "last": null,
+            "failure": store.holds().await.unwrap_err().to_string(), "failing_since": 0, "runs": 1,
+            "failures": 1, "next": 3,
+        }))
+        .unwrap();
+        Note::of(&["policy of acme"]).put(store, &record).await.unwrap();
+        let mut found = parked(store, &Names::default(), 1).await.unwrap();
+        found.extend(failing(store, Time::from_seconds(1000)).await.unwrap());
+        assert_eq!(
+            shown(&found),
+            [
+                (ProblemKind::Parked, "acme", key.as_str()),
+                (ProblemKind::PolicyRejected, "acme", "policy of acme"),
+            ]
+        );
+        for problem in &found {
+            assert!(problem.what.contains("the hold d1 is unreadable"), "{}", problem.what);
+            assert!(!problem.what.contains("hunter2"), "{}", problem.what);
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::problem::{Found, Line, Members, Present, ProblemKind, Topic};
@@ -71,8 +73,9 @@ pub struct Item {
     pub found: Found,
 }
 
-/// A message that is on its way. A repeated message has the same content, unless the receiver
-/// refused it.
+/// A message that is on its way. A repeated message has the same content, with two exceptions: the
+/// receiver refused the content, or an older version repeats the message without the topics that it
+/// does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// The id of the message. A receiver can use the id to recognise a repeated message.
@@ -80,6 +83,7 @@ pub struct Outgoing {
     /// The time when the message was made.
     pub at: Time,
     /// The topics of the message.
+    #[serde(deserialize_with = "known")]
     pub items: Vec<Item>,
     /// The number of tries.
     pub attempts: u32,
@@ -118,17 +122,94 @@ struct Changing {
     last: Time,
 }
 
-/// The ledger of one channel. A single write to the store replaces the whole ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A topic with the problems that a channel knows, in its stored form.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+enum StoredTold {
+    Known(Told),
+    /// A topic of a kind that only a newer version knows.
+    Newer(Value),
+}
+
+impl<'de> Deserialize<'de> for StoredTold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if is_of_newer_kind(&value) {
+            return Ok(Self::Newer(value));
+        }
+        serde_json::from_value(value).map(Self::Known).map_err(D::Error::custom)
+    }
+}
+
+/// [`Ledger`] in its stored form.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
+struct StoredLedger {
+    told: Vec<StoredTold>,
+    #[serde(deserialize_with = "known")]
+    changing: Vec<Changing>,
+    outbox: Option<Outgoing>,
+    sent: Vec<Time>,
+    made: u64,
+}
+
+/// The ledger of one channel. A single write of the store stores the whole ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredLedger", into = "StoredLedger")]
 pub struct Ledger {
     told: Vec<Told>,
+    /// The topics of kinds that only a newer version knows. They stay in the ledger, so that a newer
+    /// version neither repeats their messages nor forgets to tell their ends.
+    newer: Vec<Value>,
     changing: Vec<Changing>,
     outbox: Option<Outgoing>,
     /// The times of the messages in the last hour.
     sent: Vec<Time>,
     /// The number of messages that were made.
     made: u64,
+}
+
+impl From<StoredLedger> for Ledger {
+    fn from(stored: StoredLedger) -> Self {
+        let StoredLedger { told: all, changing, outbox, sent, made } = stored;
+        let (mut told, mut newer) = (Vec::new(), Vec::new());
+        for one in all {
+            match one {
+                StoredTold::Known(one) => told.push(one),
+                StoredTold::Newer(one) => newer.push(one),
+            }
+        }
+        // A newer version makes a message about the left out topics again, because the ledger has
+        // not recorded that the channel knows them.
+        let outbox = outbox.filter(|outgoing| !outgoing.items.is_empty());
+        Self { told, newer, changing, outbox, sent, made }
+    }
+}
+
+impl From<Ledger> for StoredLedger {
+    fn from(ledger: Ledger) -> Self {
+        let Ledger { told, newer, changing, outbox, sent, made } = ledger;
+        let newer = newer.into_iter().map(StoredTold::Newer);
+        let told = told.into_iter().map(StoredTold::Known).chain(newer).collect();
+        Self { told, changing, outbox, sent, made }
+    }
+}
+
+/// Reads a list, and leaves out the elements with a topic of a kind that only a newer version knows.
+fn known<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let all = Vec::<Value>::deserialize(deserializer)?.into_iter();
+    let known = all.filter(|value| !is_of_newer_kind(value));
+    known.map(|value| serde_json::from_value(value).map_err(D::Error::custom)).collect()
+}
+
+/// Returns whether a stored element has a topic of a kind that only a newer version knows.
+fn is_of_newer_kind(value: &Value) -> bool {
+    let kind = &value["topic"]["kind"];
+    kind.is_string() && ProblemKind::deserialize(kind).is_err()
 }
 
 impl Metadata for Ledger {

@@ -417,3 +417,43 @@ fn the_ledger_of_another_version_is_read() {
     let is_needed = <Ledger as crate::note::Metadata>::IS_NEEDED;
     assert!(is_needed, "the ledger stays as it is");
 }
+
+/// Adds a copy of the first element to a stored list. The copy has a topic of an unknown kind.
+fn add_newer(list: &mut serde_json::Value) -> serde_json::Value {
+    let mut newer = list[0].clone();
+    newer["topic"]["kind"] = "invented".into();
+    list.as_array_mut().unwrap().push(newer.clone());
+    newer
+}
+
+#[test]
+fn a_topic_of_a_newer_kind_stays_and_stops_no_message() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..2), 0..100);
+    let mut stored = serde_json::to_value(&channel.ledger).unwrap();
+    let newer = add_newer(&mut stored["told"]);
+    channel.ledger = serde_json::from_value(stored).unwrap();
+    channel.watch(&held(0..5), 100..200);
+    assert_eq!(channel.received[1..], [vec![(State::Updated, 5, 3)]]);
+    let mut stored = serde_json::to_value(&channel.ledger).unwrap();
+    assert_eq!(stored["told"].as_array().unwrap().len(), 2);
+    assert_eq!(stored["told"][1], newer, "a newer version does not tell the topic again");
+    stored["told"][0]["since"] = "soon".into();
+    assert!(serde_json::from_value::<Ledger>(stored).is_err(), "a damaged ledger is not an empty one");
+}
+
+#[test]
+fn a_message_leaves_out_the_topics_of_newer_kinds() {
+    let mut ledger = Ledger::default();
+    ledger.observe("ops", &held(0..2), &rules(20), false, at(0));
+    let mut stored = serde_json::to_value(&ledger).unwrap();
+    add_newer(&mut stored["changing"]);
+    assert_eq!(serde_json::from_value::<Ledger>(stored).unwrap(), ledger);
+    ledger.observe("ops", &held(0..2), &rules(20), false, at(30));
+    let mut stored = serde_json::to_value(&ledger).unwrap();
+    let newer = add_newer(&mut stored["outbox"]["items"]);
+    assert_eq!(serde_json::from_value::<Ledger>(stored.clone()).unwrap(), ledger);
+    stored["outbox"]["items"] = serde_json::json!([newer]);
+    let left: Ledger = serde_json::from_value(stored).unwrap();
+    assert!(left.outbox().is_none(), "a message without topics is not sent");
+}

@@ -1,6 +1,7 @@
 //! The list of all held changes.
 
 use super::error::StoreError;
+use super::unreadable::{name_of, without_reason};
 use crate::guard::Hold;
 
 /// All held changes. A hold that this version cannot read does not hide the other holds.
@@ -19,10 +20,11 @@ impl HoldList {
     ///
     /// # Errors
     ///
-    /// Returns [`StoreError::Corrupt`] if this version cannot read one of the holds.
+    /// Returns [`StoreError::Corrupt`] if this version cannot read one of the holds. The error has
+    /// the name of the hold, but no value of it, because notifications contain such errors.
     pub fn complete(self) -> Result<Vec<Hold>, StoreError> {
-        match self.unreadable.into_iter().next() {
-            Some(why) => Err(StoreError::Corrupt { doing: "listing holds", why }),
+        match self.unreadable.first() {
+            Some(text) => Err(StoreError::Corrupt { doing: "listing holds", why: without_reason(text) }),
             None => Ok(self.holds),
         }
     }
@@ -30,7 +32,7 @@ impl HoldList {
     /// Returns the names of the unreadable holds, without the reasons. A reason can quote a value
     /// of the hold, so a text for other systems must not contain a reason.
     pub fn unreadable_names(&self) -> impl Iterator<Item = &str> {
-        self.unreadable.iter().map(|text| text.split_once(": ").map_or(text.as_str(), |(name, _)| name))
+        self.unreadable.iter().map(|text| name_of(text))
     }
 
     /// Returns the number of holds that wait for an operator. An unreadable hold waits too.
@@ -50,5 +52,8 @@ mod tests {
         let list = HoldList { holds: Vec::new(), unreadable: texts.map(str::to_owned).into() };
         let names: Vec<&str> = list.unreadable_names().collect();
         assert_eq!(names, ["the hold d1", "the hold d2 in the table `hold`", "d3"]);
+        let error = list.complete().unwrap_err().to_string();
+        assert!(error.contains("the hold d1 is unreadable, `beadle holds` shows the reason"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -17,6 +17,7 @@ mod listing;
 mod maintenance;
 mod metadata;
 mod queue;
+mod unreadable;
 
 pub use damaged::Damaged;
 pub use error::StoreError;
@@ -29,6 +30,7 @@ pub use listing::Listing;
 pub use maintenance::{Maintenance, Retention, StoreRecord};
 pub use metadata::MetadataStore;
 pub use queue::{Depth, Pause, Queue};
+pub use unreadable::{json_reason, without_reason};
 
 /// The traits of a store. Code imports the traits if it uses a concrete store type and not `dyn
 /// Store`.

@@ -64,7 +64,7 @@ async fn a_hold_that_cannot_be_read_stays_and_the_holds_of_other_generations_end
     let limits = Limits { removes: 0, ..Limits::default() };
     let asked = (1..=3).map(|n| Hold { why: String::new(), ..hold(n) }).collect();
     store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
-    set(&moto, "beadle", ("hold", "d1"), ("hold", json!({ "S": "[1]" }))).await;
+    set(&moto, "beadle", ("hold", "d1"), ("hold", json!({ "S": "\"hunter2\"" }))).await;
     let list = store.all_holds().await.unwrap();
     let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
     assert_eq!((digests, list.unreadable.len()), (vec!["d2", "d3"], 1));
@@ -75,5 +75,8 @@ async fn a_hold_that_cannot_be_read_stays_and_the_holds_of_other_generations_end
     assert_eq!(store.all_holds_of(&key(2)).await.unwrap().complete().unwrap().len(), 1);
     assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
     let error = store.holds().await.unwrap_err().to_string();
-    assert!(error.contains("the hold d1"), "{error}");
+    assert!(error.contains("the hold d1") && !error.contains("hunter2"), "{error}");
+    let asked = vec![Hold { why: String::new(), ..hold(1) }];
+    let error = store.reserve(None, &limits, asked, Time(2)).await.unwrap_err().to_string();
+    assert!(error.contains("the hold d1") && !error.contains("hunter2"), "{error}");
 }

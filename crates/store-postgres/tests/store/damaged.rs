@@ -114,7 +114,9 @@ async fn an_entry_or_a_hold_that_cannot_be_read_is_named_and_stays() {
     assert_eq!(open_intents.iter().map(|entry| entry.seq).collect::<Vec<u64>>(), [2]);
     let all = Listing { limit: 10, ..Listing::default() };
     check_names(store.entries(all).await, "entry 1 ", "`journal`");
-    check_names(store.holds().await, "d1", "`hold`");
+    let error = store.holds().await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("the hold d1 in the table `hold` is unreadable"), "{error}");
     let list = store.all_holds().await.unwrap();
     let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
     assert_eq!((digests, list.unreadable.len()), (vec!["d2"], 1));

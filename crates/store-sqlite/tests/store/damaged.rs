@@ -159,3 +159,26 @@ async fn a_hold_that_cannot_be_read_hides_no_other_hold_and_stops_its_own_change
     store.reserve(None, &limits, vec![hold(1)], Time(2)).await.unwrap().unwrap();
     assert!(store.reserve(None, &limits, vec![hold(2)], Time(2)).await.is_err());
 }
+
+#[tokio::test]
+async fn an_error_quotes_no_stored_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    fill(&store).await;
+    let file = Connection::open(&path).unwrap();
+    for (table, column) in [("hold", "hold"), ("work", "parked")] {
+        file.execute(&format!("UPDATE {table} SET {column} = '\"hunter2\"'"), []).unwrap();
+    }
+    let mut found = errors(&store).await;
+    let limits = Limits { removes: 0, ..Limits::default() };
+    found.push(store.reserve(None, &limits, vec![hold(2)], Time(2)).await.unwrap_err());
+    for name in ["the hold d2", "the row of repository:acme:1"] {
+        assert!(found.iter().any(|error| error.to_string().contains(name)), "{name}: {found:?}");
+    }
+    for error in found {
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    let list = store.all_holds().await.unwrap();
+    assert!(list.unreadable[0].contains("hunter2"), "an operator sees the reason: {:?}", list.unreadable);
+}

@@ -10,6 +10,8 @@ use crate::app::gate::held_generation::GenerationApproval;
 
 /// The number of holds that Beadle stores or deletes at the same time.
 const BATCH: usize = 500;
+/// How many keys Beadle reads at the same time if a hold is unreadable.
+const READS: usize = 50;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes
 /// pass the guard, and the guard's window does not count these changes. A change that an operator
@@ -21,7 +23,7 @@ pub(in crate::app) async fn let_pass(
     approval: &GenerationApproval,
     now: Time,
 ) -> Result<(), StoreError> {
-    let rejected = rejected(store).await?;
+    let rejected = rejected(store, plans).await?;
     let mut holds = Vec::new();
     for (key, plan) in plans {
         let guarded = plan.changes.iter().filter(|change| {
@@ -59,29 +61,40 @@ pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
 ) -> Result<(), StoreError> {
-    let rejected = rejected(store).await?;
     let digests = |(key, plan): &(Key, Plan<()>)| {
         plan.changes.iter().map(|change| change.digest(key)).collect::<Vec<String>>()
     };
-    let digests = plans.iter().flat_map(digests).filter(|digest| !rejected.contains(digest));
-    let digests: Vec<String> = digests.collect();
+    let planned: BTreeSet<String> = plans.iter().flat_map(digests).collect();
+    // This version can read the holds that it stored. An unreadable hold stays, because an operator
+    // can have rejected its change.
+    let holds = store.all_holds().await?.holds.into_iter();
+    let approved = holds.filter(|hold| hold.rejected.is_none() && planned.contains(&hold.digest));
+    let digests: Vec<String> = approved.map(|hold| hold.digest).collect();
     for batch in digests.chunks(BATCH) {
         store.release(batch.to_vec()).await?;
     }
     Ok(())
 }
 
-/// Returns the digests of the changes that operators rejected.
-async fn rejected(store: &dyn Store) -> Result<BTreeSet<String>, StoreError> {
-    let holds = store.holds().await?.into_iter();
-    Ok(holds.filter(|hold| hold.rejected.is_some()).map(|hold| hold.digest).collect())
+/// Returns the digests of the changes that operators rejected. Returns an error if a hold of a
+/// planned key is unreadable, because an operator can have rejected the change. An unreadable hold
+/// of another key does not matter, so it does not stop the policy of another organisation.
+async fn rejected(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> Result<BTreeSet<String>, StoreError> {
+    let list = store.all_holds().await?;
+    if !list.unreadable.is_empty() {
+        for batch in plans.chunks(READS) {
+            try_join_all(batch.iter().map(|(key, _)| store.holds_of(key))).await?;
+        }
+    }
+    let rejected = list.holds.into_iter().filter(|hold| hold.rejected.is_some());
+    Ok(rejected.map(|hold| hold.digest).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::Risk;
     use beadle_engine::guard::Decision;
-    use beadle_engine::testing::change;
+    use beadle_engine::testing::{change, hold};
 
     use super::*;
     use crate::app::store;
@@ -111,6 +124,26 @@ mod tests {
         assert_eq!(holds.len(), 1);
         assert_eq!(holds[0].approved_by, None);
         assert_eq!(holds[0].rejected.as_ref().map(|rejected| rejected.by.as_str()), Some("bob"));
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_hold_stops_only_the_plans_of_its_own_key() {
+        let (folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        store.take(StoreRecord::Hold(hold(7))).await.unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{'", []).unwrap();
+        let (plans, approval) = (plans(), approval());
+        let_pass(store, &plans, "g1", &approval, Time(1)).await.unwrap();
+        assert_eq!(store.all_holds().await.unwrap().holds.len(), 1);
+        take_back(store, &plans).await.unwrap();
+        let [(_, plan)] = plans;
+        let own = [(hold(7).key, plan)];
+        let refused = let_pass(store, &own, "g1", &approval, Time(1)).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
+        take_back(store, &own).await.unwrap();
+        let list = store.all_holds().await.unwrap();
+        assert_eq!((list.holds.len(), list.unreadable.len()), (0, 1), "the unreadable hold stays");
     }
 
     #[tokio::test]

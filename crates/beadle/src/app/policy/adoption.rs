@@ -2,8 +2,7 @@
 
 use beadle_engine::gate::is_counted;
 use beadle_engine::{
-    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
-    VoidApproval,
+    Class, Failure, GateVerdict, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
@@ -20,9 +19,6 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::output::plural::counted;
 use crate::pull_request::followed_checks;
-
-/// The number of marks that one transaction stores.
-const BATCH: usize = 500;
 
 /// The failure text if the caller's organisation is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
@@ -316,7 +312,7 @@ async fn enact(
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
-        let keys = mark(store, affected, &generation, now).await?;
+        let keys = affected_key_marks::store(store, affected, &generation, now).await?;
         tracing::info!(organisation = file.name, generation, keys, "keys affected by the policy due");
         count = Some(keys);
         LastSweep::follow(store, file, &before, &generation).await?;
@@ -416,42 +412,14 @@ pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisat
     if let Some(short) = &affected.short {
         return Err(Failure::new(Class::Retry, short));
     }
-    mark(service.store.as_ref(), &affected, &current.generation, service.clock().now()).await?;
+    affected_key_marks::store(service.store.as_ref(), &affected, &current.generation, service.clock().now())
+        .await?;
     service.bell.notify_one();
     let mut followed = organisation.followed.lock();
     if followed.as_ref().is_some_and(|followed| followed.generation == before.generation) {
         *followed = None;
     }
     Ok(())
-}
-
-/// Marks the affected keys as due, and deletes the holds of these keys from earlier generations.
-/// Returns the number of keys.
-async fn mark(
-    store: &dyn Store,
-    affected: &Affected,
-    generation: &str,
-    now: Time,
-) -> Result<usize, StoreError> {
-    let is_affected = |key: &Key| {
-        affected.repositories.contains_key(key)
-            || affected.creations.contains(key)
-            || affected.organisation.as_ref().is_some_and(|own| own == key)
-    };
-    let holds = store.holds().await?.into_iter();
-    let is_outdated = |hold: &Hold| hold.is_outdated(hold.key.instance(), generation);
-    let outdated = holds.filter(|hold| is_outdated(hold) && is_affected(&hold.key));
-    let outdated: Vec<Hold> = outdated.collect();
-    if !outdated.is_empty() {
-        VoidApproval::record(store, &outdated, now).await?;
-        store.release(outdated.into_iter().map(|hold| hold.digest).collect()).await?;
-    }
-    let marks = affected_key_marks::marks(affected);
-    for batch in marks.chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
-        fail::fail_point!("between-generation-marks", |_| std::process::abort());
-    }
-    Ok(marks.len())
 }
 
 /// Ends the hold of an unwanted generation. The files contain the policy in force again, so nobody

@@ -139,6 +139,26 @@ impl TransportError {
         }
     }
 
+    /// Returns whether Beadle did not send the request. If the error is about a redirect of a read,
+    /// Beadle sent only the read.
+    fn is_not_sent(&self) -> bool {
+        match self {
+            Self::Budget(_)
+            | Self::Credential { .. }
+            | Self::Token(_)
+            | Self::Unaddressable { .. }
+            | Self::Late { .. }
+            | Self::Outdated { .. }
+            | Self::ForeignOrigin { .. } => true,
+            Self::Limited { .. }
+            | Self::Denied { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::InvalidResponse { .. } => false,
+        }
+    }
+
     /// Returns whether Beadle did not send the request because its path is possibly outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
@@ -210,7 +230,8 @@ impl TokenError {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let spares_others = matches!(&error, TransportError::Budget(wait) if wait.spares_others);
-        Self { spares_others, ..Self::new(error.class(), error) }
+        let not_sent = error.is_not_sent();
+        Self { spares_others, not_sent, ..Self::new(error.class(), error) }
     }
 }
 
@@ -243,6 +264,8 @@ mod tests {
             assert!(!error.is_unaddressable() && !error.is_timeout() && !error.is_late(), "{text}");
             assert_eq!(error.class(), Class::Retry, "{text}");
             assert_eq!(error.to_string(), text);
+            let failure = Failure::from(error);
+            assert!(failure.not_sent && failure.changed_nothing(), "{text}");
         }
         let until = Time(7);
         let denied =

@@ -99,6 +99,12 @@ struct State {
 }
 
 impl State {
+    /// Returns the end of an account's block, if the account is blocked. If the end is not credible,
+    /// the clock was set back, and the block is ignored.
+    fn blocked_until(&self, resource: Resource, now: Time) -> Option<Time> {
+        self.blocked.get(&resource).copied().filter(|until| *until > now && is_credible(*until, now))
+    }
+
     /// Blocks an account until `until`. If the account is already blocked for longer, the longer
     /// block stays. Returns the end of the block.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
@@ -144,21 +150,9 @@ impl Budgets {
     /// the vendor's answer brings exact figures.
     pub fn admit(&self, resource: Resource, cost: u64, lane: Lane, now: Time) -> Result<(), Wait> {
         let mut state = self.state();
-        let wait = |resource, until, spares_events| Wait {
-            credential: self.credential.to_string(),
-            resource,
-            until,
-            spares_events,
-            spares_others: false,
-        };
         for blocked in [Resource::Credential, Resource::Secondary, resource] {
-            if let Some(&until) = state.blocked.get(&blocked)
-                && until > now
-                // If the end of a block is not credible, the clock was set back, and the block is
-                // ignored.
-                && is_credible(until, now)
-            {
-                return Err(wait(blocked, until, false));
+            if let Some(until) = state.blocked_until(blocked, now) {
+                return Err(self.wait(blocked, until, false));
             }
         }
         let State { accounts, own, .. } = &mut *state;
@@ -168,7 +162,7 @@ impl Budgets {
         }
         let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
         if account.remaining < kept + cost {
-            return Err(wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
+            return Err(self.wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
         }
         let (period, spent) = own.entry(resource).or_insert((account.period, 0));
         if *period != account.period {
@@ -176,11 +170,23 @@ impl Budgets {
         }
         let part = account.limit.saturating_sub(kept) / self.parts;
         if self.parts > 1 && *spent + cost > part {
-            return Err(wait(resource, account.reset, false));
+            return Err(self.wait(resource, account.reset, false));
         }
         *spent += cost;
         account.remaining -= cost;
         Ok(())
+    }
+
+    /// Asks for permission to request a token. The vendor counts no such request, so the only reason
+    /// to wait is a denied credential.
+    pub fn admit_token(&self, now: Time) -> Result<(), Wait> {
+        let until = self.state().blocked_until(Resource::Credential, now);
+        until.map_or(Ok(()), |until| Err(self.wait(Resource::Credential, until, false)))
+    }
+
+    fn wait(&self, resource: Resource, until: Time, spares_events: bool) -> Wait {
+        let credential = self.credential.to_string();
+        Wait { credential, resource, until, spares_events, spares_others: false }
     }
 
     /// Adds the cost of a call to the budget again, because the vendor does not count a call with
@@ -429,6 +435,8 @@ mod tests {
         assert_eq!(budgets.deny(Time(1)), Time(10_001), "many calls at once are one denial");
         let wait = budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(10_000)).unwrap_err();
         assert!(wait.to_string().contains("denies the credential of app"), "{wait}");
+        assert_eq!(budgets.admit_token(Time(10_000)), Err(wait));
+        assert_eq!(budgets.admit_token(Time(10_001)), Ok(()));
         assert!(budgets.admit(Resource::Core, 0, Lane::Event, Time(10_001)).is_ok(), "somebody tries again");
         assert_eq!(budgets.deny(Time(10_001)), Time(30_001));
         budgets.accepted();
@@ -445,6 +453,7 @@ mod tests {
         let (old, new) = (low(), low());
         old.deny(Time(0));
         old.refuse(Resource::Secondary, None, Time(0));
+        assert!(old.admit_token(Time(0)).is_err() && new.admit_token(Time(0)).is_ok());
         assert_eq!(old.refusals(), [(Resource::Secondary, Time(60_000))]);
         // An older version of Beadle also shared its denials with other processes.
         new.heard_of_refusal(Resource::Credential, Time(10_000), Time(0));

@@ -125,8 +125,7 @@ impl Auth {
     ) -> Result<Access, TokenError> {
         match &self.credential {
             Credential::App { id, installation, .. } => {
-                let access = self.access_of_app(client, store, *id, *installation).await;
-                access.map_err(|error| client.no_token(error))
+                self.access_of_app(client, store, *id, *installation).await
             }
             Credential::Token(token) => {
                 let authorization = bearer(token.expose_secret());
@@ -144,13 +143,25 @@ impl Auth {
         store: Option<&dyn Store>,
         app: u64,
         installation: Option<u64>,
-    ) -> Result<Access, TransportError> {
+    ) -> Result<Access, TokenError> {
         // This method holds the lock during the request, so that parallel calls share one request
-        // for a token.
+        // for a token, or one refusal.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.access.clone());
         }
+        let token = client.token(Box::pin(self.new_token(client, store, app, installation))).await?;
+        Ok(slot.insert(token).access.clone())
+    }
+
+    /// Requests a token of the App's installation.
+    async fn new_token(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+        app: u64,
+        installation: Option<u64>,
+    ) -> Result<Token, TransportError> {
         let requested = self.clock.now();
         let installation = match installation {
             Some(installation) => installation,
@@ -168,8 +179,7 @@ impl Auth {
             authorization: bearer(&minted.token.0),
             digest: CredentialDigest::of(&json!([app, minted.permissions]).to_string()),
         };
-        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()), requested };
-        Ok(slot.insert(token).access.clone())
+        Ok(Token { access, expires: Time(minted.expires_at.as_millisecond()), requested })
     }
 
     /// Forgets the token of the App, so that the next request gets a new token. A token keeps the

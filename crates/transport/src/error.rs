@@ -206,7 +206,7 @@ impl TransportError {
 /// The vendor answered another request: the request for the token. If a caller read this answer as
 /// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
 /// create or remove something for this reason. So this type shows no status.
-/// [`Client::no_token`](crate::Client::no_token) creates the values.
+/// [`Client::token`](crate::Client::token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenError(Box<TransportError>);

@@ -96,6 +96,8 @@ struct State {
     /// The calls or points that this process itself used from each account, with the period in
     /// which it used them.
     own: HashMap<Resource, (i64, u64)>,
+    /// The time of the first denial since the vendor last accepted the credential.
+    denied_since: Option<Time>,
 }
 
 impl State {
@@ -247,6 +249,7 @@ impl Budgets {
     /// Returns the end of the block.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
+        state.denied_since.get_or_insert(now);
         // Many calls were in progress when the vendor denied the first one. All denials of these
         // calls count as one.
         if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
@@ -258,9 +261,16 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
+    /// Returns the time since which the vendor has denied the credential. Returns `None` if the vendor
+    /// accepted the credential last.
+    pub fn denied_since(&self) -> Option<Time> {
+        self.state().denied_since
+    }
+
     /// Records that the vendor accepted the credential. The block of the credential then ends.
     pub fn accepted(&self) {
         let mut state = self.state();
+        state.denied_since = None;
         state.strikes.remove(&Resource::Credential);
         state.blocked.remove(&Resource::Credential);
     }
@@ -439,7 +449,9 @@ mod tests {
         assert_eq!(budgets.admit_token(Time(10_001)), Ok(()));
         assert!(budgets.admit(Resource::Core, 0, Lane::Event, Time(10_001)).is_ok(), "somebody tries again");
         assert_eq!(budgets.deny(Time(10_001)), Time(30_001));
+        assert_eq!(budgets.denied_since(), Some(Time(0)), "the end of a block does not end the denial");
         budgets.accepted();
+        assert_eq!(budgets.denied_since(), None);
         assert!(budgets.admit(Resource::Core, 0, Lane::Sweep, Time(10_002)).is_ok());
         assert_eq!(budgets.deny(Time(40_000)), Time(50_000));
         for n in 0..20 {

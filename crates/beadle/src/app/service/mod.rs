@@ -150,6 +150,18 @@ impl Service {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }
 
+    /// Returns the budget of each credential, with the name of its organisation, directory or target.
+    /// An organisation need not be open: its policy can be in a repository that Beadle cannot read
+    /// with a denied credential. A credential whose secret is missing is not in the list.
+    pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
+        let of_org = |org: &Arc<ServedOrganisation>| {
+            let (api, _) = self.app.client_of(&org.file).ok()?;
+            Some((org.file.name.clone(), api.budgets().clone()))
+        };
+        let orgs = self.orgs.iter().filter_map(of_org);
+        orgs.chain(self.directories.credentials()).collect()
+    }
+
     /// Returns the worker, with as many concurrent runs as the configuration allows.
     pub(crate) fn worker(&self) -> Arc<Worker> {
         let file = &self.config().file;

@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Reconcile, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
+use beadle_github::Reader;
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -202,9 +203,12 @@ impl Service {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
 
-    /// Begins to work on the key of an organisation's policy.
-    pub(crate) fn begin_policy(&self, organisation: &str, reconciler: Arc<dyn Reconcile>) {
-        self.reconcilers.add_policy(organisation, reconciler);
+    /// Begins to work on the key of an organisation's policy. If the configuration names an
+    /// organisation that Beadle cannot connect to, the runs of the key fail with the reason.
+    pub(crate) fn begin_policy(&self, org: &ServedOrganisation, reconciler: Arc<dyn Reconcile>) {
+        let readers = self.app.policy_readers(&org.file).unwrap_or_default();
+        let readers: Vec<&Reader> = readers.iter().collect();
+        self.reconcilers.add_policy(&org.file.name, &readers, reconciler);
     }
 
     /// Begins to work on the key of the App's installations.

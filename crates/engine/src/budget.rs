@@ -101,8 +101,8 @@ struct State {
 }
 
 impl State {
-    /// Returns the end of an account's block, if the account is blocked. If the end is not credible,
-    /// the clock was set back, and the block is ignored.
+    /// Returns the end of an account's block, if the account is blocked. If the end is not
+    /// credible, the clock was set back, and the block is ignored.
     fn blocked_until(&self, resource: Resource, now: Time) -> Option<Time> {
         self.blocked.get(&resource).copied().filter(|until| *until > now && is_credible(*until, now))
     }
@@ -179,8 +179,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// Asks for permission to request a token. The vendor counts no such request, so the only reason
-    /// to wait is a denied credential.
+    /// Asks for permission to request a token. The vendor counts no such request, so the only
+    /// reason to wait is a denied credential.
     pub fn admit_token(&self, now: Time) -> Result<(), Wait> {
         let until = self.state().blocked_until(Resource::Credential, now);
         until.map_or(Ok(()), |until| Err(self.wait(Resource::Credential, until, false)))
@@ -261,8 +261,8 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// Returns the time since which the vendor has denied the credential. Returns `None` if the vendor
-    /// accepted the credential last.
+    /// Returns the time since which the vendor has denied the credential. Returns `None` if the
+    /// vendor accepted the credential last.
     pub fn denied_since(&self) -> Option<Time> {
         self.state().denied_since
     }

@@ -36,8 +36,8 @@ impl Reader {
     }
 
     /// Replaces the token of the App after an event that can concern its permissions. If the new
-    /// token has other permissions than the token after the last such event, the other processes get
-    /// a new token when they call [`Self::heed_accepted_permissions`]. Many events concern no
+    /// token has other permissions than the token after the last such event, the other processes
+    /// get a new token when they call [`Self::heed_accepted_permissions`]. Many events concern no
     /// permissions, and then the other processes keep their tokens. This method does nothing if the
     /// credential is a token.
     ///

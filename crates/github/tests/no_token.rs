@@ -69,9 +69,9 @@ async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result
                     assert_eq!(is_denied, !patient, "{case}: {failure:?}");
                     assert!(is_denied || failure.class == Class::Retry, "{case}: {failure:?}");
                 }
-                // The first call requests the token. The other calls get the same refusal. After a 404,
-                // Beadle looks up the installation again, because somebody can have installed the App
-                // again.
+                // The first call requests the token. The other calls get the same refusal. After a
+                // 404, Beadle looks up the installation again, because somebody can have installed
+                // the App again.
                 let sent = match (is_found, status) {
                     (true, 404) => 4,
                     (true, _) => 2,

@@ -219,8 +219,8 @@ impl Okta {
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
-            // One client requests the tokens of all families, because Okta refuses the token for all of
-            // them. So there is one request for a token per wait.
+            // One client requests the tokens of all families, because Okta refuses the token for
+            // all of them. So there is one request for a token per wait.
             let authorization = self.auth.authorization(&self.groups).await?;
             let request = Request {
                 method: Method::GET,

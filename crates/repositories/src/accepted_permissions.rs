@@ -8,8 +8,8 @@ use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
 /// A reconciler that uses no token with other permissions than after the last event about them. The
-/// process that starts the sweep of such an event stores the permissions before it marks any key. So a
-/// run that begins after the mark finds the permissions in the store, in every process.
+/// process that starts the sweep of such an event stores the permissions before it marks any key.
+/// So a run that begins after the mark finds the permissions in the store, in every process.
 pub struct WithAcceptedPermissions {
     /// The reconciler of the keys.
     pub inner: Arc<dyn Reconcile>,

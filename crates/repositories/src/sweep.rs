@@ -41,9 +41,9 @@ impl Reconcile for Sweep {
         if !is_scheduled {
             // The event that started the sweep may report new permissions of the App. The runs of
             // this sweep must not use a token without these permissions, in any process. So this
-            // happens before the sweep marks the keys. The lane and the hint of the key do not tell an
-            // event about a team from an event about permissions, but the permissions of the new token
-            // do.
+            // happens before the sweep marks the keys. The lane and the hint of the key do not tell
+            // an event about a team from an event about permissions, but the permissions of the new
+            // token do.
             self.reader.renew_token().await?;
         }
         if run.lane < Lane::Sweep {

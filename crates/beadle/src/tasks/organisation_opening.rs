@@ -44,9 +44,9 @@ impl BackgroundTask for Opening {
             Ok(opened) => opened,
             Err(failure) => {
                 if failure.class == Class::Rejected {
-                    // The App may lack a permission to read the policy. The worker runs no sweep of an
-                    // organisation that is not open, so no run drops the token. The next try must use
-                    // the permissions that an owner accepts in the meantime.
+                    // The App may lack a permission to read the policy. The worker runs no sweep of
+                    // an organisation that is not open, so no run drops the token. The next try
+                    // must use the permissions that an owner accepts in the meantime.
                     for reader in service.app.policy_readers(&org.file).unwrap_or_default() {
                         reader.drop_token().await;
                     }

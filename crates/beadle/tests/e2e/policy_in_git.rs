@@ -220,7 +220,8 @@ async fn an_organisation_opens_with_a_permission_that_an_owner_accepts_later() {
     let patch = json!({ "orgs": { "acme": { "permissions": { "contents": "read" } } } });
     let url = format!("{}/_sim/state?webhooks=false", world.sim.url());
     assert!(world.http.patch(url).body(patch.to_string()).send().await.unwrap().status().is_success());
-    // A run of the task may use the old token. The next run must not wait for the end of this token.
+    // A run of the task may use the old token. The next run must not wait for the end of this
+    // token.
     let mut looks = 0;
     while policies(&world).await.is_empty() {
         looks += 1;

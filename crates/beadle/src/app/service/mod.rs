@@ -151,9 +151,10 @@ impl Service {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }
 
-    /// Returns the budget of each credential, with the name of its organisation, directory or target.
-    /// An organisation need not be open: its policy can be in a repository that Beadle cannot read
-    /// with a denied credential. A credential whose secret is missing is not in the list.
+    /// Returns the budget of each credential, with the name of its organisation, directory or
+    /// target. An organisation need not be open: its policy can be in a repository that Beadle
+    /// cannot read with a denied credential. A credential whose secret is missing is not in the
+    /// list.
     pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
         let of_org = |org: &Arc<ServedOrganisation>| {
             let (api, _) = self.app.client_of(&org.file).ok()?;

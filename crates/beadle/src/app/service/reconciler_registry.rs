@@ -91,8 +91,8 @@ impl Reconcile for InstanceRouter {
 
 /// Makes the runs of a reconciler use the permissions of the App that an owner has accepted. The
 /// reconciler of sweeps needs no such addition. A sweep only lists the repositories, and the list
-/// needs no new permission. The reconcilers of team events and of installations need no token of the
-/// organisation.
+/// needs no new permission. The reconcilers of team events and of installations need no token of
+/// the organisation.
 fn with_accepted_permissions(reader: &Reader, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
     Arc::new(WithAcceptedPermissions { inner, reader: reader.clone() })
 }
@@ -190,8 +190,8 @@ impl ReconcilerRegistry {
         self.is_shared.store(true, Ordering::SeqCst);
     }
 
-    /// Adds the reconciler for the pushes to the repository of an organisation's policy. `readers` are
-    /// the organisations that have the policy and its base.
+    /// Adds the reconciler for the pushes to the repository of an organisation's policy. `readers`
+    /// are the organisations that have the policy and its base.
     pub(crate) fn add_policy(&self, org: &str, readers: &[&Reader], reading: Arc<dyn Reconcile>) {
         let reading = readers.iter().fold(reading, |inner, reader| with_accepted_permissions(reader, inner));
         self.policies.add(org, reading);

@@ -266,11 +266,11 @@ impl Report {
 }
 
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
-/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. Some limits apply
-/// only to certain requests. If a change must wait for such a limit, the other changes of its
-/// aspect wait too, and changes of other aspects go on. A run for an event can write changes in
-/// parallel, see [`Turn`]. `apply` calls `on_step` with the result of each step immediately after
-/// the step ends.
+/// that depend on it. A used-up budget, a conflict, a lost lease or a credential without a token
+/// ends the run. Some limits apply only to certain requests. If a change must wait for such a
+/// limit, the other changes of its aspect wait too, and changes of other aspects go on. A run for
+/// an event can write changes in parallel, see [`Turn`]. `apply` calls `on_step` with the result of
+/// each step immediately after the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -489,5 +489,5 @@ async fn write<W: Send + Sync + 'static>(
 /// request and refused the last one.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
-    failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
+    failure.changed_nothing() && guarded <= 1
 }

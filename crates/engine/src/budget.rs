@@ -96,9 +96,17 @@ struct State {
     /// The calls or points that this process itself used from each account, with the period of this
     /// use.
     own: HashMap<Resource, (i64, u64)>,
+    /// The time of the first denial since the vendor last accepted the credential.
+    denied_since: Option<Time>,
 }
 
 impl State {
+    /// Returns the end of an account's block, if the account is blocked. If the end is not
+    /// credible, the clock was set back, and the block is ignored.
+    fn blocked_until(&self, resource: Resource, now: Time) -> Option<Time> {
+        self.blocked.get(&resource).copied().filter(|until| *until > now && is_credible(*until, now))
+    }
+
     /// Blocks an account until `until`. If the account is already blocked for longer, the longer
     /// block stays. Returns the end of the block.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
@@ -144,21 +152,9 @@ impl Budgets {
     /// the vendor's answer brings exact figures.
     pub fn admit(&self, resource: Resource, cost: u64, lane: Lane, now: Time) -> Result<(), Wait> {
         let mut state = self.state();
-        let wait = |resource, until, spares_events| Wait {
-            credential: self.credential.to_string(),
-            resource,
-            until,
-            spares_events,
-            spares_others: false,
-        };
         for blocked in [Resource::Credential, Resource::Secondary, resource] {
-            if let Some(&until) = state.blocked.get(&blocked)
-                && until > now
-                // If the end of a block is not credible, the clock was set back, and the block is
-                // ignored.
-                && is_credible(until, now)
-            {
-                return Err(wait(blocked, until, false));
+            if let Some(until) = state.blocked_until(blocked, now) {
+                return Err(self.wait(blocked, until, false));
             }
         }
         let State { accounts, own, .. } = &mut *state;
@@ -168,7 +164,7 @@ impl Budgets {
         }
         let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
         if account.remaining < kept + cost {
-            return Err(wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
+            return Err(self.wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
         }
         let (period, spent) = own.entry(resource).or_insert((account.period, 0));
         if *period != account.period {
@@ -176,11 +172,23 @@ impl Budgets {
         }
         let part = account.limit.saturating_sub(kept) / self.parts;
         if self.parts > 1 && *spent + cost > part {
-            return Err(wait(resource, account.reset, false));
+            return Err(self.wait(resource, account.reset, false));
         }
         *spent += cost;
         account.remaining -= cost;
         Ok(())
+    }
+
+    /// Asks for permission to request a token. The vendor counts no such request, so the only
+    /// reason to wait is a denied credential.
+    pub fn admit_token(&self, now: Time) -> Result<(), Wait> {
+        let until = self.state().blocked_until(Resource::Credential, now);
+        until.map_or(Ok(()), |until| Err(self.wait(Resource::Credential, until, false)))
+    }
+
+    fn wait(&self, resource: Resource, until: Time, spares_events: bool) -> Wait {
+        let credential = self.credential.to_string();
+        Wait { credential, resource, until, spares_events, spares_others: false }
     }
 
     /// Adds the cost of a call back to the budget after the answer "not modified". The vendor does
@@ -241,6 +249,7 @@ impl Budgets {
     /// Returns the end of the block.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
+        state.denied_since.get_or_insert(now);
         // Many calls were in progress when the vendor denied the first one. All denials of these
         // calls count as one.
         if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
@@ -252,9 +261,16 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
+    /// Returns the time since which the vendor has denied the credential. Returns `None` if the
+    /// vendor accepted the credential last.
+    pub fn denied_since(&self) -> Option<Time> {
+        self.state().denied_since
+    }
+
     /// Records that the vendor accepted the credential. The block of the credential then ends.
     pub fn accepted(&self) {
         let mut state = self.state();
+        state.denied_since = None;
         state.strikes.remove(&Resource::Credential);
         state.blocked.remove(&Resource::Credential);
     }
@@ -429,9 +445,13 @@ mod tests {
         assert_eq!(budgets.deny(Time(1)), Time(10_001), "many calls at once are one denial");
         let wait = budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(10_000)).unwrap_err();
         assert!(wait.to_string().contains("denies the credential of app"), "{wait}");
+        assert_eq!(budgets.admit_token(Time(10_000)), Err(wait));
+        assert_eq!(budgets.admit_token(Time(10_001)), Ok(()));
         assert!(budgets.admit(Resource::Core, 0, Lane::Event, Time(10_001)).is_ok(), "somebody tries again");
         assert_eq!(budgets.deny(Time(10_001)), Time(30_001));
+        assert_eq!(budgets.denied_since(), Some(Time(0)), "the end of a block does not end the denial");
         budgets.accepted();
+        assert_eq!(budgets.denied_since(), None);
         assert!(budgets.admit(Resource::Core, 0, Lane::Sweep, Time(10_002)).is_ok());
         assert_eq!(budgets.deny(Time(40_000)), Time(50_000));
         for n in 0..20 {
@@ -445,6 +465,7 @@ mod tests {
         let (old, new) = (low(), low());
         old.deny(Time(0));
         old.refuse(Resource::Secondary, None, Time(0));
+        assert!(old.admit_token(Time(0)).is_err() && new.admit_token(Time(0)).is_ok());
         assert_eq!(old.refusals(), [(Resource::Secondary, Time(60_000))]);
         // An older version of Beadle also shared its denials with other processes.
         new.heard_of_refusal(Resource::Credential, Time(10_000), Time(0));

@@ -27,9 +27,9 @@ pub enum Class {
 }
 
 impl Class {
-    /// Returns whether a request that failed in this way certainly had no effect at the vendor.
-    /// After a lost answer, a timeout or a 5xx answer, the effect is unknown.
-    pub fn changed_nothing(self) -> bool {
+    /// Returns whether a request that the vendor received certainly had no effect. After a lost
+    /// answer, a timeout or a 5xx answer, the effect is unknown.
+    fn changed_nothing(self) -> bool {
         match self {
             Self::Rejected | Self::Conflict | Self::RateLimited { .. } => true,
             Self::Retry | Self::Fatal => false,
@@ -51,12 +51,27 @@ pub struct Failure {
     /// True if the limit that this request waits for does not apply to other requests. A run then
     /// goes on with the changes of other aspects.
     pub spares_others: bool,
+    /// True if Beadle did not send the request, so the vendor does not know of it. The class still
+    /// decides what the engine does next.
+    pub not_sent: bool,
 }
 
 impl Failure {
     /// Creates a failure of a class.
     pub fn new(class: Class, text: impl fmt::Display) -> Self {
-        Self { class, text: text.to_string(), is_partial: false, spares_others: false }
+        Self { class, text: text.to_string(), is_partial: false, spares_others: false, not_sent: false }
+    }
+
+    /// Returns whether the action certainly had no effect at the vendor. Only this method decides
+    /// this, because the class does not show whether Beadle sent the request.
+    pub fn changed_nothing(&self) -> bool {
+        (self.not_sent || self.class.changed_nothing()) && !self.is_partial
+    }
+
+    /// Returns whether no request of the run can be sent, although a later run can succeed. For
+    /// example, Beadle gets no token for its requests.
+    pub(crate) fn stops_every_request(&self) -> bool {
+        self.not_sent && self.class == Class::Retry
     }
 
     /// Records that an earlier part of the same action succeeded before this failure.
@@ -87,5 +102,30 @@ impl From<crate::StoreError> for Failure {
             crate::StoreError::Corrupt { .. } => Class::Fatal,
         };
         Self::new(class, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_not_sent_changed_nothing_whatever_its_class() {
+        let until = Time(1);
+        for (class, is_certain) in [
+            (Class::Retry, false),
+            (Class::Fatal, false),
+            (Class::Conflict, true),
+            (Class::Rejected, true),
+            (Class::RateLimited { until, spares_events: false }, true),
+        ] {
+            let sent = Failure::new(class, "PUT /x");
+            assert_eq!(sent.changed_nothing(), is_certain, "{class:?}");
+            let not_sent = Failure { not_sent: true, ..sent.clone() };
+            assert!(not_sent.changed_nothing(), "{class:?}");
+            for failure in [sent, not_sent] {
+                assert!(!failure.after_a_part().changed_nothing(), "an earlier part succeeded: {class:?}");
+            }
+        }
     }
 }

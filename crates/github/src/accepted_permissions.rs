@@ -1,58 +1,79 @@
-//! Remembers when an owner of the organisation might have accepted new permissions of the App. A
+//! Remembers the permissions of the App that a token had after the last event about permissions. A
 //! token keeps the permissions that the installation had when GitHub created the token. So every
-//! process that uses the store gets a new token after this time.
+//! process that uses the store gets a new token if its token has other permissions.
 
-use beadle_engine::{Metadata, Note, StoreError, Time};
+use beadle_engine::{Failure, Metadata, Note, StoreError, Time};
+use beadle_transport::TransportError;
 use serde::{Deserialize, Serialize};
 
+use crate::credential_digest::CredentialDigest;
 use crate::read::Reader;
 
-/// The time at which an owner might have accepted new permissions. The time comes from the clock of
-/// the process that learned of the new permissions.
+/// The permissions of the token that a process requested after an event.
 #[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct AcceptedPermissions(Time);
-
-impl Metadata for AcceptedPermissions {
-    const KIND: &'static str = "accepted-permissions";
+struct AppPermissions {
+    /// The time at which the process stored the note. The same permissions can come back later, and
+    /// the time tells this note from the earlier one.
+    at: Time,
+    /// The digest of the App and of the permissions of the token.
+    permissions: CredentialDigest,
 }
 
-fn note(organisation: &str) -> Note<AcceptedPermissions> {
+impl Metadata for AppPermissions {
+    const KIND: &'static str = "app-permissions";
+}
+
+fn note(organisation: &str) -> Note<AppPermissions> {
     Note::of(&[&organisation.to_lowercase()])
 }
 
 impl Reader {
-    /// Forgets the App's token, so that this process gets a new token for its next request. Other
-    /// processes get a new token when they call [`Self::heed_accepted_permissions`]. If an owner of
-    /// the organisation has accepted new permissions, only a new token has them. This method itself
+    /// Makes the next request of this process get a new token of the App. If an owner of the
+    /// organisation has accepted new permissions, only a new token has them. This method itself
     /// sends no request. It does nothing if the credential is a token.
+    pub async fn drop_token(&self) {
+        self.api().drop_token().await;
+    }
+
+    /// Replaces the token of the App after an event that can concern its permissions. If the new
+    /// token has other permissions than the token after the last such event, the other processes
+    /// get a new token when they call [`Self::heed_accepted_permissions`]. Many events concern no
+    /// permissions, and then the other processes keep their tokens. This method does nothing if the
+    /// credential is a token.
     ///
     /// # Errors
     ///
-    /// Returns the error of the store. The other processes then keep their tokens.
-    pub async fn drop_token(&self) -> Result<(), StoreError> {
+    /// Returns the error of the store, or the refusal of the token. The other processes then keep
+    /// their tokens.
+    pub async fn renew_token(&self) -> Result<(), Failure> {
         if !self.api().is_app() {
             return Ok(());
         }
-        let now = self.clock().now();
-        if let Some(store) = self.store() {
-            note(self.organisation()).put(store.as_ref(), &AcceptedPermissions(now)).await?;
+        self.drop_token().await;
+        let Some(store) = self.store() else { return Ok(()) };
+        let permissions = self.api().access().await.map_err(TransportError::from)?.digest;
+        let note = note(self.organisation());
+        let before = note.get(store.as_ref()).await?;
+        if before.is_none_or(|before| before.permissions != permissions) {
+            let at = self.clock().now();
+            note.put(store.as_ref(), &AppPermissions { at, permissions }).await?;
         }
-        self.api().drop_token(now).await;
         Ok(())
     }
 
-    /// Forgets the App's token if another process called [`Self::drop_token`] after this process
-    /// requested the token. This process then gets a new token for its next request. Reads one note
-    /// from the store and sends no request. It does nothing if the credential is a token.
+    /// Makes the next request get a new token of the App, if another process called
+    /// [`Self::renew_token`] and found other permissions than those of this process's token. Reads
+    /// one note from the store and sends no request. It does nothing if the credential is a token.
     ///
     /// # Errors
     ///
     /// Returns the error of the store.
     pub async fn heed_accepted_permissions(&self) -> Result<(), StoreError> {
         let Some(store) = self.store().filter(|_| self.api().is_app()) else { return Ok(()) };
-        if let Some(AcceptedPermissions(at)) = note(self.organisation()).get(store.as_ref()).await? {
-            self.api().heed_accepted_permissions(at).await;
+        if let Some(AppPermissions { at, permissions }) =
+            note(self.organisation()).get(store.as_ref()).await?
+        {
+            self.api().heed_accepted_permissions(at, permissions).await;
         }
         Ok(())
     }

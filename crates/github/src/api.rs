@@ -123,13 +123,13 @@ impl Api {
     }
 
     /// See [`Auth::drop_token`].
-    pub(crate) async fn drop_token(&self, accepted: Time) {
-        self.auth.drop_token(accepted).await;
+    pub(crate) async fn drop_token(&self) {
+        self.auth.drop_token().await;
     }
 
     /// See [`Auth::heed_accepted_permissions`].
-    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
-        self.auth.heed_accepted_permissions(accepted).await;
+    pub(crate) async fn heed_accepted_permissions(&self, at: Time, permissions: CredentialDigest) {
+        self.auth.heed_accepted_permissions(at, permissions).await;
     }
 
     /// Sets the store in which this connection keeps GitHub's answers between runs.

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Store, Time};
@@ -17,10 +18,9 @@ use crate::organisation_memory::another_organisation;
 
 /// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
-/// Beadle tolerates a difference of less than this time between the clocks of two processes. If
-/// Beadle requested a token at most this time after an event, Beadle treats the token as older than
-/// the event.
-const CLOCKS: Duration = Duration::from_secs(60);
+/// The number of notes about permissions that a process remembers. Runs can read a note at the same
+/// time and follow it later in any order, so a process must recognise more than the last note.
+const HEEDED: usize = 16;
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock can be ahead of GitHub's clock.
 const BACK: i64 = 60;
@@ -58,8 +58,6 @@ pub(crate) struct Access {
 struct Token {
     access: Access,
     expires: Time,
-    /// A time before GitHub created the token.
-    requested: Time,
 }
 
 /// The credential of one organisation, and the current token.
@@ -68,9 +66,8 @@ pub(crate) struct Auth {
     organisation: String,
     clock: Clock,
     token: Mutex<Option<Token>>,
-    /// The last event after which this process checked whether its token has the new permissions.
-    /// Code must hold the token's lock when it changes this value.
-    heeded: parking_lot::Mutex<Option<Time>>,
+    /// The last notes about permissions that this process has followed, the oldest first.
+    heeded: parking_lot::Mutex<VecDeque<(Time, CredentialDigest)>>,
     installation: Mutex<Option<u64>>,
 }
 
@@ -126,8 +123,7 @@ impl Auth {
     ) -> Result<Access, TokenError> {
         match &self.credential {
             Credential::App { id, installation, .. } => {
-                let access = self.access_of_app(client, store, *id, *installation).await;
-                access.map_err(|error| client.no_token(error))
+                self.access_of_app(client, store, *id, *installation).await
             }
             Credential::Token(token) => {
                 let authorization = bearer(token.expose_secret());
@@ -145,14 +141,25 @@ impl Auth {
         store: Option<&dyn Store>,
         app: u64,
         installation: Option<u64>,
-    ) -> Result<Access, TransportError> {
+    ) -> Result<Access, TokenError> {
         // This method holds the lock during the request, so that parallel calls share one request
-        // for a token.
+        // for a token, or one refusal.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.access.clone());
         }
-        let requested = self.clock.now();
+        let token = client.token(Box::pin(self.new_token(client, store, app, installation))).await?;
+        Ok(slot.insert(token).access.clone())
+    }
+
+    /// Requests a token of the App's installation.
+    async fn new_token(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+        app: u64,
+        installation: Option<u64>,
+    ) -> Result<Token, TransportError> {
         let installation = match installation {
             Some(installation) => installation,
             None => self.find_installation(client, store).await?,
@@ -169,27 +176,33 @@ impl Auth {
             authorization: bearer(&minted.token.0),
             digest: CredentialDigest::of(&json!([app, minted.permissions]).to_string()),
         };
-        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()), requested };
-        Ok(slot.insert(token).access.clone())
+        Ok(Token { access, expires: Time(minted.expires_at.as_millisecond()) })
     }
 
     /// Forgets the token of the App, so that the next request gets a new token. A token keeps the
-    /// permissions that the installation had when GitHub created the token. `accepted` is the time
-    /// that the other processes get for this event.
-    pub(crate) async fn drop_token(&self, accepted: Time) {
-        let mut slot = self.token.lock().await;
-        *self.heeded.lock() = Some(accepted);
-        *slot = None;
+    /// permissions that the installation had when GitHub created the token.
+    pub(crate) async fn drop_token(&self) {
+        *self.token.lock().await = None;
     }
 
-    /// Forgets the token of the App if GitHub might have created the token before the time
-    /// `accepted`. This time can come from another process's clock. For each value of `accepted`,
-    /// this process forgets at most one token. Without this limit, every run could request a token
-    /// while a clock is wrong.
-    pub(crate) async fn heed_accepted_permissions(&self, accepted: Time) {
+    /// Forgets the token of the App if it has other permissions than the note. `at` is the time of
+    /// the note, and only tells one note from another, so a wrong clock does no harm. This process
+    /// forgets at most one token for the same note. Otherwise, every run could request a token if
+    /// the note is out of date.
+    pub(crate) async fn heed_accepted_permissions(&self, at: Time, permissions: CredentialDigest) {
         let mut slot = self.token.lock().await;
-        let is_heeded = self.heeded.lock().replace(accepted) == Some(accepted);
-        if !is_heeded && slot.as_ref().is_some_and(|token| token.requested <= accepted + CLOCKS) {
+        let is_news = {
+            let mut heeded = self.heeded.lock();
+            let is_news = !heeded.contains(&(at, permissions));
+            if is_news {
+                heeded.push_back((at, permissions));
+                if heeded.len() > HEEDED {
+                    heeded.pop_front();
+                }
+            }
+            is_news
+        };
+        if is_news && slot.as_ref().is_some_and(|token| token.access.digest != permissions) {
             *slot = None;
         }
     }
@@ -341,35 +354,29 @@ mod tests {
         let first = auth.access(&client, None).await.unwrap();
         assert_eq!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 1, "the token is still valid");
-        auth.drop_token(NOW).await;
+        auth.drop_token().await;
         assert_ne!(auth.access(&client, None).await.unwrap().digest, first.digest);
         assert_eq!(wire.arrived().len(), 2);
-        // The note about this event also comes back to the process that wrote it.
-        auth.heed_accepted_permissions(NOW).await;
-        auth.access(&client, None).await.unwrap();
-        assert_eq!(wire.arrived().len(), 2, "the token is from after the event");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_that_may_be_older_than_an_event_is_replaced_once() {
-        let second = Duration::from_secs(1);
-        // The other clock can be up to a minute behind, or ahead by any duration.
-        for (accepted, is_older) in [
-            (NOW - CLOCKS - second, false),
-            (NOW - CLOCKS, true),
-            (NOW, true),
-            (NOW + CLOCKS, true),
-            (NOW + CLOCKS * 60, true),
+    async fn a_token_with_other_permissions_is_replaced_once_for_each_note() {
+        let (auth, client, wire) = app();
+        let first = auth.access(&client, None).await.unwrap().digest;
+        let (other, second) = (CredentialDigest::of("other"), Duration::from_secs(1));
+        // A clock can be ahead of the others or behind them, and a run can follow a note late.
+        for (at, permissions, tokens) in [
+            (NOW, first, 1),
+            (NOW + second, other, 2),
+            (NOW + second, other, 2),
+            (NOW, first, 2),
+            (NOW + second, other, 2),
+            (NOW - second, first, 3),
+            (NOW + second, other, 3),
         ] {
-            let (auth, client, wire) = app();
-            auth.heed_accepted_permissions(accepted - CLOCKS).await;
+            auth.heed_accepted_permissions(at, permissions).await;
             auth.access(&client, None).await.unwrap();
-            assert_eq!(wire.arrived().len(), 1);
-            for _ in 0..3 {
-                auth.heed_accepted_permissions(accepted).await;
-                auth.access(&client, None).await.unwrap();
-                assert_eq!(wire.arrived().len(), 1 + usize::from(is_older), "{accepted}");
-            }
+            assert_eq!(wire.arrived().len(), tokens, "{at}");
         }
     }
 }

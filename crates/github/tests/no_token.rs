@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader};
@@ -69,12 +70,39 @@ async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result
                     assert_eq!(is_denied, !patient, "{case}: {failure:?}");
                     assert!(is_denied || failure.class == Class::Retry, "{case}: {failure:?}");
                 }
+                // The first call requests the token. The other calls get the same refusal. After a
+                // 404, Beadle looks up the installation again, because somebody can have installed
+                // the App again.
+                let sent = match (is_found, status) {
+                    (true, 404) => 4,
+                    (true, _) => 2,
+                    (false, _) => 1,
+                };
+                assert_eq!(wire.arrived().len(), sent, "{status}, {installation:?}, {is_found}, {patient}");
                 for arrived in wire.arrived() {
                     let is_for_the_token = arrived.segments == ["orgs", "acme", "installation"]
                         || arrived.segments == ["app", "installations", "1", "access_tokens"];
                     assert!(is_for_the_token, "{arrived:?}");
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_requested_again_only_after_a_wait() -> Result<(), Box<dyn Error>> {
+    for patient in [false, true] {
+        let wire = Recorder::new(|_| (404, json!({ "message": "Not Found" })));
+        let reader = reader(&wire, signing_key(), Some(1), patient)?;
+        for waits in 1..=3 {
+            let parallel = [Box::pin(failures(&reader)), Box::pin(failures(&reader))];
+            for failures in futures::future::join_all(parallel).await {
+                assert!(failures.iter().all(|(_, failure)| failure.is_some()), "{failures:?}");
+            }
+            assert_eq!(wire.arrived().len(), waits, "patient: {patient}");
+            // The waits of the service become longer. The wait of a command stays the same.
+            reader.clock().sleep(Duration::from_secs(60)).await;
         }
     }
     Ok(())

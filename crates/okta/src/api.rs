@@ -219,7 +219,9 @@ impl Okta {
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
-            let authorization = self.auth.authorization(client).await?;
+            // One client requests the tokens of all families, because Okta refuses the token for
+            // all of them. So there is one request for a token per wait.
+            let authorization = self.auth.authorization(&self.groups).await?;
             let request = Request {
                 method: Method::GET,
                 path: path.clone(),

@@ -64,8 +64,7 @@ impl Auth {
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TokenError> {
         match &self.credential {
             Credential::App { client: id, key_id, key, scopes } => {
-                let token = self.token_of_app(client, (id.as_str(), key_id.as_deref(), key), scopes).await;
-                token.map_err(|error| client.no_token(error))
+                self.token_of_app(client, (id.as_str(), key_id.as_deref(), key), scopes).await
             }
             Credential::Token(token) => Ok(SecretString::from(format!("SSWS {}", token.expose_secret()))),
         }
@@ -76,15 +75,26 @@ impl Auth {
     async fn token_of_app(
         &self,
         client: &Client,
-        (id, key_id, key): (&str, Option<&str>, &SigningKey),
+        app: (&str, Option<&str>, &SigningKey),
         scopes: &[String],
-    ) -> Result<SecretString, TransportError> {
+    ) -> Result<SecretString, TokenError> {
         // This method holds the lock until the token has arrived, so that concurrent requests cause
-        // only one request for a token.
+        // only one request for a token, or one refusal.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
         }
+        let token = client.token(Box::pin(self.new_token(client, app, scopes))).await?;
+        Ok(slot.insert(token).authorization.clone())
+    }
+
+    /// Requests an access token of the service app.
+    async fn new_token(
+        &self,
+        client: &Client,
+        (id, key_id, key): (&str, Option<&str>, &SigningKey),
+        scopes: &[String],
+    ) -> Result<Token, TransportError> {
         let assertion = self.assertion(id, key_id.map(str::to_owned), key).await?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
@@ -105,11 +115,10 @@ impl Auth {
         };
         let now = self.clock.now();
         let minted: Minted = client.send(&request).await?.json()?;
-        let token = Token {
+        Ok(Token {
             authorization: SecretString::from(format!("Bearer {}", minted.access_token)),
             expires: now + Duration::from_secs(minted.expires_in),
-        };
-        Ok(slot.insert(token).authorization.clone())
+        })
     }
 
     /// Discards a token that Okta refused. Returns whether the credential can get a new token for

@@ -41,6 +41,7 @@ async fn a_refused_request_for_a_token_is_no_answer_about_a_group_or_a_user() ->
                 assert_eq!(is_denied, !patient, "{call}: {status}: {failure:?}");
                 assert!(is_denied || failure.class == Class::Retry, "{call}: {status}: {failure:?}");
             }
+            assert_eq!(wire.arrived().len(), 1, "the other calls get the same refusal: {status}, {patient}");
             for arrived in wire.arrived() {
                 assert_eq!(arrived.segments, ["oauth2", "v1", "token"]);
             }

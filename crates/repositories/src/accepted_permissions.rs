@@ -7,10 +7,9 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
-/// A reconciler that drops tokens older than the newest event about the App's permissions. The
-/// process that starts the sweep of such an event stores the time of the event before it marks any
-/// key. So every run that begins after the mark finds the time in the store. The process of the run
-/// makes no difference.
+/// A reconciler that uses no token with other permissions than after the last event about them. The
+/// process that starts the sweep of such an event stores the permissions before it marks any key.
+/// So a run that begins after the mark finds the permissions in the store, in every process.
 pub struct WithAcceptedPermissions {
     /// The reconciler of the keys.
     pub inner: Arc<dyn Reconcile>,
@@ -38,6 +37,7 @@ impl Reconcile for WithAcceptedPermissions {
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use beadle_engine::{Budgets, Clock, Lane, Lease, Store, Time, swept_hint};
     use beadle_github::{Api, Asks, Credential, Endpoint};
@@ -81,10 +81,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_an_event_about_permissions_every_process_gets_one_new_token() {
-        let wire = Recorder::new(|arrived| match arrived.segments.last().map(String::as_str) {
-            Some("access_tokens") => (201, json!({ "token": "t", "expires_at": "2001-09-10T01:46:40Z" })),
-            // The sweep fails when it lists the repositories. Before this failure, the sweep has
-            // already stored the time.
+        let is_accepted = Arc::new(AtomicBool::new(false));
+        let has_write = is_accepted.clone();
+        let wire = Recorder::new(move |arrived| match arrived.segments.last().map(String::as_str) {
+            Some("access_tokens") => {
+                let level = if has_write.load(Ordering::SeqCst) { "write" } else { "read" };
+                let permissions = json!({ "issues": level });
+                let end = "2001-09-10T01:46:40Z";
+                (201, json!({ "token": "t", "expires_at": end, "permissions": permissions }))
+            }
+            // The sweep fails when it lists the repositories. It has stored the permissions before.
             Some("graphql") => (400, json!({ "message": "Problems parsing JSON" })),
             _ => (200, json!({})),
         });
@@ -118,10 +124,15 @@ mod tests {
         assert_eq!(tokens(), 2);
         assert!(sweep.reconcile(&run("sweep", Lane::Event, None)).await.is_err());
         assert_eq!(tokens(), 3, "the sweep itself has a new token");
+        other.reconcile(&works()).await.unwrap();
+        assert_eq!(tokens(), 3, "the event was about a team, and the permissions are the same");
+        is_accepted.store(true, Ordering::SeqCst);
+        assert!(sweep.reconcile(&run("sweep", Lane::Event, None)).await.is_err());
+        assert_eq!(tokens(), 4);
         for _ in 0..3 {
             one.reconcile(&works()).await.unwrap();
             other.reconcile(&works()).await.unwrap();
-            assert_eq!(tokens(), 4, "the other process has one new token too");
+            assert_eq!(tokens(), 5, "the other process has one new token too");
         }
     }
 }

@@ -274,8 +274,7 @@ impl Dispatch {
             Err(failure) => {
                 // If the answer is lost, Beadle does not know whether GitHub carried out the
                 // request.
-                let is_lost = failure.class == Class::Retry;
-                let dispatched = if is_lost { Happened::Unknown } else { Happened::No };
+                let dispatched = if failure.changed_nothing() { Happened::No } else { Happened::Unknown };
                 Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
             }
         };

@@ -39,10 +39,12 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
-            // The event that started the sweep might report new permissions of the App. In every
-            // process, the runs of this sweep must use a token with these permissions. The sweep
-            // therefore drops the old token before it marks the keys.
-            self.reader.drop_token().await?;
+            // The event that started the sweep may report new permissions of the App. The runs of
+            // this sweep must not use a token without these permissions, in any process. So this
+            // happens before the sweep marks the keys. The lane and the hint of the key do not tell
+            // an event about a team from an event about permissions, but the permissions of the new
+            // token do.
+            self.reader.renew_token().await?;
         }
         if run.lane < Lane::Sweep {
             // For the same reason, the marked runs must send the refused changes again. These runs

@@ -29,6 +29,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How far the client spreads waiting requests over time. Otherwise, the client would send all
 /// waiting requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
+/// How long the client keeps the refusal of a token, if no budget is blocked for this reason.
+const REFUSED: Duration = Duration::from_secs(10);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
 
@@ -113,6 +115,8 @@ pub struct Client {
     content: Option<Arc<ContentPace>>,
     /// The end of the last wait in the log, so that the client logs each wait only once.
     said: Arc<Mutex<Time>>,
+    /// The last refusal of a token, and the time at which the client may request a token again.
+    refused_token: Arc<Mutex<Option<(Time, TransportError)>>>,
 }
 
 impl Client {
@@ -142,6 +146,7 @@ impl Client {
             settings,
             lane: Lane::Manual,
             said: Arc::default(),
+            refused_token: Arc::default(),
         })
     }
 
@@ -218,11 +223,49 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Converts the error of a request for a token. If the vendor refused the request, the vendor
-    /// denied the credential, see [`Self::denied`].
-    pub fn no_token(&self, error: TransportError) -> TokenError {
+    /// Runs `request`, which requests a token for the credential of this client. If the vendor
+    /// refuses the request, it denies the credential, see [`Self::denied`]. After a refusal, the
+    /// client returns an error for some time without running `request`: while the credential is
+    /// blocked, or in a command for ten seconds. Otherwise, each read would request a token.
+    ///
+    /// The caller keeps the tokens. It must not call this method in parallel, because all calls
+    /// would run their requests before the first refusal arrives.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `request`, or the last refusal.
+    pub async fn token<T>(
+        &self,
+        request: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TokenError> {
+        self.may_request_token().map_err(TokenError::new)?;
+        let error = match request.await {
+            Ok(token) => {
+                *self.refused_token.lock() = None;
+                return Ok(token);
+            }
+            Err(error) => error,
+        };
         let is_refused = error.status().is_some() && error.class() == Class::Rejected;
-        TokenError::new(if is_refused { self.denied(error) } else { error })
+        let error = if is_refused { self.denied(error) } else { error };
+        // A credential that Beadle cannot use blocks no budget, because the vendor denied nothing.
+        let is_unusable = matches!(error, TransportError::Credential { .. });
+        if is_unusable || (is_refused && self.settings.patient) {
+            *self.refused_token.lock() = Some((self.clock.now() + REFUSED, error.clone()));
+        }
+        Err(TokenError::new(error))
+    }
+
+    fn may_request_token(&self) -> Result<(), TransportError> {
+        let now = self.clock.now();
+        if !self.settings.patient {
+            self.budgets.admit_token(now)?;
+        }
+        match &*self.refused_token.lock() {
+            // If the end is later, the clock was set back.
+            Some((until, error)) if *until > now && *until <= now + REFUSED => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a request. If the network or the vendor fails, the client retries a read after a short

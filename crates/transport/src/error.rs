@@ -139,7 +139,27 @@ impl TransportError {
         }
     }
 
-    /// Returns `true` if Beadle did not send the request because its path might be outdated.
+    /// Returns whether Beadle did not send the request. If the error is about a redirect of a read,
+    /// Beadle sent only the read.
+    fn is_not_sent(&self) -> bool {
+        match self {
+            Self::Budget(_)
+            | Self::Credential { .. }
+            | Self::Token(_)
+            | Self::Unaddressable { .. }
+            | Self::Late { .. }
+            | Self::Outdated { .. }
+            | Self::ForeignOrigin { .. } => true,
+            Self::Limited { .. }
+            | Self::Denied { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::InvalidResponse { .. } => false,
+        }
+    }
+
+    /// Returns whether Beadle did not send the request because its path is possibly outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
@@ -184,10 +204,10 @@ impl TransportError {
 
 /// The reason why Beadle has no token for a request.
 ///
-/// The vendor answered another request: the request for the token. A caller could mistake this
-/// answer for an answer about a resource. A 404 would then mean that the resource does not exist,
-/// and a plan could create or remove something. So this type shows no status.
-/// [`Client::no_token`](crate::Client::no_token) creates the values.
+/// The vendor answered another request: the request for the token. If a caller read this answer as
+/// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
+/// create or remove something for this reason. So this type shows no status.
+/// [`Client::token`](crate::Client::token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenError(Box<TransportError>);
@@ -211,7 +231,8 @@ impl TokenError {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let spares_others = matches!(&error, TransportError::Budget(wait) if wait.spares_others);
-        Self { spares_others, ..Self::new(error.class(), error) }
+        let not_sent = error.is_not_sent();
+        Self { spares_others, not_sent, ..Self::new(error.class(), error) }
     }
 }
 
@@ -244,6 +265,8 @@ mod tests {
             assert!(!error.is_unaddressable() && !error.is_timeout() && !error.is_late(), "{text}");
             assert_eq!(error.class(), Class::Retry, "{text}");
             assert_eq!(error.to_string(), text);
+            let failure = Failure::from(error);
+            assert!(failure.not_sent && failure.changed_nothing(), "{text}");
         }
         let until = Time(7);
         let denied =

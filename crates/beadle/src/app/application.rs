@@ -77,6 +77,14 @@ impl App {
         })
     }
 
+    /// Returns the readers of the repositories that have the policy of an organisation and the base
+    /// of the policy. Returns none if the policy is in a folder. Sends no request.
+    pub(crate) fn policy_readers(&self, file: &OrgConfig) -> anyhow::Result<Vec<Reader>> {
+        let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
+        let RepositoryPolicy { own, base, .. } = self.repository_policy(file, source)?;
+        Ok(std::iter::once(own).chain(base).map(|part| part.reader).collect())
+    }
+
     fn policy_part(
         &self,
         file: &OrgConfig,

@@ -80,6 +80,8 @@ pub(crate) async fn find(
         let days = target.token_days(service.clock())?;
         ending(&target.file.name, days)
     }));
+    let credentials = service.credentials();
+    found.extend(credentials.iter().filter_map(|(instance, of)| denied(instance, of.denied_since(), now)));
     Ok(found)
 }
 
@@ -259,6 +261,14 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
         _ => format!("the token expires in {days} days"),
     };
     Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
+}
+
+/// Returns the problem of a credential that the vendor has denied for a minute. The keys of the
+/// instance then wait, so no key is parked and no background task fails.
+fn denied(instance: &str, since: Option<Time>, now: Time) -> Option<Problem> {
+    let since = since.filter(|since| *since > now || now.since(*since) >= FAILING)?;
+    let what = format!("the vendor has denied the credential since {since}, so all keys wait");
+    Some(problem(Topic::new(ProblemKind::CredentialEnds, instance), "denied", instance, what, ""))
 }
 
 #[cfg(test)]
@@ -441,5 +451,19 @@ mod tests {
             assert_eq!(id(days).as_deref(), Some(reached), "{days}");
         }
         assert_eq!(ending("aws", 1).unwrap().what, "the token expires in 1 day");
+    }
+
+    #[test]
+    fn a_credential_that_is_denied_for_a_minute_is_a_problem() {
+        let now = Time::from_seconds(1000);
+        for (since, is_problem) in [(None, false), (Some(950), false), (Some(940), true), (Some(2000), true)]
+        {
+            let found = denied("corp", since.map(Time::from_seconds), now);
+            assert_eq!(found.is_some(), is_problem, "{since:?}");
+        }
+        let found = denied("corp", Some(Time(0)), now).unwrap();
+        assert_eq!(found.topic, Topic::new(ProblemKind::CredentialEnds, "corp"));
+        assert!(found.what.starts_with("the vendor has denied the credential since 1970"), "{}", found.what);
+        assert_ne!(found.id, ending("corp", 0).unwrap().id, "a denied token and its end are two problems");
     }
 }

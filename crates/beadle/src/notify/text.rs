@@ -87,7 +87,7 @@ fn what(topic: &Topic, count: u64) -> String {
         ProblemKind::PolicyHeld => "the gate holds a new policy".into(),
         ProblemKind::SweepOverdue => "a sweep is overdue".into(),
         ProblemKind::SweepFailed => "a sweep failed".into(),
-        ProblemKind::CredentialEnds => "a credential expires soon".into(),
+        ProblemKind::CredentialEnds => "a credential expires soon, or the vendor denies it".into(),
         ProblemKind::Reverted => format!("{}{aspect} reverted", counted(count, "change", "changes")),
         ProblemKind::Unreadable => {
             format!("Beadle cannot read {}", counted(count, "stored value", "stored values"))
@@ -106,7 +106,7 @@ fn none(topic: &Topic) -> String {
         ProblemKind::PolicyHeld => "the gate holds no policy".into(),
         ProblemKind::SweepOverdue => "no sweep is overdue".into(),
         ProblemKind::SweepFailed => "the sweeps succeed".into(),
-        ProblemKind::CredentialEnds => "no credential expires soon".into(),
+        ProblemKind::CredentialEnds => "no credential expires soon or is denied".into(),
         ProblemKind::Reverted => format!("no change{aspect} was reverted for 1 day"),
         ProblemKind::Unreadable => "Beadle can read all stored values".into(),
     }
@@ -135,7 +135,7 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
         }
         ProblemKind::SweepOverdue => "Look at `beadle tasks` and `beadle budget`.",
         ProblemKind::SweepFailed => "Look at `beadle tasks` and `beadle queue`.",
-        ProblemKind::CredentialEnds => "Replace the credential before it expires.",
+        ProblemKind::CredentialEnds => "Replace the credential, or correct its rights at the vendor.",
         ProblemKind::Reverted => {
             "To keep a change, propose it as a change of the policy. For a limited time, propose a \
              waiver in `waivers.yml`, or ask an operator for `beadle waive NAME --keys KEYS --until TIME \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
+use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
 use crate::app::organisations::served_organisation::ServedOrganisation;
@@ -40,7 +40,20 @@ impl BackgroundTask for Opening {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, org) = &self.0;
-        let opened = service.open(org).await.map_err(failed)?;
+        let opened = match service.open(org).await.map_err(failed) {
+            Ok(opened) => opened,
+            Err(failure) => {
+                if failure.class == Class::Rejected {
+                    // The App may lack a permission to read the policy. The worker runs no sweep of
+                    // an organisation that is not open, so no run drops the token. The next try
+                    // must use the permissions that an owner accepts in the meantime.
+                    for reader in service.app.policy_readers(&org.file).unwrap_or_default() {
+                        reader.drop_token().await;
+                    }
+                }
+                return Err(failure);
+            }
+        };
         Ok(if opened { TaskStatus::Done("opened".into()) } else { TaskStatus::Idle })
     }
 }

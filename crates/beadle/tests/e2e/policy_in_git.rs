@@ -206,6 +206,31 @@ async fn a_policy_that_is_not_there_is_reported_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_opens_with_a_permission_that_an_owner_accepts_later() {
+    let admin = json!({ "branches": { "main": {} }, "contents": { SETTINGS: POLICY } });
+    let mut state = acme(json!({ "widgets": declared(), "admin": admin }));
+    state["orgs"]["acme"]["permissions"] =
+        json!({ "administration": "write", "members": "read", "metadata": "read" });
+    let mut world = World::unlimited(state).await;
+    world.source = "{ repository = \"admin\", path = \".github\" }".into();
+    let _serving = world.serve().await;
+    let open = async || world.beadle(&["tasks", "run", "opening of acme"]).await;
+    let refused = open().await.expect(1);
+    assert!(refused.out.contains("contents: read") || refused.err.contains("contents: read"), "{refused:?}");
+    let patch = json!({ "orgs": { "acme": { "permissions": { "contents": "read" } } } });
+    let url = format!("{}/_sim/state?webhooks=false", world.sim.url());
+    assert!(world.http.patch(url).body(patch.to_string()).send().await.unwrap().status().is_success());
+    // A run of the task may use the old token. The next run must not wait for the end of this
+    // token.
+    let mut looks = 0;
+    while policies(&world).await.is_empty() {
+        looks += 1;
+        assert!(looks < 10, "the organisation did not open");
+        open().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     let mut world = world(json!({ SETTINGS: POLICY })).await;
     let unprotected = "`main` of acme/admin accepts changes of the policy without a review";

@@ -44,7 +44,7 @@ pub enum ProblemKind {
     SweepOverdue,
     /// A sweep cannot begin, or ended with failures.
     SweepFailed,
-    /// A credential ends soon.
+    /// A credential ends soon, or the vendor denies it.
     CredentialEnds,
     /// Beadle reverted the change of a person.
     Reverted,

@@ -104,7 +104,11 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "app" => reader.app().await.is_ok(),
         "app_slug" => reader.app_slug().await.is_ok(),
         "own_app" => reader.own_app().await.is_ok(),
-        "drop_token" => reader.drop_token().await.is_ok(),
+        "drop_token" => {
+            reader.drop_token().await;
+            true
+        }
+        "renew_token" => reader.renew_token().await.is_ok(),
         "heed_accepted_permissions" => reader.heed_accepted_permissions().await.is_ok(),
         "is_installed" => reader.is_installed().await.is_ok(),
         "installations" => reader.installations().await.is_ok(),

@@ -99,6 +99,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),
     entry("Reader::drop_token", &[], &[]),
+    entry("Reader::renew_token", &[], &[]),
     entry("Reader::heed_accepted_permissions", &[], &[]),
     entry("Reader::is_installed", &[], &[]),
     entry("Reader::installations", &[], &[]),

@@ -2,8 +2,10 @@
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};
+use beadle_secrets::testing::signing_key;
 use beadle_sim::{Fault, Sim};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::testing::{Arrived, Recorder};
 use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
 use secrecy::SecretString;
@@ -30,11 +32,14 @@ async fn simulated() -> Arc<Sim> {
     Arc::new(sim)
 }
 
-fn dispatch(sim: &Arc<Sim>, store: &Arc<dyn Store>, clock: &Clock) -> Dispatch {
-    let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
+fn dispatch(
+    (wire, url): (Arc<dyn Wire>, &str),
+    credential: Credential,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+) -> Dispatch {
     let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
-    let credential = Credential::Token(SecretString::from(sim.token().as_str()));
-    let (endpoint, budgets) = (Endpoint::new(&sim.url()), Budgets::new("acme", 0));
+    let (endpoint, budgets) = (Endpoint::new(url), Budgets::new("acme", 0));
     let api = Api::new(&endpoint, "acme", credential, budgets, clock, settings).unwrap();
     let rule = DispatchRule { token_input: Some("token".into()), ..rule(None, "widgets") };
     Dispatch {
@@ -46,14 +51,13 @@ fn dispatch(sim: &Arc<Sim>, store: &Arc<dyn Store>, clock: &Clock) -> Dispatch {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
-    let store: Arc<dyn Store> = Arc::new(store);
-    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let sim = simulated().await;
-    let dispatch = dispatch(&sim, &store, &clock);
+/// Returns an empty store in `folder`.
+fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap())
+}
+
+/// Accepts a delivery that makes a dispatch due, and returns the first run of its key.
+async fn accepted(store: &Arc<dyn Store>, clock: &Clock) -> Run {
     let key = Key::new("dispatch", "acme", "d-1/police");
     let delivery = Delivery {
         source: "github".into(),
@@ -66,7 +70,42 @@ async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_r
     };
     store.accept(delivery, vec![Mark::new(key.clone(), Lane::Event)]).await.unwrap();
     let claim = store.claim_key(&key, clock.now()).await.unwrap().unwrap();
-    let run = Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since };
+    Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dispatch_without_a_token_was_certainly_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let wire = Recorder::new(|_| (502, json!({ "message": "Bad Gateway" })));
+    let credential = Credential::App { id: 7, key: signing_key(), installation: Some(1) };
+    let network: Arc<dyn Wire> = wire.clone();
+    let dispatch = dispatch((network, "https://github.test"), credential, &store, &clock);
+    let run = accepted(&store, &clock).await;
+    assert_eq!(dispatch.reconcile(&run).await.unwrap_err().class, Class::Retry);
+    let is_token = |arrived: &Arrived| arrived.segments.ends_with(&["access_tokens".to_owned()]);
+    assert!(wire.arrived().iter().all(is_token), "{:?}", wire.arrived());
+    let key = Some(run.lease.key.to_string());
+    let entries = store.entries(Listing { after: 0, since: None, key, limit: 100 }).await.unwrap();
+    let results = entries.iter().filter_map(|entry| match &entry.detail {
+        Detail::NotDispatched(result) => Some(result.dispatched),
+        _ => None,
+    });
+    assert_eq!(results.collect::<Vec<_>>(), [Happened::No], "the next try need not look for a run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let sim = simulated().await;
+    let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
+    let credential = Credential::Token(SecretString::from(sim.token().as_str()));
+    let url = sim.url();
+    let dispatch = dispatch((wire, url.as_str()), credential, &store, &clock);
+    let run = accepted(&store, &clock).await;
     let (method, path) = (Some("POST".to_owned()), "/dispatches".to_owned());
     sim.fault(Fault { method, path, reset: true, count: Some(1), ..Fault::default() });
     assert_eq!(dispatch.reconcile(&run).await.unwrap_err().class, Class::Retry);
@@ -78,7 +117,7 @@ async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_r
     clock.sleep_until(until).await;
     assert_eq!(dispatch.reconcile(&run).await.unwrap().skipped, None);
     assert_eq!(sim.calls().len(), calls + 1);
-    let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: 100 };
+    let listing = Listing { after: 0, since: None, key: Some(run.lease.key.to_string()), limit: 100 };
     let entries = store.entries(listing).await.unwrap();
     let found = entries.iter().filter_map(|entry| match &entry.detail {
         Detail::Dispatched(result) => result.why.as_deref(),

@@ -292,6 +292,29 @@ async fn what_is_refused_after_a_part_of_it_was_done_stays_spent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_that_was_not_sent_keeps_its_approval_and_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let no_token = || Err(Failure { not_sent: true, ..Failure::new(Class::Retry, "the App is suspended") });
+    let mut world = World::new(folder.path(), no_token);
+    world.limits.removes = 0;
+    let report = world.run(Lane::Manual, Risk::Removes, 2).await;
+    for step in &report.steps {
+        let StepResult::Held { digest, .. } = &step.outcome else { panic!("{report:?}") };
+        world.store.approve(digest, "ann", world.clock.now()).await.unwrap().unwrap();
+    }
+    let report = world.run(Lane::Manual, Risk::Removes, 2).await;
+    assert_eq!((world.writes(), world.count(EntryKind::Result).await), (1, 1), "the other one is not tried");
+    assert_eq!(report.steps[1].outcome, StepResult::NotReached);
+    let holds = world.store.holds().await.unwrap();
+    let kept = holds.iter().filter(|hold| hold.approved_by.as_deref() == Some("ann") && !hold.spent);
+    assert_eq!(kept.count(), 2, "{holds:?}");
+    // The next run needs no further approval.
+    world.vendor.answer = Arc::new(|| Ok(()));
+    let report = world.run(Lane::Manual, Risk::Removes, 2).await;
+    assert_eq!(report.count(|result| *result == StepResult::Written), 2, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_write_sees_a_pause_and_the_rest_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), || Ok(()));

@@ -178,6 +178,18 @@ impl Directories {
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
     }
 
+    /// Returns the budget of each directory and of each SCIM server, with its name. A directory has
+    /// several budgets. The first one belongs to the requests for tokens and for groups, which
+    /// Beadle sends most often.
+    pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
+        let okta = self.okta.iter().filter_map(|(file, okta)| {
+            let budgets = okta.budgets().next()?;
+            Some((file.name.clone(), budgets.clone()))
+        });
+        let target = |target: &Arc<GroupTarget>| Some((target.file.name.clone(), target.budgets()?));
+        okta.chain(self.targets.values().filter_map(target)).collect()
+    }
+
     /// Wraps a reconciler of a directory. If an unavailable target misses an event, the wrapper
     /// records the missed event.
     pub(crate) fn partial(

@@ -58,6 +58,14 @@ impl GroupTarget {
         }
     }
 
+    /// Returns the reader of the teams' organisation, and `None` for a SCIM server.
+    pub(in crate::app) fn github(&self) -> Option<&beadle_github::Reader> {
+        match &self.api {
+            TargetApi::Scim { .. } => None,
+            TargetApi::Teams(teams) => Some(teams.github()),
+        }
+    }
+
     /// Returns the limits in force.
     pub(crate) fn limits_in_force(&self) -> GuardLimits {
         GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }

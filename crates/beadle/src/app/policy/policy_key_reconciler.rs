@@ -21,7 +21,7 @@ pub(crate) fn begin(service: &Arc<Service>) {
     for organisation in service.orgs.iter().filter(|org| org.file.policy.repository().is_some()) {
         let reconciler =
             PolicyReconciler { service: Arc::downgrade(service), organisation: organisation.clone() };
-        service.begin_policy(&organisation.file.name, Arc::new(reconciler));
+        service.begin_policy(organisation, Arc::new(reconciler));
     }
 }
 

@@ -253,7 +253,7 @@ mod tests {
         generation.0.store(true, Ordering::SeqCst);
         let refused = session.write(&change).await.unwrap_err();
         assert!(refused.text.ends_with("has accepted the generation g2"), "{refused}");
-        assert!(refused.class.changed_nothing());
+        assert!(refused.changed_nothing());
         let refused = reconciler.reconcile(&run).await.unwrap_err();
         assert!(matches!(refused.class, Class::RateLimited { spares_events: false, .. }), "{refused}");
         assert_eq!(counts(), (1, 1));

@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Reconcile, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
+use beadle_github::Reader;
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -150,6 +151,19 @@ impl Service {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }
 
+    /// Returns the budget of each credential, with the name of its organisation, directory or
+    /// target. An organisation need not be open: its policy can be in a repository that Beadle
+    /// cannot read with a denied credential. A credential whose secret is missing is not in the
+    /// list.
+    pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
+        let of_org = |org: &Arc<ServedOrganisation>| {
+            let (api, _) = self.app.client_of(&org.file).ok()?;
+            Some((org.file.name.clone(), api.budgets().clone()))
+        };
+        let orgs = self.orgs.iter().filter_map(of_org);
+        orgs.chain(self.directories.credentials()).collect()
+    }
+
     /// Returns the worker, with as many concurrent runs as the configuration allows.
     pub(crate) fn worker(&self) -> Arc<Worker> {
         let file = &self.config().file;
@@ -190,9 +204,12 @@ impl Service {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
 
-    /// Begins to work on the key of an organisation's policy.
-    pub(crate) fn begin_policy(&self, organisation: &str, reconciler: Arc<dyn Reconcile>) {
-        self.reconcilers.add_policy(organisation, reconciler);
+    /// Begins to work on the key of an organisation's policy. If the configuration names an
+    /// organisation that Beadle cannot connect to, the runs of the key fail with the reason.
+    pub(crate) fn begin_policy(&self, org: &ServedOrganisation, reconciler: Arc<dyn Reconcile>) {
+        let readers = self.app.policy_readers(&org.file).unwrap_or_default();
+        let readers: Vec<&Reader> = readers.iter().collect();
+        self.reconcilers.add_policy(&org.file.name, &readers, reconciler);
     }
 
     /// Begins to work on the key of the App's installations.

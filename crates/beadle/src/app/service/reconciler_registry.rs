@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, Time};
+use beadle_github::Reader;
 use beadle_repositories::WithAcceptedPermissions;
 
 use crate::app::groups::directories_and_targets::Directories;
@@ -88,11 +89,12 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// Returns a reconciler whose runs can use new permissions of the App as soon as an owner has
-/// accepted them. The reconciler of sweeps needs no such addition. A sweep only lists the
-/// repositories, and this needs no new permission.
-fn with_accepted_permissions(org: &GithubOrganisation, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
-    Arc::new(WithAcceptedPermissions { inner, reader: org.reader.clone() })
+/// Makes the runs of a reconciler use the permissions of the App that an owner has accepted. The
+/// reconciler of sweeps needs no such addition. A sweep only lists the repositories, and the list
+/// needs no new permission. The reconcilers of team events and of installations need no token of
+/// the organisation.
+fn with_accepted_permissions(reader: &Reader, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
+    Arc::new(WithAcceptedPermissions { inner, reader: reader.clone() })
 }
 
 /// The reconcilers for every kind of key, by instance.
@@ -144,19 +146,19 @@ impl ReconcilerRegistry {
             Arc::new(PolicyInForce { store, file, policy }) as Arc<dyn InForce>
         });
         let [repository, sweep] = org.reconcilers(store, clock, in_force);
-        self.repositories.add(&org.file.name, with_accepted_permissions(org, repository));
+        self.repositories.add(&org.file.name, with_accepted_permissions(&org.reader, repository));
         self.sweeps.add(&org.file.name, sweep);
     }
 
     /// Adds the reconciler of an organisation's dispatches. Dispatches do not depend on the policy.
     pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
-        let dispatch = with_accepted_permissions(org, org.dispatches(store, clock));
+        let dispatch = with_accepted_permissions(&org.reader, org.dispatches(store, clock));
         self.dispatches.add(&org.file.name, dispatch);
     }
 
     /// Adds the reconciler for the pull requests that change the policy of an organisation.
     pub(crate) fn add_check(&self, org: &GithubOrganisation, check: Arc<dyn Reconcile>) {
-        self.checks.add(&org.file.name, with_accepted_permissions(org, check));
+        self.checks.add(&org.file.name, with_accepted_permissions(&org.reader, check));
     }
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's
@@ -173,7 +175,12 @@ impl ReconcilerRegistry {
             let (store, directories, orgs) = (store.clone(), of.clone(), self.orgs.clone());
             Arc::new(MappingsToTarget { store, target: name.clone(), directories, orgs }) as Arc<dyn InForce>
         });
-        self.groups.add(name, target.reconciler(store, clock, in_force));
+        let groups = target.reconciler(store, clock, in_force);
+        let groups = match target.github() {
+            Some(reader) => with_accepted_permissions(reader, groups),
+            None => groups,
+        };
+        self.groups.add(name, groups);
     }
 
     /// Adds a check to the runs: this process must use the accepted generation. The check is
@@ -183,8 +190,10 @@ impl ReconcilerRegistry {
         self.is_shared.store(true, Ordering::SeqCst);
     }
 
-    /// Adds the reconciler for the pushes to the repository of an organisation's policy.
-    pub(crate) fn add_policy(&self, org: &str, reading: Arc<dyn Reconcile>) {
+    /// Adds the reconciler for the pushes to the repository of an organisation's policy. `readers`
+    /// are the organisations that have the policy and its base.
+    pub(crate) fn add_policy(&self, org: &str, readers: &[&Reader], reading: Arc<dyn Reconcile>) {
+        let reading = readers.iter().fold(reading, |inner, reader| with_accepted_permissions(reader, inner));
         self.policies.add(org, reading);
     }
 
@@ -234,7 +243,101 @@ impl ReconcilerRegistry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use beadle_engine::{Budgets, Lane, Lease, WritePace};
+    use beadle_github::{Api, Asks, Credential, Endpoint};
+    use beadle_repositories::Policy;
+    use beadle_secrets::SigningKey;
+    use beadle_secrets::testing::signing_key;
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::{Arrived, Recorder};
+    use serde_json::json;
+
     use super::*;
+
+    /// A reconciler that sends no request.
+    struct Idle;
+
+    #[async_trait]
+    impl Reconcile for Idle {
+        async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+            Err(Failure::new(Class::Rejected, "nothing to do"))
+        }
+    }
+
+    /// Returns the connection of one process. Each process has its own token.
+    fn api(wire: &Arc<Recorder>, key: &SigningKey, store: &Arc<dyn Store>, clock: &Clock) -> Api {
+        let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
+        let credential = Credential::App { id: 7, key: key.clone(), installation: Some(1) };
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        Api::new(&endpoint, "acme", credential, budgets, clock, settings).unwrap().keeping(store.clone())
+    }
+
+    /// GitHub knows nothing, and each of its tokens has the permissions at that time.
+    fn github(is_accepted: &Arc<AtomicBool>) -> Arc<Recorder> {
+        let is_accepted = is_accepted.clone();
+        Recorder::new(move |arrived| {
+            if !is_for_a_token(arrived) {
+                return (404, json!({ "message": "Not Found" }));
+            }
+            let level = if is_accepted.load(Ordering::SeqCst) { "write" } else { "read" };
+            let (end, permissions) = ("2001-09-10T01:46:40Z", json!({ "issues": level }));
+            (201, json!({ "token": level, "expires_at": end, "permissions": permissions }))
+        })
+    }
+
+    fn is_for_a_token(arrived: &Arrived) -> bool {
+        arrived.segments.last().is_some_and(|last| last == "access_tokens")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_runs_of_each_kind_use_permissions_that_another_process_learned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
+        let config = Config::load(&path).unwrap();
+        let (clock, key) = (Clock::simulated(Time(1_000_000_000_000)), signing_key());
+        let hold = Duration::from_secs(1)..=Duration::from_secs(1);
+        for (kind, id) in [
+            ("repository", "1"),
+            ("organisation", "1"),
+            ("dispatch", "d/rule"),
+            (beadle_hooks::github::CHECK, "1"),
+            ("policy", "1"),
+        ] {
+            let store =
+                SqliteStore::open_inline(&folder.path().join(kind), SqliteSettings::default()).unwrap();
+            let store: Arc<dyn Store> = Arc::new(store);
+            let is_accepted = Arc::new(AtomicBool::new(false));
+            let wire = github(&is_accepted);
+            let (one, other) = (api(&wire, &key, &store, &clock), api(&wire, &key, &store, &clock));
+            let files =
+                BTreeMap::from([("settings.yml".to_owned(), "repository: { topics: [shop] }\n".to_owned())]);
+            let policy = Policy::from_sources(files, "admin", Path::new("policy")).unwrap();
+            let client = (one, WritePace::new(Duration::ZERO));
+            let org = GithubOrganisation::new(&config, &config.file.org[0], policy, client).unwrap();
+            let registry = ReconcilerRegistry::new(&config, &hold, &clock);
+            registry.add(&org, &store, &clock);
+            registry.add_dispatch(&org, &store, &clock);
+            registry.add_check(&org, Arc::new(Idle));
+            registry.add_policy("acme", &[&org.reader], Arc::new(Idle));
+
+            assert!(org.reader.rate_limit().await.is_err());
+            is_accepted.store(true, Ordering::SeqCst);
+            Reader::new(other, Asks::default()).renew_token().await.unwrap();
+            let tokens = || wire.arrived().iter().filter(|arrived| is_for_a_token(arrived)).count();
+            assert_eq!(tokens(), 2, "each process has a token");
+            let lease = Lease { key: Key::new(kind, "acme", id), epoch: 1, until: Time(i64::MAX) };
+            let run = Run { lease, lane: Lane::Event, hint: None, since: clock.now() };
+            // GitHub knows no repository, so the run may fail.
+            drop(registry.by_kind()[kind].reconcile(&run).await);
+            assert!(org.reader.rate_limit().await.is_err());
+            assert_eq!(tokens(), 3, "{kind}: the run dropped the old token");
+        }
+    }
 
     #[test]
     fn the_wait_of_a_key_is_a_quarter_of_the_opening_time_and_at_most_the_hold() {

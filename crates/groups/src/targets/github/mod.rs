@@ -128,6 +128,11 @@ impl TeamReader {
         }
     }
 
+    /// Returns the reader of the organisation, which has the token of this target.
+    pub fn github(&self) -> &Reader {
+        &self.github
+    }
+
     /// Returns a reader that also reads the membership of the organisation. `membership` contains
     /// the limits of the membership.
     #[must_use]

@@ -188,7 +188,7 @@ impl ScimWriter {
         if written.before.is_none() {
             return failure;
         }
-        if failure.class.changed_nothing() && !failure.is_partial {
+        if failure.changed_nothing() {
             self.forget(written, stop).await;
             return failure;
         }

@@ -1,9 +1,7 @@
 //! Starts to use a new generation of a policy, if the gate lets the generation pass.
 
 use beadle_engine::gate::is_counted;
-use beadle_engine::{
-    Class, Failure, GateVerdict, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
-};
+use beadle_engine::{Class, Failure, GateVerdict, Key, Mode, Plan, StoreError, Stored, TaskStatus};
 use beadle_repositories::{Affected, Policy, Preview};
 
 use crate::app::gate::generation_group_changes::{self, GenerationGroupChanges};

@@ -97,7 +97,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
             }
         }
         Format::Markdown => {
-            plans.iter().for_each(|plan| printer.lines(plans_and_results::markdown(plan).trim_end()))
+            for plan in &plans {
+                printer.lines(plans_and_results::markdown(plan).trim_end());
+            }
         }
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());

@@ -412,7 +412,7 @@ fn the_ledger_of_another_version_is_read() {
     assert_eq!(older, ledger);
     // A ledger that this version cannot read must not count as empty, because Beadle would report
     // each problem again.
-    stored["told"][0]["topic"]["kind"] = "quota-low".into();
+    stored["told"][0]["members"] = "quota-low".into();
     assert!(serde_json::from_value::<Ledger>(stored).is_err());
     let is_needed = <Ledger as crate::note::Metadata>::IS_NEEDED;
     assert!(is_needed, "the ledger stays as it is");

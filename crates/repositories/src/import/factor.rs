@@ -9,7 +9,7 @@
 //!   repository overrides the value of `settings.yml`.
 //! - A layer sets a value only if every repository in the layer has this value.
 //! - A file contains an entry of a list only if every repository that the file applies to has this
-//! entry. Together, all files of a repository therefore contain exactly the repository's entries.
+//!   entry. Together, all files of a repository therefore contain exactly the repository's entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 

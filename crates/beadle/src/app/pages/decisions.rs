@@ -88,16 +88,14 @@ impl PageDecisions {
                 None => approved = true,
             }
         }
-        match before.filter(|_| !approved) {
-            Some(other) => Err(DecisionRefusal::Conflict(format!("{other} approved the policy before"))),
-            None => {
-                let done = format!(
-                    "{}: approved for {}; the service puts it in force if its plan is still the same",
-                    first.generation, first.organisation
-                );
-                Ok(OperationDone { done: vec![done] })
-            }
+        if let Some(other) = before.filter(|_| !approved) {
+            return Err(DecisionRefusal::Conflict(format!("{other} approved the policy before")));
         }
+        let done = format!(
+            "{}: approved for {}; the service puts it in force if its plan is still the same",
+            first.generation, first.organisation
+        );
+        Ok(OperationDone { done: vec![done] })
     }
 
     /// Checks that a person is allowed to approve the changes. If a policy causes the changes, the

@@ -21,8 +21,8 @@ use crate::config::{Config, OrgConfig};
 /// What an operator wants to undo.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UndoSelection {
-    /// The numbers of runs, sweeps or writes in the journal, and the codes of changes or approved
-    /// groups. Empty if `since` is set.
+    /// The numbers of runs, sweeps, policies or writes in the journal, the codes of changes or
+    /// approved groups, and the generations of policies. Empty if `since` is set.
     pub(crate) what: Vec<String>,
     /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use beadle_engine::parse_span;
+use beadle_engine::{UndoStart, parse_span};
 use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
 use beadle_config::StoreLocation;
-
-use super::undo_start::UndoStart;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {

@@ -199,7 +199,10 @@ pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -
     }
     let fields = vec![
         labelled("Numbers of journal entries, or codes, separated by commas", optional_line("runs", runs)),
-        labelled("Or all writes of the last hours or days, such as 12h", optional_line("last", "")),
+        labelled(
+            "Or all writes since a time, such as 12h or 2026-12-01T09:00:00Z",
+            optional_line("last", ""),
+        ),
         labelled("Only this organisation", optional_line(ORGANISATION, "")),
         labelled("Only these repositories, separated by commas", optional_line("repositories", repositories)),
     ];

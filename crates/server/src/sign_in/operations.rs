@@ -142,6 +142,9 @@ pub struct UndoPreview {
     /// The code that identifies all changes in the plans. A confirmation is valid only for this
     /// code.
     pub plan: String,
+    /// The numbers of changes by risk, one line for each organisation. These are the lines that
+    /// `beadle undo` prints.
+    pub summary: Vec<String>,
     /// The writes that Beadle would undo. This request contains a fixed time, so that the same
     /// request leads to the same plan later.
     pub request: UndoRequest,

@@ -2,6 +2,7 @@
 //! cause.
 
 use beadle_engine::Detail;
+use beadle_engine::guard::short_undo;
 use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
 
 use crate::journal::reverted_state_makers;
@@ -107,7 +108,7 @@ fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
         OperatorAction::EndedUndo { ended_undo, by } => {
             let count = counted(*ended_undo, "repository", "repositories");
             format!("{by} ended the undo of values of {count}: the policy applies to them again")
@@ -179,6 +180,11 @@ mod tests {
                 EntryKind::Operator,
                 json!({ "undid": "undo of 1234", "by": "ann" }),
                 "ann began the undo of 1234",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "undid": "undo of 270, 271, 272, 273", "by": "ann" }),
+                "ann began the undo of 270 and 3 more",
             ),
             (
                 EntryKind::Operator,

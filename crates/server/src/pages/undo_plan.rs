@@ -1,6 +1,7 @@
 //! Shows the plan of an undo, and the form that confirms the plan.
 
 use beadle_engine::Change;
+use beadle_engine::guard::short_undo;
 
 use super::detail;
 use super::html::{Html, joined, text};
@@ -75,7 +76,7 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
         }
         _ => confirm_undo_form(visitor, preview),
     };
-    let mut about = vec![("Undo", text(&preview.name)), ("To write", text(sum))];
+    let mut about = vec![("Undo", text(short_undo(&preview.name))), ("To write", text(sum))];
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }

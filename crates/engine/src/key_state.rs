@@ -83,6 +83,10 @@ pub struct KeyState {
     /// undo restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
+    /// Since when Beadle only observes such changes. `None` if there are none, and in states of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_since: Option<Time>,
     /// The number of changes that the guard holds.
     #[serde(default)]
     pub held: usize,
@@ -130,6 +134,7 @@ impl KeyState {
             pending,
             withheld: report.withheld(),
             undone: report.undone(),
+            undone_since: None,
             held: report.count(|result| matches!(result, StepResult::Held { .. })),
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
@@ -236,7 +241,12 @@ impl KeyState {
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };
-        let state = Self { since, ..found };
+        // A key can drift for another reason long before an undo.
+        let undone_since = (found.undone > 0).then(|| match &before {
+            Some(before) if before.undone > 0 => before.undone_since.unwrap_or(before.since).min(now),
+            _ => now,
+        });
+        let state = Self { since, undone_since, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
         }

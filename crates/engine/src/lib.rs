@@ -51,6 +51,7 @@ mod task_record;
 pub mod testing;
 pub mod trace;
 pub mod transfer;
+mod undo_start;
 mod unwritten;
 mod value_text;
 mod void_approval;
@@ -96,6 +97,7 @@ pub use store::{
 pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
+pub use undo_start::UndoStart;
 pub use unwritten::run_counts;
 pub use value_text::value_text;
 pub use void_approval::VoidApproval;

@@ -38,6 +38,10 @@ impl Risk {
     /// All risks, with the smallest risk first.
     pub const ALL: [Self; 5] = [Self::Adds, Self::Changes, Self::Weakens, Self::Exposes, Self::Removes];
 
+    /// All risks in the order in which a person checks an undo. An undo that adds a thing often gives
+    /// back an access, so exposures and additions come first.
+    pub const OF_UNDO: [Self; 5] = [Self::Exposes, Self::Adds, Self::Weakens, Self::Removes, Self::Changes];
+
     /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -226,6 +230,13 @@ impl<W> Change<W> {
         risks
     }
 
+    /// Returns the place of the change in the list of an undo: the first place in [`Risk::OF_UNDO`] of
+    /// all its risks. A change without values comes last.
+    pub fn undo_place(&self) -> usize {
+        let is_here = |risk: &Risk| self.fields.iter().any(|field| field.risk == *risk);
+        Risk::OF_UNDO.iter().position(is_here).unwrap_or(Risk::OF_UNDO.len())
+    }
+
     /// Returns a short code that identifies exactly this change of this key. An operator uses the
     /// code to approve the change.
     pub fn digest(&self, key: &Key) -> String {
@@ -390,6 +401,12 @@ impl<W> Plan<W> {
             risks.merge(&change.risks());
         }
         risks
+    }
+
+    /// Returns the place of the plan in the list of an undo: the first place of its changes. A plan
+    /// without changes comes last.
+    pub fn undo_place(&self) -> usize {
+        self.changes.iter().map(Change::undo_place).min().unwrap_or(Risk::OF_UNDO.len())
     }
 
     /// Returns a copy of the plan without the instructions for the writes.

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use beadle_engine::parse_span;
+use beadle_engine::{UndoStart, parse_span};
 use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
 use beadle_config::StoreLocation;
-
-use super::undo_start::UndoStart;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {
@@ -172,8 +170,8 @@ pub(crate) struct ApplyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
-    /// Number of a run, a sweep or a write in the journal, such as `1234`, or code of a change or
-    /// an approved group of changes, such as `8f0c1d2e3a4b`; repeatable
+    /// Number of a run, a sweep, a policy or a write in the journal, such as `1234`, or code of a
+    /// change, an approved group of changes or a policy, such as `8f0c1d2e3a4b`; repeatable
     #[arg(value_name = "RUN", required_unless_present = "since", conflicts_with = "since")]
     pub(crate) what: Vec<String>,
     /// Undo everything that Beadle wrote within this time, such as `2h` or `7d`, or since this time,

@@ -185,14 +185,15 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "beadle undo 1234",
                 "a run, see `beadle journal --numbers`, or a sweep, see `beadle journal --only sweep`",
             ),
+            ("beadle undo 269", "what a policy wrote; `beadle journal` shows the command"),
             ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in 12 hours"),
             (
                 "beadle undo --since 2026-12-01T09:12:44Z --org acme",
-                "what Beadle wrote since a policy came into force; `beadle journal` shows the command",
+                "what Beadle wrote to an organisation since a time",
             ),
             (
                 "beadle undo 8f0c1d2e3a4b",
-                "a change by its digest, or an approved group of changes by its code",
+                "a change by its digest, an approved group by its code, or a policy by its generation",
             ),
         ],
     ),

@@ -6,7 +6,6 @@ mod help;
 mod holds_and_previews_args;
 mod journal_and_history_args;
 mod report_args;
-mod undo_start;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::commands::operator;
 use crate::commands::shared::command_gate::limit_organisation;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
-use crate::output::plans_and_results::{self, PlanScope, WholePlan};
+use crate::output::plans_and_results;
 use crate::output::printer::Printer;
 
 /// An undo of `beadle undo`.
@@ -88,14 +88,7 @@ impl UndoCommand<'_> {
         // An undo must not use raised limits earlier than the runs of the policy.
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
-        let shown = WholePlan {
-            of: org.file.name.clone(),
-            scope: PlanScope::Undo(org.file.mode),
-            plans: planned.describe(),
-            short: None,
-            unmatched: Vec::new(),
-            links: None,
-        };
+        let shown = planned.whole(org);
         printer.lines(plans_and_results::text(printer, &shown));
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();

@@ -2,6 +2,7 @@
 //! the directory reported the person.
 
 use beadle_engine::Key;
+use beadle_engine::guard::short_undo;
 use beadle_engine::journal::Cause;
 use beadle_repositories::events_of;
 
@@ -32,10 +33,10 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
 
 /// Returns a text about the person who made the change that Beadle reverted, such as `made by ann
 /// (team.edited)`. If no webhook names a person, returns the webhooks that made Beadle read the
-/// key. For the write of an undo, returns the name of the undo.
+/// key. For the write of an undo, returns the short name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
     if let Some(undo) = story.undo() {
-        return Some(undo.to_owned());
+        return Some(short_undo(undo).into_owned());
     }
     let makers = makers(story);
     if !makers.is_empty() {
@@ -84,6 +85,17 @@ mod tests {
             delivery: "d".into(),
         };
         Story { causes: causes.iter().map(cause).collect(), ..Story::of(entry) }
+    }
+
+    #[test]
+    fn the_write_of_an_undo_has_a_short_text() {
+        let mut story = story("repository:acme:1", "teams", &[]);
+        let detail = json!({
+            "aspect": "teams", "what": "", "fields": [], "mode": "enforce", "after": [], "write": null,
+            "generation": "undo of 270, 271, 272, 273",
+        });
+        story.entry.detail = detail.into();
+        assert_eq!(text(&story).as_deref(), Some("undo of 270 and 3 more"));
     }
 
     #[test]

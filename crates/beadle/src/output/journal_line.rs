@@ -1,8 +1,9 @@
 //! Shows one story of the journal as one readable line: the time, the place, the change and its
 //! cause.
 
+use beadle_engine::Detail;
+use beadle_engine::guard::short_undo;
 use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
-use beadle_engine::{Detail, Entry};
 
 use crate::journal::reverted_state_makers;
 use crate::journal::story::Story;
@@ -76,8 +77,7 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Detail::Contested(contested) => contested.to_string(),
         Detail::Policy(_) => {
             let text = sentence(&story.entry.detail).unwrap_or_default();
-            let undo = undo_command(&story.entry);
-            return format!("{text}{}", undo.map(|undo| format!("; {undo}")).unwrap_or_default());
+            return format!("{text}; to undo what this policy wrote: `beadle undo {}`", story.entry.seq);
         }
         // The sentence of a run already has the causes.
         detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
@@ -86,15 +86,6 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Some(by) => format!("{text}; {by}"),
         None => text,
     }
-}
-
-/// Returns the command that undoes all writes since a policy came into force. Returns `None` if a
-/// shell could interpret the name of the organisation.
-fn undo_command(entry: &Entry) -> Option<String> {
-    let org = &entry.subject;
-    let is_plain = !org.is_empty() && org.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let at = entry.at;
-    is_plain.then(|| format!("to undo what Beadle wrote since: `beadle undo --org {org} --since {at}`"))
 }
 
 fn operator(action: &OperatorAction) -> String {
@@ -117,7 +108,7 @@ fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
         OperatorAction::EndedUndo { ended_undo, by } => {
             let count = counted(*ended_undo, "repository", "repositories");
             format!("{by} ended the undo of values of {count}: the policy applies to them again")
@@ -142,7 +133,7 @@ fn because(reason: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{EntryKind, Time};
+    use beadle_engine::{Entry, EntryKind, Time};
     use serde_json::{Value, json};
 
     use super::*;
@@ -189,6 +180,11 @@ mod tests {
                 EntryKind::Operator,
                 json!({ "undid": "undo of 1234", "by": "ann" }),
                 "ann began the undo of 1234",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "undid": "undo of 270, 271, 272, 273", "by": "ann" }),
+                "ann began the undo of 270 and 3 more",
             ),
             (
                 EntryKind::Operator,
@@ -247,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_in_force_shows_the_command_that_undoes_the_writes_since() {
+    fn a_policy_in_force_shows_the_command_that_undoes_exactly_its_writes() {
         let policy = json!({
             "repository": "acme/admin", "commit": "0123456789abcdef", "author": "mona", "subject": "Add a team",
             "in_force": "0123456789ab",
@@ -255,11 +251,8 @@ mod tests {
         let mut story = story(EntryKind::Policy, policy);
         story.entry.subject = "acme".into();
         let shown = text(&story, &[]);
-        let end = "Add a team; to undo what Beadle wrote since: `beadle undo --org acme --since 1970-01-01T00:00:00Z`";
+        let end = "Add a team; to undo what this policy wrote: `beadle undo 1`";
         assert!(shown.starts_with("policy 0123456789ab in force") && shown.ends_with(end), "{shown}");
-        story.entry.subject = "$(id)".into();
-        let shown = text(&story, &[]);
-        assert!(!shown.contains("beadle undo"), "{shown}");
     }
 
     #[test]

@@ -235,13 +235,16 @@ fn most_severe(change: &Change<()>) -> Risk {
 /// counts a change with several risks only under its most severe risk.
 ///
 /// So the sum of these numbers is the number of changes. `beadle apply` and the journal count
-/// changes in the same way. In an undo, the word for an addition is "restoration".
+/// changes in the same way. In an undo, the word for an addition is "restoration", and the risks that
+/// give access come first.
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo: bool) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
         *counts.entry(most_severe(change)).or_default() += 1;
     }
-    let texts = counts.into_iter().map(|(risk, count)| match risk {
+    let order = if is_undo { Risk::OF_UNDO } else { Risk::ALL };
+    let found = order.into_iter().filter_map(|risk| Some((risk, *counts.get(&risk)?)));
+    let texts = found.map(|(risk, count)| match risk {
         // The noun is "modification", because `2 changes` would look like the number of all
         // changes.
         Risk::Changes => counted(count, "modification", "modifications"),

@@ -85,7 +85,6 @@ impl Printer {
     }
 
     /// Creates a printer that writes no colour.
-    #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { stdout: false, stderr: false }
     }

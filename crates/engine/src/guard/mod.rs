@@ -10,6 +10,7 @@ mod groups;
 mod in_force;
 pub mod window;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,22 @@ pub const UNDO_GENERATION: &str = "undo of ";
 /// Returns whether a generation is the name of an undo.
 pub fn is_undo(generation: &str) -> bool {
     generation.starts_with(UNDO_GENERATION)
+}
+
+/// The maximum number of items in the short name of an undo.
+const ITEMS: usize = 3;
+
+/// Returns the name of an undo for a line of text. If the undo has many items, the line names only
+/// the first item and the number of the others, such as `undo of 270 and 188 more`. Returns the name
+/// of a generation as it is.
+pub fn short_undo(name: &str) -> Cow<'_, str> {
+    let Some(items) = name.strip_prefix(UNDO_GENERATION) else { return Cow::Borrowed(name) };
+    let mut items = items.split(", ");
+    let (first, more) = (items.next().unwrap_or_default(), items.count());
+    if more < ITEMS {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(format!("{UNDO_GENERATION}{first} and {more} more"))
 }
 
 /// The guard's limits for one window of one instance. All keys and all processes of the instance
@@ -204,6 +221,15 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_short_name_of_an_undo_has_the_first_item_and_the_number_of_the_others() {
+        for name in ["undo of 7", "undo of 7, 8, 9", "undo of everything since 1970-01-01T00:00:00Z"] {
+            assert_eq!(short_undo(name), name);
+        }
+        assert_eq!(short_undo("undo of 7, 8, 9, 10"), "undo of 7 and 3 more");
+        assert_eq!(short_undo("7, 8, 9, 10"), "7, 8, 9, 10", "this is no undo");
+    }
 
     #[test]
     fn a_limit_is_passed_only_by_what_it_counts() {

@@ -276,7 +276,7 @@ fn of_run(left: &KeyState) -> (Condition, String) {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{ParkReason, Parked, Report, Unknown};
+    use beadle_engine::{Change, ParkReason, Parked, Report, Risk, Step, StepResult, Unknown, testing};
     use serde_json::{Value, json};
 
     use super::*;
@@ -452,6 +452,28 @@ mod tests {
             assert_eq!(stored[0].1.since, Time(since), "at {at}");
             let is_listed = !KeyState::all(store.as_ref()).await.unwrap().is_empty();
             assert_eq!(is_listed, !report.unknowns.is_empty(), "at {at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_of_an_undo_is_not_the_time_of_the_drift_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let key = Key::new("repository", "acme", 7);
+        let left = |undone: bool| {
+            let change = Change { undone, ..testing::change("teams", "team core", &[Risk::Adds]) };
+            Report { steps: vec![Step { change, outcome: StepResult::Withheld }], ..report("acme/shop") }
+        };
+        for (report, at, undone_since) in [
+            (left(false), 10, None),
+            (left(true), 20, Some(Time(20))),
+            (left(true), 30, Some(Time(20))),
+            (left(false), 40, None),
+            (left(true), 50, Some(Time(50))),
+        ] {
+            KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();
+            let state = KeyState::get(store.as_ref(), &key).await.unwrap().unwrap();
+            assert_eq!((state.since, state.undone_since), (Time(10), undone_since), "at {at}");
         }
     }
 }

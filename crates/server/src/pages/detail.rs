@@ -1,6 +1,6 @@
 //! Shows changes, and the facts of journal entries.
 
-use beadle_engine::guard::is_undo;
+use beadle_engine::guard::{is_undo, short_undo};
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
 use beadle_engine::{Change, Detail, Field, Risk, value_text};
 
@@ -56,7 +56,7 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
         Detail::Change(intended) if is_undo(&intended.generation) => {
-            joined([undo(&intended.change), text(&intended.generation)])
+            joined([undo(&intended.change), text(short_undo(&intended.generation))])
         }
         Detail::Change(intended) => joined([change(&intended.change), policy(&intended.generation)]),
         Detail::Result(result) => text(result_text(result)),
@@ -110,7 +110,7 @@ fn operator(action: &OperatorAction) -> Html {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
         OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
         OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
@@ -262,6 +262,8 @@ mod tests {
         assert!(shown("3c9f+g").ends_with(link), "{}", shown("3c9f+g"));
         let undo = shown("undo of 7");
         assert!(undo.ends_with("undo of 7") && !undo.contains("<a "), "{undo}");
+        let undo = shown("undo of 270, 271, 272, 273");
+        assert!(undo.ends_with("undo of 270 and 3 more"), "{undo}");
         assert!(!shown(HOSTILE).contains("<img"), "{}", shown(HOSTILE));
     }
 

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use beadle_engine::Time;
+use beadle_engine::{Time, UndoStart};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -331,7 +331,10 @@ fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
         (Some(since), _) => {
             Some(Time(since.parse().map_err(|_| invalid("`since` must be a time in milliseconds"))?))
         }
-        (None, Some(last)) => Some(now - span(&last)?),
+        (None, Some(last)) => {
+            let start = UndoStart::parse(&last).and_then(|start| start.time(now));
+            Some(start.map_err(|why| invalid(&why))?)
+        }
         (None, None) => None,
     };
     let (runs, repositories) = (fields(form, "runs"), fields(form, "repositories"));

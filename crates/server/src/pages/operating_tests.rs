@@ -199,6 +199,7 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
         ("/undo/plan", "runs=7&last=2h", 400),
         ("/undo/plan", "since=9999999999999", 400),
         ("/undo/plan", "last=yesterday", 400),
+        ("/undo/plan", "last=2999-12-01T09%3A00%3A00Z", 400),
     ] {
         let (found, text) = world.post(path, &session, &format!("{fields}&token={token}")).await;
         assert_eq!(found, status, "{path} {fields}: {text}");
@@ -229,6 +230,7 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     let form = format!("runs=&last=2h&organisation=acme&repositories=shop%2C+store&token={token}");
     let (status, page) = world.post("/undo/plan", &session, &form).await;
     assert!(status == 200 && page.contains("undo of 7") && !page.contains("<b>"), "{page}");
+    assert!(page.contains(": 1 restoration"), "{page}");
     let hidden = |name: &str| {
         let start = format!("name=\"{name}\" value=\"");
         let found = page.split_once(&start).and_then(|(_, rest)| rest.split_once('"'));
@@ -245,6 +247,11 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     };
     assert_eq!(request.since.map(|since| since.0.to_string()), Some(since), "the time does not move");
     assert_eq!(request.repositories, ["shop", "store"]);
+
+    // `/policy` and the journal show times in this form.
+    let form = format!("runs=&last=1970-01-01T00%3A00%3A05Z&token={token}");
+    let (status, page) = world.post("/undo/plan", &session, &form).await;
+    assert!(status == 200 && page.contains("name=\"since\" value=\"5000\""), "{page}");
 
     let body = json!({ "runs": ["7"] });
     let (status, text) = world.call("/api/v1/undo/plan", &session, &token, &body).await;

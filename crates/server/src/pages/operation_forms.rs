@@ -2,7 +2,7 @@
 //! held policy, and undo writes. A form has no scripts. A person without the necessary role gets no
 //! form.
 
-use beadle_engine::{Pause, Time};
+use beadle_engine::Pause;
 
 use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, required_box, text};
 use super::link::Link;
@@ -162,15 +162,15 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
-/// Returns the command that undoes everything that Beadle wrote in an organisation after the time
-/// `since`. Returns nothing if a shell could interpret the name of the organisation.
-pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if organisation.is_empty() || !organisation.chars().all(is_plain) {
-        return Html::default();
+/// Returns a link to the form that undoes what a policy wrote. `entry` is the number of the journal
+/// entry about the policy. If the person has no right to undo, returns the command that undoes the
+/// same writes.
+pub(super) fn undo_policy_link(visitor: Option<&Visitor>, entry: u64) -> Html {
+    if may(visitor, Role::Approver).is_none() {
+        return paragraph([text("To undo what this policy wrote: "), code(format!("beadle undo {entry}"))]);
     }
-    let command = format!("beadle undo --org {organisation} --since {since}");
-    paragraph([text("To undo what Beadle wrote since: "), code(command)])
+    let to = Link::to(UNDO_PATH).with("runs", &entry.to_string());
+    paragraph([link(&to, "Undo what this policy wrote")])
 }
 
 /// Returns a link to the form of an undo, if the person has the right to undo.
@@ -199,7 +199,10 @@ pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -
     }
     let fields = vec![
         labelled("Numbers of journal entries, or codes, separated by commas", optional_line("runs", runs)),
-        labelled("Or all writes of the last hours or days, such as 12h", optional_line("last", "")),
+        labelled(
+            "Or all writes since a time, such as 12h or 2026-12-01T09:00:00Z",
+            optional_line("last", ""),
+        ),
         labelled("Only this organisation", optional_line(ORGANISATION, "")),
         labelled("Only these repositories, separated by commas", optional_line("repositories", repositories)),
     ];
@@ -239,6 +242,8 @@ pub(super) fn paused_scope(
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::Time;
+
     use super::*;
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
@@ -282,10 +287,13 @@ mod tests {
         }
         let approver = undo_link(Some(&Visitor::example(Role::Approver)), 7);
         assert!(approver.as_str().contains("href=\"/undo?runs=7\""), "{}", approver.as_str());
-        let since = undo_since("acme", Time(0));
-        let command = "<code>beadle undo --org acme --since 1970-01-01T00:00:00Z</code>";
-        assert!(since.as_str().contains(command), "{}", since.as_str());
-        assert_eq!(undo_since("$(id)", Time(0)), Html::default());
+        for visitor in [None, Some(&Visitor::example(Role::Operator))] {
+            let shown = undo_policy_link(visitor, 269);
+            assert!(shown.as_str().contains("<code>beadle undo 269</code>"), "{}", shown.as_str());
+        }
+        let approver = undo_policy_link(Some(&Visitor::example(Role::Approver)), 269);
+        assert!(approver.as_str().contains("href=\"/undo?runs=269\""), "{}", approver.as_str());
+        assert!(approver.as_str().contains("Undo what this policy wrote"), "{}", approver.as_str());
     }
 
     #[test]

@@ -110,8 +110,9 @@ impl Decisions for Remembered {
         let mut plan = beadle_engine::Plan::new("acme/<b>shop</b>");
         plan.changes.push(testing::change("teams", "<b>core</b>", &[beadle_engine::Risk::Adds]));
         let plans = vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }];
-        let (name, code) = ("undo of 7".to_owned(), PLAN.to_owned());
-        Ok(UndoPreview { name, plan: code, request: asked.clone(), plans, left: Vec::new() })
+        let (name, plan, left) = ("undo of 7".to_owned(), PLAN.to_owned(), Vec::new());
+        let summary = vec!["undo in <b>acme</b>: 1 restoration".to_owned()];
+        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left })
     }
 }
 

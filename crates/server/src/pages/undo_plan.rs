@@ -1,6 +1,7 @@
 //! Shows the plan of an undo, and the form that confirms the plan.
 
 use beadle_engine::Change;
+use beadle_engine::guard::short_undo;
 
 use super::detail;
 use super::html::{Html, joined, text};
@@ -39,21 +40,25 @@ fn items(all: impl Iterator<Item = Html>) -> Html {
 
 fn row(one: &KeyPlan) -> Vec<Html> {
     let plan = &one.plan;
+    let mut changes: Vec<&Change<()>> = plan.changes.iter().collect();
+    changes.sort_by_key(|change| change.undo_place());
     let waits = plan.waits.iter().map(|wait| text(format!("{}: {}", wait.aspect, wait.why)));
     let unknowns = plan.unknowns.iter().map(|unknown| text(format!("{}: {}", unknown.aspect, unknown.why)));
     let skipped = plan.skipped.iter().map(text);
     vec![
         subject(one.key.as_str(), &plan.subject),
-        items(plan.changes.iter().map(change)),
+        items(changes.into_iter().map(change)),
         items(skipped.chain(waits).chain(unknowns)),
     ]
 }
 
-/// Returns the content of the page.
+/// Returns the content of the page. The repositories to which the undo gives access come first.
 pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     let count = writes(preview);
     let sum = counted(count, "change", "changes");
-    let rows = preview.plans.iter().map(row).collect();
+    let mut ordered: Vec<&KeyPlan> = preview.plans.iter().collect();
+    ordered.sort_by_key(|one| one.plan.undo_place());
+    let rows = ordered.into_iter().map(row).collect();
     let plans = table_of(
         "What the undo would change",
         &["Name", "Changes", "Left alone"],
@@ -71,9 +76,12 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
         }
         _ => confirm_undo_form(visitor, preview),
     };
-    let about = facts(vec![("Undo", text(&preview.name)), ("To write", text(sum))]);
+    let mut about = vec![("Undo", text(short_undo(&preview.name))), ("To write", text(sum))];
+    if !preview.summary.is_empty() {
+        about.push(("Whole plan", items(preview.summary.iter().map(text))));
+    }
     let left = if preview.left.is_empty() { Html::default() } else { left };
-    vec![about, plans, left, confirm]
+    vec![facts(about), plans, left, confirm]
 }
 
 #[cfg(test)]
@@ -92,6 +100,7 @@ mod tests {
         UndoPreview {
             name: HOSTILE.into(),
             plan: "0a1b2c3d4e5f".into(),
+            summary: vec![HOSTILE.into()],
             request: UndoRequest { runs: vec![HOSTILE.into()], ..UndoRequest::default() },
             plans: vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }],
             left: vec![HOSTILE.into()],
@@ -127,6 +136,28 @@ mod tests {
         preview.plans.push(one);
         let page = shown(&preview);
         assert!(!page.contains("<form") && page.contains("1 row is left out"));
+    }
+
+    #[test]
+    fn what_gives_access_comes_first() {
+        let mut preview = preview(Mode::Enforce);
+        let of = |name: &str, risks: &[(&str, Risk)]| {
+            let changes = risks.iter().map(|(what, risk)| testing::change("teams", what, &[*risk]));
+            KeyPlan {
+                key: Key::new("repository", "acme", 7),
+                plan: Plan { changes: changes.collect(), ..Plan::new(name) },
+            }
+        };
+        preview.plans = vec![
+            of("acme/silent", &[]),
+            of("acme/wiki", &[("team changed", Risk::Changes)]),
+            of("acme/shop", &[("team removed", Risk::Removes), ("team restored", Risk::Adds)]),
+            of("acme/public", &[("team exposed", Risk::Exposes)]),
+        ];
+        let page = joined(content(&preview, &Visitor::example(Role::Approver))).as_str().to_owned();
+        let places = ["team exposed", "team restored", "team removed", "team changed", "acme/silent"];
+        let places = places.map(|name| page.find(name).unwrap_or_else(|| panic!("no {name}: {page}")));
+        assert!(places.is_sorted(), "{places:?}: {page}");
     }
 
     #[test]

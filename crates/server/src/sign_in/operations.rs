@@ -24,8 +24,8 @@ pub enum ScopeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// Each item is either the journal number of a run, a sweep or a write, or the code of a change
-    /// or of an approved group. The list is empty if `since` is set.
+    /// Each item is the journal number of a run, a sweep, a policy or a write, the code of a change
+    /// or of an approved group, or the generation of a policy. The list is empty if `since` is set.
     pub runs: Vec<String>,
     /// The start of the undo's period. The undo reverts everything that Beadle wrote after this
     /// time.
@@ -142,6 +142,9 @@ pub struct UndoPreview {
     /// The code that identifies all changes in the plans. A confirmation is valid only for this
     /// code.
     pub plan: String,
+    /// The numbers of changes by risk, one line for each organisation. These are the lines that
+    /// `beadle undo` prints.
+    pub summary: Vec<String>,
     /// The writes that Beadle would undo. This request contains a fixed time, so that the same
     /// request leads to the same plan later.
     pub request: UndoRequest,

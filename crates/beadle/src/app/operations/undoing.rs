@@ -17,12 +17,13 @@ use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::written_changes::{Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
+use crate::output::plans_and_results::{PlanScope, WholePlan};
 
 /// What an operator wants to undo.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UndoSelection {
-    /// The numbers of runs, sweeps or writes in the journal, and the codes of changes or approved
-    /// groups. Empty if `since` is set.
+    /// The numbers of runs, sweeps, policies or writes in the journal, the codes of changes or
+    /// approved groups, and the generations of policies. Empty if `since` is set.
     pub(crate) what: Vec<String>,
     /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,
@@ -125,6 +126,21 @@ pub(crate) struct PlannedUndo {
 }
 
 impl PlannedUndo {
+    /// Returns the plans for printing. `org` is the organisation of the undo. The plans that give
+    /// access come first.
+    pub(crate) fn whole(&self, org: &GithubOrganisation) -> WholePlan {
+        let mut plans = self.describe();
+        plans.sort_by_key(|(_, plan)| plan.undo_place());
+        WholePlan {
+            of: org.file.name.clone(),
+            scope: PlanScope::Undo(org.file.mode),
+            plans,
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        }
+    }
+
     /// Returns the plans as data.
     pub(crate) fn describe(&self) -> Vec<(Key, Plan<()>)> {
         self.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect()

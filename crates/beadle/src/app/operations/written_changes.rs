@@ -22,6 +22,9 @@ pub(crate) struct Written {
     /// The name of the key at that time, such as `acme/widgets`.
     pub(crate) subject: String,
     pub(crate) change: Change<()>,
+    /// The generation of the policy that asked for the change, or the name of the undo that wrote
+    /// it. `None` if this version cannot read it.
+    generation: Option<String>,
     /// True if the vendor confirmed the write.
     is_confirmed: bool,
 }
@@ -55,18 +58,20 @@ async fn newest(
 }
 
 /// Returns the writes that these words specify, from the oldest to the newest. A word is the number
-/// of an entry in the journal, the digest of a change, or the code of an approved group of changes.
+/// of an entry in the journal, the digest of a change, the code of an approved group of changes, or
+/// the generation of a policy.
 pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut codes: Vec<String> = Vec::new();
     for word in words {
-        if word.len() == DIGEST && word.chars().all(|c| c.is_ascii_hexdigit()) {
+        if is_code(word) {
             codes.push(word.to_ascii_lowercase());
             continue;
         }
         let number = word.parse::<u64>().ok().filter(|number| *number > 0).with_context(|| {
             format!(
-                "invalid run `{word}`: use the number of an entry in the journal, or the digest of a change or a group\n\
+                "invalid run `{word}`: use the number of an entry in the journal, the digest of a change or a \
+                 group, or the generation of a policy\n\
                  hint: see `beadle journal --numbers`"
             )
         })?;
@@ -80,12 +85,26 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     let is_wanted = |one: &Written| digests.values().any(|own| is_named(own, one));
     let all = writes(store, Listing { limit: PAGE, ..Listing::default() }, is_wanted).await?;
     for (code, own) in &digests {
-        if !all.iter().any(|one| is_named(own, one)) {
-            bail!("the journal has no write of a change or of an approved group with the code `{code}`");
+        if all.iter().any(|one| is_named(own, one)) {
+            continue;
         }
+        let of_policy = of_generation(store, code, None).await?;
+        if of_policy.is_empty() {
+            bail!(
+                "the journal has no write of a change, of an approved group or of a policy with the code `{code}`"
+            );
+        }
+        found.extend(of_policy.into_iter().map(|one| (one.seq, one)));
     }
     found.extend(all.into_iter().map(|one| (one.seq, one)));
     Ok(found.into_values().collect())
+}
+
+/// Returns whether a word is a code. The generation of a policy with a base consists of two codes.
+fn is_code(word: &str) -> bool {
+    let is_digest = |part: &str| part.len() == DIGEST && part.chars().all(|c| c.is_ascii_hexdigit());
+    let (first, second) = word.split_once('+').map_or((word, None), |(own, base)| (own, Some(base)));
+    is_digest(first) && second.is_none_or(is_digest)
 }
 
 /// For each code, returns the digests of its changes. A code is either a digest itself, or the code
@@ -112,7 +131,7 @@ async fn digests(
     }
 }
 
-/// Returns the writes of the run, sweep or write with this number in the journal.
+/// Returns the writes of the run, sweep, policy or write with this number in the journal.
 async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
@@ -121,12 +140,14 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>
     match (&entry.detail, entry.kind) {
         (Detail::Run(counts), _) => Ok(of_run(writes(store, of_key, |_| true).await?, number, counts)),
         (Detail::Sweep(end), _) => of_sweep(store, &entry, end).await,
+        (Detail::Policy(policy), _) => of_generation(store, &policy.in_force, Some(&entry.subject)).await,
         (_, EntryKind::Intent | EntryKind::Result) => {
             let intent = entry.intent.unwrap_or(number);
             writes(store, of_key, |one| one.seq == intent).await
         }
         (_, kind) => bail!(
-            "entry {number} of the journal has the kind `{}`: specify a run, a sweep or a write",
+            "entry {number} of the journal has the kind `{}`: specify a run, a sweep, a write or a policy that \
+             came into force",
             kind.as_str()
         ),
     }
@@ -164,6 +185,22 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     writes(store, listing, is_its).await
 }
 
+/// Returns the writes that a generation of a policy asked for. If `organisation` is set, returns
+/// only the writes to this organisation. The place of a write in the journal does not matter,
+/// because a run of an earlier generation can end after a later generation came into force.
+async fn of_generation(
+    store: &dyn Store,
+    generation: &str,
+    organisation: Option<&str>,
+) -> anyhow::Result<Vec<Written>> {
+    let is_its = |one: &Written| {
+        // A write whose generation this version cannot read might belong to this generation.
+        one.generation.as_deref().is_none_or(|own| own == generation)
+            && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
+    };
+    writes(store, Listing { limit: PAGE, ..Listing::default() }, is_its).await
+}
+
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
 /// certainly did not happen. Returns an error if this version cannot read a wanted write. Without
 /// that write, the result would be incomplete. The function would also assign writes of the
@@ -180,10 +217,11 @@ async fn writes(
         listing.after = last.seq;
         for entry in entries {
             match (entry.detail, entry.intent) {
-                (Detail::Change(IntendedChange { change, .. }), None) => {
+                (Detail::Change(IntendedChange { change, generation }), None) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
-                    let one = Written { seq, at, key, subject, change, is_confirmed: false };
+                    let generation = Some(generation);
+                    let one = Written { seq, at, key, subject, change, generation, is_confirmed: false };
                     if is_wanted(&one) {
                         found.insert(seq, one);
                     }
@@ -197,10 +235,14 @@ async fn writes(
                 }
                 // If only a newer version knows the kind of an entry, the entry might also be a
                 // write.
-                (Detail::Other(_), None) if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) => {
+                (Detail::Other(other), None)
+                    if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) =>
+                {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
-                    let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
-                    let one = Written { seq, at, key, subject, change: unread(), is_confirmed: false };
+                    let (seq, at, subject, change) = (entry.seq, entry.at, entry.subject, unread());
+                    let generation =
+                        other.get("generation").and_then(serde_json::Value::as_str).map(str::to_owned);
+                    let one = Written { seq, at, key, subject, change, generation, is_confirmed: false };
                     if is_wanted(&one) {
                         bail!(newer(seq));
                     }
@@ -236,177 +278,4 @@ fn newer(seq: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use beadle_engine::journal::{SweepSummary, WriteResult};
-    use beadle_engine::store::prelude::*;
-    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-    use serde_json::json;
-
-    use super::*;
-
-    fn key() -> Key {
-        Key::new("repository", "acme", 7)
-    }
-
-    fn change(topic: &str) -> Change<()> {
-        let field = json!({ "name": topic, "before": null, "after": true, "asked": null, "risk": "adds" });
-        let change = json!({
-            "aspect": "topics", "what": "", "fields": [field], "mode": "enforce", "after": [], "write": null,
-        });
-        serde_json::from_value(change).unwrap()
-    }
-
-    fn entry(kind: EntryKind, intent: Option<u64>, detail: Detail) -> Entry {
-        let (key, subject) = (key().to_string(), "acme/shop".to_owned());
-        Entry { seq: 0, at: Time(1000), kind, key, subject, intent, trace: None, detail }
-    }
-
-    async fn write(store: &SqliteStore, topic: &str, written: Happened) -> u64 {
-        write_at(store, topic, written, Time(1000)).await
-    }
-
-    /// Stores a write with its result, and returns the number of its intent.
-    async fn write_at(store: &SqliteStore, topic: &str, written: Happened, at: Time) -> u64 {
-        let detail = Detail::Change(IntendedChange { change: change(topic), generation: "g".into() });
-        let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
-        let seq = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
-        let result = Detail::Result(WriteResult { written, unknown: None, why: None });
-        let result = Entry { at, ..entry(EntryKind::Result, Some(seq), result) };
-        store.journal(None, vec![result], Time(1000)).await.unwrap();
-        seq
-    }
-
-    async fn run(store: &SqliteStore, written: usize) -> u64 {
-        let counts = RunCounts {
-            changes: 2,
-            written,
-            held: 0,
-            withheld: Some(0),
-            undone: None,
-            failed: 0,
-            postponed: Some(0),
-            unknown: Vec::new(),
-            unwritten: None,
-            after: Some(Vec::new()),
-        };
-        let entries = vec![entry(EntryKind::Run, None, Detail::Run(counts))];
-        store.journal(None, entries, Time(1000)).await.unwrap().unwrap()[0]
-    }
-
-    fn topics(found: &[Written]) -> Vec<&str> {
-        found.iter().map(|one| one.change.fields[0].name.as_str()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_run_has_its_own_writes_and_no_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
-        write(&store, "applied", Happened::Yes).await;
-        write(&store, "refused", Happened::No).await;
-        let lost = write(&store, "lost", Happened::Unknown).await;
-        write(&store, "one", Happened::Yes).await;
-        let first = run(&store, 1).await;
-        write(&store, "two", Happened::Yes).await;
-        let second = run(&store, 1).await;
-        let named = async |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            super::named(&store, &words).await
-        };
-        assert_eq!(topics(&named(&[&first.to_string()]).await.unwrap()), ["one"]);
-        assert_eq!(topics(&named(&[&second.to_string()]).await.unwrap()), ["two"]);
-        assert_eq!(topics(&named(&[&lost.to_string()]).await.unwrap()), ["lost"]);
-        let both = [second.to_string(), change("applied").digest(&key())];
-        let both: Vec<&str> = both.iter().map(String::as_str).collect();
-        assert_eq!(topics(&named(&both).await.unwrap()), ["applied", "two"]);
-        for topic in ["one", "lost"] {
-            let digest = change(topic).digest(&key());
-            let approval =
-                json!({ "approved": digest, "by": "mona", "reason": "asked", "group": "aaaabbbbcccc" });
-            let approval = entry(EntryKind::Operator, None, approval.into());
-            store.journal(None, vec![approval], Time(1000)).await.unwrap();
-        }
-        assert_eq!(topics(&named(&["aaaabbbbcccc"]).await.unwrap()), ["lost", "one"]);
-        let all = since(&store, Time(0)).await.unwrap();
-        assert_eq!(topics(&all), ["applied", "lost", "one", "two"]);
-        for word in ["0", "last", "999", "0123456789ab"] {
-            assert!(named(&[word]).await.is_err(), "{word}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_write_that_only_a_newer_version_can_read_is_not_left_out() {
-        let (_folder, store) = temporary();
-        let earlier = write(&store, "earlier", Happened::Yes).await;
-        write(&store, "one", Happened::Yes).await;
-        let mut detail = serde_json::to_value(change("two")).unwrap();
-        detail["generation"] = "g".into();
-        detail["colour"] = "green".into();
-        let intent = entry(EntryKind::Intent, None, detail.into());
-        let newer = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
-        let result = entry(EntryKind::Result, Some(newer), json!({ "written": true }).into());
-        store.journal(None, vec![result], Time(1000)).await.unwrap();
-        let run = run(&store, 2).await;
-        let named = async |word: String| super::named(&store, &[word]).await;
-        let why = format!("cannot read entry {newer} of the journal");
-        for word in [run.to_string(), newer.to_string()] {
-            let error = named(word).await.unwrap_err().to_string();
-            assert!(error.contains(&why), "{error}");
-        }
-        assert!(since(&store, Time(0)).await.unwrap_err().to_string().contains(&why));
-        assert_eq!(topics(&named(earlier.to_string()).await.unwrap()), ["earlier"]);
-        assert_eq!(topics(&named(change("one").digest(&key())).await.unwrap()), ["one"]);
-        // This version can read the change, but not its result.
-        let detail = json!({ "written": true, "colour": "green" });
-        let result = entry(EntryKind::Result, Some(earlier), detail.into());
-        store.journal(None, vec![result], Time(1000)).await.unwrap();
-        assert!(named(earlier.to_string()).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn an_entry_of_a_kind_that_only_a_newer_version_knows_may_be_a_write() {
-        let (_folder, store) = temporary();
-        write(&store, "one", Happened::Yes).await;
-        let newer = entry(EntryKind::Other, None, json!({ "transferred": "acme" }).into());
-        store.journal(None, vec![newer], Time(1000)).await.unwrap().unwrap();
-        let error = since(&store, Time(0)).await.unwrap_err().to_string();
-        assert!(error.contains("cannot read entry"), "{error}");
-    }
-
-    fn temporary() -> (tempfile::TempDir, SqliteStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
-        (folder, store)
-    }
-
-    #[tokio::test]
-    async fn a_write_of_a_clock_that_was_ahead_is_not_since_a_later_time() {
-        let (_folder, store) = temporary();
-        for (topic, at) in [("ahead", 9_000_000), ("before", 1000), ("after", 5000), ("later", 6000)] {
-            write_at(&store, topic, Happened::Yes, Time(at)).await;
-        }
-        assert_eq!(topics(&since(&store, Time(4000)).await.unwrap()), ["after", "later"]);
-        assert_eq!(topics(&since(&store, Time(5500)).await.unwrap()), ["later"]);
-        assert_eq!(topics(&since(&store, Time(9_000_000)).await.unwrap()), Vec::<&str>::new());
-    }
-
-    #[tokio::test]
-    async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep() {
-        let (_folder, store) = temporary();
-        let sweep = async |took_s: u64| {
-            let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s });
-            let end = Entry { key: "sweep:acme".into(), ..entry(EntryKind::Sweep, None, detail) };
-            store.journal(None, vec![end], Time(1000)).await.unwrap().unwrap()[0]
-        };
-        write(&store, "one", Happened::Yes).await;
-        sweep(1).await;
-        // The sweep took less than a second.
-        write_at(&store, "two", Happened::Yes, Time(100)).await;
-        let short = sweep(0).await;
-        assert_eq!(topics(&named(&store, &[short.to_string()]).await.unwrap()), ["two"]);
-        write(&store, "second", Happened::Yes).await;
-        let last = sweep(1_800_000_000).await;
-        write(&store, "three", Happened::Yes).await;
-        let found = named(&store, &[last.to_string()]).await.unwrap();
-        assert_eq!(topics(&found), ["second"]);
-    }
-}
+mod tests;

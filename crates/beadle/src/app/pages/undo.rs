@@ -13,8 +13,9 @@ use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSel
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
-use crate::output::plans_and_results::differences;
+use crate::output::plans_and_results::{differences, summary};
 use crate::output::plural::counted;
+use crate::output::printer::Printer;
 
 /// The maximum time that the answer to the browser waits for the end of the writes. The writes
 /// continue after this time.
@@ -59,6 +60,7 @@ impl PageUndo {
         Ok(UndoPreview {
             name: prepared.selected.name.clone(),
             plan: code(&plans),
+            summary: prepared.summary(),
             request: asked.clone(),
             left: left.collect(),
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),
@@ -139,6 +141,13 @@ impl PageUndo {
 }
 
 impl Prepared {
+    /// Returns the summary of the plans, one line for each organisation.
+    fn summary(&self) -> Vec<String> {
+        let printer = Printer::plain();
+        let lines = self.organisations.iter().map(|(org, planned)| summary(&printer, &planned.whole(org)));
+        lines.collect()
+    }
+
     /// Returns the plans of all organisations as data.
     fn describe(&self) -> Vec<(Key, Plan<()>)> {
         self.organisations.iter().flat_map(|(_, planned)| planned.describe()).collect()

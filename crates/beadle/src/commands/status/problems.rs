@@ -73,8 +73,8 @@ pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[Par
             let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
             found.add(ProblemKind::Unknown, of, &cause, state.since);
         }
-        if let Some(cause) = left(state) {
-            found.add(ProblemKind::Drifted, of, &cause, state.since);
+        if let Some((cause, since)) = left(state) {
+            found.add(ProblemKind::Drifted, of, &cause, since);
         }
     }
     let problem = |(group, members): (Group, Members)| {
@@ -95,25 +95,25 @@ fn change(hold: &Hold) -> String {
     format!("{risk} {}{what}", change.aspect)
 }
 
-/// Returns the reason why Beadle has not written some changes of a key. Returns `None` if the guard
-/// or another writer is the reason.
-fn left(state: &KeyState) -> Option<String> {
+/// Returns the reason why Beadle has not written some changes of a key, and the time at which the
+/// problem began. Returns `None` if the guard or another writer is the reason.
+fn left(state: &KeyState) -> Option<(String, Time)> {
     if let Some(failure) = &state.failure {
-        return Some(format!("a change failed: {failure}"));
+        return Some((format!("a change failed: {failure}"), state.since));
     }
     if state.failed > 0 {
-        return Some("the last run ended before its last change".to_owned());
+        return Some(("the last run ended before its last change".to_owned(), state.since));
     }
     if state.undone > 0 {
-        return Some(
-            "an operator undid values, and Beadle only observes them until `beadle resume`".to_owned(),
-        );
+        let why = "an operator undid values, and Beadle only observes them until `beadle resume`";
+        return Some((why.to_owned(), state.undone_since.unwrap_or(state.since)));
     }
     if state.withheld > 0 {
-        return Some("the mode does not allow the changes".to_owned());
+        return Some(("the mode does not allow the changes".to_owned(), state.since));
     }
     let is_explained = state.held > 0 || !state.contested.is_empty();
-    (state.pending > 0 && !is_explained).then(|| "Beadle has not written some changes".to_owned())
+    let is_left = state.pending > 0 && !is_explained;
+    is_left.then(|| ("Beadle has not written some changes".to_owned(), state.since))
 }
 
 /// For each instance and each kind of problem, returns the number of repositories or groups with
@@ -230,6 +230,23 @@ mod tests {
                 "drifted 1 since 1007: an operator undid values, and Beadle only observes them until `beadle resume`",
                 "drifted 1 since 1001: the mode does not allow the changes",
             ]
+        );
+    }
+
+    #[test]
+    fn an_undo_in_a_repository_that_already_drifted_has_its_own_time() {
+        let mut undone = state(1);
+        (undone.1.pending, undone.1.withheld, undone.1.undone) = (2, 1, 1);
+        undone.1.undone_since = Some(Time(5000));
+        let why = "an operator undid values, and Beadle only observes them until `beadle resume`";
+        assert_eq!(
+            lines(&problems(std::slice::from_ref(&undone), &[], &[])),
+            [format!("drifted 1 since 5000: {why}")]
+        );
+        undone.1.failed = 1;
+        assert_eq!(
+            lines(&problems(&[undone], &[], &[])),
+            ["drifted 1 since 1001: the last run ended before its last change"]
         );
     }
 

@@ -169,7 +169,7 @@ fn an_undo_restores_what_it_adds() {
         "   + restores teams         team a: permission: push  [settings.yml:4]",
         "   - removes  teams         team z: permission: admin → none  [settings.yml:4]",
         "   ? unknown  topics        incomplete list of topics: 1 of 2 rows",
-        "undo in acme (enforce): 3 changes in 1 of 2 repositories: 1 restoration, 1 exposure, 1 removal; 1 unknown",
+        "undo in acme (enforce): 3 changes in 1 of 2 repositories: 1 exposure, 1 restoration, 1 removal; 1 unknown",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }

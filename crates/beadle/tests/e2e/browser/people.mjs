@@ -181,7 +181,7 @@ async function operations(page) {
     const task = row(page, "policy of acme").first();
     const run = { from: "/tasks", name: "Run now", to: "/tasks/run", expected: /policy of acme ran/ };
     await operate(page, task, run);
-    const last = { from: "/undo", field: "Or all writes of the last hours or days, such as 12h", value: "1h" };
+    const last = { from: "/undo", field: "Or all writes since a time, such as 12h or 2026-12-01T09:00:00Z", value: "1h" };
     const plan = { ...last, name: "Show the plan", to: "/undo/plan", expected: /acme\/widgets/ };
     await operate(page, page, plan);
     assert.equal(await button(page, "Undo these changes").count(), 1);

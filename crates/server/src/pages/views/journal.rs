@@ -8,7 +8,7 @@ use crate::pages::detail;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
-use crate::pages::operation_forms::{undo_link, undo_since, undo_start_link};
+use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
 use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -121,8 +121,7 @@ pub(in crate::pages) fn rows(
 }
 
 /// If Beadle wrote something in the run of an entry, returns how to undo this run. If the entry is
-/// about a policy that came into force, returns how to undo everything that Beadle wrote after this
-/// event.
+/// about a policy that came into force, returns how to undo what this policy wrote.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");
@@ -132,7 +131,7 @@ fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -
         Detail::Sweep(end) if end.summary.repaired > 0 && is_of_organisation() => {
             undo_link(visitor, entry.seq)
         }
-        Detail::Policy(_) => undo_since(&entry.subject, entry.at),
+        Detail::Policy(_) => undo_policy_link(visitor, entry.seq),
         _ => Html::default(),
     }
 }
@@ -176,6 +175,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::sign_in::Role;
 
     #[test]
     fn only_the_sweep_of_an_organisation_can_be_undone() {
@@ -196,5 +196,27 @@ mod tests {
         };
         assert!(shown("acme").contains("beadle undo 12"), "{}", shown("acme"));
         assert_eq!(shown("okta"), "");
+    }
+
+    #[test]
+    fn a_policy_in_force_leads_to_the_undo_of_exactly_its_writes() {
+        let policy = json!({
+            "repository": "acme/admin", "commit": "0123456789abcdef", "author": "mona", "subject": "Add a team",
+            "in_force": "0123456789ab",
+        });
+        let entry = Entry {
+            seq: 269,
+            at: Time(1),
+            kind: EntryKind::Policy,
+            key: "-".to_owned(),
+            subject: "acme".to_owned(),
+            intent: None,
+            trace: None,
+            detail: policy.into(),
+        };
+        let shown = |visitor: Option<&Visitor>| undo_of(&entry, &[], visitor).as_str().to_owned();
+        assert!(shown(None).contains("beadle undo 269"), "{}", shown(None));
+        let approver = Visitor::example(Role::Approver);
+        assert!(shown(Some(&approver)).contains("/undo?runs=269"), "{}", shown(Some(&approver)));
     }
 }

@@ -178,7 +178,7 @@ impl View for Policies {
                     table(
                         "The newest entries first",
                         &journal::COLUMNS,
-                        journal::rows(&self.history, &[], now, None),
+                        journal::rows(&self.history, &[], now, self.visitor.as_ref()),
                         "The journal has no entry of a policy.",
                     ),
                     more(older, "Older entries"),

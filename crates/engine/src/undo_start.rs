@@ -1,12 +1,14 @@
-//! The value of `beadle undo --since`. Beadle undoes its writes from this start until now.
+//! The start of an undo, as `beadle undo --since` and the pages accept it. Beadle undoes its writes
+//! from this start until now.
 
 use std::time::Duration;
 
-use beadle_engine::{Time, parse_span};
+use crate::clock::Time;
+use crate::span::parse_span;
 
 /// The earliest time of the writes that Beadle undoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UndoStart {
+pub enum UndoStart {
     /// The start is this long before now.
     Ago(Duration),
     /// The start is this time.
@@ -14,8 +16,13 @@ pub(crate) enum UndoStart {
 }
 
 impl UndoStart {
-    /// Parses a duration such as `2h`, or a time such as `2026-12-01T09:00:00Z`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Parses a duration such as `2h`, or a time in the form of RFC 3339 such as
+    /// `2026-12-01T09:00:00Z`.
+    ///
+    /// # Errors
+    ///
+    /// Returns a text for people if `text` has neither form.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if let Ok(span) = parse_span(text) {
             return Ok(Self::Ago(span));
         }
@@ -28,9 +35,13 @@ impl UndoStart {
         Ok(Self::At(Time(time.as_millisecond())))
     }
 
-    /// Returns the start as a time. A time in the future is an error. Without the error, an undo
-    /// with a wrong year would find no write, and would seem to have nothing to do.
-    pub(crate) fn time(self, now: Time) -> Result<Time, String> {
+    /// Returns the start as a time. `now` is the present time.
+    ///
+    /// # Errors
+    ///
+    /// Returns a text for people if the time is in the future. Without this error, an undo with a
+    /// wrong year would find no write, and would seem to have nothing to do.
+    pub fn time(self, now: Time) -> Result<Time, String> {
         match self {
             Self::Ago(span) => Ok(now - span),
             Self::At(time) if time > now => Err(format!(

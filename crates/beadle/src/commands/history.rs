@@ -14,7 +14,7 @@ use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
 use crate::journal::story::{Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
-use crate::output::journal_write::value;
+use crate::output::journal_write::{asked_by, value};
 use crate::output::printer::{Printer, Tone};
 
 /// One change of a setting.
@@ -114,7 +114,7 @@ fn text(step: &Step) -> String {
         (end, "") => Some(end.to_owned()),
         (end, why) => Some(format!("{end}: {}", escape::cut(why, VALUE))),
     };
-    let asked = field.asked.as_ref().map(|line| format!("asked by {line}"));
+    let asked = asked_by(&field.asked, &step.generation);
     for part in [asked, step.by.clone(), end].into_iter().flatten() {
         text = format!("{text}; {part}");
     }
@@ -173,15 +173,15 @@ mod tests {
                 (
                     "settings: has_wiki",
                     vec![
-                        line("1970-01-01T00:00:02Z  true → false; asked by settings.yml:3"),
-                        line("1970-01-01T00:00:01Z  true → false; asked by settings.yml:3; failed: 403"),
+                        line("1970-01-01T00:00:02Z  true → false; asked by settings.yml:3 at g"),
+                        line("1970-01-01T00:00:01Z  true → false; asked by settings.yml:3 at g; failed: 403"),
                     ]
                 ),
                 (
                     "settings: homepage",
                     vec![
-                        line("1970-01-01T00:00:02Z  none → \"x\"; asked by settings.yml:3"),
-                        line("1970-01-01T00:00:01Z  none → \"x\"; asked by settings.yml:3; failed: 403"),
+                        line("1970-01-01T00:00:02Z  none → \"x\"; asked by settings.yml:3 at g"),
+                        line("1970-01-01T00:00:01Z  none → \"x\"; asked by settings.yml:3 at g; failed: 403"),
                     ]
                 ),
             ]

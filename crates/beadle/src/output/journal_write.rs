@@ -13,7 +13,7 @@ use crate::output::escape::{self, VALUE};
 /// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the
 /// word "restored".
 pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
-    let IntendedChange { change, generation } = intended;
+    let IntendedChange { change, generation, .. } = intended;
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
         what => format!("{what} ({})", change.aspect),
@@ -36,8 +36,8 @@ pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
 }
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
-/// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. Returns `None` if no line asked for the change. The
-/// same line can have another content in another generation.
+/// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The same line can have another content in another
+/// generation. Returns `None` if no line asked for the change.
 pub(crate) fn asked_by<'a>(
     lines: impl IntoIterator<Item = &'a PolicyLocation>,
     generation: &str,

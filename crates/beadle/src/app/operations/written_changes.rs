@@ -267,7 +267,8 @@ mod tests {
 
     /// Stores a write with its result, and returns the number of its intent.
     async fn write_at(store: &SqliteStore, topic: &str, written: Happened, at: Time) -> u64 {
-        let detail = Detail::Change(IntendedChange { change: change(topic), generation: "g".into() });
+        let (change, generation) = (change(topic), "g".into());
+        let detail = Detail::Change(IntendedChange { change, generation, approved_by: None });
         let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
         let seq = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
         let result = Detail::Result(WriteResult { written, unknown: None, why: None });

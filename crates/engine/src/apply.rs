@@ -285,7 +285,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         Refusals::read(context.store.as_ref(), key).await?
     };
     let mut refusals = remembered.of_generation(&context.generation);
-    let CheckedPlan { mut results, asked, mut failure } =
+    let CheckedPlan { mut results, asked, approved, mut failure } =
         Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
@@ -371,10 +371,10 @@ pub async fn apply<W: Send + Sync + 'static>(
             results[at] = Some(StepResult::NotReached);
             continue;
         }
-        let is_asked = asked.contains(&at);
+        let passed = (asked.contains(&at), approved.get(&at).cloned());
         let written = async move {
             let span = spans::of_write(key, &change.aspect);
-            let written = span.run(write(key, plan, change, opened.as_ref(), context, is_asked)).await;
+            let written = span.run(write(key, plan, change, opened.as_ref(), context, passed)).await;
             (at, span.ended(written))
         };
         under_way.push(Box::pin(written));
@@ -426,15 +426,17 @@ pub fn waits_for_turn(until: Time, spares_events: bool) -> Failure {
 }
 
 /// Writes one change. On success, the result states whether the store allowed the write to begin.
+/// `asked` is true if the guard decided about the change.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     change: &Change<W>,
     session: &dyn Session<W>,
     context: &ApplyContext,
-    asked: bool,
+    (asked, approved_by): (bool, Option<String>),
 ) -> Result<Begun, Failure> {
-    let intended = IntendedChange { change: change.describe(), generation: context.generation.clone() };
+    let generation = context.generation.clone();
+    let intended = IntendedChange { change: change.describe(), generation, approved_by };
     let digest = change.digest(key);
     let entry = |kind, intent, detail| Entry {
         seq: 0,

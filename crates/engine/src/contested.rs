@@ -151,7 +151,7 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
         .collect();
     let mut made: HashMap<Effect, Made> = HashMap::new();
     for entry in entries {
-        let Detail::Change(IntendedChange { change, generation: by }) = &entry.detail else { continue };
+        let Detail::Change(IntendedChange { change, generation: by, .. }) = &entry.detail else { continue };
         if by != generation {
             continue;
         }
@@ -202,7 +202,7 @@ mod tests {
             reaches: 1,
             write: (),
         };
-        let detail = Detail::Change(IntendedChange { change, generation: "g".into() });
+        let detail = Detail::Change(IntendedChange { change, generation: "g".into(), approved_by: None });
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, trace: None, detail }
     }

@@ -18,6 +18,7 @@ mod deceptive;
 pub mod delivery;
 pub mod expressions;
 pub mod failure;
+mod first_held;
 pub mod gate;
 pub mod glob;
 pub mod guard;
@@ -68,6 +69,7 @@ pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
+pub use first_held::FirstHeld;
 pub use gate::{
     ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest, whole_plan_digest,
 };

@@ -7,7 +7,7 @@ use crate::plan::Risk;
 
 /// The maximum number of changes in one entry of the journal. In the mode `observe`, a repository
 /// has the same unwritten changes in each run. The entries must therefore stay small.
-const MOST: usize = 5;
+pub(crate) const MOST: usize = 5;
 
 /// Returns the record of a run in the journal. `after` contains the deliveries that made the key
 /// due.

@@ -10,11 +10,12 @@ use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::journal::approval::Approval;
 use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
 use crate::journal::story::{Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
-use crate::output::journal_write::value;
+use crate::output::journal_write::{asked_by, value};
 use crate::output::printer::{Printer, Tone};
 
 /// One change of a setting.
@@ -27,8 +28,11 @@ struct Step {
     why: String,
     /// The generation in which the policy asked for the value, or the name of an undo.
     generation: String,
-    /// The person who had changed the value before, if Beadle knows this person.
+    /// The cause of the write: its approval, or the person who had changed the value before, if
+    /// Beadle knows this person.
     by: Option<String>,
+    /// The approval that let the write pass.
+    approval: Option<Approval>,
 }
 
 /// The settings of one repository or group. Each setting has a list of its changes, with the newest
@@ -96,6 +100,7 @@ fn add(settings: &mut Settings, story: &Story) {
             why: why.to_owned(),
             generation: generation.clone(),
             by: reverted_state_makers::text(story),
+            approval: story.approval.clone(),
         });
     }
 }
@@ -114,7 +119,7 @@ fn text(step: &Step) -> String {
         (end, "") => Some(end.to_owned()),
         (end, why) => Some(format!("{end}: {}", escape::cut(why, VALUE))),
     };
-    let asked = field.asked.as_ref().map(|line| format!("asked by {line}"));
+    let asked = asked_by(&field.asked, &step.generation);
     for part in [asked, step.by.clone(), end].into_iter().flatten() {
         text = format!("{text}; {part}");
     }
@@ -135,6 +140,7 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
         "result": step.end,
         "why": step.why,
         "cause": step.by,
+        "approval": step.approval.as_ref().map(Approval::as_json),
     })
 }
 
@@ -173,15 +179,15 @@ mod tests {
                 (
                     "settings: has_wiki",
                     vec![
-                        line("1970-01-01T00:00:02Z  true → false; asked by settings.yml:3"),
-                        line("1970-01-01T00:00:01Z  true → false; asked by settings.yml:3; failed: 403"),
+                        line("1970-01-01T00:00:02Z  true → false; asked by settings.yml:3 at g"),
+                        line("1970-01-01T00:00:01Z  true → false; asked by settings.yml:3 at g; failed: 403"),
                     ]
                 ),
                 (
                     "settings: homepage",
                     vec![
-                        line("1970-01-01T00:00:02Z  none → \"x\"; asked by settings.yml:3"),
-                        line("1970-01-01T00:00:01Z  none → \"x\"; asked by settings.yml:3; failed: 403"),
+                        line("1970-01-01T00:00:02Z  none → \"x\"; asked by settings.yml:3 at g"),
+                        line("1970-01-01T00:00:01Z  none → \"x\"; asked by settings.yml:3 at g; failed: 403"),
                     ]
                 ),
             ]
@@ -195,6 +201,20 @@ mod tests {
         let step = &settings["settings: has_wiki"][0];
         let json = as_json("repository:acme:1", "acme/shop", "settings: has_wiki", step);
         assert_eq!((&json["generation"], &json["asked"]), (&json!("g"), &json!("settings.yml:3")));
+        assert_eq!((&json["cause"], &json["approval"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn text_and_json_name_the_approval_of_a_write() {
+        let mut settings = Settings::new();
+        let approval = Some(Approval { by: "sec".into(), entry: Some((7, Time(1000))) });
+        add(&mut settings, &Story { approval, ..story(2000, Some(json!({ "written": true }))) });
+        let step = &settings["settings: has_wiki"][0];
+        let shown = text(step);
+        assert!(shown.ends_with("; approved by sec at 1970-01-01T00:00:01Z (entry 7)"), "{shown}");
+        let json = as_json("repository:acme:1", "acme/shop", "settings: has_wiki", step);
+        let expected = json!({ "by": "sec", "entry": 7, "at": "1970-01-01T00:00:01Z" });
+        assert_eq!(json["approval"], expected);
     }
 
     #[test]

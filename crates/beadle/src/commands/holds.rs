@@ -1,8 +1,8 @@
 //! `beadle holds`: lists the held changes in groups, and the held generations of a policy.
 
 use beadle_engine::gate::Holder;
-use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Clock, Hold, Store, Time, VoidApproval};
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
+use beadle_engine::{Clock, FirstHeld, Hold, Store, Time, VoidApproval};
 use serde_json::json;
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
@@ -40,6 +40,9 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             return Ok(FAILED);
         };
         show_changes(group, (args.json, now), printer)?;
+        if !args.json {
+            show_first(store.as_ref(), group, printer).await?;
+        }
         return Ok(code);
     }
     let generations = show_generations(store.as_ref(), (args.json, now), printer).await?;
@@ -53,6 +56,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             show_group(group, now, printer);
         }
         if !args.json {
+            show_first(store.as_ref(), group, printer).await?;
             let void = VoidApproval::of(store.as_ref(), &group.holds).await?;
             if let Some(void) = void.into_iter().flatten().next() {
                 printer.line(format!("  {}", escape::one_line(&void.to_string())));
@@ -60,6 +64,16 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
         }
     }
     Ok(code)
+}
+
+/// Prints the policy that was in force when the guard first held the first change of a group.
+async fn show_first(store: &dyn Store, group: &HoldGroup, printer: &Printer) -> anyhow::Result<()> {
+    let Some(hold) = group.holds.first() else { return Ok(()) };
+    if let Some(FirstHeld { at, policy }) = FirstHeld::of(store, hold).await? {
+        let policy = commit(&policy.from);
+        printer.line(format!("  first held at {at}, when the policy was {}", escape::one_line(&policy)));
+    }
+    Ok(())
 }
 
 /// Prints the held generations, and returns their number.
@@ -166,12 +180,16 @@ fn title(group: &HoldGroup) -> String {
     format!("{risk} {aspect}: {title} in {subjects}{reaches}")
 }
 
-/// Returns the line of the policy, together with the policy's generation, such as `
-/// [settings.yml:2 at 3c9f0a1b2d4e]`.
+/// Returns the line of the policy, together with the generation of the latest plan, such as `
+/// [settings.yml:2, planned with policy 3c9f0a1b2d4e]`. This generation is often not the first one
+/// that asked for the change.
 fn source(group: &HoldGroup) -> String {
-    match &group.asked {
-        Some(asked) => format!("  [{asked} at {}]", group.generation),
-        None => format!("  [generation {}]", group.generation),
+    let HoldGroup { generation, asked, .. } = group;
+    let generation =
+        if is_undo(generation) { generation.clone() } else { format!("planned with policy {generation}") };
+    match asked {
+        Some(asked) => format!("  [{asked}, {generation}]"),
+        None => format!("  [{generation}]"),
     }
 }
 
@@ -222,7 +240,7 @@ mod tests {
     fn a_group_says_what_it_changes_where_and_which_line_asks() {
         let group = group(170, "repository");
         assert_eq!(title(&group), "removes teams: team engineering in 170 repositories");
-        assert_eq!(source(&group), "  [settings.yml:2 at g1]");
+        assert_eq!(source(&group), "  [settings.yml:2, planned with policy g1]");
         assert_eq!(subjects(&group), "acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more");
     }
 
@@ -238,7 +256,9 @@ mod tests {
             title(&wide),
             "removes teams: team engineering in 1 organisation, reaches 60 repositories"
         );
-        assert_eq!(source(&wide), "  [generation g1]");
+        assert_eq!(source(&wide), "  [planned with policy g1]");
+        wide.generation = "undo of 7".into();
+        assert_eq!(source(&wide), "  [undo of 7]");
     }
 
     #[test]

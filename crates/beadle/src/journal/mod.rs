@@ -1,6 +1,7 @@
 //! Reads the journal and makes it readable for people. It joins entries that belong together, and
 //! finds the person who caused a change.
 
+pub(crate) mod approval;
 pub(crate) mod backwards;
 pub(crate) mod reverted_state_makers;
 pub(crate) mod stories;

@@ -6,6 +6,7 @@ use beadle_engine::guard::short_undo;
 use beadle_engine::journal::Cause;
 use beadle_repositories::events_of;
 
+use super::approval::Approval;
 use super::story::Story;
 
 /// The maximum number of causes in a text.
@@ -15,8 +16,7 @@ const SHOWN: usize = 3;
 /// possible cause only if the event can report changes of this aspect.
 pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     let Some(change) = story.change() else { return Vec::new() };
-    let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
-    let is_of_vendor = matches!(kind.as_deref(), Some("repository" | "organisation"));
+    let is_of_vendor = is_of_vendor(story);
     let events = events_of(&change.aspect);
     let is_maker = |cause: &&Cause| {
         let event = cause.event.split('.').next().unwrap_or_default();
@@ -31,21 +31,57 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     found
 }
 
-/// Returns a text about the person who made the change that Beadle reverted, such as `made by ann
-/// (team.edited)`. If no webhook names a person, returns the webhooks that made Beadle read the
-/// key. For the write of an undo, returns the short name of the undo.
+/// Returns whether the policy, and not a directory, is the source of the values of a key. A person
+/// can then only change what Beadle reverts.
+fn is_of_vendor(story: &Story) -> bool {
+    let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
+    matches!(kind.as_deref(), Some("repository" | "organisation"))
+}
+
+/// Returns a text about the cause of a write. If a person made the change that Beadle reverted, the
+/// text is such as `reverts a change by ann (team.edited)`. If Beadle wrote to a group, the person
+/// can have changed the directory, and the text is such as `after a change by ann
+/// (group.user_membership.add)`. If an approval let the write pass, the text begins with the
+/// approval. If no webhook names a person and there is no approval, the text has the webhooks that
+/// made Beadle read the key. For the write of an undo, the text is the short name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
-    if let Some(undo) = story.undo() {
-        return Some(short_undo(undo).into_owned());
+    let approval = story.approval.as_ref().map(Approval::text);
+    let other = match story.undo() {
+        Some(undo) => Some(short_undo(undo).into_owned()),
+        None => people(&makers(story)).map(|people| {
+            let verb = if is_of_vendor(story) { "reverts" } else { "after" };
+            format!("{verb} a change by {people}")
+        }),
+    };
+    match (approval, other) {
+        (Some(approval), Some(other)) => Some(format!("{approval}; {other}")),
+        // A webhook that only made Beadle read the key is not the cause of an approved write.
+        (Some(one), None) | (None, Some(one)) => Some(one),
+        (None, None) => read_after(story),
     }
-    let makers = makers(story);
-    if !makers.is_empty() {
-        let named = makers
-            .iter()
-            .take(SHOWN)
-            .map(|cause| format!("{} ({})", cause.by.as_deref().unwrap_or_default(), cause.event));
-        return Some(format!("made by {}", named.collect::<Vec<_>>().join(" or ")));
+}
+
+/// Returns the people who made a change. Each person has the events that name them. Returns `None`
+/// if no event names a person.
+fn people(makers: &[&Cause]) -> Option<String> {
+    let mut people: Vec<(&str, Vec<&str>)> = Vec::new();
+    for cause in makers.iter().take(SHOWN) {
+        let by = cause.by.as_deref().unwrap_or_default();
+        match people.iter_mut().find(|(known, _)| *known == by) {
+            Some((_, events)) => events.push(cause.event.as_str()),
+            None => people.push((by, vec![cause.event.as_str()])),
+        }
     }
+    if people.is_empty() {
+        return None;
+    }
+    let named: Vec<String> =
+        people.iter().map(|(by, events)| format!("{by} ({})", events.join(", "))).collect();
+    Some(named.join(" or "))
+}
+
+/// Returns the webhooks that made Beadle read the key.
+fn read_after(story: &Story) -> Option<String> {
     if story.causes.is_empty() {
         return None;
     }
@@ -103,24 +139,52 @@ mod tests {
         let (repository, group) = ("repository:acme:1", "target-group:aws:corp/00g1");
         let (ann, bob) = (Some("ann"), Some("bob"));
         for (key, aspect, causes, expected) in [
-            (repository, "labels", &[("label.edited", ann)][..], Some("made by ann (label.edited)")),
+            (
+                repository,
+                "labels",
+                &[("label.edited", ann)][..],
+                Some("reverts a change by ann (label.edited)"),
+            ),
             (
                 repository,
                 "labels",
                 &[("label.edited", ann), ("label.edited", ann), ("label.deleted", bob)],
-                Some("made by ann (label.edited) or bob (label.deleted)"),
+                Some("reverts a change by ann (label.edited) or bob (label.deleted)"),
             ),
             (repository, "labels", &[("team.edited", ann)], Some("after team.edited by ann")),
+            (
+                repository,
+                "labels",
+                &[("label.edited", ann), ("label.deleted", ann)],
+                Some("reverts a change by ann (label.edited, label.deleted)"),
+            ),
             (repository, "labels", &[("label.edited", None)], Some("after label.edited")),
             (repository, "labels", &[], None),
             (
                 group,
                 "members",
                 &[("group.user_membership.remove", bob)],
-                Some("made by bob (group.user_membership.remove)"),
+                Some("after a change by bob (group.user_membership.remove)"),
             ),
         ] {
             assert_eq!(text(&story(key, aspect, causes)).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn an_approval_is_the_cause_of_the_write_that_it_let_pass() {
+        let approval = Approval { by: "sec".into(), entry: Some((812, Time(1_000))) };
+        let ann = Some("ann");
+        for (event, expected) in [
+            ("repository.edited", "approved by sec at 1970-01-01T00:00:01Z (entry 812)"),
+            (
+                "label.edited",
+                "approved by sec at 1970-01-01T00:00:01Z (entry 812); reverts a change by ann (label.edited)",
+            ),
+        ] {
+            let story = story("repository:acme:1", "labels", &[(event, ann)]);
+            let approved = Story { approval: Some(approval.clone()), ..story };
+            assert_eq!(text(&approved).as_deref(), Some(expected));
         }
     }
 }

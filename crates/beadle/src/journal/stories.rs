@@ -7,6 +7,7 @@ use std::time::Duration;
 use beadle_engine::journal::Cause;
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Listing, Store, StoreError};
 
+use super::approval::Approval;
 use super::backwards::Backwards;
 use super::story::Story;
 
@@ -62,7 +63,8 @@ impl Stories {
             }
             let result = self.results.remove(&entry.seq);
             let causes = self.runs.get(&entry.key).and_then(|run| causes(&entry, run));
-            return Ok(Some(Story { entry, result, causes: causes.unwrap_or_default() }));
+            let approval = Approval::find(self.store.as_ref(), &entry).await?;
+            return Ok(Some(Story { entry, result, causes: causes.unwrap_or_default(), approval }));
         }
         Ok(None)
     }
@@ -75,7 +77,8 @@ impl Stories {
         let later = self.store.entries(listing).await?;
         let causes = later.iter().find_map(|run| causes(&entry, run)).unwrap_or_default();
         let result = later.into_iter().find(|result| result.intent == Some(entry.seq));
-        Ok(Story { result: result.map(|result| result.detail), entry, causes })
+        let approval = Approval::find(self.store.as_ref(), &entry).await?;
+        Ok(Story { result: result.map(|result| result.detail), entry, causes, approval })
     }
 }
 
@@ -192,6 +195,40 @@ mod tests {
             told(Stories::new(&store, &[], &removed)).await,
             pairs([("team c", ""), ("team a 403", "ann")])
         );
+    }
+
+    #[tokio::test]
+    async fn an_approved_write_has_the_entry_of_its_approval() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+        let mut approved = change("team a", "removes");
+        approved["approved_by"] = json!("sec");
+        let intent = entry(EntryKind::Intent, 1, None, approved);
+        let digest = Story::of(intent.clone()).change().unwrap().digest(&Key::new("repository", "acme", 1));
+        let approval = |by: &str, digest: &str| json!({ "approved": digest, "by": by });
+        for one in [
+            entry(EntryKind::Operator, 1, None, approval("sec", &digest)),
+            entry(EntryKind::Operator, 1, None, approval("sec", "another")),
+            entry(EntryKind::Operator, 2, None, approval("sec", &digest)),
+            intent,
+            entry(EntryKind::Intent, 1, None, change("team a", "removes")),
+            entry(EntryKind::Operator, 1, None, approval("sec", &digest)),
+        ] {
+            store.journal(None, vec![one], Time(1000)).await.unwrap();
+        }
+        for risks in [vec![], vec![Risk::Removes]] {
+            let mut stories = Stories::new(&store, &[], &History { limit: 10, risks, ..History::default() });
+            let mut found = Vec::new();
+            while let Some(story) = stories.next_story().await.unwrap() {
+                if story.change().is_some() {
+                    assert_eq!(story.is_about("sec"), story.approval.is_some());
+                    found.push(story.approval.map(|approval| approval.text()));
+                }
+            }
+            let text = "approved by sec at 1970-01-01T00:00:01Z (entry 1)".to_owned();
+            assert_eq!(found, [None, Some(text)]);
+        }
     }
 
     #[test]

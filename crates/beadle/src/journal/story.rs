@@ -4,6 +4,8 @@ use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Cause, Happened, OperatorAction};
 use beadle_engine::{Change, Detail, Entry};
 
+use super::approval::Approval;
+
 /// A write with its result and its causes, or another event of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Story {
@@ -13,6 +15,8 @@ pub(crate) struct Story {
     pub(crate) result: Option<Detail>,
     /// The deliveries that marked the key of the write as due.
     pub(crate) causes: Vec<Cause>,
+    /// The approval that let the write pass, if the write needed one.
+    pub(crate) approval: Option<Approval>,
 }
 
 /// The result of a write.
@@ -35,7 +39,8 @@ impl Story {
             Detail::Run(run) => run.after.clone().unwrap_or_default(),
             _ => Vec::new(),
         };
-        Self { entry, result: None, causes }
+        let approval = Approval::of(&entry.detail);
+        Self { entry, result: None, causes, approval }
     }
 
     /// Returns the change that Beadle wrote or tried to write.
@@ -87,7 +92,8 @@ impl Story {
             Detail::WaiverEnded(ended) => Some(ended.owner.as_str()),
             _ => None,
         };
-        of_causes.chain(own).any(is)
+        let approver = self.approval.as_ref().map(|approval| approval.by.as_str());
+        of_causes.chain(own).chain(approver).any(is)
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
 
 /// Returns the change of a known person, if the write reverted such a change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
-    let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
+    let Detail::Change(IntendedChange { change, generation, .. }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {
         return None;
     }
@@ -105,8 +105,8 @@ mod tests {
     fn intent(key: &str, generation: &str) -> Entry {
         let mut change = change("teams", "team contractors", &[Risk::Removes]);
         change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
-        let generation = generation.to_owned();
-        entry(EntryKind::Intent, key, None, Detail::Change(IntendedChange { change, generation }))
+        let intended = IntendedChange { change, generation: generation.to_owned(), approved_by: None };
+        entry(EntryKind::Intent, key, None, Detail::Change(intended))
     }
 
     fn result(key: &str, intent: u64, written: Happened) -> Entry {

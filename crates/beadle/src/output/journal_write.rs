@@ -1,23 +1,25 @@
 //! Shows the writes of the journal as sentences. A sentence contains the change, the line of the
 //! policy that asked for the change, and the result of the write.
 
-use beadle_engine::journal::IntendedDispatch;
-use beadle_engine::{Change, Field, Risk, value_text};
+use beadle_engine::guard::is_undo;
+use beadle_engine::journal::{IntendedChange, IntendedDispatch};
+use beadle_engine::{Field, PolicyLocation, Risk, value_text};
 use serde_json::Value;
 
 use crate::journal::story::WriteEnd;
 use crate::output::escape::{self, VALUE};
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
-/// → none; asked by settings.yml:7`. If an undo added a thing, the sentence has the word
-/// "restored".
-pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>, is_undo: bool) -> String {
+/// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the
+/// word "restored".
+pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
+    let IntendedChange { change, generation, .. } = intended;
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
         what => format!("{what} ({})", change.aspect),
     };
     let risk = change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes);
-    let (past, plain) = verbs(risk, is_undo);
+    let (past, plain) = verbs(risk, is_undo(generation));
     let fields: Vec<String> = change.fields.iter().map(field).collect();
     let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
     let text = match end {
@@ -27,14 +29,35 @@ pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>, is_undo: bool) -> S
         WriteEnd::Unknown(why) => format!("tried to {plain} {what}{fields}; the result is unknown: {why}"),
         WriteEnd::Open => format!("began to {plain} {what}{fields}; there is no result yet"),
     };
-    let mut lines: Vec<String> = Vec::new();
-    for line in change.fields.iter().filter_map(|field| field.asked.as_ref()) {
+    match asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation) {
+        Some(asked) => format!("{text}; {asked}"),
+        None => text,
+    }
+}
+
+/// Returns the lines of the policy that asked for a change, and the generation of the policy, such
+/// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The same line can have another content in another
+/// generation. Returns `None` if no line asked for the change.
+pub(crate) fn asked_by<'a>(
+    lines: impl IntoIterator<Item = &'a PolicyLocation>,
+    generation: &str,
+) -> Option<String> {
+    let mut shown: Vec<String> = Vec::new();
+    for line in lines {
         let line = line.to_string();
-        if !lines.contains(&line) {
-            lines.push(line);
+        if !shown.contains(&line) {
+            shown.push(line);
         }
     }
-    if lines.is_empty() { text } else { format!("{text}; asked by {}", lines.join(", ")) }
+    if shown.is_empty() {
+        return None;
+    }
+    let at = if generation.is_empty() || is_undo(generation) {
+        String::new()
+    } else {
+        format!(" at {generation}")
+    };
+    Some(format!("asked by {}{at}", shown.join(", ")))
 }
 
 /// Returns the verb for a risk, in the past tense and in the plain form.
@@ -78,9 +101,10 @@ mod tests {
 
     use super::*;
 
-    fn of(what: &str, fields: &Value) -> Change<()> {
+    fn of(what: &str, fields: &Value, generation: &str) -> IntendedChange {
         let stored = json!({
             "aspect": "teams", "what": what, "fields": fields, "mode": "enforce", "after": [], "write": null,
+            "generation": generation,
         });
         serde_json::from_value(stored).unwrap()
     }
@@ -98,31 +122,32 @@ mod tests {
                 "team contractors",
                 &removed,
                 WriteEnd::Written,
-                "removed team contractors (teams): permission: \"admin\" → none; asked by settings.yml:7",
+                "removed team contractors (teams): permission: \"admin\" → none; asked by settings.yml:7 at 3c9f",
             ),
             (
                 "team contractors",
                 &removed,
                 WriteEnd::Failed("403 Forbidden"),
                 "failed to remove team contractors (teams): permission: \"admin\" → none; 403 Forbidden; asked by \
-                 settings.yml:7",
+                 settings.yml:7 at 3c9f",
             ),
             (
                 "",
                 &two,
                 WriteEnd::Unknown(""),
-                "tried to expose teams: a: none → 1, b: false → true; the result is unknown; asked by settings.yml:7",
+                "tried to expose teams: a: none → 1, b: false → true; the result is unknown; asked by settings.yml:7 at 3c9f",
             ),
             ("", &json!([]), WriteEnd::Open, "began to change teams; there is no result yet"),
         ] {
-            assert_eq!(change(&of(what, fields), end, false), expected);
+            assert_eq!(change(&of(what, fields, "3c9f"), end), expected);
         }
         let added =
             json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
         assert_eq!(
-            change(&of("team core", &added), WriteEnd::Written, true),
+            change(&of("team core", &added, "undo of the run 7"), WriteEnd::Written),
             "restored team core (teams): permission: none → \"push\""
         );
-        assert!(change(&of("team core", &removed), WriteEnd::Written, true).starts_with("removed"));
+        let undone = change(&of("team core", &removed, "undo of the run 7"), WriteEnd::Written);
+        assert!(undone.starts_with("removed") && undone.ends_with("asked by settings.yml:7"), "{undone}");
     }
 }

@@ -50,7 +50,9 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
     assert!(!one.contains("gadgets") && !one.contains("repository:acme"), "{one}");
     let removed = world.beadle(&["journal", "--only", "removed,exposed", "--who", "Ann"]).await.expect(0).out;
     assert_eq!(removed.lines().count(), 1, "{removed}");
-    for part in ["acme/widgets", "removed ", "contractors", "made by ann (team.added_to_repository)"] {
+    for part in
+        ["acme/widgets", "removed ", "contractors", "reverts a change by ann (team.added_to_repository"]
+    {
         assert!(removed.contains(part), "`{part}` is not in {removed}");
     }
     let none = world.beadle(&["journal", "--only", "added"]).await.expect(0);
@@ -69,7 +71,7 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
 
     let history = world.beadle(&["history", "widgets", "--setting", "contractors"]).await.expect(0).out;
     assert!(history.starts_with("acme/widgets\n"), "{history}");
-    for part in ["teams: ", "\"admin\" → none", "made by ann"] {
+    for part in ["teams: ", "\"admin\" → none", "reverts a change by ann"] {
         assert!(history.contains(part), "`{part}` is not in {history}");
     }
     let step =
@@ -101,7 +103,7 @@ async fn follow_shows_a_write_when_its_run_has_ended() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{shown}\n{}", serving.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    assert!(shown.contains("removed ") && shown.contains("made by ann"), "{shown}");
+    assert!(shown.contains("removed ") && shown.contains("reverts a change by ann"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Checks a plan before its first write: the modes, the changes that the vendor refused earlier,
 //! contested changes, and the guard.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::failures::lease_lost;
 use super::severity::more_severe;
@@ -19,6 +19,8 @@ pub(super) struct CheckedPlan {
     pub(super) results: Vec<Option<StepResult>>,
     /// The positions of the changes that were submitted to the guard.
     pub(super) asked: HashSet<usize>,
+    /// The operators whose approvals let changes pass, by the positions of the changes.
+    pub(super) approved: HashMap<usize, String>,
     /// The failure that the run reports for the changes that it does not write.
     pub(super) failure: Option<Failure>,
 }
@@ -85,18 +87,38 @@ pub(super) async fn check_guard<W>(
     }
     let guarded: HashSet<usize> = places.iter().copied().collect();
     if asked.is_empty() {
-        return Ok(CheckedPlan { results, asked: guarded, failure });
+        return Ok(CheckedPlan { results, asked: guarded, approved: HashMap::new(), failure });
     }
     let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
     let limits = with_count(context, key).await?;
     let verdicts = context.store.reserve(context.lease.as_ref(), &limits, asked, now).await?;
     let verdicts = verdicts.ok_or_else(lease_lost)?;
+    let mut passed: HashMap<String, usize> = HashMap::new();
     for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
-        if let Verdict::Hold(why) = verdict {
-            results[at] = Some(StepResult::Held { digest, why });
+        match verdict {
+            Verdict::Pass => {
+                passed.insert(digest, at);
+            }
+            Verdict::Hold(why) => results[at] = Some(StepResult::Held { digest, why }),
         }
     }
-    Ok(CheckedPlan { results, asked: guarded, failure })
+    let approved = approvals(key, &passed, context).await?;
+    Ok(CheckedPlan { results, asked: guarded, approved, failure })
+}
+
+/// Returns the operators whose approvals let changes pass. `passed` maps the digests of the passed
+/// changes to their positions. A passed change has a hold only if an operator approved it.
+async fn approvals(
+    key: &Key,
+    passed: &HashMap<String, usize>,
+    context: &ApplyContext,
+) -> Result<HashMap<usize, String>, Failure> {
+    if passed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let holds = context.store.holds_of(key).await?;
+    let approval = |hold: Hold| Some((*passed.get(&hold.digest)?, hold.approved_by?));
+    Ok(holds.into_iter().filter_map(approval).collect())
 }
 
 /// Returns the guard's limits, including the number of repositories from the previous sweep.

@@ -65,6 +65,10 @@ pub struct IntendedChange {
     pub change: Change<()>,
     /// The generation of the policy that asks for the change.
     pub generation: String,
+    /// The operator whose approval let the guard pass the change. `None` if the change needed no
+    /// approval, and in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
 }
 
 /// A workflow that a run is about to dispatch.

@@ -2,9 +2,9 @@
 //! and on the queue.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
+use beadle_engine::{Hold, Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
 
 /// The state of a key, in one word.
@@ -83,6 +83,17 @@ impl Condition {
     }
 }
 
+/// A state that applies to a key, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    /// The state.
+    pub(super) state: Condition,
+    /// The reason for the state. It is empty for [`Condition::AsDeclared`].
+    pub(super) why: String,
+    /// The time at which this state began.
+    pub(super) since: Time,
+}
+
 /// A repository, group or organisation with its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Thing {
@@ -99,21 +110,32 @@ pub(super) struct Thing {
     /// The number of changes that the latest run planned but did not write. These changes are
     /// drift, even if the state is more important than [`Condition::Drifted`].
     pub(super) pending: usize,
+    /// The other problems of the thing, which are less important than its state. The more important
+    /// problem comes first. Drift is not a part of this list, because `pending` has it.
+    pub(super) further: Vec<Finding>,
 }
 
 impl Thing {
-    fn new(key: Key, left: Option<&KeyState>, row: Option<&Row>) -> Self {
-        let (state, why, since) = judged(left, row);
+    fn new(key: Key, left: Option<&KeyState>, row: Option<&Row>, contested: &ContestedHolds) -> Self {
+        let (Finding { state, why, since }, further) = judged(left, row, contested.get(&key));
         let subject = left.map(|left| left.subject.clone()).filter(|subject| !subject.is_empty());
         let subject = subject.unwrap_or_else(|| key.to_string());
-        Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending) }
+        Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending), further }
     }
 
-    /// Returns whether the list for this state contains the thing. The list for the state `Drifted`
-    /// contains every thing with drift, even if its own state is more important. Otherwise, a hold
-    /// or an unknown part would hide the drift.
+    /// Returns the state and the further problems of the thing, each with its reason and its
+    /// beginning. The most important one comes first.
+    pub(super) fn findings(&self) -> impl Iterator<Item = (Condition, &str, Time)> {
+        let further = self.further.iter().map(|one| (one.state, one.why.as_str(), one.since));
+        std::iter::once((self.state, self.why.as_str(), self.since)).chain(further)
+    }
+
+    /// Returns whether the list for this state contains the thing. The list contains every thing
+    /// with this problem, even if its own state is more important. Otherwise, for example a hold
+    /// would hide that another writer undoes a change, or that a part is unknown.
     pub(super) fn is_in(&self, state: Condition) -> bool {
-        self.state == state || (state == Condition::Drifted && self.pending > 0)
+        let is_drifted = state == Condition::Drifted && self.pending > 0;
+        is_drifted || self.findings().any(|(found, ..)| found == state)
     }
 
     /// Returns the text by which a page sorts things: the instance, then the name. A page also uses
@@ -132,14 +154,31 @@ impl Thing {
 /// The maximum number of states in memory at the same time. The listed things do not count.
 const PAGE: u32 = 1000;
 
-/// The queue rows of those keys that are parked or fail.
-pub(super) struct Trouble(HashMap<Key, Row>);
+/// The contested aspects of keys for which the guard holds a change that waits for a decision.
+type ContestedHolds = HashMap<Key, BTreeSet<String>>;
+
+fn contested_holds(holds: &[Hold]) -> ContestedHolds {
+    let mut found = ContestedHolds::new();
+    for hold in holds.iter().filter(|hold| hold.contested && hold.is_open()) {
+        found.entry(hold.key.clone()).or_default().insert(hold.change.aspect.clone());
+    }
+    found
+}
+
+/// What the queue and the holds show about keys, beside the states of their last runs.
+pub(super) struct Trouble {
+    /// The queue rows of those keys that are parked or fail.
+    rows: HashMap<Key, Row>,
+    contested: ContestedHolds,
+}
 
 impl Trouble {
-    /// Reads the queue rows of the parked keys and of the failing keys.
-    pub(super) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
+    /// Reads the queue rows of the parked keys and of the failing keys. `holds` are all held
+    /// changes.
+    pub(super) async fn read(store: &dyn Store, holds: &[Hold]) -> Result<Self, StoreError> {
         let rows = store.troubled().await?.into_iter();
-        Ok(Self(rows.map(|row| (row.key.clone(), row)).collect()))
+        let rows = rows.map(|row| (row.key.clone(), row)).collect();
+        Ok(Self { rows, contested: contested_holds(holds) })
     }
 }
 
@@ -152,18 +191,19 @@ pub(super) async fn things(
 ) -> Result<Vec<Thing>, StoreError> {
     let instances: HashSet<&str> = instances.iter().map(String::as_str).collect();
     let is_wanted = |key: &Key| key.kind() == kind && instances.contains(key.instance());
-    let mut nameless: HashMap<&Key, &Row> = trouble.0.iter().filter(|entry| is_wanted(entry.0)).collect();
+    let mut nameless: HashMap<&Key, &Row> = trouble.rows.iter().filter(|entry| is_wanted(entry.0)).collect();
     let (mut things, mut after) = (Vec::new(), String::new());
     loop {
         let (page, next) = KeyState::page_of_kind(store, kind, &after, PAGE).await?;
         for (key, state) in page.into_iter().filter(|(key, _)| is_wanted(key)) {
             let row = nameless.remove(&key);
-            things.push(Thing::new(key, Some(&state), row));
+            things.push(Thing::new(key, Some(&state), row, &trouble.contested));
         }
         let Some(next) = next else { break };
         after = next;
     }
-    things.extend(nameless.into_iter().map(|(key, row)| Thing::new(key.clone(), None, Some(row))));
+    let unnamed = |(key, row): (&Key, &Row)| Thing::new(key.clone(), None, Some(row), &trouble.contested);
+    things.extend(nameless.into_iter().map(unnamed));
     Ok(sorted(things))
 }
 
@@ -201,7 +241,8 @@ pub(super) async fn called(
     let mut things = Vec::new();
     for (key, state) in found {
         let row = store.row(&key).await?.filter(Row::is_troubled);
-        things.push(Thing::new(key, Some(&state), row.as_ref()));
+        let contested = contested_holds(&store.all_holds_of(&key).await?.holds);
+        things.push(Thing::new(key, Some(&state), row.as_ref(), &contested));
     }
     Ok(sorted(things).into_iter().next())
 }
@@ -212,52 +253,87 @@ pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
     let row = row.filter(Row::is_troubled);
     let is_known = left.is_some() || row.is_some();
-    Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
+    let contested = contested_holds(&store.all_holds_of(key).await?.holds);
+    Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref(), &contested)))
 }
 
-/// Returns the state of a key, the reason for the state, and the time at which the state began.
-fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
+/// Returns the state of a key, and its further problems. `contested` are the contested aspects for
+/// which the guard holds a change.
+fn judged(
+    left: Option<&KeyState>,
+    row: Option<&Row>,
+    contested: Option<&BTreeSet<String>>,
+) -> (Finding, Vec<Finding>) {
+    let mut found: Vec<Finding> = Vec::new();
+    if let Some(left) = left {
+        let finding = |(state, why): (Condition, String)| Finding { state, why, since: left.since };
+        found.extend(of_run(left, contested).into_iter().map(finding));
+    }
+    let is_minor =
+        |state: Condition| matches!(state, Condition::AsDeclared | Condition::Skipped | Condition::Drifted);
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
-        return (Condition::Parked, parked.why.clone(), parked.since);
+        // The reason of the parked key already names the failure.
+        found.retain(|finding| !is_minor(finding.state) && finding.state != Condition::Failing);
+        let parked = Finding { state: Condition::Parked, why: parked.why.clone(), since: parked.since };
+        return (parked, found);
     }
-    let failing = row.and_then(|row| Some((row.failure()?, row.first_dirty)));
-    let found = left.map(|left| (of_run(left), left.since));
-    match (found, failing) {
-        (
-            Some(((Condition::AsDeclared | Condition::Skipped | Condition::Drifted, _), _)) | None,
-            Some((why, since)),
-        ) => (Condition::Failing, why.to_owned(), since),
-        (Some(((state, why), since)), _) => (state, why, since),
-        (None, None) => (Condition::AsDeclared, String::new(), Time(0)),
+    if let Some((why, since)) = row.and_then(|row| Some((row.failure()?, row.first_dirty)))
+        && found.iter().all(|finding| is_minor(finding.state))
+    {
+        return (Finding { state: Condition::Failing, why: why.to_owned(), since }, Vec::new());
     }
+    if found.is_empty() {
+        found.push(Finding { state: Condition::AsDeclared, why: String::new(), since: Time(0) });
+    }
+    let state = found.remove(0);
+    (state, found)
 }
 
-/// Returns the state of a key according to the key's last run.
-fn of_run(left: &KeyState) -> (Condition, String) {
-    let changes = |count: usize| match count {
+fn changes(count: usize) -> String {
+    match count {
         1 => "1 change".to_owned(),
         count => format!("{count} changes"),
-    };
+    }
+}
+
+/// Returns the states of a key according to the key's last run and the contested holds. The most
+/// important state comes first. Returns at least one state.
+fn of_run(left: &KeyState, contested: Option<&BTreeSet<String>>) -> Vec<(Condition, String)> {
+    let mut found = Vec::new();
     if left.held > 0 {
         let other = match left.pending.saturating_sub(left.held) {
             0 => String::new(),
             1 => "; 1 other change is not written".to_owned(),
             other => format!("; {other} other changes are not written"),
         };
-        (Condition::Held, format!("the guard holds {}{other}", changes(left.held)))
-    } else if !left.contested.is_empty() {
-        let aspects: Vec<&str> = left.contested.iter().map(String::as_str).collect();
-        (Condition::Contested, format!("another writer undoes the changes of {}", aspects.join(", ")))
-    } else if let Some(unknown) = left.unknown.first() {
+        found.push((Condition::Held, format!("the guard holds {}{other}", changes(left.held))));
+    }
+    let aspects: BTreeSet<&String> = left.contested.iter().chain(contested.into_iter().flatten()).collect();
+    if !aspects.is_empty() {
+        let aspects: Vec<&str> = aspects.into_iter().map(String::as_str).collect();
+        let why = format!("another writer undoes the changes of {}", aspects.join(", "));
+        found.push((Condition::Contested, why));
+    }
+    if let Some(unknown) = left.unknown.first() {
         let more = match left.unknown.len() {
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        (Condition::Unknown, format!("{}: {}{more}", unknown.aspect, unknown.why))
-    } else if left.failed > 0 {
+        found.push((Condition::Unknown, format!("{}: {}{more}", unknown.aspect, unknown.why)));
+    }
+    if left.failed > 0 {
         let why = left.failure.as_deref().unwrap_or("the last run ended before its last change");
-        (Condition::Failing, why.to_owned())
-    } else if left.undone > 0 {
+        found.push((Condition::Failing, why.to_owned()));
+    }
+    if found.is_empty() {
+        found.push(without_problem(left));
+    }
+    found
+}
+
+/// Returns the state of a key whose last run left no problem, except drift.
+fn without_problem(left: &KeyState) -> (Condition, String) {
+    if left.undone > 0 {
         let mode = match left.withheld {
             0 => String::new(),
             withheld => format!("; the mode does not allow {}", changes(withheld)),
@@ -275,205 +351,4 @@ fn of_run(left: &KeyState) -> (Condition, String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use beadle_engine::{Change, ParkReason, Parked, Report, Risk, Step, StepResult, Unknown, testing};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::exchange;
-
-    fn left(more: &Value) -> KeyState {
-        let mut state = json!({ "subject": "acme/shop", "since": 5, "pending": 0 });
-        for (key, value) in more.as_object().into_iter().flatten() {
-            state[key] = value.clone();
-        }
-        serde_json::from_value(state).unwrap()
-    }
-
-    #[test]
-    fn the_state_follows_from_what_the_last_run_left() {
-        let unknown = json!({ "aspect": "teams", "part": null, "why": "403", "transient": true });
-        for (more, state, why) in [
-            (json!({}), "as-declared", ""),
-            (json!({ "skipped": "archived" }), "skipped", "archived"),
-            (json!({ "pending": 2, "withheld": 1 }), "drifted", "the mode does not allow 2 changes"),
-            (
-                json!({ "pending": 2, "undone": 2 }),
-                "drifted",
-                "Beadle only observes 2 changes, because an operator undid values",
-            ),
-            (
-                json!({ "pending": 3, "withheld": 2, "undone": 1 }),
-                "drifted",
-                "Beadle only observes 1 change, because an operator undid values; the mode does not allow 2 changes",
-            ),
-            (json!({ "pending": 1 }), "drifted", "Beadle did not write 1 change"),
-            (json!({ "pending": 3, "failed": 1, "failure": "502" }), "failing", "502"),
-            (json!({ "unknown": [unknown, unknown] }), "unknown", "teams: 403 (and 1 more)"),
-            (
-                json!({ "pending": 1, "contested": ["labels", "teams"] }),
-                "contested",
-                "another writer undoes the changes of labels, teams",
-            ),
-            (
-                json!({ "pending": 3, "held": 2, "withheld": 1, "unknown": [unknown] }),
-                "held",
-                "the guard holds 2 changes; 1 other change is not written",
-            ),
-            (json!({ "pending": 1, "held": 1 }), "held", "the guard holds 1 change"),
-        ] {
-            let (found, text) = of_run(&left(&more));
-            assert_eq!((found.as_str(), text.as_str()), (state, why), "{more}");
-        }
-    }
-
-    #[test]
-    fn no_other_state_hides_drift() {
-        let key = Key::new("repository", "acme", 7);
-        let unknown = json!({ "aspect": "teams", "part": null, "why": "403", "transient": true });
-        for (more, state, has_drift) in [
-            (json!({}), Condition::AsDeclared, false),
-            (json!({ "unknown": [unknown] }), Condition::Unknown, false),
-            (json!({ "pending": 1, "unknown": [unknown] }), Condition::Unknown, true),
-            (json!({ "pending": 1, "held": 1 }), Condition::Held, true),
-            (json!({ "pending": 2, "held": 1, "withheld": 1 }), Condition::Held, true),
-            (json!({ "pending": 1, "withheld": 1 }), Condition::Drifted, true),
-        ] {
-            let thing = Thing::new(key.clone(), Some(&left(&more)), None);
-            assert!(thing.state == state && thing.is_in(state), "{more}");
-            assert_eq!(thing.is_in(Condition::Drifted), has_drift, "{more}");
-            assert!(!thing.is_in(Condition::Parked), "{more}");
-        }
-    }
-
-    #[test]
-    fn the_queue_knows_what_no_run_could_store() {
-        let row = |attempts: u32, is_leased: bool, error: Option<&str>| {
-            let mut row = Row::new(Key::new("repository", "acme", 7));
-            (row.attempts, row.first_dirty) = (attempts, Time(9));
-            row.lease_until = is_leased.then_some(Time(100));
-            row.last_error = error.map(str::to_owned);
-            row
-        };
-        let parked = Row {
-            parked: Some(Parked::new(ParkReason::Failed, "403".into(), Time(8))),
-            ..row(3, false, Some("403"))
-        };
-        let (fine, held) = (left(&json!({})), left(&json!({ "pending": 1, "held": 1 })));
-        for (left, row, expected) in [
-            (Some(&fine), None, (Condition::AsDeclared, "", Time(5))),
-            (Some(&fine), Some(row(2, false, Some("502"))), (Condition::Failing, "502", Time(9))),
-            (None, Some(row(1, false, Some("502"))), (Condition::Failing, "502", Time(9))),
-            // The key waits for a budget, or its first attempt is in progress.
-            (Some(&fine), Some(row(0, false, Some("budget"))), (Condition::AsDeclared, "", Time(5))),
-            (Some(&fine), Some(row(1, true, Some("budget"))), (Condition::AsDeclared, "", Time(5))),
-            (
-                Some(&held),
-                Some(row(2, false, Some("502"))),
-                (Condition::Held, "the guard holds 1 change", Time(5)),
-            ),
-            (Some(&held), Some(parked), (Condition::Parked, "403", Time(8))),
-        ] {
-            let (state, why, since) = judged(left, row.as_ref());
-            assert_eq!((state, why.as_str(), since), expected, "{row:?}");
-        }
-    }
-
-    #[test]
-    fn every_state_has_its_own_name() {
-        for state in Condition::ALL {
-            assert_eq!(Condition::named(state.as_str()), Some(state));
-            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
-        }
-        assert_eq!(Condition::named("fine"), None);
-    }
-
-    fn report(subject: &str) -> Report {
-        Report {
-            subject: subject.into(),
-            steps: Vec::new(),
-            unknowns: Vec::new(),
-            skipped: None,
-            failure: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_thing_is_listed_once_under_its_present_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = exchange::store(&folder);
-        let store = store.as_ref();
-        let (key, creation) = (Key::new("repository", "acme", 7), Key::new("repository", "acme", "name/new"));
-        for (key, report, at) in [
-            (&key, report("acme/old"), 1),
-            (&creation, report("acme/new"), 2),
-            (&key, report("acme/New"), 3),
-            (&creation, Report { skipped: Some("it exists".into()), ..report("acme/new") }, 4),
-            // The organisation of this key is not in the configuration any more.
-            (&Key::new("repository", "labs", 1), report("labs/r1"), 5),
-            // No run has found the name of this group.
-            (&Key::new("target-group", "acme", "corp/1"), report(""), 6),
-            (&Key::new("target-group", "acme", "corp/2"), report(""), 7),
-        ] {
-            KeyState::record(store, key, &report, Time(at)).await.unwrap();
-        }
-        let names = ["acme".to_owned()];
-        let trouble = Trouble::read(store).await.unwrap();
-        let found = things(store, "repository", &names, &trouble).await.unwrap();
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((&found[0].key, found[0].subject.as_str()), (&key, "acme/New"));
-        let groups = things(store, "target-group", &names, &trouble).await.unwrap();
-        assert_eq!(groups.len(), 2, "{groups:?}");
-        assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
-        assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
-        let group = of_key(store, &Key::new("target-group", "acme", "corp/1")).await.unwrap().unwrap();
-        assert_eq!(group.state, Condition::AsDeclared);
-        assert!(of_key(store, &Key::new("target-group", "acme", "corp/3")).await.unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn the_time_of_a_state_is_its_beginning() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = exchange::store(&folder);
-        let key = Key::new("repository", "acme", 7);
-        let unknown = Unknown { aspect: "teams".into(), part: None, why: "403".into(), transient: true };
-        let broken = Report { unknowns: vec![unknown], ..report("acme/shop") };
-        for (report, at, since) in [
-            (report("acme/shop"), 10, 10),
-            (report("acme/shop"), 20, 10),
-            (broken.clone(), 30, 30),
-            (broken, 40, 30),
-            (report("acme/shop"), 50, 50),
-            // The clock was ahead of the real time when the run ended.
-            (report("acme/shop"), 45, 45),
-        ] {
-            KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();
-            let stored = KeyState::of_kind(store.as_ref(), "repository").await.unwrap();
-            assert_eq!(stored[0].1.since, Time(since), "at {at}");
-            let is_listed = !KeyState::all(store.as_ref()).await.unwrap().is_empty();
-            assert_eq!(is_listed, !report.unknowns.is_empty(), "at {at}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_time_of_an_undo_is_not_the_time_of_the_drift_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = exchange::store(&folder);
-        let key = Key::new("repository", "acme", 7);
-        let left = |undone: bool| {
-            let change = Change { undone, ..testing::change("teams", "team core", &[Risk::Adds]) };
-            Report { steps: vec![Step { change, outcome: StepResult::Withheld }], ..report("acme/shop") }
-        };
-        for (report, at, undone_since) in [
-            (left(false), 10, None),
-            (left(true), 20, Some(Time(20))),
-            (left(true), 30, Some(Time(20))),
-            (left(false), 40, None),
-            (left(true), 50, Some(Time(50))),
-        ] {
-            KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();
-            let state = KeyState::get(store.as_ref(), &key).await.unwrap().unwrap();
-            assert_eq!((state.since, state.undone_since), (Time(10), undone_since), "at {at}");
-        }
-    }
-}
+mod tests;

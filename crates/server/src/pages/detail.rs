@@ -58,7 +58,10 @@ pub(super) fn detail(detail: &Detail) -> Html {
         Detail::Change(intended) if is_undo(&intended.generation) => {
             joined([undo(&intended.change), text(short_undo(&intended.generation))])
         }
-        Detail::Change(intended) => joined([change(&intended.change), policy(&intended.generation)]),
+        Detail::Change(intended) => {
+            let by = intended.approved_by.as_ref().map(|by| text(format!(", approved by {by}")));
+            joined([change(&intended.change), policy(&intended.generation), by.unwrap_or_default()])
+        }
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
         Detail::Operator(action) => operator(action),
@@ -255,9 +258,17 @@ mod tests {
     fn a_written_change_leads_to_the_author_of_its_policy() {
         let change = testing::change("teams", "team core", &[Risk::Removes]);
         let shown = |generation: &str| {
-            let intended = IntendedChange { change: change.clone(), generation: generation.to_owned() };
+            let (change, generation) = (change.clone(), generation.to_owned());
+            let intended = IntendedChange { change, generation, approved_by: None };
             detail(&Detail::Change(intended)).as_str().to_owned()
         };
+        let approved = IntendedChange {
+            change: change.clone(),
+            generation: "3c9f".to_owned(),
+            approved_by: Some("<b>sec".to_owned()),
+        };
+        let approved = detail(&Detail::Change(approved));
+        assert!(approved.as_str().ends_with(", approved by &lt;b&gt;sec"), "{}", approved.as_str());
         let link = "<a href=\"/journal?kind=policy&amp;text=3c9f%2Bg\">3c9f+g</a>";
         assert!(shown("3c9f+g").ends_with(link), "{}", shown("3c9f+g"));
         let undo = shown("undo of 7");

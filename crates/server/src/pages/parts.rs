@@ -183,9 +183,24 @@ pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
 pub(super) fn thing_rows(things: &[Thing], now: Time) -> Vec<Vec<Html>> {
     let row = |thing: &Thing| {
         let name = subject(thing.key.as_str(), &thing.subject);
-        vec![name, state(thing.state.as_str()), text(one_line(&thing.why)), moment(thing.since, now)]
+        vec![name, states(thing), reasons(thing), moment(thing.since, now)]
     };
     things.iter().map(row).collect()
+}
+
+/// Returns the states of a thing. The most important one comes first.
+pub(super) fn states(thing: &Thing) -> Html {
+    let further = thing.further.iter().flat_map(|one| [text(" "), state(one.state.as_str())]);
+    joined(std::iter::once(state(thing.state.as_str())).chain(further))
+}
+
+/// Returns the reasons for the states of a thing.
+fn reasons(thing: &Thing) -> Html {
+    let own = text(one_line(&thing.why));
+    if thing.further.is_empty() {
+        return own;
+    }
+    joined([own, list(thing.further.iter().map(|one| text(one_line(&one.why))))])
 }
 
 /// Returns a number with its noun.

@@ -196,7 +196,7 @@ async fn fill(store: &dyn Store) {
         trace: None,
         detail,
     };
-    let intended = IntendedChange { change, generation: HOSTILE.into() };
+    let intended = IntendedChange { change, generation: HOSTILE.into(), approved_by: None };
     let entries = vec![
         entry(EntryKind::Intent, Detail::Change(intended)),
         entry(EntryKind::Policy, Detail::Other(json!({ HOSTILE: HOSTILE }))),

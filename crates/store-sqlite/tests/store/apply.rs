@@ -12,9 +12,9 @@ use beadle_engine::guard::{Decision, UNDO_GENERATION};
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    ApplyContext, Change, Class, Clock, Entry, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode,
-    Plan, PlanWriter, Report, Risk, Session, Spent, StepResult, Time, VoidApproval, Waived, WritePace, apply,
-    testing,
+    ApplyContext, Change, Class, Clock, Detail, Entry, EntryKind, Failure, Field, Key, Lane, Limits, Listing,
+    Mode, Plan, PlanWriter, Report, Risk, Session, Spent, StepResult, Time, VoidApproval, Waived, WritePace,
+    apply, testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -426,6 +426,13 @@ async fn the_guard_knows_the_end_of_a_write_whose_result_is_not_in_the_journal()
     world.limits.removes = 1;
     world.run(Lane::Event, Risk::Removes, 1).await;
     assert_eq!(world.writes(), 2);
+    let entries = world.store.entries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
+    let approver = |entry: &Entry| match &entry.detail {
+        Detail::Change(intended) => Some(intended.approved_by.clone()),
+        _ => None,
+    };
+    let approvers: Vec<Option<String>> = entries.iter().filter_map(approver).collect();
+    assert_eq!(approvers, [Some("ann".to_owned()), None], "only the first write needed an approval");
 
     let folder = tempfile::tempdir().unwrap();
     let world = World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403")));

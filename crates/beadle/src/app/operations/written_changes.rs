@@ -217,7 +217,7 @@ async fn writes(
         listing.after = last.seq;
         for entry in entries {
             match (entry.detail, entry.intent) {
-                (Detail::Change(IntendedChange { change, generation }), None) => {
+                (Detail::Change(IntendedChange { change, generation, .. }), None) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
                     let generation = Some(generation);

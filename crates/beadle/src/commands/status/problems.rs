@@ -58,7 +58,9 @@ pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[Par
     }
     // An approved change is not a problem any more, because its key is due.
     for hold in holds.iter().filter(|hold| hold.approved_by.is_none()) {
-        let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
+        // After a rejection, no writer fights over the value: the change is only held.
+        let is_contested = hold.contested && hold.is_open();
+        let kind = if is_contested { ProblemKind::Contested } else { ProblemKind::Held };
         found.add(kind, (&hold.key, hold.subject.as_str()), &change(hold), hold.since);
     }
     for (key, state) in states {
@@ -132,6 +134,7 @@ pub(super) fn counts(problems: &[Problem]) -> BTreeMap<String, BTreeMap<ProblemK
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::guard::Rejection;
     use beadle_engine::{ParkReason, Unknown};
     use serde_json::json;
 
@@ -248,6 +251,14 @@ mod tests {
             lines(&problems(&[undone], &[], &[])),
             ["drifted 1 since 1001: the last run ended before its last change"]
         );
+    }
+
+    #[test]
+    fn a_rejected_change_is_held_and_no_longer_contested() {
+        let mut rejected = hold(5, true, None);
+        rejected.rejected = Some(Rejection { by: "mona".into(), reason: None, at: Time(9) });
+        let found = problems(&[], &[rejected], &[]);
+        assert_eq!(lines(&found), ["held 1 since 5: removes teams: team engineering"]);
     }
 
     #[test]

@@ -8,6 +8,10 @@ type Stored = (&'static str, fn(&Detail) -> bool);
 /// details.
 const STORED: &[Stored] = &[
     (
+        r#"{"aspect":"teams","what":"","fields":[],"mode":"enforce","after":[],"write":null,"generation":"g1","approved_by":"sec"}"#,
+        |detail| matches!(detail, Detail::Change(intent) if intent.approved_by.as_deref() == Some("sec")),
+    ),
+    (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,
         |detail| matches!(detail, Detail::Change(intent) if intent.generation == "g1" && intent.change.reaches == 1),
     ),

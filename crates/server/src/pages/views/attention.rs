@@ -3,7 +3,7 @@
 //! groups.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use beadle_engine::guard::{HoldGroup, HoldState};
 use beadle_engine::{Key, Time, one_line};
@@ -55,26 +55,39 @@ pub(super) struct Problem {
     holds: Vec<HeldChange>,
 }
 
+/// The values that all keys of a problem have in common: the state, the kind of the keys, the
+/// instance and the reason.
+type Cause<'a> = (Condition, &'a str, &'a str, &'a str);
+
 /// Returns some problems. The most important state comes first. Within a state, the problem with
-/// the most keys comes first. `holds` are all groups of held changes.
+/// the most keys comes first. A thing with several problems belongs to several entries. `holds` are
+/// all groups of held changes. If operators have rejected all held changes of a thing, the hold is
+/// not a problem.
 pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     let waiting = waiting(holds);
-    let mut groups: BTreeMap<(u8, &str, &str, &str), Vec<&Thing>> = BTreeMap::new();
-    for thing in things {
-        let key = (thing.state.rank(), thing.key.kind(), thing.key.instance(), thing.why.as_str());
-        groups.entry(key).or_default().push(thing);
+    let known: HashSet<&Key> = holds.iter().flat_map(|group| &group.holds).map(|hold| &hold.key).collect();
+    let mut groups: BTreeMap<Cause<'_>, Vec<(&Thing, Time)>> = BTreeMap::new();
+    for thing in things.iter().copied() {
+        let is_decided = known.contains(&thing.key) && !waiting.contains_key(&thing.key);
+        for (state, why, since) in thing.findings() {
+            if is_decided && state == Condition::Held {
+                continue;
+            }
+            let key = (state, thing.key.kind(), thing.key.instance(), why);
+            groups.entry(key).or_default().push((thing, since));
+        }
     }
-    let problem = |((_, kind, instance, why), things): ((u8, &str, &str, &str), Vec<&Thing>)| {
-        let first = things.iter().min_by_key(|thing| thing.since)?;
-        let held = things.iter().filter(|thing| thing.state == Condition::Held);
+    let problem = |((state, kind, instance, why), things): (Cause<'_>, Vec<(&Thing, Time)>)| {
+        let (first, since) = *things.iter().min_by_key(|(_, since)| *since)?;
+        let held = things.iter().filter(|_| state == Condition::Held);
         let held: BTreeSet<usize> =
-            held.filter_map(|thing| waiting.get(&thing.key)).flatten().copied().collect();
+            held.filter_map(|(thing, _)| waiting.get(&thing.key)).flatten().copied().collect();
         Some(Problem {
             kind: kind.to_owned(),
             instance: instance.to_owned(),
-            state: first.state,
+            state,
             why: why.to_owned(),
-            since: first.since,
+            since,
             count: things.len(),
             key: first.key.clone(),
             subject: first.subject.clone(),
@@ -153,6 +166,7 @@ mod tests {
     use beadle_engine::{Hold, Risk, testing};
 
     use super::*;
+    use crate::pages::condition::Finding;
 
     fn thing(kind: &str, id: u64, state: Condition, why: &str) -> Thing {
         let since = Time(i64::try_from(id).unwrap());
@@ -163,7 +177,36 @@ mod tests {
             why: why.into(),
             since,
             pending: 0,
+            further: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_hold_hides_no_contested_change() {
+        let contested = Finding {
+            state: Condition::Contested,
+            why: "another writer undoes the changes of settings".into(),
+            since: Time(9),
+        };
+        let both = |id: u64| Thing {
+            further: vec![contested.clone()],
+            ..thing(REPOSITORY, id, Condition::Held, "the guard holds 1 change")
+        };
+        let hold = |id: u64, rejected: Option<Rejection>| Hold {
+            key: Key::new(REPOSITORY, "acme", id),
+            rejected,
+            ..testing::hold(id)
+        };
+        let rejection = Rejection { by: "mona".into(), reason: None, at: Time(2) };
+        let groups = group_holds(vec![hold(1, None), hold(2, Some(rejection))]);
+        let things = [both(1), both(2), thing(REPOSITORY, 3, Condition::Held, "the guard holds 1 change")];
+        let found = problems(&things.iter().collect::<Vec<_>>(), &groups);
+        let seen: Vec<(Condition, usize, Time)> =
+            found.iter().map(|problem| (problem.state, problem.count, problem.since)).collect();
+        assert_eq!(seen, [(Condition::Held, 2, Time(1)), (Condition::Contested, 2, Time(9))]);
+        assert_eq!((found[0].holds.len(), found[1].holds.len()), (1, 0));
+        let list = "/repositories?instance=acme&amp;state=contested&amp;text=another+writer";
+        assert!(found[1].name().as_str().contains(list), "{}", found[1].name().as_str());
     }
 
     #[test]

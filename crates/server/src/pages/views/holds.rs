@@ -1,7 +1,7 @@
 //! `/holds`: the held changes, sorted into groups.
 
-use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
+use beadle_engine::{FirstHeld, Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -49,6 +49,9 @@ struct Group {
     /// An earlier approval of one of the examples. This approval is no longer valid, because the
     /// plan changed.
     void: Option<VoidApproval>,
+    /// The policy that was in force when the guard first held the first example. Only a request for
+    /// one group searches for it.
+    first_held: Option<FirstHeld>,
 }
 
 /// One page of held changes.
@@ -92,7 +95,11 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
         let total = group.holds.len();
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
-        let (mut groups, next) = (vec![Group::of(group)], next(total));
+        let first_held = match group.holds.first() {
+            Some(hold) => FirstHeld::of(store, hold).await?,
+            None => None,
+        };
+        let (mut groups, next) = (vec![Group { first_held, ..Group::of(group) }], next(total));
         Group::find_void(&mut groups, store).await?;
         return Ok(HoldsPage { total, groups, holds, unreadable, next, asked, visitor: None });
     }
@@ -147,6 +154,7 @@ impl Group {
             changes: group.holds.len(),
             examples: group.holds.into_iter().take(EXAMPLES).collect(),
             void: None,
+            first_held: None,
         }
     }
 
@@ -177,10 +185,24 @@ impl Group {
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let form = ruling_form(visitor, &self.code, self.decision);
-        let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);
+        let mut since = vec![moment(self.since, now), planned_with(&self.generation)];
+        if let Some(first) = &self.first_held {
+            let policy = [text(", when the policy was commit "), detail::commit(&first.policy.from)];
+            let held = [text("first held "), moment(first.at, now)];
+            since.push(paragraph(held.into_iter().chain(policy)));
+        }
         let void = self.void.as_ref().map(|void| paragraph([faint(void)])).unwrap_or_default();
-        vec![joined(what), joined(places), text(&self.why), since, joined([decision, void, form])]
+        vec![joined(what), joined(places), text(&self.why), joined(since), joined([decision, void, form])]
     }
+}
+
+/// Returns the policy of the latest plan of a held change, or the name of an undo. This policy is
+/// often not the first one that asked for the change: a later policy plans the change again.
+fn planned_with(generation: &str) -> Html {
+    if is_undo(generation) {
+        return faint(format!(" {generation}"));
+    }
+    faint(format!(" planned with policy {generation}"))
 }
 
 /// Returns the decision of an operator, or the command for an approval.
@@ -198,7 +220,7 @@ pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Vis
             subject(hold.key.as_str(), &hold.subject),
             detail::change(&hold.change),
             text(&hold.why),
-            joined([moment(hold.since, now), faint(format!(" policy {}", hold.generation))]),
+            joined([moment(hold.since, now), planned_with(&hold.generation)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
                 ruling_form(visitor, &hold.digest, decision),
@@ -249,10 +271,66 @@ impl View for HoldsPage {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Limits, testing};
+    use beadle_engine::{Entry, EntryKind, Limits, testing};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::exchange::store;
+
+    #[tokio::test]
+    async fn a_group_names_the_policy_with_which_the_guard_first_held_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let hold = testing::hold(1);
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, vec![hold.clone()], Time(40)).await.unwrap().unwrap();
+        let policy = |generation: &str, by: &str, subject: &str| {
+            json!({
+                "in_force": generation, "repository": "acme/admin", "commit": generation, "author": by,
+                "subject": subject,
+            })
+        };
+        let run = json!({
+            "changes": 1, "written": 0, "held": 1, "failed": 0, "unknown": [],
+            "unwritten": [{
+                "aspect": "teams", "what": "team engineering", "risk": "removes", "because": "held", "digest": "d1",
+                "asked": null,
+            }],
+        });
+        let entry = |kind, key: &str, subject: &str, at: i64, detail: Value| Entry {
+            seq: 0,
+            at: Time(at),
+            kind,
+            key: key.to_owned(),
+            subject: subject.to_owned(),
+            intent: None,
+            trace: None,
+            detail: detail.into(),
+        };
+        let key = hold.key.as_str();
+        for one in [
+            entry(EntryKind::Policy, "-", "acme", 10, policy("e0", "bob", "Add a label")),
+            entry(EntryKind::Policy, "-", "acme", 20, policy("f16e", "ann", "Close <engineering>")),
+            entry(EntryKind::Policy, "-", "labs", 25, policy("1ab5", "eve", "Of another organisation")),
+            entry(EntryKind::Run, key, "acme/r1", 30, run.clone()),
+            entry(EntryKind::Policy, "-", "acme", 35, policy("d3ff", "mona", "Add a topic")),
+            entry(EntryKind::Run, key, "acme/r1", 40, run),
+        ] {
+            let at = one.at;
+            store.journal(None, vec![one], at).await.unwrap();
+        }
+        let asked = Asked { group: "d1".into(), ..Asked::default() };
+        let page = load(store.as_ref(), &asked).await.unwrap();
+        let first = page.groups[0].first_held.as_ref().unwrap();
+        assert_eq!((first.at, first.policy.in_force.as_str()), (Time(30), "f16e"));
+        let shown: String = page.content(Time(50)).iter().map(Html::as_str).collect();
+        for part in [
+            ", when the policy was commit <code>f16e</code> of acme/admin by ann: Close &lt;engineering&gt;",
+            " planned with policy g</span>",
+        ] {
+            assert!(shown.contains(part), "`{part}` is not in {shown}");
+        }
+    }
 
     #[tokio::test]
     async fn an_unreadable_hold_is_named_and_hides_no_other_hold() {

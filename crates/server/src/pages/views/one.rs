@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::holds;
 use super::journal;
 use crate::pages::condition::Thing;
-use crate::pages::html::{Html, long_text};
+use crate::pages::html::{Html, joined, long_text, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
-use crate::pages::parts::{code, moment, more, section, state, table};
+use crate::pages::parts::{code, moment, more, section, state, states, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
@@ -53,13 +53,14 @@ impl Work {
 
     /// Returns the facts about a repository or a group.
     pub(in crate::pages) fn facts(&self, own: &Thing, now: Time) -> Vec<(&'static str, Html)> {
-        let mut rows = vec![
-            ("State", state(own.state.as_str())),
-            ("Since", moment(own.since, now)),
-            ("Key", code(&own.key)),
-        ];
+        let mut rows =
+            vec![("State", states(own)), ("Since", moment(own.since, now)), ("Key", code(&own.key))];
         if !own.why.is_empty() {
             rows.push(("Why", long_text(one_line(&own.why))));
+        }
+        for further in &own.further {
+            let problem = [state(further.state.as_str()), text(" "), long_text(one_line(&further.why))];
+            rows.push(("Further problem", joined(problem)));
         }
         if let Some(parked) = self.queue.as_ref().and_then(|row| row.parked.as_ref()) {
             rows.push(("Parked since", moment(parked.since, now)));

@@ -15,7 +15,7 @@ use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
-    THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, state, table,
+    THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, states, table,
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -30,8 +30,8 @@ const SHOWN: usize = 20;
 struct Counts {
     /// The number of all repositories or groups.
     total: usize,
-    /// The number for each state. A repository or group with drift also counts as drifted if its
-    /// own state is more important. So the sum of these numbers can exceed `total`.
+    /// The number for each state. A repository or group with several problems counts for each of
+    /// them. So the sum of these numbers can exceed `total`.
     states: BTreeMap<&'static str, usize>,
 }
 
@@ -73,11 +73,11 @@ pub(in crate::pages) async fn load(
 ) -> Result<Overview, Refused> {
     let organisations = known.organisations().await?;
     let instances: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
-    let trouble = Trouble::read(store).await?;
+    let list = store.all_holds().await?;
+    let trouble = Trouble::read(store, &list.holds).await?;
     let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
     let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
-    let list = store.all_holds().await?;
     let waiting = list.count_waiting();
     let HoldList { holds, mut unreadable } = list;
     unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
@@ -113,8 +113,8 @@ fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -
     let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
     let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
     let needs_attention = |thing: &&Thing| {
-        let is_decided = thing.state == Condition::Held && is_decided(&thing.key);
-        !thing.state.is_fine() && !is_decided
+        let is_only_held = thing.state == Condition::Held && thing.further.is_empty();
+        !thing.state.is_fine() && !(is_only_held && is_decided(&thing.key))
     };
     let mut attention: Vec<&Thing> = all.filter(needs_attention).collect();
     attention.sort_by_key(|thing| thing.state.rank());
@@ -175,7 +175,7 @@ impl View for Overview {
                 0 => text("none"),
                 count => link(&Link::to("/policy"), count),
             };
-            let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| state(own.state.as_str()));
+            let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| states(own));
             vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {
@@ -250,27 +250,30 @@ mod tests {
     use beadle_engine::{Risk, testing};
 
     use super::*;
+    use crate::pages::condition::Finding;
 
     #[test]
-    fn a_repository_with_drift_counts_as_drifted_in_every_state() {
+    fn a_repository_counts_for_each_of_its_problems() {
         let thing = |id: u64, state, pending| {
             let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
-            Thing { key, subject, state, why: String::new(), since: Time(1), pending }
+            Thing { key, subject, state, why: String::new(), since: Time(1), pending, further: Vec::new() }
         };
+        let contested = Finding { state: Condition::Contested, why: String::new(), since: Time(1) };
         let counts = Counts::of(&[
             thing(1, Condition::Held, 2),
             thing(2, Condition::Drifted, 1),
             thing(3, Condition::Unknown, 0),
+            Thing { further: vec![contested], ..thing(4, Condition::Held, 2) },
         ]);
-        let expected = BTreeMap::from([("drifted", 2), ("held", 1), ("unknown", 1)]);
-        assert_eq!((counts.total, counts.states), (3, expected));
+        let expected = BTreeMap::from([("contested", 1), ("drifted", 3), ("held", 2), ("unknown", 1)]);
+        assert_eq!((counts.total, counts.states), (4, expected));
     }
 
     #[test]
     fn a_decided_hold_needs_no_attention() {
         let thing = |id: u64, state| {
             let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
-            Thing { key, subject, state, why: String::new(), since: Time(1), pending: 0 }
+            Thing { key, subject, state, why: String::new(), since: Time(1), pending: 0, further: Vec::new() }
         };
         let hold = |id: u64, rejected: bool| Hold {
             digest: format!("d{id}"),
@@ -288,17 +291,19 @@ mod tests {
             generation: "g1".into(),
             change: testing::change("teams", "team core", &[Risk::Removes]),
         };
+        let contested = Finding { state: Condition::Contested, why: String::new(), since: Time(1) };
         let things = [
             thing(1, Condition::Drifted),
             thing(2, Condition::Held),
             thing(3, Condition::Held),
             thing(4, Condition::Held),
             thing(5, Condition::AsDeclared),
+            Thing { further: vec![contested], ..thing(6, Condition::Held) },
         ];
         // The third repository has a further hold. The store has no hold of the fourth repository.
-        let holds = [hold(2, true), hold(3, true), hold(3, false)];
+        let holds = [hold(2, true), hold(3, true), hold(3, false), hold(6, true)];
         let shown = needing_attention(things.iter(), &holds);
         let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();
-        assert_eq!(names, ["acme/r3", "acme/r4", "acme/r1"]);
+        assert_eq!(names, ["acme/r3", "acme/r4", "acme/r6", "acme/r1"]);
     }
 }

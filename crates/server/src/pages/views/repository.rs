@@ -151,10 +151,10 @@ mod tests {
 
     use super::*;
     use crate::exchange::store;
-    use crate::pages::condition::Condition;
+    use crate::pages::condition::{Condition, Finding};
 
     #[tokio::test]
-    async fn the_page_names_the_waivers_that_this_version_cannot_read() {
+    async fn the_page_names_all_problems_and_the_waivers_that_this_version_cannot_read() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let key = Key::new("repository", "acme", 1);
@@ -167,15 +167,27 @@ mod tests {
             repository: Thing {
                 key,
                 subject: "acme/shop".to_owned(),
-                state: Condition::AsDeclared,
-                why: String::new(),
+                state: Condition::Held,
+                why: "the guard holds 1 change".to_owned(),
                 since: Time(1),
                 pending: 0,
+                further: vec![Finding {
+                    state: Condition::Contested,
+                    why: "another writer undoes the changes of labels".to_owned(),
+                    since: Time(1),
+                }],
             },
             waivable: Vec::new(),
             visitor: None,
         };
         let shown: String = page.content(Time(5)).iter().map(Html::as_str).collect();
-        assert!(shown.contains("the waiver b of acme"), "{shown}");
+        for part in [
+            "the waiver b of acme",
+            "the guard holds 1 change",
+            ">contested</span>",
+            "another writer undoes the changes of labels",
+        ] {
+            assert!(shown.contains(part), "{part} {shown}");
+        }
     }
 }

@@ -58,11 +58,13 @@ pub(in crate::pages) async fn load(
         name => Some(Condition::named(name).ok_or_else(|| unknown_state(name))?),
     };
     let wanted = asked.text.to_lowercase();
-    let mut found = things(store, kind, &instances, &Trouble::read(store).await?).await?;
+    let trouble = Trouble::read(store, &store.all_holds().await?.holds).await?;
+    let mut found = things(store, kind, &instances, &trouble).await?;
     found.retain(|thing| {
         (asked.instance.is_empty() || thing.key.instance() == asked.instance)
             && state.is_none_or(|state| thing.is_in(state))
-            && (contains(&thing.subject, &wanted) || contains(&thing.why, &wanted))
+            && (contains(&thing.subject, &wanted)
+                || thing.findings().any(|(_, why, _)| contains(why, &wanted)))
     });
     let total = found.len();
     let begin =
@@ -167,5 +169,32 @@ mod tests {
         let rows: Vec<(&str, Condition)> =
             found.rows.iter().map(|row| (row.subject.as_str(), row.state)).collect();
         assert_eq!(rows, [("acme/r1", Condition::Held), ("acme/r2", Condition::Drifted)]);
+    }
+
+    #[tokio::test]
+    async fn the_list_of_the_contested_repositories_has_those_with_a_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        let held = StepResult::Held { digest: "d1".into(), why: "limit".into() };
+        let step = |outcome| Step { change: testing::change("labels", "bug", &[Risk::Removes]), outcome };
+        let report = Report {
+            subject: "acme/r1".into(),
+            steps: vec![step(held), step(StepResult::Postponed("contested".into()))],
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        KeyState::record(store, &Key::new(REPOSITORY, "acme", 1), &report, Time(1)).await.unwrap();
+        for (state, text, expected) in [
+            ("held", "", 1),
+            ("contested", "another writer", 1),
+            ("contested", "limit", 0),
+            ("unknown", "", 0),
+        ] {
+            let asked = Asked { state: state.into(), text: text.into(), ..Asked::default() };
+            let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+            assert_eq!(found.rows.len(), expected, "{state} {text}");
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! Finds the policy that was in force when the guard first held a change. A hold names the policy
+//! of the latest plan, which is often an unrelated later commit: each new policy plans the change
+//! again.
+
+use serde::Serialize;
+
+use crate::clock::Time;
+use crate::guard::{Hold, is_undo};
+use crate::journal::{Detail, Entry, EntryKind, Obstacle, PolicyInForce, RunCounts};
+use crate::key_state::KeyState;
+use crate::store::{History, Store, StoreError};
+use crate::unwritten::MOST;
+
+/// The maximum number of runs of a key that Beadle searches. If a change is held for more runs, the
+/// first one is not known.
+const RUNS: u32 = 200;
+/// The maximum number of policies that Beadle searches.
+const POLICIES: u32 = 200;
+
+/// The first hold of a change that is still held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FirstHeld {
+    /// The end of the first run that planned the change, and whose change the guard held.
+    pub at: Time,
+    /// The policy that was in force at that time.
+    pub policy: PolicyInForce,
+}
+
+impl FirstHeld {
+    /// Searches the journal for the first hold of a change. Returns `None` for the hold of an undo,
+    /// for a policy that is not in Git, and if the journal does not reach back to the first hold.
+    ///
+    /// # Errors
+    ///
+    /// The store does not answer.
+    pub async fn of(store: &dyn Store, hold: &Hold) -> Result<Option<Self>, StoreError> {
+        if is_undo(&hold.generation) {
+            return Ok(None);
+        }
+        // Before this time, the key was as declared, so the change was not planned.
+        let begun = KeyState::get(store, &hold.key).await?.map(|state| state.since);
+        let history = History {
+            key: Some(hold.key.to_string()),
+            kind: Some(EntryKind::Run),
+            since: begun,
+            limit: RUNS,
+            ..History::default()
+        };
+        let runs = store.newest_entries(history).await?;
+        let Some(at) = first_run(&runs, &hold.digest) else { return Ok(None) };
+        let history = History {
+            key: Some("-".to_owned()),
+            kind: Some(EntryKind::Policy),
+            limit: POLICIES,
+            ..History::default()
+        };
+        let policies = store.newest_entries(history).await?;
+        let before = |entry: &Entry| entry.subject == hold.key.instance() && entry.at <= at;
+        let policy = policies.into_iter().filter(before).find_map(|entry| match entry.detail {
+            Detail::Policy(policy) => Some(policy),
+            _ => None,
+        });
+        Ok(policy.map(|policy| Self { at, policy }))
+    }
+}
+
+/// Returns the time of the first run of the latest runs in a row that held a change. The newest run
+/// comes first.
+fn first_run(runs: &[Entry], digest: &str) -> Option<Time> {
+    let end = runs.iter().position(|run| holds(run, digest) == Some(false));
+    if end.is_none() && runs.len() >= RUNS as usize {
+        return None;
+    }
+    let own = runs.iter().take(end.unwrap_or(runs.len()));
+    own.rev().find(|run| holds(run, digest) == Some(true)).map(|run| run.at)
+}
+
+/// Returns whether the guard held a change in a run. Returns `None` if the entry does not show
+/// this: the list of the unwritten changes can be incomplete, and an unknown aspect can hide a
+/// planned change.
+fn holds(run: &Entry, digest: &str) -> Option<bool> {
+    let Detail::Run(RunCounts { unwritten, unknown, .. }) = &run.detail else { return None };
+    let left = unwritten.as_deref().unwrap_or_default();
+    let is_held = left
+        .iter()
+        .any(|change| change.because == Obstacle::Held && change.digest.as_deref() == Some(digest));
+    if is_held {
+        return Some(true);
+    }
+    (left.len() < MOST && unknown.is_empty()).then_some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn run(at: i64, digests: &[&str], unknown: &Value) -> Entry {
+        let change = |digest: &&str| {
+            json!({
+                "aspect": "teams", "what": "team a", "risk": "removes", "because": "held", "digest": digest,
+                "asked": null,
+            })
+        };
+        let unwritten: Vec<Value> = digests.iter().map(change).collect();
+        let detail = json!({
+            "changes": 1, "written": 0, "held": 1, "failed": 0, "unknown": unknown, "unwritten": unwritten,
+        });
+        Entry {
+            seq: 0,
+            at: Time(at),
+            kind: EntryKind::Run,
+            key: "repository:acme:1".into(),
+            subject: "acme/shop".into(),
+            intent: None,
+            trace: None,
+            detail: detail.into(),
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_latest_runs_in_a_row_counts() {
+        let (none, some) =
+            (json!([]), json!([{ "aspect": "teams", "part": null, "why": "403", "transient": true }]));
+        let others = ["a", "b", "c", "e", "f"];
+        for (runs, expected) in [
+            (vec![], None),
+            (vec![run(9, &["e"], &none)], None),
+            (vec![run(9, &["d"], &none), run(8, &["d", "e"], &none)], Some(Time(8))),
+            // The change was not planned in between.
+            (vec![run(9, &["d"], &none), run(8, &["e"], &none), run(7, &["d"], &none)], Some(Time(9))),
+            // These runs do not show whether the change was held.
+            (
+                vec![
+                    run(9, &["d"], &none),
+                    run(8, &[], &some),
+                    run(7, &others, &none),
+                    run(6, &["d"], &none),
+                ],
+                Some(Time(6)),
+            ),
+            (vec![run(9, &["d"], &none); RUNS as usize], None),
+        ] {
+            assert_eq!(first_run(&runs, "d"), expected, "{runs:?}");
+        }
+    }
+}

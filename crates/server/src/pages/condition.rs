@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
+use beadle_engine::{DriftCause, Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
 
 /// The state of a key, in one word.
@@ -232,6 +232,14 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     }
 }
 
+/// Returns the aspects with an unwritten change whose most severe cause is one of `causes`. The
+/// aspects are in parentheses. Returns an empty text if there are none.
+fn aspects(left: &KeyState, causes: &[DriftCause]) -> String {
+    let its = left.drift.iter().filter(|(_, cause)| causes.contains(cause));
+    let names: Vec<&str> = its.map(|(aspect, _)| aspect.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
 /// Returns the state of a key according to the key's last run.
 fn of_run(left: &KeyState) -> (Condition, String) {
     let changes = |count: usize| match count {
@@ -239,10 +247,11 @@ fn of_run(left: &KeyState) -> (Condition, String) {
         count => format!("{count} changes"),
     };
     if left.held > 0 {
+        let others = aspects(left, &[DriftCause::Blocked, DriftCause::Mode]);
         let other = match left.pending.saturating_sub(left.held) {
             0 => String::new(),
-            1 => "; 1 other change is not written".to_owned(),
-            other => format!("; {other} other changes are not written"),
+            1 => format!("; 1 other change is not written{others}"),
+            other => format!("; {other} other changes are not written{others}"),
         };
         (Condition::Held, format!("the guard holds {}{other}", changes(left.held)))
     } else if !left.contested.is_empty() {
@@ -266,7 +275,8 @@ fn of_run(left: &KeyState) -> (Condition, String) {
         (Condition::Drifted, format!("Beadle only observes {undone}, because an operator undid values{mode}"))
     } else if left.pending > 0 {
         let why = if left.withheld > 0 { "the mode does not allow" } else { "Beadle did not write" };
-        (Condition::Drifted, format!("{why} {}", changes(left.pending)))
+        let its = aspects(left, &[DriftCause::Blocked, DriftCause::Mode]);
+        (Condition::Drifted, format!("{why} {}{its}", changes(left.pending)))
     } else if let Some(why) = &left.skipped {
         (Condition::Skipped, why.clone())
     } else {
@@ -298,6 +308,11 @@ mod tests {
             (json!({ "skipped": "archived" }), "skipped", "archived"),
             (json!({ "pending": 2, "withheld": 1 }), "drifted", "the mode does not allow 2 changes"),
             (
+                json!({ "pending": 1, "withheld": 1, "drift": { "labels": "mode" } }),
+                "drifted",
+                "the mode does not allow 1 change (labels)",
+            ),
+            (
                 json!({ "pending": 2, "undone": 2 }),
                 "drifted",
                 "Beadle only observes 2 changes, because an operator undid values",
@@ -321,6 +336,11 @@ mod tests {
                 "the guard holds 2 changes; 1 other change is not written",
             ),
             (json!({ "pending": 1, "held": 1 }), "held", "the guard holds 1 change"),
+            (
+                json!({ "pending": 2, "held": 1, "withheld": 1, "drift": { "labels": "mode", "teams": "held" } }),
+                "held",
+                "the guard holds 1 change; 1 other change is not written (labels)",
+            ),
         ] {
             let (found, text) = of_run(&left(&more));
             assert_eq!((found.as_str(), text.as_str()), (state, why), "{more}");

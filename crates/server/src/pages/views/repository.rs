@@ -136,6 +136,7 @@ impl View for RepositoryPage {
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, Some(&scope), visitor),
+            work.unwritten(),
             section("Waivers", [waivers, unreadable_list(&self.unreadable_waivers), waiver]),
             section("Undone values", [undone(&self.undone, now), end_undo, undo]),
             section("Last reads", [read(&self.read, now)]),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
-use beadle_repositories::policy::Waiver;
+use beadle_repositories::policy::{Waiver, check_waived_key};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
@@ -61,6 +61,11 @@ impl Decisions for PageOperations {
         let org = org.ok_or_else(unknown)?;
         if asked.keys.is_empty() {
             return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
+        }
+        // The hint of `waiving::check` names a command, but a person on a page chooses from the keys
+        // that the form suggests.
+        for key in &asked.keys {
+            check_waived_key(key).map_err(|must| DecisionRefusal::Invalid(format!("`{key}` must {must}")))?;
         }
         // A page shows the hint on the same line as the error.
         let invalid =

@@ -97,7 +97,8 @@ fn undo_command(entry: &Entry) -> Option<String> {
     is_plain.then(|| format!("to undo what Beadle wrote since: `beadle undo --org {org} --since {at}`"))
 }
 
-fn operator(action: &OperatorAction) -> String {
+/// Returns the sentence for an action of an operator.
+pub(crate) fn operator(action: &OperatorAction) -> String {
     match action {
         OperatorAction::Approved { approved, by, reason, .. } => {
             format!("{by} approved the held change {approved}{}", because(reason.as_deref()))

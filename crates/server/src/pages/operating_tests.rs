@@ -288,6 +288,31 @@ async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
 }
 
 #[tokio::test]
+async fn a_waiver_of_a_key_that_the_policy_does_not_declare_says_so() {
+    let world = world().await;
+    let session = world.sign_in("approver").await;
+    let token = world.token(&session).await;
+    let form = "repository=acme%2Fshop&until=2d&reason=read+it&keys=";
+    let send = format!("{form}repository.topics%2C+labels%5Bbug%5D&token={token}");
+    let (status, page) = world.post("/waivers", &session, &send).await;
+    assert!(status == 200 && page.contains("does not declare 1 key of the waiver"), "{page}");
+    let send = format!("{form}repository.topics&token={token}");
+    let (status, page) = world.post("/waivers", &session, &send).await;
+    assert!(status == 200 && !page.contains("does not declare"), "{page}");
+    let body = json!({
+        "repository": "acme/shop", "keys": ["labels[bug]"], "until": "2d", "reason": "read it",
+    });
+    let (status, answer) = world.call("/api/v1/waivers", &session, &token, &body).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["undeclared"]), (200, &json!(1)), "{answer}");
+    let description: Value = serde_json::from_str(super::DESCRIPTION).unwrap();
+    let described = &description["components"]["schemas"]["WaiverDone"]["properties"];
+    for name in answer.as_object().unwrap().keys() {
+        assert!(described.get(name).is_some(), "{name} in {described}");
+    }
+}
+
+#[tokio::test]
 async fn the_description_has_each_operation_with_its_body_and_its_answer() {
     let description: Value = serde_json::from_str(super::DESCRIPTION).unwrap();
     let world = world().await;

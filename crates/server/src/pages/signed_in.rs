@@ -225,13 +225,27 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
         token: field(&form, "token"),
     };
     match sign_in.waive(&visitor, exemption).await {
-        Ok(WaiverDone { code, until }) => {
-            let what = format!("The waiver {code} ends at {until}.");
+        Ok(WaiverDone { code, until, undeclared }) => {
+            let what = paragraph([text(format!("The waiver {code} ends at {until}."))]);
             let all = paragraph([link(&Link::to("/policy"), "All waivers")]);
-            answers::page(StatusCode::OK, "Waived", "/policy", vec![paragraph([text(what)]), all])
+            answers::page(StatusCode::OK, "Waived", "/policy", vec![what, undeclared_keys(undeclared), all])
         }
         Err(refusal) => not_waived((sign_in.as_ref(), &visitor), &form, &refusal),
     }
+}
+
+/// Returns a sentence about the keys of a waiver that the policy does not declare. Returns nothing
+/// if there are no such keys.
+fn undeclared_keys(count: Option<usize>) -> Html {
+    let what = match count {
+        Some(0) => return Html::default(),
+        Some(count) => {
+            let keys = counted(count, "key", "keys");
+            format!("The policy does not declare {keys} of the waiver: check the names and the spelling.")
+        }
+        None => "Beadle could not compare the keys with the policy.".to_owned(),
+    };
+    element(Tag::P, &[Attribute::Role("alert")], [text(what)])
 }
 
 /// Returns the page about a refused waiver. The page shows the form again, with the values that the
@@ -277,7 +291,9 @@ async fn waive_by_program(
     };
     let exemption = Exemption { repository, keys, until, reason, token: token(&headers) };
     match sign_in.waive(&visitor, exemption).await {
-        Ok(WaiverDone { code, until }) => Json(json!({ "code": code, "until": until })).into_response(),
+        Ok(WaiverDone { code, until, undeclared }) => {
+            Json(json!({ "code": code, "until": until, "undeclared": undeclared })).into_response()
+        }
         Err(refusal) => answers::error(status(&refusal), refusal.why()),
     }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Entry, Key, Lane, Store, StoreError, Time, parse_span};
+use beadle_engine::{Entry, Failure, Key, Lane, Store, StoreError, Time, Waived, parse_span};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
-use beadle_repositories::stored_waiver;
+use beadle_repositories::{RepositoryPlanner, stored_waiver};
 
 use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
@@ -69,6 +69,23 @@ pub(crate) async fn waive(
     // The next run of each repository ends the holds of the exempt keys.
     mark(store, &file.name, rows, (Lane::Manual, now)).await?;
     Ok(())
+}
+
+/// Returns the number of keys of a stored waiver that the policy does not declare for a repository.
+/// The operator might have misspelled the name of an entry. Returns `None` if there is no
+/// repository with this name.
+pub(crate) async fn undeclared(
+    planner: &RepositoryPlanner,
+    repository: &str,
+    waiver: &Waiver,
+) -> Result<Option<usize>, Failure> {
+    let Some(explained) = planner.explain(repository, "").await? else { return Ok(None) };
+    let until = waiver.until.to_string();
+    let is_own = |waived: &&Waived| {
+        waived.asked.is_none() && waived.until == until && waiver.keys.contains(&waived.key)
+    };
+    let own = explained.waived.iter().filter(is_own);
+    Ok(Some(waiver.keys.len().saturating_sub(own.count())))
 }
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read

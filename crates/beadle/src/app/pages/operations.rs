@@ -94,7 +94,11 @@ impl Decisions for PageOperations {
         let stored = waiving::waive(store, &org.file, &waiver, (&rows, asked.by.clone()), now).await;
         stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
         self.service.bell.notify_one();
-        Ok(WaiverDone { code: waiver.id(), until: waiver.until })
+        // The waiver is already stored. So if Beadle cannot read the policy, the waiver is still
+        // valid.
+        let planner = open.planner(Some(&self.service.store)).only_looking();
+        let undeclared = Box::pin(waiving::undeclared(&planner, name, &waiver)).await.ok().flatten();
+        Ok(WaiverDone { code: waiver.id(), until: waiver.until, undeclared })
     }
 
     fn waivable_keys(&self, organisation: &str) -> Vec<String> {

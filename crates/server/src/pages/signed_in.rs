@@ -48,7 +48,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(of_session, get(session))
         .route(of_approval, post(approve))
         .route(of_rejection, post(reject))
-        .route(WAIVER_PATH, post(waive))
+        .route(WAIVER_PATH, get(show_waiver).post(waive))
         .route(of_waiver, post(waive_by_program))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(sign_in)
@@ -211,6 +211,33 @@ async fn decide_by_program(
         }
         Err(refusal) => answers::error(status(&refusal), refusal.why()),
     }
+}
+
+/// Shows the form of a waiver. The query contains the repository and the keys.
+async fn show_waiver(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    Query(asked): Query<Form>,
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    // The page contains the token of the session. So another website must not choose its values.
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        let why = "open the form of a waiver from the page of the repository";
+        let refusal = DecisionRefusal::Forbidden(why.to_owned());
+        return not_waived((sign_in.as_ref(), &visitor), &Form::new(), &refusal);
+    }
+    let (repository, keys) = (field(&asked, "repository"), field(&asked, "keys"));
+    let organisation = repository.split_once('/').map_or("", |(organisation, _)| organisation);
+    let values = WaiverValues { repository: &repository, keys: &keys, ..WaiverValues::default() };
+    let form = waiver_form(Some(&visitor), values, &sign_in.waivable_keys(organisation));
+    let form =
+        if form == Html::default() { paragraph([text("Only an approver can exempt keys.")]) } else { form };
+    let page = page_of(&repository).map(|page| paragraph([link(&page, &repository)])).unwrap_or_default();
+    let about = "Until the end of the waiver, Beadle does not compare the keys in this repository.";
+    let content = vec![page, paragraph([text(about)]), form];
+    answers::page(StatusCode::OK, "Waive", "/repositories", content)
 }
 
 /// Handles a request for a waiver that a form sends.

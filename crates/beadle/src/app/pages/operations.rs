@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
-use beadle_repositories::policy::{Waiver, check_waived_key};
+use beadle_repositories::policy::{Waiver, check_waived_key, key_of_value};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
@@ -104,6 +104,12 @@ impl Decisions for PageOperations {
     fn waivable_keys(&self, organisation: &str) -> Vec<String> {
         let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
         org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
+    }
+
+    fn key_of_value(&self, organisation: &str, (aspect, what, value): (&str, &str, &str)) -> Option<String> {
+        let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation))?;
+        let key = key_of_value(aspect, what, value)?;
+        waiver_rules(&org.file).allows(&key).then_some(key)
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

@@ -65,7 +65,7 @@ impl View for GroupPage {
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, None, visitor),
-            work.unwritten(),
+            work.unwritten(&[]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this group.", (now, visitor)),
         ]

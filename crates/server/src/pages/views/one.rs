@@ -106,10 +106,19 @@ impl Work {
         section("Actions", forms)
     }
 
-    /// Returns the changes that the last run did not write.
-    pub(in crate::pages) fn unwritten(&self) -> Html {
+    /// Returns the changes that the last run did not write, without the further changes.
+    pub(in crate::pages) fn pending(&self) -> &[PendingChange] {
+        &self.unwritten
+    }
+
+    /// Returns the list of the changes that the last run did not write. `links` contains the links
+    /// of each change, in the order of [`Self::pending`]. It is empty if the changes have no links.
+    pub(in crate::pages) fn unwritten(&self, links: &[Html]) -> Html {
         let columns = ["Change", "Risk", "Reason", "Asked by"];
-        let rows: Vec<Vec<Html>> = self.unwritten.iter().map(unwritten_row).collect();
+        let row = |(at, change): (usize, &PendingChange)| {
+            unwritten_row(change, links.get(at).cloned().unwrap_or_default())
+        };
+        let rows: Vec<Vec<Html>> = self.unwritten.iter().enumerate().map(row).collect();
         let more = match self.more_unwritten {
             0 => Html::default(),
             // The run of an older version stored no list.
@@ -148,7 +157,7 @@ impl Work {
 }
 
 /// Returns the row of a change that the last run did not write.
-fn unwritten_row(change: &PendingChange) -> Vec<Html> {
+fn unwritten_row(change: &PendingChange, links: Html) -> Vec<Html> {
     let mut values = change.values.join(", ");
     if change.more_values > 0 {
         values = format!("{values}, {} more", change.more_values);
@@ -159,7 +168,7 @@ fn unwritten_row(change: &PendingChange) -> Vec<Html> {
         values => joined([text(format!("{}: ", name.trim_end())), code(values)]),
     };
     let asked = change.asked.as_ref().map(code).unwrap_or_default();
-    vec![title, state(change.risk.as_str()), text(reason(change)), asked]
+    vec![joined([title, links]), state(change.risk.as_str()), text(reason(change)), asked]
 }
 
 /// Returns the reason why Beadle did not write a change.
@@ -218,7 +227,7 @@ mod tests {
         };
         KeyState::record(store, &key, &report, Time(1)).await.unwrap();
         let work = Work::load(store, &key, Time(5)).await.unwrap();
-        work.unwritten().as_str().to_owned()
+        work.unwritten(&[]).as_str().to_owned()
     }
 
     #[tokio::test]

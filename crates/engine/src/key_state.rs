@@ -2,6 +2,8 @@
 //! state, so that an operator need not search the journal. The journal does not list all keys,
 //! because it has no entry for a run that found nothing to do.
 
+mod pending;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -13,58 +15,11 @@ use crate::note::{Metadata, Note};
 use crate::plan::Unknown;
 use crate::store::{Store, StoreError};
 
+use pending::is_zero;
+pub use pending::{DriftCause, PendingChange};
+
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
-
-/// The reason why Beadle did not write a change. The last variant is the most severe one. A stored
-/// cause that only a newer version knows counts as the most severe one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", from = "String")]
-pub enum DriftCause {
-    /// The change depends on another change that was not written.
-    Blocked,
-    /// The mode does not allow the change, or the change would replace values that an undo
-    /// restored.
-    Mode,
-    /// The guard holds the change.
-    Held,
-    /// Another writer undoes the change. Beadle writes it again later.
-    Contested,
-    /// The write failed, or the run ended before it reached the change.
-    Failed,
-}
-
-impl From<String> for DriftCause {
-    fn from(name: String) -> Self {
-        let known = [Self::Blocked, Self::Mode, Self::Held, Self::Contested];
-        known.into_iter().find(|cause| cause.as_str() == name).unwrap_or(Self::Failed)
-    }
-}
-
-impl DriftCause {
-    /// Returns the cause for a result; `None` if the change was written.
-    fn of(result: &StepResult) -> Option<Self> {
-        match result {
-            StepResult::Written => None,
-            StepResult::Blocked => Some(Self::Blocked),
-            StepResult::Withheld => Some(Self::Mode),
-            StepResult::Held { .. } => Some(Self::Held),
-            StepResult::Postponed(_) => Some(Self::Contested),
-            StepResult::NotReached | StepResult::Failed(_) => Some(Self::Failed),
-        }
-    }
-
-    /// Returns the name of the cause for labels of metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Mode => "mode",
-            Self::Held => "held",
-            Self::Contested => "contested",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +57,10 @@ pub struct KeyState {
     /// The aspects with a change that was not written, each with the most severe cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<String, DriftCause>,
+    /// The changes that were not written, at most 20. The gravest change comes first. States of
+    /// older versions have no list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<PendingChange>,
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -140,6 +99,7 @@ impl KeyState {
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
             drift: drift(report),
+            changes: PendingChange::all(report),
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
             skipped: report.skipped.clone(),
         }
@@ -252,10 +212,6 @@ impl KeyState {
         }
         note.put(store, &state).await
     }
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// Returns the aspects with a change that was not written, each with the most severe cause.

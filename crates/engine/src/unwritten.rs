@@ -18,12 +18,19 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         held: report.count(|result| matches!(result, StepResult::Held { .. })),
         withheld: Some(report.withheld()),
         undone: Some(report.undone()).filter(|undone| *undone > 0),
-        failed: report.failed(),
+        failed: failed(report),
         postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
         unknown: report.unknowns.clone(),
         unwritten: Some(unwritten(report)).filter(|changes| !changes.is_empty()),
         after: Some(after),
     }
+}
+
+/// Returns the number of changes that failed or were not reached, plus the number of changes that
+/// depend on them. A postponed change has a separate number, so it does not count.
+fn failed(report: &Report) -> usize {
+    let broken = report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached));
+    if broken == 0 { 0 } else { broken + report.count(|result| *result == StepResult::Blocked) }
 }
 
 /// Returns the unwritten changes of a run, the gravest first.
@@ -59,6 +66,30 @@ mod tests {
     use super::*;
     use crate::apply::Step;
     use crate::testing::change;
+
+    #[test]
+    fn a_postponed_change_does_not_count_as_failed() {
+        let counts = |results: &[StepResult]| {
+            let step = |outcome: &StepResult| Step {
+                change: change("teams", "a", &[Risk::Adds]),
+                outcome: outcome.clone(),
+            };
+            let report = Report {
+                subject: "acme/shop".into(),
+                steps: results.iter().map(step).collect(),
+                unknowns: Vec::new(),
+                skipped: None,
+                failure: None,
+            };
+            let counts = run_counts(&report, Vec::new());
+            (counts.changes, counts.failed, counts.postponed)
+        };
+        let postponed = StepResult::Postponed("another writer".into());
+        let failed = StepResult::Failed("403".into());
+        assert_eq!(counts(std::slice::from_ref(&postponed)), (1, 0, Some(1)));
+        assert_eq!(counts(&[postponed, failed, StepResult::Blocked]), (3, 2, Some(1)));
+        assert_eq!(counts(&[StepResult::NotReached, StepResult::Withheld]), (2, 1, Some(0)));
+    }
 
     #[test]
     fn the_gravest_unwritten_changes_are_named_with_their_reason() {

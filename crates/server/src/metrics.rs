@@ -182,11 +182,7 @@ impl Metrics {
             self.token_end.clone(),
         );
         registry.register("waivers", "Waivers in force", self.waivers.clone());
-        registry.register(
-            "waivers_ending",
-            "Waivers in force that end within 3 days",
-            self.waivers_ending.clone(),
-        );
+        registry.register("waivers_ending", "Waivers in force that end soon", self.waivers_ending.clone());
         registry.register(
             "notifications",
             "Tries to send a notification since the start of the service, by channel and outcome",

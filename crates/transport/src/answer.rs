@@ -163,6 +163,20 @@ pub(crate) fn account(
     Some((resource, account))
 }
 
+/// Returns one entry of the list `errors` as text: the field, and the message or the code. GitHub
+/// sends a message only with the code `custom`. See
+/// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
+fn fault(error: &Value) -> String {
+    let word = |name: &str| error[name].as_str().filter(|word| !word.is_empty());
+    let Some(what) = error.as_str().or_else(|| word("message")).or_else(|| word("code")) else {
+        return error.to_string();
+    };
+    match word("field") {
+        Some(field) if !what.contains(field) => format!("{field}: {what}"),
+        _ => what.to_owned(),
+    }
+}
+
 /// Returns the vendor's error message, shortened to one line.
 pub(crate) fn message(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
@@ -176,12 +190,14 @@ pub(crate) fn message(body: &[u8]) -> String {
             for cause in said["errorCauses"].as_array().into_iter().flatten() {
                 text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
             }
-            for error in said["errors"].as_array().into_iter().flatten() {
-                let detail = error["message"]
-                    .as_str()
-                    .or(error.as_str())
-                    .map_or_else(|| error.to_string(), str::to_owned);
-                text = format!("{text}; {detail}");
+            let errors: Vec<String> = match &said["errors"] {
+                Value::Array(errors) => errors.iter().map(fault).collect(),
+                // Some of GitHub's answers have one text instead of the list.
+                Value::String(error) => vec![error.clone()],
+                _ => Vec::new(),
+            };
+            for error in errors {
+                text = format!("{text}; {error}");
             }
             text
         }
@@ -201,6 +217,36 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn an_error_message_names_the_field_and_the_cause() {
+        for (body, expected) in [
+            (
+                r#"{"message":"Validation Failed","errors":[{"resource":"Label","code":"already_exists","field":"name"}]}"#,
+                "Validation Failed; name: already_exists",
+            ),
+            (
+                r#"{"message":"Validation Failed","errors":[{"resource":"Hook","code":"custom","field":"url","message":"is not reachable"}]}"#,
+                "Validation Failed; url: is not reachable",
+            ),
+            (
+                r#"{"message":"Invalid request.","errors":["No subschema in \"anyOf\" matched."]}"#,
+                "Invalid request.; No subschema in \"anyOf\" matched.",
+            ),
+            (
+                r#"{"message":"Validation Failed","errors":"Could not add the rule"}"#,
+                "Validation Failed; Could not add the rule",
+            ),
+            (
+                r#"{"errors":[{"message":"Name must be unique","field":"name"}],"message":"Validation Failed"}"#,
+                "Validation Failed; name: Name must be unique",
+            ),
+            (r#"{"message":"Validation Failed","errors":[{"n":1}]}"#, "Validation Failed; {\"n\":1}"),
+            (r#"{"message":"Not Found"}"#, "Not Found"),
+        ] {
+            assert_eq!(message(body.as_bytes()), expected, "{body}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! `beadle history`: shows each setting of one repository or group over time.
+//! `beadle history`: shows each setting of one repository or group over time, and its waivers.
 
 use std::collections::BTreeMap;
 
+use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Field, History, Time};
 use serde_json::{Value, json};
 
@@ -15,8 +16,12 @@ use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
 use crate::journal::story::{Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
+use crate::output::journal_line::operator;
 use crate::output::journal_write::{asked_by, value};
 use crate::output::printer::{Printer, Tone};
+
+/// The maximum number of characters in the line of a waiver.
+const WAIVER: usize = 4 * VALUE;
 
 /// One change of a setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +53,17 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     for key in &keys {
         let history = History { since, limit: PAGE, ..History::default() };
         let mut stories = Stories::new(&store, std::slice::from_ref(key), &history);
-        let mut settings = Settings::new();
+        let (mut settings, mut waivers) = (Settings::new(), Vec::new());
         while let Some(story) = stories.next_story().await? {
             add(&mut settings, &story);
+            waivers.extend(waiver(&story));
         }
         settings.retain(|setting, _| is_wanted(setting, args.setting.as_deref()));
-        if settings.is_empty() {
+        // The JSON has one object for each change of a setting.
+        if args.json || args.setting.is_some() {
+            waivers.clear();
+        }
+        if settings.is_empty() && waivers.is_empty() {
             continue;
         }
         any = true;
@@ -71,6 +81,12 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
             printer.line(format!("  {}", escape::cut(setting, VALUE)));
             for step in steps {
                 printer.line(format!("    {}", text(step)));
+            }
+        }
+        if !waivers.is_empty() {
+            printer.line("  waivers");
+            for waiver in &waivers {
+                printer.line(format!("    {waiver}"));
             }
         }
     }
@@ -103,6 +119,13 @@ fn add(settings: &mut Settings, story: &Story) {
             approval: story.approval.clone(),
         });
     }
+}
+
+/// Returns the line of an entry about a waiver, or `None` if the entry is not about a waiver.
+fn waiver(story: &Story) -> Option<String> {
+    let Detail::Operator(action) = &story.entry.detail else { return None };
+    let is_waiver = matches!(action, OperatorAction::Waived { .. } | OperatorAction::EndedWaiver { .. });
+    is_waiver.then(|| format!("{}  {}", story.entry.at, escape::cut(&operator(action), WAIVER)))
 }
 
 /// Returns whether the user asked for a setting. The comparison ignores case.
@@ -215,6 +238,20 @@ mod tests {
         let json = as_json("repository:acme:1", "acme/shop", "settings: has_wiki", step);
         let expected = json!({ "by": "sec", "entry": 7, "at": "1970-01-01T00:00:01Z" });
         assert_eq!(json["approval"], expected);
+    }
+
+    #[test]
+    fn a_waiver_of_the_repository_has_a_line() {
+        let waived = json!({
+            "waived": ["labels"], "repositories": ["shop"], "waived_until": "1970-01-03T00:00:00Z",
+            "reason": "release", "owner": "mona", "by": "ann",
+        });
+        let mut of_waiver = story(1000, None);
+        of_waiver.entry.detail = waived.into();
+        let expected =
+            "1970-01-01T00:00:01Z  ann exempted labels of shop until 1970-01-03T00:00:00Z: release";
+        assert_eq!(waiver(&of_waiver).as_deref(), Some(expected));
+        assert_eq!(waiver(&story(1000, None)), None);
     }
 
     #[test]

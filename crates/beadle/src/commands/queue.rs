@@ -115,7 +115,7 @@ async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Res
 
 fn state(row: &Row, now: Time, printer: &Printer) -> String {
     match (&row.parked, row.lease_until) {
-        (Some(parked), _) => printer.paint(Tone::Danger, format!("{:9}", parked.reason.as_str())),
+        (Some(_), _) => printer.paint(Tone::Danger, "parked   "),
         (None, Some(until)) if until > now => printer.paint(Tone::Good, "running  "),
         _ => format!("{:9}", row.lane.as_str()),
     }
@@ -123,7 +123,8 @@ fn state(row: &Row, now: Time, printer: &Printer) -> String {
 
 fn detail(row: &Row, now: Time) -> String {
     if let Some(parked) = &row.parked {
-        return format!("for {}: {}", ago(parked.since, now), escape::cut(&one_line(&parked.why), VALUE));
+        let (reason, since) = (parked.reason.as_str(), ago(parked.since, now));
+        return format!("{reason} for {since}: {}", escape::cut(&one_line(&parked.why), VALUE));
     }
     let mut text = format!("due for {}", ago(row.first_dirty, now));
     if let Some(due) = row.due_at().filter(|due| *due > now) {

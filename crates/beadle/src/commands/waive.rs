@@ -10,7 +10,7 @@ use beadle_repositories::policy::Waiver;
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::waiver_repositories::covered;
-use crate::app::operations::waiving::{check, until, waive};
+use crate::app::operations::waiving::{check, undeclared, until, waive};
 use crate::app::store;
 use crate::cli::WaiveArgs;
 use crate::commands::{FINE, operator};
@@ -76,10 +76,7 @@ async fn note_idle_keys(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let planner = app.organisation(file).await?.planner(app.store()).only_looking();
-    let Some(explained) = planner.explain(repository, "").await? else { return Ok(()) };
-    let until = waiver.until.to_string();
-    let own = explained.waived.iter().filter(|waived| waived.asked.is_none() && waived.until == until);
-    let idle = waiver.keys.len().saturating_sub(own.count());
+    let idle = Box::pin(undeclared(&planner, repository, waiver)).await?.unwrap_or(0);
     if idle > 0 {
         let keys = counted(idle as u64, "key", "keys");
         printer.note(format!(

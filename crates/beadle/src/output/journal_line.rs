@@ -88,7 +88,8 @@ fn text(story: &Story, organisations: &[String]) -> String {
     }
 }
 
-fn operator(action: &OperatorAction) -> String {
+/// Returns the sentence for an action of an operator.
+pub(crate) fn operator(action: &OperatorAction) -> String {
     match action {
         OperatorAction::Approved { approved, by, reason, .. } => {
             format!("{by} approved the held change {approved}{}", because(reason.as_deref()))

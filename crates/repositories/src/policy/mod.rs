@@ -2,6 +2,7 @@
 //! repository.
 
 mod assertions;
+mod change_key;
 mod checks;
 mod conflicts;
 mod contradictions;
@@ -64,6 +65,7 @@ mod watched_files;
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
+pub use change_key::key_of_value;
 pub(crate) use controls::{DeclaredControl, NO_OTHERS};
 pub use creations::Creation;
 pub(crate) use desired::holds;

@@ -20,6 +20,9 @@ const TOPICS: &str = "topics";
 /// The block in an entry of `branches`. A path can omit the name of this block.
 pub(super) const PROTECTION: &str = "protection";
 
+/// The aspects whose keys are in a section with another name. Plans and pages show the aspects.
+const SECTIONS_OF_ASPECTS: &[(&str, &str)] = &[("settings", "repository"), ("protection", BRANCHES)];
+
 /// The maximum number of corrections that Beadle tries for an unknown part of a path.
 const MOST_TRIED: usize = 8;
 
@@ -162,6 +165,9 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
 /// Returns the path that is most similar to the name of an unknown section. The author might have
 /// omitted the section of a key. An example is `topics`, where `repository.topics` is correct.
 fn similar_path(name: &str) -> Option<String> {
+    if let Some((_, section)) = SECTIONS_OF_ASPECTS.iter().find(|(aspect, _)| *aspect == name) {
+        return Some((*section).to_owned());
+    }
     let mut paths = key_paths();
     // If a section and a key of a block have the same name, the section comes first.
     paths.sort_by_key(|path| path.contains('.'));
@@ -350,6 +356,9 @@ mod tests {
             ("topics", "did you mean `repository.topics`?"),
             ("topics[web]", "did you mean `repository.topics[web]`?"),
             ("has_wikis", "did you mean `repository.has_wiki`?"),
+            ("settings", "did you mean `repository`?"),
+            ("settings.delete_branch_on_merge", "did you mean `repository.delete_branch_on_merge`?"),
+            ("protection[main].enforce_admins", "did you mean `branches[main].enforce_admins`?"),
             ("repository.topic", "did you mean `repository.topics`?"),
             ("teams[permision].permision", "did you mean `teams[permision].permission`?"),
             ("temas[core].permision", "did you mean `teams`?"),

@@ -56,7 +56,7 @@ impl Default for WaiverRules {
 
 impl WaiverRules {
     /// Returns whether waivers are allowed to exempt this key.
-    fn allows(&self, key: &str) -> bool {
+    pub fn allows(&self, key: &str) -> bool {
         !self.never.iter().any(|never| exempts(key, never))
     }
 

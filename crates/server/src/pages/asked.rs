@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub(super) key: String,
     /// The code of a group. A group consists of held changes.
     pub(super) group: String,
+    /// The code of a problem on the overview.
+    pub(super) problem: String,
     /// The place of the last row on the previous page.
     pub(super) after: String,
     /// The number of rows to skip.

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use beadle_engine::{Hold, Key, KeyState, Row, Store, StoreError, Time};
+use beadle_engine::{DriftCause, Hold, Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
 
 /// The state of a key, in one word.
@@ -289,6 +289,14 @@ fn judged(
     (state, found)
 }
 
+/// Returns the aspects with an unwritten change whose most severe cause is one of `causes`. The
+/// aspects are in parentheses. Returns an empty text if there are none.
+fn named_aspects(left: &KeyState, causes: &[DriftCause]) -> String {
+    let its = left.drift.iter().filter(|(_, cause)| causes.contains(cause));
+    let names: Vec<&str> = its.map(|(aspect, _)| aspect.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
 fn changes(count: usize) -> String {
     match count {
         1 => "1 change".to_owned(),
@@ -301,10 +309,11 @@ fn changes(count: usize) -> String {
 fn of_run(left: &KeyState, contested: Option<&BTreeSet<String>>) -> Vec<(Condition, String)> {
     let mut found = Vec::new();
     if left.held > 0 {
+        let others = named_aspects(left, &[DriftCause::Blocked, DriftCause::Mode]);
         let other = match left.pending.saturating_sub(left.held) {
             0 => String::new(),
-            1 => "; 1 other change is not written".to_owned(),
-            other => format!("; {other} other changes are not written"),
+            1 => format!("; 1 other change is not written{others}"),
+            other => format!("; {other} other changes are not written{others}"),
         };
         found.push((Condition::Held, format!("the guard holds {}{other}", changes(left.held))));
     }
@@ -342,7 +351,8 @@ fn without_problem(left: &KeyState) -> (Condition, String) {
         (Condition::Drifted, format!("Beadle only observes {undone}, because an operator undid values{mode}"))
     } else if left.pending > 0 {
         let why = if left.withheld > 0 { "the mode does not allow" } else { "Beadle did not write" };
-        (Condition::Drifted, format!("{why} {}", changes(left.pending)))
+        let its = named_aspects(left, &[DriftCause::Blocked, DriftCause::Mode]);
+        (Condition::Drifted, format!("{why} {}{its}", changes(left.pending)))
     } else if let Some(why) = &left.skipped {
         (Condition::Skipped, why.clone())
     } else {

@@ -1,7 +1,9 @@
 //! Shows changes, and the facts of journal entries.
 
 use beadle_engine::guard::{is_undo, short_undo};
-use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
+use beadle_engine::journal::{
+    Happened, Obstacle, OperatorAction, PolicyCommitted, RunCounts, UnwrittenChange, WriteResult,
+};
 use beadle_engine::{Change, Detail, Field, Risk, value_text};
 
 use super::html::{Html, joined, text};
@@ -146,6 +148,22 @@ fn result_text(result: &WriteResult) -> String {
     }
 }
 
+/// Returns a change that a run did not write, with the reason and the line of the policy.
+fn unwritten(change: &UnwrittenChange) -> Html {
+    let because = match change.because {
+        Obstacle::Held => "held by the guard",
+        Obstacle::Mode if change.undone => "skipped because of an undo",
+        Obstacle::Mode => "skipped by the mode",
+        Obstacle::Contested => "postponed",
+        Obstacle::Failed => "failed",
+        Obstacle::NotReached => "not reached",
+    };
+    let name = format!("{} {}", change.aspect, change.what);
+    let asked = change.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+    let what = text(format!("not written: {} ({because}) ", name.trim_end()));
+    joined([what, state(change.risk.as_str()), asked])
+}
+
 fn run(counts: &RunCounts) -> Html {
     let results = [
         (counts.written, "written"),
@@ -167,7 +185,8 @@ fn run(counts: &RunCounts) -> Html {
         Some(by) => text(format!("after {} by {by}", cause.event)),
         None => text(format!("after {}", cause.event)),
     });
-    let further: Vec<Html> = unknowns.chain(causes).collect();
+    let unwritten = counts.unwritten.iter().flatten().map(unwritten);
+    let further: Vec<Html> = unknowns.chain(unwritten).chain(causes).collect();
     let further = if further.is_empty() { Html::default() } else { list(further) };
     joined([text(format!("{} {noun}{sums}", counts.changes)), further])
 }
@@ -291,6 +310,18 @@ mod tests {
         assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
         let stored = json!({ "changes": 1, "written": 0, "held": 0, "withheld": 0, "undone": 1, "failed": 0, "unknown": [] });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "1 change: 1 skipped because of an undo");
+        let line = json!({ "file": "layers/labels.yml", "line": 4 });
+        let one =
+            json!({ "aspect": "labels", "what": HOSTILE, "risk": "adds", "asked": line, "because": "mode" });
+        let stored = json!({
+            "changes": 1, "written": 0, "held": 0, "withheld": 1, "failed": 0, "unknown": [], "unwritten": [one],
+        });
+        let shown = detail(&Detail::from(stored));
+        let start = format!(
+            "1 change: 1 skipped by the mode<ul><li>not written: labels {INERT} (skipped by the mode) "
+        );
+        assert!(shown.as_str().starts_with(&start), "{}", shown.as_str());
+        assert!(shown.as_str().contains("<code>layers/labels.yml:4</code>"), "{}", shown.as_str());
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });

@@ -243,8 +243,8 @@ impl Pages {
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
         let (store, facts) = (self.store.as_ref(), self.facts.as_ref());
-        let waivable = self.sign_in.as_ref().map(|sign_in| sign_in.waivable_keys(owner)).unwrap_or_default();
-        in_time(repository::load(store, facts, (owner, name), waivable, self.clock.now())).await
+        let sign_in = self.sign_in.as_deref();
+        in_time(repository::load(store, facts, (owner, name), sign_in, self.clock.now())).await
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {

@@ -269,6 +269,48 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
 }
 
 #[tokio::test]
+async fn only_an_approver_waives() {
+    let form =
+        "repository=acme%2Fshop&keys=repository.topics%2C+labels%5Bbug%5D&until=2d&reason=read+it&token=";
+    let json = "{\"repository\":\"acme/shop\",\"keys\":[\"teams\"],\"until\":\"2d\",\"reason\":\"read it\"}";
+    for (role, status) in [("viewer", 403), ("operator", 403), ("approver", 200)] {
+        let world = world().await;
+        let session = world.sign_in(role).await;
+        let token = world.token(&session).await;
+        assert_eq!(world.post("/waivers", &session, form).await.0, 403, "without a token");
+        assert_eq!(world.post("/waivers", &session, &format!("{form}{token}")).await.0, status, "{role}");
+        let headers =
+            [HOST, ("cookie", session.as_str()), ("origin", ORIGIN), ("x-beadle-token", token.as_str())];
+        let (head, text) = world.send("POST", "/api/v1/waivers", &headers, json).await;
+        assert_eq!(head.status, status, "{text}");
+        let waived = world.decided.1.lock().clone();
+        assert_eq!(waived.len(), if status == 200 { 2 } else { 0 }, "{role}");
+        if let Some(first) = waived.first() {
+            assert_eq!((first.repository.as_str(), first.until.as_str()), ("acme/shop", "2d"));
+            assert_eq!(first.keys, ["repository.topics", "labels[bug]"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_form_of_a_waiver_has_the_key_of_a_link_of_the_own_pages_only() {
+    let world = world().await;
+    let session = world.sign_in("approver").await;
+    let token = world.token(&session).await;
+    let path = "/waivers?repository=acme%2Fshop&keys=labels%5Bbug%5D";
+    for (site, status) in [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)] {
+        let headers = [HOST, ("cookie", session.as_str()), ("sec-fetch-site", site)];
+        let (head, page) = world.send("GET", path, &headers, "").await;
+        assert_eq!(head.status, status, "{site}: {page}");
+        assert_eq!(page.contains("name=\"keys\" value=\"labels[bug]\""), status == 200, "{site}: {page}");
+        assert_eq!(page.contains(&token), status == 200, "{site}: {page}");
+    }
+    let operator = world.sign_in("operator").await;
+    let (_, page) = world.get(path, &operator).await;
+    assert!(page.contains("Only an approver can exempt keys.") && !page.contains("<form"), "{page}");
+}
+
+#[tokio::test]
 async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
     let world = world().await;
     let session = world.sign_in("approver").await;
@@ -292,6 +334,31 @@ async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
     // A request without the token might come from another website.
     let (status, page) = world.post("/waivers", &session, form).await;
     assert!(status == 403 && !page.contains("<form") && !page.contains(&token), "{page}");
+}
+
+#[tokio::test]
+async fn a_waiver_of_a_key_that_the_policy_does_not_declare_says_so() {
+    let world = world().await;
+    let session = world.sign_in("approver").await;
+    let token = world.token(&session).await;
+    let form = "repository=acme%2Fshop&until=2d&reason=read+it&keys=";
+    let send = format!("{form}repository.topics%2C+labels%5Bbug%5D&token={token}");
+    let (status, page) = world.post("/waivers", &session, &send).await;
+    assert!(status == 200 && page.contains("does not declare 1 key of the waiver"), "{page}");
+    let send = format!("{form}repository.topics&token={token}");
+    let (status, page) = world.post("/waivers", &session, &send).await;
+    assert!(status == 200 && !page.contains("does not declare"), "{page}");
+    let body = json!({
+        "repository": "acme/shop", "keys": ["labels[bug]"], "until": "2d", "reason": "read it",
+    });
+    let (status, answer) = world.call("/api/v1/waivers", &session, &token, &body).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["undeclared"]), (200, &json!(1)), "{answer}");
+    let description: Value = serde_json::from_str(super::DESCRIPTION).unwrap();
+    let described = &description["components"]["schemas"]["WaiverDone"]["properties"];
+    for name in answer.as_object().unwrap().keys() {
+        assert!(described.get(name).is_some(), "{name} in {described}");
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(of_session, get(session))
         .route(of_approval, post(approve))
         .route(of_rejection, post(reject))
-        .route(WAIVER_PATH, post(waive))
+        .route(WAIVER_PATH, get(show_waiver).post(waive))
         .route(of_waiver, post(waive_by_program))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(sign_in)
@@ -213,6 +213,33 @@ async fn decide_by_program(
     }
 }
 
+/// Shows the form of a waiver. The query contains the repository and the keys.
+async fn show_waiver(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    Query(asked): Query<Form>,
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    // The page contains the token of the session. So another website must not choose its values.
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        let why = "open the form of a waiver from the page of the repository";
+        let refusal = DecisionRefusal::Forbidden(why.to_owned());
+        return not_waived((sign_in.as_ref(), &visitor), &Form::new(), &refusal);
+    }
+    let (repository, keys) = (field(&asked, "repository"), field(&asked, "keys"));
+    let organisation = repository.split_once('/').map_or("", |(organisation, _)| organisation);
+    let values = WaiverValues { repository: &repository, keys: &keys, ..WaiverValues::default() };
+    let form = waiver_form(Some(&visitor), values, &sign_in.waivable_keys(organisation));
+    let form =
+        if form == Html::default() { paragraph([text("Only an approver can exempt keys.")]) } else { form };
+    let page = page_of(&repository).map(|page| paragraph([link(&page, &repository)])).unwrap_or_default();
+    let about = "Until the end of the waiver, Beadle does not compare the keys in this repository.";
+    let content = vec![page, paragraph([text(about)]), form];
+    answers::page(StatusCode::OK, "Waive", "/repositories", content)
+}
+
 /// Handles a request for a waiver that a form sends.
 async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
@@ -225,13 +252,27 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
         token: field(&form, "token"),
     };
     match sign_in.waive(&visitor, exemption).await {
-        Ok(WaiverDone { code, until }) => {
-            let what = format!("The waiver {code} ends at {until}.");
+        Ok(WaiverDone { code, until, undeclared }) => {
+            let what = paragraph([text(format!("The waiver {code} ends at {until}."))]);
             let all = paragraph([link(&Link::to("/policy"), "All waivers")]);
-            answers::page(StatusCode::OK, "Waived", "/policy", vec![paragraph([text(what)]), all])
+            answers::page(StatusCode::OK, "Waived", "/policy", vec![what, undeclared_keys(undeclared), all])
         }
         Err(refusal) => not_waived((sign_in.as_ref(), &visitor), &form, &refusal),
     }
+}
+
+/// Returns a sentence about the keys of a waiver that the policy does not declare. Returns nothing
+/// if there are no such keys.
+fn undeclared_keys(count: Option<usize>) -> Html {
+    let what = match count {
+        Some(0) => return Html::default(),
+        Some(count) => {
+            let keys = counted(count, "key", "keys");
+            format!("The policy does not declare {keys} of the waiver: check the names and the spelling.")
+        }
+        None => "Beadle could not compare the keys with the policy.".to_owned(),
+    };
+    element(Tag::P, &[Attribute::Role("alert")], [text(what)])
 }
 
 /// Returns the page about a refused waiver. The page shows the form again, with the values that the
@@ -277,7 +318,9 @@ async fn waive_by_program(
     };
     let exemption = Exemption { repository, keys, until, reason, token: token(&headers) };
     match sign_in.waive(&visitor, exemption).await {
-        Ok(WaiverDone { code, until }) => Json(json!({ "code": code, "until": until })).into_response(),
+        Ok(WaiverDone { code, until, undeclared }) => {
+            Json(json!({ "code": code, "until": until, "undeclared": undeclared })).into_response()
+        }
         Err(refusal) => answers::error(status(&refusal), refusal.why()),
     }
 }

@@ -53,6 +53,9 @@ pub struct WaiverDone {
     pub code: String,
     /// The end of the waiver.
     pub until: Time,
+    /// The number of keys of the waiver that the policy does not declare for the repository. `None`
+    /// if Beadle could not compare the keys with the policy.
+    pub undeclared: Option<usize>,
 }
 
 /// The reason why a decision has no effect.
@@ -98,6 +101,10 @@ pub trait Decisions: Send + Sync + 'static {
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
     /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.
     fn waivable_keys(&self, organisation: &str) -> Vec<String>;
+    /// Returns the path of the key that a value of a change belongs to. The value has three parts:
+    /// the aspect, the part of the aspect, and the name. Returns `None` if no single key has the
+    /// value, or if no waiver is allowed to exempt the key.
+    fn key_of_value(&self, organisation: &str, value: (&str, &str, &str)) -> Option<String>;
     /// Carries out an operation. Returns a conflict in two cases: the operation is already done, or
     /// its object has changed after the person saw it.
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;

@@ -305,6 +305,12 @@ impl SignIn {
         self.decisions.waivable_keys(organisation)
     }
 
+    /// Returns the path of the key that a value of a change belongs to, see
+    /// [`Decisions::key_of_value`].
+    pub(crate) fn key_of_value(&self, organisation: &str, value: (&str, &str, &str)) -> Option<String> {
+        self.decisions.key_of_value(organisation, value)
+    }
+
     /// Confirms the present role of a person, and carries out the person's operation.
     pub(crate) async fn operate(
         &self,

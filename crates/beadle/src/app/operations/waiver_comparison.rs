@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 /// The time between Beadle's notice of a waiver's end and the end itself.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// For a waiver that is not longer than [`NOTICE`], the notice comes when this part of its length
+/// remains: an eighth. Otherwise, the notice would come when the waiver begins.
+const SHARE: u32 = 8;
+
 /// The waivers in force at the last look, for one organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeenWaivers {
@@ -23,6 +27,20 @@ struct SeenWaiver {
     waiver: Waiver,
     /// True if Beadle has given notice of the waiver's end.
     is_noticed: bool,
+    /// The time of the first look that saw the waiver in force. `None` in records of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Time>,
+}
+
+impl SeenWaiver {
+    /// Returns the time between the notice of the waiver's end and the end itself.
+    fn notice(&self) -> Duration {
+        match self.since.map(|since| self.waiver.until.since(since)) {
+            Some(length) if length <= NOTICE => length / SHARE,
+            _ => NOTICE,
+        }
+    }
 }
 
 impl Metadata for SeenWaivers {
@@ -120,14 +138,20 @@ pub(crate) fn look(
         match seen.iter_mut().find(|seen| seen.waiver.id() == waiver.id()) {
             Some(other) if other.waiver.until >= waiver.until => {}
             Some(other) => other.waiver = waiver.clone(),
-            None => seen.push(SeenWaiver { waiver: waiver.clone(), is_noticed: false }),
+            None => {
+                seen.push(SeenWaiver { waiver: waiver.clone(), is_noticed: false, since: Some(now) });
+            }
         }
     }
     let mut near = Vec::new();
     for one in &mut seen {
-        one.is_noticed = one.waiver.until.since(now) <= NOTICE;
-        let was_noticed =
-            before.waivers.iter().any(|other| other.is_noticed && other.waiver.id() == one.waiver.id());
+        let known = before.waivers.iter().find(|other| other.waiver.id() == one.waiver.id());
+        if let Some(known) = known {
+            // If the stored time is in the future, a wrong clock set it.
+            one.since = known.since.map(|since| since.min(now));
+        }
+        one.is_noticed = one.waiver.until.since(now) <= one.notice();
+        let was_noticed = known.is_some_and(|known| known.is_noticed);
         if one.is_noticed && !was_noticed {
             near.push(one.waiver.clone());
         }
@@ -185,6 +209,26 @@ mod tests {
             assert_eq!(look.now.count(), usize::from((0..10 * DAY).contains(&now)), "{now}");
             seen = look.now;
         }
+    }
+
+    #[test]
+    fn the_notice_of_a_short_waiver_does_not_come_when_it_begins() {
+        let (rules, policy) = (WaiverRules::default(), [waiver("teams", 2 * DAY)]);
+        let mut seen = SeenWaivers::default();
+        let notice = 2 * DAY - DAY / 4;
+        for (now, near) in
+            [(0, vec![]), (DAY, vec![]), (notice - 1, vec![]), (notice, vec!["teams"]), (notice + 1, vec![])]
+        {
+            let look = look(&seen, (&policy, &[]), &rules, Time(now));
+            assert_eq!(keys(&look.near), near, "{now}");
+            assert_eq!(look.now.ending(), usize::from(now >= notice), "{now}");
+            seen = look.now;
+        }
+        // A record of an older version does not contain the start of the waiver.
+        let mut older = SeenWaivers { waivers: seen.waivers };
+        older.waivers[0].since = None;
+        older.waivers[0].is_noticed = false;
+        assert_eq!(keys(&look(&older, (&policy, &[]), &rules, Time(DAY)).near), ["teams"]);
     }
 
     #[tokio::test]

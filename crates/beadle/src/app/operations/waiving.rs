@@ -2,13 +2,17 @@
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Entry, Lane, Store, StoreError, Time, parse_span};
+use beadle_engine::{Entry, Failure, Key, Lane, Store, StoreError, Time, Waived, parse_span};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
-use beadle_repositories::stored_waiver;
+use beadle_repositories::{RepositoryPlanner, stored_waiver};
 
 use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
+
+/// The maximum number of repositories with a separate entry in the journal. If a waiver covers more
+/// repositories, the journal has one entry of the organisation.
+const OWN_ENTRIES: usize = 20;
 
 /// Parses the end of a waiver: a duration from now, a date or a time. `name` is the name of the
 /// value in error texts.
@@ -61,10 +65,27 @@ pub(crate) async fn waive(
         by,
     };
     let subject = format!("{}/{}", file.name, waiver.repositories.join(", "));
-    record(store, file, &subject, action, now).await?;
+    record(store, (file, &subject), rows, action, now).await?;
     // The next run of each repository ends the holds of the exempt keys.
     mark(store, &file.name, rows, (Lane::Manual, now)).await?;
     Ok(())
+}
+
+/// Returns the number of keys of a stored waiver that the policy does not declare for a repository.
+/// The operator might have misspelled the name of an entry. Returns `None` if there is no
+/// repository with this name.
+pub(crate) async fn undeclared(
+    planner: &RepositoryPlanner,
+    repository: &str,
+    waiver: &Waiver,
+) -> Result<Option<usize>, Failure> {
+    let Some(explained) = planner.explain(repository, "").await? else { return Ok(None) };
+    let until = waiver.until.to_string();
+    let is_own = |waived: &&Waived| {
+        waived.asked.is_none() && waived.until == until && waiver.keys.contains(&waived.key)
+    };
+    let own = explained.waived.iter().filter(is_own);
+    Ok(Some(waiver.keys.len().saturating_sub(own.count())))
 }
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
@@ -105,20 +126,29 @@ pub(crate) async fn end(
         repositories: waiver.repositories.clone(),
         by,
     };
-    record(store, file, &file.name, action, now).await
+    record(store, (file, &file.name), rows, action, now).await
 }
 
-/// Records an action about a waiver in the journal. `subject` contains the names of the
-/// repositories.
+/// Records an action about a waiver in the journal. The journal of each covered repository shows
+/// the action, unless the waiver covers too many repositories. In that case, and if the waiver
+/// covers no repository, the entry belongs to the organisation, and `subject` is its name.
 async fn record(
     store: &dyn Store,
-    file: &OrgConfig,
-    subject: &str,
+    (file, subject): (&OrgConfig, &str),
+    rows: &[IndexRow],
     action: OperatorAction,
     at: Time,
 ) -> anyhow::Result<()> {
-    let entry = Entry::of_operator(action, (&file.name, subject), at);
-    store.journal(None, vec![entry], at).await?;
+    let of_repository = |row: &IndexRow| {
+        let (key, name) = (Key::new("repository", &file.name, row.id), format!("{}/{}", file.name, row.name));
+        Entry::of_operator(action.clone(), (key.as_str(), &name), at)
+    };
+    let entries = if rows.is_empty() || rows.len() > OWN_ENTRIES {
+        vec![Entry::of_operator(action, (&file.name, subject), at)]
+    } else {
+        rows.iter().map(of_repository).collect()
+    };
+    store.journal(None, entries, at).await?;
     Ok(())
 }
 
@@ -140,6 +170,39 @@ mod tests {
         end(store, &file, ("c1", &waiver), (&[], "ann".to_owned()), Time(9)).await.unwrap();
         assert_eq!(store.get("waiver:acme:c1").await.unwrap(), None);
         assert!(beadle_repositories::stored_waivers(store, "acme").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_journal_of_a_repository_shows_its_waivers() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let file = "name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n";
+        let file: OrgConfig = toml::from_str(file).unwrap();
+        let waiver = Waiver {
+            keys: vec!["labels".to_owned()],
+            repositories: vec!["*".to_owned()],
+            until: Time(1_000),
+            reason: "release".to_owned(),
+            owner: "mona".to_owned(),
+            asked: None,
+        };
+        let row = |id: u64| IndexRow {
+            id,
+            node_id: format!("R_{id}"),
+            name: format!("r{id}"),
+            archived: false,
+            visibility: None,
+        };
+        for (count, expected) in [(2, vec!["repository:acme:1", "repository:acme:2"]), (21, vec!["acme"])] {
+            let rows: Vec<IndexRow> = (1..=count).map(row).collect();
+            waive(store, &file, &waiver, (&rows, "ann".to_owned()), Time(9)).await.unwrap();
+            let limit = u32::try_from(expected.len()).unwrap();
+            let history = beadle_engine::History { limit, ..beadle_engine::History::default() };
+            let entries = store.newest_entries(history).await.unwrap();
+            let mut keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+            keys.sort_unstable();
+            assert_eq!(keys, expected, "{count}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
-use beadle_repositories::policy::Waiver;
+use beadle_repositories::policy::{Waiver, check_waived_key, key_of_value};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
@@ -62,6 +62,11 @@ impl Decisions for PageOperations {
         if asked.keys.is_empty() {
             return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
         }
+        // The hint of `waiving::check` names a command, but a person on a page chooses from the keys
+        // that the form suggests.
+        for key in &asked.keys {
+            check_waived_key(key).map_err(|must| DecisionRefusal::Invalid(format!("`{key}` must {must}")))?;
+        }
         // A page shows the hint on the same line as the error.
         let invalid =
             |error: anyhow::Error| DecisionRefusal::Invalid(beadle_engine::one_line(&error.to_string()));
@@ -89,12 +94,22 @@ impl Decisions for PageOperations {
         let stored = waiving::waive(store, &org.file, &waiver, (&rows, asked.by.clone()), now).await;
         stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
         self.service.bell.notify_one();
-        Ok(WaiverDone { code: waiver.id(), until: waiver.until })
+        // The waiver is already stored. So if Beadle cannot read the policy, the waiver is still
+        // valid.
+        let planner = open.planner(Some(&self.service.store)).only_looking();
+        let undeclared = Box::pin(waiving::undeclared(&planner, name, &waiver)).await.ok().flatten();
+        Ok(WaiverDone { code: waiver.id(), until: waiver.until, undeclared })
     }
 
     fn waivable_keys(&self, organisation: &str) -> Vec<String> {
         let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
         org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
+    }
+
+    fn key_of_value(&self, organisation: &str, (aspect, what, value): (&str, &str, &str)) -> Option<String> {
+        let org = self.service.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation))?;
+        let key = key_of_value(aspect, what, value)?;
+        waiver_rules(&org.file).allows(&key).then_some(key)
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Hold, Key, KeyState, Parked, Risk, Time};
+use beadle_engine::{DriftCause, Hold, Key, KeyState, Parked, Risk, Time};
 
 use super::model::{Problem, ProblemKind};
 
@@ -111,7 +111,11 @@ fn left(state: &KeyState) -> Option<(String, Time)> {
         return Some((why.to_owned(), state.undone_since.unwrap_or(state.since)));
     }
     if state.withheld > 0 {
-        return Some(("the mode does not allow the changes".to_owned(), state.since));
+        let its = state.drift.iter().filter(|(_, cause)| **cause == DriftCause::Mode);
+        let aspects: Vec<&str> = its.map(|(aspect, _)| aspect.as_str()).collect();
+        // A state of an older version does not name the aspects.
+        let of = if aspects.is_empty() { String::new() } else { format!(" of {}", aspects.join(", ")) };
+        return Some((format!("the mode does not allow the changes{of}"), state.since));
     }
     let is_explained = state.held > 0 || !state.contested.is_empty();
     let is_left = state.pending > 0 && !is_explained;
@@ -209,6 +213,7 @@ mod tests {
     fn each_change_that_is_left_has_one_kind() {
         let mut withheld = state(1);
         (withheld.1.pending, withheld.1.withheld) = (2, 2);
+        withheld.1.drift.insert("labels".into(), DriftCause::Mode);
         let mut undone = state(7);
         (undone.1.pending, undone.1.undone) = (1, 1);
         let mut held = state(2);
@@ -231,7 +236,7 @@ mod tests {
                 "contested 1 since 5: removes teams: team engineering",
                 "held 1 since 2: removes teams: team engineering",
                 "drifted 1 since 1007: an operator undid values, and Beadle only observes them until `beadle resume`",
-                "drifted 1 since 1001: the mode does not allow the changes",
+                "drifted 1 since 1001: the mode does not allow the changes of labels",
             ]
         );
     }

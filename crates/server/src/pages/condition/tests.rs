@@ -46,6 +46,16 @@ fn the_state_follows_from_what_the_last_run_left() {
             "the guard holds 2 changes; 1 other change is not written",
         ),
         (json!({ "pending": 1, "held": 1 }), "held", "the guard holds 1 change"),
+        (
+            json!({ "pending": 1, "withheld": 1, "drift": { "labels": "mode" } }),
+            "drifted",
+            "the mode does not allow 1 change (labels)",
+        ),
+        (
+            json!({ "pending": 2, "held": 1, "withheld": 1, "drift": { "labels": "mode", "teams": "held" } }),
+            "held",
+            "the guard holds 1 change; 1 other change is not written (labels)",
+        ),
     ] {
         let found = of_run(&left(&more), None);
         assert_eq!((found[0].0.as_str(), found[0].1.as_str()), (state, why), "{more}");

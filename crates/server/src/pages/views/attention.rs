@@ -9,6 +9,7 @@ use beadle_engine::guard::{HoldGroup, HoldState};
 use beadle_engine::{Key, Time, one_line};
 use serde::Serialize;
 
+use super::needing::code;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::condition::{Condition, Thing};
 use crate::pages::html::{Html, joined, text};
@@ -17,10 +18,6 @@ use crate::pages::parts::{counted, link, moment, short_list, state, subject};
 
 /// The maximum number of problems on the page.
 const SHOWN: usize = 20;
-/// The maximum number of characters of a reason in a link. The linked list shows all reasons that
-/// begin with these characters.
-const REASON: usize = 80;
-
 /// The maximum number of held changes whose names a row shows.
 const NAMED: usize = 3;
 
@@ -145,9 +142,9 @@ impl Problem {
         if self.count == 1 {
             return subject(self.key.as_str(), &self.subject);
         }
-        let why: String = self.why.chars().take(REASON).collect();
+        let problem = code((&self.kind, &self.instance), self.state, &self.why);
         let list = Link::to(place).with("instance", &self.instance).with("state", self.state.as_str());
-        link(&list.with("text", &why), counted(self.count, one, many))
+        link(&list.with("problem", &problem), counted(self.count, one, many))
     }
 }
 
@@ -256,10 +253,9 @@ mod tests {
         );
         assert_eq!(found[1].since, Time(1), "the oldest one");
         let shown: Vec<String> = found.iter().map(|problem| problem.name().as_str().to_owned()).collect();
-        assert_eq!(
-            shown[1],
-            "<a href=\"/repositories?instance=acme&amp;state=unknown&amp;text=teams%3A+502+%26+more\">170 repositories</a>"
-        );
+        let problem = code((REPOSITORY, "acme"), Condition::Unknown, "teams: 502 & more");
+        let list = format!("/repositories?instance=acme&amp;state=unknown&amp;problem={problem}");
+        assert_eq!(shown[1], format!("<a href=\"{list}\">170 repositories</a>"));
         assert_eq!(shown[0], "<a href=\"/repositories/acme/r201\">acme/r201</a>");
     }
 

@@ -14,7 +14,7 @@ use crate::pages::parts::facts;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// One group: its state, its place in the queue, its holds and its journal.
+/// One group: its state, its place in the queue, its unwritten changes, its holds and its journal.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct GroupPage {
     group: Thing,
@@ -65,6 +65,7 @@ impl View for GroupPage {
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, None, visitor),
+            work.unwritten(&[]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this group.", (now, visitor)),
         ]

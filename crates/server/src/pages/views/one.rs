@@ -1,7 +1,11 @@
 //! Makes the common parts of two pages: the page of one repository, and the page of one group.
-//! These parts are the place in the queue, the pauses, the holds and the journal.
+//! These parts are the place in the queue, the pauses, the changes that are not written, the holds
+//! and the journal.
 
-use beadle_engine::{Entry, Hold, HoldList, Key, Pause, Row, Store, StoreError, Time, one_line};
+use beadle_engine::{
+    DriftCause, Entry, Hold, HoldList, Key, KeyState, Pause, PendingChange, Row, Store, StoreError, Time,
+    one_line,
+};
 use serde::Serialize;
 
 use super::holds;
@@ -11,7 +15,7 @@ use crate::pages::html::{Html, joined, long_text, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
-use crate::pages::parts::{code, moment, more, section, state, states, table};
+use crate::pages::parts::{code, counted, moment, more, paragraph, section, state, states, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
@@ -24,6 +28,11 @@ pub(in crate::pages) struct Work {
     /// The key's row in the queue. `None` if the store has no row for the key.
     queue: Option<Row>,
     pauses: Vec<Pause>,
+    /// The changes that the last run did not write. The gravest change comes first. The list is
+    /// not always complete.
+    unwritten: Vec<PendingChange>,
+    /// The number of unwritten changes that `unwritten` does not contain.
+    more_unwritten: usize,
     holds: Vec<Hold>,
     /// The held changes of the key that this version cannot read.
     unreadable_holds: Vec<String>,
@@ -41,9 +50,14 @@ impl Work {
         let mut pauses = store.pauses(now).await?;
         pauses.retain(|pause| pause.covers(key));
         let HoldList { holds, unreadable } = store.all_holds_of(key).await?;
+        let left = KeyState::get(store, key).await?;
+        let pending = left.as_ref().map_or(0, |left| left.pending);
+        let unwritten = left.map(|left| left.changes).unwrap_or_default();
         Ok(Self {
             queue: store.row(key).await?,
             pauses,
+            more_unwritten: pending.saturating_sub(unwritten.len()),
+            unwritten,
             holds,
             unreadable_holds: unreadable,
             journal: found.entries,
@@ -93,6 +107,34 @@ impl Work {
         section("Actions", forms)
     }
 
+    /// Returns the changes that the last run did not write, without the further changes.
+    pub(in crate::pages) fn pending(&self) -> &[PendingChange] {
+        &self.unwritten
+    }
+
+    /// Returns the list of the changes that the last run did not write. `links` contains the links
+    /// of each change, in the order of [`Self::pending`]. It is empty if the changes have no links.
+    pub(in crate::pages) fn unwritten(&self, links: &[Html]) -> Html {
+        let columns = ["Change", "Risk", "Reason", "Asked by"];
+        let row = |(at, change): (usize, &PendingChange)| {
+            unwritten_row(change, links.get(at).cloned().unwrap_or_default())
+        };
+        let rows: Vec<Vec<Html>> = self.unwritten.iter().enumerate().map(row).collect();
+        let more = match self.more_unwritten {
+            0 => Html::default(),
+            // The run of an older version stored no list.
+            more if rows.is_empty() => {
+                let count = counted(more, "change is", "changes are");
+                return section("Not written", [paragraph([text(format!("{count} not written."))])]);
+            }
+            more => {
+                paragraph([text(format!("{} not in this list.", counted(more, "change is", "changes are")))])
+            }
+        };
+        let caption = "The changes that the last run did not write, the gravest first";
+        section("Not written", [table(caption, &columns, rows, "The last run left no change."), more])
+    }
+
     /// Returns the holds.
     pub(in crate::pages) fn holds(&self, now: Time) -> Html {
         let holds = holds::table_of(&self.holds, now, None);
@@ -115,9 +157,38 @@ impl Work {
     }
 }
 
+/// Returns the row of a change that the last run did not write.
+fn unwritten_row(change: &PendingChange, links: Html) -> Vec<Html> {
+    let mut values = change.values.join(", ");
+    if change.more_values > 0 {
+        values = format!("{values}, {} more", change.more_values);
+    }
+    let name = format!("{} {}", change.aspect, change.what);
+    let title = match values.as_str() {
+        "" => text(name.trim_end()),
+        values => joined([text(format!("{}: ", name.trim_end())), code(values)]),
+    };
+    let asked = change.asked.as_ref().map(code).unwrap_or_default();
+    vec![joined([title, links]), state(change.risk.as_str()), text(reason(change)), asked]
+}
+
+/// Returns the reason why Beadle did not write a change.
+fn reason(change: &PendingChange) -> &'static str {
+    match change.because {
+        DriftCause::Mode if change.undone => {
+            "Beadle only observes the values, because an operator undid them"
+        }
+        DriftCause::Mode => "the mode does not allow the change",
+        DriftCause::Held => "the guard holds the change",
+        DriftCause::Contested => "another writer undoes the change, and Beadle writes it again later",
+        DriftCause::Blocked => "the change depends on another change that is not written",
+        DriftCause::Failed => "the write failed, or the run ended before the change",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Limits, testing};
+    use beadle_engine::{Limits, PolicyLocation, Report, Risk, Step, StepResult, testing};
 
     use super::*;
     use crate::exchange::store;
@@ -140,5 +211,41 @@ mod tests {
         assert!(shown.as_str().contains("the hold d1: "), "{}", shown.as_str());
         let other = Work::load(store.as_ref(), &web, Time(5)).await.unwrap();
         assert_eq!((other.holds.len(), other.unreadable_holds.len()), (1, 0));
+    }
+
+    /// Stores the state after a run with these results. Returns the list of unwritten changes.
+    async fn unwritten_after(store: &dyn Store, results: &[StepResult]) -> String {
+        let key = Key::new("repository", "acme", 7);
+        let mut change = testing::change("labels", "label <triage>", &[Risk::Adds]);
+        change.fields[0].asked = Some(PolicyLocation { file: "layers/labels.yml".into(), line: 4 });
+        let step = |outcome: &StepResult| Step { change: change.clone(), outcome: outcome.clone() };
+        let report = Report {
+            subject: "acme/shop".into(),
+            steps: results.iter().map(step).collect(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        KeyState::record(store, &key, &report, Time(1)).await.unwrap();
+        let work = Work::load(store, &key, Time(5)).await.unwrap();
+        work.unwritten(&[]).as_str().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_changes_that_are_not_written_have_their_reason_and_their_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let page = unwritten_after(store.as_ref(), &[StepResult::Withheld]).await;
+        let parts =
+            ["labels label &lt;triage&gt;: ", "the mode does not allow the change", "layers/labels.yml:4"];
+        for part in parts {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(!page.contains("not in this list"), "{page}");
+        let many: Vec<StepResult> = (0..25).map(|_| StepResult::Withheld).collect();
+        let page = unwritten_after(store.as_ref(), &many).await;
+        assert!(page.contains("5 changes are not in this list."), "{page}");
+        let page = unwritten_after(store.as_ref(), &[StepResult::Written]).await;
+        assert!(page.contains("The last run left no change."), "{page}");
     }
 }

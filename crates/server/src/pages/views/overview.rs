@@ -1,12 +1,13 @@
 //! `/`: the present problems.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use beadle_engine::guard::group_holds;
-use beadle_engine::{Depth, Hold, HoldList, Key, Lane, Pause, Store, TaskRecord, Time, one_line};
+use beadle_engine::{Depth, HoldList, Lane, Pause, Store, TaskRecord, Time, one_line};
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
+use super::needing::needing_attention;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
@@ -104,21 +105,6 @@ pub(in crate::pages) async fn load(
         attention,
         problems,
     })
-}
-
-/// Returns the things that need attention. The most important state comes first. Leaves out
-/// rejected changes. They stay held, and no operator has to decide about them again.
-fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
-    let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
-    let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
-    let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
-    let needs_attention = |thing: &&Thing| {
-        let is_only_held = thing.state == Condition::Held && thing.further.is_empty();
-        !thing.state.is_fine() && !(is_only_held && is_decided(&thing.key))
-    };
-    let mut attention: Vec<&Thing> = all.filter(needs_attention).collect();
-    attention.sort_by_key(|thing| thing.state.rank());
-    attention
 }
 
 impl Counts {
@@ -246,8 +232,7 @@ const API: &str = "/api/v1/openapi.json";
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::guard::Rejection;
-    use beadle_engine::{Risk, testing};
+    use beadle_engine::Key;
 
     use super::*;
     use crate::pages::condition::Finding;
@@ -267,43 +252,5 @@ mod tests {
         ]);
         let expected = BTreeMap::from([("contested", 1), ("drifted", 3), ("held", 2), ("unknown", 1)]);
         assert_eq!((counts.total, counts.states), (4, expected));
-    }
-
-    #[test]
-    fn a_decided_hold_needs_no_attention() {
-        let thing = |id: u64, state| {
-            let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
-            Thing { key, subject, state, why: String::new(), since: Time(1), pending: 0, further: Vec::new() }
-        };
-        let hold = |id: u64, rejected: bool| Hold {
-            digest: format!("d{id}"),
-            key: Key::new("repository", "acme", id),
-            subject: format!("acme/r{id}"),
-            since: Time(1),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: rejected.then(|| Rejection { by: "mona".into(), reason: None, at: Time(2) }),
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: "g1".into(),
-            change: testing::change("teams", "team core", &[Risk::Removes]),
-        };
-        let contested = Finding { state: Condition::Contested, why: String::new(), since: Time(1) };
-        let things = [
-            thing(1, Condition::Drifted),
-            thing(2, Condition::Held),
-            thing(3, Condition::Held),
-            thing(4, Condition::Held),
-            thing(5, Condition::AsDeclared),
-            Thing { further: vec![contested], ..thing(6, Condition::Held) },
-        ];
-        // The third repository has a further hold. The store has no hold of the fourth repository.
-        let holds = [hold(2, true), hold(3, true), hold(3, false), hold(6, true)];
-        let shown = needing_attention(things.iter(), &holds);
-        let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();
-        assert_eq!(names, ["acme/r3", "acme/r4", "acme/r6", "acme/r1"]);
     }
 }

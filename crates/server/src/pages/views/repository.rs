@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{LastRead, Store, Time};
+use beadle_engine::{LastRead, PendingChange, Store, Time};
 use serde::Serialize;
 
 use super::one::Work;
@@ -11,13 +11,14 @@ use super::things::REPOSITORY;
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Thing, called};
 use crate::pages::facts::{CoveringWaivers, Facts, UndoneFacts, WaiverFacts};
-use crate::pages::html::{Html, text};
+use crate::pages::html::{Html, joined, text};
+use crate::pages::link::Link;
 use crate::pages::operation_forms::{end_undo_form, undo_repository_link};
-use crate::pages::parts::{code, facts, moment, section, table};
-use crate::pages::ruling_form::{WaiverValues, waiver_form};
+use crate::pages::parts::{code, facts, link, moment, paragraph, section, table};
+use crate::pages::ruling_form::{WAIVER_PATH, WaiverValues, waiver_form};
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
-use crate::sign_in::{ScopeRequest, Visitor};
+use crate::sign_in::{Role, ScopeRequest, SignIn, Visitor};
 
 /// One repository: its state, its waivers, the values that an undo restored, its place in the
 /// queue, its holds and its journal.
@@ -39,6 +40,9 @@ pub(in crate::pages) struct RepositoryPage {
     /// The key paths that the form of a waiver suggests.
     #[serde(skip)]
     waivable: Vec<String>,
+    /// For each unwritten change, the paths of the keys that its values belong to.
+    #[serde(skip)]
+    keys: Vec<Vec<String>>,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
@@ -51,12 +55,25 @@ impl RepositoryPage {
     }
 }
 
-/// Reads one repository. `waivable` contains the key paths that the form of a waiver suggests.
+/// Returns the paths of the keys that the values of a change belong to. A person can exempt each of
+/// these keys.
+fn keys_of(sign_in: &SignIn, organisation: &str, change: &PendingChange) -> Vec<String> {
+    let key = |value: &String| {
+        sign_in.key_of_value(organisation, (change.aspect.as_str(), change.what.as_str(), value.as_str()))
+    };
+    // The form separates keys with commas.
+    let is_whole = |key: &String| !key.contains(',');
+    let mut keys: Vec<String> = change.values.iter().filter_map(key).filter(is_whole).collect();
+    keys.dedup();
+    keys
+}
+
+/// Reads one repository. Without a sign-in, the page has no links for waivers.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     known: &dyn Facts,
     (owner, name): (&str, &str),
-    waivable: Vec<String>,
+    sign_in: Option<&SignIn>,
     now: Time,
 ) -> Result<RepositoryPage, Refused> {
     let subject = format!("{owner}/{name}");
@@ -73,16 +90,32 @@ pub(in crate::pages) async fn load(
     };
     let read = LastRead::note(&repository.key).get(store).await?.unwrap_or_default();
     let CoveringWaivers { waivers, unreadable } = known.waivers(repository.key.instance(), name).await?;
+    let work = Work::load(store, &repository.key, now).await?;
+    let keys: Option<Vec<Vec<String>>> =
+        sign_in.map(|sign_in| work.pending().iter().map(|one| keys_of(sign_in, owner, one)).collect());
     Ok(RepositoryPage {
         read: read.parts.into_iter().map(|(part, read)| (part, read.at)).collect(),
         waivers,
         unreadable_waivers: unreadable,
         undone: known.undone(&repository.key).await?,
-        work: Work::load(store, &repository.key, now).await?,
+        work,
         repository,
-        waivable,
+        waivable: sign_in.map(|sign_in| sign_in.waivable_keys(owner)).unwrap_or_default(),
+        keys: keys.unwrap_or_default(),
         visitor: None,
     })
+}
+
+/// Returns the links that begin a waiver of these keys, if the person has the right to exempt keys.
+fn waiver_links(visitor: Option<&Visitor>, repository: &str, keys: &[String]) -> Html {
+    if visitor.is_none_or(|visitor| visitor.role < Role::Approver) {
+        return Html::default();
+    }
+    let of_key = |key: &String| {
+        let to = Link::to(WAIVER_PATH).with("repository", repository).with("keys", key);
+        paragraph([link(&to, format!("Waive {key}"))])
+    };
+    joined(keys.iter().map(of_key))
 }
 
 fn undone(values: &[UndoneFacts], now: Time) -> Html {
@@ -133,9 +166,12 @@ impl View for RepositoryPage {
         let undo = undo_repository_link(visitor, &own.subject);
         let values = WaiverValues { repository: &own.subject, ..WaiverValues::default() };
         let waiver = waiver_form(visitor, values, &self.waivable);
+        let of_change = |keys: &Vec<String>| waiver_links(visitor, &own.subject, keys);
+        let links: Vec<Html> = self.keys.iter().map(of_change).collect();
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, Some(&scope), visitor),
+            work.unwritten(&links),
             section("Waivers", [waivers, unreadable_list(&self.unreadable_waivers), waiver]),
             section("Undone values", [undone(&self.undone, now), end_undo, undo]),
             section("Last reads", [read(&self.read, now)]),
@@ -178,6 +214,7 @@ mod tests {
                 }],
             },
             waivable: Vec::new(),
+            keys: Vec::new(),
             visitor: None,
         };
         let shown: String = page.content(Time(5)).iter().map(Html::as_str).collect();
@@ -189,5 +226,19 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} {shown}");
         }
+    }
+
+    #[test]
+    fn only_an_approver_gets_the_links_that_begin_a_waiver() {
+        let keys = ["labels[a&b]".to_owned()];
+        for role in [Role::Viewer, Role::Operator] {
+            let visitor = Visitor::example(role);
+            assert_eq!(waiver_links(Some(&visitor), "acme/shop", &keys), Html::default());
+        }
+        assert_eq!(waiver_links(None, "acme/shop", &keys), Html::default());
+        let shown = waiver_links(Some(&Visitor::example(Role::Approver)), "acme/shop", &keys);
+        let to = "/waivers?repository=acme%2Fshop&amp;keys=labels%5Ba%26b%5D";
+        let expected = format!("<p><a href=\"{to}\">Waive labels[a&amp;b]</a></p>");
+        assert_eq!(shown.as_str(), expected);
     }
 }

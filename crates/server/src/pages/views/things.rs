@@ -3,6 +3,7 @@
 use beadle_engine::{Store, Time};
 use serde::Serialize;
 
+use super::needing::with_problem;
 use crate::pages::asked::{Asked, Refused, contains};
 use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::html::{Html, text};
@@ -58,8 +59,13 @@ pub(in crate::pages) async fn load(
         name => Some(Condition::named(name).ok_or_else(|| unknown_state(name))?),
     };
     let wanted = asked.text.to_lowercase();
-    let trouble = Trouble::read(store, &store.all_holds().await?.holds).await?;
+    let holds = store.all_holds().await?.holds;
+    let trouble = Trouble::read(store, &holds).await?;
     let mut found = things(store, kind, &instances, &trouble).await?;
+    if !asked.problem.is_empty() {
+        let its = with_problem(&found, &holds, &asked.problem);
+        found.retain(|thing| its.contains(&thing.key));
+    }
     found.retain(|thing| {
         (asked.instance.is_empty() || thing.key.instance() == asked.instance)
             && state.is_none_or(|state| thing.is_in(state))
@@ -99,7 +105,7 @@ impl Things {
         );
         let next = self.next.as_ref().map(|next| {
             let link = Link::to(place).with("instance", instance).with("state", state);
-            link.with("text", wanted).with("after", next)
+            link.with("text", wanted).with("problem", &self.asked.problem).with("after", next)
         });
         vec![
             form,
@@ -140,6 +146,7 @@ impl View for Groups {
 mod tests {
     use beadle_engine::{Key, KeyState, Report, Risk, Step, StepResult, testing};
 
+    use super::super::needing::code;
     use super::*;
     use crate::exchange;
 
@@ -196,5 +203,33 @@ mod tests {
             let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
             assert_eq!(found.rows.len(), expected, "{state} {text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_problem_has_exactly_its_repositories() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        for (id, aspect, changes) in [(1, "labels", 1), (2, "labels", 11), (3, "labels", 1), (4, "teams", 1)]
+        {
+            let step = |_| {
+                let change = testing::change(aspect, "x", &[Risk::Adds]);
+                Step { change, outcome: StepResult::Withheld }
+            };
+            let report = Report {
+                subject: format!("acme/r{id}"),
+                steps: (0..changes).map(step).collect(),
+                unknowns: Vec::new(),
+                skipped: None,
+                failure: None,
+            };
+            KeyState::record(store, &Key::new(REPOSITORY, "acme", id), &report, Time(1)).await.unwrap();
+        }
+        let why = "the mode does not allow 1 change (labels)";
+        let problem = code((REPOSITORY, "acme"), Condition::Drifted, why);
+        let asked = Asked { problem, ..Asked::default() };
+        let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+        let rows: Vec<&str> = found.rows.iter().map(|row| row.subject.as_str()).collect();
+        assert_eq!((found.total, rows), (2, vec!["acme/r1", "acme/r3"]));
     }
 }

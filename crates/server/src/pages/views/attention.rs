@@ -202,8 +202,9 @@ mod tests {
             found.iter().map(|problem| (problem.state, problem.count, problem.since)).collect();
         assert_eq!(seen, [(Condition::Held, 2, Time(1)), (Condition::Contested, 2, Time(9))]);
         assert_eq!((found[0].holds.len(), found[1].holds.len()), (1, 0));
-        let list = "/repositories?instance=acme&amp;state=contested&amp;text=another+writer";
-        assert!(found[1].name().as_str().contains(list), "{}", found[1].name().as_str());
+        let problem = code((REPOSITORY, "acme"), Condition::Contested, &contested.why);
+        let list = format!("/repositories?instance=acme&amp;state=contested&amp;problem={problem}");
+        assert!(found[1].name().as_str().contains(&list), "{}", found[1].name().as_str());
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(super) fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds:
     let decided = decided(holds);
     let needs_attention = |thing: &&Thing| {
         let is_only_held = thing.state == Condition::Held && thing.further.is_empty();
-        !thing.state.is_fine() && !(is_only_held && decided.contains(&thing.key))
+        let is_decided = is_only_held && decided.contains(&thing.key);
+        !thing.state.is_fine() && !is_decided
     };
     let mut attention: Vec<&Thing> = all.filter(needs_attention).collect();
     attention.sort_by_key(|thing| thing.state.rank());

@@ -168,10 +168,14 @@ impl DynamoStore {
             }
         }
         match failure {
+            Some(error) if claims.is_empty() => Err(error),
             // Even if some claims failed, the function returns the successful claims, because the
             // claimed keys must run.
-            Some(error) if claims.is_empty() => Err(error),
-            _ => Ok(claims),
+            Some(error) => {
+                tracing::warn!(%error, "some due keys cannot be claimed in the store, retrying");
+                Ok(claims)
+            }
+            None => Ok(claims),
         }
     }
 

@@ -156,24 +156,24 @@ impl DynamoStore {
             put.condition_expression("v = :v").expression_attribute_values(":v", number(version))
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // An earlier attempt of this write might have succeeded, although no answer
-                    // arrived.
-                    let there = match refused.item() {
-                        Some(item) => Some(item.clone()),
-                        None => self.read(doing, &name(&row.key), "row").await?,
-                    };
-                    Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
-                }
-                Some(PutItemError::TransactionConflictException(_)) => {
-                    // The same can happen here: the repeated request meets a conflict. If the store
-                    // then counted a claim as failed, the key would wait for the end of its lease.
-                    let there = self.read(doing, &name(&row.key), "row").await?;
-                    Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
-                }
+        let error = match put.send().await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        // DynamoDB might have stored the row, although no answer said so: the answer was lost, and
+        // the repeated request met the stored row, a conflict or a time limit. If the store then
+        // counted a claim as failed, the key would wait for the end of its lease.
+        let is_ours = |item: &Item| get(item, "token") == Some(&token);
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refused)) => match refused.item() {
+                Some(item) => Ok(is_ours(item)),
+                None => Ok(self.read(doing, &name(&row.key), "row").await?.as_ref().is_some_and(is_ours)),
+            },
+            Some(PutItemError::TransactionConflictException(_)) => {
+                Ok(self.read(doing, &name(&row.key), "row").await?.as_ref().is_some_and(is_ours))
+            }
+            _ => match self.read(doing, &name(&row.key), "row").await {
+                Ok(Some(item)) if is_ours(&item) => Ok(true),
                 _ => Err(failed(doing)(error)),
             },
         }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beadle_emulate::{Function, Gateway, Lambdas, Moto, Pump, Shape, Source};
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
@@ -20,6 +20,12 @@ const VISIBILITY: Duration = Duration::from_secs(5);
 /// The time limit of a function. If a function was killed, the deployment notices this only after
 /// the limit.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long the functions may end no run while a test waits for their work. The time is twice the
+/// length of a lease: a key whose claim got no answer waits for the end of its lease.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest wait. It ends a test in which runs end but never do the work.
+const LONGEST: Duration = Duration::from_secs(600);
 
 pub(crate) struct Deployment {
     pub(crate) github: World,
@@ -217,22 +223,40 @@ impl Deployment {
 
     /// Waits until a repository meets a condition.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
-        for _ in 0..3000 {
-            if holds(&self.github.repository(name)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if !self.comes_true(|| holds(&self.github.repository(name))).await {
+            let queued = (self.messages(&self.event[0]).await, self.messages(&self.sweep[0]).await);
+            panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
         }
-        let queued = (self.messages(&self.event[0]).await, self.messages(&self.sweep[0]).await);
-        panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
     /// Waits until a group of the target has exactly these people.
     pub(crate) async fn until_holds(&self, name: &str, members: std::ops::Range<usize>) {
-        let wanted = members.map(login).collect();
-        let is_equal = self.directory.comes_to_hold(name, &wanted).await;
-        let members = self.directory.members(name);
-        assert!(is_equal, "{name} holds {members:?}, not {wanted:?}\n{}", self.logs());
+        let wanted = Some(members.map(login).collect());
+        if !self.comes_true(|| self.directory.members(name) == wanted).await {
+            let members = self.directory.members(name);
+            panic!("{name} holds {members:?}, not {wanted:?}\n{}", self.logs());
+        }
+    }
+
+    /// Waits until a condition is true, and returns whether it became true. The wait ends when no
+    /// run has ended for [`PATIENCE`], and after [`LONGEST`]. So the result does not depend on the
+    /// speed of the machine.
+    async fn comes_true(&self, is_true: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        let (mut ended, mut since) = (0, begun);
+        while since.elapsed() < PATIENCE && begun.elapsed() < LONGEST {
+            for _ in 0..50 {
+                if is_true() {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let now_ended = self.logs().matches("\"run ends\"").count();
+            if now_ended > ended {
+                (ended, since) = (now_ended, Instant::now());
+            }
+        }
+        is_true()
     }
 
     /// Waits until no key is due or running. The list of waiting keys comes from an index, and the

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use crate::run::{self, cargo, root, step};
+use crate::run::{self, cargo, cargo_command, root, step};
 
 /// The time for each target, in seconds, if neither a time nor a number of runs is given.
 const USUAL: u64 = 60;
@@ -112,7 +112,7 @@ fn build(targets: &[String]) -> anyhow::Result<PathBuf> {
 
 /// Returns the name of this machine's platform, such as `x86_64-unknown-linux-gnu`.
 fn host() -> anyhow::Result<String> {
-    let output = Command::new(env!("CARGO")).args(["--version", "--verbose"]).output()?;
+    let output = cargo_command().args(["--version", "--verbose"]).output()?;
     let text = String::from_utf8(output.stdout)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("cargo does not name the platform of this machine")

@@ -23,7 +23,7 @@ use std::process::Command as Process;
 
 use clap::{Parser, Subcommand};
 
-use run::{cargo, step};
+use run::{cargo, cargo_command, step};
 use side_by_side::Job;
 
 /// Developer commands of Beadle.
@@ -168,7 +168,7 @@ fn long_jobs() -> anyhow::Result<()> {
         command.args(args);
         command
     };
-    let mut demo = Process::new(env!("CARGO"));
+    let mut demo = cargo_command();
     demo.args(["build", "--release", "--bin", "beadle-demo"]).current_dir(run::root());
     let minute = &[("STORM_SECONDS", "60")];
     let jobs = [

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
-use crate::run::{root, run, step};
+use crate::run::{cargo_command, root, run, step};
 use crate::suite;
 use crate::tools;
 
@@ -79,7 +79,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
             // Deployments need only the zip file. The program itself is for a test run of the
             // function on this machine.
             for format in ["binary", "zip"] {
-                let mut command = Command::new(env!("CARGO"));
+                let mut command = cargo_command();
                 command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);
                 command.args(["--output-format", format, "--lambda-dir"]).arg(&lambda);
                 run(command.env("PATH", tools::path()?).current_dir(root().join(place)))?;

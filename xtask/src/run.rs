@@ -22,7 +22,23 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs the same cargo that runs this command.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
-    run(Command::new(env!("CARGO")).args(args).envs(env.iter().copied()).current_dir(root()))
+    run(cargo_command().args(args).envs(env.iter().copied()).current_dir(root()))
+}
+
+/// Returns a command that runs the same cargo that runs this command.
+///
+/// For this command, cargo has set variables that describe the package `xtask`. Some build scripts,
+/// for example the one of ring, must run again if these variables change. So this function removes
+/// them. Otherwise `cargo test` and `cargo xtask test` would build some crates again in turn.
+pub(crate) fn cargo_command() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Returns the folder of the workspace.

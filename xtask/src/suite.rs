@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::chromium;
 use crate::postgresql;
-use crate::run::{self, cargo, root, step};
+use crate::run::{self, cargo, cargo_command, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
     }
     if let Some(args) = plan.nextest {
-        let mut command = Command::new(env!("CARGO"));
+        let mut command = cargo_command();
         command.args(["nextest", "run"]).args(BUILD).args(args);
         command.env("PATH", tools::path()?).current_dir(root());
         // The end-to-end tests take longest, so they start first. The other tests start directly
@@ -176,14 +176,14 @@ pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<C
 fn command_of(programs: &[&str], name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     let args = [&["test"][..], BUILD, programs, &["--", name]].concat();
     let list = [&args[..], &["--list"]].concat();
-    let mut listing = Command::new(env!("CARGO"));
+    let mut listing = cargo_command();
     // If a test program cannot be built, the errors of the compiler are visible.
     listing.args(list).current_dir(root()).stderr(std::process::Stdio::inherit());
     let listed = listing.output()?;
     anyhow::ensure!(listed.status.success(), "cannot list the tests of {}", programs.join(" "));
     let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
     anyhow::ensure!(has_test, "no test of {} has a name with `{name}`", programs.join(" "));
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(args).envs(env.iter().copied()).current_dir(root());
     Ok(command)
 }
@@ -238,7 +238,7 @@ fn plan(part: &Part<'_>, postgres: bool) -> Plan {
 
 /// Builds the tests, and returns the test programs.
 fn build() -> anyhow::Result<Vec<Program>> {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]).args(BUILD);
     command.stderr(std::process::Stdio::inherit()).current_dir(root());
     let built = command.output().context("cannot run cargo test")?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::run::{root, run, step};
+use crate::run::{cargo_command, root, run, step};
 
 /// GitHub's published descriptions, and programs for Node.js. For each, the table has the npm
 /// package, its version, and the files that the tests need. Playwright uses the installed Chromium.
@@ -150,7 +150,7 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     step(&format!("building {name} {version}"));
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
     // A published program has a slow release profile: the link takes minutes, and uses only one
     // processor.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::run::{root, run, step};
+use crate::run::{cargo_command, root, run, step};
 use crate::{postgresql, suite, tools};
 
 /// The environment variable with the path of the older program, for the tests.
@@ -53,7 +53,7 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     git.args(["worktree", "add", "--force", "--force", "--detach"]).arg(&tree).arg(commit);
     run(git.current_dir(root()))?;
     let manifest = std::fs::read_to_string(tree.join("crates/beadle/Cargo.toml"))?;
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo_command();
     cargo.args(["build", "--package", "beadle", "--bin", "beadle", "--features", &features(&manifest)?]);
     run(cargo.arg("--target-dir").arg(&target).current_dir(&tree))?;
     remove(&tree)?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::dist::release::Release;
 use crate::dist::target::{GLIBC, Kind, Target};
-use crate::run::{root, run, step};
+use crate::run::{cargo_command, root, run, step};
 use crate::tools;
 
 /// The features of the released programs: all stores, the export of traces, and the sign-in of
@@ -31,7 +31,7 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     flags.extend(target.flags().iter().map(|flag| (*flag).to_owned()));
     let c_flags: Vec<String> =
         paths.iter().map(|(real, shown)| format!("-ffile-prefix-map={real}={shown}")).collect();
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(["auditable", target.command(), "--locked", "--package", "beadle", "--bin", "beadle"]);
     let features = if release.is_draft() { DRAFT_FEATURES } else { FEATURES };
     command.args(["--features", features, "--profile", &release.profile, "--target", &target.asked()]);

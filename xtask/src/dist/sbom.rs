@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::dist::build::FEATURES;
 use crate::dist::release::Release;
-use crate::run::{root, run, step};
+use crate::run::{cargo_command, root, run, step};
 use crate::tools;
 
 /// The target for the list of dependencies. The other targets of Linux have the same dependencies.
@@ -26,7 +26,7 @@ pub(crate) fn write(release: &Release) -> anyhow::Result<()> {
     git.args(["archive", "--format=tar", "--output"]).arg(&archive).arg("HEAD");
     run(git.current_dir(root()))?;
     run(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&source))?;
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--manifest-path"]);
     command.arg(source.join("crates/beadle/Cargo.toml")).args(["--features", FEATURES, "--target", TARGET]);
     command.env("SOURCE_DATE_EPOCH", release.epoch.to_string()).env("PATH", tools::release_path()?);

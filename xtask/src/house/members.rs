@@ -1,12 +1,11 @@
 //! Reads the packages of the workspace from `cargo metadata`.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::run::root;
+use crate::run::{cargo_command, root};
 
 /// A package of the workspace.
 pub(super) struct Member {
@@ -21,7 +20,7 @@ pub(super) struct Member {
 
 /// Asks cargo for the packages of the workspace.
 pub(super) fn members() -> anyhow::Result<Vec<Member>> {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_command();
     command.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
     let answer = command.current_dir(root()).output().context("cannot run cargo metadata")?;
     if !answer.status.success() {

@@ -40,7 +40,7 @@ async fn write_of(
     at: Time,
 ) -> u64 {
     let (change, generation) = (change(topic), generation.to_owned());
-    let detail = Detail::Change(IntendedChange { change, generation, approved_by: None });
+    let detail = Detail::Change(IntendedChange { change, generation, approved_by: None, first_asked: None });
     let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
     let seq = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
     let result = Detail::Result(WriteResult { written, unknown: None, why: None });

@@ -19,6 +19,7 @@ use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::plans_and_results;
 use crate::output::printer::Printer;
+use crate::output::undo_plan;
 
 /// An undo of `beadle undo`.
 struct UndoCommand<'a> {
@@ -89,7 +90,7 @@ impl UndoCommand<'_> {
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
         let shown = planned.whole(org);
-        printer.lines(plans_and_results::text(printer, &shown));
+        printer.lines(undo_plan::text(printer, &shown));
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {

@@ -43,6 +43,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         let change = plans_and_results::differences(&one.change);
         printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
     }
+    for note in &selected.notes {
+        printer.note(note);
+    }
     let mut left = selected.left.len();
     let mut tally = Tally::default();
     if selected.writes.is_empty() {

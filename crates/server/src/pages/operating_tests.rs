@@ -231,6 +231,7 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     let (status, page) = world.post("/undo/plan", &session, &form).await;
     assert!(status == 200 && page.contains("undo of 7") && !page.contains("<b>"), "{page}");
     assert!(page.contains(": 1 restoration"), "{page}");
+    assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; first asked for 1 write"), "{page}");
     let hidden = |name: &str| {
         let start = format!("name=\"{name}\" value=\"");
         let found = page.split_once(&start).and_then(|(_, rest)| rest.split_once('"'));

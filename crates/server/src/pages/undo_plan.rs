@@ -94,6 +94,8 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     );
     let left = section("Not undone", [list(preview.left.iter().map(text))]);
     let left = if preview.left.is_empty() { Html::default() } else { left };
+    let notes = section("Other policies", [short_list(preview.notes.iter().map(text), MOST)]);
+    let notes = if preview.notes.is_empty() { Html::default() } else { notes };
     let confirm = match count {
         0 => paragraph([text("There is nothing to write.")]),
         _ if preview.plans.len() > MOST || parts.len() > MOST => {
@@ -107,7 +109,7 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }
-    vec![facts(about), plans, silent(preview), left, confirm]
+    vec![facts(about), notes, plans, silent(preview), left, confirm]
 }
 
 #[cfg(test)]
@@ -131,6 +133,7 @@ mod tests {
             request,
             plans: vec![KeyPlan { key: key(7), plan }],
             left: vec![HOSTILE.into()],
+            notes: vec![HOSTILE.into()],
         }
     }
 

@@ -152,6 +152,9 @@ pub struct UndoPreview {
     pub plans: Vec<KeyPlan>,
     /// The writes that Beadle cannot undo. Each text contains the reason.
     pub left: Vec<String>,
+    /// Sentences about writes that belong to two policies: one policy first asked for the change,
+    /// and another policy was in force when Beadle wrote it.
+    pub notes: Vec<String>,
 }
 
 /// The plan of one key.

@@ -14,7 +14,8 @@ use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 
 use crate::app::operations::applier::{Applier, Progress, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
-use crate::app::operations::written_changes::{Written, named, since};
+use crate::app::operations::other_policies;
+use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
 use crate::output::plans_and_results::{PlanScope, WholePlan};
@@ -42,6 +43,8 @@ pub(crate) struct SelectedWrites {
     pub(crate) writes: Vec<Written>,
     /// The writes that Beadle cannot undo, each with the reason.
     pub(crate) left: Vec<(Written, &'static str)>,
+    /// Sentences about writes that belong to two policies, see [`other_policies::notes`].
+    pub(crate) notes: Vec<String>,
 }
 
 /// Finds those writes in the journal that an operator wants to undo.
@@ -50,26 +53,31 @@ pub(crate) async fn select(
     store: &Arc<dyn Store>,
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
-    let (found, name) = if let Some(begun) = asked.since {
-        (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
+    let (found, of) = if let Some(begun) = asked.since {
+        let writes = since(store.as_ref(), begun).await?;
+        (NamedWrites { writes, ..NamedWrites::default() }, format!("everything since {begun}"))
     } else {
-        let found = named(store.as_ref(), &asked.what).await?;
-        (found, format!("{UNDO_GENERATION}{}", asked.what.join(", ")))
+        (named(store.as_ref(), &asked.what).await?, asked.what.join(", "))
     };
+    let name = format!("{UNDO_GENERATION}{of}");
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &asked.repo {
         let keys = repository_keys(config, store, text).await?;
         called.extend(called_now(store.as_ref(), keys, text).await?);
     }
     let orgs = config.orgs(asked.org.as_deref())?;
+    let NamedWrites { writes: mut found, policies, mut of_others } = found;
+    found.retain(|one| is_selected(one, asked, &called));
+    of_others.retain(|one| is_selected(one, asked, &called));
+    let notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
     let (mut writes, mut left) = (Vec::new(), Vec::new());
-    for one in found.into_iter().filter(|one| is_selected(one, asked, &called)) {
+    for one in found {
         match obstacle(&one, &orgs) {
             Some(why) => left.push((one, why)),
             None => writes.push(one),
         }
     }
-    Ok(SelectedWrites { name, writes, left })
+    Ok(SelectedWrites { name, writes, left, notes })
 }
 
 impl SelectedWrites {

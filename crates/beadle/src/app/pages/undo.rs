@@ -63,6 +63,7 @@ impl PageUndo {
             summary: prepared.summary(),
             request: asked.clone(),
             left: left.collect(),
+            notes: prepared.selected.notes.clone(),
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),
         })
     }

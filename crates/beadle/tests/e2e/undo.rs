@@ -250,6 +250,18 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     let (without, with) =
         (json!({ "platform": "admin" }), json!({ "platform": "admin", "contractors": "push" }));
 
+    // The plan as JSON has each change, and `--keys` limits it to one setting.
+    let planned = world.beadle(&["undo", &of_ann, "--keys", "teams[contractors]", "--json"]).await.expect(2);
+    let planned = planned.json();
+    let found = planned["organisations"][0]["repositories"].as_array().unwrap();
+    assert_eq!(found.len(), NAMES.len(), "{planned}");
+    assert!(found.iter().all(|one| one["changes"][0]["what"] == "team contractors"), "{planned}");
+    let planned = world.beadle(&["undo", &of_ann, "--keys", "branches.main", "--json"]).await.expect(0);
+    assert_eq!(planned.json()["organisations"], json!([]));
+    let wrong = world.beadle(&["undo", &of_ann, "--keys", "has_wiki", "--yes"]).await.expect(1);
+    assert!(wrong.err.contains("did you mean `repository.has_wiki`?"), "{}", wrong.err);
+    assert!(have(false, &without), "a plan writes nothing");
+
     // The undo of the second policy leaves the removals alone, and says so.
     let undone = world.beadle(&["undo", &of_bob, "--yes"]).await.expect(0);
     assert!(have(true, &without), "{}", undone.out);

@@ -106,6 +106,9 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
         _ => confirm_undo_form(visitor, preview),
     };
     let mut about = vec![("Undo", text(short_undo(&preview.name))), ("To write", text(sum))];
+    if !preview.request.keys.is_empty() {
+        about.push(("Only the keys", items(preview.request.keys.iter().map(text))));
+    }
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }
@@ -125,7 +128,8 @@ mod tests {
         let mut plan = Plan::new(HOSTILE);
         plan.changes.push(Change { mode, ..testing::change(HOSTILE, HOSTILE, &[Risk::Removes]) });
         plan.waits.push(Waiting { aspect: HOSTILE.into(), why: HOSTILE.into() });
-        let request = UndoRequest { runs: vec![HOSTILE.into()], ..UndoRequest::default() };
+        let request =
+            UndoRequest { runs: vec![HOSTILE.into()], keys: vec![HOSTILE.into()], ..UndoRequest::default() };
         UndoPreview {
             name: HOSTILE.into(),
             plan: "0a1b2c3d4e5f".into(),
@@ -154,6 +158,7 @@ mod tests {
         let shown = page(&preview);
         assert!(!shown.contains("<img"), "{shown}");
         assert!(shown.contains("name=\"plan\" value=\"0a1b2c3d4e5f\""), "{shown}");
+        assert!(shown.contains("name=\"keys\" value=\"&lt;img"), "{shown}");
         assert!(shown.contains("2 changes<"), "{shown}");
     }
 

@@ -34,6 +34,9 @@ pub struct UndoRequest {
     pub organisation: Option<String>,
     /// The undo covers only these repositories. An empty list means all repositories.
     pub repositories: Vec<String>,
+    /// The undo restores only the values of these keys of the policy, such as `branches[main]`. An
+    /// empty list means all values.
+    pub keys: Vec<String>,
 }
 
 /// An operation that a person asks for.

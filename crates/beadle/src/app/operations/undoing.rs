@@ -9,12 +9,13 @@ use beadle_engine::{
     Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, Time, run_counts,
 };
 use beadle_repositories::creation::name_in;
-use beadle_repositories::undo::reversals;
+use beadle_repositories::undo::{reversals, touches};
 use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 
 use crate::app::operations::applier::{Applier, Progress, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::other_policies;
+use crate::app::operations::waiving::check_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
@@ -32,6 +33,9 @@ pub(crate) struct UndoSelection {
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
+    /// The keys of the policy whose values Beadle restores, such as `branches[main]`. An empty list
+    /// means all values.
+    pub(crate) keys: Vec<String>,
 }
 
 /// The writes that an operator wants to undo.
@@ -53,13 +57,18 @@ pub(crate) async fn select(
     store: &Arc<dyn Store>,
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
+    check_keys(&asked.keys)?;
     let (found, of) = if let Some(begun) = asked.since {
         let writes = since(store.as_ref(), begun).await?;
         (NamedWrites { writes, ..NamedWrites::default() }, format!("everything since {begun}"))
     } else {
         (named(store.as_ref(), &asked.what).await?, asked.what.join(", "))
     };
-    let name = format!("{UNDO_GENERATION}{of}");
+    let only = match asked.keys.as_slice() {
+        [] => String::new(),
+        keys => format!(" (only {})", keys.join(" and ")),
+    };
+    let name = format!("{UNDO_GENERATION}{of}{only}");
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &asked.repo {
         let keys = repository_keys(config, store, text).await?;
@@ -96,7 +105,11 @@ impl SelectedWrites {
 /// that the operator specified.
 fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
-    asked.org.as_ref().is_none_or(is_org) && (asked.repo.is_empty() || called.contains(&one.key))
+    // The keys are keys of repositories.
+    let has_key = || one.key.kind() == "repository" && touches(&one.change, &asked.keys);
+    asked.org.as_ref().is_none_or(is_org)
+        && (asked.repo.is_empty() || called.contains(&one.key))
+        && (asked.keys.is_empty() || has_key())
 }
 
 /// Returns the reason why Beadle cannot undo a write. Beadle can undo writes to existing
@@ -118,6 +131,8 @@ pub(crate) struct Undo<'a> {
     pub(crate) name: String,
     /// The operator.
     pub(crate) by: String,
+    /// The keys of the policy whose values the undo restores. An empty list means all values.
+    pub(crate) keys: Vec<String>,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
 }
@@ -164,7 +179,8 @@ impl<'a> Undo<'a> {
     ) -> Result<PlannedUndo, Failure> {
         let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
         let wanted: BTreeMap<_, _> = wanted.collect();
-        let (planner, writer) = org.undo(wanted, self.name.clone(), &self.by, (self.store, self.clock));
+        let named = (self.name.clone(), self.by.as_str());
+        let (planner, writer) = org.undo((wanted, &self.keys), named, (self.store, self.clock));
         let plans = planner.plans(Lane::Manual).await?;
         Ok(PlannedUndo { planner, writer, plans })
     }

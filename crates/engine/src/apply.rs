@@ -3,6 +3,7 @@
 
 mod check_guard;
 mod failures;
+mod first_asked;
 mod release;
 mod severity;
 mod turns;
@@ -33,10 +34,14 @@ use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
 use failures::{allowed_late, outdated, why_not_begun};
+use first_asked::{FirstAsked, remember, remembered};
 use release::{give_back, record_end};
 use severity::{ends_run, more_severe};
 use turns::{AT_ONCE, Turns};
 
+pub(crate) use failures::TURN;
+pub use failures::waits_for_turn;
+pub use first_asked::first_asked_note;
 pub use release::release_resolved_holds;
 pub use turns::Turn;
 
@@ -279,12 +284,12 @@ pub async fn apply<W: Send + Sync + 'static>(
     on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = context.lane;
-    let remembered = if plan.changes.is_empty() {
-        Refusals::default()
+    let (refused, first) = if plan.changes.is_empty() {
+        (Refusals::default(), FirstAsked::default())
     } else {
-        Refusals::read(context.store.as_ref(), key).await?
+        remembered(key, context).await?
     };
-    let mut refusals = remembered.of_generation(&context.generation);
+    let mut refusals = refused.of_generation(&context.generation);
     let CheckedPlan { mut results, asked, approved, mut failure } =
         Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
     for (at, result) in results.iter().enumerate() {
@@ -295,6 +300,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     let writes = results.iter().filter(|result| result.is_none()).count();
     while let Err(until) = context.pace.book(key, writes, lane, context.clock.now()) {
         if !context.patient {
+            remember(key, plan, context, (&first, &results)).await;
             return Err(waits_for_turn(until, true));
         }
         context.clock.sleep_until(until).await;
@@ -357,6 +363,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Err(error) => {
                     context.pace.settle(context.clock.now());
                     give_back(key, plan, context, &asked, &results).await;
+                    remember(key, plan, context, (&first, &results)).await;
                     return Err(error);
                 }
             },
@@ -371,7 +378,8 @@ pub async fn apply<W: Send + Sync + 'static>(
             results[at] = Some(StepResult::NotReached);
             continue;
         }
-        let passed = (asked.contains(&at), approved.get(&at).cloned());
+        let first_asked = first.before(&change.digest(key), &context.generation);
+        let passed = (asked.contains(&at), approved.get(&at).cloned(), first_asked);
         let written = async move {
             let span = spans::of_write(key, &change.aspect);
             let written = span.run(write(key, plan, change, opened.as_ref(), context, passed)).await;
@@ -390,9 +398,10 @@ pub async fn apply<W: Send + Sync + 'static>(
     for (change, _) in written {
         refusals.end(&change.digest(key));
     }
-    if let Err(error) = refusals.write(&remembered, context.store.as_ref(), key).await {
+    if let Err(error) = refusals.write(&refused, context.store.as_ref(), key).await {
         tracing::warn!(%key, subject = plan.subject, %error, "refusals by the vendor not stored, the next sweep sends the refused changes again");
     }
+    remember(key, plan, context, (&first, &results)).await;
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
         subject: plan.subject.clone(),
@@ -416,27 +425,19 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 /// other runs a chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
-/// The reason that is logged for a run that only waits for its turn. No operator has to act.
-pub(crate) const TURN: &str = "the run waits until other runs have ended";
-
-/// Returns the failure of a run that waits for its turn. If `spares_events` is true, the wait
-/// applies only to sweeps.
-pub fn waits_for_turn(until: Time, spares_events: bool) -> Failure {
-    Failure::new(Class::RateLimited { until, spares_events }, TURN)
-}
-
 /// Writes one change. On success, the result states whether the store allowed the write to begin.
-/// `asked` is true if the guard decided about the change.
+/// `asked` is true if the guard decided about the change. `first_asked` is the earlier generation
+/// that first asked for the change.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     change: &Change<W>,
     session: &dyn Session<W>,
     context: &ApplyContext,
-    (asked, approved_by): (bool, Option<String>),
+    (asked, approved_by, first_asked): (bool, Option<String>, Option<String>),
 ) -> Result<Begun, Failure> {
     let generation = context.generation.clone();
-    let intended = IntendedChange { change: change.describe(), generation, approved_by };
+    let intended = IntendedChange { change: change.describe(), generation, approved_by, first_asked };
     let digest = change.digest(key);
     let entry = |kind, intent, detail| Entry {
         seq: 0,

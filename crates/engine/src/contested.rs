@@ -202,7 +202,12 @@ mod tests {
             reaches: 1,
             write: (),
         };
-        let detail = Detail::Change(IntendedChange { change, generation: "g".into(), approved_by: None });
+        let detail = Detail::Change(IntendedChange {
+            change,
+            generation: "g".into(),
+            approved_by: None,
+            first_asked: None,
+        });
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, trace: None, detail }
     }

@@ -35,6 +35,7 @@ mod one_line;
 pub mod pace;
 mod places;
 pub mod plan;
+mod plan_groups;
 pub mod queue;
 mod reconcile;
 mod refused;
@@ -59,7 +60,8 @@ mod void_approval;
 mod worker;
 
 pub use apply::{
-    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, waits_for_turn,
+    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, first_asked_note,
+    waits_for_turn,
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
@@ -86,6 +88,9 @@ pub use note::{Metadata, Note, Stored, note};
 pub use one_line::one_line;
 pub use pace::WritePace;
 pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
+pub use plan_groups::{
+    GroupedChange, UndoPart, examples, group_changes, reaches_of, subjects_of, undo_parts,
+};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use reconcile::{Reconcile, Reconciler, Run};
 pub use refused::{forget_refusals, refused_note};

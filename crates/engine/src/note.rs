@@ -93,6 +93,21 @@ impl<M: Metadata> Note<M> {
         names.iter().zip(&texts).map(|(name, text)| found(name, text.as_deref())).collect()
     }
 
+    /// Reads the value of this note and the value of another note with one call of the store.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::get`].
+    pub async fn get_with<O: Metadata>(
+        &self,
+        store: &dyn Store,
+        other: &Note<O>,
+    ) -> Result<(Option<M>, Option<O>), StoreError> {
+        let texts = store.get_all(&[self.name.clone(), other.name.clone()]).await?;
+        let text = |at: usize| texts.get(at).and_then(Option::as_deref);
+        Ok((found(&self.name, text(0))?, found(&other.name, text(1))?))
+    }
+
     /// Stores the value.
     pub async fn put(&self, store: &dyn Store, value: &M) -> Result<(), StoreError> {
         store.put(&self.name, &text_of(value)?).await

@@ -71,13 +71,9 @@ pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> R
 }
 
 impl Refusals {
-    fn note(key: &Key) -> Note<Self> {
+    /// Returns the note with the refusals of this key. The note has the refusals of every generation.
+    pub(crate) fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
-    }
-
-    /// Reads the stored refusals of this key. Refusals of every generation are included.
-    pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
-        Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }
 
     /// Returns these refusals if they belong to `generation`. If they belong to another generation,

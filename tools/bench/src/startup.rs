@@ -112,7 +112,8 @@ fn details() -> [String; 3] {
         after: None,
     };
     [
-        Detail::Change(IntendedChange { change, generation, approved_by: None }).to_string(),
+        Detail::Change(IntendedChange { change, generation, approved_by: None, first_asked: None })
+            .to_string(),
         Detail::Result(WriteResult { written: Happened::Yes, unknown: None, why: None }).to_string(),
         Detail::Run(run).to_string(),
     ]

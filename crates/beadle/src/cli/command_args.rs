@@ -184,6 +184,13 @@ pub(crate) struct UndoArgs {
     /// Limit to a repository, such as `widgets`; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
+    /// Limit to a key of the policy, such as `branches.main` or `teams[core]`; repeatable, or
+    /// separated by commas
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub(crate) keys: Vec<String>,
+    /// Print the plan as JSON, with each change of each repository, and write nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) json: bool,
     /// Write without confirmation
     #[arg(long)]
     pub(crate) yes: bool,

@@ -195,6 +195,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "beadle undo 8f0c1d2e3a4b",
                 "a change by its digest, an approved group by its code, or a policy by its generation",
             ),
+            ("beadle undo 269 --keys branches.main", "only one setting of what a policy wrote"),
         ],
     ),
     (

@@ -2,7 +2,7 @@
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
-use beadle_engine::{Clock, FirstHeld, Hold, Store, Time, VoidApproval};
+use beadle_engine::{Clock, FirstHeld, Hold, Store, Time, VoidApproval, examples};
 use serde_json::json;
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
@@ -195,12 +195,7 @@ fn source(group: &HoldGroup) -> String {
 
 /// Returns the names of the first repositories or groups, and the number of the others.
 fn subjects(group: &HoldGroup) -> String {
-    let all = group.subjects();
-    let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(EXAMPLES) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    examples(&group.subjects(), EXAMPLES)
 }
 
 /// Returns the decision about held changes, or the reason why they are held.

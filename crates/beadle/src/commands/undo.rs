@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beadle_engine::{Change, Key, StepResult};
+use beadle_repositories::Shard;
+use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::operations::undoing::{Undo, UndoSelection, select};
+use crate::app::operations::undoing::{SelectedWrites, Undo, UndoSelection, select};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
@@ -19,6 +21,7 @@ use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::plans_and_results;
 use crate::output::printer::Printer;
+use crate::output::undo_plan;
 
 /// An undo of `beadle undo`.
 struct UndoCommand<'a> {
@@ -36,20 +39,27 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         since: since.map_err(anyhow::Error::msg)?,
         org: args.org.clone(),
         repo: args.repo.clone(),
+        keys: args.keys.clone(),
     };
     let selected = select(config, &store, &asked).await?;
     for (one, why) in &selected.left {
         let change = plans_and_results::differences(&one.change);
         printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
     }
+    for note in &selected.notes {
+        printer.note(note);
+    }
     let mut left = selected.left.len();
     let mut tally = Tally::default();
-    if selected.writes.is_empty() {
+    if selected.writes.is_empty() && !args.json {
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(tally.code_with(left));
     }
-    let by = operator(config).await;
-    let undo = Undo { name: selected.name.clone(), by, store: &store, clock: &app.clock };
+    let (name, by, keys) = (selected.name.clone(), operator(config).await, args.keys.clone());
+    let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
+    if args.json {
+        return Box::pin(show_json(&app, (&undo, &selected), args, printer)).await;
+    }
     let command = UndoCommand { undo, args, printer };
     for file in config.orgs(args.org.as_deref())? {
         let changes = selected.of_organisation(&file.name);
@@ -76,6 +86,41 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     Ok(tally.code_with(left))
 }
 
+/// Prints the plan of an undo as JSON, and writes nothing.
+async fn show_json(
+    app: &App,
+    (undo, selected): (&Undo<'_>, &SelectedWrites),
+    args: &UndoArgs,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let mut plans = Vec::new();
+    for file in app.config.orgs(args.org.as_deref())? {
+        let changes = selected.of_organisation(&file.name);
+        if changes.is_empty() {
+            continue;
+        }
+        let org = app.organisation(file).await?;
+        let shared = app.share_budget(&org).await;
+        let planned = undo.plan(&org, &changes).await;
+        SpawnedShare::end_all(shared).await;
+        plans.push(planned?.whole(&org));
+    }
+    let not_undone = selected
+        .left
+        .iter()
+        .map(|(one, why)| json!({ "key": one.key, "name": one.subject, "change": one.change, "why": why }));
+    let not_undone: Vec<Value> = not_undone.collect();
+    let organisations = plans_and_results::json(&plans, Shard::default())["organisations"].take();
+    let shown = json!({
+        "undo": selected.name, "notes": selected.notes, "organisations": organisations, "not_undone": not_undone,
+    });
+    printer.json(&shown.to_string());
+    let left = plans.iter().flat_map(|plan| &plan.plans).map(|(_, plan)| {
+        plan.changes.len() + plan.unknowns.len() + plan.waits.len() + usize::from(plan.skipped.is_some())
+    });
+    Ok(Tally::default().code_with(selected.left.len() + left.sum::<usize>()))
+}
+
 impl UndoCommand<'_> {
     /// Undoes writes to repositories of an organisation. Returns the results, and the number of
     /// values that are not restored. Returns `None` if the operator declined the plan.
@@ -89,7 +134,7 @@ impl UndoCommand<'_> {
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
         let shown = planned.whole(org);
-        printer.lines(plans_and_results::text(printer, &shown));
+        printer.lines(undo_plan::text(printer, &shown));
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {

@@ -105,7 +105,12 @@ mod tests {
     fn intent(key: &str, generation: &str) -> Entry {
         let mut change = change("teams", "team contractors", &[Risk::Removes]);
         change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
-        let intended = IntendedChange { change, generation: generation.to_owned(), approved_by: None };
+        let intended = IntendedChange {
+            change,
+            generation: generation.to_owned(),
+            approved_by: None,
+            first_asked: None,
+        };
         entry(EntryKind::Intent, key, None, Detail::Change(intended))
     }
 

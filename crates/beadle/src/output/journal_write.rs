@@ -13,7 +13,7 @@ use crate::output::escape::{self, VALUE};
 /// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the
 /// word "restored".
 pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
-    let IntendedChange { change, generation, .. } = intended;
+    let IntendedChange { change, generation, first_asked, .. } = intended;
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
         what => format!("{what} ({})", change.aspect),
@@ -29,10 +29,9 @@ pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
         WriteEnd::Unknown(why) => format!("tried to {plain} {what}{fields}; the result is unknown: {why}"),
         WriteEnd::Open => format!("began to {plain} {what}{fields}; there is no result yet"),
     };
-    match asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation) {
-        Some(asked) => format!("{text}; {asked}"),
-        None => text,
-    }
+    let first = first_asked.as_ref().map(|first| format!("policy {first} first asked for it"));
+    let asked = asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation);
+    std::iter::once(text).chain(asked).chain(first).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
@@ -141,6 +140,13 @@ mod tests {
         ] {
             assert_eq!(change(&of(what, fields, "3c9f"), end), expected);
         }
+        let mut late = of("team contractors", &removed, "3c9f");
+        late.first_asked = Some("2a1b".to_owned());
+        let late = change(&late, WriteEnd::Written);
+        assert!(
+            late.ends_with("; asked by settings.yml:7 at 3c9f; policy 2a1b first asked for it"),
+            "{late}"
+        );
         let added =
             json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
         assert_eq!(

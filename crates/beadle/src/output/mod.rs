@@ -10,6 +10,7 @@ pub(crate) mod plural;
 pub(crate) mod policy_links;
 pub(crate) mod printer;
 pub(crate) mod progress;
+pub(crate) mod undo_plan;
 
 pub use printer::{Printer, Tone};
 

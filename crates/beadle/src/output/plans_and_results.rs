@@ -136,7 +136,7 @@ fn word(risk: Risk, is_undo: bool) -> &'static str {
 }
 
 /// Returns the first columns of a line. All lines of a plan have the same width.
-fn label(sign: &str, word: &str, is_undo: bool) -> String {
+pub(crate) fn label(sign: &str, word: &str, is_undo: bool) -> String {
     let width = if is_undo { 8 } else { 7 };
     format!("{sign:>2} {word:width$}")
 }
@@ -180,7 +180,8 @@ pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String
     lines_of(printer, change, false)
 }
 
-fn lines_of(printer: &Printer, change: &Change<()>, is_undo: bool) -> Vec<String> {
+/// Returns the text of a change, for a plan or for the plan of an undo. Each value has one line.
+pub(crate) fn lines_of(printer: &Printer, change: &Change<()>, is_undo: bool) -> Vec<String> {
     let lines = change.fields.iter().map(|field| {
         let label = label(sign(field.risk), word(field.risk, is_undo), is_undo);
         let asked = field.asked.as_ref().map(|asked| format!("  [{asked}]")).unwrap_or_default();
@@ -254,10 +255,9 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a whole plan as text.
+/// Returns a whole plan as text, sorted by repository. `undo_plan::text` shows the plan of an undo.
 pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
-    let is_undo = plan.scope.is_undo();
     for (_, repository) in &plan.plans {
         if repository.is_silent() && repository.waived.is_empty() {
             continue;
@@ -265,17 +265,17 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
         let subject = escape::one_line(&repository.subject);
         let _ = writeln!(text, "{}", printer.paint(Tone::Heading, subject));
         for change in &repository.changes {
-            for line in lines_of(printer, change, is_undo) {
+            for line in change_lines(printer, change) {
                 let _ = writeln!(text, "{}", escape::one_line(&line));
             }
         }
         for unknown in &repository.unknowns {
-            let label = printer.paint(Tone::Danger, label("?", "unknown", is_undo));
+            let label = printer.paint(Tone::Danger, label("?", "unknown", false));
             let why = escape::one_line(&unknown.why);
             let _ = writeln!(text, "  {label} {:13} {why}", unknown.aspect);
         }
         for wait in &repository.waits {
-            let label = printer.paint(Tone::Notice, label("~", "waits", is_undo));
+            let label = printer.paint(Tone::Notice, label("~", "waits", false));
             let _ = writeln!(text, "  {label} {:13} {}", wait.aspect, escape::one_line(&wait.why));
         }
         for waived in &repository.waived {

@@ -1,64 +1,46 @@
 //! Groups the changes of a preview by their values, so that one line shows one kind of change.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use beadle_engine::{Change, Key, Plan, Risk};
+use beadle_engine::{Change, GroupedChange, Key, Plan, group_changes};
 use serde_json::Value;
 
 use crate::app::gate::held_generation::HeldGroup;
 use crate::output::plans_and_results::differences;
 
-/// The maximum number of examples of a kind.
-const EXAMPLES: usize = 5;
 /// The text that replaces the old values of a change, if the old values differ between
 /// repositories.
 const DIFFERENT: &str = "different values";
-
-/// The changes of one kind.
-struct KindOfChange {
-    /// The first change of this kind. If an old value is not the same in all changes, [`DIFFERENT`]
-    /// replaces it.
-    sample: Change<()>,
-    repositories: u64,
-    examples: Vec<String>,
-}
 
 /// Groups equal changes of several repositories. The changes of a group have the same new values,
 /// but their old values can differ. The line of a group shows the values in the same form as a line
 /// in a plan. The most severe risks come first, and then the largest groups.
 pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
-    let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
-    for (_, plan) in plans {
-        for change in &plan.changes {
-            let Some(risk) = change.risks().gravest() else { continue };
-            let key = (risk, change.aspect.as_str(), line(&from_anything(change)));
-            let kind = found.entry(key).or_insert_with(|| KindOfChange {
-                sample: change.clone(),
-                repositories: 0,
-                examples: Vec::new(),
-            });
-            for (known, field) in kind.sample.fields.iter_mut().zip(&change.fields) {
-                if known.before != field.before {
-                    known.before = Value::from(DIFFERENT);
-                }
-            }
-            kind.repositories += u64::from(change.reaches);
-            if kind.examples.len() < EXAMPLES && kind.examples.last() != Some(&plan.subject) {
-                kind.examples.push(plan.subject.clone());
+    let kind = |change: &Change<()>| {
+        Some((change.risks().gravest()?, change.aspect.clone(), line(&from_anything(change))))
+    };
+    let mut groups: Vec<HeldGroup> = Vec::new();
+    for ((risk, aspect, values), changes) in group_changes(plans.iter().map(|(key, plan)| (key, plan)), kind)
+    {
+        let what = sample(&changes).map_or(values, |sample| line(&sample));
+        groups.push(HeldGroup::new((risk, aspect, what), &changes));
+    }
+    groups.sort_by_key(|group| Reverse((group.risk, group.repositories)));
+    groups
+}
+
+/// Returns the first change of a group. If an old value is not the same in all changes,
+/// [`DIFFERENT`] replaces it.
+fn sample(changes: &[GroupedChange<'_>]) -> Option<Change<()>> {
+    let mut sample = changes.first()?.change.clone();
+    for one in changes {
+        for (known, field) in sample.fields.iter_mut().zip(&one.change.fields) {
+            if known.before != field.before {
+                known.before = Value::from(DIFFERENT);
             }
         }
     }
-    let group = |((risk, aspect, _), kind): ((Risk, &str, String), KindOfChange)| HeldGroup {
-        risk,
-        aspect: aspect.to_owned(),
-        what: line(&kind.sample),
-        repositories: kind.repositories,
-        examples: kind.examples,
-    };
-    let mut groups: Vec<HeldGroup> = found.into_iter().map(group).collect();
-    groups.sort_by_key(|group| Reverse((group.risk, group.repositories)));
-    groups
+    Some(sample)
 }
 
 /// Returns the change. [`DIFFERENT`] replaces each old value.
@@ -81,6 +63,7 @@ fn line(change: &Change<()>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::Risk;
     use serde_json::json;
 
     use super::super::findings::tests::{change, preview};

@@ -154,6 +154,11 @@ async fn an_undo_on_the_page_writes_only_the_plan_that_the_person_saw() {
     let (status, page) = ann.send("/undo/plan", "last=1h").await;
     assert!(status == 200 && page.contains("acme/widgets") && page.contains("contractors"), "{page}");
     let (plan, since) = (hidden(&page, "plan"), hidden(&page, "since"));
+    let (status, page) = ann.send("/undo/plan", "last=1h&keys=repository.has_wiki").await;
+    assert!(status == 200 && page.contains("has_wiki") && !page.contains("contractors"), "{page}");
+    assert_eq!(hidden(&page, "keys"), "repository.has_wiki");
+    let (status, page) = ann.send("/undo/plan", "last=1h&keys=has_wiki").await;
+    assert!(status == 400 && page.contains("repository.has_wiki"), "{page}");
 
     // Somebody changes a value after Beadle has shown the plan. The value stays.
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;

@@ -2,6 +2,7 @@
 //! an operator runs `beadle resume`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -165,4 +166,127 @@ async fn an_undo_uses_no_limits_that_the_service_has_not_accepted() {
     let undone = world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
     assert!(undone.err.contains("the service has not accepted the raised limits"), "{}", undone.err);
     assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }), "{}", undone.out);
+}
+
+const SETTINGS: &str = ".github/settings.yml";
+/// The repositories that have to lose a team.
+const NAMES: [&str; 4] = ["r0", "r1", "r2", "r3"];
+
+/// Merges another policy into the repository of the policy.
+async fn merge(world: &World, policy: &str, author: &str, message: &str) {
+    let commit = json!({ "author": author, "message": message });
+    let admin = json!({ "contents": { SETTINGS: policy }, "commit": commit });
+    world.patch(json!({ "admin": admin }), true).await;
+}
+
+/// Returns the number of the journal entry about the policy of an author, and the generation of the
+/// policy.
+async fn policy_of(world: &World, author: &str) -> (String, String) {
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
+    let mut entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let is_it = |entry: &Value| entry["kind"] == "policy" && entry["detail"]["author"] == author;
+    let entry = entries.find(is_it).unwrap();
+    (entry["seq"].to_string(), entry["detail"]["in_force"].as_str().unwrap().to_owned())
+}
+
+/// Waits until the guard holds the removal of a team in each repository.
+async fn until_held(world: &World) {
+    for _ in 0..600 {
+        let holds = world.beadle(&["holds", "--json"]).await.expect(0).out;
+        if holds.lines().count() == NAMES.len() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the guard does not hold the removals");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() {
+    let both = "teams: [{ name: platform, permission: admin }, { name: contractors, permission: push }]\n";
+    let one = "teams: [{ name: platform, permission: admin }]\n";
+    let repository = || {
+        let teams = json!({ "platform": "admin", "contractors": "push" });
+        json!({ "branches": { "main": {} }, "has_wiki": true, "teams": teams })
+    };
+    let mut repositories = json!({ "admin": { "branches": { "main": {} }, "contents": { SETTINGS: both } } });
+    for name in NAMES {
+        repositories[name] = repository();
+    }
+    let mut world = World::unlimited(acme(repositories)).await;
+    world.source = "{ repository = \"admin\", path = \".github\" }".into();
+    world.org_lines.push_str("[org.guard]\nremoves = 0\n");
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+
+    // The guard holds the removals of the first commit. Then an unrelated commit comes into force.
+    merge(&world, one, "ann", "Remove the contractors").await;
+    until_held(&world).await;
+    merge(&world, &format!("{one}repository: {{ has_wiki: false }}\n"), "bob", "Turn wikis off").await;
+    for name in NAMES {
+        world.until(name, "the second policy", |found| found["has_wiki"] == json!(false)).await;
+    }
+    world.until_idle().await;
+    until_held(&world).await;
+    let group = held_group(&world).await;
+    world.beadle(&["approve", &group, "--reason", "the contract ended"]).await.expect(0);
+    for name in NAMES {
+        let is_removed = |found: &Value| found["teams"] == json!({ "platform": "admin" });
+        world.until(name, "the approved removal", is_removed).await;
+    }
+    world.until_idle().await;
+    assert_eq!(serving.stop().await, Some(0));
+
+    let ((of_ann, first), (of_bob, second)) =
+        (policy_of(&world, "ann").await, policy_of(&world, "bob").await);
+    let journal = world.beadle(&["journal", "--repo", "r0"]).await.expect(0).out;
+    assert!(journal.contains(&format!("; policy {first} first asked for it")), "{journal}");
+    let have = |wiki: bool, teams: &Value| {
+        let is_it = |found: Value| found["has_wiki"] == json!(wiki) && found["teams"] == *teams;
+        NAMES.iter().all(|name| is_it(world.repository(name)))
+    };
+    let (without, with) =
+        (json!({ "platform": "admin" }), json!({ "platform": "admin", "contractors": "push" }));
+
+    // The plan as JSON has each change, and `--keys` limits it to one setting.
+    let planned = world.beadle(&["undo", &of_ann, "--keys", "teams[contractors]", "--json"]).await.expect(2);
+    let planned = planned.json();
+    let found = planned["organisations"][0]["repositories"].as_array().unwrap();
+    assert_eq!(found.len(), NAMES.len(), "{planned}");
+    assert!(found.iter().all(|one| one["changes"][0]["what"] == "team contractors"), "{planned}");
+    let planned = world.beadle(&["undo", &of_ann, "--keys", "branches.main", "--json"]).await.expect(0);
+    assert_eq!(planned.json()["organisations"], json!([]));
+    let wrong = world.beadle(&["undo", &of_ann, "--keys", "has_wiki", "--yes"]).await.expect(1);
+    assert!(wrong.err.contains("did you mean `repository.has_wiki`?"), "{}", wrong.err);
+    assert!(have(false, &without), "a plan writes nothing");
+
+    // The undo of the second policy leaves the removals alone, and says so.
+    let undone = world.beadle(&["undo", &of_bob, "--yes"]).await.expect(0);
+    assert!(have(true, &without), "{}", undone.out);
+    for part in [
+        format!(
+            "policy {second} was in force during 8 writes; policy {first} (commit {first} of acme/admin by ann"
+        ),
+        format!(
+            "first asked for 4 of them, so the undo leaves these writes out; to undo them: `beadle undo {first}`"
+        ),
+    ] {
+        assert!(undone.err.contains(&part), "{part}: {}", undone.err);
+    }
+    assert!(undone.out.contains("4 repositories: acme/r"), "{}", undone.out);
+    assert_eq!(undone.out.matches("settings      has_wiki: false → true\n").count(), 1, "{}", undone.out);
+
+    // The undo of the first policy gives the teams back.
+    let undone = world.beadle(&["undo", &first, "--yes"]).await.expect(0);
+    assert!(have(true, &with), "{}", undone.out);
+    let late =
+        format!("policy {first} first asked for 4 writes that Beadle did while policy {second} was in force");
+    assert!(undone.err.contains(&late), "{}", undone.err);
+    assert!(
+        undone.out.contains("+ restores teams         team contractors: permission: push\n"),
+        "{}",
+        undone.out
+    );
 }

@@ -5,6 +5,15 @@ use crate::failure::{Class, Failure};
 use crate::guard::window::Begun;
 use crate::revive::paused;
 
+/// The reason that is logged for a run that only waits for its turn. No operator has to act.
+pub(crate) const TURN: &str = "the run waits until other runs have ended";
+
+/// Returns the failure of a run that waits for its turn. If `spares_events` is true, the wait
+/// applies only to sweeps.
+pub fn waits_for_turn(until: Time, spares_events: bool) -> Failure {
+    Failure::new(Class::RateLimited { until, spares_events }, TURN)
+}
+
 /// Returns the failure for a plan that is too old. Beadle immediately makes a new plan, and does
 /// not count this run as a failed attempt.
 pub(super) fn outdated(now: Time) -> Failure {

@@ -1,16 +1,16 @@
 //! Frees everything that a change no longer needs: room in the guard's window, approvals, holds,
-//! and remembered refusals.
+//! remembered refusals, and the record of unwritten changes.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::first_asked::{forget_unplanned, remembered};
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
 use crate::guard::window::End;
 use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::plan::Plan;
-use crate::refused::Refusals;
 use crate::void_approval::VoidApproval;
 
 /// How long Beadle waits before each retry if the store could not record the end of a write.
@@ -72,10 +72,11 @@ pub async fn release_resolved_holds<W>(
 ) -> Result<(), Failure> {
     let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    let refused = Refusals::read(context.store.as_ref(), key).await?;
+    let (refused, first) = remembered(key, context).await?;
     let mut open = refused.of_generation(&context.generation);
     open.keep(&planned, is_unknown);
     open.write(&refused, context.store.as_ref(), key).await?;
+    forget_unplanned(key, plan, context, (&first, &planned)).await;
     let held = context.store.holds_of(key).await?;
     if held.is_empty() {
         return Ok(());

@@ -63,12 +63,17 @@ pub struct IntendedChange {
     /// The change.
     #[serde(flatten)]
     pub change: Change<()>,
-    /// The generation of the policy that asks for the change.
+    /// The generation of the policy in force, which asks for the change.
     pub generation: String,
     /// The operator whose approval let the guard pass the change. `None` if the change needed no
     /// approval, and in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
+    /// The earlier generation that first asked for the change. Beadle could not write the change
+    /// while that generation was in force. `None` if no earlier generation asked for the change, and
+    /// in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_asked: Option<String>,
 }
 
 /// A workflow that a run is about to dispatch.

@@ -289,6 +289,7 @@ pub(super) async fn the_journal_is_read_backwards_page_by_page(store: SharedStor
                 change: change("teams", "team a", &[Risk::Adds, Risk::Removes]),
                 generation: "g".into(),
                 approved_by: None,
+                first_asked: None,
             };
             one = Entry { kind: EntryKind::Intent, detail: Detail::Change(intended), ..one };
         }

@@ -18,7 +18,7 @@ use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
-use crate::undo::{KEPT, Past, Planned, Reversal, is_kept, judge, show_deleted};
+use crate::undo::{KEPT, Past, Planned, Reversal, chosen, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
 /// The maximum number of plans of one repository. Each plan after the first omits more values:
@@ -38,6 +38,9 @@ pub struct UndoPlanner {
     generation: String,
     /// The keys of the values that the undo does not change.
     never: Vec<String>,
+    /// The keys of the values that the undo can change. If the list is empty, the undo can change
+    /// all values.
+    keys: Vec<String>,
 }
 
 impl UndoPlanner {
@@ -49,7 +52,8 @@ impl UndoPlanner {
         wanted: BTreeMap<Key, Vec<Reversal>>,
         generation: String,
     ) -> Self {
-        Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never: Vec::new() }
+        let (never, keys) = (Vec::new(), Vec::new());
+        Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never, keys }
     }
 
     /// Sets the values that the undo must not change. A waiver must not exempt these values either.
@@ -57,6 +61,13 @@ impl UndoPlanner {
     #[must_use]
     pub fn keeping(self, never: Vec<String>) -> Self {
         Self { never, ..self }
+    }
+
+    /// Limits the undo to the values of these keys of the policy, such as `branches[main]`. Without
+    /// keys, the undo is not limited.
+    #[must_use]
+    pub fn only(self, keys: Vec<String>) -> Self {
+        Self { keys, ..self }
     }
 
     /// Returns the reader that the planner uses.
@@ -135,6 +146,14 @@ impl UndoPlanner {
         seen: Option<&Repository>,
         all: &[Reversal],
     ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let default_branch = seen.and_then(|seen| seen.default_branch.as_deref());
+        let limited: Vec<Reversal>;
+        let all = if self.keys.is_empty() {
+            all
+        } else {
+            limited = chosen(all, &self.keys, default_branch);
+            limited.as_slice()
+        };
         let observed = match seen {
             Some(seen) => {
                 let is_wanted = |aspect: &str| all.iter().any(|one| one.aspect == aspect);

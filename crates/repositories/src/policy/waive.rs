@@ -14,6 +14,7 @@ use beadle_engine::PolicyLocation;
 use super::keys::lists;
 use super::layers::{ListMode, ListModes};
 use super::node::{Kind, Node};
+use super::selected_key::of_branch;
 use super::targeting::MergedLayers;
 use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_required, parts};
 use super::waiver::Waiver;
@@ -80,12 +81,7 @@ fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String 
         name if name == branch => DEFAULT,
         _ => return path.to_owned(),
     };
-    let mut path = format!("{BRANCHES}[{declared}]");
-    for part in rest {
-        let (open, close) = if part.contains(['.', '[']) { ("[", "]") } else { (".", "") };
-        path.extend([open, *part, close]);
-    }
-    path
+    of_branch(declared, rest)
 }
 
 /// Removes a key from the values of a repository. Returns whether the removal has an effect.

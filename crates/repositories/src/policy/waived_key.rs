@@ -279,21 +279,21 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
 }
 
 /// Returns whether two parts mean the same key or entry. The function ignores the case of letters.
-fn is_same_name(one: &str, other: &str) -> bool {
+pub(super) fn is_same_name(one: &str, other: &str) -> bool {
     let fold = |text: &str| text.to_uppercase().to_lowercase();
     fold(one) == fold(other)
 }
 
 /// Returns whether two parts mean the same deploy key. The function ignores the comments of the
 /// keys.
-fn is_same_key(one: &str, other: &str) -> bool {
+pub(super) fn is_same_key(one: &str, other: &str) -> bool {
     let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(' '));
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
 /// Returns the parts of a path in its shortest form. If two keys set the same value, both have the
 /// same name in this form.
-fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
+pub(super) fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")
     {

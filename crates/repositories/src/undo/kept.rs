@@ -2,9 +2,8 @@
 //! in `never_waive`. After an undo, Beadle only observes a restored value. So an undo would exempt
 //! such a key forever.
 
-use super::entries;
 use super::past::section;
-use super::paths::path_of;
+use super::paths::{entry_of, path_of};
 use super::reversal::Reversal;
 use crate::policy::exempts;
 
@@ -34,12 +33,7 @@ fn path((aspect, what, name): (&str, &str, &str), is_whole: bool) -> String {
     if what.contains(": ") {
         return section();
     }
-    let entry = match what.strip_prefix("rule ").filter(|_| aspect == "protection") {
-        Some(pattern) => Some(format!("branches[{pattern}]")),
-        None => entries::thing(aspect, what).map(|thing| format!("{aspect}[{thing}]")),
-    };
-    let exact = path_of(aspect, what, name);
-    match (entry, exact) {
+    match (entry_of(aspect, what), path_of(aspect, what, name)) {
         (Some(entry), _) if is_whole => entry,
         (_, Some(path)) | (Some(path), None) => path,
         (None, None) => section(),

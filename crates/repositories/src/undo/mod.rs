@@ -3,6 +3,7 @@
 //! with GitHub. So no aspect needs separate code to undo a write.
 
 mod apart;
+mod chosen;
 mod draft;
 mod entries;
 mod kept;
@@ -16,6 +17,8 @@ mod reversal;
 mod whole;
 
 pub(crate) use self::apart::{shared, split};
+pub(crate) use self::chosen::chosen;
+pub use self::chosen::touches;
 pub(crate) use self::kept::{KEPT, is_kept};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, is_in_aspect, keep, note_of};
 pub use self::memory::{ObservedValue, count, forget, observed};

@@ -24,6 +24,15 @@ pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
     check_waived_key(&path).is_ok().then_some(path)
 }
 
+/// Returns the path of the entry that contains a value: a branch, or an entry of a list. Returns
+/// `None` if the aspect has no entries.
+pub(super) fn entry_of(aspect: &str, what: &str) -> Option<String> {
+    match what.strip_prefix("rule ").filter(|_| aspect == "protection") {
+        Some(pattern) => Some(format!("branches[{pattern}]")),
+        None => entries::thing(aspect, what).map(|thing| format!("{aspect}[{thing}]")),
+    }
+}
+
 /// Returns the path of a value inside an entry of a list.
 fn inside(list: &str, name: &str) -> String {
     let mut parts = name.splitn(3, '.');

@@ -62,7 +62,10 @@ pub(super) fn detail(detail: &Detail) -> Html {
         }
         Detail::Change(intended) => {
             let by = intended.approved_by.as_ref().map(|by| text(format!(", approved by {by}")));
-            joined([change(&intended.change), policy(&intended.generation), by.unwrap_or_default()])
+            let first = intended.first_asked.as_ref();
+            let first = first.map(|first| joined([text(", first asked for by "), policy(first)]));
+            let further = [first, by].into_iter().flatten();
+            joined([change(&intended.change), policy(&intended.generation)].into_iter().chain(further))
         }
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
@@ -278,16 +281,19 @@ mod tests {
         let change = testing::change("teams", "team core", &[Risk::Removes]);
         let shown = |generation: &str| {
             let (change, generation) = (change.clone(), generation.to_owned());
-            let intended = IntendedChange { change, generation, approved_by: None };
+            let intended = IntendedChange { change, generation, approved_by: None, first_asked: None };
             detail(&Detail::Change(intended)).as_str().to_owned()
         };
         let approved = IntendedChange {
             change: change.clone(),
             generation: "3c9f".to_owned(),
             approved_by: Some("<b>sec".to_owned()),
+            first_asked: Some("<i>2a1b".to_owned()),
         };
         let approved = detail(&Detail::Change(approved));
         assert!(approved.as_str().ends_with(", approved by &lt;b&gt;sec"), "{}", approved.as_str());
+        let first = ", first asked for by policy <a href=\"/journal?kind=policy&amp;text=%3Ci%3E2a1b\">&lt;i&gt;2a1b</a>";
+        assert!(approved.as_str().contains(first), "{}", approved.as_str());
         let link = "<a href=\"/journal?kind=policy&amp;text=3c9f%2Bg\">3c9f+g</a>";
         assert!(shown("3c9f+g").ends_with(link), "{}", shown("3c9f+g"));
         let undo = shown("undo of 7");

@@ -317,10 +317,10 @@ async fn run_task_by_program(
 /// Shows the form of an undo. The query contains the initial values of the form's fields.
 async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
-    let first = (field(&asked, "runs"), field(&asked, "repositories"));
+    let first = ["runs", "repositories", "keys"].map(|name| field(&asked, name));
     let about = "Beadle first shows the plan, and writes nothing. Values that somebody changed since the \
                  write of Beadle are left alone.";
-    let content = vec![paragraph([text(about)]), undo_form(&visitor, (&first.0, &first.1))];
+    let content = vec![paragraph([text(about)]), undo_form(&visitor, &first)];
     answers::page(StatusCode::OK, "Undo", UNDO_PATH, content)
 }
 
@@ -337,8 +337,8 @@ fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
         }
         (None, None) => None,
     };
-    let (runs, repositories) = (fields(form, "runs"), fields(form, "repositories"));
-    Ok(UndoRequest { runs, since, organisation: value(ORGANISATION), repositories })
+    let [runs, repositories, keys] = ["runs", "repositories", "keys"].map(|name| fields(form, name));
+    Ok(UndoRequest { runs, since, organisation: value(ORGANISATION), repositories, keys })
 }
 
 async fn plan_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
@@ -358,8 +358,8 @@ async fn plan_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Respo
 }
 
 /// Describes the parts of a body that selects writes.
-const UNDO_PARTS: &str = "`runs`, or with `since`, a time in milliseconds; `organisation` and \
-                          `repositories` can limit the undo";
+const UNDO_PARTS: &str = "`runs`, or with `since`, a time in milliseconds; `organisation`, \
+                          `repositories` and `keys` can limit the undo";
 
 async fn plan_undo_by_program(
     State(sign_in): Shared,

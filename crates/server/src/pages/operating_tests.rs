@@ -24,7 +24,8 @@ fn repository() -> ScopeRequest {
 }
 
 fn cases() -> Vec<Case> {
-    let request = UndoRequest { runs: vec!["7".to_owned()], ..UndoRequest::default() };
+    let (runs, keys) = (vec!["7".to_owned()], vec!["teams".to_owned()]);
+    let request = UndoRequest { runs, keys, ..UndoRequest::default() };
     vec![
         Case {
             role: Role::Approver,
@@ -83,8 +84,8 @@ fn cases() -> Vec<Case> {
         },
         Case {
             role: Role::Approver,
-            form: ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=&organisation=&repositories="),
-            api: ("/api/v1/undo", json!({ "plan": PLAN, "request": { "runs": ["7"] } })),
+            form: ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=&organisation=&repositories=&keys=teams"),
+            api: ("/api/v1/undo", json!({ "plan": PLAN, "request": { "runs": ["7"], "keys": ["teams"] } })),
             operation: Operation::Undo { request, plan: PLAN.to_owned() },
         },
         Case {
@@ -225,18 +226,24 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     let world = world().await;
     let session = world.sign_in("approver").await;
     let token = world.token(&session).await;
-    let (head, page) = world.get("/undo?runs=%22%3E%3Cscript%3E&repositories=acme%2Fshop", &session).await;
+    let asked = "/undo?runs=%22%3E%3Cscript%3E&repositories=acme%2Fshop&keys=branches.main";
+    let (head, page) = world.get(asked, &session).await;
     assert!(head.status == 200 && !page.contains("<script") && page.contains("acme/shop"), "{page}");
-    let form = format!("runs=&last=2h&organisation=acme&repositories=shop%2C+store&token={token}");
+    assert!(page.contains("name=\"keys\" value=\"branches.main\""), "{page}");
+    let form = format!(
+        "runs=&last=2h&organisation=acme&repositories=shop%2C+store&keys=teams%5Bcore%5D%2C+labels&token={token}"
+    );
     let (status, page) = world.post("/undo/plan", &session, &form).await;
     assert!(status == 200 && page.contains("undo of 7") && !page.contains("<b>"), "{page}");
     assert!(page.contains(": 1 restoration"), "{page}");
+    assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; first asked for 1 write"), "{page}");
     let hidden = |name: &str| {
         let start = format!("name=\"{name}\" value=\"");
         let found = page.split_once(&start).and_then(|(_, rest)| rest.split_once('"'));
         found.unwrap_or_else(|| panic!("no {name} in {page}")).0.to_owned()
     };
     assert_eq!((hidden("plan").as_str(), hidden("repositories").as_str()), (PLAN, "shop,store"));
+    assert_eq!(hidden("keys"), "teams[core],labels");
     let since = hidden("since");
     let fields =
         format!("plan={PLAN}&since={since}&organisation=acme&repositories=shop%2Cstore&token={token}");

@@ -191,9 +191,9 @@ pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) 
     paragraph([link(&to, "Undo writes to this repository")])
 }
 
-/// Returns the form that asks for the plan of an undo. `runs` and `repositories` are the initial
-/// values of the form's fields.
-pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -> Html {
+/// Returns the form that asks for the plan of an undo. The texts are the initial values of the
+/// fields for runs, repositories and keys.
+pub(super) fn undo_form(visitor: &Visitor, [runs, repositories, keys]: &[String; 3]) -> Html {
     if visitor.role < Role::Approver {
         return paragraph([text("Only an approver can undo writes.")]);
     }
@@ -205,6 +205,10 @@ pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -
         ),
         labelled("Only this organisation", optional_line(ORGANISATION, "")),
         labelled("Only these repositories, separated by commas", optional_line("repositories", repositories)),
+        labelled(
+            "Only these keys of the policy, such as branches.main, separated by commas",
+            optional_line("keys", keys),
+        ),
     ];
     post(UNDO_PLAN_PATH, visitor, fields, "Show the plan")
 }
@@ -219,6 +223,7 @@ pub(super) fn confirm_undo_form(visitor: &Visitor, preview: &UndoPreview) -> Htm
         hidden("since", &since),
         hidden(ORGANISATION, request.organisation.as_deref().unwrap_or_default()),
         hidden("repositories", &request.repositories.join(",")),
+        hidden("keys", &request.keys.join(",")),
     ];
     post(UNDO_PATH, visitor, fields, "Undo these changes")
 }

@@ -117,7 +117,8 @@ impl Decisions for Remembered {
         let plans = vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }];
         let (name, plan, left) = ("undo of 7".to_owned(), PLAN.to_owned(), Vec::new());
         let summary = vec!["undo in <b>acme</b>: 1 restoration".to_owned()];
-        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left })
+        let notes = vec!["policy <b>g1</b> first asked for 1 write".to_owned()];
+        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left, notes })
     }
 }
 

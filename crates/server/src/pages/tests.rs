@@ -196,9 +196,9 @@ async fn fill(store: &dyn Store) {
         trace: None,
         detail,
     };
-    let intended = IntendedChange { change, generation: HOSTILE.into(), approved_by: None };
+    let intent = IntendedChange { change, generation: HOSTILE.into(), approved_by: None, first_asked: None };
     let entries = vec![
-        entry(EntryKind::Intent, Detail::Change(intended)),
+        entry(EntryKind::Intent, Detail::Change(intent)),
         entry(EntryKind::Policy, Detail::Other(json!({ HOSTILE: HOSTILE }))),
     ];
     store.journal(None, entries, Time(1)).await.unwrap();

@@ -34,6 +34,9 @@ pub struct UndoRequest {
     pub organisation: Option<String>,
     /// The undo covers only these repositories. An empty list means all repositories.
     pub repositories: Vec<String>,
+    /// The undo restores only the values of these keys of the policy, such as `branches[main]`. An
+    /// empty list means all values.
+    pub keys: Vec<String>,
 }
 
 /// An operation that a person asks for.
@@ -152,6 +155,9 @@ pub struct UndoPreview {
     pub plans: Vec<KeyPlan>,
     /// The writes that Beadle cannot undo. Each text contains the reason.
     pub left: Vec<String>,
+    /// Sentences about writes that belong to two policies: one policy first asked for the change,
+    /// and another policy was in force when Beadle wrote it.
+    pub notes: Vec<String>,
 }
 
 /// The plan of one key.

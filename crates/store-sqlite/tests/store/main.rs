@@ -8,6 +8,7 @@ mod bell;
 mod causes;
 mod damaged;
 mod faults;
+mod first_asked;
 mod guard;
 mod model;
 mod newer;

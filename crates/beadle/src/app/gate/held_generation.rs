@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use beadle_engine::gate::{HELD_NOTE, Holder, is_counted, noun};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
-    Change, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
-    change_title, check_gate, plan_digest,
+    Change, GateLimits, GateSums, GateVerdict, GroupedChange, Key, Metadata, Note, Plan, Risk, Store,
+    StoreError, Time, change_title, check_gate, group_changes, plan_digest, reaches_of, subjects_of,
 };
 use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
@@ -250,6 +250,12 @@ impl HeldGeneration {
 }
 
 impl HeldGroup {
+    /// Creates a group of these equal changes.
+    pub(crate) fn new((risk, aspect, what): (Risk, String, String), changes: &[GroupedChange<'_>]) -> Self {
+        let examples = subjects_of(changes).into_iter().take(EXAMPLES).map(str::to_owned);
+        Self { risk, aspect, what, repositories: reaches_of(changes), examples: examples.collect() }
+    }
+
     /// Returns the group as one line, such as `removes teams: team a in 3 repositories`.
     pub(crate) fn line(&self) -> String {
         let repositories = counted(self.repositories, "repository", "repositories");
@@ -266,29 +272,21 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
 
 /// Groups changes like [`grouped`]. Leaves out the changes for which `is_shown` returns false.
 fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
-    let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
-    for (_, plan) in plans {
-        for change in plan.changes.iter().filter(|change| is_shown(change)) {
-            let Some(risk) = change.risks().gravest() else { continue };
-            let title = change_title(change, risk);
-            // If an operator approves the generation, this also approves the changes that would
-            // otherwise need their own approval.
-            let what = match &change.stop {
-                Some(stop) => format!("{title} (held until an approval: {stop})"),
-                None => title,
-            };
-            let group = groups.entry((risk, change.aspect.as_str(), what)).or_default();
-            group.0 += u64::from(change.reaches);
-            if group.1.len() < EXAMPLES && group.1.last() != Some(&plan.subject) {
-                group.1.push(plan.subject.clone());
-            }
-        }
-    }
-    let group =
-        |((risk, aspect, what), (repositories, examples)): ((Risk, &str, String), (u64, Vec<String>))| {
-            HeldGroup { risk, aspect: aspect.to_owned(), what, repositories, examples }
+    let kind = |change: &Change<()>| {
+        let risk = change.risks().gravest().filter(|_| is_shown(change))?;
+        let title = change_title(change, risk);
+        // If an operator approves the generation, this also approves the changes that would
+        // otherwise need their own approval.
+        let what = match &change.stop {
+            Some(stop) => format!("{title} (held until an approval: {stop})"),
+            None => title,
         };
-    let mut groups: Vec<HeldGroup> = groups.into_iter().map(group).collect();
+        Some((risk, change.aspect.clone(), what))
+    };
+    let mut groups: Vec<HeldGroup> = Vec::new();
+    for ((risk, aspect, what), changes) in group_changes(plans.iter().map(|(key, plan)| (key, plan)), kind) {
+        groups.push(HeldGroup::new((risk, aspect, what), &changes));
+    }
     groups.sort_by_key(|group| std::cmp::Reverse((group.risk, group.repositories)));
     groups
 }

@@ -9,12 +9,14 @@ use beadle_engine::{
     Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, Time, run_counts,
 };
 use beadle_repositories::creation::name_in;
-use beadle_repositories::undo::reversals;
+use beadle_repositories::undo::{reversals, touches};
 use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 
 use crate::app::operations::applier::{Applier, Progress, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
-use crate::app::operations::written_changes::{Written, named, since};
+use crate::app::operations::other_policies;
+use crate::app::operations::waiving::check_keys;
+use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
 use crate::output::plans_and_results::{PlanScope, WholePlan};
@@ -31,6 +33,9 @@ pub(crate) struct UndoSelection {
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
+    /// The keys of the policy whose values Beadle restores, such as `branches[main]`. An empty list
+    /// means all values.
+    pub(crate) keys: Vec<String>,
 }
 
 /// The writes that an operator wants to undo.
@@ -42,6 +47,8 @@ pub(crate) struct SelectedWrites {
     pub(crate) writes: Vec<Written>,
     /// The writes that Beadle cannot undo, each with the reason.
     pub(crate) left: Vec<(Written, &'static str)>,
+    /// Sentences about writes that belong to two policies, see [`other_policies::notes`].
+    pub(crate) notes: Vec<String>,
 }
 
 /// Finds those writes in the journal that an operator wants to undo.
@@ -50,26 +57,36 @@ pub(crate) async fn select(
     store: &Arc<dyn Store>,
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
-    let (found, name) = if let Some(begun) = asked.since {
-        (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
+    check_keys(&asked.keys)?;
+    let (found, of) = if let Some(begun) = asked.since {
+        let writes = since(store.as_ref(), begun).await?;
+        (NamedWrites { writes, ..NamedWrites::default() }, format!("everything since {begun}"))
     } else {
-        let found = named(store.as_ref(), &asked.what).await?;
-        (found, format!("{UNDO_GENERATION}{}", asked.what.join(", ")))
+        (named(store.as_ref(), &asked.what).await?, asked.what.join(", "))
     };
+    let only = match asked.keys.as_slice() {
+        [] => String::new(),
+        keys => format!(" (only {})", keys.join(" and ")),
+    };
+    let name = format!("{UNDO_GENERATION}{of}{only}");
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &asked.repo {
         let keys = repository_keys(config, store, text).await?;
         called.extend(called_now(store.as_ref(), keys, text).await?);
     }
     let orgs = config.orgs(asked.org.as_deref())?;
+    let NamedWrites { writes: mut found, policies, mut of_others } = found;
+    found.retain(|one| is_selected(one, asked, &called));
+    of_others.retain(|one| is_selected(one, asked, &called));
+    let notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
     let (mut writes, mut left) = (Vec::new(), Vec::new());
-    for one in found.into_iter().filter(|one| is_selected(one, asked, &called)) {
+    for one in found {
         match obstacle(&one, &orgs) {
             Some(why) => left.push((one, why)),
             None => writes.push(one),
         }
     }
-    Ok(SelectedWrites { name, writes, left })
+    Ok(SelectedWrites { name, writes, left, notes })
 }
 
 impl SelectedWrites {
@@ -88,7 +105,11 @@ impl SelectedWrites {
 /// that the operator specified.
 fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
-    asked.org.as_ref().is_none_or(is_org) && (asked.repo.is_empty() || called.contains(&one.key))
+    // The keys are keys of repositories.
+    let has_key = || one.key.kind() == "repository" && touches(&one.change, &asked.keys);
+    asked.org.as_ref().is_none_or(is_org)
+        && (asked.repo.is_empty() || called.contains(&one.key))
+        && (asked.keys.is_empty() || has_key())
 }
 
 /// Returns the reason why Beadle cannot undo a write. Beadle can undo writes to existing
@@ -110,6 +131,8 @@ pub(crate) struct Undo<'a> {
     pub(crate) name: String,
     /// The operator.
     pub(crate) by: String,
+    /// The keys of the policy whose values the undo restores. An empty list means all values.
+    pub(crate) keys: Vec<String>,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
 }
@@ -156,7 +179,8 @@ impl<'a> Undo<'a> {
     ) -> Result<PlannedUndo, Failure> {
         let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
         let wanted: BTreeMap<_, _> = wanted.collect();
-        let (planner, writer) = org.undo(wanted, self.name.clone(), &self.by, (self.store, self.clock));
+        let named = (self.name.clone(), self.by.as_str());
+        let (planner, writer) = org.undo((wanted, &self.keys), named, (self.store, self.clock));
         let plans = planner.plans(Lane::Manual).await?;
         Ok(PlannedUndo { planner, writer, plans })
     }

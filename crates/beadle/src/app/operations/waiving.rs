@@ -27,11 +27,7 @@ pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Tim
 /// Checks a waiver against the limits of the configuration. `name` is the name of the waiver's end
 /// in error texts.
 pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)) -> anyhow::Result<()> {
-    for key in &waiver.keys {
-        if let Err(must) = check_waived_key(key) {
-            bail!("`{key}` must {must}\nhint: `beadle explain` shows the paths of the declared keys");
-        }
-    }
+    check_keys(&waiver.keys)?;
     let rules = waiver_rules(file);
     match waiver.state(&rules, now) {
         WaiverState::InForce => Ok(()),
@@ -44,6 +40,16 @@ pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)
             bail!("`{key}` must not be waived, because `never_waive` in [org.waivers] has it")
         }
     }
+}
+
+/// Checks that a policy can have these keys.
+pub(crate) fn check_keys(keys: &[String]) -> anyhow::Result<()> {
+    for key in keys {
+        if let Err(must) = check_waived_key(key) {
+            bail!("`{key}` must {must}\nhint: `beadle explain` shows the paths of the declared keys");
+        }
+    }
+    Ok(())
 }
 
 /// Stores a checked waiver that covers these repositories. Records the waiver in the journal, and

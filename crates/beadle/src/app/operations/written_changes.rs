@@ -22,11 +22,64 @@ pub(crate) struct Written {
     /// The name of the key at that time, such as `acme/widgets`.
     pub(crate) subject: String,
     pub(crate) change: Change<()>,
-    /// The generation of the policy that asked for the change, or the name of the undo that wrote
-    /// it. `None` if this version cannot read it.
-    generation: Option<String>,
+    /// The generation of the policy that was in force, or the name of the undo that wrote the
+    /// change. `None` if this version cannot read it.
+    pub(crate) generation: Option<String>,
+    /// The earlier generation that first asked for the change. `None` if `generation` did.
+    first_asked: Option<String>,
     /// True if the vendor confirmed the write.
     is_confirmed: bool,
+}
+
+impl Written {
+    /// Returns the generation that first asked for the change, or the name of the undo that wrote
+    /// the change. Returns `None` if this version cannot read it.
+    pub(crate) fn asked(&self) -> Option<&str> {
+        self.first_asked.as_deref().or(self.generation.as_deref())
+    }
+}
+
+/// The writes that an operator named.
+#[derive(Debug, Default)]
+pub(crate) struct NamedWrites {
+    /// The writes, from the oldest to the newest.
+    pub(crate) writes: Vec<Written>,
+    /// The generations of the named policies.
+    pub(crate) policies: BTreeSet<String>,
+    /// The writes of other policies: one of the named policies was in force, but an earlier policy
+    /// first asked for the change.
+    pub(crate) of_others: Vec<Written>,
+}
+
+/// The writes that the words of an operator have named so far, by their numbers.
+#[derive(Default)]
+struct FoundWrites {
+    writes: BTreeMap<u64, Written>,
+    policies: BTreeSet<String>,
+    of_others: BTreeMap<u64, Written>,
+}
+
+impl FoundWrites {
+    /// Adds the writes that one word names. If the word names a policy, `policy` is its generation.
+    fn add(&mut self, policy: Option<String>, writes: Vec<Written>) {
+        let is_own = |one: &Written| {
+            policy.as_deref().is_none_or(|policy| one.asked().is_none_or(|asked| asked == policy))
+        };
+        let (own, others): (Vec<Written>, Vec<Written>) = writes.into_iter().partition(is_own);
+        self.writes.extend(own.into_iter().map(|one| (one.seq, one)));
+        self.of_others.extend(others.into_iter().map(|one| (one.seq, one)));
+        self.policies.extend(policy);
+    }
+
+    fn named(mut self) -> NamedWrites {
+        // Another word can name a write that does not belong to a named policy.
+        self.of_others.retain(|seq, _| !self.writes.contains_key(seq));
+        NamedWrites {
+            writes: self.writes.into_values().collect(),
+            policies: self.policies,
+            of_others: self.of_others.into_values().collect(),
+        }
+    }
 }
 
 /// Returns all writes after a time, from the oldest to the newest. The order of the entries is the
@@ -60,8 +113,8 @@ async fn newest(
 /// Returns the writes that these words specify, from the oldest to the newest. A word is the number
 /// of an entry in the journal, the digest of a change, the code of an approved group of changes, or
 /// the generation of a policy.
-pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
-    let mut found: BTreeMap<u64, Written> = BTreeMap::new();
+pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<NamedWrites> {
+    let mut found = FoundWrites::default();
     let mut codes: Vec<String> = Vec::new();
     for word in words {
         if is_code(word) {
@@ -75,10 +128,11 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
                  hint: see `beadle journal --numbers`"
             )
         })?;
-        found.extend(of_entry(store, number).await?.into_iter().map(|one| (one.seq, one)));
+        let (policy, writes) = of_entry(store, number).await?;
+        found.add(policy, writes);
     }
     if codes.is_empty() {
-        return Ok(found.into_values().collect());
+        return Ok(found.named());
     }
     let digests = digests(store, codes).await?;
     let is_named = |own: &BTreeSet<String>, one: &Written| own.contains(&one.change.digest(&one.key));
@@ -94,10 +148,10 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
                 "the journal has no write of a change, of an approved group or of a policy with the code `{code}`"
             );
         }
-        found.extend(of_policy.into_iter().map(|one| (one.seq, one)));
+        found.add(Some(code.clone()), of_policy);
     }
-    found.extend(all.into_iter().map(|one| (one.seq, one)));
-    Ok(found.into_values().collect())
+    found.add(None, all);
+    Ok(found.named())
 }
 
 /// Returns whether a word is a code. The generation of a policy with a base consists of two codes.
@@ -131,19 +185,25 @@ async fn digests(
     }
 }
 
-/// Returns the writes of the run, sweep, policy or write with this number in the journal.
-async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>> {
+/// Returns the writes of the run, sweep, policy or write with this number in the journal. If the
+/// entry is about a policy, also returns the generation of the policy.
+async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<(Option<String>, Vec<Written>)> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
     let entry = entry.with_context(|| format!("the journal has no entry with the number {number}"))?;
     let of_key = Listing { key: Some(entry.key.clone()), limit: PAGE, ..Listing::default() };
     match (&entry.detail, entry.kind) {
-        (Detail::Run(counts), _) => Ok(of_run(writes(store, of_key, |_| true).await?, number, counts)),
-        (Detail::Sweep(end), _) => of_sweep(store, &entry, end).await,
-        (Detail::Policy(policy), _) => of_generation(store, &policy.in_force, Some(&entry.subject)).await,
+        (Detail::Run(counts), _) => {
+            Ok((None, of_run(writes(store, of_key, |_| true).await?, number, counts)))
+        }
+        (Detail::Sweep(end), _) => Ok((None, of_sweep(store, &entry, end).await?)),
+        (Detail::Policy(policy), _) => {
+            let writes = of_generation(store, &policy.in_force, Some(&entry.subject)).await?;
+            Ok((Some(policy.in_force.clone()), writes))
+        }
         (_, EntryKind::Intent | EntryKind::Result) => {
             let intent = entry.intent.unwrap_or(number);
-            writes(store, of_key, |one| one.seq == intent).await
+            Ok((None, writes(store, of_key, |one| one.seq == intent).await?))
         }
         (_, kind) => bail!(
             "entry {number} of the journal has the kind `{}`: specify a run, a sweep, a write or a policy that \
@@ -185,9 +245,10 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     writes(store, listing, is_its).await
 }
 
-/// Returns the writes that a generation of a policy asked for. If `organisation` is set, returns
-/// only the writes to this organisation. The place of a write in the journal does not matter,
-/// because a run of an earlier generation can end after a later generation came into force.
+/// Returns the writes that a generation of a policy first asked for, and the writes during which
+/// this generation was in force. If `organisation` is set, returns only the writes to this
+/// organisation. The place of a write in the journal does not matter, because a run of an earlier
+/// generation can end after a later generation came into force.
 async fn of_generation(
     store: &dyn Store,
     generation: &str,
@@ -195,7 +256,8 @@ async fn of_generation(
 ) -> anyhow::Result<Vec<Written>> {
     let is_its = |one: &Written| {
         // A write whose generation this version cannot read might belong to this generation.
-        one.generation.as_deref().is_none_or(|own| own == generation)
+        let was_in_force = one.generation.as_deref().is_none_or(|own| own == generation);
+        (was_in_force || one.first_asked.as_deref() == Some(generation))
             && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
     };
     writes(store, Listing { limit: PAGE, ..Listing::default() }, is_its).await
@@ -217,11 +279,12 @@ async fn writes(
         listing.after = last.seq;
         for entry in entries {
             match (entry.detail, entry.intent) {
-                (Detail::Change(IntendedChange { change, generation, .. }), None) => {
+                (Detail::Change(IntendedChange { change, generation, first_asked, .. }), None) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
-                    let generation = Some(generation);
-                    let one = Written { seq, at, key, subject, change, generation, is_confirmed: false };
+                    let (generation, is_confirmed) = (Some(generation), false);
+                    let one =
+                        Written { seq, at, key, subject, change, generation, first_asked, is_confirmed };
                     if is_wanted(&one) {
                         found.insert(seq, one);
                     }
@@ -240,9 +303,11 @@ async fn writes(
                 {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject, change) = (entry.seq, entry.at, entry.subject, unread());
-                    let generation =
-                        other.get("generation").and_then(serde_json::Value::as_str).map(str::to_owned);
-                    let one = Written { seq, at, key, subject, change, generation, is_confirmed: false };
+                    let text = |name: &str| other.get(name)?.as_str().map(str::to_owned);
+                    let (generation, first_asked) = (text("generation"), text("first_asked"));
+                    let is_confirmed = false;
+                    let one =
+                        Written { seq, at, key, subject, change, generation, first_asked, is_confirmed };
                     if is_wanted(&one) {
                         bail!(newer(seq));
                     }

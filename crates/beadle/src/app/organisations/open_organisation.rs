@@ -110,13 +110,13 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
-    /// repository. `generation` is the name of the undo, and `by` is the operator. The undo reads
-    /// all parts of a repository, so the undo does not share its reads with other planners.
+    /// repository, and only the values of `keys` if there are keys. `generation` is the name of the
+    /// undo, and `by` is the operator. The undo reads all parts of a repository, so the undo does
+    /// not share its reads with other planners.
     pub(crate) fn undo(
         &self,
-        wanted: BTreeMap<Key, Vec<Reversal>>,
-        generation: String,
-        by: &str,
+        (wanted, keys): (BTreeMap<Key, Vec<Reversal>>, &[String]),
+        (generation, by): (String, &str),
         (store, clock): (&Arc<dyn Store>, &Clock),
     ) -> (UndoPlanner, UndoWriter) {
         let reader = Reader::new(self.api.clone(), Asks::default());
@@ -126,7 +126,8 @@ impl GithubOrganisation {
         let writer = RepositoryWriter::new(Writer::new(self.api.clone()), reader);
         let writer = UndoWriter::new(writer, store.clone(), clock.clone(), by.to_owned());
         let never = config::waiver_rules(&self.file).never;
-        (UndoPlanner::new(&planner, wanted, generation).keeping(never), writer)
+        let planner = UndoPlanner::new(&planner, wanted, generation).keeping(never).only(keys.to_vec());
+        (planner, writer)
     }
 
     /// Returns the reconcilers of the organisation's repositories and sweeps. If `in_force` is set,

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::app::operations::applier::Progress;
 use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, select};
+use crate::app::operations::waiving::check_keys;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
@@ -63,6 +64,7 @@ impl PageUndo {
             summary: prepared.summary(),
             request: asked.clone(),
             left: left.collect(),
+            notes: prepared.selected.notes.clone(),
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),
         })
     }
@@ -112,16 +114,18 @@ impl PageUndo {
     /// Finds the writes, and plans the undo in each organisation.
     async fn prepare(&self, asked: &UndoRequest, by: &str) -> Result<Prepared, DecisionRefusal> {
         let service = &self.service;
+        check_keys(&asked.keys).map_err(|error| DecisionRefusal::Invalid(one_line(&error)))?;
         let selection = UndoSelection {
             what: asked.runs.clone(),
             since: asked.since,
             org: asked.organisation.clone(),
             repo: asked.repositories.clone(),
+            keys: asked.keys.clone(),
         };
         let selected = select(service.config(), &service.store, &selection).await;
         let selected = selected.map_err(|error| refusal(&error))?;
-        let (name, by) = (selected.name.clone(), by.to_owned());
-        let undo = Undo { name, by, store: &service.store, clock: service.clock() };
+        let (name, by, keys) = (selected.name.clone(), by.to_owned(), asked.keys.clone());
+        let undo = Undo { name, by, keys, store: &service.store, clock: service.clock() };
         let mut organisations = Vec::new();
         for org in &service.orgs {
             let changes = selected.of_organisation(&org.file.name);
@@ -167,7 +171,9 @@ fn has_writes<W>(plan: &Plan<W>) -> bool {
 /// Writes an undo. Returns sentences about the results.
 async fn carry_out(service: &Service, prepared: Prepared, by: String) -> Vec<String> {
     let Prepared { selected, organisations } = prepared;
-    let undo = Undo { name: selected.name.clone(), by, store: &service.store, clock: service.clock() };
+    // The prepared planners already know the keys.
+    let (name, keys) = (selected.name.clone(), Vec::new());
+    let undo = Undo { name, by, keys, store: &service.store, clock: service.clock() };
     let mut done = Vec::new();
     for (org, planned) in organisations {
         if !planned.plans.iter().any(|(_, plan)| has_writes(plan)) {

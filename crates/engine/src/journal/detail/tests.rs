@@ -12,6 +12,10 @@ const STORED: &[Stored] = &[
         |detail| matches!(detail, Detail::Change(intent) if intent.approved_by.as_deref() == Some("sec")),
     ),
     (
+        r#"{"aspect":"teams","what":"","fields":[],"mode":"enforce","after":[],"write":null,"generation":"g2","approved_by":"sec","first_asked":"g1"}"#,
+        |detail| matches!(detail, Detail::Change(intent) if intent.first_asked.as_deref() == Some("g1")),
+    ),
+    (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,
         |detail| matches!(detail, Detail::Change(intent) if intent.generation == "g1" && intent.change.reaches == 1),
     ),

@@ -423,3 +423,29 @@ async fn an_undo_restores_no_value_that_no_waiver_may_exempt() {
     let expected = "rule main: enforce_admins is not restored: `never_waive`";
     assert!(left.len() == 1 && left[0].starts_with(expected), "{left:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_of_some_keys_restores_only_their_values() {
+    let policy = "repository: { has_wiki: false, description: Sells }\n\
+                  branches: [{ name: main, protection: { enforce_admins: true } }]\n";
+    let world = shop_with(policy).await;
+    Box::pin(world.apply()).await;
+    let (changes, last) = written(&world, 0).await;
+    for (key, expected) in [
+        ("repository.has_wiki", vec!["settings has_wiki"]),
+        ("branches.default", vec!["protection enforce_admins"]),
+        ("branches[other]", vec![]),
+    ] {
+        let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes))).collect();
+        let planner = UndoPlanner::new(&world.parts().0, wanted, format!("{UNDO_GENERATION}{last}"))
+            .only(vec![key.to_owned()]);
+        let plans = Box::pin(planner.plans(Lane::Manual)).await.unwrap();
+        let plans: Vec<Plan<()>> = plans.iter().map(|(_, plan)| plan.describe()).collect();
+        assert!(plans.iter().all(|plan| plan.waits.is_empty()), "{plans:?}");
+        let changed = plans.iter().flat_map(|plan| &plan.changes);
+        let values = changed.flat_map(|change| {
+            change.fields.iter().map(move |field| format!("{} {}", change.aspect, field.name))
+        });
+        assert_eq!(values.collect::<Vec<_>>(), expected, "{key}");
+    }
+}

@@ -4,6 +4,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
 use super::*;
+use crate::app::operations::other_policies;
 
 fn key() -> Key {
     Key::new("repository", "acme", 7)
@@ -33,14 +34,22 @@ async fn write_at(store: &SqliteStore, topic: &str, written: Happened, at: Time)
 
 /// Stores a write of a topic that a generation asked for, with its result. Returns the number of
 /// the intent.
-async fn write_of(
+async fn write_of(store: &SqliteStore, of: (&str, &str), written: Happened, at: Time) -> u64 {
+    let (topic, generation) = of;
+    write_asked(store, (topic, generation, None), written, at).await
+}
+
+/// Stores a write of a topic, with its result. The write has the generation in force, and the
+/// earlier generation that first asked for it. Returns the number of the intent.
+async fn write_asked(
     store: &SqliteStore,
-    (topic, generation): (&str, &str),
+    (topic, generation, first): (&str, &str, Option<&str>),
     written: Happened,
     at: Time,
 ) -> u64 {
     let (change, generation) = (change(topic), generation.to_owned());
-    let detail = Detail::Change(IntendedChange { change, generation, approved_by: None });
+    let first_asked = first.map(str::to_owned);
+    let detail = Detail::Change(IntendedChange { change, generation, approved_by: None, first_asked });
     let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
     let seq = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
     let result = Detail::Result(WriteResult { written, unknown: None, why: None });
@@ -66,6 +75,11 @@ async fn run(store: &SqliteStore, written: usize) -> u64 {
     store.journal(None, entries, Time(1000)).await.unwrap().unwrap()[0]
 }
 
+/// Returns the writes that a word specifies.
+async fn writes_of(store: &SqliteStore, word: &str) -> anyhow::Result<Vec<Written>> {
+    Ok(named(store, &[word.to_owned()]).await?.writes)
+}
+
 fn topics(found: &[Written]) -> Vec<&str> {
     found.iter().map(|one| one.change.fields[0].name.as_str()).collect()
 }
@@ -83,7 +97,7 @@ async fn a_run_has_its_own_writes_and_no_others() {
     let second = run(&store, 1).await;
     let named = async |words: &[&str]| {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        super::named(&store, &words).await
+        super::named(&store, &words).await.map(|found| found.writes)
     };
     assert_eq!(topics(&named(&[&first.to_string()]).await.unwrap()), ["one"]);
     assert_eq!(topics(&named(&[&second.to_string()]).await.unwrap()), ["two"]);
@@ -110,28 +124,19 @@ async fn a_run_has_its_own_writes_and_no_others() {
 async fn a_policy_has_exactly_the_writes_that_its_generation_asked_for() {
     let (_folder, store) = temporary();
     let (first, second, based) = ("d3ffdfc7c73a", "0a1b2c3d4e5f", "d3ffdfc7c73a+0a1b2c3d4e5f");
-    let in_force = async |generation: &str, organisation: &str| {
-        let detail = json!({
-            "in_force": generation, "repository": "acme/admin", "commit": "c", "author": "mona",
-            "subject": "Add a team",
-        });
-        let entry = entry(EntryKind::Policy, None, detail.into());
-        let entry = Entry { key: "-".into(), subject: organisation.to_owned(), ..entry };
-        store.journal(None, vec![entry], Time(1000)).await.unwrap().unwrap()[0].to_string()
-    };
     let write = async |topic: &str, generation: &str, written: Happened| {
         write_of(&store, (topic, generation), written, Time(1000)).await
     };
-    let of_first = in_force(first, "Acme").await;
+    let of_first = in_force(&store, first, "Acme").await;
     write("one", first, Happened::Yes).await;
     write("refused", first, Happened::No).await;
-    let of_second = in_force(second, "acme").await;
+    let of_second = in_force(&store, second, "acme").await;
     write("two", second, Happened::Yes).await;
     // A run of the first policy ends after the second policy came into force.
     write("late", first, Happened::Unknown).await;
     write("base", based, Happened::Yes).await;
     write("undone", "undo of 1", Happened::Yes).await;
-    let named = async |word: &str| super::named(&store, &[word.to_owned()]).await;
+    let named = async |word: &str| writes_of(&store, word).await;
     for word in [first, "D3FFDFC7C73A", of_first.as_str()] {
         assert_eq!(topics(&named(word).await.unwrap()), ["one", "late"], "{word}");
     }
@@ -139,7 +144,7 @@ async fn a_policy_has_exactly_the_writes_that_its_generation_asked_for() {
     assert_eq!(topics(&named(&of_second).await.unwrap()), ["two"]);
     assert_eq!(topics(&named(based).await.unwrap()), ["base"]);
     // Another organisation can have the same policy.
-    let of_other = in_force(first, "other").await;
+    let of_other = in_force(&store, first, "other").await;
     assert!(named(&of_other).await.unwrap().is_empty());
     for word in ["d3ffdfc7c73a+", "d3ffdfc7c73a+1", "1+d3ffdfc7c73a"] {
         assert!(named(word).await.unwrap_err().to_string().contains("invalid run"), "{word}");
@@ -151,6 +156,65 @@ async fn a_policy_has_exactly_the_writes_that_its_generation_asked_for() {
     assert!(why.contains("a policy that came into force"), "{why}");
 }
 
+/// Stores that a generation of a policy came into force. Returns the number of the entry.
+async fn in_force(store: &SqliteStore, generation: &str, organisation: &str) -> String {
+    let detail = json!({
+        "in_force": generation, "repository": "acme/admin", "commit": "c", "author": "mona",
+        "subject": "Add a team",
+    });
+    let entry = entry(EntryKind::Policy, None, detail.into());
+    let entry = Entry { key: "-".into(), subject: organisation.to_owned(), ..entry };
+    store.journal(None, vec![entry], Time(1000)).await.unwrap().unwrap()[0].to_string()
+}
+
+#[tokio::test]
+async fn a_write_belongs_to_the_policy_that_first_asked_for_it() {
+    let (_folder, store) = temporary();
+    let (first, second, third) = ("d3ffdfc7c73a", "0a1b2c3d4e5f", "ffffffffffff");
+    let of_first = in_force(&store, first, "acme").await;
+    write_of(&store, ("at once", first), Happened::Yes, Time(1000)).await;
+    let of_second = in_force(&store, second, "acme").await;
+    for topic in ["held", "failed"] {
+        write_asked(&store, (topic, second, Some(first)), Happened::Yes, Time(1000)).await;
+    }
+    write_asked(&store, ("older", second, Some(third)), Happened::Yes, Time(1000)).await;
+    let refused = write_asked(&store, ("refused", second, Some(first)), Happened::No, Time(1000)).await;
+    write_of(&store, ("own", second), Happened::Yes, Time(1000)).await;
+    let found = async |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let found = named(&store, &words).await.unwrap();
+        let own = (found.writes.as_slice(), found.of_others.as_slice());
+        let notes = other_policies::notes(&store, &found.policies, own).await.unwrap();
+        let names = |writes: &[Written]| topics(writes).join(", ");
+        (names(&found.writes), names(&found.of_others), notes)
+    };
+    let was_late = "policy d3ffdfc7c73a first asked for 2 writes that Beadle did while policy 0a1b2c3d4e5f was in \
+                    force; the undo contains these writes";
+    for word in [first, of_first.as_str()] {
+        let expected = ("at once, held, failed".to_owned(), String::new(), vec![was_late.to_owned()]);
+        assert_eq!(found(&[word]).await, expected, "{word}");
+    }
+    let left_out = [
+        "policy 0a1b2c3d4e5f was in force during 4 writes; policy d3ffdfc7c73a (commit c of acme/admin by mona: Add a \
+         team) first asked for 2 of them, so the undo leaves these writes out; to undo them: `beadle undo \
+         d3ffdfc7c73a`",
+        "policy 0a1b2c3d4e5f was in force during 4 writes; policy ffffffffffff first asked for 1 of them, so the undo \
+         leaves this write out; to undo it: `beadle undo ffffffffffff`",
+    ];
+    for word in [second, of_second.as_str()] {
+        let (own, others, notes) = found(&[word]).await;
+        assert_eq!((own.as_str(), others.as_str()), ("own", "held, failed, older"), "{word}");
+        assert_eq!(notes, left_out, "{word}");
+    }
+    // The other word names the writes too.
+    let (own, others, _) = found(&[first, second]).await;
+    assert_eq!((own.as_str(), others.as_str()), ("at once, held, failed, own", "older"));
+    // Beadle did all writes of this policy while a later policy was in force.
+    let (own, others, notes) = found(&[third]).await;
+    assert_eq!((own.as_str(), others.as_str(), notes.len()), ("older", "", 1));
+    assert_eq!(found(&[&refused.to_string()]).await.0, "", "the write did not happen");
+}
+
 #[tokio::test]
 async fn a_write_that_may_belong_to_a_policy_is_not_left_out() {
     let (_folder, store) = temporary();
@@ -160,7 +224,7 @@ async fn a_write_that_may_belong_to_a_policy_is_not_left_out() {
     detail["colour"] = "green".into();
     let newer = entry(EntryKind::Intent, None, detail.into());
     store.journal(None, vec![newer], Time(1000)).await.unwrap();
-    let named = async |word: &str| super::named(&store, &[word.to_owned()]).await;
+    let named = async |word: &str| writes_of(&store, word).await;
     assert_eq!(topics(&named("d3ffdfc7c73a").await.unwrap()), ["one"]);
     let why = named("0a1b2c3d4e5f").await.unwrap_err().to_string();
     assert!(why.contains("cannot read entry"), "{why}");
@@ -183,7 +247,7 @@ async fn a_write_that_only_a_newer_version_can_read_is_not_left_out() {
     let result = entry(EntryKind::Result, Some(newer), json!({ "written": true }).into());
     store.journal(None, vec![result], Time(1000)).await.unwrap();
     let run = run(&store, 2).await;
-    let named = async |word: String| super::named(&store, &[word]).await;
+    let named = async |word: String| writes_of(&store, &word).await;
     let why = format!("cannot read entry {newer} of the journal");
     for word in [run.to_string(), newer.to_string()] {
         let error = named(word).await.unwrap_err().to_string();
@@ -239,10 +303,10 @@ async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep
     // The sweep took less than a second.
     write_at(&store, "two", Happened::Yes, Time(100)).await;
     let short = sweep(0).await;
-    assert_eq!(topics(&named(&store, &[short.to_string()]).await.unwrap()), ["two"]);
+    assert_eq!(topics(&writes_of(&store, &short.to_string()).await.unwrap()), ["two"]);
     write(&store, "second", Happened::Yes).await;
     let last = sweep(1_800_000_000).await;
     write(&store, "three", Happened::Yes).await;
-    let found = named(&store, &[last.to_string()]).await.unwrap();
+    let found = writes_of(&store, &last.to_string()).await.unwrap();
     assert_eq!(topics(&found), ["second"]);
 }

@@ -1,0 +1,133 @@
+//! Shows the plan of an undo as text. An undo can revert the same change in hundreds of repositories,
+//! so the text shows the equal changes of several repositories only once.
+
+use std::fmt::Write as _;
+
+use beadle_engine::{UndoPart, examples, undo_parts};
+
+use crate::output::escape;
+use crate::output::plans_and_results::{WholePlan, label, lines_of, summary};
+use crate::output::plural::counted;
+use crate::output::printer::{Printer, Tone};
+
+/// The maximum number of names that the text shows for the equal changes of several repositories.
+const EXAMPLES: usize = 5;
+
+/// Returns the plan of an undo as text. The changes that give access come first.
+pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
+    let mut text = String::new();
+    for part in undo_parts(plan.plans.iter().map(|(key, plan)| (key, plan))) {
+        let lines = lines(printer, &part);
+        if lines.is_empty() {
+            continue;
+        }
+        let heading = escape::one_line(&heading(&part));
+        let _ = writeln!(text, "{}", printer.paint(Tone::Heading, heading));
+        for line in lines {
+            let _ = writeln!(text, "{}", escape::one_line(&line));
+        }
+        text.push('\n');
+    }
+    text + &summary(printer, plan)
+}
+
+/// Returns the name of the only repository, or the number of the repositories and some of their
+/// names.
+fn heading(part: &UndoPart<'_>) -> String {
+    let names = part.names();
+    if let [name] = names.as_slice() {
+        return (*name).to_owned();
+    }
+    let (one, many) = match part.subjects.first().map(|(key, _)| key.kind()) {
+        Some("organisation") => ("organisation", "organisations"),
+        _ => ("repository", "repositories"),
+    };
+    format!("{}: {}", counted(names.len() as u64, one, many), examples(&names, EXAMPLES))
+}
+
+/// Returns the lines of a part.
+fn lines(printer: &Printer, part: &UndoPart<'_>) -> Vec<String> {
+    let changes = part.changes.iter().flat_map(|change| lines_of(printer, change, true));
+    let unknowns = part.unknowns.iter().map(|unknown| {
+        let label = printer.paint(Tone::Danger, label("?", "unknown", true));
+        format!("  {label} {:13} {}", unknown.aspect, unknown.why)
+    });
+    let waits = part.waits.iter().map(|wait| {
+        let label = printer.paint(Tone::Notice, label("~", "waits", true));
+        format!("  {label} {:13} {}", wait.aspect, wait.why)
+    });
+    changes.chain(unknowns).chain(waits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{Change, Key, Mode, Plan, Risk, Unknown, Waiting};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::output::plans_and_results::PlanScope;
+
+    fn team(name: &str, permission: &str) -> Change<()> {
+        let mut change = change("teams", &format!("team {name}"), &[Risk::Adds]);
+        let field = &mut change.fields[0];
+        (field.name, field.before, field.after) = ("permission".into(), Value::Null, json!(permission));
+        change
+    }
+
+    fn whole(plans: Vec<Plan<()>>) -> WholePlan {
+        let keyed = |(n, plan): (u64, Plan<()>)| (Key::new("repository", "acme", n), plan);
+        WholePlan {
+            of: "acme".into(),
+            scope: PlanScope::Undo(Mode::Enforce),
+            plans: (0..).zip(plans).map(keyed).collect(),
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        }
+    }
+
+    #[test]
+    fn equal_changes_of_many_repositories_are_shown_once() {
+        let plan = |n: u64| {
+            let mut changes = vec![team("security", "push")];
+            if n == 3 {
+                changes.push(change("labels", "label a", &[Risk::Removes]));
+            }
+            Plan { changes, ..Plan::new(format!("acme/r{n:03}")) }
+        };
+        let shown = text(&Printer::plain(), &whole((0..170).map(plan).collect()));
+        assert_eq!(
+            shown,
+            "170 repositories: acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more\n   \
+             + restores teams         team security: permission: push\n\n\
+             acme/r003\n   \
+             - removes  labels        label a: x\n\n\
+             undo in acme (enforce): 171 changes in 170 of 170 repositories: 170 restorations, 1 removal"
+        );
+    }
+
+    #[test]
+    fn a_single_repository_has_all_of_its_lines_under_its_name() {
+        let mut plan = Plan { changes: vec![team("a", "pull")], ..Plan::new("acme/shop\nx") };
+        plan.changes.push(change("visibility", "", &[Risk::Exposes]));
+        let why = "incomplete list of topics\nhint".to_owned();
+        plan.unknowns.push(Unknown { aspect: "topics".into(), part: None, why, transient: true });
+        plan.waits.push(Waiting { aspect: "secrets".into(), why: "secret T is not restored".into() });
+        let silent = Plan::new("acme/silent");
+        let shown = text(&Printer::plain(), &whole(vec![plan, silent]));
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            lines[..5],
+            [
+                "acme/shop\\nx",
+                "  !! exposes  visibility    x: true → none",
+                "   + restores teams         team a: permission: pull",
+                "   ? unknown  topics        incomplete list of topics\\nhint",
+                "   ~ waits    secrets       secret T is not restored",
+            ]
+        );
+        assert!(!shown.contains("acme/silent"), "{shown}");
+        assert!(lines[6].contains("1 exposure, 1 restoration; 1 unknown; 1 waiting"), "{shown}");
+    }
+}

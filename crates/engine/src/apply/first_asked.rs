@@ -1,0 +1,195 @@
+//! Remembers which generation of the policy first asked for an unwritten change. The guard, the
+//! mode or an error can delay a write until a later and often unrelated generation is in force. An
+//! undo of the later generation must not revert this write.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApplyContext, StepResult};
+use crate::failure::Failure;
+use crate::guard::is_undo;
+use crate::key::Key;
+use crate::note::{Metadata, Note};
+use crate::plan::Plan;
+use crate::refused::Refusals;
+
+/// The maximum number of changes in the note of a key, because a note must stay small.
+const MOST: usize = 200;
+
+/// The unwritten changes of one key, by their digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FirstAsked {
+    changes: BTreeMap<String, AskedChange>,
+}
+
+/// An unwritten change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct AskedChange {
+    /// The generation that first asked for the change.
+    generation: String,
+    aspect: String,
+}
+
+impl Metadata for FirstAsked {
+    const KIND: &'static str = "first-asked";
+}
+
+/// Returns the name of the note that stores which generations first asked for the unwritten changes
+/// of a key.
+pub fn first_asked_note(key: &Key) -> String {
+    FirstAsked::note(key).name().to_owned()
+}
+
+/// Reads the refused changes and the unwritten changes of a key.
+pub(super) async fn remembered(key: &Key, context: &ApplyContext) -> Result<(Refusals, FirstAsked), Failure> {
+    let asked = FirstAsked::note(key);
+    let (refusals, asked) = Refusals::note(key).get_with(context.store.as_ref(), &asked).await?;
+    Ok((refusals.unwrap_or_default(), asked.unwrap_or_default()))
+}
+
+/// Records the unwritten changes of a run. `first` contains the unwritten changes before the run. If
+/// the run did not reach a change, its result is `None`.
+pub(super) async fn remember<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    context: &ApplyContext,
+    (first, results): (&FirstAsked, &[Option<StepResult>]),
+) {
+    let after = first.after(key, plan, &context.generation, results);
+    after.write(first, key, context).await;
+}
+
+/// Forgets the unwritten changes that are no longer planned. If a part of an aspect is unknown, the
+/// changes of the aspect stay. A waiver can hide any change, so all changes stay then.
+pub(super) async fn forget_unplanned<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    context: &ApplyContext,
+    (first, planned): (&FirstAsked, &HashSet<String>),
+) {
+    // An undo does not plan the changes of the policy.
+    if !is_of_policy(&context.generation) || !plan.waived.is_empty() {
+        return;
+    }
+    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+    let mut after = first.clone();
+    after.changes.retain(|digest, asked| planned.contains(digest) || is_unknown(&asked.aspect));
+    after.write(first, key, context).await;
+}
+
+/// Returns whether a generation is a generation of a policy.
+fn is_of_policy(generation: &str) -> bool {
+    !generation.is_empty() && !is_undo(generation)
+}
+
+impl FirstAsked {
+    fn note(key: &Key) -> Note<Self> {
+        Note::of(&[key.as_str()])
+    }
+
+    /// Returns the earlier generation that first asked for a change. Returns `None` if no generation
+    /// before `generation` asked for the change.
+    pub(super) fn before(&self, digest: &str, generation: &str) -> Option<String> {
+        let asked = self.changes.get(digest).filter(|_| is_of_policy(generation))?;
+        (asked.generation != generation).then(|| asked.generation.clone())
+    }
+
+    /// Returns the unwritten changes after a run.
+    fn after<W>(&self, key: &Key, plan: &Plan<W>, generation: &str, results: &[Option<StepResult>]) -> Self {
+        let mut after = self.clone();
+        if !is_of_policy(generation) {
+            return after;
+        }
+        for (change, result) in plan.changes.iter().zip(results) {
+            let digest = change.digest(key);
+            if *result == Some(StepResult::Written) {
+                after.changes.remove(&digest);
+            } else if after.changes.len() < MOST {
+                let new = || AskedChange { generation: generation.to_owned(), aspect: change.aspect.clone() };
+                after.changes.entry(digest).or_insert_with(new);
+            }
+        }
+        after
+    }
+
+    /// Stores these changes if they differ from the stored ones. If the store fails, the writes of
+    /// the run are still valid, so the run does not fail.
+    async fn write(&self, stored: &Self, key: &Key, context: &ApplyContext) {
+        if self == stored {
+            return;
+        }
+        let (note, store) = (Self::note(key), context.store.as_ref());
+        let written =
+            if self.changes.is_empty() { note.forget(store).await } else { note.put(store, self).await };
+        if let Err(error) = written {
+            tracing::warn!(%key, %error, "first policy of unwritten changes not stored, an undo of a policy may have wrong writes");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Risk;
+    use crate::testing::change;
+
+    fn key() -> Key {
+        Key::new("repository", "acme", 1)
+    }
+
+    fn plan(teams: &[&str]) -> Plan<()> {
+        let changes = teams.iter().map(|team| change("teams", team, &[Risk::Removes]));
+        Plan { changes: changes.collect(), ..Plan::new("acme/shop") }
+    }
+
+    fn digest(team: &str) -> String {
+        change("teams", team, &[Risk::Removes]).digest(&key())
+    }
+
+    fn held() -> Option<StepResult> {
+        Some(StepResult::Held { digest: "d".into(), why: "limit".into() })
+    }
+
+    #[test]
+    fn an_unwritten_change_keeps_the_generation_that_first_asked_for_it() {
+        let after = |first: &FirstAsked, teams: &[&str], generation: &str, results: &[Option<StepResult>]| {
+            first.after(&key(), &plan(teams), generation, results)
+        };
+        let failed = Some(StepResult::Failed("502".into()));
+        let one = after(&FirstAsked::default(), &["a", "b"], "g1", &[held(), None]);
+        let two = after(&one, &["a", "b", "c"], "g2", &[held(), failed, Some(StepResult::Withheld)]);
+        let first = |asked: &FirstAsked, team: &str| asked.before(&digest(team), "g3");
+        assert_eq!(
+            ["a", "b", "c"].map(|team| first(&two, team)),
+            ["g1", "g1", "g2"].map(|g| Some(g.to_owned()))
+        );
+        assert_eq!(two.before(&digest("c"), "g2"), None, "the generation is in force");
+        assert_eq!(two.before(&digest("d"), "g2"), None, "nobody asked for it before");
+        let three = after(&two, &["a", "b"], "g3", &[Some(StepResult::Written), held()]);
+        assert_eq!(first(&three, "a"), None, "the same drift can come back later");
+        assert_eq!(first(&three, "b").as_deref(), Some("g1"));
+        assert_eq!(first(&three, "c").as_deref(), Some("g2"), "the plan does not show all changes");
+    }
+
+    #[test]
+    fn an_undo_is_no_generation_that_asks_for_a_change() {
+        let asked = FirstAsked::default().after(&key(), &plan(&["a"]), "g1", &[held()]);
+        for generation in ["undo of 7", ""] {
+            assert_eq!(asked.before(&digest("a"), generation), None, "{generation}");
+            let after = asked.after(&key(), &plan(&["a", "b"]), generation, &[None, None]);
+            assert_eq!(after, asked, "{generation}");
+        }
+    }
+
+    #[test]
+    fn the_note_of_a_key_has_a_bounded_number_of_changes() {
+        let names: Vec<String> = (0..=MOST).map(|n| format!("team {n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let results = vec![None; names.len()];
+        let asked = FirstAsked::default().after(&key(), &plan(&names), "g1", &results);
+        assert_eq!(asked.changes.len(), MOST);
+        assert_eq!(asked.before(&digest(names[0]), "g2").as_deref(), Some("g1"));
+        assert_eq!(asked.before(&digest(names[MOST]), "g2"), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Selects values by keys of a policy. An operator specifies the keys in the form that waivers use,
+//! such as `branches.main` or `teams[core]`.
+
+use super::waived_key::{BRANCHES, DEFAULT, EVERY, canonical, is_same_key, is_same_name, parts};
+
+/// Returns whether a key leads to the value with this path, or to a block or list that contains the
+/// value. The name of an entry must be the same in both texts, so the name of a branch does not
+/// match a pattern for branches. `*` in the key matches every entry.
+pub(crate) fn selects(key: &str, path: &str) -> bool {
+    let (Some(key), Some(path)) = (parts(key).map(canonical), parts(path).map(canonical)) else {
+        return false;
+    };
+    let is_same: fn(&str, &str) -> bool =
+        if key.first() == Some(&"deploy_keys") { is_same_key } else { is_same_name };
+    key.len() <= path.len() && key.iter().zip(&path).all(|(key, part)| *key == EVERY || is_same(key, part))
+}
+
+/// Returns the path of a key in which the name of the default branch replaces the word `default`.
+/// Returns any other path as it is.
+pub(crate) fn with_default_branch(path: &str, branch: &str) -> String {
+    match parts(path).as_deref() {
+        Some([section, name, rest @ ..]) if *section == BRANCHES && *name == DEFAULT => {
+            of_branch(branch, rest)
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// Returns the path of a key in the entry of a branch. `rest` contains the parts of the path after
+/// the branch.
+pub(super) fn of_branch(branch: &str, rest: &[&str]) -> String {
+    let mut path = format!("{BRANCHES}[{branch}]");
+    for part in rest {
+        let (open, close) = if part.contains(['.', '[']) { ("[", "]") } else { (".", "") };
+        path.extend([open, *part, close]);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_selects_its_value_and_everything_below_it() {
+        let admins = "branches[main].protection.enforce_admins";
+        for (key, path, expected) in [
+            ("branches", admins, true),
+            ("branches.main", admins, true),
+            ("branches[main].protection", "branches[main]", true),
+            ("branches[*].protection.enforce_admins", admins, true),
+            ("branches[Main].enforce_admins", admins, true),
+            ("branches[release]", admins, false),
+            ("branches[main].allow_deletions", admins, false),
+            // The value is the whole rule, and the key is only a part of it.
+            ("branches[main].enforce_admins", "branches[main]", false),
+            // Another rule of the policy has a pattern.
+            ("branches.main", "branches[m*].protection.enforce_admins", false),
+            ("branches[m*]", "branches[m*].protection.enforce_admins", true),
+            ("branches[default]", admins, false),
+            ("repository.private", "repository.visibility", true),
+            ("repository.has", "repository.has_wiki", false),
+            ("teams[core]", "teams[core].permission", true),
+            ("teams", "labels[bug].color", false),
+            ("deploy_keys[ssh-ed25519 AAAA]", "deploy_keys[ssh-ed25519 AAAA ci].read_only", true),
+            ("teams[", "teams[", false),
+        ] {
+            assert_eq!(selects(key, path), expected, "{key} {path}");
+        }
+    }
+
+    #[test]
+    fn the_default_branch_has_its_own_name() {
+        for (path, expected) in [
+            ("branches.default.enforce_admins", "branches[trunk].enforce_admins"),
+            (
+                "branches[default].required_status_checks.checks[a.b]",
+                "branches[trunk].required_status_checks.checks[a.b]",
+            ),
+            ("branches[main]", "branches[main]"),
+            ("teams[default]", "teams[default]"),
+            ("branches[", "branches["),
+        ] {
+            assert_eq!(with_default_branch(path, "trunk"), expected);
+        }
+    }
+}

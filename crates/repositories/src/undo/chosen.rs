@@ -1,0 +1,139 @@
+//! Chooses values of an undo by keys of the policy, so that an operator can undo only one setting.
+//! The keys have the form that waivers use.
+
+use beadle_engine::Change;
+
+use super::entries;
+use super::past::section;
+use super::paths::{entry_of, path_of};
+use super::reversal::{self, Reversal};
+use crate::policy::{parts, selects, with_default_branch};
+
+/// Returns whether a change has a value that one of these keys selects. The name of the default
+/// branch is not known here. So if a key names the default branch, the key selects the values of
+/// all branches. The planner of the undo leaves out the values of the other branches.
+pub fn touches(change: &Change<()>, keys: &[String]) -> bool {
+    let keys = of_branch(keys, "*");
+    let values = reversal::values(change);
+    values.iter().any(|(what, name)| is_selected(&keys, (change.aspect.as_str(), what, name)))
+}
+
+/// Returns the values that one of these keys selects. `default_branch` is the name of the
+/// repository's default branch.
+pub(crate) fn chosen(all: &[Reversal], keys: &[String], default_branch: Option<&str>) -> Vec<Reversal> {
+    let keys = default_branch.map_or_else(|| keys.to_vec(), |branch| of_branch(keys, branch));
+    let is_chosen = |one: &&Reversal| is_selected(&keys, (&one.aspect, &one.what, &one.name));
+    all.iter().filter(is_chosen).cloned().collect()
+}
+
+/// Returns the keys in which this name replaces the word `default`.
+fn of_branch(keys: &[String], branch: &str) -> Vec<String> {
+    keys.iter().map(|key| with_default_branch(key, branch)).collect()
+}
+
+fn is_selected(keys: &[String], value: (&str, &str, &str)) -> bool {
+    let path = path(value);
+    keys.iter().any(|key| selects(key, &path))
+}
+
+/// Returns the path of a value in the policy. `value` contains the aspect, the part and the name of
+/// the value. If the value has no path, returns the path of its entry or its section.
+fn path((aspect, what, name): (&str, &str, &str)) -> String {
+    let exact = match aspect {
+        "custom_properties" => Some(format!("custom_properties[{name}]")),
+        "environments" => inside_environment(what),
+        _ => None,
+    };
+    let path = exact.or_else(|| path_of(aspect, what, name)).or_else(|| entry_of(aspect, what));
+    // A name can contain characters that have another meaning in a path.
+    path.filter(|path| parts(path).is_some()).unwrap_or_else(|| section(aspect).to_owned())
+}
+
+/// Returns the path of a variable or a secret inside an environment. Returns `None` for the
+/// environment itself.
+fn inside_environment(what: &str) -> Option<String> {
+    let (environment, inner) = entries::thing("environments", what)?.split_once(": ")?;
+    let list = [("variable ", "variables"), ("secret ", "secrets")];
+    let named = list.into_iter().find_map(|(kind, list)| Some((list, inner.strip_prefix(kind)?)));
+    Some(match named {
+        Some((list, name)) => format!("environments[{environment}].{list}[{name}]"),
+        None => format!("environments[{environment}]"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn change(aspect: &str, what: &str, names: &[&str]) -> Change<()> {
+        let fields = names.iter().map(
+            |name| json!({ "name": name, "before": false, "after": true, "asked": null, "risk": "changes" }),
+        );
+        let change = json!({
+            "aspect": aspect, "what": what, "fields": fields.collect::<Vec<_>>(), "mode": "enforce",
+            "after": [], "write": null,
+        });
+        serde_json::from_value(change).unwrap()
+    }
+
+    #[test]
+    fn every_value_has_the_path_that_a_key_selects() {
+        for (aspect, what, name, expected) in [
+            ("settings", "", "has_wiki", "repository.has_wiki"),
+            ("topics", "", "web", "repository.topics[web]"),
+            ("teams", "team core", "permission", "teams[core].permission"),
+            ("protection", "rule main", "enforce_admins", "branches[main].protection.enforce_admins"),
+            ("protection", "rule main", "rule", "branches[main]"),
+            ("custom_properties", "", "tier", "custom_properties[tier]"),
+            ("environments", "environment prod", "environment", "environments[prod]"),
+            ("environments", "environment prod: variable A", "value", "environments[prod].variables[A]"),
+            ("environments", "environment prod: secret T", "value", "environments[prod].secrets[T]"),
+            ("labels", "label a/b: c", "color", "labels[a/b: c].color"),
+            ("labels", "label a]", "color", "labels"),
+            ("files", "README.md", "content", "files"),
+        ] {
+            assert_eq!(path((aspect, what, name)), expected, "{aspect} {what} {name}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_touched_if_a_key_selects_one_of_its_values() {
+        let settings = change("settings", "", &["has_wiki", "has_issues"]);
+        let main = change("protection", "rule main", &["enforce_admins"]);
+        for (keys, expected) in [
+            (vec!["repository.has_issues"], (true, false)),
+            (vec!["repository.topics"], (false, false)),
+            (vec!["branches.main"], (false, true)),
+            (vec!["branches.default.enforce_admins"], (false, true)),
+            (vec!["branches[release]", "repository"], (true, false)),
+        ] {
+            let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+            assert_eq!((touches(&settings, &keys), touches(&main, &keys)), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_selected_values_of_a_change_are_chosen() {
+        let one = |aspect: &str, what: &str, name: &str| {
+            let (aspect, what, name) = (aspect.to_owned(), what.to_owned(), name.to_owned());
+            Reversal { aspect, what, name, before: Value::Null, after: json!(true) }
+        };
+        let all = [
+            one("settings", "", "has_wiki"),
+            one("settings", "", "has_issues"),
+            one("protection", "rule main", "enforce_admins"),
+            one("protection", "rule trunk", "enforce_admins"),
+        ];
+        let names = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            let chosen = chosen(&all, &keys, Some("trunk")).into_iter();
+            chosen.map(|one| one.called()).collect::<Vec<String>>()
+        };
+        assert_eq!(names(&["repository.has_wiki"]), ["has_wiki"]);
+        assert_eq!(names(&["branches.default"]), ["rule trunk: enforce_admins"]);
+        assert_eq!(names(&["branches", "repository"]).len(), 4);
+        assert_eq!(names(&["teams"]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,149 @@
+//! Tests that the journal names the generation of the policy that first asked for a change. The
+//! guard, the mode or an error can delay the write until a later generation is in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::apply::release_resolved_holds;
+use beadle_engine::store::prelude::*;
+use beadle_engine::{
+    ApplyContext, Change, Class, Clock, Detail, Failure, Key, Lane, Limits, Listing, Mode, Plan, PlanWriter,
+    Report, Risk, Session, StepResult, Time, Waived, WritePace, apply, first_asked_note, testing,
+};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use tempfile::TempDir;
+
+/// A simulated vendor. It refuses each write if `refuses` is true.
+#[derive(Clone, Copy)]
+struct Vendor {
+    refuses: bool,
+}
+
+#[async_trait]
+impl PlanWriter<()> for Vendor {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time, _: Lane) -> Result<Box<dyn Session<()>>, Failure> {
+        Ok(Box::new(*self))
+    }
+}
+
+#[async_trait]
+impl Session<()> for Vendor {
+    async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+        if self.refuses { Err(Failure::new(Class::Rejected, "403")) } else { Ok(()) }
+    }
+}
+
+struct World {
+    _folder: TempDir,
+    store: Arc<SqliteStore>,
+    clock: Clock,
+    vendor: Vendor,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.db");
+        let store = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let clock = Clock::simulated(Time(1_000_000_000));
+        Self { _folder: folder, store, clock, vendor: Vendor { refuses: false } }
+    }
+
+    /// Runs a plan of this generation. The guard allows `removes` removals.
+    async fn run(&self, generation: &str, plan: &Plan<()>, removes: u32) -> Report {
+        let context = ApplyContext {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            lease: None,
+            lane: Lane::Event,
+            limits: Limits { removes, repeats: 0, ..Limits::default() },
+            pace: WritePace::new(Duration::ZERO),
+            patient: true,
+            generation: generation.to_owned(),
+            planned: self.clock.now(),
+        };
+        release_resolved_holds(&key(), plan, &context).await.unwrap();
+        apply(&key(), plan, &self.vendor, &context, &|_, _| {}).await.unwrap()
+    }
+
+    /// Returns the generation of each write in the journal, and the generation that first asked for
+    /// the change.
+    async fn writes(&self) -> Vec<(String, Option<String>)> {
+        let entries = self.store.entries(Listing { limit: 100, ..Listing::default() }).await.unwrap();
+        let write = |detail: Detail| match detail {
+            Detail::Change(intended) => Some((intended.generation, intended.first_asked)),
+            _ => None,
+        };
+        entries.into_iter().filter_map(|entry| write(entry.detail)).collect()
+    }
+}
+
+fn key() -> Key {
+    Key::new("repository", "acme", 1)
+}
+
+fn removal(mode: Mode) -> Plan<()> {
+    let change = Change { mode, ..testing::change("teams", "team a", &[Risk::Removes]) };
+    Plan { changes: vec![change], ..Plan::new("acme/shop") }
+}
+
+fn write(generation: &str, first: Option<&str>) -> (String, Option<String>) {
+    (generation.to_owned(), first.map(str::to_owned))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approved_write_names_the_generation_with_which_the_guard_first_held_it() {
+    let (world, plan) = (World::new(), removal(Mode::Enforce));
+    world.run("g1", &plan, 0).await;
+    // A sweep with another generation ends the hold, and the next run holds the change again.
+    assert_eq!(world.store.forget_holds("acme", "g2").await.unwrap(), 1);
+    let report = world.run("g2", &plan, 0).await;
+    let StepResult::Held { digest, .. } = &report.steps[0].outcome else { panic!("{report:?}") };
+    world.store.approve(digest, "ann", world.clock.now()).await.unwrap().unwrap();
+    world.run("g2", &plan, 0).await;
+    assert_eq!(world.writes().await, [write("g2", Some("g1"))]);
+    assert_eq!(
+        world.store.get(&first_asked_note(&key())).await.unwrap(),
+        None,
+        "nothing is left to remember"
+    );
+    // The same drift comes back later. It is a new difference.
+    world.run("g2", &plan, 1).await;
+    assert_eq!(world.writes().await[1..], [write("g2", None)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_a_mode_or_an_error_delayed_names_its_first_generation() {
+    let mut world = World::new();
+    world.run("g1", &removal(Mode::Observe), 1).await;
+    world.vendor.refuses = true;
+    world.run("g2", &removal(Mode::Enforce), 1).await;
+    world.vendor.refuses = false;
+    world.run("g3", &removal(Mode::Enforce), 1).await;
+    let expected = [write("g2", Some("g1")), write("g3", Some("g1"))];
+    assert_eq!(world.writes().await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_that_ended_begins_again_with_the_generation_in_force() {
+    let world = World::new();
+    let (plan, nothing) = (removal(Mode::Enforce), Plan::new("acme/shop"));
+    // A waiver hides the difference, but does not end it.
+    let mut waived = Plan::new("acme/shop");
+    waived.waived.push(Waived {
+        key: "teams".into(),
+        until: "2030-01-01T00:00:00Z".into(),
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: None,
+    });
+    world.run("g1", &plan, 0).await;
+    world.run("g2", &waived, 0).await;
+    world.run("undo of 7", &nothing, 0).await;
+    world.run("g2", &plan, 1).await;
+    world.run("g2", &plan, 0).await;
+    world.run("g3", &nothing, 0).await;
+    world.run("g4", &plan, 2).await;
+    assert_eq!(world.writes().await, [write("g2", Some("g1")), write("g4", None)]);
+}

@@ -2,7 +2,7 @@
 //! state, so that an operator need not search the journal. The journal does not list all keys,
 //! because it has no entry for a run that found nothing to do.
 
-mod pending;
+mod changes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Report, StepResult};
 use crate::clock::Time;
+use crate::journal::{DriftCause, UnwrittenChange, is_zero};
 use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
 use crate::plan::Unknown;
 use crate::store::{Store, StoreError};
+use crate::unwritten::cause;
 
-use pending::is_zero;
-pub use pending::{DriftCause, PendingChange};
+use changes::ChangeList;
 
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
@@ -57,10 +58,10 @@ pub struct KeyState {
     /// The aspects with a change that was not written, each with the most severe cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<String, DriftCause>,
-    /// The changes that were not written, at most 20. The gravest change comes first. States of
-    /// older versions have no list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<PendingChange>,
+    /// The digest of the list of unwritten changes, which [`Self::unwritten`] reads. `None` if the
+    /// list is empty, and in states of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unwritten_digest: Option<String>,
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -79,7 +80,7 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns the state of a key after a run.
+    /// Returns the state of a key after a run, as far as it does not depend on the state before.
     fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
@@ -99,7 +100,7 @@ impl KeyState {
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
             drift: drift(report),
-            changes: PendingChange::all(report),
+            unwritten_digest: None,
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
             skipped: report.skipped.clone(),
         }
@@ -108,6 +109,18 @@ impl KeyState {
     /// Returns whether the last run left nothing to do: the key is as declared, or Beadle skips it.
     pub fn is_settled(&self) -> bool {
         self.pending == 0 && self.unknown.is_empty()
+    }
+
+    /// Reads the changes that the last run of a key did not write, at most 20. The gravest change
+    /// comes first. The list is empty if the state is from an older version.
+    pub async fn unwritten(&self, store: &dyn Store, key: &Key) -> Result<Vec<UnwrittenChange>, StoreError> {
+        if self.unwritten_digest.is_none() {
+            return Ok(Vec::new());
+        }
+        // If the process ended between two writes, the stored list can belong to another run.
+        let is_its = |stored: &ChangeList| stored.digest() == self.unwritten_digest;
+        let stored = ChangeList::note(key).get(store).await?.filter(is_its);
+        Ok(stored.map(|stored| stored.0).unwrap_or_default())
     }
 
     /// Reads the state of a key. Returns `None` if the key has not run.
@@ -122,19 +135,19 @@ impl KeyState {
         Ok(all)
     }
 
-    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys
-    /// and begins after the name `after`. For the first page, `after` is empty. Also returns the
-    /// last name of the page. With this name, the caller can read the next page. On the last page,
-    /// the result is `None` instead of the name.
+    /// Lists the same keys as [`Self::all`], page by page. The page has at most `limit` keys and
+    /// begins after the name `after`. For the first page, `after` is empty. Also returns the last
+    /// name of the page. With this name, the caller can read the next page. On the last page, the
+    /// result is `None` instead of the name.
     pub async fn page(
         store: &dyn Store,
         after: &str,
         limit: u32,
     ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
         let (page, next) = Note::<Self>::of(&[""]).page(store, after, limit).await?;
-        let unsettled = page.into_iter().filter(|(_, state)| !state.is_settled());
+        let problems = page.into_iter().filter(|(_, state)| !state.is_settled());
         let with_key = |(key, state): (String, Self)| Some((key.parse::<Key>().ok()?, state));
-        Ok((unsettled.filter_map(with_key).collect(), next))
+        Ok((problems.filter_map(with_key).collect(), next))
     }
 
     /// Lists all keys of one kind, each with its state.
@@ -172,8 +185,9 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys in a scope, but keeps the states of the keys in `keys`. The
-    /// repositories or groups of the deleted states no longer exist, so no run reads these states.
+    /// Deletes the states of the keys in a scope and their lists of unwritten changes, but keeps
+    /// those of the keys in `keys`. The repositories or groups of the deleted states no longer
+    /// exist, so no run reads these states.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,
@@ -181,17 +195,21 @@ impl KeyState {
     ) -> Result<(), StoreError> {
         for (key, _) in Self::listed(store, scope.prefix()).await? {
             if !keys.contains(&key) {
+                // The list comes first. Without its state, no later call would find the list.
+                ChangeList::note(&key).forget(store).await?;
                 Self::note(&key).forget(store).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores the state of a key after a run. Writes nothing if the state is the same as before, so
-    /// that a sweep stays cheap.
+    /// Stores the state of a key after a run, and the list of its unwritten changes. Writes nothing
+    /// if the state is the same as before, so that a sweep stays cheap. The state contains the
+    /// digest of the list, so the call need not read the list.
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;
+        let list = ChangeList::of(report);
         let found = Self::of(report, now);
         let is_other = |before: &Self| {
             (before.is_settled(), before.skipped.is_some()) != (found.is_settled(), found.skipped.is_some())
@@ -206,19 +224,30 @@ impl KeyState {
             Some(before) if before.undone > 0 => before.undone_since.unwrap_or(before.since).min(now),
             _ => now,
         });
-        let state = Self { since, undone_since, ..found };
+        let unwritten_digest = list.digest();
+        let state = Self { since, undone_since, unwritten_digest, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
+        }
+        // The list comes first. If the process ends before it stores the state, the next run finds
+        // the digest of the previous list in the state, and stores its own list again.
+        if before.and_then(|before| before.unwritten_digest) != state.unwritten_digest {
+            list.put(store, key).await?;
         }
         note.put(store, &state).await
     }
 }
 
-/// Returns the aspects with a change that was not written, each with the most severe cause.
+/// Returns the aspects with a change that was not written, each with the most severe cause. A
+/// change that the run did not reach counts as failed, because a metric has no other cause for it.
 fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
     let mut drift = BTreeMap::new();
     for step in &report.steps {
-        let Some(cause) = DriftCause::of(&step.outcome) else { continue };
+        let cause = match cause(&step.outcome) {
+            Some(DriftCause::NotReached) => DriftCause::Failed,
+            Some(cause) => cause,
+            None => continue,
+        };
         let kept = drift.entry(step.change.aspect.clone()).or_insert(cause);
         *kept = cause.max(*kept);
     }
@@ -322,27 +351,26 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_the_run_did_not_reach_counts_as_failed() {
+        let state = KeyState::of(&report(&[StepResult::NotReached], vec![]), Time(1));
+        assert_eq!(state.drift, BTreeMap::from([("teams".to_owned(), DriftCause::Failed)]));
+    }
+
+    #[test]
     fn the_state_of_an_older_version_is_read() {
         let stored = json!({ "subject": "acme/shop", "since": 1, "pending": 2 });
         let state: KeyState = serde_json::from_value(stored).unwrap();
         assert_eq!((state.pending, state.drift), (2, BTreeMap::new()));
-    }
-
-    #[test]
-    fn the_name_of_a_cause_is_the_stored_one() {
-        use DriftCause::{Blocked, Contested, Failed, Held, Mode};
-        for cause in [Blocked, Mode, Held, Contested, Failed] {
-            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
-        }
-    }
-
-    #[test]
-    fn a_cause_of_a_newer_version_counts_as_the_most_severe_one() {
-        let all = [DriftCause::Blocked, DriftCause::Mode, DriftCause::Held, DriftCause::Contested];
-        for cause in all.into_iter().chain([DriftCause::Failed]) {
-            assert_eq!(serde_json::from_value::<DriftCause>(json!(cause)).unwrap(), cause);
-            assert_eq!(json!(cause), cause.as_str());
-        }
-        assert_eq!(serde_json::from_value::<DriftCause>(json!("deferred")).unwrap(), DriftCause::Failed);
+        // This version stored the list of changes in the state.
+        let change = json!({
+            "aspect": "labels", "what": "label old", "values": ["color"], "risk": "removes", "asked": null,
+            "because": "held",
+        });
+        let stored = json!({
+            "subject": "acme/shop", "since": 1, "pending": 1, "held": 1, "drift": { "labels": "held" },
+            "contested": ["labels"], "changes": [change],
+        });
+        let state: KeyState = serde_json::from_value(stored).unwrap();
+        assert_eq!((state.held, state.unwritten_digest.as_deref()), (1, None));
     }
 }

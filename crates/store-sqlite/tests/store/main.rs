@@ -9,6 +9,7 @@ mod causes;
 mod damaged;
 mod faults;
 mod guard;
+mod key_state;
 mod model;
 mod newer;
 mod suite;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{LastRead, PendingChange, Store, Time};
+use beadle_engine::{LastRead, Store, Time, UnwrittenChange};
 use serde::Serialize;
 
 use super::one::Work;
@@ -57,7 +57,7 @@ impl RepositoryPage {
 
 /// Returns the paths of the keys that the values of a change belong to. A person can exempt each of
 /// these keys.
-fn keys_of(sign_in: &SignIn, organisation: &str, change: &PendingChange) -> Vec<String> {
+fn keys_of(sign_in: &SignIn, organisation: &str, change: &UnwrittenChange) -> Vec<String> {
     let key = |value: &String| {
         sign_in.key_of_value(organisation, (change.aspect.as_str(), change.what.as_str(), value.as_str()))
     };

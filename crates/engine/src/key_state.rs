@@ -3,6 +3,7 @@
 //! because it has no entry for a run that found nothing to do.
 
 mod changes;
+mod contest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,9 @@ use crate::store::{Store, StoreError};
 use crate::unwritten::cause;
 
 use changes::ChangeList;
+use contest::{contests, writers};
+
+pub use contest::Contest;
 
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
@@ -39,6 +43,10 @@ pub struct KeyState {
     /// undo restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
+    /// The aspects with a change that Beadle only observes after an undo, and without another
+    /// change that the mode does not allow.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub only_undone: BTreeSet<String>,
     /// Since when Beadle only observes such changes. `None` if there are none, and in states of older
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,9 +60,17 @@ pub struct KeyState {
     /// The error of the first failed change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The aspects with a contested change that Beadle writes again later.
+    /// The aspects with a contested change that the last run postponed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
+    /// The contested changes that a run postponed in the last hour, at most 20. Such a change can
+    /// be written in the meantime. States of older versions have no list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contests: Vec<Contest>,
+    /// Maps each aspect with a held or contested change to the person or program that changed the
+    /// aspect last. An aspect is missing if no webhook names the writer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writers: BTreeMap<String, String>,
     /// The aspects with a change that was not written, each with the most severe cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<String, DriftCause>,
@@ -94,11 +110,14 @@ impl KeyState {
             pending,
             withheld: report.withheld(),
             undone: report.undone(),
+            only_undone: only_undone(report),
             undone_since: None,
             held: report.count(|result| matches!(result, StepResult::Held { .. })),
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
+            contests: Vec::new(),
+            writers: BTreeMap::new(),
             drift: drift(report),
             unwritten_digest: None,
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
@@ -109,6 +128,32 @@ impl KeyState {
     /// Returns whether the last run left nothing to do: the key is as declared, or Beadle skips it.
     pub fn is_settled(&self) -> bool {
         self.pending == 0 && self.unknown.is_empty()
+    }
+
+    /// Returns whether a list of problems contains the key: it is not settled, or it had a
+    /// contested change when the state was stored.
+    fn is_problem(&self) -> bool {
+        !self.is_settled() || !self.contests.is_empty()
+    }
+
+    /// Returns the contests of the key: the contested changes that are not written, and the recent
+    /// ones that are written in the meantime.
+    pub fn present_contests(&self, now: Time) -> impl Iterator<Item = &Contest> {
+        self.contests.iter().filter(move |one| one.is_recent(now) || self.contested.contains(&one.aspect))
+    }
+
+    /// Returns the aspects with a contested change. Leaves out the changes that the guard holds.
+    pub fn contested_aspects(&self, now: Time) -> BTreeSet<&str> {
+        let recent = self.present_contests(now).map(|contest| contest.aspect.as_str());
+        recent.chain(self.contested.iter().map(String::as_str)).collect()
+    }
+
+    /// Returns the aspects with a change that the mode does not allow. Leaves out an aspect in
+    /// which Beadle only observes changes because of an undo, and an aspect with a more severe
+    /// cause.
+    pub fn mode_aspects(&self) -> Vec<&str> {
+        let its = self.drift.iter().filter(|(_, cause)| **cause == DriftCause::Mode);
+        its.map(|(aspect, _)| aspect.as_str()).filter(|aspect| !self.only_undone.contains(*aspect)).collect()
     }
 
     /// Reads the changes that the last run of a key did not write, at most 20. The gravest change
@@ -128,10 +173,10 @@ impl KeyState {
         Self::note(key).get(store).await
     }
 
-    /// Lists the keys that are not as declared, each with its state.
+    /// Lists the keys that are not as declared or have a recent contest, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
         let mut all = Self::listed(store, "").await?;
-        all.retain(|(_, state)| !state.is_settled());
+        all.retain(|(_, state)| state.is_problem());
         Ok(all)
     }
 
@@ -145,7 +190,7 @@ impl KeyState {
         limit: u32,
     ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
         let (page, next) = Note::<Self>::of(&[""]).page(store, after, limit).await?;
-        let problems = page.into_iter().filter(|(_, state)| !state.is_settled());
+        let problems = page.into_iter().filter(|(_, state)| state.is_problem());
         let with_key = |(key, state): (String, Self)| Some((key.parse::<Key>().ok()?, state));
         Ok((problems.filter_map(with_key).collect(), next))
     }
@@ -203,10 +248,22 @@ impl KeyState {
         Ok(())
     }
 
+    /// Stores the state of a key after a run that no webhook caused. See [`Self::record_run`].
+    pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
+        Self::record_run(store, key, report, &BTreeMap::new(), now).await
+    }
+
     /// Stores the state of a key after a run, and the list of its unwritten changes. Writes nothing
     /// if the state is the same as before, so that a sweep stays cheap. The state contains the
-    /// digest of the list, so the call need not read the list.
-    pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
+    /// digest of the list, so the call need not read the list. `news` maps aspects to the persons
+    /// or programs that changed them, according to the webhooks that made the run necessary.
+    pub async fn record_run(
+        store: &dyn Store,
+        key: &Key,
+        report: &Report,
+        news: &BTreeMap<String, String>,
+        now: Time,
+    ) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;
         let list = ChangeList::of(report);
@@ -224,8 +281,11 @@ impl KeyState {
             Some(before) if before.undone > 0 => before.undone_since.unwrap_or(before.since).min(now),
             _ => now,
         });
+        let contests =
+            contests(report, before.as_ref().map_or(&[][..], |before| before.contests.as_slice()), now);
+        let writers = writers(report, &contests, news, before.as_ref().map(|before| &before.writers));
         let unwritten_digest = list.digest();
-        let state = Self { since, undone_since, unwritten_digest, ..found };
+        let state = Self { since, undone_since, contests, writers, unwritten_digest, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
         }
@@ -236,6 +296,17 @@ impl KeyState {
         }
         note.put(store, &state).await
     }
+}
+
+/// Returns the aspects with a change that Beadle only observes after an undo, and without another
+/// change that the mode does not allow.
+fn only_undone(report: &Report) -> BTreeSet<String> {
+    let aspects = |undone: bool| {
+        let its = report.steps.iter().filter(|step| step.outcome == StepResult::Withheld);
+        let its = its.filter(move |step| step.change.undone == undone);
+        its.map(|step| step.change.aspect.clone()).collect::<BTreeSet<String>>()
+    };
+    &aspects(true) - &aspects(false)
 }
 
 /// Returns the aspects with a change that was not written, each with the most severe cause. A
@@ -357,6 +428,20 @@ mod tests {
     }
 
     #[test]
+    fn an_undo_is_the_only_reason_in_an_aspect_without_another_withheld_change() {
+        let mut report = report(&vec![StepResult::Withheld; 4], vec![]);
+        for (at, aspect, undone) in
+            [(0, "settings", true), (1, "labels", true), (2, "labels", false), (3, "topics", false)]
+        {
+            report.steps[at].change.aspect = aspect.into();
+            report.steps[at].change.undone = undone;
+        }
+        let state = KeyState::of(&report, Time(1));
+        assert_eq!(state.only_undone, BTreeSet::from(["settings".to_owned()]));
+        assert_eq!(state.mode_aspects(), ["labels", "topics"]);
+    }
+
+    #[test]
     fn the_state_of_an_older_version_is_read() {
         let stored = json!({ "subject": "acme/shop", "since": 1, "pending": 2 });
         let state: KeyState = serde_json::from_value(stored).unwrap();
@@ -372,5 +457,7 @@ mod tests {
         });
         let state: KeyState = serde_json::from_value(stored).unwrap();
         assert_eq!((state.held, state.unwritten_digest.as_deref()), (1, None));
+        assert_eq!(state.contested_aspects(Time(i64::MAX)), BTreeSet::from(["labels"]));
+        assert_eq!(state.present_contests(Time(2)).count(), 0);
     }
 }

@@ -1,9 +1,17 @@
 //! Tests the notes about the state of a key: the state, and the list of its unwritten changes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
-use beadle_engine::{Key, KeyScope, KeyState, Report, Risk, Step, StepResult, Time, testing};
+use beadle_engine::{
+    Change, Clock, Delivery, Failure, Field, Key, KeyScope, KeyState, Lane, Limits, LimitsInForce, Mark,
+    Mode, Outcome, Plan, PlanWriter, Planner, Reconcile, Reconciler, Report, Risk, Run, Session, Step,
+    StepResult, Time, WritePace, testing,
+};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
@@ -106,4 +114,115 @@ async fn a_state_of_an_older_version_gets_its_list_with_the_next_run() {
     let state = KeyState::get(&store, &key()).await.unwrap().unwrap();
     assert_eq!((state.since, state.withheld), (Time(1), 1));
     assert!(!store.get(STATE).await.unwrap().unwrap().contains("changes"));
+}
+
+/// A vendor whose setting `has_wiki` another writer turns on again and again.
+#[derive(Clone)]
+struct Vendor {
+    is_as_declared: bool,
+}
+
+#[async_trait]
+impl Planner for Vendor {
+    type Write = ();
+
+    async fn plan(&self, _: &Key, _: Option<&str>, _: Lane) -> Result<Plan<()>, Failure> {
+        let field = Field {
+            name: "has_wiki".into(),
+            before: json!(true),
+            after: json!(false),
+            asked: None,
+            risk: Risk::Changes,
+        };
+        let change =
+            Change { fields: vec![field], mode: Mode::Enforce, ..testing::change("settings", "", &[]) };
+        let changes = if self.is_as_declared { Vec::new() } else { vec![change] };
+        Ok(Plan { changes, generation: "g".into(), ..Plan::new("acme/shop") })
+    }
+
+    fn reports(&self, aspect: &str, event: &str) -> bool {
+        (aspect, event) == ("settings", "repository.edited")
+    }
+}
+
+#[async_trait]
+impl PlanWriter<()> for Vendor {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time, _: Lane) -> Result<Box<dyn Session<()>>, Failure> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Session<()> for Vendor {
+    async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Runs the key of a vendor in a lane, after a webhook with this event and this sender.
+async fn run(
+    (store, clock): (&Arc<SqliteStore>, &Clock),
+    is_as_declared: bool,
+    (lane, event, sender): (Lane, &str, &str),
+) -> Report {
+    let since = clock.now();
+    let delivery = Delivery {
+        source: "github".into(),
+        id: format!("{event}-{}", since.0),
+        actor: Some(sender.to_owned()),
+        event: event.to_owned(),
+        instance: "acme".into(),
+        received: since,
+        body: b"{}".to_vec(),
+    };
+    store.accept(delivery, vec![Mark::new(key(), lane)]).await.unwrap();
+    let vendor = Vendor { is_as_declared };
+    let reconciler = Reconciler {
+        planner: vendor.clone(),
+        writer: vendor,
+        store: store.clone(),
+        clock: clock.clone(),
+        limits: LimitsInForce::from(Limits { repeats: 2, ..Limits::default() }),
+        pace: WritePace::new(Duration::ZERO),
+    };
+    let claim = store.claim_key(&key(), clock.now()).await.unwrap().unwrap();
+    let run = Run { lease: claim.lease.clone(), lane, hint: None, since };
+    let report = reconciler.reconcile(&run).await.unwrap();
+    store.finish(&claim.lease, Outcome::Done, clock.now()).await.unwrap();
+    clock.jump(1000);
+    report
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contest_and_its_writer_stay_in_the_state_after_the_repair() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(store(folder.path()));
+    let clock = Clock::simulated(Time(1_000_000_000));
+    let world = (&store, &clock);
+    for _ in 0..2 {
+        run(world, false, (Lane::Event, "repository.edited", "octocat")).await;
+    }
+    let report = run(world, false, (Lane::Event, "repository.edited", "octocat")).await;
+    assert!(matches!(report.steps[0].outcome, StepResult::Postponed(_)), "{report:?}");
+    // Neither an event of another aspect nor a webhook of Beadle's own write names the writer.
+    run(world, false, (Lane::Event, "label.edited", "mona")).await;
+    run(world, false, (Lane::Sweep, "repository.edited", "beadle[bot]")).await;
+    let began = KeyState::get(store.as_ref(), &key()).await.unwrap().unwrap();
+    let octocat = BTreeMap::from([("settings".to_owned(), "octocat".to_owned())]);
+    assert_eq!(
+        (began.contests[0].values.as_slice(), &began.writers),
+        (&["has_wiki".to_owned()][..], &octocat)
+    );
+    clock.jump(60_000);
+    let report = run(world, false, (Lane::Event, "label.edited", "mona")).await;
+    assert_eq!(report.steps[0].outcome, StepResult::Written, "the wait is over");
+    let repaired = KeyState::get(store.as_ref(), &key()).await.unwrap().unwrap();
+    assert!(repaired.is_settled() && repaired.contested.is_empty());
+    assert_eq!((&repaired.contests, &repaired.writers), (&began.contests, &octocat));
+    assert_eq!(KeyState::all(store.as_ref()).await.unwrap().len(), 1, "an operator still finds the key");
+    assert_eq!(repaired.contested_aspects(clock.now()), BTreeSet::from(["settings"]));
+    clock.jump(3_600_000);
+    assert!(repaired.contested_aspects(clock.now()).is_empty());
+    run(world, true, (Lane::Event, "label.edited", "mona")).await;
+    assert!(KeyState::all(store.as_ref()).await.unwrap().is_empty());
 }

@@ -80,7 +80,7 @@ pub(in crate::pages) async fn load(
     let names = known.names();
     let instance = names.iter().find(|instance| instance.eq_ignore_ascii_case(owner));
     let found = match instance {
-        Some(instance) => called(store, REPOSITORY, (instance, subject.as_str())).await?,
+        Some(instance) => called(store, REPOSITORY, (instance, subject.as_str()), now).await?,
         None => None,
     };
     let Some(repository) = found else {
@@ -183,11 +183,11 @@ impl View for RepositoryPage {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Key;
+    use beadle_engine::{Finding, Key};
 
     use super::*;
     use crate::exchange::store;
-    use crate::pages::condition::{Condition, Finding};
+    use crate::pages::condition::Condition;
 
     #[tokio::test]
     async fn the_page_names_all_problems_and_the_waivers_that_this_version_cannot_read() {

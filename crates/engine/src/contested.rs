@@ -16,7 +16,7 @@ use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
 /// The period that Beadle searches for repeated writes of the same change.
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// How long Beadle waits before it writes a contested change again for the first time. The wait
 /// doubles with each further write, up to an hour.
 const FIRST: Duration = Duration::from_secs(60);

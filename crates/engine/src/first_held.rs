@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::clock::Time;
 use crate::guard::{Hold, is_undo};
-use crate::journal::{Detail, Entry, EntryKind, Obstacle, PolicyInForce, RunCounts};
+use crate::journal::{Detail, DriftCause, Entry, EntryKind, PolicyInForce, RunCounts};
 use crate::key_state::KeyState;
 use crate::store::{History, Store, StoreError};
-use crate::unwritten::MOST;
+use crate::unwritten::IN_JOURNAL;
 
 /// The maximum number of runs of a key that Beadle searches. If a change is held for more runs, the
 /// first one is not known.
@@ -83,11 +83,11 @@ fn holds(run: &Entry, digest: &str) -> Option<bool> {
     let left = unwritten.as_deref().unwrap_or_default();
     let is_held = left
         .iter()
-        .any(|change| change.because == Obstacle::Held && change.digest.as_deref() == Some(digest));
+        .any(|change| change.because == DriftCause::Held && change.digest.as_deref() == Some(digest));
     if is_held {
         return Some(true);
     }
-    (left.len() < MOST && unknown.is_empty()).then_some(false)
+    (left.len() < IN_JOURNAL.changes && unknown.is_empty()).then_some(false)
 }
 
 #[cfg(test)]

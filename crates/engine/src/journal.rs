@@ -19,7 +19,8 @@ pub use detail::{
 };
 pub use operator::OperatorAction;
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
-pub use unwritten::{Obstacle, UnwrittenChange};
+pub(crate) use unwritten::is_zero;
+pub use unwritten::{DriftCause, UnwrittenChange};
 pub use waiver::WaiverEnded;
 
 /// What an entry of the journal reports.

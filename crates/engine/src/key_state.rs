@@ -2,7 +2,8 @@
 //! state, so that an operator need not search the journal. The journal does not list all keys,
 //! because it has no entry for a run that found nothing to do.
 
-mod pending;
+mod changes;
+mod contest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Report, StepResult};
 use crate::clock::Time;
+use crate::journal::{DriftCause, UnwrittenChange, is_zero};
 use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
 use crate::plan::Unknown;
 use crate::store::{Store, StoreError};
+use crate::unwritten::cause;
 
-use pending::is_zero;
-pub use pending::{DriftCause, PendingChange};
+use changes::ChangeList;
+use contest::{contests, writers};
+
+pub use contest::Contest;
 
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
@@ -38,6 +43,10 @@ pub struct KeyState {
     /// undo restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
+    /// The aspects with a change that Beadle only observes after an undo, and without another
+    /// change that the mode does not allow.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub only_undone: BTreeSet<String>,
     /// Since when Beadle only observes such changes. `None` if there are none, and in states of older
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,16 +60,24 @@ pub struct KeyState {
     /// The error of the first failed change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The aspects with a contested change that Beadle writes again later.
+    /// The aspects with a contested change that the last run postponed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
+    /// The contested changes that a run postponed in the last hour, at most 20. Such a change can
+    /// be written in the meantime. States of older versions have no list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contests: Vec<Contest>,
+    /// Maps each aspect with a held or contested change to the person or program that changed the
+    /// aspect last. An aspect is missing if no webhook names the writer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writers: BTreeMap<String, String>,
     /// The aspects with a change that was not written, each with the most severe cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<String, DriftCause>,
-    /// The changes that were not written, at most 20. The gravest change comes first. States of
-    /// older versions have no list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<PendingChange>,
+    /// The digest of the list of unwritten changes, which [`Self::unwritten`] reads. `None` if the
+    /// list is empty, and in states of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unwritten_digest: Option<String>,
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -79,7 +96,7 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns the state of a key after a run.
+    /// Returns the state of a key after a run, as far as it does not depend on the state before.
     fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
@@ -93,13 +110,16 @@ impl KeyState {
             pending,
             withheld: report.withheld(),
             undone: report.undone(),
+            only_undone: only_undone(report),
             undone_since: None,
             held: report.count(|result| matches!(result, StepResult::Held { .. })),
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
+            contests: Vec::new(),
+            writers: BTreeMap::new(),
             drift: drift(report),
-            changes: PendingChange::all(report),
+            unwritten_digest: None,
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
             skipped: report.skipped.clone(),
         }
@@ -110,31 +130,69 @@ impl KeyState {
         self.pending == 0 && self.unknown.is_empty()
     }
 
+    /// Returns whether a list of problems contains the key: it is not settled, or it had a
+    /// contested change when the state was stored.
+    fn is_problem(&self) -> bool {
+        !self.is_settled() || !self.contests.is_empty()
+    }
+
+    /// Returns the contests of the key: the contested changes that are not written, and the recent
+    /// ones that are written in the meantime.
+    pub fn present_contests(&self, now: Time) -> impl Iterator<Item = &Contest> {
+        self.contests.iter().filter(move |one| one.is_recent(now) || self.contested.contains(&one.aspect))
+    }
+
+    /// Returns the aspects with a contested change. Leaves out the changes that the guard holds.
+    pub fn contested_aspects(&self, now: Time) -> BTreeSet<&str> {
+        let recent = self.present_contests(now).map(|contest| contest.aspect.as_str());
+        recent.chain(self.contested.iter().map(String::as_str)).collect()
+    }
+
+    /// Returns the aspects with a change that the mode does not allow. Leaves out an aspect in
+    /// which Beadle only observes changes because of an undo, and an aspect with a more severe
+    /// cause.
+    pub fn mode_aspects(&self) -> Vec<&str> {
+        let its = self.drift.iter().filter(|(_, cause)| **cause == DriftCause::Mode);
+        its.map(|(aspect, _)| aspect.as_str()).filter(|aspect| !self.only_undone.contains(*aspect)).collect()
+    }
+
+    /// Reads the changes that the last run of a key did not write, at most 20. The gravest change
+    /// comes first. The list is empty if the state is from an older version.
+    pub async fn unwritten(&self, store: &dyn Store, key: &Key) -> Result<Vec<UnwrittenChange>, StoreError> {
+        if self.unwritten_digest.is_none() {
+            return Ok(Vec::new());
+        }
+        // If the process ended between two writes, the stored list can belong to another run.
+        let is_its = |stored: &ChangeList| stored.digest() == self.unwritten_digest;
+        let stored = ChangeList::note(key).get(store).await?.filter(is_its);
+        Ok(stored.map(|stored| stored.0).unwrap_or_default())
+    }
+
     /// Reads the state of a key. Returns `None` if the key has not run.
     pub async fn get(store: &dyn Store, key: &Key) -> Result<Option<Self>, StoreError> {
         Self::note(key).get(store).await
     }
 
-    /// Lists the keys that are not as declared, each with its state.
+    /// Lists the keys that are not as declared or have a recent contest, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
         let mut all = Self::listed(store, "").await?;
-        all.retain(|(_, state)| !state.is_settled());
+        all.retain(|(_, state)| state.is_problem());
         Ok(all)
     }
 
-    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys
-    /// and begins after the name `after`. For the first page, `after` is empty. Also returns the
-    /// last name of the page. With this name, the caller can read the next page. On the last page,
-    /// the result is `None` instead of the name.
+    /// Lists the same keys as [`Self::all`], page by page. The page has at most `limit` keys and
+    /// begins after the name `after`. For the first page, `after` is empty. Also returns the last
+    /// name of the page. With this name, the caller can read the next page. On the last page, the
+    /// result is `None` instead of the name.
     pub async fn page(
         store: &dyn Store,
         after: &str,
         limit: u32,
     ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
         let (page, next) = Note::<Self>::of(&[""]).page(store, after, limit).await?;
-        let unsettled = page.into_iter().filter(|(_, state)| !state.is_settled());
+        let problems = page.into_iter().filter(|(_, state)| state.is_problem());
         let with_key = |(key, state): (String, Self)| Some((key.parse::<Key>().ok()?, state));
-        Ok((unsettled.filter_map(with_key).collect(), next))
+        Ok((problems.filter_map(with_key).collect(), next))
     }
 
     /// Lists all keys of one kind, each with its state.
@@ -172,8 +230,9 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys in a scope, but keeps the states of the keys in `keys`. The
-    /// repositories or groups of the deleted states no longer exist, so no run reads these states.
+    /// Deletes the states of the keys in a scope and their lists of unwritten changes, but keeps
+    /// those of the keys in `keys`. The repositories or groups of the deleted states no longer
+    /// exist, so no run reads these states.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,
@@ -181,17 +240,33 @@ impl KeyState {
     ) -> Result<(), StoreError> {
         for (key, _) in Self::listed(store, scope.prefix()).await? {
             if !keys.contains(&key) {
+                // The list comes first. Without its state, no later call would find the list.
+                ChangeList::note(&key).forget(store).await?;
                 Self::note(&key).forget(store).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores the state of a key after a run. Writes nothing if the state is the same as before, so
-    /// that a sweep stays cheap.
+    /// Stores the state of a key after a run that no webhook caused. See [`Self::record_run`].
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
+        Self::record_run(store, key, report, &BTreeMap::new(), now).await
+    }
+
+    /// Stores the state of a key after a run, and the list of its unwritten changes. Writes nothing
+    /// if the state is the same as before, so that a sweep stays cheap. The state contains the
+    /// digest of the list, so the call need not read the list. `news` maps aspects to the persons
+    /// or programs that changed them, according to the webhooks that made the run necessary.
+    pub async fn record_run(
+        store: &dyn Store,
+        key: &Key,
+        report: &Report,
+        news: &BTreeMap<String, String>,
+        now: Time,
+    ) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;
+        let list = ChangeList::of(report);
         let found = Self::of(report, now);
         let is_other = |before: &Self| {
             (before.is_settled(), before.skipped.is_some()) != (found.is_settled(), found.skipped.is_some())
@@ -206,19 +281,44 @@ impl KeyState {
             Some(before) if before.undone > 0 => before.undone_since.unwrap_or(before.since).min(now),
             _ => now,
         });
-        let state = Self { since, undone_since, ..found };
+        let contests =
+            contests(report, before.as_ref().map_or(&[][..], |before| before.contests.as_slice()), now);
+        let writers = writers(report, &contests, news, before.as_ref().map(|before| &before.writers));
+        let unwritten_digest = list.digest();
+        let state = Self { since, undone_since, contests, writers, unwritten_digest, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
+        }
+        // The list comes first. If the process ends before it stores the state, the next run finds
+        // the digest of the previous list in the state, and stores its own list again.
+        if before.and_then(|before| before.unwritten_digest) != state.unwritten_digest {
+            list.put(store, key).await?;
         }
         note.put(store, &state).await
     }
 }
 
-/// Returns the aspects with a change that was not written, each with the most severe cause.
+/// Returns the aspects with a change that Beadle only observes after an undo, and without another
+/// change that the mode does not allow.
+fn only_undone(report: &Report) -> BTreeSet<String> {
+    let aspects = |undone: bool| {
+        let its = report.steps.iter().filter(|step| step.outcome == StepResult::Withheld);
+        let its = its.filter(move |step| step.change.undone == undone);
+        its.map(|step| step.change.aspect.clone()).collect::<BTreeSet<String>>()
+    };
+    &aspects(true) - &aspects(false)
+}
+
+/// Returns the aspects with a change that was not written, each with the most severe cause. A
+/// change that the run did not reach counts as failed, because a metric has no other cause for it.
 fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
     let mut drift = BTreeMap::new();
     for step in &report.steps {
-        let Some(cause) = DriftCause::of(&step.outcome) else { continue };
+        let cause = match cause(&step.outcome) {
+            Some(DriftCause::NotReached) => DriftCause::Failed,
+            Some(cause) => cause,
+            None => continue,
+        };
         let kept = drift.entry(step.change.aspect.clone()).or_insert(cause);
         *kept = cause.max(*kept);
     }
@@ -322,27 +422,42 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_the_run_did_not_reach_counts_as_failed() {
+        let state = KeyState::of(&report(&[StepResult::NotReached], vec![]), Time(1));
+        assert_eq!(state.drift, BTreeMap::from([("teams".to_owned(), DriftCause::Failed)]));
+    }
+
+    #[test]
+    fn an_undo_is_the_only_reason_in_an_aspect_without_another_withheld_change() {
+        let mut report = report(&vec![StepResult::Withheld; 4], vec![]);
+        for (at, aspect, undone) in
+            [(0, "settings", true), (1, "labels", true), (2, "labels", false), (3, "topics", false)]
+        {
+            report.steps[at].change.aspect = aspect.into();
+            report.steps[at].change.undone = undone;
+        }
+        let state = KeyState::of(&report, Time(1));
+        assert_eq!(state.only_undone, BTreeSet::from(["settings".to_owned()]));
+        assert_eq!(state.mode_aspects(), ["labels", "topics"]);
+    }
+
+    #[test]
     fn the_state_of_an_older_version_is_read() {
         let stored = json!({ "subject": "acme/shop", "since": 1, "pending": 2 });
         let state: KeyState = serde_json::from_value(stored).unwrap();
         assert_eq!((state.pending, state.drift), (2, BTreeMap::new()));
-    }
-
-    #[test]
-    fn the_name_of_a_cause_is_the_stored_one() {
-        use DriftCause::{Blocked, Contested, Failed, Held, Mode};
-        for cause in [Blocked, Mode, Held, Contested, Failed] {
-            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
-        }
-    }
-
-    #[test]
-    fn a_cause_of_a_newer_version_counts_as_the_most_severe_one() {
-        let all = [DriftCause::Blocked, DriftCause::Mode, DriftCause::Held, DriftCause::Contested];
-        for cause in all.into_iter().chain([DriftCause::Failed]) {
-            assert_eq!(serde_json::from_value::<DriftCause>(json!(cause)).unwrap(), cause);
-            assert_eq!(json!(cause), cause.as_str());
-        }
-        assert_eq!(serde_json::from_value::<DriftCause>(json!("deferred")).unwrap(), DriftCause::Failed);
+        // This version stored the list of changes in the state.
+        let change = json!({
+            "aspect": "labels", "what": "label old", "values": ["color"], "risk": "removes", "asked": null,
+            "because": "held",
+        });
+        let stored = json!({
+            "subject": "acme/shop", "since": 1, "pending": 1, "held": 1, "drift": { "labels": "held" },
+            "contested": ["labels"], "changes": [change],
+        });
+        let state: KeyState = serde_json::from_value(stored).unwrap();
+        assert_eq!((state.held, state.unwritten_digest.as_deref()), (1, None));
+        assert_eq!(state.contested_aspects(Time(i64::MAX)), BTreeSet::from(["labels"]));
+        assert_eq!(state.present_contests(Time(2)).count(), 0);
     }
 }

@@ -1,15 +1,16 @@
 //! One run of a claimed key. The run plans, releases holds that are no longer needed, and writes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::apply::{ApplyContext, PlanWriter, Planner, Report, apply, release_resolved_holds};
+use crate::apply::{ApplyContext, PlanWriter, Planner, Report, StepResult, apply, release_resolved_holds};
 use crate::causes::causes;
 use crate::clock::{Clock, Time};
 use crate::failure::Failure;
 use crate::guard::LimitsInForce;
-use crate::journal::{Detail, Entry, EntryKind};
+use crate::journal::{Cause, Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::key_state::KeyState;
 use crate::pace::WritePace;
@@ -108,12 +109,17 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                 return Err(failure);
             }
         };
-        KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
-        self.planner.record(key, &report).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
-        if noteworthy {
+        let after = if noteworthy {
             let origins = self.planner.origins(key);
-            let after = causes(self.store.as_ref(), key, &origins, (run.since, planned)).await;
+            causes(self.store.as_ref(), key, &origins, (run.since, planned)).await
+        } else {
+            Vec::new()
+        };
+        let news = writers(&self.planner, &report, &after, run.lane);
+        KeyState::record_run(self.store.as_ref(), key, &report, &news, self.clock.now()).await?;
+        self.planner.record(key, &report).await?;
+        if noteworthy {
             let entry = Entry {
                 seq: 0,
                 at: self.clock.now(),
@@ -128,4 +134,28 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         }
         Ok(report)
     }
+}
+
+/// Returns for each aspect with a held or postponed change who changed the aspect, as far as the
+/// deliveries tell. `after` contains the deliveries that made the key due, the newest first.
+fn writers<P: Planner>(
+    planner: &P,
+    report: &Report,
+    after: &[Cause],
+    lane: Lane,
+) -> BTreeMap<String, String> {
+    // Beadle's own writes cause deliveries too. Such a delivery makes a key due in the lane of the
+    // sweeps.
+    if lane != Lane::Event {
+        return BTreeMap::new();
+    }
+    let is_disputed =
+        |result: &StepResult| matches!(result, StepResult::Held { .. } | StepResult::Postponed(_));
+    let steps = report.steps.iter().filter(|step| is_disputed(&step.outcome));
+    let aspects: BTreeSet<&String> = steps.map(|step| &step.change.aspect).collect();
+    let writer = |aspect: &String| {
+        let its = |cause: &&Cause| planner.reports(aspect, &cause.event);
+        after.iter().filter(its).find_map(|cause| cause.by.clone())
+    };
+    aspects.into_iter().filter_map(|aspect| Some((aspect.clone(), writer(aspect)?))).collect()
 }

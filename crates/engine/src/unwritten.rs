@@ -1,13 +1,21 @@
-//! The record of a run in the journal: the number of changes by result, and the changes that Beadle
-//! did not write.
+//! The changes that a run did not write, and the record of the run in the journal.
 
-use crate::apply::{Report, StepResult};
-use crate::journal::{Cause, Obstacle, RunCounts, UnwrittenChange};
+use crate::apply::{Report, Step, StepResult};
+use crate::journal::{Cause, DriftCause, RunCounts, UnwrittenChange};
 use crate::plan::Risk;
 
-/// The maximum number of changes in one entry of the journal. In the mode `observe`, a repository
-/// has the same unwritten changes in each run. The entries must therefore stay small.
-pub(crate) const MOST: usize = 5;
+/// The maximum size of a list of unwritten changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListSize {
+    /// The maximum number of changes.
+    pub(crate) changes: usize,
+    /// The maximum number of values that one change names.
+    pub(crate) values: usize,
+}
+
+/// The size of the list in one entry of the journal. In the mode `observe`, a repository has the
+/// same unwritten changes in each run. The entries must therefore stay small.
+pub(crate) const IN_JOURNAL: ListSize = ListSize { changes: 5, values: 3 };
 
 /// Returns the record of a run in the journal. `after` contains the deliveries that made the key
 /// due.
@@ -21,7 +29,7 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         failed: failed(report),
         postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
         unknown: report.unknowns.clone(),
-        unwritten: Some(unwritten(report)).filter(|changes| !changes.is_empty()),
+        unwritten: Some(unwritten(report, IN_JOURNAL)).filter(|changes| !changes.is_empty()),
         after: Some(after),
     }
 }
@@ -33,55 +41,74 @@ fn failed(report: &Report) -> usize {
     if broken == 0 { 0 } else { broken + report.count(|result| *result == StepResult::Blocked) }
 }
 
-/// Returns the unwritten changes of a run, the gravest first.
-fn unwritten(report: &Report) -> Vec<UnwrittenChange> {
-    let mut found: Vec<UnwrittenChange> = Vec::new();
+/// Returns the reason why Beadle did not write a change. Returns `None` if the change was written.
+pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
+    match result {
+        StepResult::Written => None,
+        StepResult::Blocked => Some(DriftCause::Blocked),
+        StepResult::Withheld => Some(DriftCause::Mode),
+        StepResult::Held { .. } => Some(DriftCause::Held),
+        StepResult::Postponed(_) => Some(DriftCause::Contested),
+        StepResult::NotReached => Some(DriftCause::NotReached),
+        StepResult::Failed(_) => Some(DriftCause::Failed),
+    }
+}
+
+/// Returns the unwritten changes of a run. The gravest change comes first.
+pub(crate) fn unwritten(report: &Report, size: ListSize) -> Vec<UnwrittenChange> {
+    let mut steps: Vec<(Risk, DriftCause, &Step)> = Vec::new();
     for step in &report.steps {
-        let (because, digest) = match &step.outcome {
-            StepResult::Written => continue,
-            StepResult::Withheld => (Obstacle::Mode, None),
-            StepResult::Held { digest, .. } => (Obstacle::Held, Some(digest.clone())),
-            StepResult::Postponed(_) => (Obstacle::Contested, None),
-            StepResult::Failed(_) => (Obstacle::Failed, None),
-            StepResult::Blocked | StepResult::NotReached => (Obstacle::NotReached, None),
+        let Some(because) = cause(&step.outcome) else { continue };
+        steps.push((step.change.risks().gravest().unwrap_or(Risk::Changes), because, step));
+    }
+    steps.sort_by_key(|(risk, ..)| std::cmp::Reverse(*risk));
+    let change = |(risk, because, step): (Risk, DriftCause, &Step)| {
+        let fields = &step.change.fields;
+        let digest = match &step.outcome {
+            StepResult::Held { digest, .. } => Some(digest.clone()),
+            _ => None,
         };
-        let change = &step.change;
-        found.push(UnwrittenChange {
-            aspect: change.aspect.clone(),
-            what: change.what.clone(),
-            risk: change.risks().gravest().unwrap_or(Risk::Changes),
-            asked: change.fields.iter().find_map(|field| field.asked.clone()),
+        UnwrittenChange {
+            aspect: step.change.aspect.clone(),
+            what: step.change.what.clone(),
+            values: fields.iter().take(size.values).map(|field| field.name.clone()).collect(),
+            more_values: fields.len().saturating_sub(size.values),
+            risk,
+            asked: fields.iter().find_map(|field| field.asked.clone()),
             because,
             undone: step.is_undone(),
             digest,
-        });
-    }
-    found.sort_by_key(|change| std::cmp::Reverse(change.risk));
-    found.truncate(MOST);
-    found
+        }
+    };
+    steps.into_iter().take(size.changes).map(change).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::Step;
+    use crate::plan::PolicyLocation;
     use crate::testing::change;
+
+    fn report(steps: &[Step]) -> Report {
+        Report {
+            subject: "acme/shop".into(),
+            steps: steps.to_vec(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        }
+    }
+
+    fn step(what: &str, risk: Risk, outcome: StepResult) -> Step {
+        Step { change: change("teams", what, &[risk]), outcome }
+    }
 
     #[test]
     fn a_postponed_change_does_not_count_as_failed() {
         let counts = |results: &[StepResult]| {
-            let step = |outcome: &StepResult| Step {
-                change: change("teams", "a", &[Risk::Adds]),
-                outcome: outcome.clone(),
-            };
-            let report = Report {
-                subject: "acme/shop".into(),
-                steps: results.iter().map(step).collect(),
-                unknowns: Vec::new(),
-                skipped: None,
-                failure: None,
-            };
-            let counts = run_counts(&report, Vec::new());
+            let steps: Vec<Step> =
+                results.iter().map(|outcome| step("a", Risk::Adds, outcome.clone())).collect();
+            let counts = run_counts(&report(&steps), Vec::new());
             (counts.changes, counts.failed, counts.postponed)
         };
         let postponed = StepResult::Postponed("another writer".into());
@@ -92,28 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn the_gravest_unwritten_changes_are_named_with_their_reason() {
+    fn the_gravest_unwritten_changes_come_first_with_their_reason_and_their_line() {
         let held = StepResult::Held { digest: "8f0c".into(), why: "limit".into() };
-        let mut steps: Vec<Step> = [
-            ("a", Risk::Adds, StepResult::Withheld),
-            ("b", Risk::Removes, StepResult::Written),
-            ("c", Risk::Removes, held),
-            ("d", Risk::Changes, StepResult::Failed("403".into())),
-        ]
-        .into_iter()
-        .map(|(what, risk, outcome)| Step { change: change("teams", what, &[risk]), outcome })
-        .collect();
-        let report = |steps: &[Step]| Report {
-            subject: "acme/shop".into(),
-            steps: steps.to_vec(),
-            unknowns: Vec::new(),
-            skipped: None,
-            failure: None,
-        };
-        let found = unwritten(&report(&steps));
+        let mut steps = vec![
+            step("a", Risk::Adds, StepResult::Withheld),
+            step("b", Risk::Removes, StepResult::Written),
+            step("c", Risk::Removes, held),
+            step("d", Risk::Changes, StepResult::Failed("403".into())),
+        ];
+        steps[0].change.fields[0].asked = Some(PolicyLocation { file: "layers/labels.yml".into(), line: 4 });
+        let found = unwritten(&report(&steps), IN_JOURNAL);
         let seen: Vec<_> = found.iter().map(|one| (one.what.as_str(), one.because)).collect();
-        assert_eq!(seen, [("c", Obstacle::Held), ("d", Obstacle::Failed), ("a", Obstacle::Mode)]);
-        assert_eq!(found[0].digest.as_deref(), Some("8f0c"));
+        assert_eq!(seen, [("c", DriftCause::Held), ("d", DriftCause::Failed), ("a", DriftCause::Mode)]);
+        assert_eq!((found[0].digest.as_deref(), found[1].digest.as_deref()), (Some("8f0c"), None));
+        let asked = found[2].asked.as_ref().map(ToString::to_string);
+        assert_eq!(asked.as_deref(), Some("layers/labels.yml:4"));
         let mut undone = steps.clone();
         undone[0].change.undone = true;
         let counts = |steps: &[Step]| run_counts(&report(steps), Vec::new());
@@ -121,8 +141,13 @@ mod tests {
         assert_eq!((before.withheld, before.undone), (Some(1), None));
         assert_eq!((after.withheld, after.undone), (Some(0), Some(1)));
         assert_eq!(after.unwritten.map(|all| all[2].undone), Some(true));
-        let last = steps[3].clone();
-        steps.extend(vec![last; 20]);
-        assert_eq!(unwritten(&report(&steps)).len(), MOST);
+    }
+
+    #[test]
+    fn a_list_has_a_maximum_number_of_changes_and_of_values() {
+        let long =
+            Step { change: change("settings", "", &[Risk::Changes; 50]), outcome: StepResult::Withheld };
+        let found = unwritten(&report(&vec![long; 30]), ListSize { changes: 20, values: 10 });
+        assert_eq!((found.len(), found[0].values.len(), found[0].more_values), (20, 10, 40));
     }
 }

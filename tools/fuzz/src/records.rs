@@ -5,7 +5,7 @@ use beadle_engine::guard::Rejection;
 use beadle_engine::notify::Ledger;
 use beadle_engine::{
     BudgetAccount, Detail, Entry, GateSums, GuardReservation, Hold, Key, KeyState, Lane, Mark, Outcome,
-    ParkReason, Parked, Row, TaskRecord, Time, Timing,
+    ParkReason, Parked, Row, TaskRecord, Time, Timing, UnwrittenChange,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,7 @@ pub(crate) fn run(data: &[u8]) {
         Some("reservation") => kept::<GuardReservation>(&text),
         Some("sums") => kept::<GateSums>(&text),
         Some("task") => kept::<TaskRecord>(&text),
+        Some("unwritten") => kept::<UnwrittenChange>(&text),
         Some("budget") => kept::<BudgetAccount>(&text),
         _ => {
             kept::<Row>(&text);

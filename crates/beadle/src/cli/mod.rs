@@ -360,12 +360,12 @@ pub(crate) enum Command {
     ///
     /// Beadle prints one line for each organisation, directory and target: the mode and the policy
     /// in force, the last and the next sweep, and how many repositories or groups have a problem.
-    /// Then it prints one line for each problem: what is parked, contested, held, unknown or
-    /// drifted, with the cause and the names. Reads the store, and asks the service of this machine
-    /// whether it is ready. Sends no request to GitHub.
+    /// Then it prints one line for each problem: what is parked, held, contested, unknown, failing
+    /// or drifted, with the cause and the names. Reads the store, and asks the service of this
+    /// machine whether it is ready. Sends no request to GitHub.
     ///
-    /// Exit code: 0 everything is as declared, 2 something is parked, contested, held, unknown or
-    /// drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
+    /// Exit code: 0 everything is as declared, 2 something is parked, held, contested, unknown,
+    /// failing or drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
     Status {
         /// Print JSON
         #[arg(long)]

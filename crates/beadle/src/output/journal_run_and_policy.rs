@@ -1,11 +1,10 @@
 //! Shows the entries of the journal about runs, policies and waivers as sentences.
 
-use beadle_engine::Detail;
 use beadle_engine::gate::noun;
 use beadle_engine::journal::{
-    Obstacle, PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, UnwrittenChange,
-    WaiverEnded,
+    PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, WaiverEnded,
 };
+use beadle_engine::{Detail, DriftCause, UnwrittenChange};
 
 use crate::output::plural::counted;
 
@@ -82,19 +81,21 @@ fn run(counts: &RunCounts) -> String {
 /// Returns a description of an unwritten change, such as `removes team contractors (teams) asked by
 /// settings.yml:7 (held as 8f0c1d2e3a4b)`.
 fn unwritten(change: &UnwrittenChange) -> String {
-    let what = match change.what.as_str() {
-        "" => change.aspect.clone(),
-        what => format!("{what} ({})", change.aspect),
+    let what = match (change.what.as_str(), change.value_names().as_str()) {
+        ("", "") => change.aspect.clone(),
+        ("", values) => format!("{}: {values}", change.aspect),
+        (what, _) => format!("{what} ({})", change.aspect),
     };
     let asked = change.asked.as_ref().map(|line| format!(" asked by {line}")).unwrap_or_default();
     let because = match (change.because, &change.digest) {
-        (Obstacle::Held, Some(digest)) => format!("held as {digest}"),
-        (Obstacle::Held, None) => "held".to_owned(),
-        (Obstacle::Mode, _) if change.undone => "skipped because of an undo".to_owned(),
-        (Obstacle::Mode, _) => "skipped by the mode".to_owned(),
-        (Obstacle::Contested, _) => "postponed".to_owned(),
-        (Obstacle::Failed, _) => "failed".to_owned(),
-        (Obstacle::NotReached, _) => "not reached".to_owned(),
+        (DriftCause::Held, Some(digest)) => format!("held as {digest}"),
+        (DriftCause::Held, None) => "held".to_owned(),
+        (DriftCause::Mode, _) if change.undone => "skipped because of an undo".to_owned(),
+        (DriftCause::Mode, _) => "skipped by the mode".to_owned(),
+        (DriftCause::Contested, _) => "postponed".to_owned(),
+        (DriftCause::Failed, _) => "failed".to_owned(),
+        (DriftCause::NotReached, _) => "not reached".to_owned(),
+        (DriftCause::Blocked, _) => "depends on another change that was not written".to_owned(),
     };
     format!("{} {what}{asked} ({because})", change.risk)
 }
@@ -166,11 +167,13 @@ mod tests {
                     "unwritten": [
                         { "aspect": "teams", "what": "team a", "risk": "removes", "because": "held", "digest": "8f0c",
                           "asked": { "file": "settings.yml", "line": 7 } },
-                        { "aspect": "topics", "what": "", "risk": "adds", "because": "mode", "asked": null },
+                        { "aspect": "settings", "what": "", "values": ["has_wiki", "has_issues"], "more_values": 3,
+                          "risk": "changes", "because": "mode", "asked": null },
                     ],
                 }),
                 "3 changes: 1 held by the guard, 2 skipped by the mode; not written: removes team a (teams) asked by \
-                 settings.yml:7 (held as 8f0c), adds topics (skipped by the mode), 1 more",
+                 settings.yml:7 (held as 8f0c), changes settings: has_wiki, has_issues, 3 more (skipped by the \
+                 mode), 1 more",
             ),
             (
                 json!({

@@ -9,6 +9,7 @@ use crate::aspects::Step;
 use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
+use crate::requirements::events_of;
 
 /// The maximum number of attempts to plan a repository if its reads take too long.
 const PLANS: u32 = 3;
@@ -108,6 +109,12 @@ impl Planner for RepositoryPlanner {
     /// name.
     fn parks_unresolved(&self) -> bool {
         false
+    }
+
+    fn reports(&self, aspect: &str, event: &str) -> bool {
+        // The name of a delivery's event can contain the action, as in `repository.edited`.
+        let name = event.split('.').next().unwrap_or_default();
+        events_of(aspect).contains(&name)
     }
 
     async fn record(&self, key: &Key, report: &Report) -> Result<(), Failure> {

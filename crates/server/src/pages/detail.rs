@@ -1,10 +1,8 @@
 //! Shows changes, and the facts of journal entries.
 
 use beadle_engine::guard::{is_undo, short_undo};
-use beadle_engine::journal::{
-    Happened, Obstacle, OperatorAction, PolicyCommitted, RunCounts, UnwrittenChange, WriteResult,
-};
-use beadle_engine::{Change, Detail, Field, Risk, value_text};
+use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
+use beadle_engine::{Change, Detail, DriftCause, Field, Risk, UnwrittenChange, value_text};
 
 use super::html::{Html, joined, text};
 use super::link::Link;
@@ -154,16 +152,21 @@ fn result_text(result: &WriteResult) -> String {
 /// Returns a change that a run did not write, with the reason and the line of the policy.
 fn unwritten(change: &UnwrittenChange) -> Html {
     let because = match change.because {
-        Obstacle::Held => "held by the guard",
-        Obstacle::Mode if change.undone => "skipped because of an undo",
-        Obstacle::Mode => "skipped by the mode",
-        Obstacle::Contested => "postponed",
-        Obstacle::Failed => "failed",
-        Obstacle::NotReached => "not reached",
+        DriftCause::Held => "held by the guard",
+        DriftCause::Mode if change.undone => "skipped because of an undo",
+        DriftCause::Mode => "skipped by the mode",
+        DriftCause::Contested => "postponed",
+        DriftCause::Failed => "failed",
+        DriftCause::NotReached => "not reached",
+        DriftCause::Blocked => "depends on another change that was not written",
     };
-    let name = format!("{} {}", change.aspect, change.what);
+    let name = match (change.what.as_str(), change.value_names().as_str()) {
+        ("", "") => change.aspect.clone(),
+        ("", values) => format!("{}: {values}", change.aspect),
+        (what, _) => format!("{} {what}", change.aspect),
+    };
     let asked = change.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
-    let what = text(format!("not written: {} ({because}) ", name.trim_end()));
+    let what = text(format!("not written: {name} ({because}) "));
     joined([what, state(change.risk.as_str()), asked])
 }
 
@@ -328,6 +331,18 @@ mod tests {
         );
         assert!(shown.as_str().starts_with(&start), "{}", shown.as_str());
         assert!(shown.as_str().contains("<code>layers/labels.yml:4</code>"), "{}", shown.as_str());
+        let one = json!({
+            "aspect": "settings", "what": "", "values": [HOSTILE], "more_values": 2, "risk": "changes",
+            "asked": null, "because": "blocked",
+        });
+        let stored = json!({
+            "changes": 1, "written": 0, "held": 0, "failed": 0, "unknown": [], "unwritten": [one],
+        });
+        let shown = detail(&Detail::from(stored));
+        let expected = format!(
+            "not written: settings: {INERT}, 2 more (depends on another change that was not written) "
+        );
+        assert!(shown.as_str().contains(&expected), "{}", shown.as_str());
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });

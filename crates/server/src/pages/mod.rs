@@ -237,8 +237,8 @@ impl Pages {
     }
 
     async fn repositories(&self, asked: &Asked) -> Result<Repositories, Refused> {
-        let loaded = things::load(self.store.as_ref(), REPOSITORY, asked, self.facts.names());
-        in_time(loaded).await.map(Repositories)
+        let of = (REPOSITORY, self.facts.names());
+        in_time(things::load(self.store.as_ref(), of, asked, self.clock.now())).await.map(Repositories)
     }
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
@@ -248,8 +248,8 @@ impl Pages {
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {
-        let loaded = things::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
-        in_time(loaded).await.map(Groups)
+        let of = (GROUP, self.facts.targets());
+        in_time(things::load(self.store.as_ref(), of, asked, self.clock.now())).await.map(Groups)
     }
 
     async fn group(&self, asked: &Asked) -> Result<GroupPage, Refused> {

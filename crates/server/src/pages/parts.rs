@@ -188,10 +188,16 @@ pub(super) fn thing_rows(things: &[Thing], now: Time) -> Vec<Vec<Html>> {
     things.iter().map(row).collect()
 }
 
-/// Returns the states of a thing. The most important one comes first.
+/// Returns the states of a thing. The most important one comes first. A state with several reasons
+/// is shown once.
 pub(super) fn states(thing: &Thing) -> Html {
-    let further = thing.further.iter().flat_map(|one| [text(" "), state(one.state.as_str())]);
-    joined(std::iter::once(state(thing.state.as_str())).chain(further))
+    // The reasons of one state follow each other.
+    let mut names: Vec<&'static str> = thing.findings().map(|(state, ..)| state.as_str()).collect();
+    names.dedup();
+    joined(names.into_iter().enumerate().map(|(at, name)| {
+        let gap = if at == 0 { Html::default() } else { text(" ") };
+        joined([gap, state(name)])
+    }))
 }
 
 /// Returns the reasons for the states of a thing.

@@ -247,7 +247,7 @@ const SHOWN: [(&str, &str); 17] = [
     ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
     ("/repositories?state=parked&text=script&instance=acme", "parked"),
-    ("/repositories/acme/shop", "as-declared"),
+    ("/repositories/acme/shop", "the guard holds 1 change"),
     ("/repositories/acme/shop", "Values that Beadle only observes"),
     ("/groups", "<a href=\"/group?key=target-group"),
     (GROUP_PAGE, "Parked since"),
@@ -290,7 +290,7 @@ async fn the_overview_shows_the_most_important_state_first() {
     let (_, overview) = get("/api/v1/overview").await;
     let overview: Value = serde_json::from_str(&overview).unwrap();
     let states = overview["attention"].as_array().unwrap().iter().map(|thing| thing["state"].as_str());
-    assert_eq!(states.collect::<Vec<_>>(), [Some("parked"), Some("parked"), Some("failing")]);
+    assert_eq!(states.collect::<Vec<_>>(), ["parked", "parked", "held", "failing"].map(Some));
 }
 
 #[tokio::test]
@@ -438,11 +438,11 @@ async fn a_long_list_has_pages_and_each_row_is_on_one_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     many(store.as_ref(), 1203).await;
-    let names = vec!["acme".to_owned()];
+    let of = (REPOSITORY, vec!["acme".to_owned()]);
     let mut seen = Vec::new();
     let mut asked = Asked::default();
     loop {
-        let page = things::load(store.as_ref(), REPOSITORY, &asked, names.clone()).await.unwrap();
+        let page = things::load(store.as_ref(), of.clone(), &asked, Time(5)).await.unwrap();
         let page = serde_json::to_value(&page).unwrap();
         assert_eq!(page["total"], 1203);
         let rows = page["rows"].as_array().unwrap();
@@ -451,13 +451,13 @@ async fn a_long_list_has_pages_and_each_row_is_on_one_of_them() {
         let Some(next) = page["next"].as_str() else { break };
         asked.after = next.to_owned();
     }
-    let page = things::load(store.as_ref(), REPOSITORY, &Asked::default(), names.clone()).await.unwrap();
+    let page = things::load(store.as_ref(), of.clone(), &Asked::default(), Time(5)).await.unwrap();
     let size: usize = Repositories(page).content(Time(5)).iter().map(|piece| piece.as_str().len()).sum();
     assert!(size < 100_000, "{size} bytes");
     let all: Vec<String> = (0..1203).map(|n| format!("acme/Repo{n:05}")).collect();
     assert_eq!(seen, all);
     let asked = Asked { state: "unknown".into(), text: "rePO".into(), ..Asked::default() };
-    let page = things::load(store.as_ref(), REPOSITORY, &asked, names).await.unwrap();
+    let page = things::load(store.as_ref(), of, &asked, Time(5)).await.unwrap();
     let page = serde_json::to_value(&page).unwrap();
     assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(4), None), "{page}");
 }

@@ -10,6 +10,7 @@ mod damaged;
 mod faults;
 mod first_asked;
 mod guard;
+mod key_state;
 mod model;
 mod newer;
 mod suite;

@@ -57,7 +57,7 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     let mut next = Some(String::new());
     while let Some(after) = next {
         let (page, more) = KeyState::page(store, &after, PAGE).await?;
-        count_states(&mut condition, page, &paused, &mut contested);
+        count_states(&mut condition, page, &paused, &mut contested, now);
         next = more;
     }
     count_contested(&mut condition, contested);
@@ -146,10 +146,15 @@ fn count_states(
     states: Vec<(Key, KeyState)>,
     paused: &Paused<'_>,
     contested: &mut Contested,
+    now: Time,
 ) {
     for (key, state) in states {
         let Some(instance) = condition.instances.get_mut(key.instance()) else { continue };
         let is_paused = paused.covers(&key);
+        if !is_paused {
+            let aspects = state.contested_aspects(now).into_iter();
+            contested.extend(aspects.map(|aspect| (key.clone(), aspect.to_owned())));
+        }
         for (aspect, cause) in state.drift {
             if !(is_paused && matches!(cause, DriftCause::Failed | DriftCause::Contested)) {
                 *instance.drifted.entry((aspect, cause)).or_default() += 1;
@@ -162,7 +167,6 @@ fn count_states(
         for aspect in unknown {
             *instance.unknown.entry(aspect).or_default() += 1;
         }
-        contested.extend(state.contested.into_iter().map(|aspect| (key.clone(), aspect)));
     }
 }
 
@@ -241,7 +245,7 @@ mod tests {
         let paused = Paused::new(pauses);
         let mut contested = contested_holds(holds, &paused);
         for state in states {
-            count_states(condition, vec![state], &paused, &mut contested);
+            count_states(condition, vec![state], &paused, &mut contested, Time(2));
         }
         count_contested(condition, contested);
     }
@@ -265,8 +269,9 @@ mod tests {
 
     #[test]
     fn a_contested_aspect_counts_once_whether_it_is_held_or_written_again() {
-        let states =
-            vec![state(1, &json!({ "contested": ["teams"] })), state(2, &json!({ "contested": ["labels"] }))];
+        let repaired =
+            json!({ "pending": 0, "contests": [{ "aspect": "labels", "what": "", "since": 1, "at": 1 }] });
+        let states = vec![state(1, &json!({ "contested": ["teams"] })), state(2, &repaired)];
         let holds = [
             hold(1, &json!({})),
             hold(3, &json!({})),

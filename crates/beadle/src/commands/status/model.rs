@@ -1,9 +1,9 @@
 //! The state that `beadle status` shows. Its JSON is the output of `--json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_config::Standing;
-use beadle_engine::{BudgetAccount, Depth, Time};
+use beadle_engine::{BudgetAccount, Depth, KeyCondition, Time};
 use serde::Serialize;
 
 use crate::commands::{FAILED, FINE, PENDING};
@@ -21,8 +21,8 @@ pub(super) struct Status {
     pub(super) instances: Vec<InstanceStatus>,
     /// The installations of the App in `[installations]`.
     pub(super) installations: Vec<InstallationStatus>,
-    /// The differences between the present state and the policy, grouped by cause. The most severe
-    /// kind comes first.
+    /// The differences between the present state and the policy, grouped by cause. The most
+    /// important kind comes first.
     pub(super) problems: Vec<Problem>,
     /// The held generations.
     pub(super) held_policies: Vec<HeldPolicy>,
@@ -107,9 +107,35 @@ pub(super) struct InstanceStatus {
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
     pub(super) stopped: Option<String>,
-    /// For each kind of problem, the number of repositories or groups with this problem. If a kind
-    /// has no problem, it has no entry.
-    pub(super) counts: BTreeMap<ProblemKind, usize>,
+    #[serde(flatten)]
+    pub(super) keys: KeyCounts,
+}
+
+/// The numbers of keys with a problem. The pages show the same numbers.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct KeyCounts {
+    /// For each kind of problem, the number of repositories or groups with this problem. A
+    /// repository with several problems counts for each of them. If a kind has no problem, it has
+    /// no entry.
+    pub(super) counts: BTreeMap<KeyCondition, usize>,
+    /// The problems of the organisation itself. `counts` does not contain them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) organisation: BTreeSet<KeyCondition>,
+    /// The number of other parked keys, such as the key of a pull request. `counts` does not
+    /// contain them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) other_parked: usize,
+}
+
+impl KeyCounts {
+    /// Returns whether there is no problem.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.organisation.is_empty() && self.other_parked == 0
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// An installation of the App, and what Beadle does about it.
@@ -122,42 +148,10 @@ pub(super) struct InstallationStatus {
     pub(super) since: Time,
 }
 
-/// The kinds of problems of a repository or group. The most severe kind comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ProblemKind {
-    /// Beadle does not work on the key any more.
-    Parked,
-    /// Another writer undoes Beadle's changes.
-    Contested,
-    /// A change waits for an approval.
-    Held,
-    /// Beadle could not read or resolve a part.
-    Unknown,
-    /// A change failed, or the mode does not allow the change.
-    Drifted,
-}
-
-impl ProblemKind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Parked, Self::Contested, Self::Held, Self::Unknown, Self::Drifted];
-
-    /// Returns the name in the output.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Parked => "parked",
-            Self::Contested => "contested",
-            Self::Held => "held",
-            Self::Unknown => "unknown",
-            Self::Drifted => "drifted",
-        }
-    }
-}
-
 /// Repositories or groups with the same problem and the same cause.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
-    pub(super) kind: ProblemKind,
+    pub(super) kind: KeyCondition,
     /// The organisation or the target.
     pub(super) instance: String,
     /// The kind of the keys, such as `repository`.

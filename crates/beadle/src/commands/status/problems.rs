@@ -1,26 +1,32 @@
 //! Groups the problems of repositories and groups by their causes. For example, if a missing team
 //! affects 200 repositories, the output shows one problem.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use beadle_engine::{DriftCause, Hold, Key, KeyState, Parked, Risk, Time};
+use beadle_engine::{Finding, Hold, HoldsByKey, Key, KeyCondition, KeyState, Risk, Row, Time, key_findings};
 
-use super::model::{Problem, ProblemKind};
+use super::model::{KeyCounts, Problem};
+
+/// The kind of the key of an organisation itself.
+const ORGANISATION: &str = "organisation";
+/// The kinds of keys that the counts of an instance contain.
+const COUNTED: [&str; 2] = ["repository", "target-group"];
 
 /// The group of a problem.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
-    kind: ProblemKind,
+    kind: KeyCondition,
     instance: String,
     of: String,
     cause: String,
 }
 
-/// The names of the repositories or groups with one problem, and the time at which the problem
-/// began.
+/// The repositories or groups with one problem, each with its name, and the time at which the
+/// problem began.
 struct Members {
     since: Time,
-    names: BTreeSet<String>,
+    names: BTreeMap<Key, String>,
 }
 
 /// Collects problems.
@@ -28,65 +34,113 @@ struct Members {
 struct Problems(BTreeMap<Group, Members>);
 
 impl Problems {
-    fn add(&mut self, kind: ProblemKind, (key, name): (&Key, &str), cause: &str, since: Time) {
+    fn add(&mut self, kind: KeyCondition, of: &KnownKey, cause: &str, since: Time) {
+        let KnownKey { key, name, .. } = of;
         // If a cause contains the name of the repository itself, the function replaces this name.
         // Then the same cause has the same text for all repositories. The function replaces only
         // names with an owner, because a name without an owner might be an ordinary word.
         let cause = cause.replace(key.as_str(), "this one");
-        let cause = if name.contains('/') { cause.replace(name, "this one") } else { cause };
+        let cause = if name.contains('/') { cause.replace(name.as_str(), "this one") } else { cause };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
         let group = Group { kind, instance, of, cause };
-        let members = self.0.entry(group).or_insert_with(|| Members { since, names: BTreeSet::new() });
+        let members = self.0.entry(group).or_insert_with(|| Members { since, names: BTreeMap::new() });
         members.since = members.since.min(since);
-        members.names.insert(name.to_owned());
+        members.names.insert(key.clone(), name.clone());
     }
 }
 
-/// A parked key with its readable name.
-pub(super) struct ParkedKey {
+/// Everything that the store knows about one key, except its holds.
+pub(super) struct KnownKey {
     pub(super) key: Key,
+    /// The readable name. If no run has found the name, this is the key.
     pub(super) name: String,
-    pub(super) parked: Parked,
+    /// The state after the last run, if a run stored one.
+    pub(super) left: Option<KeyState>,
+    /// The row of the key in the queue, if the key is parked or fails.
+    pub(super) row: Option<Row>,
 }
 
-/// Returns the problems. The most severe kind comes first. Within a kind, the problem with the most
-/// names comes first.
-pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[ParkedKey]) -> Vec<Problem> {
-    let mut found = Problems::default();
-    for ParkedKey { key, name, parked } in parked {
-        found.add(ProblemKind::Parked, (key, name.as_str()), &parked.why, parked.since);
-    }
-    // An approved change is not a problem any more, because its key is due.
+/// The problems, and for each instance the numbers of keys with a problem.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) problems: Vec<Problem>,
+    pub(super) counts: BTreeMap<String, KeyCounts>,
+}
+
+/// Returns the problems of these keys. The most important kind comes first. Within a kind, the
+/// problem with the most names comes first. `holds` are the held changes of all these keys.
+pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
+    let (mut found, mut counts) = (Problems::default(), BTreeMap::new());
+    let by_key = HoldsByKey::new(holds);
+    let mut unapproved: HashMap<&Key, Vec<&Hold>> = HashMap::new();
     for hold in holds.iter().filter(|hold| hold.approved_by.is_none()) {
-        // After a rejection, no writer fights over the value: the change is only held.
-        let is_contested = hold.contested && hold.is_open();
-        let kind = if is_contested { ProblemKind::Contested } else { ProblemKind::Held };
-        found.add(kind, (&hold.key, hold.subject.as_str()), &change(hold), hold.since);
+        unapproved.entry(&hold.key).or_default().push(hold);
     }
-    for (key, state) in states {
-        let of = (key, state.subject.as_str());
-        for aspect in &state.contested {
-            let cause = format!("another writer undoes the changes of {aspect}");
-            found.add(ProblemKind::Contested, of, &cause, state.since);
+    for known in keys {
+        let (first, further) =
+            key_findings(known.left.as_ref(), known.row.as_ref(), by_key.of(&known.key), now);
+        let own = unapproved.get(&known.key).map(Vec::as_slice).unwrap_or_default();
+        let findings: Vec<Finding> = std::iter::once(first).chain(further).collect();
+        for finding in findings.iter().filter(|finding| is_shown(known, finding)) {
+            add(&mut found, known, finding, own);
         }
-        for unknown in &state.unknown {
-            let part = unknown.part.as_deref().filter(|part| !unknown.why.contains(*part));
-            let part = part.map(|part| format!(" {part}")).unwrap_or_default();
-            let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
-            found.add(ProblemKind::Unknown, of, &cause, state.since);
-        }
-        if let Some((cause, since)) = left(state) {
-            found.add(ProblemKind::Drifted, of, &cause, since);
-        }
+        let kinds: BTreeSet<KeyCondition> = findings.iter().map(|finding| finding.state).collect();
+        count(counts.entry(known.key.instance().to_owned()).or_default(), &known.key, &kinds);
     }
     let problem = |(group, members): (Group, Members)| {
         let Group { kind, instance, of, cause } = group;
-        let names: Vec<String> = members.names.into_iter().collect();
+        let mut names: Vec<String> = members.names.into_values().collect();
+        names.sort_unstable();
         Problem { kind, instance, of, cause, since: members.since, count: names.len(), names }
     };
     let mut problems: Vec<Problem> = found.0.into_iter().map(problem).collect();
-    problems.sort_by_key(|problem| (problem.kind, std::cmp::Reverse(problem.count)));
-    problems
+    problems.sort_by_key(|problem| (problem.kind.rank(), Reverse(problem.count)));
+    counts.retain(|_, counts: &mut KeyCounts| !counts.is_empty());
+    Found { problems, counts }
+}
+
+/// Returns whether the output shows a finding. A key of another kind, such as the key of a policy,
+/// has no state. Such a key is a problem only if it is parked.
+fn is_shown(known: &KnownKey, finding: &Finding) -> bool {
+    let kind = known.key.kind();
+    let is_thing = kind == ORGANISATION || COUNTED.contains(&kind);
+    !finding.state.is_fine() && (is_thing || finding.state == KeyCondition::Parked)
+}
+
+/// Adds the problems of one finding. A key can have several held changes and several unknown parts.
+/// Each of them is a separate problem.
+fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) {
+    let unknowns = of.left.iter().flat_map(|left| &left.unknown);
+    match finding.state {
+        KeyCondition::Held if !holds.is_empty() => {
+            for hold in holds {
+                found.add(finding.state, of, &change(hold), hold.since);
+            }
+        }
+        KeyCondition::Unknown => {
+            for unknown in unknowns {
+                let part = unknown.part.as_deref().filter(|part| !unknown.why.contains(*part));
+                let part = part.map(|part| format!(" {part}")).unwrap_or_default();
+                let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
+                found.add(finding.state, of, &cause, finding.since);
+            }
+        }
+        _ => found.add(finding.state, of, &finding.why, finding.since),
+    }
+}
+
+/// Counts a key once for each of its problems.
+fn count(counts: &mut KeyCounts, key: &Key, kinds: &BTreeSet<KeyCondition>) {
+    let kinds = kinds.iter().copied().filter(|kind| !kind.is_fine());
+    if COUNTED.contains(&key.kind()) {
+        for kind in kinds {
+            *counts.counts.entry(kind).or_default() += 1;
+        }
+    } else if key.kind() == ORGANISATION {
+        counts.organisation.extend(kinds);
+    } else {
+        counts.other_parked += kinds.filter(|kind| *kind == KeyCondition::Parked).count();
+    }
 }
 
 /// Returns the effect of a held change, such as `removes teams: team engineering`.
@@ -97,49 +151,10 @@ fn change(hold: &Hold) -> String {
     format!("{risk} {}{what}", change.aspect)
 }
 
-/// Returns the reason why Beadle has not written some changes of a key, and the time at which the
-/// problem began. Returns `None` if the guard or another writer is the reason.
-fn left(state: &KeyState) -> Option<(String, Time)> {
-    if let Some(failure) = &state.failure {
-        return Some((format!("a change failed: {failure}"), state.since));
-    }
-    if state.failed > 0 {
-        return Some(("the last run ended before its last change".to_owned(), state.since));
-    }
-    if state.undone > 0 {
-        let why = "an operator undid values, and Beadle only observes them until `beadle resume`";
-        return Some((why.to_owned(), state.undone_since.unwrap_or(state.since)));
-    }
-    if state.withheld > 0 {
-        let its = state.drift.iter().filter(|(_, cause)| **cause == DriftCause::Mode);
-        let aspects: Vec<&str> = its.map(|(aspect, _)| aspect.as_str()).collect();
-        // A state of an older version does not name the aspects.
-        let of = if aspects.is_empty() { String::new() } else { format!(" of {}", aspects.join(", ")) };
-        return Some((format!("the mode does not allow the changes{of}"), state.since));
-    }
-    let is_explained = state.held > 0 || !state.contested.is_empty();
-    let is_left = state.pending > 0 && !is_explained;
-    is_left.then(|| ("Beadle has not written some changes".to_owned(), state.since))
-}
-
-/// For each instance and each kind of problem, returns the number of repositories or groups with
-/// this problem. If a repository has several problems of one kind, counts the repository only once.
-pub(super) fn counts(problems: &[Problem]) -> BTreeMap<String, BTreeMap<ProblemKind, usize>> {
-    let mut names: BTreeMap<&str, BTreeMap<ProblemKind, BTreeSet<&str>>> = BTreeMap::new();
-    for problem in problems {
-        let kinds = names.entry(&problem.instance).or_default();
-        kinds.entry(problem.kind).or_default().extend(problem.names.iter().map(String::as_str));
-    }
-    let counted = |kinds: BTreeMap<ProblemKind, BTreeSet<&str>>| {
-        kinds.into_iter().map(|(kind, names)| (kind, names.len())).collect()
-    };
-    names.into_iter().map(|(instance, kinds)| (instance.to_owned(), counted(kinds))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::Rejection;
-    use beadle_engine::{ParkReason, Unknown};
+    use beadle_engine::{DriftCause, ParkReason, Parked, Unknown};
     use serde_json::json;
 
     use super::*;
@@ -148,9 +163,23 @@ mod tests {
         Key::new("repository", "acme", id)
     }
 
-    fn state(id: u64) -> (Key, KeyState) {
+    fn state(id: u64) -> KeyState {
         let state = json!({ "subject": format!("acme/r{id}"), "since": 1000 + id, "pending": 0 });
-        (key(id), serde_json::from_value(state).unwrap())
+        serde_json::from_value(state).unwrap()
+    }
+
+    fn known(id: u64, left: Option<KeyState>) -> KnownKey {
+        KnownKey { key: key(id), name: format!("acme/r{id}"), left, row: None }
+    }
+
+    fn parked(key: Key, name: &str) -> KnownKey {
+        let mut row = Row::new(key.clone());
+        row.parked = Some(Parked::new(ParkReason::Failed, "403 Forbidden".into(), Time(9)));
+        KnownKey { key, name: name.to_owned(), left: None, row: Some(row) }
+    }
+
+    fn found(keys: &[KnownKey], holds: &[Hold]) -> Found {
+        problems(keys, holds, Time(2000))
     }
 
     fn unknown(why: &str, part: Option<&str>) -> Unknown {
@@ -182,98 +211,149 @@ mod tests {
     #[test]
     fn one_missing_team_is_one_problem_of_all_repositories() {
         let missing = "team `security` does not exist (settings.yml:3)";
-        let mut states: Vec<(Key, KeyState)> = (1..=8).map(state).collect();
-        for (_, state) in &mut states {
+        let mut states: Vec<KeyState> = (1..=8).map(state).collect();
+        for state in &mut states {
             state.unknown.push(unknown(missing, Some("security")));
         }
-        states[0].1.unknown.push(unknown("the answer has no list", None));
-        let found = problems(&states, &[], &[]);
+        states[0].unknown.push(unknown("the answer has no list", None));
+        let keys: Vec<KnownKey> = (1..=8).zip(states).map(|(id, state)| known(id, Some(state))).collect();
+        let found = found(&keys, &[]);
         let expected = [
             format!("unknown 8 since 1001: teams: {missing}"),
             "unknown 1 since 1001: teams: the answer has no list".to_owned(),
         ];
-        assert_eq!(lines(&found), expected);
-        assert_eq!(counts(&found)["acme"], BTreeMap::from([(ProblemKind::Unknown, 8)]));
+        assert_eq!(lines(&found.problems), expected);
+        assert_eq!(found.counts["acme"].counts, BTreeMap::from([(KeyCondition::Unknown, 8)]));
     }
 
     #[test]
     fn a_cause_that_names_the_repository_is_the_same_for_all() {
-        let mut states: Vec<(Key, KeyState)> = (1..=2).map(state).collect();
-        for (_, state) in &mut states {
-            state.failed = 1;
-            state.pending = 1;
+        let keys = [1, 2].map(|id| {
+            let mut state = state(id);
+            (state.failed, state.pending) = (1, 1);
             state.failure = Some(format!("{}: 403 Forbidden", state.subject));
-        }
-        let found = problems(&states, &[], &[]);
-        assert_eq!(lines(&found), ["drifted 2 since 1001: a change failed: this one: 403 Forbidden"]);
+            known(id, Some(state))
+        });
+        let found = found(&keys, &[]).problems;
+        assert_eq!(lines(&found), ["failing 2 since 1001: a change failed: this one: 403 Forbidden"]);
         assert_eq!(found[0].names, ["acme/r1", "acme/r2"]);
     }
 
     #[test]
     fn each_change_that_is_left_has_one_kind() {
         let mut withheld = state(1);
-        (withheld.1.pending, withheld.1.withheld) = (2, 2);
-        withheld.1.drift.insert("labels".into(), DriftCause::Mode);
+        (withheld.pending, withheld.withheld) = (2, 2);
+        withheld.drift.insert("labels".into(), DriftCause::Mode);
         let mut undone = state(7);
-        (undone.1.pending, undone.1.undone) = (1, 1);
+        (undone.pending, undone.undone) = (1, 1);
         let mut held = state(2);
-        (held.1.pending, held.1.held) = (1, 1);
+        (held.pending, held.held) = (1, 1);
         let mut postponed = state(3);
-        postponed.1.pending = 1;
-        postponed.1.contested.insert("labels".into());
-        let parked = ParkedKey {
-            key: key(4),
-            name: "acme/r4".into(),
-            parked: Parked::new(ParkReason::Failed, "403 Forbidden".into(), Time(9)),
-        };
+        postponed.pending = 1;
+        postponed.contested.insert("labels".into());
+        let keys = [
+            known(1, Some(withheld)),
+            known(7, Some(undone)),
+            known(2, Some(held)),
+            known(3, Some(postponed)),
+            parked(key(4), "acme/r4"),
+            known(5, None),
+            known(6, None),
+        ];
         let holds = [hold(2, false, None), hold(5, true, None), hold(6, false, Some("mona"))];
-        let found = problems(&[withheld, undone, held, postponed], &holds, &[parked]);
+        let found = found(&keys, &holds);
         assert_eq!(
-            lines(&found),
+            lines(&found.problems),
             [
                 "parked 1 since 9: 403 Forbidden",
+                "held 2 since 2: removes teams: team engineering",
                 "contested 1 since 1003: another writer undoes the changes of labels",
-                "contested 1 since 5: removes teams: team engineering",
-                "held 1 since 2: removes teams: team engineering",
+                "contested 1 since 5: another writer undoes the changes of teams: team engineering (team)",
                 "drifted 1 since 1007: an operator undid values, and Beadle only observes them until `beadle resume`",
                 "drifted 1 since 1001: the mode does not allow the changes of labels",
             ]
         );
+        let expected = [
+            (KeyCondition::Drifted, 2),
+            (KeyCondition::Held, 2),
+            (KeyCondition::Contested, 2),
+            (KeyCondition::Parked, 1),
+        ];
+        assert_eq!(found.counts["acme"].counts, BTreeMap::from(expected));
     }
 
     #[test]
-    fn an_undo_in_a_repository_that_already_drifted_has_its_own_time() {
-        let mut undone = state(1);
-        (undone.1.pending, undone.1.withheld, undone.1.undone) = (2, 1, 1);
-        undone.1.undone_since = Some(Time(5000));
-        let why = "an operator undid values, and Beadle only observes them until `beadle resume`";
+    fn an_undo_does_not_hide_other_drift() {
+        let mut state = state(1);
+        (state.pending, state.withheld, state.undone) = (2, 1, 1);
+        state.undone_since = Some(Time(5000));
+        state.only_undone.insert("settings".into());
+        for aspect in ["labels", "settings"] {
+            state.drift.insert(aspect.into(), DriftCause::Mode);
+        }
+        let found = found(&[known(1, Some(state))], &[]);
         assert_eq!(
-            lines(&problems(std::slice::from_ref(&undone), &[], &[])),
-            [format!("drifted 1 since 5000: {why}")]
+            lines(&found.problems),
+            [
+                "drifted 1 since 5000: an operator undid values, and Beadle only observes them until `beadle resume`",
+                "drifted 1 since 1001: the mode does not allow the changes of labels",
+            ]
         );
-        undone.1.failed = 1;
+        assert_eq!(found.counts["acme"].counts, BTreeMap::from([(KeyCondition::Drifted, 1)]));
+    }
+
+    #[test]
+    fn a_parked_repository_does_not_count_as_drifted() {
+        let mut drifted = state(4);
+        (drifted.pending, drifted.withheld) = (1, 1);
+        let keys = [KnownKey { left: Some(drifted), ..parked(key(4), "acme/r4") }];
+        let found = found(&keys, &[]);
+        assert_eq!(lines(&found.problems), ["parked 1 since 9: 403 Forbidden"]);
+        assert_eq!(found.counts["acme"].counts, BTreeMap::from([(KeyCondition::Parked, 1)]));
+    }
+
+    #[test]
+    fn only_repositories_and_groups_are_in_the_counts_of_an_instance() {
+        let mut drifted = state(1);
+        (drifted.pending, drifted.withheld) = (1, 1);
+        let organisation = KnownKey {
+            key: Key::new("organisation", "acme", 1),
+            name: "acme".into(),
+            left: Some(drifted),
+            row: None,
+        };
+        let mut failing = Row::new(Key::new("policy", "acme", 1));
+        (failing.attempts, failing.last_error) = (2, Some("502".into()));
+        let policy =
+            KnownKey { key: failing.key.clone(), name: "policy".into(), left: None, row: Some(failing) };
+        let check = parked(Key::new("check", "acme", "1/7"), "check 7 of acme/admin");
+        let found = found(&[organisation, policy, check], &[]);
         assert_eq!(
-            lines(&problems(&[undone], &[], &[])),
-            ["drifted 1 since 1001: the last run ended before its last change"]
+            lines(&found.problems),
+            ["parked 1 since 9: 403 Forbidden", "drifted 1 since 1001: the mode does not allow the changes",]
         );
+        let acme = &found.counts["acme"];
+        assert_eq!((acme.counts.len(), acme.other_parked), (0, 1));
+        assert_eq!(acme.organisation, BTreeSet::from([KeyCondition::Drifted]));
     }
 
     #[test]
     fn a_rejected_change_is_held_and_no_longer_contested() {
         let mut rejected = hold(5, true, None);
         rejected.rejected = Some(Rejection { by: "mona".into(), reason: None, at: Time(9) });
-        let found = problems(&[], &[rejected], &[]);
-        assert_eq!(lines(&found), ["held 1 since 5: removes teams: team engineering"]);
+        let found = found(&[known(5, None)], &[rejected]);
+        assert_eq!(lines(&found.problems), ["held 1 since 5: removes teams: team engineering"]);
     }
 
     #[test]
     fn the_problem_of_most_repositories_comes_first() {
-        let mut states: Vec<(Key, KeyState)> = (1..=3).map(state).collect();
-        states[0].1.unknown.push(unknown("a", None));
-        states[1].1.unknown.push(unknown("b", None));
-        states[2].1.unknown.push(unknown("b", None));
+        let keys = [(1, "a"), (2, "b"), (3, "b")].map(|(id, why)| {
+            let mut state = state(id);
+            state.unknown.push(unknown(why, None));
+            known(id, Some(state))
+        });
         assert_eq!(
-            lines(&problems(&states, &[], &[])),
+            lines(&found(&keys, &[]).problems),
             ["unknown 2 since 1002: teams: b", "unknown 1 since 1001: teams: a"]
         );
     }

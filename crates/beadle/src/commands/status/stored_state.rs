@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{
-    HoldList, Key, KeyState, LastRead, Pause, Resource, Store, TaskRecord, Time, background,
+    Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, Store, TaskRecord, Time, background,
 };
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
@@ -14,10 +14,10 @@ use beadle_repositories::readable_waivers;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
-    Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, PauseInForce,
-    ServiceState, ServiceStatus, Status, Token, WaiverInForce,
+    Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, KeyCounts,
+    PauseInForce, ServiceState, ServiceStatus, Status, Token, WaiverInForce,
 };
-use super::problems::{ParkedKey, counts, problems};
+use super::problems::{Found, KnownKey, problems};
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::operations::key_names as names;
 use crate::app::operations::waiver_comparison::SeenWaivers;
@@ -74,11 +74,13 @@ pub(super) async fn gather(
     let HoldList { mut holds, unreadable } = store.all_holds().await?;
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
-    let parked = parked(store, &states, &is_known).await?;
-    status.problems = problems(&states, &holds, &parked);
-    let mut of_instances = counts(&status.problems);
+    let mut rows = store.troubled().await?;
+    rows.retain(|row| is_known(&row.key));
+    let keys = known_keys(store, states, &holds, rows).await?;
+    let Found { problems, mut counts } = problems(&keys, &holds, now);
+    status.problems = problems;
     for instance in &mut status.instances {
-        instance.counts = of_instances.remove(&instance.name).unwrap_or_default();
+        instance.keys = counts.remove(&instance.name).unwrap_or_default();
     }
     status.held_policies = held_policies(store).await?;
     status.waivers.sort_by_key(|waiver| waiver.until);
@@ -127,7 +129,7 @@ fn instance(name: &str, kind: InstanceKind) -> InstanceStatus {
         overdue: false,
         oldest_read: None,
         stopped: None,
-        counts: BTreeMap::new(),
+        keys: KeyCounts::default(),
     }
 }
 
@@ -238,22 +240,39 @@ async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec
     Ok(accounts.into_iter().map(budget).collect())
 }
 
-/// Returns the parked keys with their names.
-async fn parked(
+/// Joins the states, the holds and the rows of the queue to one value for each key. `states` leaves
+/// out the keys that are as declared.
+async fn known_keys(
     store: &dyn Store,
-    states: &[(Key, KeyState)],
-    is_known: &(dyn Fn(&Key) -> bool + Send + Sync),
-) -> anyhow::Result<Vec<ParkedKey>> {
-    let mut found = Vec::new();
-    for row in store.rows(u32::MAX).await? {
-        let Some(parked) = row.parked.filter(|_| is_known(&row.key)) else { continue };
-        let name = match states.iter().find(|(key, _)| *key == row.key) {
-            Some((_, state)) => state.subject.clone(),
-            None => names::name(store, &row.key).await?.unwrap_or_else(|| row.key.to_string()),
-        };
-        found.push(ParkedKey { key: row.key, name, parked });
+    states: Vec<(Key, KeyState)>,
+    holds: &[Hold],
+    rows: Vec<Row>,
+) -> anyhow::Result<Vec<KnownKey>> {
+    let mut found: BTreeMap<Key, (Option<KeyState>, Option<Row>)> =
+        states.into_iter().map(|(key, state)| (key, (Some(state), None))).collect();
+    for hold in holds {
+        found.entry(hold.key.clone()).or_default();
     }
-    Ok(found)
+    for row in rows {
+        found.entry(row.key.clone()).or_default().1 = Some(row);
+    }
+    let others: Vec<&Key> =
+        found.iter().filter(|(_, (left, _))| left.is_none()).map(|(key, _)| key).collect();
+    let settled = KeyState::of_keys(store, &others).await?;
+    for (key, state) in settled {
+        found.entry(key).or_default().0 = Some(state);
+    }
+    let mut known = Vec::new();
+    for (key, (left, row)) in found {
+        let subject = left.as_ref().map(|left| left.subject.clone()).filter(|subject| !subject.is_empty());
+        let held = || holds.iter().find(|hold| hold.key == key).map(|hold| hold.subject.clone());
+        let name = match subject.or_else(held) {
+            Some(name) => name,
+            None => names::name(store, &key).await?.unwrap_or_else(|| key.to_string()),
+        };
+        known.push(KnownKey { key, name, left, row });
+    }
+    Ok(known)
 }
 
 /// Returns the pauses in force. A pause of a repository has the name of the repository.

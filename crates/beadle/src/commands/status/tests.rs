@@ -7,14 +7,14 @@ use std::time::Duration;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    BackgroundTask, Driver, Entry, Failure, Key, Lane, Limits, Mark, Outcome, ParkReason, Report, Store,
-    TaskStatus, Unknown,
+    BackgroundTask, Driver, Entry, Failure, Key, KeyCondition, Lane, Limits, Mark, Outcome, ParkReason,
+    Report, Store, TaskStatus, Unknown,
 };
 use beadle_repositories::policy::{Waiver, WaiverRules};
 use beadle_repositories::stored_waiver;
 use tempfile::TempDir;
 
-use super::model::{ProblemKind, ServiceState, Status};
+use super::model::{ServiceState, Status};
 use super::stored_state::gather;
 use super::*;
 use crate::app::operations::waiver_comparison::{SeenWaivers, look as look_at_waivers};
@@ -148,13 +148,13 @@ async fn one_cause_is_one_problem_until_the_repositories_are_as_declared() {
     let status = world.status(None).await;
     assert_eq!((status.problems.len(), status.code()), (1, 2));
     assert_eq!(status.problems[0].count, 8);
-    assert_eq!(status.instances[0].counts, BTreeMap::from([(ProblemKind::Unknown, 8)]));
+    assert_eq!(status.instances[0].keys.counts, BTreeMap::from([(KeyCondition::Unknown, 8)]));
     for id in 1..=8 {
         let report = Report { unknowns: Vec::new(), ..unresolved(&format!("acme/r{id}")) };
         beadle_engine::KeyState::record(store, &key(id), &report, world.now).await.unwrap();
     }
     let status = world.status(None).await;
-    assert_eq!((status.problems, status.instances[0].counts.len()), (Vec::new(), 0));
+    assert_eq!((status.problems, status.instances[0].keys.is_empty()), (Vec::new(), true));
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_parked_key_is_a_problem_with_its_reason() {
     assert!(store.finish(&claim.lease, parked, world.now).await.unwrap());
     let status = world.status(None).await;
     let problem = &status.problems[0];
-    assert_eq!((problem.kind, problem.cause.as_str()), (ProblemKind::Parked, "403 Forbidden"));
+    assert_eq!((problem.kind, problem.cause.as_str()), (KeyCondition::Parked, "403 Forbidden"));
     assert_eq!(problem.names, ["repository:acme:7"], "the journal has no name of the repository");
 }
 

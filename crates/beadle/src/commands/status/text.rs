@@ -2,10 +2,10 @@
 
 use beadle_config::Standing;
 use beadle_engine::gate::noun;
-use beadle_engine::{Lane, Time, one_line};
+use beadle_engine::{KeyCondition, Lane, Time, one_line};
 
 use super::model::{
-    InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
+    InstallationStatus, InstanceKind, InstanceStatus, KeyCounts, Problem, ServiceState, ServiceStatus,
     Status, WaiverInForce,
 };
 use crate::app::operations::waiver_comparison::NOTICE;
@@ -136,14 +136,35 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     }
     parts.extend(of.oldest_read.map(|at| format!("oldest read {} ago", ago(at, now))));
     parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", reason(why))));
-    let count = |kind: ProblemKind| of.counts.get(&kind).map(|count| format!("{count} {}", kind.as_str()));
-    let counts: Vec<String> = ProblemKind::ALL.into_iter().filter_map(count).collect();
-    let is_fine = counts.is_empty() && of.stopped.is_none();
+    let is_fine = of.keys.is_empty() && of.stopped.is_none();
     if of.kind != InstanceKind::Directory {
-        parts.push(if counts.is_empty() { "no open problem".to_owned() } else { counts.join(", ") });
+        parts.extend(counts(&of.keys));
     }
     let tone = if is_fine { Tone::Good } else { Tone::Notice };
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
+}
+
+/// Returns the numbers of keys with a problem.
+fn counts(of: &KeyCounts) -> Vec<String> {
+    if of.is_empty() {
+        return vec!["no open problem".to_owned()];
+    }
+    let problems = || KeyCondition::PROBLEMS.into_iter();
+    let count = |kind: KeyCondition| of.counts.get(&kind).map(|count| format!("{count} {}", kind.as_str()));
+    let counts: Vec<String> = problems().filter_map(count).collect();
+    let own: Vec<&str> =
+        problems().filter(|kind| of.organisation.contains(kind)).map(KeyCondition::as_str).collect();
+    let mut parts = Vec::new();
+    if !counts.is_empty() {
+        parts.push(counts.join(", "));
+    }
+    if !own.is_empty() {
+        parts.push(format!("the organisation itself is {}", own.join(", ")));
+    }
+    if of.other_parked > 0 {
+        parts.push(format!("{} parked", counted(of.other_parked as u64, "other key", "other keys")));
+    }
+    parts
 }
 
 /// Returns the line of an installation. If the organisation has an `[[org]]`, returns `None`.
@@ -157,10 +178,8 @@ fn installation(of: &InstallationStatus, now: Time, printer: &Printer) -> Option
 }
 
 fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
-    let tone = match of.kind {
-        ProblemKind::Parked | ProblemKind::Contested => Tone::Danger,
-        ProblemKind::Held | ProblemKind::Unknown | ProblemKind::Drifted => Tone::Notice,
-    };
+    let is_severe = matches!(of.kind, KeyCondition::Parked | KeyCondition::Contested);
+    let tone = if is_severe { Tone::Danger } else { Tone::Notice };
     let (one, many) = match of.of.as_str() {
         "repository" => ("repository", "repositories"),
         "organisation" => ("organisation", "organisations"),
@@ -234,7 +253,7 @@ mod tests {
             overdue: false,
             oldest_read: None,
             stopped: None,
-            counts: BTreeMap::from([(ProblemKind::Unknown, 8)]),
+            keys: KeyCounts { counts: BTreeMap::from([(KeyCondition::Unknown, 8)]), ..KeyCounts::default() },
         }
     }
 
@@ -277,6 +296,30 @@ mod tests {
     }
 
     #[test]
+    fn the_line_of_an_organisation_has_the_numbers_of_its_keys_with_a_problem() {
+        let cases: [(&[(KeyCondition, usize)], &[KeyCondition], usize, &str); 3] = [
+            (&[], &[], 0, "; no open problem\n"),
+            (
+                &[(KeyCondition::Drifted, 3), (KeyCondition::Parked, 1)],
+                &[KeyCondition::Drifted, KeyCondition::Held],
+                2,
+                "; 1 parked, 3 drifted; the organisation itself is held, drifted; 2 other keys parked\n",
+            ),
+            (&[], &[], 1, "; 1 other key parked\n"),
+        ];
+        for (counts, organisation, other_parked, expected) in cases {
+            let mut status = status();
+            status.instances[0].keys = KeyCounts {
+                counts: counts.iter().copied().collect(),
+                organisation: organisation.iter().copied().collect(),
+                other_parked,
+            };
+            let shown = shown(&status);
+            assert!(shown.contains(expected), "{shown}");
+        }
+    }
+
+    #[test]
     fn an_installation_has_a_line_unless_the_configuration_names_it() {
         let mut status = status();
         for (login, standing) in [
@@ -307,7 +350,7 @@ mod tests {
     fn a_problem_names_its_cause_and_five_names() {
         let mut status = status();
         status.problems.push(Problem {
-            kind: ProblemKind::Unknown,
+            kind: KeyCondition::Unknown,
             instance: "acme".into(),
             of: "repository".into(),
             cause: "teams: team `security` does not exist".into(),
@@ -325,7 +368,7 @@ mod tests {
         let mut status = status();
         status.service.state = ServiceState::Stopped;
         status.service.other_configuration = vec!["org.acme.mode".into()];
-        status.instances[0].counts.clear();
+        status.instances[0].keys.counts.clear();
         status.instances[0].next_sweep = Some(Time(9 * HOUR));
         status.instances[0].overdue = true;
         status.held_policies.push(HeldPolicy {
@@ -380,7 +423,7 @@ mod tests {
         fine.service.state = ServiceState::Never;
         assert_eq!(fine.code(), 0, "commands in a CI job work on this store");
         let problem = || Problem {
-            kind: ProblemKind::Held,
+            kind: KeyCondition::Held,
             instance: "acme".into(),
             of: "repository".into(),
             cause: String::new(),

@@ -71,6 +71,14 @@ const STORED: &[Stored] = &[
         r#"{"changes":2,"written":1,"held":1,"failed":0,"unknown":[],"unwritten":[{"aspect":"teams","what":"team a","risk":"removes","asked":{"file":"repos/x.yml","line":3},"because":"held","digest":"0a1b2c3d4e5f"}]}"#,
         |detail| matches!(detail, Detail::Run(run) if run.unwritten.as_ref().is_some_and(|left| left.len() == 1)),
     ),
+    (
+        r#"{"changes":1,"written":0,"held":0,"failed":0,"unknown":[],"unwritten":[{"aspect":"settings","what":"","values":["has_wiki"],"more_values":2,"risk":"changes","asked":null,"because":"blocked"}]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.unwritten.as_ref().is_some_and(|left| left.len() == 1)),
+    ),
+    (
+        r#"{"changes":1,"written":0,"held":0,"failed":1,"unknown":[],"unwritten":[{"aspect":"teams","what":"team a","risk":"adds","asked":null,"because":"not-reached"}]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.unwritten.as_ref().is_some_and(|left| left.len() == 1)),
+    ),
     (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
     }),
@@ -183,6 +191,7 @@ fn a_text_that_no_type_describes_in_full_is_kept_as_it_is() {
         r#"{"adopted":"repos/x.yml","by":"mona","why":"moved"}"#,
         r#"{"status":403.5}"#,
         r#"{"changes":-1,"written":0,"held":0,"failed":0,"unknown":[]}"#,
+        r#"{"changes":1,"written":0,"held":0,"failed":0,"unknown":[],"unwritten":[{"aspect":"teams","what":"team a","risk":"adds","asked":null,"because":"deferred"}]}"#,
     ] {
         let stored: Value = serde_json::from_str(text).unwrap();
         let detail: Detail = serde_json::from_str(text).unwrap();

@@ -160,10 +160,9 @@ pub(super) fn rows(problems: &[Problem], now: Time) -> Vec<Vec<Html>> {
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::{Hold, Risk, testing};
+    use beadle_engine::{Finding, Hold, Risk, testing};
 
     use super::*;
-    use crate::pages::condition::Finding;
 
     fn thing(kind: &str, id: u64, state: Condition, why: &str) -> Thing {
         let since = Time(i64::try_from(id).unwrap());

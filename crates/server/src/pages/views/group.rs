@@ -44,7 +44,7 @@ pub(in crate::pages) async fn load(
         return Err(Refused::Invalid(rule));
     };
     let is_known = key.kind() == GROUP && targets.iter().any(|target| target == key.instance());
-    let found = if is_known { of_key(store, &key).await? } else { None };
+    let found = if is_known { of_key(store, &key, now).await? } else { None };
     let Some(group) = found else {
         return Err(Refused::NotFound(format!(
             "Beadle has no run of a group with the key `{key}`; the journal can have entries of the key"

@@ -59,10 +59,9 @@ pub(super) fn with_problem(things: &[Thing], holds: &[Hold], wanted: &str) -> Ha
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::Rejection;
-    use beadle_engine::{Risk, Time, testing};
+    use beadle_engine::{Finding, Risk, Time, testing};
 
     use super::*;
-    use crate::pages::condition::Finding;
 
     #[test]
     fn a_decided_hold_needs_no_attention() {
@@ -113,14 +112,14 @@ mod tests {
             Thing { key, subject, state, why: why.into(), since: Time(1), pending: 1, further: Vec::new() }
         };
         let things = [
-            thing(1, Condition::Drifted, "the mode does not allow 1 change"),
-            thing(2, Condition::Drifted, "the mode does not allow 1 change (labels)"),
-            thing(3, Condition::Drifted, "the mode does not allow 1 change"),
+            thing(1, Condition::Drifted, "the mode does not allow the changes"),
+            thing(2, Condition::Drifted, "the mode does not allow the changes of labels"),
+            thing(3, Condition::Drifted, "the mode does not allow the changes"),
             // This list would contain these things, if it had every thing with drift.
-            thing(4, Condition::Failing, "the mode does not allow 1 change"),
-            thing(5, Condition::AsDeclared, "the mode does not allow 1 change"),
+            thing(4, Condition::Failing, "the mode does not allow the changes"),
+            thing(5, Condition::AsDeclared, "the mode does not allow the changes"),
         ];
-        let wanted = code(("repository", "acme"), Condition::Drifted, "the mode does not allow 1 change");
+        let wanted = code(("repository", "acme"), Condition::Drifted, "the mode does not allow the changes");
         let found = with_problem(&things, &[], &wanted);
         assert_eq!(found, HashSet::from([things[0].key.clone(), things[2].key.clone()]));
         assert!(with_problem(&things, &[], "000000000000").is_empty());

@@ -3,7 +3,7 @@
 //! and the journal.
 
 use beadle_engine::{
-    DriftCause, Entry, Hold, HoldList, Key, KeyState, Pause, PendingChange, Row, Store, StoreError, Time,
+    DriftCause, Entry, Hold, HoldList, Key, KeyState, Pause, Row, Store, StoreError, Time, UnwrittenChange,
     one_line,
 };
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub(in crate::pages) struct Work {
     pauses: Vec<Pause>,
     /// The changes that the last run did not write. The gravest change comes first. The list is
     /// not always complete.
-    unwritten: Vec<PendingChange>,
+    unwritten: Vec<UnwrittenChange>,
     /// The number of unwritten changes that `unwritten` does not contain.
     more_unwritten: usize,
     holds: Vec<Hold>,
@@ -52,7 +52,10 @@ impl Work {
         let HoldList { holds, unreadable } = store.all_holds_of(key).await?;
         let left = KeyState::get(store, key).await?;
         let pending = left.as_ref().map_or(0, |left| left.pending);
-        let unwritten = left.map(|left| left.changes).unwrap_or_default();
+        let unwritten = match left {
+            Some(left) => left.unwritten(store, key).await?,
+            None => Vec::new(),
+        };
         Ok(Self {
             queue: store.row(key).await?,
             pauses,
@@ -108,7 +111,7 @@ impl Work {
     }
 
     /// Returns the changes that the last run did not write, without the further changes.
-    pub(in crate::pages) fn pending(&self) -> &[PendingChange] {
+    pub(in crate::pages) fn pending(&self) -> &[UnwrittenChange] {
         &self.unwritten
     }
 
@@ -116,7 +119,7 @@ impl Work {
     /// of each change, in the order of [`Self::pending`]. It is empty if the changes have no links.
     pub(in crate::pages) fn unwritten(&self, links: &[Html]) -> Html {
         let columns = ["Change", "Risk", "Reason", "Asked by"];
-        let row = |(at, change): (usize, &PendingChange)| {
+        let row = |(at, change): (usize, &UnwrittenChange)| {
             unwritten_row(change, links.get(at).cloned().unwrap_or_default())
         };
         let rows: Vec<Vec<Html>> = self.unwritten.iter().enumerate().map(row).collect();
@@ -158,22 +161,20 @@ impl Work {
 }
 
 /// Returns the row of a change that the last run did not write.
-fn unwritten_row(change: &PendingChange, links: Html) -> Vec<Html> {
-    let mut values = change.values.join(", ");
-    if change.more_values > 0 {
-        values = format!("{values}, {} more", change.more_values);
-    }
+fn unwritten_row(change: &UnwrittenChange, links: Html) -> Vec<Html> {
     let name = format!("{} {}", change.aspect, change.what);
-    let title = match values.as_str() {
-        "" => text(name.trim_end()),
+    let title = match change.value_names() {
+        values if values.is_empty() => text(name.trim_end()),
         values => joined([text(format!("{}: ", name.trim_end())), code(values)]),
     };
     let asked = change.asked.as_ref().map(code).unwrap_or_default();
-    vec![joined([title, links]), state(change.risk.as_str()), text(reason(change)), asked]
+    let held_as = change.digest.as_ref().map(|digest| joined([text(" as "), code(digest)]));
+    let reason = joined([text(reason(change)), held_as.unwrap_or_default()]);
+    vec![joined([title, links]), state(change.risk.as_str()), reason, asked]
 }
 
 /// Returns the reason why Beadle did not write a change.
-fn reason(change: &PendingChange) -> &'static str {
+fn reason(change: &UnwrittenChange) -> &'static str {
     match change.because {
         DriftCause::Mode if change.undone => {
             "Beadle only observes the values, because an operator undid them"
@@ -182,7 +183,8 @@ fn reason(change: &PendingChange) -> &'static str {
         DriftCause::Held => "the guard holds the change",
         DriftCause::Contested => "another writer undoes the change, and Beadle writes it again later",
         DriftCause::Blocked => "the change depends on another change that is not written",
-        DriftCause::Failed => "the write failed, or the run ended before the change",
+        DriftCause::NotReached => "the run ended before the change",
+        DriftCause::Failed => "the write failed",
     }
 }
 
@@ -245,6 +247,9 @@ mod tests {
         let many: Vec<StepResult> = (0..25).map(|_| StepResult::Withheld).collect();
         let page = unwritten_after(store.as_ref(), &many).await;
         assert!(page.contains("5 changes are not in this list."), "{page}");
+        let held = StepResult::Held { digest: "8f0c".into(), why: "limit".into() };
+        let page = unwritten_after(store.as_ref(), &[held]).await;
+        assert!(page.contains("the guard holds the change as <code>8f0c</code>"), "{page}");
         let page = unwritten_after(store.as_ref(), &[StepResult::Written]).await;
         assert!(page.contains("The last run left no change."), "{page}");
     }

@@ -75,7 +75,7 @@ pub(in crate::pages) async fn load(
     let organisations = known.organisations().await?;
     let instances: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
     let list = store.all_holds().await?;
-    let trouble = Trouble::read(store, &list.holds).await?;
+    let trouble = Trouble::read(store, &list.holds, now).await?;
     let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
     let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
@@ -232,10 +232,9 @@ const API: &str = "/api/v1/openapi.json";
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Key;
+    use beadle_engine::{Finding, Key};
 
     use super::*;
-    use crate::pages::condition::Finding;
 
     #[test]
     fn a_repository_counts_for_each_of_its_problems() {
@@ -243,14 +242,16 @@ mod tests {
             let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
             Thing { key, subject, state, why: String::new(), since: Time(1), pending, further: Vec::new() }
         };
-        let contested = Finding { state: Condition::Contested, why: String::new(), since: Time(1) };
+        let further = |state: Condition| Finding { state, why: String::new(), since: Time(1) };
         let counts = Counts::of(&[
             thing(1, Condition::Held, 2),
             thing(2, Condition::Drifted, 1),
             thing(3, Condition::Unknown, 0),
-            Thing { further: vec![contested], ..thing(4, Condition::Held, 2) },
+            Thing { further: vec![further(Condition::Contested)], ..thing(4, Condition::Held, 2) },
+            // Two reasons for the same state count once.
+            Thing { further: vec![further(Condition::Drifted)], ..thing(5, Condition::Drifted, 2) },
         ]);
-        let expected = BTreeMap::from([("contested", 1), ("drifted", 3), ("held", 2), ("unknown", 1)]);
-        assert_eq!((counts.total, counts.states), (4, expected));
+        let expected = BTreeMap::from([("contested", 1), ("drifted", 2), ("held", 2), ("unknown", 1)]);
+        assert_eq!((counts.total, counts.states), (5, expected));
     }
 }

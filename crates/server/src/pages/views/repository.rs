@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{LastRead, PendingChange, Store, Time};
+use beadle_engine::{LastRead, Store, Time, UnwrittenChange};
 use serde::Serialize;
 
 use super::one::Work;
@@ -57,7 +57,7 @@ impl RepositoryPage {
 
 /// Returns the paths of the keys that the values of a change belong to. A person can exempt each of
 /// these keys.
-fn keys_of(sign_in: &SignIn, organisation: &str, change: &PendingChange) -> Vec<String> {
+fn keys_of(sign_in: &SignIn, organisation: &str, change: &UnwrittenChange) -> Vec<String> {
     let key = |value: &String| {
         sign_in.key_of_value(organisation, (change.aspect.as_str(), change.what.as_str(), value.as_str()))
     };
@@ -80,7 +80,7 @@ pub(in crate::pages) async fn load(
     let names = known.names();
     let instance = names.iter().find(|instance| instance.eq_ignore_ascii_case(owner));
     let found = match instance {
-        Some(instance) => called(store, REPOSITORY, (instance, subject.as_str())).await?,
+        Some(instance) => called(store, REPOSITORY, (instance, subject.as_str()), now).await?,
         None => None,
     };
     let Some(repository) = found else {
@@ -183,11 +183,11 @@ impl View for RepositoryPage {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Key;
+    use beadle_engine::{Finding, Key};
 
     use super::*;
     use crate::exchange::store;
-    use crate::pages::condition::{Condition, Finding};
+    use crate::pages::condition::Condition;
 
     #[tokio::test]
     async fn the_page_names_all_problems_and_the_waivers_that_this_version_cannot_read() {

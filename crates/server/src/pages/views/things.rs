@@ -47,12 +47,12 @@ pub(in crate::pages) struct Repositories(pub(in crate::pages) Things);
 #[serde(transparent)]
 pub(in crate::pages) struct Groups(pub(in crate::pages) Things);
 
-/// Reads one page of repositories or groups.
+/// Reads one page of repositories or groups in these instances.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
-    kind: &'static str,
+    (kind, instances): (&'static str, Vec<String>),
     asked: &Asked,
-    instances: Vec<String>,
+    now: Time,
 ) -> Result<Things, Refused> {
     let state = match asked.state.as_str() {
         "" => None,
@@ -60,7 +60,7 @@ pub(in crate::pages) async fn load(
     };
     let wanted = asked.text.to_lowercase();
     let holds = store.all_holds().await?.holds;
-    let trouble = Trouble::read(store, &holds).await?;
+    let trouble = Trouble::read(store, &holds, now).await?;
     let mut found = things(store, kind, &instances, &trouble).await?;
     if !asked.problem.is_empty() {
         let its = with_problem(&found, &holds, &asked.problem);
@@ -151,7 +151,7 @@ mod tests {
     use crate::exchange;
 
     #[tokio::test]
-    async fn the_list_of_the_drifted_repositories_has_those_with_a_hold() {
+    async fn the_list_of_the_drifted_repositories_has_those_with_a_hold_and_further_drift() {
         let folder = tempfile::tempdir().unwrap();
         let store = exchange::store(&folder);
         let store = store.as_ref();
@@ -160,6 +160,7 @@ mod tests {
             (1, vec![held(), StepResult::Withheld]),
             (2, vec![StepResult::Withheld]),
             (3, vec![StepResult::Written]),
+            (4, vec![held()]),
         ] {
             let change = || testing::change("teams", "team core", &[Risk::Removes]);
             let report = Report {
@@ -172,7 +173,7 @@ mod tests {
             KeyState::record(store, &Key::new(REPOSITORY, "acme", id), &report, Time(1)).await.unwrap();
         }
         let asked = Asked { state: "drifted".into(), ..Asked::default() };
-        let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+        let found = load(store, (REPOSITORY, vec!["acme".into()]), &asked, Time(9)).await.unwrap();
         let rows: Vec<(&str, Condition)> =
             found.rows.iter().map(|row| (row.subject.as_str(), row.state)).collect();
         assert_eq!(rows, [("acme/r1", Condition::Held), ("acme/r2", Condition::Drifted)]);
@@ -200,7 +201,7 @@ mod tests {
             ("unknown", "", 0),
         ] {
             let asked = Asked { state: state.into(), text: text.into(), ..Asked::default() };
-            let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+            let found = load(store, (REPOSITORY, vec!["acme".into()]), &asked, Time(9)).await.unwrap();
             assert_eq!(found.rows.len(), expected, "{state} {text}");
         }
     }
@@ -210,25 +211,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = exchange::store(&folder);
         let store = store.as_ref();
-        for (id, aspect, changes) in [(1, "labels", 1), (2, "labels", 11), (3, "labels", 1), (4, "teams", 1)]
+        for (id, aspects) in
+            [(1, &["labels"][..]), (2, &["labels", "topics"]), (3, &["labels"]), (4, &["teams"])]
         {
-            let step = |_| {
+            let step = |aspect: &&str| {
                 let change = testing::change(aspect, "x", &[Risk::Adds]);
                 Step { change, outcome: StepResult::Withheld }
             };
             let report = Report {
                 subject: format!("acme/r{id}"),
-                steps: (0..changes).map(step).collect(),
+                steps: aspects.iter().map(step).collect(),
                 unknowns: Vec::new(),
                 skipped: None,
                 failure: None,
             };
             KeyState::record(store, &Key::new(REPOSITORY, "acme", id), &report, Time(1)).await.unwrap();
         }
-        let why = "the mode does not allow 1 change (labels)";
+        let why = "the mode does not allow the changes of labels";
         let problem = code((REPOSITORY, "acme"), Condition::Drifted, why);
         let asked = Asked { problem, ..Asked::default() };
-        let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+        let found = load(store, (REPOSITORY, vec!["acme".into()]), &asked, Time(9)).await.unwrap();
         let rows: Vec<&str> = found.rows.iter().map(|row| row.subject.as_str()).collect();
         assert_eq!((found.total, rows), (2, vec!["acme/r1", "acme/r3"]));
     }

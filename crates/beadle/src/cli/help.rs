@@ -195,6 +195,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "beadle undo 8f0c1d2e3a4b",
                 "a change by its digest, an approved group by its code, or a policy by its generation",
             ),
+            (
+                "beadle undo 1234 --as mona --reason \"the wrong team\"",
+                "a run, undone by mona for this reason",
+            ),
         ],
     ),
     (

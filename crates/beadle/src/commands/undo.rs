@@ -13,8 +13,8 @@ use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{agreed, declined, summary, writes};
-use crate::commands::operator;
 use crate::commands::shared::command_gate::limit_organisation;
+use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::plans_and_results;
@@ -48,7 +48,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(tally.code_with(left));
     }
-    let by = operator(config).await;
+    let by = decided_by(config, &args.decider).await?.name;
     let undo = Undo { name: selected.name.clone(), by, store: &store, clock: &app.clock };
     let command = UndoCommand { undo, args, printer };
     for file in config.orgs(args.org.as_deref())? {
@@ -98,7 +98,7 @@ impl UndoCommand<'_> {
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
                 return Ok(None);
             }
-            undo.begin(org).await?;
+            undo.begin(org, self.args.decider.reason()).await?;
         }
         let mut tally = Tally::default();
         let (applier, plans) = undo.applier(org, planned, printer);

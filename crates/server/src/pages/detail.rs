@@ -113,10 +113,18 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
             format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
         }
-        OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
-        OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
-        OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
+        OperatorAction::Paused { paused_until, by, reason } => {
+            format!("{by} began a pause until {paused_until}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Resumed { by, reason, .. } => {
+            format!("{by} ended a pause{}", because(reason.as_deref()))
+        }
+        OperatorAction::Undid { undid, by, reason } => {
+            format!("{by} began the {}{}", short_undo(undid), because(reason.as_deref()))
+        }
+        OperatorAction::EndedUndo { by, reason, .. } => {
+            format!("{by} let the policy apply to undone values again{}", because(reason.as_deref()))
+        }
         OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
@@ -125,10 +133,11 @@ fn operator(action: &OperatorAction) -> Html {
             waived.join(", "),
             repositories.join(", ")
         ),
-        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by } => format!(
-            "{by} ended the waiver {ended_waiver}: {} of {}",
+        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by, reason } => format!(
+            "{by} ended the waiver {ended_waiver}: {} of {}{}",
             waived.join(", "),
-            repositories.join(", ")
+            repositories.join(", "),
+            because(reason.as_deref())
         ),
         // These actions confirm a name or a file of the policy.
         _ => return code(Detail::Operator(action.clone())),
@@ -248,7 +257,8 @@ mod tests {
             json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
             json!({ "paused_until": HOSTILE, "by": HOSTILE }),
             json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
-            json!({ "undid": HOSTILE, "by": HOSTILE }),
+            json!({ "undid": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({ "resumed": true, "by": "ann", "reason": HOSTILE }),
             json!({ "ended_undo": 2, "by": HOSTILE }),
             json!({ "retried": true, "by": HOSTILE }),
             json!({ "reloaded": true, "by": HOSTILE }),

@@ -15,6 +15,7 @@ use crate::journal::stories::Stories;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
+use crate::output::left_out::LeftOut;
 use crate::output::printer::Printer;
 
 /// The time between two looks of `--follow` for new entries.
@@ -87,9 +88,8 @@ impl Search<'_> {
                 continue;
             }
             if shown == self.args.limit {
-                printer.note(format!(
-                    "these are the newest {shown} lines: to see older entries, raise `--limit` above {shown}"
-                ));
+                // To count the older lines, Beadle would read the whole journal.
+                LeftOut::Uncounted.note(("older line", "older lines"), shown as u64, printer);
                 break;
             }
             shown += 1;

@@ -4,6 +4,7 @@ pub(crate) mod escape;
 pub(crate) mod journal_line;
 pub(crate) mod journal_run_and_policy;
 pub(crate) mod journal_write;
+pub(crate) mod left_out;
 pub(crate) mod markdown;
 pub(crate) mod plans_and_results;
 pub(crate) mod plural;

@@ -4,6 +4,7 @@
 mod access;
 mod admission;
 mod answers;
+mod api_routes;
 mod asked;
 mod condition;
 mod detail;
@@ -23,6 +24,7 @@ mod operation_forms;
 mod parts;
 mod places;
 mod requests;
+mod ruling_confirmation;
 mod ruling_form;
 mod signed_in;
 #[cfg(test)]
@@ -37,19 +39,20 @@ mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use axum::{Extension, Json};
 use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
-use serde::Serialize;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use access::{HasScript, Wanted, allow_forms, harden};
 use admission::{Admission, admit};
+#[cfg(test)]
+use api_routes::DESCRIPTION;
+use api_routes::api;
 use asked::{Asked, Refused, in_time};
 use html::{Html, text};
 use layout::LivePage;
@@ -80,9 +83,6 @@ pub use facts::{
     PullFacts, UndoneFacts, WaiverFacts,
 };
 pub use live::Live;
-
-/// The description of the API.
-const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
@@ -290,21 +290,6 @@ impl Pages {
     }
 }
 
-/// Returns the values as JSON. If there are no values, returns the reason.
-fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
-    match loaded {
-        Ok(view) => Json(view).into_response(),
-        Err(refused) => {
-            let status = match refused {
-                Refused::Invalid(_) => StatusCode::BAD_REQUEST,
-                Refused::NotFound(_) => StatusCode::NOT_FOUND,
-                Refused::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            (status, Json(json!({ "error": refused.why() }))).into_response()
-        }
-    }
-}
-
 /// Adds headers to an answer of the operator listener. These headers limit the browser.
 pub(crate) async fn hardened(mut response: Response) -> Response {
     // A page already has these headers, together with the headers for its forms and its script.
@@ -430,70 +415,5 @@ fn pages() -> Vec<Route> {
         ),
         (layout::STYLE_PATH, get(move || async move { style.into_response() })),
         (layout::SCRIPT_PATH, get(move || async move { script.into_response() })),
-    ]
-}
-
-/// Returns the routes of the API.
-fn api() -> Vec<Route> {
-    let description = ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION);
-    vec![
-        ("/api/v1/overview", get(|State(pages): Shared| async move { answer(pages.overview().await) })),
-        (
-            "/api/v1/repositories",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.repositories(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/repositories/{organisation}/{name}",
-            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
-                answer(pages.repository(&owner, &name).await)
-            }),
-        ),
-        (
-            "/api/v1/groups",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.groups(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/group",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.group(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/holds",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.holds(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/journal",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.journal(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/deliveries",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.deliveries(&asked).await)
-            }),
-        ),
-        ("/api/v1/queue", get(|State(pages): Shared| async move { answer(pages.queue().await) })),
-        ("/api/v1/tasks", get(|State(pages): Shared| async move { answer(Ok(pages.tasks().await)) })),
-        (
-            "/api/v1/policy",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.policies(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/policy/previews",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.previews(&asked).await)
-            }),
-        ),
-        ("/api/v1/openapi.json", get(move || async move { description.into_response() })),
     ]
 }

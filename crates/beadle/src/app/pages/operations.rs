@@ -10,7 +10,7 @@ use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
 use beadle_repositories::policy::{Waiver, check_waived_key, key_of_value};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
-    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
+    DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
     ScopeRequest, UndoPreview, UndoRequest, WaiverDone, WaiverRequest,
 };
 
@@ -50,7 +50,7 @@ fn unavailable(error: &StoreError) -> DecisionRefusal {
 
 #[async_trait]
 impl Decisions for PageOperations {
-    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal> {
         Box::pin(self.decisions.decide(asked)).await
     }
 

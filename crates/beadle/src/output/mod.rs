@@ -9,6 +9,7 @@ pub(crate) mod markdown;
 pub(crate) mod plans_and_results;
 pub(crate) mod plural;
 pub(crate) mod policy_links;
+pub(crate) mod policy_quotes;
 pub(crate) mod printer;
 pub(crate) mod progress;
 

@@ -11,6 +11,7 @@ mod detail;
 mod facts;
 mod html;
 mod layout;
+mod lines;
 mod link;
 mod live;
 mod live_stream;
@@ -56,6 +57,7 @@ use api_routes::api;
 use asked::{Asked, Refused, in_time};
 use html::{Html, text};
 use layout::LivePage;
+use lines::{HasLines, Lines};
 use link::Link;
 use live::Part;
 use operation_forms::UNDO_PATH;
@@ -79,8 +81,8 @@ use crate::sign_in::SignIn;
 
 pub use access::Access;
 pub use facts::{
-    CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts,
-    PullFacts, UndoneFacts, WaiverFacts,
+    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
+    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
 };
 pub use live::Live;
 
@@ -227,6 +229,15 @@ impl Pages {
         (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
     }
 
+    /// Adds the texts and the addresses of the policy's lines to a page. If Beadle cannot read them,
+    /// the page shows only the places of the lines.
+    async fn quoted<P: HasLines>(&self, loaded: Result<P, Refused>) -> Result<P, Refused> {
+        let page = loaded?;
+        let asked = page.asked_lines();
+        let known = in_time(async { Ok(self.facts.policy_lines(asked).await?) }).await;
+        Ok(page.with_lines(Lines::new(known.unwrap_or_default())))
+    }
+
     async fn overview(&self) -> Result<Overview, Refused> {
         let loaded = async {
             let (store, now) = (self.store.as_ref(), self.clock.now());
@@ -353,7 +364,7 @@ fn pages() -> Vec<Route> {
             "/repositories/{organisation}/{name}",
             get(
                 |State(pages): Shared, Path((owner, name)): Path<(String, String)>, sender: Sender| async move {
-                    let page = pages.repository(&owner, &name).await;
+                    let page = pages.quoted(pages.repository(&owner, &name).await).await;
                     pages.show(page.map(|page| page.for_visitor(visitor(sender))))
                 },
             ),
@@ -375,14 +386,14 @@ fn pages() -> Vec<Route> {
             "/holds",
             get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
                 let live = pages.live_page(Part::Holds).await;
-                let page = pages.holds(&asked).await;
+                let page = pages.quoted(pages.holds(&asked).await).await;
                 pages.show_live(&live, page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (
             "/journal",
             get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
-                let page = pages.journal(&asked).await;
+                let page = pages.quoted(pages.journal(&asked).await).await;
                 pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),

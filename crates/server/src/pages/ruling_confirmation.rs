@@ -6,6 +6,7 @@ use beadle_engine::{Hold, Risk, Time};
 
 use super::detail;
 use super::html::{Attribute, Html, Tag, element, hidden, text};
+use super::lines::LinesOf;
 use super::link::Link;
 use super::parts::{code, counted, facts, link, paragraph, subject, table_of};
 use super::ruling_form::CONFIRMATION_PATH;
@@ -28,9 +29,9 @@ pub(super) struct AskedApproval<'a> {
 /// Returns the content of the page: the changes that Beadle would write, and the form that confirms
 /// the approval.
 pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_>) -> Vec<Html> {
-    let rows = holds
-        .iter()
-        .map(|hold| vec![subject(hold.key.as_str(), &hold.subject), detail::change(&hold.change)]);
+    let rows = holds.iter().map(|hold| {
+        vec![subject(hold.key.as_str(), &hold.subject), detail::change(&hold.change, &LinesOf::default())]
+    });
     let changes = table_of(
         "What Beadle would write",
         &["Name", "Change"],

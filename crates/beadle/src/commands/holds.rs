@@ -70,8 +70,9 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
     Ok(code)
 }
 
-/// Prints the texts of the policy's lines that ask for the changes of a group. All changes of a group
-/// have the same policy and almost always the same lines, so the lines of the first change are enough.
+/// Prints the texts of the policy's lines that ask for the changes of a group. All changes of a
+/// group have the same policy and almost always the same lines, so the lines of the first change
+/// are enough.
 async fn show_lines(lines: &mut PolicyLines, group: &HoldGroup, printer: &Printer) -> anyhow::Result<()> {
     let Some(hold) = group.holds.first() else { return Ok(()) };
     for (at, text) in lines.quotes((&hold.key, &hold.generation), &hold.change).await? {

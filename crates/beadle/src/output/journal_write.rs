@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::journal::story::{Quotes, WriteEnd};
 use crate::output::escape::{self, VALUE};
 
-/// The maximum number of lines of a policy that a sentence quotes. More quotes would hide the end of
-/// the sentence.
+/// The maximum number of lines of a policy that a sentence quotes. More quotes would hide the end
+/// of the sentence.
 const QUOTED: usize = 3;
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"

@@ -32,8 +32,8 @@ impl LeftOut {
     }
 
     /// Prints how many items a list leaves out, and the option that shows them. `limit` is the
-    /// number of items in the list. The note goes to standard error, so that it is not a part of the
-    /// list.
+    /// number of items in the list. The note goes to standard error, so that it is not a part of
+    /// the list.
     pub(crate) fn note(self, (one, many): (&str, &str), limit: u64, printer: &Printer) {
         printer.note(self.text((one, many), limit));
     }

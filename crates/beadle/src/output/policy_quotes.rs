@@ -12,9 +12,9 @@ use crate::output::plural::counted;
 /// The maximum number of lines that the text quotes.
 const MOST: usize = 20;
 
-/// Returns the lines that ask for changes, each with its text. Each line appears only once, although
-/// it can ask for changes of many repositories. `sources` are the files of the policy. Returns an
-/// empty text if there is no line to quote.
+/// Returns the lines that ask for changes, each with its text. Each line appears only once,
+/// although it can ask for changes of many repositories. `sources` are the files of the policy.
+/// Returns an empty text if there is no line to quote.
 pub(crate) fn text(plans: &[(Key, Plan<()>)], sources: &BTreeMap<String, String>) -> String {
     let changes = plans.iter().flat_map(|(_, plan)| &plan.changes);
     let asked: BTreeSet<&PolicyLocation> =

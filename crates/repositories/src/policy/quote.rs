@@ -11,8 +11,8 @@ const SECRETIVE: [&str; 7] =
     ["secret", "token", "password", "passphrase", "credential", "credentials", "private_key"];
 
 /// Returns the text of a line, without its indentation. The first line is 1. Cuts a long line.
-/// Returns `None` if the file has no such line, if the line is empty, or if the line might contain a
-/// secret.
+/// Returns `None` if the file has no such line, if the line is empty, or if the line might contain
+/// a secret.
 pub fn quoted_line(source: &str, line: u32) -> Option<String> {
     let at = usize::try_from(line).ok()?.checked_sub(1)?;
     let line = shown(source, at)?;

@@ -1,5 +1,5 @@
-//! Shows the lines of policies that asked for changes: the text of each line, and a link to the line
-//! at GitHub.
+//! Shows the lines of policies that asked for changes: the text of each line, and a link to the
+//! line at GitHub.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,8 +60,8 @@ impl Lines {
 }
 
 impl LinesOf<'_> {
-    /// Returns the place of a line. Adds a link to the line, and the text of the line, if Beadle knows
-    /// them.
+    /// Returns the place of a line. Adds a link to the line, and the text of the line, if Beadle
+    /// knows them.
     pub(super) fn place(&self, at: &PolicyLocation) -> Html {
         let (organisation, generation) = (self.organisation.clone(), self.generation.clone());
         let asked = AskedLine { organisation, generation, at: at.clone() };

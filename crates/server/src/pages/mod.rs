@@ -229,8 +229,8 @@ impl Pages {
         (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
     }
 
-    /// Adds the texts and the addresses of the policy's lines to a page. If Beadle cannot read them,
-    /// the page shows only the places of the lines.
+    /// Adds the texts and the addresses of the policy's lines to a page. If Beadle cannot read
+    /// them, the page shows only the places of the lines.
     async fn quoted<P: HasLines>(&self, loaded: Result<P, Refused>) -> Result<P, Refused> {
         let page = loaded?;
         let asked = page.asked_lines();

@@ -107,7 +107,8 @@ impl DecisionRefusal {
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
     /// Checks a decision, and stores the decision. If Beadle cannot store the decision for all of
-    /// its changes, returns a conflict. If a person must confirm the decision first, stores nothing.
+    /// its changes, returns a conflict. If a person must confirm the decision first, stores
+    /// nothing.
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal>;
     /// Checks a waiver for one repository, and stores the waiver.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;

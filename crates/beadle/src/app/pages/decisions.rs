@@ -154,8 +154,8 @@ fn shown<'a>(
     Ok(named)
 }
 
-/// Returns whether the person must confirm an approval first. A single change of one repository needs
-/// no confirmation, because the page shows all its values next to the button.
+/// Returns whether the person must confirm an approval first. A single change of one repository
+/// needs no confirmation, because the page shows all its values next to the button.
 fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> bool {
     let reaches: u64 = named.iter().map(|one| u64::from(one.hold.change.reaches)).sum();
     !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1)

@@ -1,5 +1,6 @@
-//! Finds the texts of the policy's lines for the pages, and the addresses of the lines at GitHub. The
-//! texts come from the policy in the memory of the process, so a page reads no file from the store.
+//! Finds the texts of the policy's lines for the pages, and the addresses of the lines at GitHub.
+//! The texts come from the policy in the memory of the process, so a page reads no file from the
+//! store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,15 +111,16 @@ impl Generations<'_> {
     }
 }
 
-/// Returns the commits of an earlier generation. The journal does not have the folders of the policy
-/// and of its base, so the result has the present folders.
+/// Returns the commits of an earlier generation. The journal does not have the folders of the
+/// policy and of its base, so the result has the present folders.
 fn origins(current: &Policy, earlier: &PolicyInForce) -> Option<(PolicyOrigin, Option<PolicyOrigin>)> {
     let origin = at_commit(current.origin.as_ref()?, &earlier.from)?;
     let base = current.base.as_ref().zip(earlier.base.as_ref());
     Some((origin, base.and_then(|(base, earlier)| at_commit(base, earlier))))
 }
 
-/// Returns the same folder at another commit. Returns `None` if the commit is in another repository.
+/// Returns the same folder at another commit. Returns `None` if the commit is in another
+/// repository.
 fn at_commit(origin: &PolicyOrigin, other: &PolicyCommitted) -> Option<PolicyOrigin> {
     let commit = Commit { id: other.commit.clone(), ..origin.commit.clone() };
     (origin.repository == other.repository).then(|| PolicyOrigin { commit, ..origin.clone() })

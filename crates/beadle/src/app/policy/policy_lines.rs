@@ -1,7 +1,7 @@
 //! Finds the texts of the policy's lines that asked for changes, for the commands.
 //!
-//! The store has the files of few generations: of the policy in force, of the accepted policy, and of
-//! the newest policy that Beadle has read. The lines of older generations have no text here.
+//! The store has the files of few generations: of the policy in force, of the accepted policy, and
+//! of the newest policy that Beadle has read. The lines of older generations have no text here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ impl PolicyLines {
         Self { store: store.clone(), orgs: config.file.org.clone(), policies, texts }
     }
 
-    /// Returns the texts of the lines that asked for a change. `generation` is the generation of the
-    /// policy.
+    /// Returns the texts of the lines that asked for a change. `generation` is the generation of
+    /// the policy.
     pub(crate) async fn quotes(
         &mut self,
         (key, generation): (&Key, &str),
@@ -64,8 +64,8 @@ impl PolicyLines {
         Ok(quotes)
     }
 
-    /// Returns the text of a line. Returns `None` if the store does not have the text, or if the line
-    /// might contain a secret.
+    /// Returns the text of a line. Returns `None` if the store does not have the text, or if the
+    /// line might contain a secret.
     async fn quote(
         &mut self,
         (organisation, generation): (&str, &str),

@@ -8,9 +8,9 @@ use crate::cli::DeciderArgs;
 use crate::commands::operator;
 use crate::config::Config;
 
-/// Returns the name and the reason for the journal. If `--as` sets a name, the result has this name,
-/// followed by the name of the system user. If the store is a table, the name of the caller comes
-/// from AWS, and no option can change it.
+/// Returns the name and the reason for the journal. If `--as` sets a name, the result has this
+/// name, followed by the name of the system user. If the store is a table, the name of the caller
+/// comes from AWS, and no option can change it.
 pub(in crate::commands) async fn decided_by(
     config: &Config,
     args: &DeciderArgs,

@@ -113,9 +113,9 @@ fn facts(entry: &Entry, lines: &Lines) -> Html {
     }
 }
 
-/// Returns the rows for a table of entries. `lines` are the known lines of policies. If the visitor has the right to undo writes, the rows
-/// contain links for this. A person can undo a sweep only if it belongs to one of `organisations`,
-/// which are the configured organisations.
+/// Returns the rows for a table of entries. `lines` are the known lines of policies. If the visitor
+/// has the right to undo writes, the rows contain links for this. A person can undo a sweep only if
+/// it belongs to one of `organisations`, which are the configured organisations.
 pub(in crate::pages) fn rows(
     (entries, lines): (&[Entry], &Lines),
     organisations: &[String],

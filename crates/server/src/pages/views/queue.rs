@@ -60,8 +60,8 @@ pub(in crate::pages) async fn load(
     Ok(Queue { depth, pauses, rows, names, organisations, targets, visitor: None })
 }
 
-/// Returns how many keys the page leaves out, and the command that lists them. `total` is the number
-/// of all keys in the queue. Returns nothing if the page has all keys.
+/// Returns how many keys the page leaves out, and the command that lists them. `total` is the
+/// number of all keys in the queue. Returns nothing if the page has all keys.
 fn left_out(total: u64, shown: usize) -> Html {
     let left = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(shown);
     // If the page has room for further rows, the queue became longer after Beadle read the rows.

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use beadle_config::StoreLocation;
 
+use super::decider_args::DeciderArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {
     /// Test the credentials, permissions and API behaviour of directories and targets
@@ -194,6 +196,8 @@ pub(crate) struct UndoArgs {
     /// Write without confirmation
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -312,6 +316,8 @@ pub(crate) struct RebindArgs {
     /// Confirm the user who has this login now, such as `mona`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
 }
 
 #[derive(Debug, Args)]
@@ -328,7 +334,11 @@ pub(crate) struct Scope {
     pub(crate) target: Option<String>,
 }
 
+/// The help of `--reason`, because a waiver always needs a reason.
+const WAIVER_REASON: &str = "Reason, for the journal and for everybody who reads a plan";
+
 #[derive(Debug, Args)]
+#[command(mut_arg("reason", |arg| arg.required(true).help(WAIVER_REASON)))]
 pub(crate) struct WaiveArgs {
     /// Repository, such as `acme/widgets`, or a glob for several, such as `acme/api-*`
     #[arg(value_name = "OWNER/NAME")]
@@ -341,15 +351,15 @@ pub(crate) struct WaiveArgs {
     /// UTC), or a time such as `2026-12-01T18:00:00Z`
     #[arg(long, value_name = "END")]
     pub(crate) until: String,
-    /// Reason, for the journal and for everybody who reads a plan
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
     /// Person or team that answers for the waiver, such as `mona`; without it, the operator
     #[arg(long, value_name = "NAME")]
     pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("reason", |arg| arg.requires("end")), mut_arg("person", |arg| arg.requires("end")))]
 pub(crate) struct WaiversArgs {
     /// Limit to one organisation, such as `acme`
     #[arg(long, value_name = "ORG")]
@@ -357,6 +367,8 @@ pub(crate) struct WaiversArgs {
     /// End a waiver of `beadle waive` now, by its code, such as `8f0c1d2e`
     #[arg(long, value_name = "CODE", conflicts_with = "json")]
     pub(crate) end: Option<String>,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
     /// Print JSON, one waiver a line
     #[arg(long)]
     pub(crate) json: bool,

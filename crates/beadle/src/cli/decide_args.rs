@@ -2,10 +2,13 @@
 
 use clap::Args;
 
-/// The maximum length of the name of a person, in characters.
-const NAME: usize = 100;
+use super::decider_args::DeciderArgs;
+
+/// The help of `--reason`, if the mode decides whether a decision needs a reason.
+const REASON: &str = "Reason for the journal; required in the mode `enforce`, and for a generation";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("reason", |arg| arg.help(REASON)))]
 pub(crate) struct DecideArgs {
     /// Limit to one change of the named groups, by its digest; repeatable, or separated by commas
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
@@ -13,19 +16,8 @@ pub(crate) struct DecideArgs {
     /// Limit to the changes of a repository, such as `widgets`; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
-    /// Reason for the journal; required in the mode `enforce`, and for a generation
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Name of the person who decides, such as `mona`; the journal also keeps the system user
-    #[arg(long = "as", value_name = "NAME", value_parser = person)]
-    pub(crate) person: Option<String>,
-}
-
-impl DecideArgs {
-    /// Returns the reason, if it has at least one word.
-    pub(crate) fn reason(&self) -> Option<&str> {
-        self.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty())
-    }
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
 }
 
 #[derive(Debug, Args)]
@@ -45,33 +37,4 @@ pub(crate) struct RejectArgs {
     pub(crate) codes: Vec<String>,
     #[command(flatten)]
     pub(crate) decide: DecideArgs,
-}
-
-/// Parses the name of a person.
-fn person(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
-        return Err(format!("the name must have 1 to {NAME} characters, in one line"));
-    }
-    Ok(name.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_person_has_a_short_name_in_one_line() {
-        for (text, name) in [
-            ("mona", Some("mona")),
-            (" Mona Lisa ", Some("Mona Lisa")),
-            ("", None),
-            (" ", None),
-            ("mona\nroot", None),
-            ("\u{1b}[5m", None),
-        ] {
-            assert_eq!(person(text).ok().as_deref(), name, "{text:?}");
-        }
-        assert!(person(&"x".repeat(NAME)).is_ok() && person(&"x".repeat(NAME + 1)).is_err());
-    }
 }

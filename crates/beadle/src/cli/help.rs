@@ -196,6 +196,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "a change by its digest, an approved group by its code, or a policy by its generation",
             ),
             ("beadle undo 269 --keys branches.main", "only one setting of what a policy wrote"),
+            (
+                "beadle undo 1234 --as mona --reason \"the wrong team\"",
+                "a run, undone by mona for this reason",
+            ),
         ],
     ),
     (

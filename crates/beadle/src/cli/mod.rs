@@ -2,6 +2,7 @@
 
 mod command_args;
 mod decide_args;
+mod decider_args;
 mod help;
 mod holds_and_previews_args;
 mod journal_and_history_args;
@@ -21,6 +22,7 @@ pub(crate) use command_args::{
 #[cfg(feature = "aws")]
 pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, RejectArgs};
+pub(crate) use decider_args::DeciderArgs;
 pub(crate) use holds_and_previews_args::{HoldsArgs, PreviewsArgs};
 pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
@@ -270,6 +272,8 @@ pub(crate) enum Command {
         /// Duration of the pause, such as `30m`, `2h` or `7d`; at most `30d`
         #[arg(long = "for", value_parser = parse_span, value_name = "DURATION")]
         time: Duration,
+        #[command(flatten)]
+        decider: DeciderArgs,
     },
     /// End a pause, or let Beadle change again what an operator undid
     ///
@@ -278,6 +282,8 @@ pub(crate) enum Command {
     Resume {
         #[command(flatten)]
         scope: Scope,
+        #[command(flatten)]
+        decider: DeciderArgs,
     },
     /// List held changes and held policies
     ///

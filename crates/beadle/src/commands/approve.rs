@@ -4,10 +4,12 @@ use beadle_engine::Clock;
 use beadle_engine::guard::{Decision, group_holds};
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::generation_approval::{ambiguity, approve, is_named};
 use crate::app::store;
 use crate::cli::ApproveArgs;
-use crate::commands::shared::hold_decision::{decide_changes, decider};
+use crate::commands::shared::decided_by::decided_by;
+use crate::commands::shared::hold_decision::decide_changes;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -15,7 +17,7 @@ use crate::output::printer::Printer;
 pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
-    let by = decider(config, &args.decide).await?;
+    let DecidedBy { name: by, reason } = decided_by(config, &args.decide.decider).await?;
     let generations = HeldGeneration::all(store.as_ref()).await?;
     let groups = group_holds(store.holds().await?);
     let mut code = FINE;
@@ -38,7 +40,7 @@ pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) 
             code = FAILED;
             continue;
         }
-        let Some(reason) = args.decide.reason() else {
+        let Some(reason) = &reason else {
             printer.error(&format!(
                 "{name}: approving a generation needs a reason\nhint: `beadle approve {name} --reason TEXT`"
             ));
@@ -46,7 +48,7 @@ pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) 
             continue;
         };
         for (note, held) in held {
-            let approval = GenerationApproval { by: by.clone(), reason: reason.to_owned(), at: now };
+            let approval = GenerationApproval { by: by.clone(), reason: reason.clone(), at: now };
             let (generation, organisation) = (&held.generation, &held.organisation);
             printer.line(match approve(store.as_ref(), (note.as_str(), held.clone()), approval).await? {
                 Some(by) => format!("{generation}: already approved for {organisation} by {by}"),
@@ -59,7 +61,7 @@ pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) 
     if changes.is_empty() {
         return Ok(code);
     }
-    let decision = Decision::approve(&by, args.decide.reason());
+    let decision = Decision::approve(&by, reason.as_deref());
     let decided =
         decide_changes(store.as_ref(), (&groups, &changes), &args.decide, &decision, (now, printer)).await?;
     Ok(code.max(decided))

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use anyhow::bail;
-use beadle_engine::{Clock, DeliveryRow, Key, Listing, Store};
+use beadle_engine::{Clock, DeliveryRow, Key, Listing, Store, StoreError, Time};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
 use crate::app::operations::key_names::{self as names, PAGE};
@@ -13,6 +13,7 @@ use crate::cli::ListArgs;
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
+use crate::output::left_out::{COUNTED, LeftOut};
 use crate::output::printer::{Printer, Tone};
 
 /// The senders of deliveries. An id identifies a delivery only together with its sender.
@@ -30,16 +31,8 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
         (None, Some(name)) => names::repository_keys(config, &store, name).await?,
         (None, None) => Vec::new(),
     };
-    let mut rows: Vec<DeliveryRow> = Vec::new();
-    for key in keys.iter().map(|key| Some(key.to_string())).chain(keys.is_empty().then_some(None)) {
-        rows.extend(store.deliveries(Listing { after: 0, since, key, limit: args.limit }).await?);
-    }
-    if keys.len() > 1 {
-        rows.sort_by_key(|row| Reverse(row.received));
-        rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
-        rows.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
-    }
-    if rows.is_empty() {
+    let (rows, left_out) = newest(store.as_ref(), &keys, since, args.limit).await?;
+    if rows.is_empty() && left_out.is_none() {
         names::ensure_known(store.as_ref(), &keys).await?;
         if args.json {
             printer.note("no deliveries");
@@ -73,7 +66,44 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
             printer.paint(Tone::Faint, escape::cut(&about, VALUE))
         ));
     }
+    if let Some(left_out) = left_out {
+        left_out.note(("older delivery", "older deliveries"), u64::from(args.limit), printer);
+    }
     Ok(FINE)
+}
+
+/// Returns the newest deliveries that concern one of the keys, and the deliveries that the list
+/// leaves out. Without keys, returns the newest of all deliveries.
+async fn newest(
+    store: &dyn Store,
+    keys: &[Key],
+    since: Option<Time>,
+    limit: u32,
+) -> Result<(Vec<DeliveryRow>, Option<LeftOut>), StoreError> {
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let further = COUNTED.saturating_add(1);
+    if keys.len() < 2 {
+        let key = keys.first().map(ToString::to_string);
+        let rows = store.deliveries(Listing { after: 0, since, key: key.clone(), limit }).await?;
+        if rows.len() < shown {
+            return Ok((rows, None));
+        }
+        let after = Listing { after: u64::from(limit), since, key, limit: further };
+        let left = store.deliveries(after).await?;
+        return Ok((rows, LeftOut::counted(left.len())));
+    }
+    // A delivery can concern several of the keys, so Beadle counts after it has removed the
+    // duplicates.
+    let mut rows: Vec<DeliveryRow> = Vec::new();
+    for key in keys.iter().map(ToString::to_string) {
+        let listing = Listing { after: 0, since, key: Some(key), limit: limit.saturating_add(further) };
+        rows.extend(store.deliveries(listing).await?);
+    }
+    rows.sort_by_key(|row| Reverse(row.received));
+    rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
+    let left = rows.len().saturating_sub(shown);
+    rows.truncate(shown);
+    Ok((rows, LeftOut::counted(left)))
 }
 
 /// Returns the body of the delivery with this id. The function searches the deliveries of all
@@ -133,8 +163,8 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Time;
     use beadle_engine::store::prelude::*;
+    use beadle_engine::{Delivery, Lane, Mark};
     use beadle_hooks::okta::{Sender, receive};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::json;
@@ -165,5 +195,41 @@ mod tests {
             }
         }
         assert!(body(&store, "event7").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cut_list_counts_the_deliveries_that_it_leaves_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let [one, other] = [1, 2].map(|id| Key::new("repository", "acme", id));
+        // Each third delivery concerns both keys.
+        for n in 0..9_i64 {
+            let delivery = Delivery {
+                source: "github".into(),
+                id: format!("d{n}"),
+                instance: "acme".into(),
+                event: "repository.edited".into(),
+                received: Time(1000 * n),
+                actor: None,
+                body: Vec::new(),
+            };
+            let keys = if n % 3 == 0 { vec![&one, &other] } else { vec![&one] };
+            let marks = keys.into_iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
+            store.accept(delivery, marks).await.unwrap();
+        }
+        for (keys, limit, ids, left) in [
+            (vec![], 2, vec!["d8", "d7"], Some(LeftOut::Exactly(7))),
+            (vec![other.clone()], 2, vec!["d6", "d3"], Some(LeftOut::Exactly(1))),
+            (vec![other.clone()], 3, vec!["d6", "d3", "d0"], None),
+            (vec![other.clone()], 9, vec!["d6", "d3", "d0"], None),
+            (vec![one.clone(), other.clone()], 2, vec!["d8", "d7"], Some(LeftOut::Exactly(7))),
+            (vec![one.clone(), other], 0, vec![], Some(LeftOut::Exactly(9))),
+        ] {
+            let (rows, left_out) = newest(&store, &keys, None, limit).await.unwrap();
+            let found: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            assert_eq!((found, left_out), (ids, left), "{keys:?} {limit}");
+        }
+        let (rows, left_out) = newest(&store, &[one], Some(Time(8000)), 1).await.unwrap();
+        assert_eq!((rows.len(), left_out), (1, None), "the older deliveries are before `--since`");
     }
 }

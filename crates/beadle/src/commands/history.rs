@@ -7,14 +7,16 @@ use beadle_engine::{Clock, Detail, Field, History, Time};
 use serde_json::{Value, json};
 
 use crate::app::operations::key_names::{self as names, PAGE};
+use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
+use crate::commands::shared::quoting::quoted;
 use crate::config::Config;
 use crate::journal::approval::Approval;
 use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
-use crate::journal::story::{Story, WriteEnd};
+use crate::journal::story::{Quotes, Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
 use crate::output::journal_line::operator;
 use crate::output::journal_write::{asked_by, value};
@@ -38,6 +40,8 @@ struct Step {
     by: Option<String>,
     /// The approval that let the write pass.
     approval: Option<Approval>,
+    /// The known texts of the lines that asked for the write.
+    quotes: Quotes,
 }
 
 /// The settings of one repository or group. Each setting has a list of its changes, with the newest
@@ -50,11 +54,13 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     names::ensure_known(store.as_ref(), &keys).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
     let mut any = false;
+    let mut lines = PolicyLines::new(&store, config);
     for key in &keys {
         let history = History { since, limit: PAGE, ..History::default() };
         let mut stories = Stories::new(&store, std::slice::from_ref(key), &history);
         let (mut settings, mut waivers) = (Settings::new(), Vec::new());
         while let Some(story) = stories.next_story().await? {
+            let story = quoted(&mut lines, story).await?;
             add(&mut settings, &story);
             waivers.extend(waiver(&story));
         }
@@ -117,6 +123,7 @@ fn add(settings: &mut Settings, story: &Story) {
             generation: generation.clone(),
             by: reverted_state_makers::text(story),
             approval: story.approval.clone(),
+            quotes: story.quotes.clone(),
         });
     }
 }
@@ -142,7 +149,7 @@ fn text(step: &Step) -> String {
         (end, "") => Some(end.to_owned()),
         (end, why) => Some(format!("{end}: {}", escape::cut(why, VALUE))),
     };
-    let asked = asked_by(&field.asked, &step.generation);
+    let asked = asked_by(&field.asked, &step.generation, &step.quotes);
     for part in [asked, step.by.clone(), end].into_iter().flatten() {
         text = format!("{text}; {part}");
     }
@@ -215,6 +222,17 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_value_has_the_text_of_its_line_if_it_is_known() {
+        let mut settings = Settings::new();
+        let written = story(2000, Some(json!({ "written": true })));
+        let line = written.change().unwrap().fields[0].asked.clone().unwrap();
+        let quotes = Quotes::from([(line, "has_wiki: false".to_owned())]);
+        add(&mut settings, &Story { quotes, ..written });
+        let shown = text(&settings["settings: has_wiki"][0]);
+        assert!(shown.ends_with("asked by settings.yml:3 `has_wiki: false` at g"), "{shown}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
-use beadle_engine::{Clock, FirstHeld, Hold, Store, Time, VoidApproval, examples};
+use beadle_engine::{Clock, FirstHeld, Hold, PolicyLocation, Store, Time, VoidApproval, examples};
 use serde_json::json;
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
 use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};
@@ -31,6 +32,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
     }
     let code = if list.unreadable.is_empty() { FINE } else { FAILED };
     let groups = group_holds(list.holds);
+    let mut lines = PolicyLines::new(&store, config);
     if let Some(wanted) = &args.group {
         let Some(group) = groups.iter().find(|group| group.code == *wanted) else {
             printer.error(&format!(
@@ -41,6 +43,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
         };
         show_changes(group, (args.json, now), printer)?;
         if !args.json {
+            show_lines(&mut lines, group, printer).await?;
             show_first(store.as_ref(), group, printer).await?;
         }
         return Ok(code);
@@ -56,6 +59,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             show_group(group, now, printer);
         }
         if !args.json {
+            show_lines(&mut lines, group, printer).await?;
             show_first(store.as_ref(), group, printer).await?;
             let void = VoidApproval::of(store.as_ref(), &group.holds).await?;
             if let Some(void) = void.into_iter().flatten().next() {
@@ -64,6 +68,22 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
         }
     }
     Ok(code)
+}
+
+/// Prints the texts of the policy's lines that ask for the changes of a group. All changes of a
+/// group have the same policy and almost always the same lines, so the lines of the first change
+/// are enough.
+async fn show_lines(lines: &mut PolicyLines, group: &HoldGroup, printer: &Printer) -> anyhow::Result<()> {
+    let Some(hold) = group.holds.first() else { return Ok(()) };
+    for (at, text) in lines.quotes((&hold.key, &hold.generation), &hold.change).await? {
+        printer.line(quote(&at, &text));
+    }
+    Ok(())
+}
+
+/// Returns the text of the output about a line of the policy: its place and its text.
+fn quote(at: &PolicyLocation, text: &str) -> String {
+    format!("  asked by {} `{text}`", escape::one_line(&at.to_string()))
 }
 
 /// Prints the policy that was in force when the guard first held the first change of a group.
@@ -212,7 +232,7 @@ fn state(state: &HoldState, why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Key, PolicyLocation, testing};
+    use beadle_engine::{Key, testing};
 
     use super::*;
 
@@ -237,6 +257,12 @@ mod tests {
         assert_eq!(title(&group), "removes teams: team engineering in 170 repositories");
         assert_eq!(source(&group), "  [settings.yml:2, planned with policy g1]");
         assert_eq!(subjects(&group), "acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more");
+    }
+
+    #[test]
+    fn a_line_of_the_policy_has_its_text() {
+        let at = PolicyLocation { file: "a\nb.yml".into(), line: 2 };
+        assert_eq!(quote(&at, "teams: []"), "  asked by a\\nb.yml:2 `teams: []`");
     }
 
     #[test]

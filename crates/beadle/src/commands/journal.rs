@@ -7,14 +7,17 @@ use beadle_engine::{Clock, Entry, EntryKind, History, Key, Listing, Risk, Store,
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names::{self as names, PAGE};
+use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat, JournalOnly};
 use crate::commands::FINE;
+use crate::commands::shared::quoting::quoted;
 use crate::config::Config;
 use crate::journal::stories::Stories;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
+use crate::output::left_out::LeftOut;
 use crate::output::printer::Printer;
 
 /// The time between two looks of `--follow` for new entries.
@@ -34,7 +37,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
     let clock = Clock::system();
     let organisations = config.orgs(None)?.into_iter().map(|org| org.name.clone()).collect();
     let since = args.since.map(|since| clock.now() - since);
-    let search = Search { store, keys, organisations, since, args };
+    let search = Search { store, config, keys, organisations, since, args };
     let shown = match args.format {
         JournalFormat::Ndjson => {
             anyhow::ensure!(
@@ -60,6 +63,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
 /// The entries that the command shows.
 struct Search<'a> {
     store: Arc<dyn Store>,
+    config: &'a Config,
     keys: Vec<Key>,
     /// The configured organisations.
     organisations: Vec<String>,
@@ -81,19 +85,20 @@ impl Search<'_> {
             ..History::default()
         };
         let mut stories = Stories::new(&self.store, &self.keys, &history);
+        let mut lines = PolicyLines::new(&self.store, self.config);
         let mut shown = 0;
         while let Some(story) = stories.next_story().await? {
             if !self.has(&story) {
                 continue;
             }
             if shown == self.args.limit {
-                printer.note(format!(
-                    "these are the newest {shown} lines: to see older entries, raise `--limit` above {shown}"
-                ));
+                // To count the older entries, Beadle would read the whole journal.
+                LeftOut::Uncounted.note(("older entry", "older entries"), shown as u64, printer);
                 break;
             }
             shown += 1;
-            printer.line(self.line(&self.named(story).await?, printer));
+            let story = quoted(&mut lines, self.named(story).await?).await?;
+            printer.line(self.line(&story, printer));
             if printer.is_closed() {
                 break;
             }
@@ -139,9 +144,12 @@ impl Search<'_> {
             if is_quiet {
                 stories.extend(forwards.older_than(clock.now() - RUN));
             }
+            // A new generation might have come into force since the last look.
+            let mut lines = PolicyLines::new(&self.store, self.config);
             for story in stories.into_iter().filter(|story| self.has(story)) {
                 shown += 1;
-                printer.line(self.line(&self.named(story).await?, printer));
+                let story = quoted(&mut lines, self.named(story).await?).await?;
+                printer.line(self.line(&story, printer));
             }
             if is_quiet {
                 clock.sleep(POLL).await;

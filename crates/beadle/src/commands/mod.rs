@@ -97,8 +97,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Targets(TargetsCommand::Probe { release }) => {
             targets_probe::probe(&armed().await?, release.as_deref(), printer).await
         }
-        Command::Pause { scope, time } => pause::pause(&whole().await?, &scope, time, printer).await,
-        Command::Resume { scope } => pause::resume(&whole().await?, &scope, printer).await,
+        Command::Pause { scope, time, decider } => {
+            pause::pause(&whole().await?, (&scope, time), &decider, printer).await
+        }
+        Command::Resume { scope, decider } => pause::resume(&whole().await?, &scope, &decider, printer).await,
         Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
         Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
         Command::Reject(args) => reject::run(&*config()?, &args, printer).await,

@@ -11,33 +11,39 @@ use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::store;
-use crate::cli::Scope;
-use crate::commands::{FAILED, FINE, operator};
+use crate::cli::{DeciderArgs, Scope};
+use crate::commands::shared::decided_by::decided_by;
+use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn pause(
     config: &Arc<Config>,
-    scope: &Scope,
-    time: Duration,
+    (scope, time): (&Scope, Duration),
+    decider: &DeciderArgs,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     check_length(time)?;
     let clock = Clock::system();
     let store = store::open_existing(config).await?;
     let scope = resolve(config, scope).await?;
-    let by = operator(config).await;
+    let by = decided_by(config, decider).await?;
     let until = scope.pause((config, store.as_ref()), time, by, clock.now()).await?;
     printer.line(format!("{} is paused until {until}; Beadle still stores webhooks", scope.name));
     Ok(FINE)
 }
 
-pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn resume(
+    config: &Arc<Config>,
+    scope: &Scope,
+    decider: &DeciderArgs,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = store::open_existing(config).await?;
     let scope = resolve(config, scope).await?;
-    let (by, name) = (operator(config).await, scope.name.as_str());
+    let (by, name) = (decided_by(config, decider).await?, scope.name.as_str());
     let resumed = scope.resume((config, store.as_ref()), by.clone(), clock.now()).await?;
     let Resumed::Ended { undone } = resumed else {
         let undone = scope.end_undo(store.as_ref(), by, clock.now()).await?;

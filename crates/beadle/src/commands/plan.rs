@@ -23,6 +23,7 @@ use crate::commands::plan_base;
 use crate::commands::shared::tally::code;
 use crate::config::Config;
 use crate::output::plans_and_results::{self, PlanScope, WholePlan};
+use crate::output::policy_quotes;
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
 use crate::tasks::other_modes;
@@ -47,6 +48,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         }
     }
     let mut plans = Vec::new();
+    // The quoted lines of the organisations' policies. The organisations come first in `plans`.
+    let mut quotes = Vec::new();
     let mut held = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
@@ -55,7 +58,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
             let planner = org.planner(store.as_ref()).only_looking();
             let planned = plan(&org, &planner, selection, printer).await;
             SpawnedShare::end_all(shared).await;
-            plans.push(planned?.0);
+            let shown = planned?.0;
+            quotes.push(policy_quotes::text(&shown.plans, &org.policy.current().sources));
+            plans.push(shown);
             if let Some(store) = &store {
                 if let Some(other) = other_modes(store.as_ref(), file).await? {
                     printer.note(other);
@@ -92,8 +97,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
             for notice in &held {
                 printer.line(notice);
             }
-            for plan in &plans {
+            for (at, plan) in plans.iter().enumerate() {
                 printer.lines(plans_and_results::text(printer, plan));
+                printer.lines(quotes.get(at).map_or("", String::as_str));
             }
         }
         Format::Markdown => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Row, Store, Time, one_line};
+use beadle_engine::{Clock, Key, Lane, Row, Store, StoreError, Time, one_line};
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names as names;
@@ -12,6 +12,7 @@ use crate::cli::Scope;
 use crate::commands::{FINE, ago, operator, pause};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
+use crate::output::left_out::LeftOut;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
@@ -50,14 +51,24 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
             rows
         }
     };
+    let left_out = match &keys {
+        None => left_out(store.as_ref(), (&rows, wanted.limit), now).await?,
+        Some(_) => None,
+    };
     if wanted.json {
         let shown = rows.iter().map(serde_json::to_string);
         shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.json(row));
-        return Ok(FINE);
+    } else {
+        for row in &rows {
+            let name = named(store.as_ref(), row.key.as_str(), printer).await?;
+            printer.line(format!("{:9} {name}  {}", state(row, now, printer), detail(row, now)));
+        }
     }
-    for row in &rows {
-        let name = named(store.as_ref(), row.key.as_str(), printer).await?;
-        printer.line(format!("{:9} {name}  {}", state(row, now, printer), detail(row, now)));
+    if let Some(left_out) = left_out {
+        left_out.note(("key", "keys"), u64::from(wanted.limit), printer);
+    }
+    if wanted.json {
+        return Ok(FINE);
     }
     if keys.is_some() {
         if rows.is_empty() {
@@ -82,6 +93,19 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
         counted(held, "change", "changes")
     ));
     Ok(FINE)
+}
+
+/// Returns the keys that a list with this limit leaves out.
+async fn left_out(
+    store: &dyn Store,
+    (rows, limit): (&[Row], u32),
+    now: Time,
+) -> Result<Option<LeftOut>, StoreError> {
+    let shown = rows.len() as u64;
+    if shown < u64::from(limit) {
+        return Ok(None);
+    }
+    Ok(LeftOut::exactly(store.depth(now).await?.total().saturating_sub(shown)))
 }
 
 /// Returns the keys that match a key or a name.
@@ -138,9 +162,30 @@ fn detail(row: &Row, now: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::ParkReason;
+    use beadle_engine::{Mark, Outcome, ParkReason};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_cut_queue_counts_the_keys_that_it_leaves_out() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let now = Time(1000);
+        let key = |id: u64| Key::new("repository", "acme", id);
+        let marks = (0..5).map(|id| Mark::new(key(id), Lane::Event)).collect();
+        store.mark(marks, now).await.unwrap();
+        // One key is parked, and a worker has another one.
+        let parked = store.claim_key(&key(0), now).await.unwrap().unwrap();
+        let outcome = Outcome::Park(ParkReason::Failed, "403".into());
+        store.finish(&parked.lease, outcome, now).await.unwrap();
+        store.claim_key(&key(1), now).await.unwrap().unwrap();
+        for (limit, expected) in
+            [(2, Some(LeftOut::Exactly(3))), (4, Some(LeftOut::Exactly(1))), (5, None), (100, None)]
+        {
+            let rows = store.rows(limit).await.unwrap();
+            assert_eq!(left_out(store, (&rows, limit), now).await.unwrap(), expected, "{limit}");
+        }
+    }
 
     #[test]
     fn each_state_of_a_key_is_one_line() {

@@ -11,24 +11,27 @@ use beadle_repositories::overrides::Overrides;
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::store;
 use crate::cli::RebindArgs;
-use crate::commands::{FINE, operator};
+use crate::commands::FINE;
+use crate::commands::shared::decided_by::decided_by;
 use crate::config::Config;
 use crate::output::printer::Printer;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
+    let by = decided_by(config, &args.decider).await?;
     match (&args.team, &args.user) {
-        (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,
-        (None, Some(login)) => name(config, &args.subject, (Named::User, login), &clock, printer).await,
-        (None, None) => repository(config, &args.subject, &clock, printer).await,
+        (Some(slug), _) => name((config, by), &args.subject, (Named::Team, slug), &clock, printer).await,
+        (None, Some(login)) => name((config, by), &args.subject, (Named::User, login), &clock, printer).await,
+        (None, None) => repository((config, by), &args.subject, &clock, printer).await,
     }
 }
 
 /// Confirms that a file in repos/ belongs to the repository that has the file's name now.
 async fn repository(
-    config: &Arc<Config>,
+    (config, by): (&Arc<Config>, DecidedBy),
     repository: &str,
     clock: &Clock,
     printer: &Printer,
@@ -50,8 +53,8 @@ async fn repository(
     })?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
-    let by = operator(config).await;
-    let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by };
+    let DecidedBy { name: by, reason } = by;
+    let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by, reason };
     journal(&store, &key, repository, action, clock).await?;
     let mark = Mark { hint: Some(row.node_id.clone()), ..Mark::new(key, Lane::Manual) };
     store.mark(vec![mark], clock.now()).await?;
@@ -61,7 +64,7 @@ async fn repository(
 
 /// Confirms that a name in the policy means the team or user that has this name now.
 async fn name(
-    config: &Arc<Config>,
+    (config, by): (&Arc<Config>, DecidedBy),
     organisation: &str,
     (named, name): (Named, &str),
     clock: &Clock,
@@ -87,8 +90,8 @@ async fn name(
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;
-    let (adopted, by) = (format!("{what} {name}"), operator(config).await);
-    let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by };
+    let (adopted, DecidedBy { name: by, reason }) = (format!("{what} {name}"), by);
+    let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by, reason };
     journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
     printer.line(format!(
         "{what} `{}` (id {}) confirmed for the policy of {}, from the next sweep on",

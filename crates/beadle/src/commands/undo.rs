@@ -15,8 +15,8 @@ use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{agreed, declined, summary, writes};
-use crate::commands::operator;
 use crate::commands::shared::command_gate::limit_organisation;
+use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::plans_and_results;
@@ -55,7 +55,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(tally.code_with(left));
     }
-    let (name, by, keys) = (selected.name.clone(), operator(config).await, args.keys.clone());
+    let (name, by, keys) =
+        (selected.name.clone(), decided_by(config, &args.decider).await?.name, args.keys.clone());
     let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
     if args.json {
         return Box::pin(show_json(&app, (&undo, &selected), args, printer)).await;
@@ -143,7 +144,7 @@ impl UndoCommand<'_> {
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
                 return Ok(None);
             }
-            undo.begin(org).await?;
+            undo.begin(org, self.args.decider.reason()).await?;
         }
         let mut tally = Tally::default();
         let (applier, plans) = undo.applier(org, planned, printer);

@@ -9,11 +9,13 @@ use beadle_repositories::policy::Waiver;
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving::{check, undeclared, until, waive};
 use crate::app::store;
 use crate::cli::WaiveArgs;
-use crate::commands::{FINE, operator};
+use crate::commands::FINE;
+use crate::commands::shared::decided_by::decided_by;
 use crate::config::{Config, OrgConfig};
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
@@ -25,13 +27,15 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{}`", args.name)
     })?;
     let file = config.orgs(Some(owner))?[0];
-    let by = operator(config).await;
+    let DecidedBy { name: by, reason } = decided_by(config, &args.decider).await?;
+    // The name of the person is enough for the owner: the journal also has the system user.
+    let owner = args.owner.clone().or_else(|| args.decider.person.clone());
     let waiver = Waiver {
         keys: args.keys.clone(),
         repositories: vec![pattern.to_owned()],
         until: until(&args.until, (now, "`--until`"))?,
-        reason: reason(&args.reason)?,
-        owner: args.owner.clone().unwrap_or_else(|| by.clone()),
+        reason: reason.context("`--reason` must not be empty")?,
+        owner: owner.unwrap_or_else(|| by.clone()),
         asked: None,
     };
     check(&waiver, file, (now, "`--until`"))?;
@@ -58,13 +62,6 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         }
     }
     Ok(FINE)
-}
-
-/// Returns the reason of a waiver.
-fn reason(text: &str) -> anyhow::Result<String> {
-    let reason = text.trim();
-    ensure!(!reason.is_empty(), "`--reason` must not be empty");
-    Ok(reason.to_owned())
 }
 
 /// Prints a note if the policy does not declare some of the exempt keys for a repository. The

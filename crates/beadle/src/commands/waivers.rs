@@ -13,14 +13,15 @@ use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving;
 use crate::app::store;
 use crate::cli::WaiversArgs;
-use crate::commands::{FAILED, FINE, operator};
+use crate::commands::shared::decided_by::decided_by;
+use crate::commands::{FAILED, FINE};
 use crate::config::{Config, waiver_rules};
 use crate::output::escape;
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &WaiversArgs, printer: &Printer) -> anyhow::Result<u8> {
     if let Some(code) = &args.end {
-        return end(config, args.org.as_deref(), code, printer).await;
+        return end(config, args, code, printer).await;
     }
     let now = Clock::system().now();
     let store = store::open_if_there(config).await?;
@@ -91,14 +92,14 @@ fn state(waiver: &Waiver, rules: &WaiverRules, now: Time) -> String {
 }
 
 /// Ends a waiver of `beadle waive`.
-async fn end(config: &Arc<Config>, org: Option<&str>, code: &str, printer: &Printer) -> anyhow::Result<u8> {
+async fn end(config: &Arc<Config>, args: &WaiversArgs, code: &str, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
-    for file in config.orgs(org)? {
+    for file in config.orgs(args.org.as_deref())? {
         let Some(waiver) = waiving::to_end(store.as_ref(), file, code).await? else { continue };
         let reader = App::new(config, ClientOptions::default()).reader(file)?;
         let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
-        let by = operator(config).await;
+        let by = decided_by(config, &args.decider).await?;
         waiving::end(store.as_ref(), file, (code, &waiver), (&rows, by), now).await?;
         printer.line(format!("waiver {code} of {} ended: Beadle compares its keys again", file.name));
         return Ok(FINE);

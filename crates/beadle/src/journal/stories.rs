@@ -9,7 +9,7 @@ use beadle_engine::{Detail, Entry, EntryKind, History, Key, Listing, Store, Stor
 
 use super::approval::Approval;
 use super::backwards::Backwards;
-use super::story::Story;
+use super::story::{Quotes, Story};
 
 /// The maximum time between a write and the entry about the end of its run. If a run was killed, the
 /// next entry about a run belongs to another run, with other causes.
@@ -64,7 +64,8 @@ impl Stories {
             let result = self.results.remove(&entry.seq);
             let causes = self.runs.get(&entry.key).and_then(|run| causes(&entry, run));
             let approval = Approval::find(self.store.as_ref(), &entry).await?;
-            return Ok(Some(Story { entry, result, causes: causes.unwrap_or_default(), approval }));
+            let (causes, quotes) = (causes.unwrap_or_default(), Quotes::new());
+            return Ok(Some(Story { entry, result, causes, approval, quotes }));
         }
         Ok(None)
     }
@@ -78,7 +79,8 @@ impl Stories {
         let causes = later.iter().find_map(|run| causes(&entry, run)).unwrap_or_default();
         let result = later.into_iter().find(|result| result.intent == Some(entry.seq));
         let approval = Approval::find(self.store.as_ref(), &entry).await?;
-        Ok(Story { result: result.map(|result| result.detail), entry, causes, approval })
+        let result = result.map(|result| result.detail);
+        Ok(Story { result, entry, causes, approval, quotes: Quotes::new() })
     }
 }
 

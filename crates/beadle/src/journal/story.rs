@@ -1,10 +1,15 @@
 //! The entries of the journal that belong to one write or to one other event.
 
+use std::collections::BTreeMap;
+
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Cause, Happened, OperatorAction};
-use beadle_engine::{Change, Detail, Entry};
+use beadle_engine::{Change, Detail, Entry, PolicyLocation};
 
 use super::approval::Approval;
+
+/// The texts of lines of a policy, by their places.
+pub(crate) type Quotes = BTreeMap<PolicyLocation, String>;
 
 /// A write with its result and its causes, or another event of the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +22,8 @@ pub(crate) struct Story {
     pub(crate) causes: Vec<Cause>,
     /// The approval that let the write pass, if the write needed one.
     pub(crate) approval: Option<Approval>,
+    /// The known texts of the lines that asked for the write. A reader of the journal knows none.
+    pub(crate) quotes: Quotes,
 }
 
 /// The result of a write.
@@ -40,7 +47,7 @@ impl Story {
             _ => Vec::new(),
         };
         let approval = Approval::of(&entry.detail);
-        Self { entry, result: None, causes, approval }
+        Self { entry, result: None, causes, approval, quotes: Quotes::new() }
     }
 
     /// Returns the change that Beadle wrote or tried to write.

@@ -44,7 +44,7 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 fn text(story: &Story, organisations: &[String]) -> String {
     let text = match &story.entry.detail {
-        Detail::Change(intended) => change(intended, story.end()),
+        Detail::Change(intended) => change(intended, story.end(), &story.quotes),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {
             let workflow = &observed.would_dispatch;
@@ -100,19 +100,27 @@ pub(crate) fn operator(action: &OperatorAction) -> String {
         OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
             format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
         }
-        OperatorAction::AdoptedName { adopted, id, before, by } => {
+        OperatorAction::AdoptedName { adopted, id, before, by, reason } => {
             let before = before.map(|before| format!(", before id {before}")).unwrap_or_default();
-            format!("{by} confirmed that `{adopted}` means id {id}{before}")
+            format!("{by} confirmed that `{adopted}` means id {id}{before}{}", because(reason.as_deref()))
         }
-        OperatorAction::AdoptedFile { adopted, by } => {
-            format!("{by} confirmed that {adopted} belongs to this repository")
+        OperatorAction::AdoptedFile { adopted, by, reason } => {
+            format!("{by} confirmed that {adopted} belongs to this repository{}", because(reason.as_deref()))
         }
-        OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
-        OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
-        OperatorAction::EndedUndo { ended_undo, by } => {
+        OperatorAction::Paused { paused_until, by, reason } => {
+            format!("{by} paused it until {paused_until}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Resumed { by, reason, .. } => {
+            format!("{by} ended the pause{}", because(reason.as_deref()))
+        }
+        OperatorAction::Undid { undid, by, reason } => {
+            format!("{by} began the {}{}", short_undo(undid), because(reason.as_deref()))
+        }
+        OperatorAction::EndedUndo { ended_undo, by, reason } => {
             let count = counted(*ended_undo, "repository", "repositories");
-            format!("{by} ended the undo of values of {count}: the policy applies to them again")
+            // The sentence already contains a colon.
+            let because = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{by} ended the undo of values of {count}: the policy applies to them again{because}")
         }
         OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
@@ -121,8 +129,9 @@ pub(crate) fn operator(action: &OperatorAction) -> String {
             let (keys, names) = (waived.join(", "), repositories.join(", "));
             format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
         }
-        OperatorAction::EndedWaiver { waived, repositories, by, .. } => {
-            format!("{by} ended the exemption of {} of {}", waived.join(", "), repositories.join(", "))
+        OperatorAction::EndedWaiver { waived, repositories, by, reason, .. } => {
+            let (keys, names) = (waived.join(", "), repositories.join(", "));
+            format!("{by} ended the exemption of {keys} of {names}{}", because(reason.as_deref()))
         }
     }
 }
@@ -186,6 +195,39 @@ mod tests {
                 EntryKind::Operator,
                 json!({ "undid": "undo of 270, 271, 272, 273", "by": "ann" }),
                 "ann began the undo of 270 and 3 more",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "undid": "undo of 1234", "by": "mona (system user ci)", "reason": "the wrong team" }),
+                "mona (system user ci) began the undo of 1234: the wrong team",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "paused_until": "2030-01-01", "by": "ann", "reason": "release" }),
+                "ann paused it until 2030-01-01: release",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "resumed": true, "by": "ann", "reason": "released" }),
+                "ann ended the pause: released",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "ended_undo": 1, "by": "ann", "reason": "fixed" }),
+                "ann ended the undo of values of 1 repository: the policy applies to them again (fixed)",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "adopted": "repos/shop.yml", "by": "ann", "reason": "renamed" }),
+                "ann confirmed that repos/shop.yml belongs to this repository: renamed",
+            ),
+            (
+                EntryKind::Operator,
+                json!({
+                    "ended_waiver": "c1", "waived": ["labels"], "repositories": ["shop"], "by": "ann",
+                    "reason": "released",
+                }),
+                "ann ended the exemption of labels of shop: released",
             ),
             (
                 EntryKind::Operator,

@@ -6,13 +6,17 @@ use beadle_engine::journal::{IntendedChange, IntendedDispatch};
 use beadle_engine::{Field, PolicyLocation, Risk, value_text};
 use serde_json::Value;
 
-use crate::journal::story::WriteEnd;
+use crate::journal::story::{Quotes, WriteEnd};
 use crate::output::escape::{self, VALUE};
+
+/// The maximum number of lines of a policy that a sentence quotes. More quotes would hide the end
+/// of the sentence.
+const QUOTED: usize = 3;
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
 /// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the
 /// word "restored".
-pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
+pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>, quotes: &Quotes) -> String {
     let IntendedChange { change, generation, first_asked, .. } = intended;
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
@@ -30,27 +34,34 @@ pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
         WriteEnd::Open => format!("began to {plain} {what}{fields}; there is no result yet"),
     };
     let first = first_asked.as_ref().map(|first| format!("policy {first} first asked for it"));
-    let asked = asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation);
+    let asked = asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation, quotes);
     std::iter::once(text).chain(asked).chain(first).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
 /// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The same line can have another content in another
-/// generation. Returns `None` if no line asked for the change.
+/// generation. If the text of a line is in `quotes`, it follows the line. Returns `None` if no line
+/// asked for the change.
 pub(crate) fn asked_by<'a>(
     lines: impl IntoIterator<Item = &'a PolicyLocation>,
     generation: &str,
+    quotes: &Quotes,
 ) -> Option<String> {
-    let mut shown: Vec<String> = Vec::new();
+    let mut places: Vec<&PolicyLocation> = Vec::new();
     for line in lines {
-        let line = line.to_string();
-        if !shown.contains(&line) {
-            shown.push(line);
+        if !places.contains(&line) {
+            places.push(line);
         }
     }
-    if shown.is_empty() {
+    if places.is_empty() {
         return None;
     }
+    let is_quoted = places.len() <= QUOTED;
+    let place = |at: &&PolicyLocation| match quotes.get(*at).filter(|_| is_quoted) {
+        Some(text) => format!("{at} `{text}`"),
+        None => at.to_string(),
+    };
+    let shown: Vec<String> = places.iter().map(place).collect();
     let at = if generation.is_empty() || is_undo(generation) {
         String::new()
     } else {
@@ -138,7 +149,7 @@ mod tests {
             ),
             ("", &json!([]), WriteEnd::Open, "began to change teams; there is no result yet"),
         ] {
-            assert_eq!(change(&of(what, fields, "3c9f"), end), expected);
+            assert_eq!(change(&of(what, fields, "3c9f"), end, &Quotes::new()), expected);
         }
         let mut late = of("team contractors", &removed, "3c9f");
         late.first_asked = Some("2a1b".to_owned());
@@ -150,10 +161,28 @@ mod tests {
         let added =
             json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
         assert_eq!(
-            change(&of("team core", &added, "undo of the run 7"), WriteEnd::Written),
+            change(&of("team core", &added, "undo of the run 7"), WriteEnd::Written, &Quotes::new()),
             "restored team core (teams): permission: none → \"push\""
         );
-        let undone = change(&of("team core", &removed, "undo of the run 7"), WriteEnd::Written);
+        let of_undo = of("team core", &removed, "undo of the run 7");
+        let undone = change(&of_undo, WriteEnd::Written, &Quotes::new());
         assert!(undone.starts_with("removed") && undone.ends_with("asked by settings.yml:7"), "{undone}");
+    }
+
+    #[test]
+    fn a_few_lines_have_their_texts() {
+        let at = |line: u32| PolicyLocation { file: "settings.yml".into(), line };
+        let quotes: Quotes = (1..=4).map(|line| (at(line), format!("key: {line}"))).collect();
+        for (lines, expected) in [
+            (vec![at(2)], "asked by settings.yml:2 `key: 2` at g"),
+            (vec![at(2), at(9), at(2)], "asked by settings.yml:2 `key: 2`, settings.yml:9 at g"),
+            (
+                vec![at(1), at(2), at(3), at(4)],
+                "asked by settings.yml:1, settings.yml:2, settings.yml:3, settings.yml:4 at g",
+            ),
+        ] {
+            assert_eq!(asked_by(&lines, "g", &quotes).as_deref(), Some(expected));
+        }
+        assert_eq!(asked_by(std::iter::empty(), "g", &quotes), None);
     }
 }

@@ -55,6 +55,7 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
     {
         assert!(removed.contains(part), "`{part}` is not in {removed}");
     }
+    assert!(removed.contains("; asked by settings.yml:") && removed.contains("` at "), "{removed}");
     let none = world.beadle(&["journal", "--only", "added"]).await.expect(0);
     assert!(none.out.is_empty() && none.err.contains("no such entries"), "{none:?}");
     let limited = world.beadle(&["journal", "--limit", "1"]).await.expect(0);

@@ -68,11 +68,26 @@ async fn a_merge_is_in_force_without_a_restart_and_the_journal_names_its_author(
             "subject": "Turn wikis on",
         })
     );
+    let written = world.beadle(&["journal", "--repo", "acme/widgets"]).await.expect(0).out;
+    let asked = format!("asked by settings.yml:4 `has_wiki: true` at {}", &head[..12]);
+    assert!(written.contains(&asked), "{written}");
+    let journal = format!("http://127.0.0.1:{}/journal?kind=intent", world.operator());
+    let page = async || world.http.get(&journal).send().await.unwrap().text().await.unwrap();
+    let link = format!("<a href=\"{}/acme/admin/blob/{head}/{SETTINGS}#L4\">", world.sim.url());
+    let line = format!("{link}<code>settings.yml:4</code></a>");
+    let shown = page().await;
+    assert!(shown.contains(&format!("{line}: <code>has_wiki: true</code>")), "{line}: {shown}");
     // This commit changes no file of the policy, so there is no new generation.
     merge(&world, json!({ "README.md": "still not a policy" }), "bob", "Explain").await;
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(0);
     assert_eq!(policies(&world).await.len(), 2);
     assert_ne!(world.repository("admin")["head_commit"], json!(head));
+    // A line of an earlier generation still leads to its own commit.
+    merge(&world, json!({ SETTINGS: wiki(false) }), "ann", "Turn wikis off").await;
+    world.until("widgets", "the last policy", |found| found["has_wiki"] == json!(false)).await;
+    world.until_idle().await;
+    let shown = page().await;
+    assert!(shown.contains(&line), "{line}: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

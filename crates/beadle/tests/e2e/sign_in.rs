@@ -85,6 +85,12 @@ impl<'a> Browser<'a> {
         self.send("/holds/decide", &format!("ruling={ruling}&code={code}&shown={now}&reason=read+it")).await
     }
 
+    /// Sends the form that confirms an approval. Returns the status and the page.
+    async fn confirm(&self, code: &str) -> (u16, String) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        self.send("/holds/confirm", &format!("code={code}&shown={now}&reason=read+it")).await
+    }
+
     /// Sends the form of a waiver. Returns the status and the page.
     async fn waive(&self, repository: &str, key: &str) -> (u16, String) {
         self.send("/waivers", &format!("repository={repository}&keys={key}&until=2d&reason=release")).await
@@ -144,7 +150,7 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     let admin = json!({ "branches": { "main": {} }, "contents": files });
     let mut drifted = declared();
     drifted["teams"]["contractors"] = json!("admin");
-    let mut state = acme(json!({ "widgets": drifted, "admin": admin }));
+    let mut state = acme(json!({ "widgets": drifted, "gadgets": drifted, "admin": admin }));
     state["orgs"]["acme"]["teams"]["security"]["members"] = json!({ "ann": "member", "bob": "member" });
     state["orgs"]["acme"]["teams"]["engineering"]["members"] = json!({ "cyd": "member" });
     let mut world = World::unlimited(state).await;
@@ -159,7 +165,9 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
         "commit": { "author": "bob", "message": "Turn wikis on" },
     });
     world.patch(json!({ "admin": policy }), true).await;
-    world.until("widgets", "the policy of bob", |found| found["has_wiki"] == json!(true)).await;
+    for name in ["widgets", "gadgets"] {
+        world.until(name, "the policy of bob", |found| found["has_wiki"] == json!(true)).await;
+    }
     world.until_idle().await;
 
     for path in ["/", "/holds", "/api/v1/holds", "/account"] {
@@ -176,6 +184,7 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     for ruling in ["approve", "reject"] {
         assert_eq!(viewer.decide(ruling, &code).await.0, 403, "{ruling}");
     }
+    assert_eq!(viewer.confirm(&code).await.0, 403);
     let (approver, status) = person(&world, "ann").await;
     assert_eq!(status, 303);
     assert_eq!(approver.decide("approve", "0123456789ab").await.0, 404, "a stale code");
@@ -192,10 +201,16 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
             .await;
         let (found, page) = approver.decide("approve", &code).await;
         assert_eq!(found, status, "{author}: {page}");
-        assert!(page.contains(if status == 200 { "1 change approved." } else { "the author of the last" }));
+        let part = if status == 200 { "Confirm the approval" } else { "the author of the last" };
+        assert!(page.contains(part), "{author}: {page}");
     }
+    assert_eq!(approver.waiting().await, std::slice::from_ref(&code), "the approval is not confirmed yet");
+    let (status, page) = approver.confirm(&code).await;
+    assert!(status == 200 && page.contains("2 changes approved."), "{page}");
     let is_removed = |found: &Value| found["teams"].get("contractors").is_none();
-    world.until("widgets", "the approved removal", is_removed).await;
+    for name in ["widgets", "gadgets"] {
+        world.until(name, "the approved removal", is_removed).await;
+    }
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
     assert!(journal.contains("\"by\":\"ann (signed in with GitHub)\""), "{journal}");
 

@@ -46,8 +46,12 @@ async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
     // Without a terminal, a removal needs `--yes`.
     world.beadle(&["undo", "--since", "1h"]).await.expect(1);
     assert!(is_declared(&world));
-    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    let undo = ["undo", "--since", "1h", "--yes", "--as", "mona", "--reason", "the wrong team"];
+    world.beadle(&undo).await.expect(0);
     assert!(is_undone(&world));
+    let of_mona = world.beadle(&["journal", "--who", "mona"]).await.expect(0).out;
+    assert!(of_mona.contains("mona (system user ") && of_mona.contains(") began the undo of"), "{of_mona}");
+    assert!(of_mona.contains(": the wrong team"), "{of_mona}");
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(is_undone(&world), "{}", applied.out);
     assert!(applied.out.contains("beadle resume --repo acme/shop"), "{}", applied.out);
@@ -56,8 +60,13 @@ async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
     assert!(applied.out.contains("skipped because of an undo"), "{}", applied.out);
     assert!(!applied.out.contains("mode `observe`"), "{}", applied.out);
     // The end of a pause does not end the undo.
-    world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
-    world.beadle(&["resume", "--org", "acme"]).await.expect(0);
+    world.beadle(&["pause", "--org", "acme", "--for", "1h", "--as", "ann"]).await.expect(0);
+    world.beadle(&["resume", "--org", "acme", "--as", "ann", "--reason", "released"]).await.expect(0);
+    let of_ann = world.beadle(&["journal", "--who", "ann"]).await.expect(0).out;
+    assert!(
+        of_ann.contains(") paused it until ") && of_ann.contains(") ended the pause: released"),
+        "{of_ann}"
+    );
     world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(is_undone(&world));
     world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);

@@ -13,8 +13,8 @@ const KEY: &str = "branches.main.enforce_admins";
 /// The same key in the form that the policy uses.
 const DECLARED: &str = "branches[default].enforce_admins";
 
-fn waive(until: &'static str) -> [&'static str; 8] {
-    ["waive", "acme/widgets", "--keys", KEY, "--until", until, "--reason", "release"]
+fn waive(until: &'static str) -> [&'static str; 10] {
+    ["waive", "acme/widgets", "--keys", KEY, "--until", until, "--reason", "release", "--as", "mona"]
 }
 
 fn admins_are_free() -> Value {
@@ -40,15 +40,18 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     let explained = world.beadle(&["explain", "acme/widgets"]).await.expect(0);
     assert!(explained.out.contains(&format!("{DECLARED} until ")), "{}", explained.out);
     let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
-    assert_eq!(listed["in_force"], json!(true), "{listed}");
+    assert_eq!((&listed["in_force"], &listed["owner"]), (&json!(true), &json!("mona")), "{listed}");
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
     let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
     assert_eq!(page["waivers"][0]["code"], listed["code"], "the page of the repository lacks the waiver");
-    world.beadle(&["waivers", "--end", listed["code"].as_str().unwrap()]).await.expect(0);
+    let end = ["waivers", "--end", listed["code"].as_str().unwrap(), "--as", "ann", "--reason", "released"];
+    world.beadle(&end).await.expect(0);
     world.until("widgets", "the repair after the waiver", is_declared).await;
     assert_eq!(serving.stop().await, Some(0));
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-    for entry in ["\"waived_until\"", "\"ended_waiver\""] {
+    for entry in
+        ["\"waived_until\"", "\"ended_waiver\"", "\"by\":\"mona (system user ", "\"reason\":\"released\""]
+    {
         assert!(journal.out.contains(entry), "{entry}: {}", journal.out);
     }
 }

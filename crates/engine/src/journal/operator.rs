@@ -57,6 +57,10 @@ pub enum OperatorAction {
         before: Option<u64>,
         /// The operator who confirmed the name.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator confirmed that a file in `repos/` belongs to the repository that has the same
     /// name now.
@@ -65,6 +69,10 @@ pub enum OperatorAction {
         adopted: String,
         /// The operator who confirmed the file.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator paused an instance or a key.
     Paused {
@@ -72,6 +80,10 @@ pub enum OperatorAction {
         paused_until: String,
         /// The operator who began the pause.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator reverted writes of Beadle with an undo.
     Undid {
@@ -79,6 +91,10 @@ pub enum OperatorAction {
         undid: String,
         /// The operator who started the undo.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator ended an undo (`beadle resume`). Beadle may then replace the restored values by
     /// the policy's values.
@@ -88,6 +104,10 @@ pub enum OperatorAction {
         ended_undo: usize,
         /// The operator who ended the undo.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator ended a pause.
     Resumed {
@@ -95,6 +115,10 @@ pub enum OperatorAction {
         resumed: bool,
         /// The operator who ended the pause.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator exempted keys of repositories until a time (`beadle waive`).
     Waived {
@@ -121,6 +145,10 @@ pub enum OperatorAction {
         repositories: Vec<String>,
         /// The operator who ended the waiver.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator made a key due (`beadle queue --retry`).
     Retried {

@@ -44,6 +44,11 @@ impl Depth {
     pub fn lane(&self, lane: Lane) -> u64 {
         self.due[lane as usize]
     }
+
+    /// Returns the number of keys that wait, run or are parked. [`Queue::rows`] lists these keys.
+    pub fn total(&self) -> u64 {
+        self.due.iter().sum::<u64>() + self.leased + self.parked
+    }
 }
 
 /// Stores the queue.

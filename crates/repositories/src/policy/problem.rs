@@ -21,7 +21,7 @@ pub enum Severity {
 const SECRET: &str = "secret";
 
 /// In an excerpt, this text replaces a value that might be secret.
-const NOT_SHOWN: &str = "(not shown)";
+pub(super) const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
 const EXCERPT: usize = 160;
@@ -107,7 +107,7 @@ impl Problem {
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
 /// file. The author might have written the secret's value, and not the secret's name. This value
 /// must not get into a log.
-fn shown(source: &str, at: usize) -> Option<String> {
+pub(super) fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
         Some(end) => format!("{} {NOT_SHOWN}", &line[..end]),

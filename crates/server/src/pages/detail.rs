@@ -5,6 +5,7 @@ use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCount
 use beadle_engine::{Change, Detail, DriftCause, Field, Risk, UnwrittenChange, value_text};
 
 use super::html::{Html, joined, text};
+use super::lines::LinesOf;
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
 
@@ -14,27 +15,29 @@ const DIGITS: usize = 12;
 /// many values.
 const FIELDS: usize = 500;
 
-/// Returns a change with all its values.
-pub(super) fn change(change: &Change<()>) -> Html {
-    joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
+/// Returns a change with all its values. `lines` are the lines of the policy that asked for the
+/// change.
+pub(super) fn change(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
+    joined([text(format!("{} {}", change.aspect, change.what)), values(change, lines)])
 }
 
 /// Returns a change from an undo, with all its values. If an undo adds a thing, the page says that
 /// the undo restores the thing.
 pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
-    let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk))), FIELDS);
+    let lines = LinesOf::default();
+    let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk), &lines)), FIELDS);
     joined([text(format!("{} {}", change.aspect, change.what)), values])
 }
 
 /// Returns the values of a change. A person who approves a change must see all its values.
-pub(super) fn values(change: &Change<()>) -> Html {
-    short_list(change.fields.iter().map(|field| value(field, field.risk.as_str())), FIELDS)
+pub(super) fn values(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
+    short_list(change.fields.iter().map(|field| value(field, field.risk.as_str(), lines)), FIELDS)
 }
 
 /// Returns the old and the new value of a field, and the word for the risk of the change.
-fn value(field: &Field, risk: &'static str) -> Html {
-    let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+fn value(field: &Field, risk: &'static str, lines: &LinesOf<'_>) -> Html {
+    let asked = field.asked.as_ref().map(|at| joined([text(" "), lines.place(at)])).unwrap_or_default();
     joined([
         text(format!("{}: ", field.name)),
         code(value_text(&field.before)),
@@ -52,8 +55,9 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
     joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
 }
 
-/// Returns the facts of a journal entry.
-pub(super) fn detail(detail: &Detail) -> Html {
+/// Returns the facts of a journal entry. `lines` are the lines of the policy that asked for the
+/// change of the entry.
+pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
     match detail {
         Detail::Change(intended) if is_undo(&intended.generation) => {
             joined([undo(&intended.change), text(short_undo(&intended.generation))])
@@ -63,7 +67,7 @@ pub(super) fn detail(detail: &Detail) -> Html {
             let first = intended.first_asked.as_ref();
             let first = first.map(|first| joined([text(", first asked for by "), policy(first)]));
             let further = [first, by].into_iter().flatten();
-            joined([change(&intended.change), policy(&intended.generation)].into_iter().chain(further))
+            joined([change(&intended.change, lines), policy(&intended.generation)].into_iter().chain(further))
         }
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
@@ -114,10 +118,18 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
             format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
         }
-        OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
-        OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
-        OperatorAction::Undid { undid, by } => format!("{by} began the {}", short_undo(undid)),
-        OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
+        OperatorAction::Paused { paused_until, by, reason } => {
+            format!("{by} began a pause until {paused_until}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Resumed { by, reason, .. } => {
+            format!("{by} ended a pause{}", because(reason.as_deref()))
+        }
+        OperatorAction::Undid { undid, by, reason } => {
+            format!("{by} began the {}{}", short_undo(undid), because(reason.as_deref()))
+        }
+        OperatorAction::EndedUndo { by, reason, .. } => {
+            format!("{by} let the policy apply to undone values again{}", because(reason.as_deref()))
+        }
         OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
@@ -126,10 +138,11 @@ fn operator(action: &OperatorAction) -> Html {
             waived.join(", "),
             repositories.join(", ")
         ),
-        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by } => format!(
-            "{by} ended the waiver {ended_waiver}: {} of {}",
+        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by, reason } => format!(
+            "{by} ended the waiver {ended_waiver}: {} of {}{}",
             waived.join(", "),
-            repositories.join(", ")
+            repositories.join(", "),
+            because(reason.as_deref())
         ),
         // These actions confirm a name or a file of the policy.
         _ => return code(Detail::Operator(action.clone())),
@@ -209,13 +222,18 @@ mod tests {
     const HOSTILE: &str = "<img src=x onerror=alert(1)>";
     const INERT: &str = "&lt;img src=x onerror=alert(1)&gt;";
 
+    /// Returns the facts of an entry. Nothing is known about the lines of its policy.
+    fn plain(of: &Detail) -> Html {
+        detail(of, &LinesOf::default())
+    }
+
     #[test]
     fn no_value_of_a_change_becomes_html() {
         let mut hostile = testing::change(HOSTILE, HOSTILE, &[Risk::Removes]);
         hostile.fields[0].name = HOSTILE.into();
         hostile.fields[0].before = json!([HOSTILE]);
         hostile.fields[0].after = json!({ HOSTILE: HOSTILE });
-        let shown = change(&hostile);
+        let shown = change(&hostile, &LinesOf::default());
         assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
         assert_eq!(shown.as_str().matches(INERT).count(), 6, "{}", shown.as_str());
     }
@@ -224,7 +242,8 @@ mod tests {
     fn no_value_of_a_change_hides_behind_others() {
         let mut long = testing::change("settings", "", &[Risk::Changes; 60]);
         long.fields[59].name = "visibility".into();
-        assert!(values(&long).as_str().contains("visibility"), "{}", values(&long).as_str());
+        let shown = values(&long, &LinesOf::default());
+        assert!(shown.as_str().contains("visibility"), "{}", shown.as_str());
     }
 
     #[test]
@@ -254,7 +273,8 @@ mod tests {
             json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
             json!({ "paused_until": HOSTILE, "by": HOSTILE }),
             json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
-            json!({ "undid": HOSTILE, "by": HOSTILE }),
+            json!({ "undid": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({ "resumed": true, "by": "ann", "reason": HOSTILE }),
             json!({ "ended_undo": 2, "by": HOSTILE }),
             json!({ "retried": true, "by": HOSTILE }),
             json!({ "reloaded": true, "by": HOSTILE }),
@@ -273,7 +293,7 @@ mod tests {
             json!({ "held_generation": HOSTILE, "plan": HOSTILE, "why": HOSTILE, "held_by": "service" }),
             json!({ "something": HOSTILE }),
         ] {
-            let shown = detail(&Detail::from(stored));
+            let shown = plain(&Detail::from(stored));
             assert!(shown.as_str().contains(INERT), "{}", shown.as_str());
             assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
         }
@@ -285,7 +305,7 @@ mod tests {
         let shown = |generation: &str| {
             let (change, generation) = (change.clone(), generation.to_owned());
             let intended = IntendedChange { change, generation, approved_by: None, first_asked: None };
-            detail(&Detail::Change(intended)).as_str().to_owned()
+            plain(&Detail::Change(intended)).as_str().to_owned()
         };
         let approved = IntendedChange {
             change: change.clone(),
@@ -293,7 +313,7 @@ mod tests {
             approved_by: Some("<b>sec".to_owned()),
             first_asked: Some("<i>2a1b".to_owned()),
         };
-        let approved = detail(&Detail::Change(approved));
+        let approved = plain(&Detail::Change(approved));
         assert!(approved.as_str().ends_with(", approved by &lt;b&gt;sec"), "{}", approved.as_str());
         let first = ", first asked for by policy <a href=\"/journal?kind=policy&amp;text=%3Ci%3E2a1b\">&lt;i&gt;2a1b</a>";
         assert!(approved.as_str().contains(first), "{}", approved.as_str());
@@ -316,16 +336,16 @@ mod tests {
     #[test]
     fn the_result_of_a_run_is_a_sentence() {
         let stored = json!({ "changes": 2, "written": 1, "held": 1, "failed": 0, "unknown": [] });
-        assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
+        assert_eq!(plain(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
         let stored = json!({ "changes": 1, "written": 0, "held": 0, "withheld": 0, "undone": 1, "failed": 0, "unknown": [] });
-        assert_eq!(detail(&Detail::from(stored)).as_str(), "1 change: 1 skipped because of an undo");
+        assert_eq!(plain(&Detail::from(stored)).as_str(), "1 change: 1 skipped because of an undo");
         let line = json!({ "file": "layers/labels.yml", "line": 4 });
         let one =
             json!({ "aspect": "labels", "what": HOSTILE, "risk": "adds", "asked": line, "because": "mode" });
         let stored = json!({
             "changes": 1, "written": 0, "held": 0, "withheld": 1, "failed": 0, "unknown": [], "unwritten": [one],
         });
-        let shown = detail(&Detail::from(stored));
+        let shown = plain(&Detail::from(stored));
         let start = format!(
             "1 change: 1 skipped by the mode<ul><li>not written: labels {INERT} (skipped by the mode) "
         );
@@ -344,10 +364,10 @@ mod tests {
         );
         assert!(shown.as_str().contains(&expected), "{}", shown.as_str());
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
-        assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
+        assert_eq!(plain(&Detail::from(stored)).as_str(), "not written: 403");
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });
         let expected = "unknown whether it was written: timeout";
-        assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
+        assert_eq!(plain(&Detail::from(stored)).as_str(), expected);
     }
 
     #[test]
@@ -357,9 +377,9 @@ mod tests {
         });
         let stored = json!({ "took_s": 3, "summary": summary });
         let expected = "sweep ended after 3 s: 5 checked, 2 drifted, 1 repaired, 1 held, 0 failed, 0 unknown";
-        assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
+        assert_eq!(plain(&Detail::from(stored)).as_str(), expected);
         let contested = json!({ "aspect": "teams", "what": HOSTILE, "times": 5, "held": true });
-        let shown = detail(&Detail::from(contested));
+        let shown = plain(&Detail::from(contested));
         assert!(shown.as_str().starts_with(&format!("teams {INERT} is contested")), "{}", shown.as_str());
     }
 
@@ -367,7 +387,7 @@ mod tests {
     fn an_absent_value_is_none() {
         let mut change = testing::change("teams", "team core", &[Risk::Removes]);
         (change.fields[0].before, change.fields[0].after) = (json!("push"), json!(null));
-        let shown = values(&change);
+        let shown = values(&change, &LinesOf::default());
         let expected = "<code>&quot;push&quot;</code> → <code>none</code>";
         assert!(shown.as_str().contains(expected), "{}", shown.as_str());
     }

@@ -1,10 +1,12 @@
 //! Facts that the pages show, but that are not in the store. They come from the process that serves
 //! the pages.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
 use beadle_engine::journal::PolicyCommitted;
-use beadle_engine::{Key, Risk, StoreError, Time};
+use beadle_engine::{Key, PolicyLocation, Risk, StoreError, Time};
 use serde::Serialize;
 
 /// A configured organisation, and its policy.
@@ -63,6 +65,26 @@ pub struct CoveringWaivers {
     /// The names of the organisation's stored waivers that this version cannot read. Each of these
     /// waivers might cover the repository.
     pub unreadable: Vec<String>,
+}
+
+/// A line of a policy that asked for a change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskedLine {
+    /// The organisation of the policy.
+    pub organisation: String,
+    /// The generation of the policy. The same line can have another text in another generation.
+    pub generation: String,
+    /// The file and the number of the line.
+    pub at: PolicyLocation,
+}
+
+/// What Beadle knows about a line of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineFacts {
+    /// The text of the line, cut and without secrets. `None` if the store does not have the text.
+    pub text: Option<String>,
+    /// The address of the line at GitHub. `None` if the policy comes from a folder.
+    pub link: Option<String>,
 }
 
 /// An installation of the App in `[installations]`.
@@ -223,4 +245,12 @@ pub trait Facts: Send + Sync + 'static {
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;
+    /// Returns the texts and the addresses of lines that asked for changes. The result leaves out a
+    /// line if Beadle knows nothing about it.
+    async fn policy_lines(
+        &self,
+        _asked: BTreeSet<AskedLine>,
+    ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
+        Ok(BTreeMap::new())
+    }
 }

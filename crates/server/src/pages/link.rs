@@ -25,6 +25,15 @@ impl Link {
         (!rest.is_empty() && rest.chars().all(is_plain)).then(|| Self(address.to_owned()))
     }
 
+    /// Returns the address of a line on a page of another server, such as
+    /// `https://github.com/acme/admin/blob/COMMIT/settings.yml#L2`. Returns `None` if
+    /// [`Self::outside`] refuses the address, or if it names no line.
+    pub(super) fn outside_line(address: &str) -> Option<Self> {
+        let (page, line) = address.rsplit_once("#L")?;
+        let line: u32 = line.parse().ok()?;
+        Self::outside(page).map(|page| Self(format!("{}#L{line}", page.0)))
+    }
+
     /// Adds a segment to the path. Returns `None` for `.` and `..`, because a browser resolves
     /// these segments even if they are encoded.
     pub(super) fn segment(self, value: &str) -> Option<Self> {
@@ -64,6 +73,21 @@ mod tests {
             ("https://a@evil.example/", false),
         ] {
             assert_eq!(Link::outside(address).is_some(), is_link, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_the_number_of_a_line_follows_the_address_of_a_page() {
+        for (address, is_link) in [
+            ("https://github.com/acme/admin/blob/0a1b/a%20b.yml#L7", true),
+            ("https://github.com/acme/admin/blob/0a1b/a.yml", false),
+            ("https://github.com/acme/admin#L7-L9", false),
+            ("https://github.com/acme/admin#La", false),
+            ("https://github.com/#x#L7", false),
+            ("javascript:alert(1)#L7", false),
+        ] {
+            let link = Link::outside_line(address);
+            assert_eq!(link.as_ref().map(Link::as_str), is_link.then_some(address), "{address}");
         }
     }
 

@@ -4,12 +4,14 @@
 mod access;
 mod admission;
 mod answers;
+mod api_routes;
 mod asked;
 mod condition;
 mod detail;
 mod facts;
 mod html;
 mod layout;
+mod lines;
 mod link;
 mod live;
 mod live_stream;
@@ -23,6 +25,7 @@ mod operation_forms;
 mod parts;
 mod places;
 mod requests;
+mod ruling_confirmation;
 mod ruling_form;
 mod signed_in;
 #[cfg(test)]
@@ -37,22 +40,24 @@ mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use axum::{Extension, Json};
 use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
-use serde::Serialize;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use access::{HasScript, Wanted, allow_forms, harden};
 use admission::{Admission, admit};
+#[cfg(test)]
+use api_routes::DESCRIPTION;
+use api_routes::api;
 use asked::{Asked, Refused, in_time};
 use html::{Html, text};
 use layout::LivePage;
+use lines::{HasLines, Lines};
 use link::Link;
 use live::Part;
 use operation_forms::UNDO_PATH;
@@ -76,13 +81,10 @@ use crate::sign_in::SignIn;
 
 pub use access::Access;
 pub use facts::{
-    CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts,
-    PullFacts, UndoneFacts, WaiverFacts,
+    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
+    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
 };
 pub use live::Live;
-
-/// The description of the API.
-const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
@@ -227,6 +229,15 @@ impl Pages {
         (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
     }
 
+    /// Adds the texts and the addresses of the policy's lines to a page. If Beadle cannot read
+    /// them, the page shows only the places of the lines.
+    async fn quoted<P: HasLines>(&self, loaded: Result<P, Refused>) -> Result<P, Refused> {
+        let page = loaded?;
+        let asked = page.asked_lines();
+        let known = in_time(async { Ok(self.facts.policy_lines(asked).await?) }).await;
+        Ok(page.with_lines(Lines::new(known.unwrap_or_default())))
+    }
+
     async fn overview(&self) -> Result<Overview, Refused> {
         let loaded = async {
             let (store, now) = (self.store.as_ref(), self.clock.now());
@@ -287,21 +298,6 @@ impl Pages {
 
     async fn tasks(&self) -> Tasks {
         Tasks { tasks: self.driver.status_everywhere().await, visitor: None }
-    }
-}
-
-/// Returns the values as JSON. If there are no values, returns the reason.
-fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
-    match loaded {
-        Ok(view) => Json(view).into_response(),
-        Err(refused) => {
-            let status = match refused {
-                Refused::Invalid(_) => StatusCode::BAD_REQUEST,
-                Refused::NotFound(_) => StatusCode::NOT_FOUND,
-                Refused::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            (status, Json(json!({ "error": refused.why() }))).into_response()
-        }
     }
 }
 
@@ -368,7 +364,7 @@ fn pages() -> Vec<Route> {
             "/repositories/{organisation}/{name}",
             get(
                 |State(pages): Shared, Path((owner, name)): Path<(String, String)>, sender: Sender| async move {
-                    let page = pages.repository(&owner, &name).await;
+                    let page = pages.quoted(pages.repository(&owner, &name).await).await;
                     pages.show(page.map(|page| page.for_visitor(visitor(sender))))
                 },
             ),
@@ -390,14 +386,14 @@ fn pages() -> Vec<Route> {
             "/holds",
             get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
                 let live = pages.live_page(Part::Holds).await;
-                let page = pages.holds(&asked).await;
+                let page = pages.quoted(pages.holds(&asked).await).await;
                 pages.show_live(&live, page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (
             "/journal",
             get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
-                let page = pages.journal(&asked).await;
+                let page = pages.quoted(pages.journal(&asked).await).await;
                 pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
@@ -430,70 +426,5 @@ fn pages() -> Vec<Route> {
         ),
         (layout::STYLE_PATH, get(move || async move { style.into_response() })),
         (layout::SCRIPT_PATH, get(move || async move { script.into_response() })),
-    ]
-}
-
-/// Returns the routes of the API.
-fn api() -> Vec<Route> {
-    let description = ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION);
-    vec![
-        ("/api/v1/overview", get(|State(pages): Shared| async move { answer(pages.overview().await) })),
-        (
-            "/api/v1/repositories",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.repositories(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/repositories/{organisation}/{name}",
-            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
-                answer(pages.repository(&owner, &name).await)
-            }),
-        ),
-        (
-            "/api/v1/groups",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.groups(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/group",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.group(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/holds",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.holds(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/journal",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.journal(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/deliveries",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.deliveries(&asked).await)
-            }),
-        ),
-        ("/api/v1/queue", get(|State(pages): Shared| async move { answer(pages.queue().await) })),
-        ("/api/v1/tasks", get(|State(pages): Shared| async move { answer(Ok(pages.tasks().await)) })),
-        (
-            "/api/v1/policy",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.policies(&asked).await)
-            }),
-        ),
-        (
-            "/api/v1/policy/previews",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                answer(pages.previews(&asked).await)
-            }),
-        ),
-        ("/api/v1/openapi.json", get(move || async move { description.into_response() })),
     ]
 }

@@ -6,6 +6,9 @@ use crate::sign_in::{Role, Visitor};
 /// The path for a decision.
 pub(super) const RULING_PATH: &str = "/holds/decide";
 
+/// The path for an approval that a person confirms.
+pub(super) const CONFIRMATION_PATH: &str = "/holds/confirm";
+
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 

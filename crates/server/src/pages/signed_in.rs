@@ -21,10 +21,11 @@ use super::html::{Attribute, Html, Tag, element, hidden, text};
 use super::link::Link;
 use super::parts::{counted, facts, link, paragraph, repository as page_of};
 use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
-use super::ruling_form::{RULING_PATH, WAIVER_PATH, WaiverValues, waiver_form};
+use super::ruling_confirmation::{self, AskedApproval};
+use super::ruling_form::{CONFIRMATION_PATH, RULING_PATH, WAIVER_PATH, WaiverValues, waiver_form};
 use crate::sign_in::{
-    DecisionDone, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor,
-    WaiverDone,
+    DecisionDone, DecisionEnd, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn,
+    Visitor, WaiverDone,
 };
 
 /// The path of the page about the signed-in person.
@@ -45,6 +46,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(ACCOUNT_PATH, get(account))
         .route(SIGN_OUT_PATH, post(sign_out))
         .route(RULING_PATH, post(decide))
+        .route(CONFIRMATION_PATH, post(confirm))
         .route(of_session, get(session))
         .route(of_approval, post(approve))
         .route(of_rejection, post(reject))
@@ -131,21 +133,36 @@ async fn decide(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response
         "reject" => Ruling::Reject,
         _ => return refusal_page(&invalid("`ruling` must be `approve` or `reject`")),
     };
-    let Ok(shown) = field(&form, "shown").parse().map(Time) else {
+    decide_by_form((sign_in.as_ref(), &visitor), &form, (ruling, false)).await
+}
+
+/// Handles an approval that a person confirmed.
+async fn confirm(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    decide_by_form((sign_in.as_ref(), &visitor), &form(&body), (Ruling::Approve, true)).await
+}
+
+/// Carries out a decision, or shows the page on which the person confirms the decision.
+async fn decide_by_form(
+    (sign_in, visitor): (&SignIn, &Visitor),
+    form: &Form,
+    (ruling, confirmed): (Ruling, bool),
+) -> Response {
+    let Ok(shown) = field(form, "shown").parse().map(Time) else {
         return refusal_page(&invalid("`shown` must be a time in milliseconds"));
     };
-    let ruled = Ruled {
-        code: field(&form, "code"),
-        ruling,
-        reason: field(&form, "reason"),
-        shown,
-        token: field(&form, "token"),
-    };
-    match sign_in.decide(&visitor, ruled).await {
-        Ok(DecisionDone { changes }) => {
+    let (code, reason, token) = (field(form, "code"), field(form, "reason"), field(form, "token"));
+    let asked = AskedApproval { code: &code, reason: &reason, shown };
+    let ruled = Ruled { code: code.clone(), ruling, reason: reason.clone(), shown, confirmed, token };
+    match sign_in.decide(visitor, ruled).await {
+        Ok(DecisionEnd::Done(DecisionDone { changes })) => {
             let what = format!("{} {}.", counted(changes, "change", "changes"), past(ruling));
             let back = paragraph([link(&Link::to("/holds"), "All held changes")]);
             answers::page(StatusCode::OK, "Decided", "/holds", vec![paragraph([text(what)]), back])
+        }
+        Ok(DecisionEnd::Unconfirmed(holds)) => {
+            let content = ruling_confirmation::content(&holds, visitor, asked);
+            answers::page(StatusCode::OK, "Confirm the approval", "/holds", content)
         }
         Err(refusal) => refusal_page(&refusal),
     }
@@ -204,10 +221,14 @@ async fn decide_by_program(
         let why = "the body must be JSON with `reason`, and with `shown`, a time in milliseconds";
         return answers::error(StatusCode::BAD_REQUEST, why);
     };
-    let ruled = Ruled { code, ruling, reason, shown, token: token(headers) };
+    // A program shows the changes to the person in its own way, so one request is enough.
+    let ruled = Ruled { code, ruling, reason, shown, confirmed: true, token: token(headers) };
     match sign_in.decide(&visitor, ruled).await {
-        Ok(DecisionDone { changes }) => {
+        Ok(DecisionEnd::Done(DecisionDone { changes })) => {
             Json(json!({ "decision": past(ruling), "changes": changes })).into_response()
+        }
+        Ok(DecisionEnd::Unconfirmed(_)) => {
+            answers::error(StatusCode::CONFLICT, "the decision is not confirmed")
         }
         Err(refusal) => answers::error(status(&refusal), refusal.why()),
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use axum::body::Body;
+use beadle_engine::guard::Ruling;
 use beadle_engine::{Hold, Key, Limits, StoreError, Time, testing};
 use http::response::Parts;
 use http_body_util::BodyExt as _;
@@ -15,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::exchange::{exchange, request, store};
 use crate::sign_in::{
-    Challenge, DecisionDone, DecisionRefusal, DecisionRequest, Decisions, IdentityProvider, KeyPlan,
-    Operation, OperationDone, OperationRequest, Person, Proof, Role, SignInFailure, Standing, UndoPreview,
-    UndoRequest, WaiverDone, WaiverRequest,
+    Challenge, DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, IdentityProvider,
+    KeyPlan, Operation, OperationDone, OperationRequest, Person, Proof, Role, SignInFailure, Standing,
+    UndoPreview, UndoRequest, WaiverDone, WaiverRequest,
 };
 
 pub(super) const ORIGIN: &str = "https://beadle.example.com";
@@ -75,12 +76,16 @@ pub(super) const PLAN: &str = "0a1b2c3d4e5f";
 
 #[async_trait]
 impl Decisions for Remembered {
-    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal> {
         if asked.code == "stale" {
             return Err(DecisionRefusal::Conflict("held again".to_owned()));
         }
+        let pair = asked.code == "pair";
+        if pair && asked.ruling == Ruling::Approve && !asked.confirmed {
+            return Ok(DecisionEnd::Unconfirmed(vec![testing::hold(1), testing::hold(2)]));
+        }
         self.0.lock().push(asked.clone());
-        Ok(DecisionDone { changes: 1 })
+        Ok(DecisionEnd::Done(DecisionDone { changes: 1 + usize::from(pair) }))
     }
 
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
@@ -242,6 +247,10 @@ impl World {
     fn count(&self) -> usize {
         self.decided.0.lock().len()
     }
+
+    pub(super) fn decisions(&self) -> Vec<DecisionRequest> {
+        self.decided.0.lock().clone()
+    }
 }
 
 const DECISION: &str = "code=d1&shown=5&reason=read+it&ruling=";
@@ -262,6 +271,7 @@ async fn without_a_session_nothing_is_shown_and_nothing_is_done() {
         for path in [
             "/sign-out",
             "/holds/decide",
+            "/holds/confirm",
             "/waivers",
             "/api/v1/waivers",
             "/api/v1/holds/d1/approve",

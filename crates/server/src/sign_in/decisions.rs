@@ -2,8 +2,8 @@
 //! operations.
 
 use async_trait::async_trait;
-use beadle_engine::Time;
 use beadle_engine::guard::Ruling;
+use beadle_engine::{Hold, Time};
 
 use super::operations::{OperationDone, OperationRequest, UndoPreview, UndoRequest};
 
@@ -22,6 +22,8 @@ pub struct DecisionRequest {
     pub login: Option<String>,
     /// The time at which the person saw the changes.
     pub shown: Time,
+    /// True if the person confirmed the decision. A request to the API counts as confirmed.
+    pub confirmed: bool,
 }
 
 /// The effect of a decision.
@@ -29,6 +31,16 @@ pub struct DecisionRequest {
 pub struct DecisionDone {
     /// The number of changes whose decision was stored.
     pub changes: usize,
+}
+
+/// The answer to a decision that Beadle did not refuse.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DecisionEnd {
+    /// The decision is stored.
+    Done(DecisionDone),
+    /// Nothing is stored, because the person must confirm the decision first. The list has the held
+    /// changes that the decision is about.
+    Unconfirmed(Vec<Hold>),
 }
 
 /// A request of a person for a waiver.
@@ -95,8 +107,9 @@ impl DecisionRefusal {
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
     /// Checks a decision, and stores the decision. If Beadle cannot store the decision for all of
-    /// its changes, returns a conflict.
-    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
+    /// its changes, returns a conflict. If a person must confirm the decision first, stores
+    /// nothing.
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal>;
     /// Checks a waiver for one repository, and stores the waiver.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
     /// Returns the key paths that a waiver in an organisation can use. A form suggests these paths.

@@ -31,7 +31,9 @@ use limit::{Limit, PersonLimit};
 use sessions::{Asker, Sessions};
 use tokens::{are_equal, code_challenge};
 
-pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest};
+pub use decisions::{
+    DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
+};
 pub use operations::{
     KeyPlan, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
 };
@@ -92,6 +94,8 @@ pub(crate) struct Ruled {
     pub(crate) reason: String,
     /// The time at which Beadle showed the page.
     pub(crate) shown: Time,
+    /// True if the person confirmed the decision, or if the decision comes through the API.
+    pub(crate) confirmed: bool,
     /// The token of the form.
     pub(crate) token: String,
 }
@@ -260,7 +264,7 @@ impl SignIn {
         &self,
         visitor: &Visitor,
         ruled: Ruled,
-    ) -> Result<DecisionDone, DecisionRefusal> {
+    ) -> Result<DecisionEnd, DecisionRefusal> {
         let needed = match ruled.ruling {
             Ruling::Approve => Role::Approver,
             Ruling::Reject => Role::Operator,
@@ -278,6 +282,7 @@ impl SignIn {
             by: self.signature(visitor),
             login: visitor.person.login.clone(),
             shown: ruled.shown,
+            confirmed: ruled.confirmed,
         };
         self.decisions.decide(&asked).await
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod applier;
 pub(crate) mod approval_rules;
+pub(crate) mod decided_by;
 pub(crate) mod generation_approval;
 pub(crate) mod held_change_decisions;
 pub(crate) mod key_names;

@@ -10,6 +10,7 @@ use beadle_github::Reader;
 use beadle_repositories::policy::nearest;
 use beadle_repositories::undo;
 
+use crate::app::operations::decided_by::DecidedBy;
 use crate::config::{Config, OrgConfig, TargetConfig};
 
 /// The maximum length of a pause. Because of this limit, a pause ends even if everybody forgets the
@@ -114,7 +115,7 @@ impl PauseScope {
         &self,
         (config, store): (&Config, &dyn Store),
         time: Duration,
-        by: String,
+        by: DecidedBy,
         now: Time,
     ) -> anyhow::Result<Time> {
         check_length(time)?;
@@ -127,7 +128,8 @@ impl PauseScope {
                 store.pause(target, until).await?;
             }
         }
-        self.note(store, OperatorAction::Paused { paused_until: until.to_string(), by }, now).await?;
+        let DecidedBy { name: by, reason } = by;
+        self.note(store, OperatorAction::Paused { paused_until: until.to_string(), by, reason }, now).await?;
         Ok(until)
     }
 
@@ -135,7 +137,7 @@ impl PauseScope {
     pub(crate) async fn resume(
         &self,
         (config, store): (&Config, &dyn Store),
-        by: String,
+        by: DecidedBy,
         now: Time,
     ) -> anyhow::Result<Resumed> {
         let scope = self.scope.as_str();
@@ -153,7 +155,8 @@ impl PauseScope {
             return Ok(Resumed::NotPaused);
         }
         revive_paused(store, scope, now).await?;
-        self.note(store, OperatorAction::Resumed { resumed: true, by }, now).await?;
+        let DecidedBy { name: by, reason } = by;
+        self.note(store, OperatorAction::Resumed { resumed: true, by, reason }, now).await?;
         Ok(Resumed::Ended { undone: undo::count(store, scope).await? })
     }
 
@@ -161,10 +164,16 @@ impl PauseScope {
     /// values of the policy again. The end of a pause does not replace restored values, because the
     /// operator who ends the pause might not know about the undo. Returns the number of
     /// repositories.
-    pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
+    pub(crate) async fn end_undo(
+        &self,
+        store: &dyn Store,
+        by: DecidedBy,
+        now: Time,
+    ) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {
-            self.note(store, OperatorAction::EndedUndo { ended_undo: undone, by }, now).await?;
+            let DecidedBy { name: by, reason } = by;
+            self.note(store, OperatorAction::EndedUndo { ended_undo: undone, by, reason }, now).await?;
         }
         Ok(undone)
     }
@@ -234,21 +243,24 @@ mod tests {
         let (_folder, config) = config();
         let (_stored, store) = crate::app::store::temporary().unwrap();
         let (scope, store) = (PauseScope::of_instance("acme".into()), store.as_ref());
+        let by = DecidedBy::without_reason;
+        let ann = || DecidedBy { reason: Some("release".into()), ..by("ann") };
         let hour = Duration::from_secs(3600);
         for wrong in [Duration::ZERO, LONGEST + hour] {
-            assert!(scope.pause((&config, store), wrong, "ann".into(), Time(1)).await.is_err());
+            assert!(scope.pause((&config, store), wrong, ann(), Time(1)).await.is_err());
         }
-        let until = scope.pause((&config, store), hour, "ann".into(), Time(1)).await.unwrap();
+        let until = scope.pause((&config, store), hour, ann(), Time(1)).await.unwrap();
         assert_eq!(until, Time(3_600_001));
         assert_eq!(store.pauses(Time(2)).await.unwrap().len(), 1);
         for expected in [Resumed::Ended { undone: 0 }, Resumed::NotPaused] {
-            assert_eq!(scope.resume((&config, store), "bob".into(), Time(2)).await.unwrap(), expected);
+            assert_eq!(scope.resume((&config, store), by("bob"), Time(2)).await.unwrap(), expected);
         }
-        assert_eq!(scope.end_undo(store, "bob".into(), Time(3)).await.unwrap(), 0);
+        assert_eq!(scope.end_undo(store, by("bob"), Time(3)).await.unwrap(), 0);
         let listing = beadle_engine::Listing { limit: 10, ..beadle_engine::Listing::default() };
         let entries = store.entries(listing).await.unwrap();
         let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
         assert_eq!(details.len(), 2, "{details:?}");
         assert!(details[0].contains("ann") && details[1].contains("bob"), "{details:?}");
+        assert!(details[0].contains("release") && !details[1].contains("reason"), "{details:?}");
     }
 }

@@ -185,9 +185,10 @@ impl<'a> Undo<'a> {
         Ok(PlannedUndo { planner, writer, plans })
     }
 
-    /// Records the undo and its operator in the journal.
-    pub(crate) async fn begin(&self, org: &GithubOrganisation) -> anyhow::Result<()> {
-        let action = OperatorAction::Undid { undid: self.name.clone(), by: self.by.clone() };
+    /// Records the undo, its operator and the reason in the journal.
+    pub(crate) async fn begin(&self, org: &GithubOrganisation, reason: Option<&str>) -> anyhow::Result<()> {
+        let (undid, by, reason) = (self.name.clone(), self.by.clone(), reason.map(str::to_owned));
+        let action = OperatorAction::Undid { undid, by, reason };
         let name = &org.file.name;
         let at = self.clock.now();
         self.store.journal(None, vec![Entry::of_operator(action, (name, name), at)], at).await?;

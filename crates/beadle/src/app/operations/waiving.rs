@@ -7,6 +7,7 @@ use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
 use beadle_repositories::{RepositoryPlanner, stored_waiver};
 
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
 
@@ -121,7 +122,7 @@ pub(crate) async fn end(
     store: &dyn Store,
     file: &OrgConfig,
     (code, waiver): (&str, &Waiver),
-    (rows, by): (&[IndexRow], String),
+    (rows, by): (&[IndexRow], DecidedBy),
     now: Time,
 ) -> anyhow::Result<()> {
     stored_waiver(&file.name, code).forget(store).await?;
@@ -130,7 +131,8 @@ pub(crate) async fn end(
         ended_waiver: code.to_owned(),
         waived: waiver.keys.clone(),
         repositories: waiver.repositories.clone(),
-        by,
+        by: by.name,
+        reason: by.reason,
     };
     record(store, (file, &file.name), rows, action, now).await
 }
@@ -173,7 +175,11 @@ mod tests {
         store.put("waiver:acme:c1", r#"{"paths":["topics"]}"#).await.unwrap();
         let waiver = to_end(store, &file, "c1").await.unwrap().unwrap();
         assert!(waiver.covers("shop") && waiver.covers("web"), "every repository is compared again");
-        end(store, &file, ("c1", &waiver), (&[], "ann".to_owned()), Time(9)).await.unwrap();
+        let by = DecidedBy { name: "ann".to_owned(), reason: Some("released".to_owned()) };
+        end(store, &file, ("c1", &waiver), (&[], by), Time(9)).await.unwrap();
+        let history = beadle_engine::History { limit: 1, ..beadle_engine::History::default() };
+        let ended = store.newest_entries(history).await.unwrap();
+        assert_eq!(ended[0].detail.to_value()["reason"], "released");
         assert_eq!(store.get("waiver:acme:c1").await.unwrap(), None);
         assert!(beadle_repositories::stored_waivers(store, "acme").await.unwrap().is_empty());
     }

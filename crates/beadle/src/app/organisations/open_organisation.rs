@@ -8,6 +8,7 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace};
 use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
+use beadle_repositories::policy::PolicyOrigin;
 use beadle_repositories::undo::Reversal;
 use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Reread, Secrets, Sweep, UndoPlanner,
@@ -68,9 +69,13 @@ impl GithubOrganisation {
     /// repository.
     pub(crate) fn links(&self) -> Option<PolicyLinks> {
         let policy = self.policy.current();
+        Some(self.links_at(policy.origin.clone()?, policy.base.clone()))
+    }
+
+    /// Returns the links to the lines of a policy at these commits.
+    pub(crate) fn links_at(&self, origin: PolicyOrigin, base: Option<PolicyOrigin>) -> PolicyLinks {
         let (web, of_base) = self.web.clone();
-        let base = policy.base.clone().map(|base| (of_base, base));
-        Some(PolicyLinks { web, origin: policy.origin.clone()?, base })
+        PolicyLinks { web, origin, base: base.map(|base| (of_base, base)) }
     }
 
     /// Returns the web address of the GitHub server that hosts the policy.

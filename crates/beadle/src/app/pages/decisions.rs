@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
-use beadle_server::sign_in::{DecisionDone, DecisionRefusal, DecisionRequest, OperationDone};
+use beadle_server::sign_in::{DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, OperationDone};
 use tokio::sync::Mutex;
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
@@ -38,12 +38,18 @@ impl PageDecisions {
         Self { service, approving: Mutex::default() }
     }
 
-    /// Stores a decision about held changes.
-    pub(crate) async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+    /// Stores a decision about held changes. If the person must confirm the decision first, stores
+    /// nothing.
+    pub(crate) async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal> {
         let store = self.service.store.as_ref();
         if asked.ruling == Ruling::Approve {
             let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
-            self.check_approver(&shown(&groups, asked)?, asked).await?;
+            let named = shown(&groups, asked)?;
+            self.check_approver(&named, asked).await?;
+            if needs_confirmation(&named, asked) {
+                let holds = named.into_iter().map(|one| one.hold.clone());
+                return Ok(DecisionEnd::Unconfirmed(holds.collect()));
+            }
         }
         // The check asks GitHub, and Beadle might hold other changes during the check.
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
@@ -54,7 +60,7 @@ impl PageDecisions {
         let decided =
             store_decisions(store, &named, &decision, now).await.map_err(|error| unavailable(&error))?;
         self.service.bell.notify_one();
-        outcome(&decided, &decision)
+        outcome(&decided, &decision).map(DecisionEnd::Done)
     }
 
     /// Approves the shown generation with the shown plan, if a hold still contains both. A service
@@ -148,6 +154,13 @@ fn shown<'a>(
     Ok(named)
 }
 
+/// Returns whether the person must confirm an approval first. A single change of one repository
+/// needs no confirmation, because the page shows all its values next to the button.
+fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> bool {
+    let reaches: u64 = named.iter().map(|one| u64::from(one.hold.change.reaches)).sum();
+    !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1)
+}
+
 /// Returns the effect of a decision. `decided` contains the stored holds.
 fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone, DecisionRefusal> {
     let (mut changes, mut other) = (0, None);
@@ -187,6 +200,23 @@ mod tests {
             by: by.into(),
             login: Some(by.into()),
             shown: Time(5_000),
+            confirmed: false,
+        }
+    }
+
+    #[test]
+    fn an_approval_of_several_changes_or_repositories_needs_a_confirmation() {
+        let mut wide = hold(3);
+        wide.change.reaches = 60;
+        let groups = group_holds(vec![hold(1), hold(2), wide]);
+        let pair = groups.iter().find(|group| group.holds.len() > 1).unwrap().code.clone();
+        let asks = |code: &str, ruling: Ruling, confirmed: bool| {
+            let asked = DecisionRequest { confirmed, ..asked(code, ruling, "mona") };
+            needs_confirmation(&shown(&groups, &asked).unwrap(), &asked)
+        };
+        for (code, expected) in [(pair.as_str(), true), ("d1", false), ("d3", true)] {
+            assert_eq!(asks(code, Ruling::Approve, false), expected, "{code}");
+            assert!(!asks(code, Ruling::Approve, true) && !asks(code, Ruling::Reject, false), "{code}");
         }
     }
 

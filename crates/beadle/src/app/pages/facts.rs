@@ -1,6 +1,6 @@
 //! The facts about organisations and targets for the pages of the operator listener.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,13 +9,14 @@ use beadle_engine::{Key, StoreError, Time};
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts,
-    PullFacts, UndoneFacts, WaiverFacts,
+    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
+    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
+use crate::app::pages::policy_lines;
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -94,6 +95,13 @@ impl Facts for PageFacts {
 
     fn targets(&self) -> Vec<String> {
         self.0.config().file.target.iter().map(|target| target.name.clone()).collect()
+    }
+
+    async fn policy_lines(
+        &self,
+        asked: BTreeSet<AskedLine>,
+    ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
+        policy_lines::known(&self.0, asked).await
     }
 }
 

@@ -5,5 +5,6 @@ mod approver;
 mod decisions;
 pub(crate) mod facts;
 pub(super) mod operations;
+mod policy_lines;
 mod refusal;
 mod undo;

@@ -10,10 +10,11 @@ use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
 use beadle_repositories::policy::{Waiver, check_waived_key, key_of_value};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
-    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
+    DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
     ScopeRequest, UndoPreview, UndoRequest, WaiverDone, WaiverRequest,
 };
 
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::key_names::ensure_known;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::operations::reload_result::ReloadResult;
@@ -49,7 +50,7 @@ fn unavailable(error: &StoreError) -> DecisionRefusal {
 
 #[async_trait]
 impl Decisions for PageOperations {
-    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal> {
         Box::pin(self.decisions.decide(asked)).await
     }
 
@@ -148,7 +149,7 @@ impl PageOperations {
         check_length(time).map_err(|error| DecisionRefusal::Invalid(one_line(&error)))?;
         let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
         let place = (self.service.config(), self.service.store.as_ref());
-        let until = scope.pause(place, time, by.to_owned(), now).await;
+        let until = scope.pause(place, time, DecidedBy::without_reason(by), now).await;
         let until = until.map_err(|error| refusal(&error))?;
         Ok(one(format!("{} is paused until {until}; Beadle still stores webhooks", scope.name)))
     }
@@ -156,7 +157,7 @@ impl PageOperations {
     async fn resume(&self, scope: &ScopeRequest, by: &str) -> Done {
         let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
         let place = (self.service.config(), self.service.store.as_ref());
-        let resumed = scope.resume(place, by.to_owned(), now).await;
+        let resumed = scope.resume(place, DecidedBy::without_reason(by), now).await;
         match resumed.map_err(|error| refusal(&error))? {
             Resumed::Ended { undone: 0 } => Ok(one(format!("{} is no longer paused", scope.name))),
             Resumed::Ended { undone } => {
@@ -172,7 +173,8 @@ impl PageOperations {
 
     async fn end_undo(&self, scope: &ScopeRequest, by: &str) -> Done {
         let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
-        let ended = scope.end_undo(self.service.store.as_ref(), by.to_owned(), now).await;
+        let by = DecidedBy::without_reason(by);
+        let ended = scope.end_undo(self.service.store.as_ref(), by, now).await;
         match ended.map_err(|error| refusal(&error))? {
             0 => Err(DecisionRefusal::Conflict(format!("no undo of {} is in force", scope.name))),
             count => {
@@ -242,7 +244,8 @@ impl PageOperations {
             let open = self.open(&org.file.name)?;
             let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
             let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-            let ended = waiving::end(store, &org.file, (code, &waiver), (&rows, by.to_owned()), now).await;
+            let by = DecidedBy::without_reason(by);
+            let ended = waiving::end(store, &org.file, (code, &waiver), (&rows, by), now).await;
             ended.map_err(|error| refusal(&error))?;
             let name = &org.file.name;
             return Ok(one(format!("waiver {code} of {name} ended: Beadle compares its keys again")));

@@ -179,7 +179,7 @@ async fn carry_out(service: &Service, prepared: Prepared, by: String) -> Vec<Str
         if !planned.plans.iter().any(|(_, plan)| has_writes(plan)) {
             continue;
         }
-        if let Err(error) = undo.begin(&org).await {
+        if let Err(error) = undo.begin(&org, None).await {
             done.push(format!("{}: not undone: {}", org.file.name, one_line(&error)));
             continue;
         }

@@ -11,6 +11,7 @@ pub(super) mod mappings;
 pub(crate) mod mode_check;
 pub(super) mod newest_state;
 pub(crate) mod policy_key_reconciler;
+pub(crate) mod policy_lines;
 pub(super) mod pull_request_check_opening;
 pub(crate) mod repository;
 pub(crate) mod repository_policy;

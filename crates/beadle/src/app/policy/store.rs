@@ -166,6 +166,17 @@ pub(crate) async fn texts(
     Ok(join_named(parts.into_iter().map(|(name, FilePart(part))| (name, part))))
 }
 
+/// Returns one stored text of an organisation's policy, by its content id.
+pub(crate) async fn text(
+    store: &dyn Store,
+    organisation: &str,
+    blob: &str,
+) -> Result<Option<String>, StoreError> {
+    let parts = part_note(organisation, &format!("{blob}/")).list(store).await?;
+    let named = parts.into_iter().map(|(rest, FilePart(part))| (format!("{blob}/{rest}"), part));
+    Ok(join_named(named).remove(blob))
+}
+
 /// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
 /// Keeps this policy, the policy in force and the accepted policy, and deletes all others. The
 /// accepted policy can differ from the policy in force. A process might end after it accepted a

@@ -8,22 +8,9 @@ use crate::app::operations::held_change_decisions::{
     Effect, NamedChange, effect, named_changes, store_decisions,
 };
 use crate::cli::DecideArgs;
-use crate::commands::{FAILED, FINE, operator};
-use crate::config::Config;
+use crate::commands::{FAILED, FINE};
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
-
-/// Returns the name of the operator for the journal. If `--as` sets a name, the result is this
-/// name, followed by the name of the system user. If the store is a table, the name of the caller
-/// comes from AWS, and no option can change it.
-pub(in crate::commands) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
-    let Some(person) = &args.person else { return Ok(operator(config).await) };
-    anyhow::ensure!(
-        !config.is_at_aws(),
-        "`--as` is not allowed with a store at AWS, because AWS names the caller\nhint: run the command without `--as`"
-    );
-    Ok(format!("{person} (system user {})", operator(config).await))
-}
 
 /// Decides about the held changes whose codes are in `codes`. If the options do not fit the
 /// changes, or if a reason is missing, stores no decision. Returns the exit code.

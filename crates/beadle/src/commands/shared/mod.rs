@@ -2,6 +2,8 @@
 
 pub(super) mod apply_rounds;
 pub(super) mod command_gate;
+pub(super) mod decided_by;
 pub(super) mod expected_write_duration;
 pub(super) mod hold_decision;
+pub(super) mod quoting;
 pub(super) mod tally;

@@ -197,7 +197,7 @@ async fn a_pause_has_the_name_of_its_repository() {
     for scope in ["acme", "repository:acme:7", "repository:acme:8"] {
         store.pause(scope, until).await.unwrap();
     }
-    let action = OperatorAction::Paused { paused_until: until.to_string(), by: "mona".into() };
+    let action = OperatorAction::Paused { paused_until: until.to_string(), by: "mona".into(), reason: None };
     let entry = Entry::of_operator(action, ("repository:acme:7", "acme/shop"), world.now);
     store.journal(None, vec![entry], world.now).await.unwrap();
     let status = world.status(None).await;

@@ -54,17 +54,22 @@ async fn run(mut command: Command) {
 }
 
 /// Starts a service that holds three removals. In `widgets`, it would remove a team and the label
-/// `label`. In `gadgets`, it would remove the label `old`. The author of the policy is bob.
-/// `message` is the message of his commit. People sign in with GitHub.
-async fn held(label: &str, message: &str) -> (World, Serving) {
+/// `label`. In `gadgets`, it would remove the label `old`. In each repository of `stale`, it would
+/// remove the label `stale`. The author of the policy is bob. `message` is the message of his
+/// commit. People sign in with GitHub.
+async fn held(label: &str, message: &str, stale: &[&str]) -> (World, Serving) {
     let policy = format!("{POLICY}labels:\n  - {{ name: bug, color: \"00ff00\" }}\n");
     let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": policy } });
     let (mut widgets, mut gadgets) = (declared(), declared());
     widgets["teams"]["contractors"] = json!("admin");
     widgets["labels"] = json!({ label: { "color": "ff0000", "description": label } });
     gadgets["labels"] = json!({ "old": { "color": "cccccc" } });
-    let repositories =
+    let mut repositories =
         json!({ "widgets": widgets, "gadgets": gadgets, "handbook": declared(), "admin": admin });
+    for name in stale {
+        repositories[*name] = declared();
+        repositories[*name]["labels"] = json!({ "stale": { "color": "cccccc" } });
+    }
     let mut state = acme(repositories);
     let organisation = &mut state["orgs"]["acme"];
     organisation["members"] = json!(["ann", "bob", "cyd", "dan"]);
@@ -88,7 +93,7 @@ async fn held(label: &str, message: &str) -> (World, Serving) {
         "commit": { "author": "bob", "message": message },
     });
     world.patch(json!({ "admin": changed }), true).await;
-    for name in ["widgets", "gadgets", "handbook"] {
+    for name in ["widgets", "gadgets", "handbook"].iter().chain(stale) {
         world.until(name, "the policy of bob", |found| found["has_wiki"] == json!(true)).await;
     }
     world.until_idle().await;
@@ -101,13 +106,17 @@ async fn people_sign_in_and_decide_on_pages_that_everybody_can_use() {
         eprintln!("left out: {CHROMIUM} is not set");
         return;
     };
-    let (world, serving) = held(HOSTILE, &format!("Turn wikis on {HOSTILE}")).await;
+    let stale = ["handbook", "manual"];
+    let (world, serving) = held(HOSTILE, &format!("Turn wikis on {HOSTILE}"), &stale).await;
     let mut command = script("people.mjs", &chromium, &url(&world));
     command.env("GITHUB", world.sim.url()).env("HOSTILE", HOSTILE);
     run(command).await;
 
     world.until("widgets", "the approved removal", |found| found["teams"].get("contractors").is_none()).await;
     world.until("gadgets", "the approved removal", |found| found["labels"].get("old").is_none()).await;
+    for name in stale {
+        world.until(name, "the confirmed removal", |found| found["labels"].get("stale").is_none()).await;
+    }
     let widgets = world.repository("widgets");
     assert!(widgets["labels"].get(HOSTILE).is_some(), "a rejected change is written: {widgets}");
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
@@ -144,7 +153,7 @@ async fn screenshots_of_the_pages_are_written_for_the_documentation() {
         eprintln!("left out: {CHROMIUM} or {SCREENSHOTS} is not set");
         return;
     };
-    let (world, serving) = held("wontfix", "Turn wikis on").await;
+    let (world, serving) = held("wontfix", "Turn wikis on", &[]).await;
     let mut command = script("screenshots.mjs", &chromium, &url(&world));
     command.env("GITHUB", world.sim.url()).env(SCREENSHOTS, folder);
     run(command).await;

@@ -116,6 +116,29 @@ async function watched([watching, typing], act) {
     done("an open page shows what others decide");
 }
 
+/** An approval of several changes needs a confirmation. The confirmation works without scripts. */
+async function confirmation(page) {
+    const ask = async () => {
+        await page.goto(`${PAGES}/holds`);
+        const place = row(page, "stale");
+        await reason(place).fill(HOSTILE);
+        return leads(page, "/holds/decide", () => button(place, "Approve").click());
+    };
+    const asked = await ask();
+    assert.equal(asked.title, "Confirm the approval", asked.text);
+    assert.match(asked.text, /2 changes/);
+    assert.ok(asked.text.includes("acme/handbook") && asked.text.includes("acme/manual"), asked.text);
+    assert.ok(asked.text.includes(HOSTILE), asked.text);
+    await check(page, "an approval that is not confirmed");
+    await leads(page, "/holds", () => page.getByRole("link", { name: "Back", exact: true }).click());
+    assert.equal(await button(row(page, "stale"), "Approve").count(), 1, "nothing is approved yet");
+    await ask();
+    await reach(page, button(page, "Confirm"));
+    const decided = await leads(page, "/holds/confirm", () => page.keyboard.press("Enter"));
+    assert.match(decided.text, /2 changes approved\./);
+    await check(page, "a confirmed approval");
+}
+
 async function twoApprovers(ann, dan) {
     const places = [ann, dan].map((page) => row(page, "acme/gadgets"));
     for (const [at, page] of [ann, dan].entries()) {
@@ -203,6 +226,7 @@ await withBrowser(async (browser) => {
     const held = await (await ann.request.get(`${PAGES}/api/v1/holds`)).json();
     await checkAll(ann, [...PATHS, `/holds?group=${held.groups[0].code}`]);
     await watched([dan, await signedIn(browser, "dan")], () => keyboard(ann));
+    await confirmation(ann);
     await twoApprovers(ann, dan);
     await waive(ann);
     await hostile(ann);

@@ -100,6 +100,21 @@ const STORED: &[Stored] = &[
     (r#"{"paused_until":"2026-01-02T03:04:05Z","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Paused { .. }))
     }),
+    (r#"{"undid":"undo of 1234","by":"mona","reason":"the wrong team"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Undid { reason: Some(_), .. }))
+    }),
+    (r#"{"paused_until":"2026-01-02T03:04:05Z","by":"mona","reason":"release"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Paused { reason: Some(_), .. }))
+    }),
+    (r#"{"ended_undo":2,"by":"mona","reason":"the policy agrees"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedUndo { reason: Some(_), .. }))
+    }),
+    (r#"{"resumed":true,"by":"mona","reason":"released"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Resumed { reason: Some(_), .. }))
+    }),
+    (r#"{"adopted":"repos/widgets.yml","by":"mona","reason":"renamed"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::AdoptedFile { reason: Some(_), .. }))
+    }),
     (r#"{"undid":"undo of 1234","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Undid { .. }))
     }),

@@ -1,12 +1,16 @@
 //! `/holds`: the held changes, sorted into groups.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
 use beadle_engine::{FirstHeld, Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
+use crate::pages::facts::AskedLine;
 use crate::pages::html::{Html, joined, text};
+use crate::pages::lines::{HasLines, Lines, of_holds};
 use crate::pages::link::Link;
 use crate::pages::parts::{
     code, counted, faint, field, filter, link, list, moment, more, paragraph, state, subject, table,
@@ -70,9 +74,22 @@ pub(in crate::pages) struct HoldsPage {
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
+    /// What Beadle knows about the lines of policies on the page.
+    #[serde(skip)]
+    lines: Lines,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
+}
+
+impl HasLines for HoldsPage {
+    fn asked_lines(&self) -> BTreeSet<AskedLine> {
+        of_holds(self.groups.iter().flat_map(|group| &group.examples).chain(&self.holds))
+    }
+
+    fn with_lines(self, lines: Lines) -> Self {
+        Self { lines, ..self }
+    }
 }
 
 impl HoldsPage {
@@ -101,7 +118,8 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         };
         let (mut groups, next) = (vec![Group { first_held, ..Group::of(group) }], next(total));
         Group::find_void(&mut groups, store).await?;
-        return Ok(HoldsPage { total, groups, holds, unreadable, next, asked, visitor: None });
+        let lines = Lines::default();
+        return Ok(HoldsPage { total, groups, holds, unreadable, next, asked, lines, visitor: None });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
@@ -109,7 +127,8 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
     let next = next(groups.len());
     let mut groups: Vec<Group> = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
     Group::find_void(&mut groups, store).await?;
-    Ok(HoldsPage { total, groups, holds: Vec::new(), unreadable, next, asked, visitor: None })
+    let (holds, lines) = (Vec::new(), Lines::default());
+    Ok(HoldsPage { total, groups, holds, unreadable, next, asked, lines, visitor: None })
 }
 
 /// Returns whether the title, the aspect, a name or a reason of the group contains this text.
@@ -171,15 +190,19 @@ impl Group {
         Ok(())
     }
 
-    fn row(&self, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
-        let asked = self.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+    fn row(&self, lines: &Lines, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
         let title = text(format!(" {}: {}", self.aspect, self.title));
-        let mut what = vec![state(self.risk.as_str()), title, asked];
+        let mut what = vec![state(self.risk.as_str()), title];
         let names = list(self.examples.iter().map(|hold| subject(hold.key.as_str(), &hold.subject)));
         let mut places = vec![names];
         if let [hold] = self.examples.as_slice() {
-            what.push(detail::values(&hold.change));
+            // Each value of the change has its own line.
+            what.extend(self.asked.iter().flat_map(|asked| [text(" "), code(asked)]));
+            what.push(detail::values(&hold.change, &lines.of_hold(hold)));
         } else {
+            // All changes of the group have the same policy.
+            let of_group = self.examples.first().map(|hold| lines.of_hold(hold)).unwrap_or_default();
+            what.extend(self.asked.iter().flat_map(|asked| [text(" "), of_group.place(asked)]));
             let all = Link::to(HoldsPage::PLACE).with("group", &self.code);
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
@@ -213,12 +236,17 @@ fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), a
 }
 
 /// Returns a table of single changes. The table contains the forms with which the visitor decides.
-pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Visitor>) -> Html {
+pub(in crate::pages) fn table_of(
+    holds: &[Hold],
+    lines: &Lines,
+    now: Time,
+    visitor: Option<&Visitor>,
+) -> Html {
     let row = |hold: &Hold| {
         let (decision, by, reason) = parts(HoldState::of(hold));
         vec![
             subject(hold.key.as_str(), &hold.subject),
-            detail::change(&hold.change),
+            detail::change(&hold.change, &lines.of_hold(hold)),
             text(&hold.why),
             joined([moment(hold.since, now), planned_with(&hold.generation)]),
             joined([
@@ -255,13 +283,13 @@ impl View for HoldsPage {
         let groups = table(
             "The groups that wait for a decision come first",
             &["Change", "Where", "Why", "Since", "Decision"],
-            self.groups.iter().map(|group| group.row(now, self.visitor.as_ref())).collect(),
+            self.groups.iter().map(|group| group.row(&self.lines, now, self.visitor.as_ref())).collect(),
             empty,
         );
         let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
         if !group.is_empty() {
             let back = paragraph([link(&Link::to(Self::PLACE), "All held changes")]);
-            let changes = table_of(&self.holds, now, self.visitor.as_ref());
+            let changes = table_of(&self.holds, &self.lines, now, self.visitor.as_ref());
             return vec![back, sum, groups, changes, more(next, "Next page")];
         }
         let search = filter(Self::PLACE, vec![field("text", "Name, change or reason contains", wanted)]);

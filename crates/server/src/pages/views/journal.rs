@@ -1,11 +1,15 @@
 //! `/journal`: the changes that Beadle wrote, held or refused.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
+use crate::pages::facts::AskedLine;
 use crate::pages::html::{Html, joined, text};
+use crate::pages::lines::{HasLines, Lines, of_entries};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
 use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
@@ -44,9 +48,22 @@ pub(in crate::pages) struct Journal {
     /// The configured organisations.
     #[serde(skip)]
     organisations: Vec<String>,
+    /// What Beadle knows about the lines of policies on the page.
+    #[serde(skip)]
+    lines: Lines,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
+}
+
+impl HasLines for Journal {
+    fn asked_lines(&self) -> BTreeSet<AskedLine> {
+        of_entries(&self.entries)
+    }
+
+    fn with_lines(self, lines: Lines) -> Self {
+        Self { lines, ..self }
+    }
 }
 
 impl Journal {
@@ -76,7 +93,8 @@ pub(in crate::pages) async fn load(
     };
     let found = newest_of(store, kind, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
     let (entries, older) = (found.entries, found.older);
-    Ok(Journal { entries, older, asked: asked.clone(), organisations, visitor: None })
+    let (asked, lines) = (asked.clone(), Lines::default());
+    Ok(Journal { entries, older, asked, organisations, lines, visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -87,19 +105,19 @@ fn unknown_kind(name: &str) -> Refused {
 }
 
 /// Returns the facts of an entry. If the entry has a trace, also returns the id of the trace.
-fn facts(entry: &Entry) -> Html {
-    let facts = detail::detail(&entry.detail);
+fn facts(entry: &Entry, lines: &Lines) -> Html {
+    let facts = detail::detail(&entry.detail, &lines.of_entry(entry));
     match entry.trace {
         Some(trace) => joined([facts, text(" trace "), code(trace)]),
         None => facts,
     }
 }
 
-/// Returns the rows for a table of entries. If the visitor has the right to undo writes, the rows
-/// contain links for this. A person can undo a sweep only if it belongs to one of `organisations`,
-/// which are the configured organisations.
+/// Returns the rows for a table of entries. `lines` are the known lines of policies. If the visitor
+/// has the right to undo writes, the rows contain links for this. A person can undo a sweep only if
+/// it belongs to one of `organisations`, which are the configured organisations.
 pub(in crate::pages) fn rows(
-    entries: &[Entry],
+    (entries, lines): (&[Entry], &Lines),
     organisations: &[String],
     now: Time,
     visitor: Option<&Visitor>,
@@ -114,7 +132,7 @@ pub(in crate::pages) fn rows(
             moment(entry.at, now),
             text(entry.kind.as_str()),
             subject(&entry.key, &entry.subject),
-            joined([facts(entry), undo_of(entry, organisations, visitor)]),
+            joined([facts(entry, lines), undo_of(entry, organisations, visitor)]),
         ]
     };
     entries.iter().map(row).collect()
@@ -162,7 +180,7 @@ impl View for Journal {
             table(
                 "The newest entries first",
                 &COLUMNS,
-                rows(&self.entries, &self.organisations, now, self.visitor.as_ref()),
+                rows((&self.entries, &self.lines), &self.organisations, now, self.visitor.as_ref()),
                 "No entry of this part of the journal matches.",
             ),
             more(older, "Older entries"),

@@ -2,6 +2,8 @@
 //! These parts are the place in the queue, the pauses, the changes that are not written, the holds
 //! and the journal.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{
     DriftCause, Entry, Hold, HoldList, Key, KeyState, Pause, Row, Store, StoreError, Time, UnwrittenChange,
     one_line,
@@ -11,7 +13,9 @@ use serde::Serialize;
 use super::holds;
 use super::journal;
 use crate::pages::condition::Thing;
+use crate::pages::facts::AskedLine;
 use crate::pages::html::{Html, joined, long_text, text};
+use crate::pages::lines::{Lines, of_entries, of_holds};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
@@ -41,6 +45,9 @@ pub(in crate::pages) struct Work {
     /// The older entries begin before the entry with this number. `None` if there are no older
     /// entries.
     older: Option<u64>,
+    /// What Beadle knows about the lines of the policies that asked for the changes.
+    #[serde(skip)]
+    lines: Lines,
 }
 
 impl Work {
@@ -65,7 +72,20 @@ impl Work {
             unreadable_holds: unreadable,
             journal: found.entries,
             older: found.older,
+            lines: Lines::default(),
         })
+    }
+
+    /// Returns the lines of the policies that asked for the held and the written changes.
+    pub(in crate::pages) fn asked_lines(&self) -> BTreeSet<AskedLine> {
+        let mut lines = of_holds(&self.holds);
+        lines.append(&mut of_entries(&self.journal));
+        lines
+    }
+
+    /// Adds what Beadle knows about the lines, and returns the parts.
+    pub(in crate::pages) fn with_lines(self, lines: Lines) -> Self {
+        Self { lines, ..self }
     }
 
     /// Returns the facts about a repository or a group.
@@ -140,7 +160,7 @@ impl Work {
 
     /// Returns the holds.
     pub(in crate::pages) fn holds(&self, now: Time) -> Html {
-        let holds = holds::table_of(&self.holds, now, None);
+        let holds = holds::table_of(&self.holds, &self.lines, now, None);
         section("Holds", [holds, unreadable_list(&self.unreadable_holds)])
     }
 
@@ -154,7 +174,7 @@ impl Work {
         let older = self
             .older
             .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
-        let entries = journal::rows(&self.journal, &[], now, visitor);
+        let entries = journal::rows((&self.journal, &self.lines), &[], now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
         section("Journal", [entries, more(older, "Older entries")])
     }

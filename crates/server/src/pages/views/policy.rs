@@ -8,6 +8,7 @@ use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::detail;
 use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
 use crate::pages::html::{Html, joined, text};
+use crate::pages::lines::Lines;
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
 use crate::pages::operation_forms::{end_waiver_form, policy_form};
@@ -178,7 +179,7 @@ impl View for Policies {
                     table(
                         "The newest entries first",
                         &journal::COLUMNS,
-                        journal::rows(&self.history, &[], now, self.visitor.as_ref()),
+                        journal::rows((&self.history, &Lines::default()), &[], now, self.visitor.as_ref()),
                         "The journal has no entry of a policy.",
                     ),
                     more(older, "Older entries"),

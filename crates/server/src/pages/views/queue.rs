@@ -10,7 +10,7 @@ use crate::pages::facts::Facts;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form, sweep_form};
-use crate::pages::parts::{facts, faint, moment, named, paused, section, table};
+use crate::pages::parts::{code, counted, facts, faint, moment, named, paragraph, paused, section, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -58,6 +58,19 @@ pub(in crate::pages) async fn load(
     let (organisations, targets) = (known.names(), known.targets());
     let depth = store.depth(now).await?;
     Ok(Queue { depth, pauses, rows, names, organisations, targets, visitor: None })
+}
+
+/// Returns how many keys the page leaves out, and the command that lists them. `total` is the
+/// number of all keys in the queue. Returns nothing if the page has all keys.
+fn left_out(total: u64, shown: usize) -> Html {
+    let left = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(shown);
+    // If the page has room for further rows, the queue became longer after Beadle read the rows.
+    if left == 0 || shown < ROWS as usize {
+        return Html::default();
+    }
+    let keys = counted(left, "key is", "keys are");
+    let command = code(format!("beadle queue --limit {total}"));
+    paragraph([text(format!("{keys} not on this page. To list all keys: ")), command])
 }
 
 fn state(row: &Row, now: Time) -> &'static str {
@@ -120,6 +133,7 @@ impl View for Queue {
                 self.rows.iter().map(|of| row(of, &self.names, (now, visitor))).collect(),
                 "No key is due, running or parked.",
             ),
+            left_out(self.depth.total(), self.rows.len()),
             section(
                 "Pauses",
                 [
@@ -134,5 +148,22 @@ impl View for Queue {
             ),
             sweep,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_long_queue_says_how_many_keys_are_missing() {
+        let full = ROWS as usize;
+        let shown = left_out(500, full);
+        assert_eq!(
+            shown.as_str(),
+            "<p>420 keys are not on this page. To list all keys: <code>beadle queue --limit 500</code></p>"
+        );
+        assert_eq!(left_out(80, full), Html::default());
+        assert_eq!(left_out(12, 10), Html::default(), "the queue became longer");
     }
 }

@@ -1,6 +1,6 @@
 //! `/repositories/ORG/NAME`: one repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{LastRead, Store, Time, UnwrittenChange};
 use serde::Serialize;
@@ -10,8 +10,9 @@ use super::policy::{waiver_row, waiver_table};
 use super::things::REPOSITORY;
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Thing, called};
-use crate::pages::facts::{CoveringWaivers, Facts, UndoneFacts, WaiverFacts};
+use crate::pages::facts::{AskedLine, CoveringWaivers, Facts, UndoneFacts, WaiverFacts};
 use crate::pages::html::{Html, joined, text};
+use crate::pages::lines::{HasLines, Lines};
 use crate::pages::link::Link;
 use crate::pages::operation_forms::{end_undo_form, undo_repository_link};
 use crate::pages::parts::{code, facts, link, moment, paragraph, section, table};
@@ -52,6 +53,16 @@ impl RepositoryPage {
     /// Sets the visitor of the page, and returns the page.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
+    }
+}
+
+impl HasLines for RepositoryPage {
+    fn asked_lines(&self) -> BTreeSet<AskedLine> {
+        self.work.asked_lines()
+    }
+
+    fn with_lines(self, lines: Lines) -> Self {
+        Self { work: self.work.with_lines(lines), ..self }
     }
 }
 

@@ -2,6 +2,7 @@ use beadle_engine::guard::group_holds;
 use beadle_engine::testing;
 
 use super::*;
+use crate::cli::DeciderArgs;
 
 fn hold(n: u64, mode: Mode) -> Hold {
     let mut hold = testing::hold(n);
@@ -11,7 +12,7 @@ fn hold(n: u64, mode: Mode) -> Hold {
 
 fn args(only: &[&str], repo: &[&str]) -> DecideArgs {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    DecideArgs { only: owned(only), repo: owned(repo), reason: None, person: None }
+    DecideArgs { only: owned(only), repo: owned(repo), decider: DeciderArgs::default() }
 }
 
 #[test]

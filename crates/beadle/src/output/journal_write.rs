@@ -153,7 +153,7 @@ mod tests {
         }
         let mut late = of("team contractors", &removed, "3c9f");
         late.first_asked = Some("2a1b".to_owned());
-        let late = change(&late, WriteEnd::Written);
+        let late = change(&late, WriteEnd::Written, &Quotes::new());
         assert!(
             late.ends_with("; asked by settings.yml:7 at 3c9f; policy 2a1b first asked for it"),
             "{late}"

@@ -358,7 +358,7 @@ mod tests {
         let stored = json!({
             "changes": 1, "written": 0, "held": 0, "failed": 0, "unknown": [], "unwritten": [one],
         });
-        let shown = detail(&Detail::from(stored));
+        let shown = plain(&Detail::from(stored));
         let expected = format!(
             "not written: settings: {INERT}, 2 more (depends on another change that was not written) "
         );

@@ -254,7 +254,8 @@ async fn known_keys(
         found.entry(hold.key.clone()).or_default();
     }
     for row in rows {
-        found.entry(row.key.clone()).or_default().1 = Some(row);
+        let key = row.key.clone();
+        found.entry(key).or_default().1 = Some(row);
     }
     let others: Vec<&Key> =
         found.iter().filter(|(_, (left, _))| left.is_none()).map(|(key, _)| key).collect();

@@ -156,10 +156,7 @@ impl DynamoStore {
             put.condition_expression("v = :v").expression_attribute_values(":v", number(version))
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match put.send().await {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
-        };
+        let Err(error) = put.send().await else { return Ok(true) };
         // DynamoDB might have stored the row, although no answer said so: the answer was lost, and
         // the repeated request met the stored row, a conflict or a time limit. If the store then
         // counted a claim as failed, the key would wait for the end of its lease.

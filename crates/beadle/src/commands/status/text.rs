@@ -297,23 +297,23 @@ mod tests {
 
     #[test]
     fn the_line_of_an_organisation_has_the_numbers_of_its_keys_with_a_problem() {
-        let cases: [(&[(KeyCondition, usize)], &[KeyCondition], usize, &str); 3] = [
-            (&[], &[], 0, "; no open problem\n"),
-            (
-                &[(KeyCondition::Drifted, 3), (KeyCondition::Parked, 1)],
-                &[KeyCondition::Drifted, KeyCondition::Held],
-                2,
-                "; 1 parked, 3 drifted; the organisation itself is held, drifted; 2 other keys parked\n",
-            ),
-            (&[], &[], 1, "; 1 other key parked\n"),
-        ];
-        for (counts, organisation, other_parked, expected) in cases {
-            let mut status = status();
-            status.instances[0].keys = KeyCounts {
+        let counted =
+            |counts: &[(KeyCondition, usize)], organisation: &[KeyCondition], other_parked| KeyCounts {
                 counts: counts.iter().copied().collect(),
                 organisation: organisation.iter().copied().collect(),
                 other_parked,
             };
+        let several = [(KeyCondition::Drifted, 3), (KeyCondition::Parked, 1)];
+        for (keys, expected) in [
+            (counted(&[], &[], 0), "; no open problem\n"),
+            (
+                counted(&several, &[KeyCondition::Drifted, KeyCondition::Held], 2),
+                "; 1 parked, 3 drifted; the organisation itself is held, drifted; 2 other keys parked\n",
+            ),
+            (counted(&[], &[], 1), "; 1 other key parked\n"),
+        ] {
+            let mut status = status();
+            status.instances[0].keys = keys;
             let shown = shown(&status);
             assert!(shown.contains(expected), "{shown}");
         }

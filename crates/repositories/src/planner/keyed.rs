@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
+use beadle_engine::plan::NOT_FOUND;
 use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report, read_hint};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
-use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
 use crate::requirements::events_of;

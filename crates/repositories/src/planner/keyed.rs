@@ -111,7 +111,10 @@ impl Planner for RepositoryPlanner {
         false
     }
 
-    fn reports(&self, aspect: &str, event: &str) -> bool {
+    fn reports(&self, aspect: &str, event: &str, sender: Option<&str>) -> bool {
+        if sender.is_some_and(|sender| self.reader.is_own_login(sender)) {
+            return false;
+        }
         // The name of a delivery's event can contain the action, as in `repository.edited`.
         let name = event.split('.').next().unwrap_or_default();
         events_of(aspect).contains(&name)

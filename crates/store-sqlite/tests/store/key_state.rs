@@ -164,8 +164,8 @@ impl Planner for Vendor {
         Ok(Plan { changes, generation: "g".into(), ..Plan::new("acme/shop") })
     }
 
-    fn reports(&self, aspect: &str, event: &str) -> bool {
-        (aspect, event) == ("settings", "repository.edited")
+    fn reports(&self, aspect: &str, event: &str, sender: Option<&str>) -> bool {
+        (aspect, event) == ("settings", "repository.edited") && sender != Some("beadle[bot]")
     }
 }
 
@@ -231,6 +231,7 @@ async fn a_contest_and_its_writer_stay_in_the_state_after_the_repair() {
     // Neither an event of another aspect nor a webhook of Beadle's own write names the writer.
     run(world, false, (Lane::Event, "label.edited", "mona")).await;
     run(world, false, (Lane::Sweep, "repository.edited", "beadle[bot]")).await;
+    run(world, false, (Lane::Event, "repository.edited", "beadle[bot]")).await;
     let began = KeyState::get(store.as_ref(), &key()).await.unwrap().unwrap();
     let octocat = BTreeMap::from([("settings".to_owned(), "octocat".to_owned())]);
     assert_eq!(

@@ -132,7 +132,7 @@ impl KeyState {
 
     /// Returns whether a list of problems contains the key: it is not settled, or it had a
     /// contested change when the state was stored.
-    fn is_problem(&self) -> bool {
+    pub fn is_problem(&self) -> bool {
         !self.is_settled() || !self.contests.is_empty()
     }
 
@@ -175,9 +175,14 @@ impl KeyState {
 
     /// Lists the keys that are not as declared or have a recent contest, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
-        let mut all = Self::listed(store, "").await?;
+        let mut all = Self::stored(store).await?;
         all.retain(|(_, state)| state.is_problem());
         Ok(all)
+    }
+
+    /// Lists all keys, each with its state, also the keys that are as declared.
+    pub async fn stored(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
+        Self::listed(store, "").await
     }
 
     /// Lists the same keys as [`Self::all`], page by page. The page has at most `limit` keys and

@@ -73,8 +73,7 @@ pub trait Planner: Send + Sync + 'static {
         false
     }
     /// Records the end of a run. Reports about the past use this record. The engine calls this
-    /// method after the last write of a plan. If a plan has no changes, the engine calls this
-    /// method too.
+    /// method after the last write of a plan, also if the plan has no changes.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }

@@ -24,7 +24,7 @@ pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Op
     if is_indivisible(change)
         && let Some(at) = found.iter().flatten().max().copied()
     {
-        found.iter_mut().for_each(|one| *one = Some(at));
+        found.fill(Some(at));
     }
     found.truncate(change.fields.len());
     found

@@ -74,6 +74,7 @@ data "aws_iam_policy_document" "worker" {
     sid = "Table"
     actions = [
       "dynamodb:GetItem",
+      "dynamodb:BatchGetItem",
       "dynamodb:PutItem",
       "dynamodb:DeleteItem",
       "dynamodb:UpdateItem",

@@ -67,14 +67,13 @@ pub trait Planner: Send + Sync + 'static {
     fn parks_unresolved(&self) -> bool {
         true
     }
-    /// Returns whether a delivery with this event can report a change of an aspect by somebody
-    /// else. The sender of such a delivery can be the other writer of a contested change.
-    fn reports(&self, _aspect: &str, _event: &str) -> bool {
+    /// Returns whether a delivery with this event and sender can report a change of an aspect by
+    /// somebody else. The sender can then be the other writer of a contested change.
+    fn reports(&self, _aspect: &str, _event: &str, _sender: Option<&str>) -> bool {
         false
     }
     /// Records the end of a run. Reports about the past use this record. The engine calls this
-    /// method after the last write of a plan. If a plan has no changes, the engine calls this
-    /// method too.
+    /// method after the last write of a plan, also if the plan has no changes.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::apply::{Report, StepResult};
+use crate::apply::{Report, StepResult, first_asked_note};
 use crate::clock::Time;
 use crate::journal::{DriftCause, UnwrittenChange, is_zero};
 use crate::key::{Key, KeyScope};
@@ -132,7 +132,7 @@ impl KeyState {
 
     /// Returns whether a list of problems contains the key: it is not settled, or it had a
     /// contested change when the state was stored.
-    fn is_problem(&self) -> bool {
+    pub fn is_problem(&self) -> bool {
         !self.is_settled() || !self.contests.is_empty()
     }
 
@@ -175,9 +175,14 @@ impl KeyState {
 
     /// Lists the keys that are not as declared or have a recent contest, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
-        let mut all = Self::listed(store, "").await?;
+        let mut all = Self::stored(store).await?;
         all.retain(|(_, state)| state.is_problem());
         Ok(all)
+    }
+
+    /// Lists all keys, each with its state, also the keys that are as declared.
+    pub async fn stored(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
+        Self::listed(store, "").await
     }
 
     /// Lists the same keys as [`Self::all`], page by page. The page has at most `limit` keys and
@@ -230,8 +235,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys in a scope and their lists of unwritten changes, but keeps
-    /// those of the keys in `keys`. The repositories or groups of the deleted states no longer
+    /// Deletes the states of the keys in a scope, their lists of unwritten changes and the notes
+    /// about the policies of these changes, but keeps those of the keys in `keys`. The repositories or groups of the deleted states no longer
     /// exist, so no run reads these states.
     pub async fn forget_others(
         store: &dyn Store,
@@ -240,8 +245,9 @@ impl KeyState {
     ) -> Result<(), StoreError> {
         for (key, _) in Self::listed(store, scope.prefix()).await? {
             if !keys.contains(&key) {
-                // The list comes first. Without its state, no later call would find the list.
+                // The other notes come first. Without the state, no later call would find them.
                 ChangeList::note(&key).forget(store).await?;
+                store.forget(&first_asked_note(&key)).await?;
                 Self::note(&key).forget(store).await?;
             }
         }
@@ -289,9 +295,13 @@ impl KeyState {
         if before.as_ref() == Some(&state) {
             return Ok(());
         }
-        // The list comes first. If the process ends before it stores the state, the next run finds
-        // the digest of the previous list in the state, and stores its own list again.
-        if before.and_then(|before| before.unwritten_digest) != state.unwritten_digest {
+        let stored = before.and_then(|before| before.unwritten_digest);
+        if stored != state.unwritten_digest {
+            // If the process ends before it stores the list and the state, the state has no digest.
+            // The next run then stores its own list, even if it is the previous list again.
+            if stored.is_some() {
+                note.put(store, &Self { unwritten_digest: None, ..state.clone() }).await?;
+            }
             list.put(store, key).await?;
         }
         note.put(store, &state).await

@@ -145,7 +145,8 @@ fn writers<P: Planner>(
     lane: Lane,
 ) -> BTreeMap<String, String> {
     // Beadle's own writes cause deliveries too. Such a delivery makes a key due in the lane of the
-    // sweeps.
+    // sweeps. If the delivery of another writer is about the same key, the planner leaves out
+    // Beadle's own delivery.
     if lane != Lane::Event {
         return BTreeMap::new();
     }
@@ -154,7 +155,7 @@ fn writers<P: Planner>(
     let steps = report.steps.iter().filter(|step| is_disputed(&step.outcome));
     let aspects: BTreeSet<&String> = steps.map(|step| &step.change.aspect).collect();
     let writer = |aspect: &String| {
-        let its = |cause: &&Cause| planner.reports(aspect, &cause.event);
+        let its = |cause: &&Cause| planner.reports(aspect, &cause.event, cause.by.as_deref());
         after.iter().filter(its).find_map(|cause| cause.by.clone())
     };
     aspects.into_iter().filter_map(|aspect| Some((aspect.clone(), writer(aspect)?))).collect()

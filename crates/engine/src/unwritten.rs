@@ -14,8 +14,9 @@ pub(crate) struct ListSize {
 }
 
 /// The size of the list in one entry of the journal. In the mode `observe`, a repository has the
-/// same unwritten changes in each run. The entries must therefore stay small.
-pub(crate) const IN_JOURNAL: ListSize = ListSize { changes: 5, values: 3 };
+/// same unwritten changes in each run. The entries must therefore stay small. The entries name no
+/// values, see [`in_journal`].
+pub(crate) const IN_JOURNAL: ListSize = ListSize { changes: 5, values: 0 };
 
 /// Returns the record of a run in the journal. `after` contains the deliveries that made the key
 /// due.
@@ -29,7 +30,7 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         failed: failed(report),
         postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
         unknown: report.unknowns.clone(),
-        unwritten: Some(unwritten(report, IN_JOURNAL)).filter(|changes| !changes.is_empty()),
+        unwritten: Some(in_journal(report)).filter(|changes| !changes.is_empty()),
         after: Some(after),
     }
 }
@@ -52,6 +53,23 @@ pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
         StepResult::NotReached => Some(DriftCause::NotReached),
         StepResult::Failed(_) => Some(DriftCause::Failed),
     }
+}
+
+/// Returns the unwritten changes of a run in the form of the journal. The previous version cannot
+/// read an entry that has a field or a cause that it does not know. So the form has no
+/// names of values, and a blocked change has the cause that the previous version gave it. The state
+/// of the key has the names and the exact cause.
+fn in_journal(report: &Report) -> Vec<UnwrittenChange> {
+    let form = |change: UnwrittenChange| UnwrittenChange {
+        values: Vec::new(),
+        more_values: 0,
+        because: match change.because {
+            DriftCause::Blocked => DriftCause::NotReached,
+            because => because,
+        },
+        ..change
+    };
+    unwritten(report, IN_JOURNAL).into_iter().map(form).collect()
 }
 
 /// Returns the unwritten changes of a run. The gravest change comes first.
@@ -116,6 +134,20 @@ mod tests {
         assert_eq!(counts(std::slice::from_ref(&postponed)), (1, 0, Some(1)));
         assert_eq!(counts(&[postponed, failed, StepResult::Blocked]), (3, 2, Some(1)));
         assert_eq!(counts(&[StepResult::NotReached, StepResult::Withheld]), (2, 1, Some(0)));
+    }
+
+    #[test]
+    fn the_journal_has_the_form_that_the_previous_version_can_read() {
+        let steps = [step("a", Risk::Adds, StepResult::Blocked), step("b", Risk::Adds, StepResult::Withheld)];
+        let stored = serde_json::to_value(run_counts(&report(&steps), Vec::new())).unwrap();
+        let changes = stored["unwritten"].as_array().unwrap();
+        let causes: Vec<&str> = changes.iter().filter_map(|change| change["because"].as_str()).collect();
+        assert_eq!(causes, ["not-reached", "mode"]);
+        for change in changes {
+            assert!(change.get("values").is_none() && change.get("more_values").is_none(), "{change}");
+        }
+        let of_key = unwritten(&report(&steps), ListSize { changes: 20, values: 20 });
+        assert_eq!((of_key[0].because, of_key[0].values.is_empty()), (DriftCause::Blocked, false));
     }
 
     #[test]

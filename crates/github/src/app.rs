@@ -88,7 +88,11 @@ impl Reader {
     /// `None` if the credential is a token.
     pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
         let installation = self.app().await?;
-        Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
+        let slug = installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned));
+        if let Some(slug) = &slug {
+            self.remember_slug(slug);
+        }
+        Ok(slug)
     }
 
     /// Returns one page of the App's webhook deliveries, and the cursor of the next page. The

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store, Time};
 use beadle_transport::Path;
@@ -95,6 +95,8 @@ pub struct Reader {
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
     /// The sweep of the reads, see [`Self::in_sweep`].
     sweep: Option<Time>,
+    /// The login of the App, after the first read of its slug.
+    own_login: Arc<OnceLock<String>>,
 }
 
 /// The time of a ruleset's last change, and the digest of the state that the policy then wanted.
@@ -127,14 +129,15 @@ impl Reader {
             rulesets: Arc::default(),
             settled: Arc::default(),
             sweep: None,
+            own_login: Arc::default(),
         }
     }
 
     /// Returns a reader that uses the same connection and reads these parts. The two readers share
-    /// nothing else, so the new reader does not affect this reader.
+    /// nothing else except the login of the App, so the new reader does not affect this reader.
     #[must_use]
     pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
-        let reader = Self::new(self.api.clone(), asks);
+        let reader = Self { own_login: self.own_login.clone(), ..Self::new(self.api.clone(), asks) };
         reader.select_by(selected_by);
         reader
     }
@@ -168,6 +171,17 @@ impl Reader {
     /// Returns the store that keeps GitHub's answers between runs.
     pub fn store(&self) -> Option<&Arc<dyn Store>> {
         self.api.kept()
+    }
+
+    /// Returns whether this is the login of the App. Returns `false` as long as nobody has read the
+    /// App's slug with [`Self::app_slug`]. Sends no request.
+    pub fn is_own_login(&self, login: &str) -> bool {
+        self.own_login.get().is_some_and(|own| own.eq_ignore_ascii_case(login))
+    }
+
+    /// Remembers the login of the App with this slug.
+    pub(crate) fn remember_slug(&self, slug: &str) {
+        self.own_login.get_or_init(|| format!("{slug}[bot]"));
     }
 
     /// Returns the lane of this reader's calls.

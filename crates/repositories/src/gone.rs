@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, LastRead, Metadata, Note, Store, StoreError, Time, first_asked_note, refused_note};
+use beadle_engine::{Key, LastRead, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory, undo};
@@ -81,7 +81,6 @@ async fn remembered(
         reached::note_of(organisation, ""),
         undo::note_of(organisation, ""),
         refused_note(&Key::new("repository", instance, "")),
-        first_asked_note(&Key::new("repository", instance, "")),
         LastRead::note(&Key::new("repository", instance, "")).name().to_owned(),
     ];
     for prefix in &prefixes {
@@ -198,13 +197,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let refused = |id: u64| refused_note(&Key::new("repository", "acme", id));
-        let asked = |id: u64| first_asked_note(&Key::new("repository", "acme", id));
         let secret = |owner: &str| format!("{}{owner}:actions:TOKEN", secret_memory::prefix("Acme"));
         for id in [1, 2] {
             store.put(&reached::note_of("acme", &id.to_string()), "{}").await.unwrap();
             store.put(&overrides::note_of_repository("acme", &id.to_string()), "repos/x.yml").await.unwrap();
             store.put(&refused(id), "{}").await.unwrap();
-            store.put(&asked(id), "{}").await.unwrap();
             store.put(&secret(&id.to_string()), "{}").await.unwrap();
         }
         store.put(&secret("organisation"), "{}").await.unwrap();
@@ -221,12 +218,11 @@ mod tests {
         };
         assert_eq!(look(NOW).await, 0);
         assert_eq!(look(NOW + DAY * 29).await, 0);
-        assert_eq!(look(NOW + DELAY).await, 6);
+        assert_eq!(look(NOW + DELAY).await, 5);
         let left: Vec<String> = store.notes("").await.unwrap().into_iter().map(|(name, _)| name).collect();
         assert!(left.contains(&overrides::note_of_file("acme", "repos/kept.yml")), "{left:?}");
         assert!(left.contains(&reached::note_of("other", "2")), "{left:?}");
         assert!(left.contains(&reached::note_of("acme", "1")) && left.contains(&refused(1)), "{left:?}");
-        assert!(left.contains(&asked(1)) && !left.contains(&asked(2)), "{left:?}");
         assert!(left.contains(&secret("1")) && left.contains(&secret("organisation")), "{left:?}");
         assert!(!left.contains(&secret("2")), "{left:?}");
         let of_gone = [reached::note_of("acme", "2"), overrides::note_of_repository("acme", "2"), refused(2)];

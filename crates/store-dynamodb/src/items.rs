@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use beadle_engine::store::json_reason;
 use beadle_engine::{StoreError, Time};
+use futures::future::try_join_all;
 use rand::RngExt as _;
 
 use crate::{DynamoStore, SHARDS};
@@ -176,6 +177,48 @@ impl DynamoStore {
         let asked = self.client.get_item().table_name(&self.table).consistent_read(true);
         let answer = asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map_err(failed(doing))?;
         Ok(answer.item)
+    }
+
+    /// Reads the items with these sort keys, at most 100 different ones. The order of the result is
+    /// undefined. If the role has no permission for such a read, the function reads each item alone.
+    pub(crate) async fn read_all(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        sks: &[&String],
+    ) -> Result<Vec<Item>, StoreError> {
+        let key =
+            |sk: &&String| Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk.as_str()))]);
+        let keys = KeysAndAttributes::builder().set_keys(Some(sks.iter().map(key).collect()));
+        let keys = keys.consistent_read(true).build().map_err(|error| unavailable(doing, &error))?;
+        let mut rest = HashMap::from([(self.table.clone(), keys)]);
+        let mut items: Vec<Item> = Vec::new();
+        for attempt in 1..=TRIES {
+            let page = match self.client.batch_get_item().set_request_items(Some(rest)).send().await {
+                // The role was made for an earlier version.
+                Err(error) if error.code() == Some("AccessDeniedException") => {
+                    return self.read_each(doing, pk, sks).await;
+                }
+                answer => answer.map_err(failed(doing))?,
+            };
+            items.extend(page.responses.unwrap_or_default().into_values().flatten());
+            rest = page.unprocessed_keys.unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(items);
+            }
+            pause(attempt).await;
+        }
+        Err(StoreError::Unavailable { doing, why: "DynamoDB does not return all items".to_owned() })
+    }
+
+    async fn read_each(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        sks: &[&String],
+    ) -> Result<Vec<Item>, StoreError> {
+        let reads: Vec<_> = sks.iter().map(|sk| self.read(doing, pk, sk.as_str())).collect();
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
     }
 
     pub(crate) async fn put_item(&self, doing: &'static str, item: Item) -> Result<(), StoreError> {

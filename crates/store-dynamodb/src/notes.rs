@@ -1,5 +1,7 @@
 //! Stores notes and pauses. A note is a small value with a name.
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use beadle_engine::{Key, Pause, StoreError, Time};
@@ -9,11 +11,29 @@ use crate::items::{
     Item, Range, failed, get, get_number, number, packed, send_again, text, unavailable, unpacked,
 };
 
+/// The maximum number of items that one request can read.
+const MOST: usize = 100;
+
 impl DynamoStore {
     pub(crate) async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         const DOING: &str = "reading a note";
         let item = self.read(DOING, "note", name).await?;
         item.map(|item| unpacked(DOING, &item, "value")).transpose()
+    }
+
+    pub(crate) async fn notes_named(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        const DOING: &str = "reading notes by their names";
+        // DynamoDB refuses a request that names an item twice.
+        let different: BTreeSet<&String> = names.iter().collect();
+        let different: Vec<&String> = different.into_iter().collect();
+        let mut found: HashMap<String, String> = HashMap::new();
+        for part in different.chunks(MOST) {
+            for item in self.read_all(DOING, "note", part).await? {
+                let (name, value) = named(DOING, &item)?;
+                found.insert(name, value);
+            }
+        }
+        Ok(names.iter().map(|name| found.get(name).cloned()).collect())
     }
 
     pub(crate) async fn notes_from(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {

@@ -179,6 +179,10 @@ impl MetadataStore for DynamoStore {
         self.note(name).await
     }
 
+    async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        self.notes_named(names).await
+    }
+
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         self.notes_from(prefix).await
     }

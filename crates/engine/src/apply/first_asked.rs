@@ -2,7 +2,7 @@
 //! mode or an error can delay a write until a later and often unrelated generation is in force. An
 //! undo of the later generation must not revert this write.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::guard::is_undo;
 use crate::key::Key;
 use crate::note::{Metadata, Note};
-use crate::plan::Plan;
+use crate::plan::{ARCHIVED, NOT_FOUND, Plan, Unknown};
 use crate::refused::Refusals;
 
 /// The maximum number of changes in the note of a key, because a note must stay small.
@@ -29,6 +29,40 @@ struct AskedChange {
     /// The generation that first asked for the change.
     generation: String,
     aspect: String,
+    /// The part of the aspect. Empty in the notes of versions that did not store the part.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    what: String,
+}
+
+impl AskedChange {
+    /// Returns whether an unknown part of a plan can hide the change.
+    fn is_unknown(&self, unknown: &Unknown) -> bool {
+        unknown.aspect == self.aspect && unknown.part.as_ref().is_none_or(|part| *part == self.what)
+    }
+
+    /// Returns whether a waived key of the policy can hide the change.
+    fn is_waived(&self, key: &str) -> bool {
+        let (section, rest) = key.split_once(['.', '[']).unwrap_or((key, ""));
+        let is_list = key.strip_prefix(section).is_some_and(|rest| rest.starts_with('['));
+        let entry = rest.split(if is_list { ']' } else { '.' }).next().unwrap_or_default();
+        let is_section = match self.aspect.as_str() {
+            "settings" | "topics" => section == "repository",
+            "protection" => section == "branches",
+            "organisation_rulesets" => section == "rulesets",
+            aspect => section == aspect,
+        };
+        // The part of the change names a deploy key by its title. A key can name branches by a
+        // pattern.
+        let is_any = entry.is_empty()
+            || self.what.is_empty()
+            || entry == "default"
+            || entry.contains(['*', '?'])
+            || section == "deploy_keys";
+        // A part has the form `team core` or `environment prod: variable A`.
+        let has_name =
+            || format!("{}: ", self.what.to_lowercase()).contains(&format!(" {}: ", entry.to_lowercase()));
+        is_section && (is_any || has_name())
+    }
 }
 
 impl Metadata for FirstAsked {
@@ -60,8 +94,9 @@ pub(super) async fn remember<W>(
     after.write(first, key, context).await;
 }
 
-/// Forgets the unwritten changes that are no longer planned. If a part of an aspect is unknown, the
-/// changes of the aspect stay. A waiver can hide any change, so all changes stay then.
+/// Forgets the unwritten changes that are no longer planned. A change stays if its part is unknown,
+/// or if a waiver can hide it. If Beadle skips a repository because the repository is archived or
+/// not found, all changes stay.
 pub(super) async fn forget_unplanned<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -69,13 +104,10 @@ pub(super) async fn forget_unplanned<W>(
     (first, planned): (&FirstAsked, &HashSet<String>),
 ) {
     // An undo does not plan the changes of the policy.
-    if !is_of_policy(&context.generation) || !plan.waived.is_empty() {
+    if !is_of_policy(&context.generation) {
         return;
     }
-    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    let mut after = first.clone();
-    after.changes.retain(|digest, asked| planned.contains(digest) || is_unknown(&asked.aspect));
-    after.write(first, key, context).await;
+    first.planned(plan, planned).write(first, key, context).await;
 }
 
 /// Returns whether a generation is a generation of a policy.
@@ -101,15 +133,41 @@ impl FirstAsked {
         if !is_of_policy(generation) {
             return after;
         }
+        let (mut written, mut open) = (BTreeSet::new(), Vec::new());
         for (change, result) in plan.changes.iter().zip(results) {
-            let digest = change.digest(key);
             if *result == Some(StepResult::Written) {
-                after.changes.remove(&digest);
-            } else if after.changes.len() < MOST {
-                let new = || AskedChange { generation: generation.to_owned(), aspect: change.aspect.clone() };
+                written.insert((change.aspect.as_str(), change.what.as_str()));
+            } else {
+                open.push((change.digest(key), change));
+            }
+        }
+        // The write ended all other differences of its part, except those that the plan has too.
+        let is_open = |digest: &String| open.iter().any(|(its, _)| its == digest);
+        after.changes.retain(|digest, asked| {
+            !written.contains(&(asked.aspect.as_str(), asked.what.as_str())) || is_open(digest)
+        });
+        for (digest, change) in open {
+            if after.changes.len() < MOST {
+                let (generation, aspect) = (generation.to_owned(), change.aspect.clone());
+                let new = || AskedChange { generation, aspect, what: change.what.clone() };
                 after.changes.entry(digest).or_insert_with(new);
             }
         }
+        after
+    }
+
+    /// Returns the changes that are still planned, or that the plan cannot show. `planned` contains
+    /// the digests of the planned changes.
+    fn planned<W>(&self, plan: &Plan<W>, planned: &HashSet<String>) -> Self {
+        let mut after = self.clone();
+        if plan.skipped.as_deref().is_some_and(|why| [ARCHIVED, NOT_FOUND].contains(&why)) {
+            return after;
+        }
+        after.changes.retain(|digest, asked| {
+            planned.contains(digest)
+                || plan.unknowns.iter().any(|unknown| asked.is_unknown(unknown))
+                || plan.waived.iter().any(|waived| asked.is_waived(&waived.key))
+        });
         after
     }
 
@@ -131,7 +189,7 @@ impl FirstAsked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Risk;
+    use crate::plan::{Risk, Waived};
     use crate::testing::change;
 
     fn key() -> Key {
@@ -170,6 +228,55 @@ mod tests {
         assert_eq!(first(&three, "a"), None, "the same drift can come back later");
         assert_eq!(first(&three, "b").as_deref(), Some("g1"));
         assert_eq!(first(&three, "c").as_deref(), Some("g2"), "the plan does not show all changes");
+    }
+
+    #[test]
+    fn a_written_change_ends_all_other_changes_of_its_part() {
+        let asked = FirstAsked::default().after(&key(), &plan(&["a", "b"]), "g1", &[held(), held()]);
+        let mut other = plan(&["a"]);
+        other.changes[0].fields[0].after = serde_json::json!("another value");
+        let after = asked.after(&key(), &other, "g2", &[Some(StepResult::Written)]);
+        assert_eq!(after.before(&digest("a"), "g3"), None);
+        assert_eq!(after.before(&digest("b"), "g3").as_deref(), Some("g1"));
+    }
+
+    #[test]
+    fn only_a_hidden_change_stays_without_being_planned() {
+        let asked = FirstAsked::default().after(&key(), &plan(&["team a", "team b"]), "g1", &[None, None]);
+        let kept = |plan: &Plan<()>| {
+            let after = asked.planned(plan, &HashSet::new());
+            ["team a", "team b"].map(|team| after.before(&digest(team), "g2").is_some())
+        };
+        assert_eq!(kept(&plan(&[])), [false, false]);
+        for (aspect, part, expected) in [
+            ("teams", None, [true, true]),
+            ("teams", Some("team a"), [true, false]),
+            ("labels", None, [false, false]),
+        ] {
+            let (aspect, part) = (aspect.to_owned(), part.map(str::to_owned));
+            let unknown = Unknown { aspect, part, why: "503".into(), transient: true };
+            assert_eq!(kept(&Plan { unknowns: vec![unknown], ..plan(&[]) }), expected);
+        }
+        for (waived, expected) in [
+            ("teams", [true, true]),
+            ("teams[a]", [true, false]),
+            ("teams[b].permission", [false, true]),
+            ("repository.has_wiki", [false, false]),
+        ] {
+            let waived = Waived {
+                key: waived.into(),
+                until: "2030-01-01T00:00:00Z".into(),
+                reason: "release".into(),
+                owner: "mona".into(),
+                asked: None,
+            };
+            assert_eq!(kept(&Plan { waived: vec![waived], ..plan(&[]) }), expected);
+        }
+        for (skipped, expected) in
+            [(ARCHIVED, [true, true]), (NOT_FOUND, [true, true]), ("excluded", [false, false])]
+        {
+            assert_eq!(kept(&Plan { skipped: Some(skipped.into()), ..plan(&[]) }), expected);
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) async fn give_back<W>(
 /// deleted hold is deleted too. If another change takes the place of the approved change, a note
 /// records the deletion. If an aspect is unknown, its holds and refusals stay. A plan without
 /// changes also deletes holds and refusals. A plan of the policy does not affect the holds of an
-/// undo, and an undo does not affect the holds of the policy.
+/// undo, and an undo does not affect the holds of the policy or the decisions about another undo.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -89,7 +89,7 @@ pub async fn release_resolved_holds<W>(
     // A waiver hides a difference until the waiver ends. A hidden difference must not end the
     // rejection. Otherwise, Beadle would write the rejected change after the waiver.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
-    let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
+    let is_own = |hold: &Hold| is_own(hold, &context.generation);
     let is_over = |hold: &Hold| {
         !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold) && !is_hidden(hold)
     };
@@ -105,4 +105,43 @@ pub async fn release_resolved_holds<W>(
     VoidApproval::record(context.store.as_ref(), &replaced, context.clock.now()).await?;
     context.store.release(over.into_iter().map(|hold| hold.digest).collect()).await?;
     Ok(())
+}
+
+/// Returns whether a plan of this generation can end a hold. An undo ends its own holds. It also
+/// ends the undecided holds of another undo, because the time in the name of an undo can differ
+/// when an operator repeats the undo. But two undos can contain different values of a repository,
+/// so an undo keeps each approval and each rejection of another undo.
+fn is_own(hold: &Hold, generation: &str) -> bool {
+    match (is_undo(&hold.generation), is_undo(generation)) {
+        (true, true) => {
+            hold.generation == generation || (hold.approved_by.is_none() && hold.rejected.is_none())
+        }
+        (of_undo, by_undo) => of_undo == by_undo,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn an_undo_keeps_the_decisions_about_another_undo() {
+        let hold = |generation: &str, approved_by: Option<&str>| Hold {
+            generation: generation.to_owned(),
+            approved_by: approved_by.map(str::to_owned),
+            ..testing::hold(1)
+        };
+        let (wide, narrow) = ("undo of 7", "undo of 7 (only teams[core])");
+        for (of, approved_by, by, expected) in [
+            (wide, Some("ann"), narrow, false),
+            (wide, Some("ann"), wide, true),
+            (wide, None, narrow, true),
+            (wide, None, "g1", false),
+            ("g1", Some("ann"), wide, false),
+            ("g1", Some("ann"), "g2", true),
+        ] {
+            assert_eq!(is_own(&hold(of, approved_by), by), expected, "{of} {by}");
+        }
+    }
 }

@@ -12,8 +12,8 @@ pub struct UnwrittenChange {
     /// The part of the aspect, such as `team platform`. The text is empty if the change is about
     /// the repository as a whole.
     pub what: String,
-    /// The names of some of the values that the change sets or removes. The journal entries of
-    /// older versions have no names.
+    /// The names of some of the values that the change sets or removes. Only the state of a key has
+    /// names. The journal has none, because older versions cannot read them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     /// The number of further values that `values` does not name.
@@ -61,8 +61,8 @@ pub enum DriftCause {
     Held,
     /// Another writer undoes the change. Beadle writes it again later.
     Contested,
-    /// The run ended before it reached the change. The journal entries of older versions also have
-    /// this cause for a change that depends on another change.
+    /// The run ended before it reached the change. In the journal, a change that depends on another
+    /// change also has this cause, because older versions do not know the other cause.
     NotReached,
     /// The write failed.
     Failed,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::plan::NOT_FOUND;
 use beadle_engine::{
     Class, Clock, Failure, Key, Note, Plan, Report, Store, StoreError, Time, Waiting, Waived,
 };
@@ -20,10 +21,6 @@ use crate::undo::UndoneChanges;
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
-
-/// The reason for skipping a repository that a run did not find. The repository might exist, but
-/// the App has no access to it. The policy then still applies to the repository.
-pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls for the repositories of one organisation.
 pub(crate) struct ControlLog {

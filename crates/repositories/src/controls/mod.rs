@@ -23,7 +23,7 @@ mod state;
 mod timeline;
 
 pub(crate) use gone::record_gone;
-pub(crate) use log::{ControlLog, NOT_FOUND};
+pub(crate) use log::ControlLog;
 pub use prune::prune_controls;
 pub use row::{ControlRow, ControlStatus};
 pub use state::{ControlLine, ControlLines, ControlState};

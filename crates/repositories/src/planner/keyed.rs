@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
+use beadle_engine::plan::NOT_FOUND;
 use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report, read_hint};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
-use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
 use crate::requirements::events_of;
@@ -111,7 +111,10 @@ impl Planner for RepositoryPlanner {
         false
     }
 
-    fn reports(&self, aspect: &str, event: &str) -> bool {
+    fn reports(&self, aspect: &str, event: &str, sender: Option<&str>) -> bool {
+        if sender.is_some_and(|sender| self.reader.is_own_login(sender)) {
+            return false;
+        }
         // The name of a delivery's event can contain the action, as in `repository.edited`.
         let name = event.split('.').next().unwrap_or_default();
         events_of(aspect).contains(&name)

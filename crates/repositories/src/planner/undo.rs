@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use beadle_engine::plan::NOT_FOUND;
 use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting};
 use beadle_github::{Reader, Repository, SelectedBy};
 use futures::future::BoxFuture;
@@ -13,7 +14,6 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
 use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
-use crate::controls::NOT_FOUND;
 use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;

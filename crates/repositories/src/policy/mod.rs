@@ -89,7 +89,7 @@ pub use quote::quoted_line;
 pub use rule_file::PolicyRule;
 pub(crate) use rules::{CONDITIONS, RULES, UNDESCRIBED, find as known_rule};
 pub use schema::{FileKind, rule_schema, schema, test_schema, waiver_schema};
-pub(crate) use selected_key::{selects, with_default_branch};
+pub(crate) use selected_key::{selects, selects_public_key, with_default_branch};
 pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;

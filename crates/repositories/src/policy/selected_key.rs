@@ -5,13 +5,25 @@ use super::waived_key::{BRANCHES, DEFAULT, EVERY, canonical, is_same_key, is_sam
 
 /// Returns whether a key leads to the value with this path, or to a block or list that contains the
 /// value. The name of an entry must be the same in both texts, so the name of a branch does not
-/// match a pattern for branches. `*` in the key matches every entry.
+/// match a pattern for branches. The name of a deploy key is its title. `*` in the key matches every
+/// entry.
 pub(crate) fn selects(key: &str, path: &str) -> bool {
+    is_selected(key, path, is_same_name)
+}
+
+/// Returns whether a key leads to the value with this path. The path contains the public key of a
+/// deploy key instead of the title. The function ignores the comments of public keys.
+pub(crate) fn selects_public_key(key: &str, path: &str) -> bool {
+    // The kind of a public key is not enough, because many keys have the same kind.
+    is_selected(key, path, |one, other| {
+        is_same_name(one, other) || (one.contains(' ') && is_same_key(one, other))
+    })
+}
+
+fn is_selected(key: &str, path: &str, is_same: impl Fn(&str, &str) -> bool) -> bool {
     let (Some(key), Some(path)) = (parts(key).map(canonical), parts(path).map(canonical)) else {
         return false;
     };
-    let is_same: fn(&str, &str) -> bool =
-        if key.first() == Some(&"deploy_keys") { is_same_key } else { is_same_name };
     key.len() <= path.len() && key.iter().zip(&path).all(|(key, part)| *key == EVERY || is_same(key, part))
 }
 
@@ -62,10 +74,26 @@ mod tests {
             ("repository.has", "repository.has_wiki", false),
             ("teams[core]", "teams[core].permission", true),
             ("teams", "labels[bug].color", false),
-            ("deploy_keys[ssh-ed25519 AAAA]", "deploy_keys[ssh-ed25519 AAAA ci].read_only", true),
+            ("deploy_keys[CI]", "deploy_keys[ci].read_only", true),
+            ("deploy_keys[CI]", "deploy_keys[CI staging].read_only", false),
+            ("deploy_keys[CI staging]", "deploy_keys[CI].read_only", false),
             ("teams[", "teams[", false),
         ] {
             assert_eq!(selects(key, path), expected, "{key} {path}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_selects_its_deploy_key_without_the_comment() {
+        let path = "deploy_keys[ssh-ed25519 AAAA ci].read_only";
+        for (key, expected) in [
+            ("deploy_keys[ssh-ed25519 AAAA]", true),
+            ("deploy_keys[ssh-ed25519 AAAA laptop]", false),
+            ("deploy_keys[ssh-ed25519 BBBB]", false),
+            ("deploy_keys[ssh-ed25519]", false),
+            ("deploy_keys[*]", true),
+        ] {
+            assert_eq!(selects_public_key(key, path), expected, "{key}");
         }
     }
 

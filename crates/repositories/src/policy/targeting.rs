@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::PolicyLocation;
+use beadle_engine::plan::ARCHIVED;
 use beadle_github::{Known, Repository, Unsure};
 
 use super::conflicts::conflicts;
@@ -148,7 +149,7 @@ impl Policy {
             let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
             let is_left = disabled.any(|name| leaves(name)) || target.waives_archived();
             if archived != Some(false) || is_left {
-                return Verdict::Skipped("archived".into());
+                return Verdict::Skipped(ARCHIVED.into());
             }
         }
         Verdict::Reached(target)

@@ -2,12 +2,16 @@
 //! The keys have the form that waivers use.
 
 use beadle_engine::Change;
+use serde_json::Value;
 
 use super::entries;
 use super::past::section;
 use super::paths::{entry_of, path_of};
 use super::reversal::{self, Reversal};
-use crate::policy::{parts, selects, with_default_branch};
+use crate::policy::{parts, selects, selects_public_key, with_default_branch};
+
+/// The aspect of deploy keys, and the name of the value that contains the public key.
+const DEPLOY_KEYS: (&str, &str) = ("deploy_keys", "key");
 
 /// Returns whether a change has a value that one of these keys selects. The name of the default
 /// branch is not known here. So if a key names the default branch, the key selects the values of
@@ -15,14 +19,20 @@ use crate::policy::{parts, selects, with_default_branch};
 pub fn touches(change: &Change<()>, keys: &[String]) -> bool {
     let keys = of_branch(keys, "*");
     let values = reversal::values(change);
-    values.iter().any(|(what, name)| is_selected(&keys, (change.aspect.as_str(), what, name)))
+    let public = reversal::written(change).into_iter().find(|(name, ..)| name == DEPLOY_KEYS.1);
+    let public = public.and_then(|(_, before, after)| public_key(&before, &after).map(str::to_owned));
+    values.iter().any(|(what, name)| is_selected(&keys, (&change.aspect, what, name), public.as_deref()))
 }
 
 /// Returns the values that one of these keys selects. `default_branch` is the name of the
 /// repository's default branch.
 pub(crate) fn chosen(all: &[Reversal], keys: &[String], default_branch: Option<&str>) -> Vec<Reversal> {
     let keys = default_branch.map_or_else(|| keys.to_vec(), |branch| of_branch(keys, branch));
-    let is_chosen = |one: &&Reversal| is_selected(&keys, (&one.aspect, &one.what, &one.name));
+    let public = |one: &Reversal| {
+        let its = all.iter().find(|other| other.is_beside(one) && other.name == DEPLOY_KEYS.1);
+        its.and_then(|its| public_key(&its.before, &its.after))
+    };
+    let is_chosen = |one: &&Reversal| is_selected(&keys, (&one.aspect, &one.what, &one.name), public(one));
     all.iter().filter(is_chosen).cloned().collect()
 }
 
@@ -31,9 +41,21 @@ fn of_branch(keys: &[String], branch: &str) -> Vec<String> {
     keys.iter().map(|key| with_default_branch(key, branch)).collect()
 }
 
-fn is_selected(keys: &[String], value: (&str, &str, &str)) -> bool {
+/// Returns the public key of a deploy key that a change creates or deletes.
+fn public_key<'a>(before: &'a Value, after: &'a Value) -> Option<&'a str> {
+    after.as_str().or_else(|| before.as_str())
+}
+
+/// Returns whether one of these keys selects a value. `public` is the public key, if the value
+/// belongs to a deploy key.
+fn is_selected(keys: &[String], value: (&str, &str, &str), public: Option<&str>) -> bool {
+    let (aspect, _, name) = value;
     let path = path(value);
-    keys.iter().any(|key| selects(key, &path))
+    // A policy names a deploy key by its public key, but a plan names it by its title.
+    let by_key =
+        public.filter(|_| aspect == DEPLOY_KEYS.0).map(|public| format!("{aspect}[{public}].{name}"));
+    let is_public = |key: &String| by_key.as_deref().is_some_and(|path| selects_public_key(key, path));
+    keys.iter().any(|key| selects(key, &path) || is_public(key))
 }
 
 /// Returns the path of a value in the policy. `value` contains the aspect, the part and the name of
@@ -63,7 +85,7 @@ fn inside_environment(what: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -111,6 +133,30 @@ mod tests {
         ] {
             let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
             assert_eq!((touches(&settings, &keys), touches(&main, &keys)), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_deploy_key_is_chosen_by_its_whole_title_or_its_public_key() {
+        let one = |title: &str, name: &str, value: Value| {
+            let (aspect, what, name) =
+                ("deploy_keys".to_owned(), format!("deploy key {title}"), name.to_owned());
+            Reversal { aspect, what, name, before: Value::Null, after: value }
+        };
+        let all = [
+            one("CI", "key", json!("ssh-ed25519 AAAA")),
+            one("CI", "read_only", json!(true)),
+            one("CI staging", "key", json!("ssh-ed25519 BBBB")),
+        ];
+        for (key, expected) in [
+            ("deploy_keys[CI]", 2),
+            ("deploy_keys[CI staging]", 1),
+            ("deploy_keys[ssh-ed25519 AAAA]", 2),
+            ("deploy_keys[ssh-ed25519 BBBB laptop]", 1),
+            ("deploy_keys[ssh-ed25519]", 0),
+            ("deploy_keys", 3),
+        ] {
+            assert_eq!(chosen(&all, &[key.to_owned()], None).len(), expected, "{key}");
         }
     }
 

@@ -92,12 +92,7 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
     let mut all: Vec<Reversal> = Vec::new();
     for change in changes {
         let what = part(change);
-        let mut fields: Vec<(String, Value, Value)> =
-            change.fields.iter().map(|field| plain(&change.aspect, field)).collect();
-        if creates_site(change) {
-            fields.push((SITE.to_owned(), json!(false), json!(true)));
-        }
-        for (name, before, after) in fields {
+        for (name, before, after) in written(change) {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
                 // Somebody changed the value between the two writes. The undo restores the value
@@ -115,6 +110,16 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
     }
     all.retain(|one| !is_same(&one.name, &one.before, &one.after));
     all
+}
+
+/// Returns the name, the old value and the new value of each value that a change sets or removes.
+pub(super) fn written<W>(change: &Change<W>) -> Vec<(String, Value, Value)> {
+    let mut values: Vec<(String, Value, Value)> =
+        change.fields.iter().map(|field| plain(&change.aspect, field)).collect();
+    if creates_site(change) {
+        values.push((SITE.to_owned(), json!(false), json!(true)));
+    }
+    values
 }
 
 /// Returns whether a change creates a Pages site. A plan shows the values of the new site, but not
@@ -146,7 +151,7 @@ fn part<W>(change: &Change<W>) -> String {
 }
 
 /// If a change renames a part, the function returns the old and the new part.
-fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
+pub(super) fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
     let (key, kind) = match change.aspect.as_str() {
         "labels" => ("name", "label"),
         "deploy_keys" => ("title", "deploy key"),
@@ -161,13 +166,19 @@ pub(super) fn named<W>(change: &Change<W>, field: &Field) -> (String, String) {
     (part(change), plain(&change.aspect, field).0)
 }
 
+/// Returns the part that a change affects. If the change renames the part, the result contains both
+/// names.
+pub(super) fn parts<W>(change: &Change<W>) -> Vec<String> {
+    let mut parts = vec![part(change)];
+    parts.extend(renamed(change).map(|(_, new)| new));
+    parts
+}
+
 /// Returns the part and the name of each value that a change sets or removes. If the change renames
 /// the part, the result contains both names.
 pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
-    let mut parts = vec![part(change)];
-    parts.extend(renamed(change).map(|(_, new)| new));
     let mut all = Vec::new();
-    for part in parts {
+    for part in parts(change) {
         for field in &change.fields {
             all.push((part.clone(), plain(&change.aspect, field).0));
         }

@@ -10,7 +10,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Change, Clock, Delivery, Failure, Field, Key, KeyScope, KeyState, Lane, Limits, LimitsInForce, Mark,
     Mode, Outcome, Plan, PlanWriter, Planner, Reconcile, Reconciler, Report, Risk, Run, Session, Step,
-    StepResult, Time, WritePace, testing,
+    StepResult, Time, WritePace, first_asked_note, testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -76,8 +76,13 @@ async fn the_list_is_deleted_with_its_state() {
     KeyState::record(&store, &key(), &report(&["a"]), Time(1)).await.unwrap();
     let other = Key::new("repository", "acme", 2);
     KeyState::record(&store, &other, &report(&["b"]), Time(1)).await.unwrap();
+    for key in [&key(), &other] {
+        store.put(&first_asked_note(key), "{}").await.unwrap();
+    }
     let scope = KeyScope::new("repository", "acme");
-    KeyState::forget_others(&store, &scope, &[other].into()).await.unwrap();
+    KeyState::forget_others(&store, &scope, &[other.clone()].into()).await.unwrap();
+    assert_eq!(store.get(&first_asked_note(&key())).await.unwrap(), None);
+    assert!(store.get(&first_asked_note(&other)).await.unwrap().is_some());
     assert_eq!((store.get(STATE).await.unwrap(), store.get(LIST).await.unwrap()), (None, None));
     assert_eq!(store.notes("unwritten:").await.unwrap().len(), 1);
 }
@@ -94,6 +99,25 @@ async fn a_list_of_another_run_is_not_shown_and_the_next_run_replaces_it() {
     assert!(listed(&store).await.is_empty());
     KeyState::record(&store, &key(), &report(&["b"]), Time(3)).await.unwrap();
     assert_eq!(listed(&store).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_list_without_its_state_does_not_stay_if_the_previous_list_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    KeyState::record(&store, &key(), &report(&["a"]), Time(1)).await.unwrap();
+    // The process of the second run ends before it stores the state with the new list.
+    let connection = rusqlite::Connection::open(folder.path().join("b.db")).unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER killed BEFORE INSERT ON note
+         WHEN NEW.name = '{STATE}' AND NEW.value LIKE '%unwritten_digest%'
+         BEGIN SELECT RAISE(ABORT, 'killed'); END"
+    );
+    connection.execute_batch(&trigger).unwrap();
+    KeyState::record(&store, &key(), &report(&["b"]), Time(2)).await.unwrap_err();
+    connection.execute_batch("DROP TRIGGER killed").unwrap();
+    KeyState::record(&store, &key(), &report(&["a"]), Time(3)).await.unwrap();
+    assert_eq!(listed(&store).await, ["a"]);
 }
 
 #[tokio::test]
@@ -140,8 +164,8 @@ impl Planner for Vendor {
         Ok(Plan { changes, generation: "g".into(), ..Plan::new("acme/shop") })
     }
 
-    fn reports(&self, aspect: &str, event: &str) -> bool {
-        (aspect, event) == ("settings", "repository.edited")
+    fn reports(&self, aspect: &str, event: &str, sender: Option<&str>) -> bool {
+        (aspect, event) == ("settings", "repository.edited") && sender != Some("beadle[bot]")
     }
 }
 
@@ -207,6 +231,7 @@ async fn a_contest_and_its_writer_stay_in_the_state_after_the_repair() {
     // Neither an event of another aspect nor a webhook of Beadle's own write names the writer.
     run(world, false, (Lane::Event, "label.edited", "mona")).await;
     run(world, false, (Lane::Sweep, "repository.edited", "beadle[bot]")).await;
+    run(world, false, (Lane::Event, "repository.edited", "beadle[bot]")).await;
     let began = KeyState::get(store.as_ref(), &key()).await.unwrap().unwrap();
     let octocat = BTreeMap::from([("settings".to_owned(), "octocat".to_owned())]);
     assert_eq!(

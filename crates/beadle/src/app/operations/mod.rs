@@ -8,6 +8,7 @@ pub(crate) mod generation_approval;
 pub(crate) mod held_change_decisions;
 pub(crate) mod key_names;
 pub(crate) mod other_policies;
+pub(crate) mod overwritten_values;
 pub(crate) mod pausing;
 pub(crate) mod reload_result;
 pub(crate) mod retrying;

@@ -15,6 +15,7 @@ use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 use crate::app::operations::applier::{Applier, Progress, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::other_policies;
+use crate::app::operations::overwritten_values::without_overwritten;
 use crate::app::operations::waiving::check_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
@@ -46,7 +47,7 @@ pub(crate) struct SelectedWrites {
     /// The writes that Beadle can undo, oldest first.
     pub(crate) writes: Vec<Written>,
     /// The writes that Beadle cannot undo, each with the reason.
-    pub(crate) left: Vec<(Written, &'static str)>,
+    pub(crate) left: Vec<(Written, String)>,
     /// Sentences about writes that belong to two policies, see [`other_policies::notes`].
     pub(crate) notes: Vec<String>,
 }
@@ -82,10 +83,15 @@ pub(crate) async fn select(
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {
         match obstacle(&one, &orgs) {
-            Some(why) => left.push((one, why)),
+            Some(why) => left.push((one, why.to_owned())),
             None => writes.push(one),
         }
     }
+    let (mut writes, overwritten) = without_overwritten(store.as_ref(), writes).await?;
+    left.extend(overwritten);
+    // The split can leave a part of a write without a value that the operator selected.
+    writes.retain(|one| is_selected(one, asked, &called));
+    left.retain(|(one, _)| is_selected(one, asked, &called));
     Ok(SelectedWrites { name, writes, left, notes })
 }
 

@@ -37,6 +37,31 @@ impl Written {
     pub(crate) fn asked(&self) -> Option<&str> {
         self.first_asked.as_deref().or(self.generation.as_deref())
     }
+
+    /// Returns the number of the write in the journal.
+    pub(crate) fn number(&self) -> u64 {
+        self.seq
+    }
+
+    /// Returns whether this is a later write of the same key.
+    pub(crate) fn is_after(&self, other: &Self) -> bool {
+        self.key == other.key && self.seq > other.seq
+    }
+}
+
+/// Returns the confirmed writes of the same keys after the oldest of these writes, without these
+/// writes, from the oldest to the newest.
+pub(crate) async fn others_after(store: &dyn Store, selected: &[Written]) -> anyhow::Result<Vec<Written>> {
+    let Some(oldest) = selected.iter().map(|one| one.seq).min() else { return Ok(Vec::new()) };
+    let own: BTreeSet<u64> = selected.iter().map(|one| one.seq).collect();
+    let keys: BTreeSet<&Key> = selected.iter().map(|one| &one.key).collect();
+    // A list of one key is shorter.
+    let only = keys.first().filter(|_| keys.len() == 1).map(ToString::to_string);
+    let listing = Listing { after: oldest, key: only, limit: PAGE, ..Listing::default() };
+    let is_other = |one: &Written| keys.contains(&one.key) && !own.contains(&one.seq);
+    let mut found = writes(store, listing, is_other).await?;
+    found.retain(|one| one.is_confirmed);
+    Ok(found)
 }
 
 /// The writes that an operator named.

@@ -102,9 +102,12 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
 /// Returns whether the output shows a finding. A key of another kind, such as the key of a policy,
 /// has no state. Such a key is a problem only if it is parked.
 fn is_shown(known: &KnownKey, finding: &Finding) -> bool {
-    let kind = known.key.kind();
-    let is_thing = kind == ORGANISATION || COUNTED.contains(&kind);
-    !finding.state.is_fine() && (is_thing || finding.state == KeyCondition::Parked)
+    !finding.state.is_fine() && (is_thing(&known.key) || finding.state == KeyCondition::Parked)
+}
+
+/// Returns whether a key has a state. Only the row of such a key, or a parked row, can be a problem.
+pub(super) fn is_thing(key: &Key) -> bool {
+    key.kind() == ORGANISATION || COUNTED.contains(&key.kind())
 }
 
 /// Adds the problems of one finding. A key can have several held changes and several unknown parts.

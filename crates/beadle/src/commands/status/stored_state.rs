@@ -17,7 +17,7 @@ use super::model::{
     Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, KeyCounts,
     PauseInForce, ServiceState, ServiceStatus, Status, Token, WaiverInForce,
 };
-use super::problems::{Found, KnownKey, problems};
+use super::problems::{Found, KnownKey, is_thing, problems};
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::operations::key_names as names;
 use crate::app::operations::waiver_comparison::SeenWaivers;
@@ -69,13 +69,13 @@ pub(super) async fn gather(
     }
     let known: BTreeSet<String> = status.instances.iter().map(|instance| instance.name.clone()).collect();
     let is_known = |key: &Key| known.contains(key.instance());
-    let mut states = KeyState::all(store).await?;
+    let mut states = KeyState::stored(store).await?;
     states.retain(|(key, _)| is_known(key));
     let HoldList { mut holds, unreadable } = store.all_holds().await?;
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
     let mut rows = store.troubled().await?;
-    rows.retain(|row| is_known(&row.key));
+    rows.retain(|row| is_known(&row.key) && (is_thing(&row.key) || row.parked.is_some()));
     let keys = known_keys(store, states, &holds, rows).await?;
     let Found { problems, mut counts } = problems(&keys, &holds, now);
     status.problems = problems;
@@ -240,16 +240,17 @@ async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec
     Ok(accounts.into_iter().map(budget).collect())
 }
 
-/// Joins the states, the holds and the rows of the queue to one value for each key. `states` leaves
-/// out the keys that are as declared.
+/// Joins the states, the holds and the rows of the queue to one value for each key. Leaves out the
+/// keys that are as declared and have neither a hold nor a row.
 async fn known_keys(
     store: &dyn Store,
     states: Vec<(Key, KeyState)>,
     holds: &[Hold],
     rows: Vec<Row>,
 ) -> anyhow::Result<Vec<KnownKey>> {
+    let (problems, settled): (Vec<_>, Vec<_>) = states.into_iter().partition(|(_, state)| state.is_problem());
     let mut found: BTreeMap<Key, (Option<KeyState>, Option<Row>)> =
-        states.into_iter().map(|(key, state)| (key, (Some(state), None))).collect();
+        problems.into_iter().map(|(key, state)| (key, (Some(state), None))).collect();
     for hold in holds {
         found.entry(hold.key.clone()).or_default();
     }
@@ -257,11 +258,10 @@ async fn known_keys(
         let key = row.key.clone();
         found.entry(key).or_default().1 = Some(row);
     }
-    let others: Vec<&Key> =
-        found.iter().filter(|(_, (left, _))| left.is_none()).map(|(key, _)| key).collect();
-    let settled = KeyState::of_keys(store, &others).await?;
     for (key, state) in settled {
-        found.entry(key).or_default().0 = Some(state);
+        if let Some((left, _)) = found.get_mut(&key) {
+            *left = Some(state);
+        }
     }
     let mut known = Vec::new();
     for (key, (left, row)) in found {

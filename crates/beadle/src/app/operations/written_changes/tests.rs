@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::app::operations::other_policies;
+use crate::app::operations::overwritten_values::without_overwritten;
 
 fn key() -> Key {
     Key::new("repository", "acme", 7)
@@ -309,4 +310,23 @@ async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep
     write(&store, "three", Happened::Yes).await;
     let found = writes_of(&store, &last.to_string()).await.unwrap();
     assert_eq!(topics(&found), ["second"]);
+}
+
+#[tokio::test]
+async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
+    let (_folder, store) = temporary();
+    let (first, later) = ("d3ffdfc7c73a", "0a1b2c3d4e5f");
+    for topic in ["one", "two"] {
+        write_of(&store, (topic, first), Happened::Yes, Time(1000)).await;
+    }
+    // Somebody removed the topic, and the later policy added the topic again.
+    let again = write_of(&store, ("one", later), Happened::Yes, Time(1000)).await;
+    write_of(&store, ("two", later), Happened::No, Time(1000)).await;
+    let selected = writes_of(&store, first).await.unwrap();
+    let (kept, left) = without_overwritten(&store, selected).await.unwrap();
+    assert_eq!(topics(&kept), ["two"]);
+    let reasons: Vec<&str> = left.iter().map(|(_, why)| why.as_str()).collect();
+    assert_eq!(reasons, [format!("policy {later} changed it again (entry {again})")]);
+    let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
+    assert_eq!((kept.len(), left.len()), (3, 0), "the undo contains the later write too");
 }

@@ -1,0 +1,71 @@
+//! Leaves out of an undo the values that a later write of Beadle set again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use beadle_engine::guard::is_undo;
+use beadle_engine::{Change, Store};
+use beadle_repositories::undo::overwritten;
+
+use crate::app::operations::written_changes::{Written, others_after};
+
+/// The writes of an undo, and the writes that the undo leaves out, each with the reason.
+pub(crate) type Split = (Vec<Written>, Vec<(Written, String)>);
+
+/// Splits the selected writes into the values that no later write set again, and the other values,
+/// each with the reason. A write of the selection is not such a later write. Without this check,
+/// an undo of a policy could give back access that a later policy removed again, because GitHub
+/// then has the value of the first policy.
+pub(crate) async fn without_overwritten(store: &dyn Store, selected: Vec<Written>) -> anyhow::Result<Split> {
+    let others = others_after(store, &selected).await?;
+    Ok(split(selected, &others))
+}
+
+/// Splits the selected writes. `others` contains the other writes from the oldest to the newest.
+fn split(selected: Vec<Written>, others: &[Written]) -> Split {
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
+    for one in selected {
+        let its: Vec<&Written> = others.iter().filter(|other| other.is_after(&one)).collect();
+        let later: Vec<(&Change<()>, bool)> = its
+            .iter()
+            .map(|other| (&other.change, other.generation.as_deref().is_some_and(is_undo)))
+            .collect();
+        let found = overwritten(&one.change, &later);
+        let mut newest: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (field, at) in found.iter().enumerate() {
+            if let Some(at) = at {
+                newest.entry(*at).or_default().insert(field);
+            }
+        }
+        if newest.is_empty() {
+            kept.push(one);
+            continue;
+        }
+        let rest: BTreeSet<usize> = (0..found.len()).filter(|field| found[*field].is_none()).collect();
+        if !rest.is_empty() {
+            kept.push(with_fields(&one, &rest));
+        }
+        for (at, fields) in newest {
+            if let Some(other) = its.get(at) {
+                left.push((with_fields(&one, &fields), reason(other)));
+            }
+        }
+    }
+    (kept, left)
+}
+
+/// Returns a write with only some of its values. `fields` contains the positions of these values.
+fn with_fields(one: &Written, fields: &BTreeSet<usize>) -> Written {
+    let mut part = one.clone();
+    let all = std::mem::take(&mut part.change.fields).into_iter().enumerate();
+    part.change.fields = all.filter(|(at, _)| fields.contains(at)).map(|(_, field)| field).collect();
+    part
+}
+
+fn reason(other: &Written) -> String {
+    let number = other.number();
+    match other.asked() {
+        Some(undo) if is_undo(undo) => format!("{undo} changed it again (entry {number})"),
+        Some(policy) if !policy.is_empty() => format!("policy {policy} changed it again (entry {number})"),
+        _ => format!("a later write changed it again (entry {number})"),
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
+use beadle_server::pages::is_cut;
 use beadle_server::sign_in::{DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, OperationDone};
 use tokio::sync::Mutex;
 
@@ -155,10 +156,11 @@ fn shown<'a>(
 }
 
 /// Returns whether the person must confirm an approval first. A single change of one repository
-/// needs no confirmation, because the page shows all its values next to the button.
+/// needs no confirmation if the page shows all its values next to the button.
 fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> bool {
     let reaches: u64 = named.iter().map(|one| u64::from(one.hold.change.reaches)).sum();
-    !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1)
+    let is_cut = named.iter().any(|one| is_cut(&one.hold.change));
+    !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1 || is_cut)
 }
 
 /// Returns the effect of a decision. `decided` contains the stored holds.
@@ -208,13 +210,15 @@ mod tests {
     fn an_approval_of_several_changes_or_repositories_needs_a_confirmation() {
         let mut wide = hold(3);
         wide.change.reaches = 60;
-        let groups = group_holds(vec![hold(1), hold(2), wide]);
+        let mut long = hold(4);
+        long.change.fields[0].after = "x".repeat(5000).into();
+        let groups = group_holds(vec![hold(1), hold(2), wide, long]);
         let pair = groups.iter().find(|group| group.holds.len() > 1).unwrap().code.clone();
         let asks = |code: &str, ruling: Ruling, confirmed: bool| {
             let asked = DecisionRequest { confirmed, ..asked(code, ruling, "mona") };
             needs_confirmation(&shown(&groups, &asked).unwrap(), &asked)
         };
-        for (code, expected) in [(pair.as_str(), true), ("d1", false), ("d3", true)] {
+        for (code, expected) in [(pair.as_str(), true), ("d1", false), ("d3", true), ("d4", true)] {
             assert_eq!(asks(code, Ruling::Approve, false), expected, "{code}");
             assert!(!asks(code, Ruling::Approve, true) && !asks(code, Ruling::Reject, false), "{code}");
         }

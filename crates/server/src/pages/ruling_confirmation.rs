@@ -201,6 +201,10 @@ mod tests {
         let decided = world.decisions();
         assert_eq!(decided.len(), 1);
         assert_eq!((decided[0].code.as_str(), decided[0].shown), ("pair", Time(5)));
+        let partial = format!("code=part&shown=5&reason=read+it&token={token}");
+        let (status, page) = world.post("/holds/confirm", &session, &partial).await;
+        assert!(status == 409 && page.contains("Decided in part"), "{page}");
+        assert!(page.contains("stored only for 1 change") && !page.contains("Not decided"), "{page}");
         // A rejection writes nothing, so it needs no confirmation.
         let rejected = format!("{PAIR}&ruling=reject&token={token}");
         let (status, page) = world.post("/holds/decide", &session, &rejected).await;

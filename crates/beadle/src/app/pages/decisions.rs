@@ -55,6 +55,7 @@ impl PageDecisions {
         // The check asks GitHub, and Beadle might hold other changes during the check.
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
         let named = shown(&groups, asked)?;
+        check_rejections(&named, asked.ruling)?;
         let decision =
             Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
         let now = self.service.clock().now();
@@ -155,6 +156,16 @@ fn shown<'a>(
     Ok(named)
 }
 
+/// Checks that an approval does not override a rejection. Somebody can reject a change while Beadle
+/// asks GitHub for the authors of the policy.
+fn check_rejections(named: &[NamedChange<'_>], ruling: Ruling) -> Result<(), DecisionRefusal> {
+    if ruling == Ruling::Approve && named.iter().any(|one| one.hold.rejected.is_some()) {
+        let why = "an operator rejected one of the changes; to approve it, use `beadle approve`";
+        return Err(DecisionRefusal::Conflict(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// Returns whether the person must confirm an approval first. A single change of one repository
 /// needs no confirmation if the page shows all its values next to the button.
 fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> bool {
@@ -237,6 +248,18 @@ mod tests {
         assert!(matches!(found(&changed, &code), Err(DecisionRefusal::NotFound(_))), "a stale code");
         let again = group_holds(vec![hold(1), Hold { since: Time(5_001), ..hold(2) }]);
         assert!(matches!(found(&again, "d2"), Err(DecisionRefusal::Conflict(_))), "held again");
+    }
+
+    #[test]
+    fn an_approval_overrides_no_rejection() {
+        let rejection = Rejection { by: "hubot".into(), reason: None, at: Time(0) };
+        let groups = group_holds(vec![hold(1), Hold { rejected: Some(rejection), ..hold(2) }]);
+        for (name, ruling, is_allowed) in
+            [("d1", Ruling::Approve, true), ("d2", Ruling::Approve, false), ("d2", Ruling::Reject, true)]
+        {
+            let checked = check_rejections(&named_changes(&groups, name), ruling);
+            assert_eq!(checked.is_ok(), is_allowed, "{name} {ruling:?}");
+        }
     }
 
     #[test]

@@ -148,6 +148,9 @@ impl UndoCommand<'_> {
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {
+            if !self.args.yes && undo_plan::leaves_names_out(&shown) {
+                printer.note("to see all repositories: run this command with `--json`");
+            }
             // No policy asks for the values that an undo restores, so a person must confirm each of
             // these changes.
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {

@@ -44,9 +44,9 @@ const HEX: usize = 16;
 /// The minimum length of a text in Base64 that can be a secret.
 const BASE64: usize = 32;
 
-/// Returns the text of a line, without its indentation and without its comment. The first line is
-/// 1. Cuts a long line. Returns `None` if the file has no such line, if the line has no text, or if
-/// the line might contain a secret.
+/// Returns the text of a line, without its indentation and its comment. The first line is 1. Cuts a
+/// long line. Returns `None` if the file has no such line, if the line has no text, or if the line
+/// might contain a secret.
 pub fn quoted_line(source: &str, line: u32) -> Option<String> {
     let at = usize::try_from(line).ok()?.checked_sub(1)?;
     let whole = shown(source, at)?;
@@ -64,8 +64,9 @@ pub fn quoted_line(source: &str, line: u32) -> Option<String> {
     })
 }
 
-/// Returns whether a line has or belongs to a key of [`HIDDEN`]. A line with less indentation than
-/// all later lines can contain the key to which the later lines belong.
+/// Returns whether a line has a key of [`HIDDEN`], or belongs to such a key. The search goes
+/// backwards. A line belongs to the keys of an earlier line with less indentation. It can also belong
+/// to the keys of an earlier line that ends inside of brackets.
 fn is_hidden(source: &str, at: usize) -> bool {
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();

@@ -1,4 +1,4 @@
-//! The options of every command that decides something for people: the name of the person, and the
+//! The options of the commands that decide something for people: the name of the person, and the
 //! reason.
 
 use clap::Args;

@@ -191,7 +191,7 @@ pub(crate) struct UndoArgs {
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) keys: Vec<String>,
     /// Print the plan as JSON, with each change of each repository, and write nothing
-    #[arg(long, conflicts_with = "yes")]
+    #[arg(long, conflicts_with_all = ["yes", "reason", "person"])]
     pub(crate) json: bool,
     /// Write without confirmation
     #[arg(long)]
@@ -353,7 +353,8 @@ pub(crate) struct WaiveArgs {
     pub(crate) until: String,
     #[command(flatten)]
     pub(crate) decider: DeciderArgs,
-    /// Person or team that answers for the waiver, such as `mona`; without it, the operator
+    /// Person or team that answers for the waiver, such as `mona`; without it, the person of
+    /// `--as`, or the operator
     #[arg(long, value_name = "NAME")]
     pub(crate) owner: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The options of every command that decides something for people: the name of the person, and the
+//! The options of the commands that decide something for people: the name of the person, and the
 //! reason.
 
 use clap::Args;
@@ -65,10 +65,13 @@ mod tests {
             // the mode `enforce`.
             assert_eq!(parsed(&[]).is_err(), deciding[0] == "waive", "{deciding:?}");
         }
-        // A list of waivers decides nothing.
-        for further in [["--as", "mona"], ["--reason", "release"]] {
-            let words = ["beadle", "waivers"].into_iter().chain(further);
-            assert!(command().try_get_matches_from(words).is_err(), "{further:?}");
+        // A list of waivers and the plan of an undo decide nothing.
+        for shown in [vec!["beadle", "waivers"], vec!["beadle", "undo", "1234", "--json"]] {
+            assert!(command().try_get_matches_from(&shown).is_ok(), "{shown:?}");
+            for further in [["--as", "mona"], ["--reason", "release"]] {
+                let words = shown.iter().copied().chain(further);
+                assert!(command().try_get_matches_from(words).is_err(), "{shown:?} {further:?}");
+            }
         }
     }
 

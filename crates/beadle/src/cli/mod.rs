@@ -313,7 +313,8 @@ pub(crate) enum Command {
     /// names what it cannot restore. Afterwards Beadle only observes the restored values, until the
     /// policy agrees with them, or until `beadle resume`.
     ///
-    /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored.
+    /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored. With `--json`: 2
+    /// if the plan has changes or cannot restore something.
     Undo(UndoArgs),
     /// Exempt keys of a repository from the policy until a time
     ///

@@ -1,5 +1,7 @@
 //! `beadle holds`: lists the held changes in groups, and the held generations of a policy.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
 use beadle_engine::{Clock, FirstHeld, Hold, PolicyLocation, Store, Time, VoidApproval, examples};
@@ -13,6 +15,7 @@ use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::escape;
 use crate::output::journal_run_and_policy::commit;
+use crate::output::journal_write::QUOTED;
 use crate::output::plans_and_results;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
@@ -71,14 +74,26 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
 }
 
 /// Prints the texts of the policy's lines that ask for the changes of a group. All changes of a
-/// group have the same policy and almost always the same lines, so the lines of the first change
-/// are enough.
+/// group have the same policy.
 async fn show_lines(lines: &mut PolicyLines, group: &HoldGroup, printer: &Printer) -> anyhow::Result<()> {
     let Some(hold) = group.holds.first() else { return Ok(()) };
-    for (at, text) in lines.quotes((&hold.key, &hold.generation), &hold.change).await? {
-        printer.line(quote(&at, &text));
+    let quoted = quoted_lines(group);
+    let quotes = lines.quotes((&hold.key, &hold.generation), &hold.change).await?;
+    for (at, text) in quotes.iter().filter(|(at, _)| quoted.contains(at)) {
+        printer.line(quote(at, text));
     }
     Ok(())
+}
+
+/// Returns the lines of the policy that the output quotes for a group. Several changes have only
+/// the line of the group in common. For a single change, the limit is the same as in the journal.
+fn quoted_lines(group: &HoldGroup) -> BTreeSet<&PolicyLocation> {
+    if group.holds.len() > 1 {
+        return group.asked.iter().collect();
+    }
+    let fields = group.holds.iter().flat_map(|hold| &hold.change.fields);
+    let asked: BTreeSet<&PolicyLocation> = fields.filter_map(|field| field.asked.as_ref()).collect();
+    if asked.len() > QUOTED { BTreeSet::new() } else { asked }
 }
 
 /// Returns the text of the output about a line of the policy: its place and its text.
@@ -232,7 +247,7 @@ fn state(state: &HoldState, why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Key, testing};
+    use beadle_engine::{Field, Key, testing};
 
     use super::*;
 
@@ -257,6 +272,23 @@ mod tests {
         assert_eq!(title(&group), "removes teams: team engineering in 170 repositories");
         assert_eq!(source(&group), "  [settings.yml:2, planned with policy g1]");
         assert_eq!(subjects(&group), "acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more");
+    }
+
+    #[test]
+    fn several_changes_quote_only_their_common_line_and_a_single_change_few_lines() {
+        let at = |line: u32| PolicyLocation { file: "settings.yml".into(), line };
+        let with = |count: u64, lines: u32| {
+            let mut group = group(count, "repository");
+            for hold in &mut group.holds {
+                let field = hold.change.fields[0].clone();
+                let fields = (2..2 + lines).map(|line| Field { asked: Some(at(line)), ..field.clone() });
+                hold.change.fields = fields.collect();
+            }
+            quoted_lines(&group).into_iter().map(|at| at.line).collect::<Vec<u32>>()
+        };
+        assert_eq!(with(2, 3), [2]);
+        assert_eq!(with(1, 3), [2, 3, 4]);
+        assert!(with(1, 4).is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::commands::shared::command_gate::limit_organisation;
 use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
-use crate::output::plans_and_results;
+use crate::output::plans_and_results::{self, WholePlan};
 use crate::output::printer::Printer;
 use crate::output::undo_plan;
 
@@ -87,7 +87,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     Ok(tally.code_with(left))
 }
 
-/// Prints the plan of an undo as JSON, and writes nothing.
+/// Prints the plan of an undo as JSON, and writes nothing. Parts that could not be read are errors,
+/// as when the command writes.
 async fn show_json(
     app: &App,
     (undo, selected): (&Undo<'_>, &SelectedWrites),
@@ -116,10 +117,18 @@ async fn show_json(
         "undo": selected.name, "notes": selected.notes, "organisations": organisations, "not_undone": not_undone,
     });
     printer.json(&shown.to_string());
-    let left = plans.iter().flat_map(|plan| &plan.plans).map(|(_, plan)| {
-        plan.changes.len() + plan.unknowns.len() + plan.waits.len() + usize::from(plan.skipped.is_some())
-    });
-    Ok(Tally::default().code_with(selected.left.len() + left.sum::<usize>()))
+    Ok(json_code(&plans, selected.left.len()))
+}
+
+/// Returns the exit code for plans that the command only shows. `left` is the number of writes that
+/// Beadle cannot undo.
+fn json_code(plans: &[WholePlan], left: usize) -> u8 {
+    let (mut tally, mut left) = (Tally::default(), left);
+    for (_, plan) in plans.iter().flat_map(|plan| &plan.plans) {
+        tally.unknown += plan.unknowns.len();
+        left += plan.changes.len() + plan.waits.len() + usize::from(plan.skipped.is_some());
+    }
+    tally.code_with(left)
 }
 
 impl UndoCommand<'_> {
@@ -139,6 +148,9 @@ impl UndoCommand<'_> {
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {
+            if !self.args.yes && undo_plan::leaves_names_out(&shown) {
+                printer.note("to see all repositories: run this command with `--json`");
+            }
             // No policy asks for the values that an undo restores, so a person must confirm each of
             // these changes.
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
@@ -175,5 +187,42 @@ impl UndoCommand<'_> {
             "{subject}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
              `beadle resume {option} {subject}`"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Mode, Plan, Risk, Unknown, Waiting, testing};
+
+    use super::*;
+    use crate::output::plans_and_results::PlanScope;
+
+    #[test]
+    fn the_exit_code_of_a_shown_plan_is_1_after_an_error_and_2_for_changes() {
+        let whole = |plan: Plan<()>| WholePlan {
+            of: "acme".into(),
+            scope: PlanScope::Undo(Mode::Enforce),
+            plans: vec![(Key::new("repository", "acme", 1), plan)],
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        };
+        let none = || Plan::new("acme/shop");
+        let mut changed = none();
+        changed.changes.push(testing::change("teams", "team core", &[Risk::Adds]));
+        let mut waiting = none();
+        waiting.waits.push(Waiting { aspect: "secrets".into(), why: "not restored".into() });
+        let mut unknown = none();
+        unknown.unknowns.push(Unknown {
+            aspect: "topics".into(),
+            part: None,
+            why: "incomplete list".into(),
+            transient: true,
+        });
+        for (plan, left, code) in
+            [(none(), 0, 0), (none(), 1, 2), (changed, 0, 2), (waiting, 0, 2), (unknown, 1, 1)]
+        {
+            assert_eq!(json_code(&[whole(plan)], left), code);
+        }
     }
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::journal::story::{Quotes, WriteEnd};
 use crate::output::escape::{self, VALUE};
 
-/// The maximum number of lines of a policy that a sentence quotes. More quotes would hide the end
-/// of the sentence.
-const QUOTED: usize = 3;
+/// The maximum number of lines of a policy that Beadle quotes for a change. More quotes would hide the
+/// rest of the output.
+pub(crate) const QUOTED: usize = 3;
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
 /// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the

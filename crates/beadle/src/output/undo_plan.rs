@@ -31,6 +31,12 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
+/// Returns whether [`text`] leaves out names of repositories.
+pub(crate) fn leaves_names_out(plan: &WholePlan) -> bool {
+    let parts = undo_parts(plan.plans.iter().map(|(key, plan)| (key, plan)));
+    parts.iter().any(|part| part.subjects.len() > EXAMPLES && !lines(&Printer::plain(), part).is_empty())
+}
+
 /// Returns the name of the only repository, or the number of the repositories and some of their
 /// names.
 fn heading(part: &UndoPart<'_>) -> String {
@@ -96,6 +102,11 @@ mod tests {
             }
             Plan { changes, ..Plan::new(format!("acme/r{n:03}")) }
         };
+        for (count, expected) in [(4, false), (5, false), (6, true)] {
+            assert_eq!(leaves_names_out(&whole((10..10 + count).map(plan).collect())), expected, "{count}");
+        }
+        let silent = (0..9).map(|n| Plan::new(format!("acme/r{n}"))).collect();
+        assert!(!leaves_names_out(&whole(silent)), "a plan without lines has no names");
         let shown = text(&Printer::plain(), &whole((0..170).map(plan).collect()));
         assert_eq!(
             shown,

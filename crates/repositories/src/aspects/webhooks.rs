@@ -299,7 +299,7 @@ pub(crate) fn shown(url: &str) -> String {
 
 /// Returns whether a part of a path looks like random text. The addresses of some services, such as
 /// chats, contain a secret in the path.
-fn is_token(part: &str) -> bool {
+pub(crate) fn is_token(part: &str) -> bool {
     let has = |is: fn(&char) -> bool| part.chars().any(|c| is(&c));
     let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
     part.len() >= 20 && (is_mixed || (has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)))

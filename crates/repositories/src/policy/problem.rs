@@ -106,8 +106,12 @@ impl Problem {
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
 /// file. The author might have written the secret's value, and not the secret's name. This value
-/// must not get into a log.
+/// must not get into a log. Returns `None` if the file has a lone carriage return: the YAML parser
+/// counts it as the end of a line, so the position would belong to another line here.
 pub(super) fn shown(source: &str, at: usize) -> Option<String> {
+    if source.match_indices('\r').any(|(end, _)| !source[end + 1..].starts_with('\n')) {
+        return None;
+    }
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
         Some(end) => format!("{} {NOT_SHOWN}", &line[..end]),
@@ -131,11 +135,13 @@ fn secret_in(line: &str) -> Option<usize> {
 /// Returns whether a line might belong to the value of a key `secret` in an earlier line. This is
 /// true if all lines after the key, up to this line, have more indentation than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
-    let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
         // The search starts at the line of the finding and goes backwards.
+        if inner != usize::MAX && line.trim_start().starts_with('#') {
+            continue; // the indentation of a comment has no meaning
+        }
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }
@@ -145,6 +151,11 @@ fn is_below_secret(source: &str, at: usize) -> bool {
         }
     }
     false
+}
+
+/// Returns the indentation of a line. The signs of list entries are a part of the indentation.
+pub(super) fn column(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t', '-']).len()
 }
 
 /// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is
@@ -179,6 +190,7 @@ mod tests {
             ("webhooks:\n  - url: x\n    secret:\n      - hunter2\n", 4),
             ("webhooks:\n  - url: x\n    secret: >-\n\n      hunter2\n", 5),
             ("webhooks:\n  - secret:\n      - a\n      - hunter2\n", 4),
+            ("webhooks:\n  - secret:\n# a comment\n      - hunter2\n", 4),
             ("webhooks:\n  - { url: x, secret:\n        hunter2 }\n", 3),
         ] {
             let asked = PolicyLocation { file: "settings.yml".into(), line };
@@ -191,6 +203,14 @@ mod tests {
             let text = Problem::error(asked, 1, "wrong").render(Some(source));
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_line_of_a_file_with_lone_carriage_returns() {
+        let asked = PolicyLocation { file: "settings.yml".into(), line: 2 };
+        let render = |source: &str| Problem::error(asked.clone(), 1, "wrong").render(Some(source));
+        assert!(!render("a: 1\rb: 2\nc: hunter2\n").contains("hunter2"));
+        assert!(render("a: 1\r\nb: 2\r\n").contains("b: 2"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use beadle_engine::guard::{is_undo, short_undo};
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
 use beadle_engine::{Change, Detail, DriftCause, Field, Risk, UnwrittenChange, value_text};
 
-use super::html::{Html, joined, text};
+use super::html::{Html, Tag, element, is_very_long, joined, long_text, text};
 use super::lines::LinesOf;
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
@@ -18,7 +18,7 @@ const FIELDS: usize = 500;
 /// Returns a change with all its values. `lines` are the lines of the policy that asked for the
 /// change.
 pub(super) fn change(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
-    joined([text(format!("{} {}", change.aspect, change.what)), values(change, lines)])
+    joined([long_text(format!("{} {}", change.aspect, change.what)), values(change, lines)])
 }
 
 /// Returns a change from an undo, with all its values. If an undo adds a thing, the page says that
@@ -27,7 +27,7 @@ pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
     let lines = LinesOf::default();
     let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk), &lines)), FIELDS);
-    joined([text(format!("{} {}", change.aspect, change.what)), values])
+    joined([long_text(format!("{} {}", change.aspect, change.what)), values])
 }
 
 /// Returns the values of a change. A person who approves a change must see all its values.
@@ -35,14 +35,24 @@ pub(super) fn values(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
     short_list(change.fields.iter().map(|field| value(field, field.risk.as_str(), lines)), FIELDS)
 }
 
+/// Returns whether the pages cut a text of a change or leave out a value.
+pub fn is_cut(change: &Change<()>) -> bool {
+    let is_cut = |field: &Field| {
+        is_very_long(&field.name)
+            || is_very_long(&value_text(&field.before))
+            || is_very_long(&value_text(&field.after))
+    };
+    change.fields.len() > FIELDS || is_very_long(&change.what) || change.fields.iter().any(is_cut)
+}
+
 /// Returns the old and the new value of a field, and the word for the risk of the change.
 fn value(field: &Field, risk: &'static str, lines: &LinesOf<'_>) -> Html {
     let asked = field.asked.as_ref().map(|at| joined([text(" "), lines.place(at)])).unwrap_or_default();
     joined([
-        text(format!("{}: ", field.name)),
-        code(value_text(&field.before)),
+        long_text(format!("{}: ", field.name)),
+        element(Tag::Code, &[], [long_text(value_text(&field.before))]),
         text(" → "),
-        code(value_text(&field.after)),
+        element(Tag::Code, &[], [long_text(value_text(&field.after))]),
         text(" "),
         state(risk),
         asked,
@@ -244,6 +254,21 @@ mod tests {
         long.fields[59].name = "visibility".into();
         let shown = values(&long, &LinesOf::default());
         assert!(shown.as_str().contains("visibility"), "{}", shown.as_str());
+    }
+
+    #[test]
+    fn a_change_is_cut_only_if_a_text_is_very_long_or_a_value_is_left_out() {
+        let with = |length: usize| {
+            let mut change = testing::change("settings", "", &[Risk::Changes]);
+            change.fields[0].after = json!("x".repeat(length));
+            change
+        };
+        assert!(!is_cut(&with(3000)) && is_cut(&with(5000)));
+        let shown = values(&with(3000), &LinesOf::default());
+        assert!(!shown.as_str().contains("more characters"), "{}", shown.as_str());
+        let shown = values(&with(5000), &LinesOf::default());
+        assert!(shown.as_str().contains("more characters"), "{}", shown.as_str());
+        assert!(is_cut(&testing::change("settings", "", &[Risk::Changes; FIELDS + 1])));
     }
 
     #[test]

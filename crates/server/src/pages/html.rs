@@ -14,7 +14,8 @@ use super::link::Link;
 /// many characters are missing. A page can have hundreds of texts, and must stay small.
 const LONGEST: usize = 500;
 
-/// The maximum length of a text that is rare on a page, in characters. An example is an error.
+/// The maximum length of a text that is rare on a page, or that a page must show whole if possible, in
+/// characters. Examples are an error, and a value of a change.
 const LONGEST_ALONE: usize = 4000;
 
 /// A piece of HTML. Every text in it is encoded.
@@ -199,6 +200,11 @@ pub(super) fn long_text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST_ALONE)
 }
 
+/// Returns whether [`long_text`] cuts a text.
+pub(super) fn is_very_long(text: &str) -> bool {
+    text.chars().nth(LONGEST_ALONE).is_some()
+}
+
 fn cut(whole: &str, longest: usize) -> Html {
     let Some((at, _)) = whole.char_indices().nth(longest) else { return Html(encoded(whole)) };
     let (start, rest) = whole.split_at(at);
@@ -378,6 +384,7 @@ mod tests {
         let shown = text("ä".repeat(LONGEST + 5));
         assert!(shown.as_str().ends_with("ä… (5 more characters)"), "{}", shown.as_str());
         assert!(!long_text("ä".repeat(LONGEST + 5)).as_str().contains('…'));
+        assert!(is_very_long(&"ä".repeat(LONGEST_ALONE + 1)) && !is_very_long(&"ä".repeat(LONGEST_ALONE)));
         let shown = long_text("<".repeat(LONGEST_ALONE + 1));
         assert!(shown.as_str().ends_with("&lt;… (1 more characters)"), "{}", shown.as_str());
     }

@@ -80,6 +80,7 @@ use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 use crate::sign_in::SignIn;
 
 pub use access::Access;
+pub use detail::is_cut;
 pub use facts::{
     AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
     OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,

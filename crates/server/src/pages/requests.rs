@@ -59,7 +59,7 @@ pub(super) fn status(refusal: &DecisionRefusal) -> StatusCode {
         DecisionRefusal::Invalid(_) => StatusCode::BAD_REQUEST,
         DecisionRefusal::Forbidden(_) => StatusCode::FORBIDDEN,
         DecisionRefusal::NotFound(_) => StatusCode::NOT_FOUND,
-        DecisionRefusal::Conflict(_) => StatusCode::CONFLICT,
+        DecisionRefusal::Conflict(_) | DecisionRefusal::Partial(_) => StatusCode::CONFLICT,
         DecisionRefusal::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
         DecisionRefusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

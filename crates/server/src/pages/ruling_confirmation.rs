@@ -27,7 +27,7 @@ pub(super) struct AskedApproval<'a> {
 }
 
 /// Returns the content of the page: the changes that Beadle would write, and the form that confirms
-/// the approval.
+/// the approval. If the page cannot show all changes, it has no form.
 pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_>) -> Vec<Html> {
     let rows = holds.iter().map(|hold| {
         vec![subject(hold.key.as_str(), &hold.subject), detail::change(&hold.change, &LinesOf::default())]
@@ -46,10 +46,23 @@ pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_
         ("Approved by", text(&visitor.person.name)),
         ("Reason", text(asked.reason)),
     ]);
-    let why = "Nothing is approved yet. The code stands for exactly the changes below: if one of them \
-               changes before you confirm, Beadle approves none of them.";
     let back = paragraph([link(&Link::to("/holds"), "Back")]);
-    vec![paragraph([text(why)]), about, form(visitor, asked), back, changes]
+    if holds.len() > MOST {
+        let why = format!(
+            "Nothing is approved. This page can show only {MOST} changes. To approve all of them, run "
+        );
+        let command = code(format!("beadle approve {} --reason TEXT", asked.code));
+        return vec![paragraph([text(why), command]), about, back, changes];
+    }
+    let why = "Nothing is approved yet. The code stands for exactly the changes below. If one of them has \
+               changed when you confirm, Beadle approves none. If one changes during the approval, the \
+               page says how many are approved.";
+    let cut = holds.iter().any(|hold| detail::is_cut(&hold.change)).then(|| {
+        let why = "The page cuts some values. To see the complete values, run ";
+        paragraph([text(why), code("beadle holds --json")])
+    });
+    let head = [Some(paragraph([text(why)])), cut, Some(about), Some(form(visitor, asked)), Some(back)];
+    head.into_iter().flatten().chain([changes]).collect()
 }
 
 /// Returns the form that confirms the approval.
@@ -154,6 +167,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_page_that_cannot_show_all_changes_has_no_form() {
+        let asked = AskedApproval { code: "c0de", reason: "read it", shown: Time(5) };
+        let shown = |count: usize| {
+            let mut holds = vec![hold(1, "repository", 1); count];
+            holds[0].change.fields[0].after = serde_json::json!("x".repeat(5000));
+            joined(content(&holds, &Visitor::example(Role::Approver), asked)).as_str().to_owned()
+        };
+        let whole = shown(MOST);
+        assert!(whole.contains("<form") && whole.contains("<code>beadle holds --json</code>"));
+        let short = shown(MOST + 1);
+        assert!(!short.contains("<form") && !short.contains("Confirm"));
+        assert!(short.contains("<code>beadle approve c0de --reason TEXT</code>"));
+    }
+
     /// The fields of an approval. The group `pair` has two changes.
     const PAIR: &str = "code=pair&shown=5&reason=read+it";
 
@@ -173,6 +201,10 @@ mod tests {
         let decided = world.decisions();
         assert_eq!(decided.len(), 1);
         assert_eq!((decided[0].code.as_str(), decided[0].shown), ("pair", Time(5)));
+        let partial = format!("code=part&shown=5&reason=read+it&token={token}");
+        let (status, page) = world.post("/holds/confirm", &session, &partial).await;
+        assert!(status == 409 && page.contains("Decided in part"), "{page}");
+        assert!(page.contains("stored only for 1 change") && !page.contains("Not decided"), "{page}");
         // A rejection writes nothing, so it needs no confirmation.
         let rejected = format!("{PAIR}&ruling=reject&token={token}");
         let (status, page) = world.post("/holds/decide", &session, &rejected).await;

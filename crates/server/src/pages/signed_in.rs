@@ -178,7 +178,11 @@ fn past(ruling: Ruling) -> &'static str {
 fn refusal_page(refusal: &DecisionRefusal) -> Response {
     let back = paragraph([link(&Link::to("/holds"), "All held changes")]);
     let content = vec![paragraph([text(refusal.why())]), back];
-    answers::page(status(refusal), "Not decided", "/holds", content)
+    let title = match refusal {
+        DecisionRefusal::Partial(_) => "Decided in part",
+        _ => "Not decided",
+    };
+    answers::page(status(refusal), title, "/holds", content)
 }
 
 /// The body of a decision through the API.

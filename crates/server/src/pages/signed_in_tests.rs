@@ -80,6 +80,9 @@ impl Decisions for Remembered {
         if asked.code == "stale" {
             return Err(DecisionRefusal::Conflict("held again".to_owned()));
         }
+        if asked.code == "part" {
+            return Err(DecisionRefusal::Partial("stored only for 1 change".to_owned()));
+        }
         let pair = asked.code == "pair";
         if pair && asked.ruling == Ruling::Approve && !asked.confirmed {
             return Ok(DecisionEnd::Unconfirmed(vec![testing::hold(1), testing::hold(2)]));

@@ -80,9 +80,11 @@ pub enum DecisionRefusal {
     /// No held change has the code.
     NotFound(String),
     /// Either the changes are no longer the changes that the person saw, or somebody has already
-    /// decided about them. If the decision is stored for only a part of the changes, the text says
-    /// so.
+    /// decided about them.
     Conflict(String),
+    /// The decision is stored for only a part of the changes. The text has their number, and the
+    /// reason why the others are not decided.
+    Partial(String),
     /// The person sends too many requests.
     TooMany(String),
     /// The store or the provider of identities does not answer.
@@ -97,6 +99,7 @@ impl DecisionRefusal {
             | Self::Forbidden(why)
             | Self::NotFound(why)
             | Self::Conflict(why)
+            | Self::Partial(why)
             | Self::TooMany(why)
             | Self::Unavailable(why) => why,
         }

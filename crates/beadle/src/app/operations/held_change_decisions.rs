@@ -39,7 +39,8 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 
 /// Stores a decision about each change. If the decision has an effect, the journal gets an entry.
 /// Returns the stored holds in the order of the changes; `None` for a change that is no longer
-/// held.
+/// held. The store has no transaction for several holds. If a change is decided or written at the
+/// same time, the decision is stored for the other changes.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],

@@ -48,7 +48,8 @@ pub(crate) struct SelectedWrites {
     pub(crate) writes: Vec<Written>,
     /// The writes that Beadle cannot undo, each with the reason.
     pub(crate) left: Vec<(Written, String)>,
-    /// Sentences about writes that belong to two policies, see [`other_policies::notes`].
+    /// Sentences about writes that belong to two policies, see [`other_policies::notes`], and about
+    /// keys without a write.
     pub(crate) notes: Vec<String>,
 }
 
@@ -79,7 +80,8 @@ pub(crate) async fn select(
     let NamedWrites { writes: mut found, policies, mut of_others } = found;
     found.retain(|one| is_selected(one, asked, &called));
     of_others.retain(|one| is_selected(one, asked, &called));
-    let notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
+    let mut notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
+    notes.extend(idle_keys(&asked.keys, found.iter().map(|one| &one.change)));
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {
         match obstacle(&one, &orgs) {
@@ -116,6 +118,14 @@ fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> 
     asked.org.as_ref().is_none_or(is_org)
         && (asked.repo.is_empty() || called.contains(&one.key))
         && (asked.keys.is_empty() || has_key())
+}
+
+/// Returns a sentence for each key that selects no value of the changes. The name of such a key
+/// might have a spelling error.
+fn idle_keys<'a>(keys: &[String], changes: impl Iterator<Item = &'a Change<()>> + Clone) -> Vec<String> {
+    let is_idle = |key: &&String| !changes.clone().any(|change| touches(change, std::slice::from_ref(*key)));
+    let idle = keys.iter().filter(is_idle);
+    idle.map(|key| format!("the key `{key}` selects no value of these writes")).collect()
 }
 
 /// Returns the reason why Beadle cannot undo a write. Beadle can undo writes to existing
@@ -255,5 +265,22 @@ impl<'a> Undo<'a> {
         };
         let numbers = self.store.journal(None, vec![entry], at).await?;
         Ok(Some((report, numbers.and_then(|numbers| numbers.first().copied()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Risk, testing};
+
+    use super::*;
+
+    #[test]
+    fn each_key_without_a_write_has_a_note() {
+        let changes = [testing::change("teams", "team core", &[Risk::Removes])];
+        let keys = ["teams[core]", "teams[croe]", "labels[bug]"].map(str::to_owned);
+        let expected = ["teams[croe]", "labels[bug]"];
+        let expected = expected.map(|key| format!("the key `{key}` selects no value of these writes"));
+        assert_eq!(idle_keys(&keys, changes.iter()), expected);
+        assert!(idle_keys(&[], changes.iter()).is_empty());
     }
 }

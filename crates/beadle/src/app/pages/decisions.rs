@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
+use beadle_server::pages::is_cut;
 use beadle_server::sign_in::{DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, OperationDone};
 use tokio::sync::Mutex;
 
@@ -54,6 +55,7 @@ impl PageDecisions {
         // The check asks GitHub, and Beadle might hold other changes during the check.
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
         let named = shown(&groups, asked)?;
+        check_rejections(&named, asked.ruling)?;
         let decision =
             Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
         let now = self.service.clock().now();
@@ -154,11 +156,22 @@ fn shown<'a>(
     Ok(named)
 }
 
+/// Checks that an approval does not override a rejection. Somebody can reject a change while Beadle
+/// asks GitHub for the authors of the policy.
+fn check_rejections(named: &[NamedChange<'_>], ruling: Ruling) -> Result<(), DecisionRefusal> {
+    if ruling == Ruling::Approve && named.iter().any(|one| one.hold.rejected.is_some()) {
+        let why = "an operator rejected one of the changes; to approve it, use `beadle approve`";
+        return Err(DecisionRefusal::Conflict(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// Returns whether the person must confirm an approval first. A single change of one repository
-/// needs no confirmation, because the page shows all its values next to the button.
+/// needs no confirmation if the page shows all its values next to the button.
 fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> bool {
     let reaches: u64 = named.iter().map(|one| u64::from(one.hold.change.reaches)).sum();
-    !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1)
+    let is_cut = named.iter().any(|one| is_cut(&one.hold.change));
+    !asked.confirmed && asked.ruling == Ruling::Approve && (named.len() > 1 || reaches > 1 || is_cut)
 }
 
 /// Returns the effect of a decision. `decided` contains the stored holds.
@@ -179,7 +192,7 @@ fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone
         Some(why) if changes == 0 => Err(DecisionRefusal::Conflict(why)),
         Some(why) => {
             let count = counted(changes as u64, "change", "changes");
-            Err(DecisionRefusal::Conflict(format!("the decision is stored only for {count}: {why}")))
+            Err(DecisionRefusal::Partial(format!("the decision is stored only for {count}: {why}")))
         }
     }
 }
@@ -208,13 +221,15 @@ mod tests {
     fn an_approval_of_several_changes_or_repositories_needs_a_confirmation() {
         let mut wide = hold(3);
         wide.change.reaches = 60;
-        let groups = group_holds(vec![hold(1), hold(2), wide]);
+        let mut long = hold(4);
+        long.change.fields[0].after = "x".repeat(5000).into();
+        let groups = group_holds(vec![hold(1), hold(2), wide, long]);
         let pair = groups.iter().find(|group| group.holds.len() > 1).unwrap().code.clone();
         let asks = |code: &str, ruling: Ruling, confirmed: bool| {
             let asked = DecisionRequest { confirmed, ..asked(code, ruling, "mona") };
             needs_confirmation(&shown(&groups, &asked).unwrap(), &asked)
         };
-        for (code, expected) in [(pair.as_str(), true), ("d1", false), ("d3", true)] {
+        for (code, expected) in [(pair.as_str(), true), ("d1", false), ("d3", true), ("d4", true)] {
             assert_eq!(asks(code, Ruling::Approve, false), expected, "{code}");
             assert!(!asks(code, Ruling::Approve, true) && !asks(code, Ruling::Reject, false), "{code}");
         }
@@ -236,6 +251,18 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_overrides_no_rejection() {
+        let rejection = Rejection { by: "hubot".into(), reason: None, at: Time(0) };
+        let groups = group_holds(vec![hold(1), Hold { rejected: Some(rejection), ..hold(2) }]);
+        for (name, ruling, is_allowed) in
+            [("d1", Ruling::Approve, true), ("d2", Ruling::Approve, false), ("d2", Ruling::Reject, true)]
+        {
+            let checked = check_rejections(&named_changes(&groups, name), ruling);
+            assert_eq!(checked.is_ok(), is_allowed, "{name} {ruling:?}");
+        }
+    }
+
+    #[test]
     fn an_outcome_names_what_was_not_decided() {
         let decision = Decision::approve("mona", Some("read it"));
         let approved = |by: &str| Some(Hold { approved_by: Some(by.into()), ..hold(1) });
@@ -245,11 +272,13 @@ mod tests {
             (vec![approved("hubot")], "hubot decided the same before"),
             (vec![None], "no longer held"),
             (vec![begun], "began"),
-            (vec![approved("mona"), approved("hubot")], "stored only for 1 change: hubot"),
         ] {
             let refusal = outcome(&decided, &decision).unwrap_err();
             assert!(matches!(&refusal, DecisionRefusal::Conflict(why) if why.contains(part)), "{refusal:?}");
         }
+        let partial = outcome(&[approved("mona"), approved("hubot")], &decision).unwrap_err();
+        let part = "stored only for 1 change: hubot";
+        assert!(matches!(&partial, DecisionRefusal::Partial(why) if why.contains(part)), "{partial:?}");
         let rejection = Rejection { by: "hubot".into(), reason: None, at: Time(0) };
         let rejected = Some(Hold { rejected: Some(rejection), ..hold(1) });
         assert!(outcome(&[rejected], &Decision::reject("mona", None)).is_err());

@@ -203,7 +203,7 @@ labels:
         let mut lines = PolicyLines::new(&store, &config());
         let (generation, older) = (policy.generation.as_str(), "c".repeat(12));
         for (organisation, generation, at, expected) in [
-            ("acme", generation, at("settings.yml", 2), Some("has_wiki: false # by <mona>")),
+            ("acme", generation, at("settings.yml", 2), Some("has_wiki: false")),
             ("acme", generation, at("base/settings.yml", 1), Some("repository: { has_issues: true }")),
             ("acme", generation, at("settings.yml", 4), None),
             ("acme", generation, at("settings.yml", 99), None),
@@ -229,7 +229,7 @@ labels:
         let mut lines = PolicyLines::new(&store, &config);
         let own = Key::new("repository", "acme", 1);
         let found = lines.quotes((&own, &policy.generation), &change).await.unwrap();
-        let expected = (at("settings.yml", 2), "has_wiki: false # by <mona>".to_owned());
+        let expected = (at("settings.yml", 2), "has_wiki: false".to_owned());
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [expected]);
         let of_target = Key::new("target-group", "acme", 1);
         assert!(lines.quotes((&of_target, &policy.generation), &change).await.unwrap().is_empty());

@@ -1,5 +1,5 @@
-//! The person who decides with a command, and the reason. Every command that decides something for
-//! people uses this module.
+//! The person who decides with a command, and the reason. The commands with the options `--as` and
+//! `--reason` use this module.
 
 use anyhow::ensure;
 

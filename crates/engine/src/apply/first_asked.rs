@@ -205,8 +205,8 @@ mod tests {
         change("teams", team, &[Risk::Removes]).digest(&key())
     }
 
-    fn held() -> Option<StepResult> {
-        Some(StepResult::Held { digest: "d".into(), why: "limit".into() })
+    fn held() -> StepResult {
+        StepResult::Held { digest: "d".into(), why: "limit".into() }
     }
 
     #[test]
@@ -215,8 +215,8 @@ mod tests {
             first.after(&key(), &plan(teams), generation, results)
         };
         let failed = Some(StepResult::Failed("502".into()));
-        let one = after(&FirstAsked::default(), &["a", "b"], "g1", &[held(), None]);
-        let two = after(&one, &["a", "b", "c"], "g2", &[held(), failed, Some(StepResult::Withheld)]);
+        let one = after(&FirstAsked::default(), &["a", "b"], "g1", &[Some(held()), None]);
+        let two = after(&one, &["a", "b", "c"], "g2", &[Some(held()), failed, Some(StepResult::Withheld)]);
         let first = |asked: &FirstAsked, team: &str| asked.before(&digest(team), "g3");
         assert_eq!(
             ["a", "b", "c"].map(|team| first(&two, team)),
@@ -224,7 +224,7 @@ mod tests {
         );
         assert_eq!(two.before(&digest("c"), "g2"), None, "the generation is in force");
         assert_eq!(two.before(&digest("d"), "g2"), None, "nobody asked for it before");
-        let three = after(&two, &["a", "b"], "g3", &[Some(StepResult::Written), held()]);
+        let three = after(&two, &["a", "b"], "g3", &[Some(StepResult::Written), Some(held())]);
         assert_eq!(first(&three, "a"), None, "the same drift can come back later");
         assert_eq!(first(&three, "b").as_deref(), Some("g1"));
         assert_eq!(first(&three, "c").as_deref(), Some("g2"), "the plan does not show all changes");
@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_written_change_ends_all_other_changes_of_its_part() {
-        let asked = FirstAsked::default().after(&key(), &plan(&["a", "b"]), "g1", &[held(), held()]);
+        let asked =
+            FirstAsked::default().after(&key(), &plan(&["a", "b"]), "g1", &[Some(held()), Some(held())]);
         let mut other = plan(&["a"]);
         other.changes[0].fields[0].after = serde_json::json!("another value");
         let after = asked.after(&key(), &other, "g2", &[Some(StepResult::Written)]);
@@ -281,7 +282,7 @@ mod tests {
 
     #[test]
     fn an_undo_is_no_generation_that_asks_for_a_change() {
-        let asked = FirstAsked::default().after(&key(), &plan(&["a"]), "g1", &[held()]);
+        let asked = FirstAsked::default().after(&key(), &plan(&["a"]), "g1", &[Some(held())]);
         for generation in ["undo of 7", ""] {
             assert_eq!(asked.before(&digest("a"), generation), None, "{generation}");
             let after = asked.after(&key(), &plan(&["a", "b"]), generation, &[None, None]);

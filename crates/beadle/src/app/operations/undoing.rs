@@ -81,7 +81,7 @@ pub(crate) async fn select(
     found.retain(|one| is_selected(one, asked, &called));
     of_others.retain(|one| is_selected(one, asked, &called));
     let mut notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
-    notes.extend(idle_keys(&asked.keys, found.iter().map(|one| &one.change)));
+    notes.extend(idle_keys(&asked.keys, || found.iter().map(|one| &one.change)));
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {
         match obstacle(&one, &orgs) {
@@ -122,8 +122,11 @@ fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> 
 
 /// Returns a sentence for each key that selects no value of the changes. The name of such a key
 /// might have a spelling error.
-fn idle_keys<'a>(keys: &[String], changes: impl Iterator<Item = &'a Change<()>> + Clone) -> Vec<String> {
-    let is_idle = |key: &&String| !changes.clone().any(|change| touches(change, std::slice::from_ref(*key)));
+fn idle_keys<'a, C>(keys: &[String], changes: impl Fn() -> C) -> Vec<String>
+where
+    C: Iterator<Item = &'a Change<()>>,
+{
+    let is_idle = |key: &&String| !changes().any(|change| touches(change, std::slice::from_ref(*key)));
     let idle = keys.iter().filter(is_idle);
     idle.map(|key| format!("the key `{key}` selects no value of these writes")).collect()
 }
@@ -280,7 +283,7 @@ mod tests {
         let keys = ["teams[core]", "teams[croe]", "labels[bug]"].map(str::to_owned);
         let expected = ["teams[croe]", "labels[bug]"];
         let expected = expected.map(|key| format!("the key `{key}` selects no value of these writes"));
-        assert_eq!(idle_keys(&keys, changes.iter()), expected);
-        assert!(idle_keys(&[], changes.iter()).is_empty());
+        assert_eq!(idle_keys(&keys, || changes.iter()), expected);
+        assert!(idle_keys(&[], || changes.iter()).is_empty());
     }
 }

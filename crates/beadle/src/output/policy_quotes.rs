@@ -79,8 +79,8 @@ mod tests {
 
     #[test]
     fn a_plan_with_many_lines_says_how_many_are_missing() {
-        let many = "key: 1\n".repeat(25);
-        let sources = BTreeMap::from([("settings.yml".to_owned(), many)]);
+        let many: Vec<String> = (1..=25).map(|line| format!("key{line}: 1")).collect();
+        let sources = BTreeMap::from([("settings.yml".to_owned(), many.join("\n"))]);
         let lines: Vec<(&str, u32)> = (1..=25).map(|line| ("settings.yml", line)).collect();
         let shown = text(&[plan(&lines)], &sources);
         assert_eq!(shown.lines().count(), 1 + MOST + 1, "{shown}");

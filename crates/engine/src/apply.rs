@@ -41,7 +41,7 @@ use turns::{AT_ONCE, Turns};
 
 pub(crate) use failures::TURN;
 pub use failures::waits_for_turn;
-pub use first_asked::first_asked_note;
+pub use first_asked::{earlier_generations, first_asked_note};
 pub use release::release_resolved_holds;
 pub use turns::Turn;
 

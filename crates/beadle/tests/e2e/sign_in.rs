@@ -145,6 +145,44 @@ pub(crate) fn lines(world: &World, roles: &str, provider: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_author_of_an_earlier_policy_cannot_approve_what_this_policy_first_asked_for() {
+    let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": POLICY } });
+    let mut state = acme(json!({ "widgets": declared(), "gadgets": declared(), "admin": admin }));
+    let people = json!({ "ann": "member", "bob": "member", "dan": "member" });
+    state["orgs"]["acme"]["teams"]["security"]["members"] = people;
+    let mut world = World::unlimited(state).await;
+    world.source = "{ repository = \"admin\" }".into();
+    world.org_lines = "[org.guard]\nremoves = 0\n".into();
+    let provider = "[server.sign_in.github]\norg = \"acme\"\nclient_id = \"Iv1.1\"";
+    world.lines = lines(&world, "approvers = [\"security\"]", provider);
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    let removal = POLICY.replace("  - { name: engineering, permission: push }\n", "");
+    let removal = removal.replace("has_wiki: false", "has_wiki: true");
+    let harmless = removal.replace("delete_branch_on_merge: true", "delete_branch_on_merge: false");
+    for (author, policy, setting, value) in
+        [("bob", &removal, "has_wiki", true), ("ann", &harmless, "delete_branch_on_merge", false)]
+    {
+        let contents = json!({ "settings.yml": policy });
+        let commit = json!({ "author": author, "message": "Change the policy" });
+        world.patch(json!({ "admin": { "contents": contents, "commit": commit } }), true).await;
+        for name in ["widgets", "gadgets"] {
+            world.until(name, "the policy", |found| found[setting] == json!(value)).await;
+        }
+        world.until_idle().await;
+    }
+    let code = person(&world, "dan").await.0.waiting().await.pop().unwrap();
+    for (login, expected) in [("bob", 403), ("ann", 403), ("dan", 200)] {
+        let (status, page) = person(&world, login).await.0.decide("approve", &code).await;
+        assert_eq!(status, expected, "{login}: {page}");
+        let part = if status == 200 { "Confirm the approval" } else { "a policy that they wrote" };
+        assert!(page.contains(part), "{login}: {page}");
+    }
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     let files = json!({ "settings.yml": POLICY });
     let admin = json!({ "branches": { "main": {} }, "contents": files });
@@ -178,7 +216,7 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     assert_eq!(status, 303);
     let code = author.waiting().await.pop().unwrap();
     let (status, page) = author.decide("approve", &code).await;
-    assert!(status == 403 && page.contains("the author of the last change"), "{page}");
+    assert!(status == 403 && page.contains("a policy that they wrote"), "{page}");
     let (viewer, status) = person(&world, "cyd").await;
     assert_eq!(status, 303);
     for ruling in ["approve", "reject"] {
@@ -201,7 +239,7 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
             .await;
         let (found, page) = approver.decide("approve", &code).await;
         assert_eq!(found, status, "{author}: {page}");
-        let part = if status == 200 { "Confirm the approval" } else { "the author of the last" };
+        let part = if status == 200 { "Confirm the approval" } else { "a policy that they wrote" };
         assert!(page.contains(part), "{author}: {page}");
     }
     assert_eq!(approver.waiting().await, std::slice::from_ref(&code), "the approval is not confirmed yet");

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
-use crate::guard::is_undo;
+use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::note::{Metadata, Note};
 use crate::plan::{ARCHIVED, NOT_FOUND, Plan, Unknown};
 use crate::refused::Refusals;
+use crate::store::{Store, StoreError};
 
 /// The maximum number of changes in the note of a key, because a note must stay small.
 const MOST: usize = 200;
@@ -73,6 +74,27 @@ impl Metadata for FirstAsked {
 /// of a key.
 pub fn first_asked_note(key: &Key) -> String {
     FirstAsked::note(key).name().to_owned()
+}
+
+/// Returns the generations that first asked for held changes. Leaves out a change whose hold is of
+/// the generation that first asked for it.
+///
+/// # Errors
+///
+/// The store does not answer.
+pub async fn earlier_generations(store: &dyn Store, holds: &[&Hold]) -> Result<BTreeSet<String>, StoreError> {
+    let mut by_key: BTreeMap<&Key, Vec<&Hold>> = BTreeMap::new();
+    for hold in holds {
+        by_key.entry(&hold.key).or_default().push(hold);
+    }
+    let notes: Vec<Note<FirstAsked>> = by_key.keys().map(|key| FirstAsked::note(key)).collect();
+    let found = Note::get_all(store, &notes).await?;
+    let mut earlier = BTreeSet::new();
+    for (holds, asked) in by_key.into_values().zip(found) {
+        let asked = asked.unwrap_or_default();
+        earlier.extend(holds.iter().filter_map(|hold| asked.before(&hold.digest, &hold.generation)));
+    }
+    Ok(earlier)
 }
 
 /// Reads the refused changes and the unwritten changes of a key.

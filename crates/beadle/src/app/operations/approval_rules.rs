@@ -11,8 +11,8 @@ use crate::app::operations::held_change_decisions::NamedChange;
 /// The policy in force.
 pub(crate) struct PolicyFacts<'a> {
     pub(crate) generation: &'a str,
-    /// The logins of the people who wrote the commits of the policy. If the list is empty, these
-    /// people are not known.
+    /// The logins of the people who wrote the policy, or another policy that planned the changes. If
+    /// the list is empty, these people are not known.
     pub(crate) authors: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn involved(person: &str, policy: &PolicyFacts<'_>) -> Option<&'stati
         .authors
         .iter()
         .any(|author| author.eq_ignore_ascii_case(person))
-        .then_some("the author of the last change of the policy cannot approve what the policy causes")
+        .then_some("nobody can approve the changes of a policy that they wrote")
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use beadle_engine::Store;
 use beadle_engine::journal::PolicyCommitted;
-use beadle_engine::{Detail, EntryKind, History, Store};
 
-use crate::app::operations::key_names::PAGE;
 use crate::app::operations::written_changes::Written;
+use crate::app::policy::generations::newest_generations;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::plural::counted;
 
@@ -67,23 +67,15 @@ async fn commits(
     generations: &BTreeSet<&str>,
 ) -> anyhow::Result<BTreeMap<String, PolicyCommitted>> {
     let mut found: BTreeMap<String, PolicyCommitted> = BTreeMap::new();
-    let mut history = History {
-        key: Some("-".to_owned()),
-        kind: Some(EntryKind::Policy),
-        limit: PAGE,
-        ..History::default()
-    };
-    while found.len() < generations.len() {
-        let entries = store.newest_entries(history.clone()).await?;
-        let Some(last) = entries.last() else { break };
-        history.before = Some(last.seq);
-        for entry in entries {
-            if let Detail::Policy(policy) = entry.detail
-                && generations.contains(policy.in_force.as_str())
-            {
-                found.entry(policy.in_force).or_insert(policy.from);
-            }
-        }
+    if generations.is_empty() {
+        return Ok(found);
     }
+    newest_generations(store, |_, policy| {
+        if generations.contains(policy.in_force.as_str()) {
+            found.entry(policy.in_force).or_insert(policy.from);
+        }
+        found.len() == generations.len()
+    })
+    .await?;
     Ok(found)
 }

@@ -19,7 +19,7 @@ use crate::app::pages::approver::{
     NO_LOGIN, check_policy_approver, forbidden, server_of_logins, shown_policy,
 };
 use crate::app::pages::refusal::refusal;
-use crate::app::policy::authors::policy_authors;
+use crate::app::policy::authors::change_authors;
 use crate::app::service::Service;
 use crate::output::plural::counted;
 
@@ -123,7 +123,10 @@ impl PageDecisions {
                 return Err(forbidden("the author of the change is not known"));
             };
             let policy = open.policy.current();
-            let authors = policy_authors(&self.service.app, (&open, web.as_deref()), &policy).await;
+            let own = named.iter().map(|one| one.hold).filter(|hold| hold.key.instance() == instance);
+            let own: Vec<&Hold> = own.collect();
+            let (app, store) = (&self.service.app, self.service.store.as_ref());
+            let authors = change_authors(app, (&open, web.as_deref()), (&policy, &own), store).await;
             let authors = authors.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
             let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
             for one in named.iter().filter(|one| one.hold.key.instance() == instance) {

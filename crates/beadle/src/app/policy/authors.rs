@@ -1,14 +1,23 @@
 //! Finds the present logins of the people who wrote a policy.
 
-use beadle_engine::journal::PolicyCommitted;
-use beadle_engine::{Class, Failure};
+use std::collections::BTreeSet;
+
+use beadle_engine::guard::Hold;
+use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
+use beadle_engine::{Class, Failure, Store, earlier_generations};
 use beadle_repositories::Policy;
 
 use crate::app::application::App;
 use crate::app::operations::approval_rules::authors;
 use crate::app::organisations::open_organisation::GithubOrganisation;
+use crate::app::policy::generations::newest_generations;
 use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
+
+/// The maximum number of policies whose authors Beadle reads for one approval. Each policy costs one
+/// call to GitHub. If more policies came into force since a change was planned, the authors of the
+/// change are not known.
+const MOST: usize = 50;
 
 /// Finds the commits of an organisation's policy, and returns the logins of their authors and
 /// committers. Beadle reads the commits again, because an author can change their login after the
@@ -22,27 +31,76 @@ pub(crate) async fn policy_authors(
     (open, web): (&GithubOrganisation, Option<&str>),
     policy: &Policy,
 ) -> Result<Vec<String>, Failure> {
-    let Some(source) = open.file.policy.repository() else { return Ok(Vec::new()) };
     if let (Some(web), Some(links)) = (web, open.links())
         && !is_at(web, &links)
     {
         return Ok(Vec::new());
     }
+    let origins = policy.origin.iter().chain(&policy.base);
+    let origins = origins.map(|origin| (origin.repository.as_str(), origin.commit.id.as_str()));
+    authors_of(app, open, &origins.collect()).await
+}
+
+/// Returns the logins of the authors and committers of these commits. Each commit is in the
+/// repository of the policy or of its base. If one of the people is unknown, returns an empty list.
+async fn authors_of(
+    app: &App,
+    open: &GithubOrganisation,
+    commits: &BTreeSet<(&str, &str)>,
+) -> Result<Vec<String>, Failure> {
+    let Some(source) = open.file.policy.repository() else { return Ok(Vec::new()) };
     let configured = app.repository_policy(&open.file, source);
     let configured = configured.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?;
     let parts: Vec<&PolicyPart> = std::iter::once(&configured.own).chain(&configured.base).collect();
-    let mut commits = Vec::new();
-    for origin in policy.origin.iter().chain(&policy.base) {
-        let part = parts.iter().find(|part| part.repository() == origin.repository);
+    let mut found = Vec::new();
+    for (repository, id) in commits {
+        let part = parts.iter().find(|part| part.repository() == *repository);
         let Some(part) = part else { return Ok(Vec::new()) };
-        match part.reader.commit(&part.source.repository, &origin.commit.id).await {
-            Ok(commit) => commits.push(commit),
+        match part.reader.commit(&part.source.repository, id).await {
+            Ok(commit) => found.push(commit),
             // The repository or the commit no longer exists.
             Err(failure) if failure.class == Class::Rejected => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         }
     }
-    Ok(authors(&commits))
+    Ok(authors(&found))
+}
+
+/// Returns the logins of the people who wrote the policies that planned held changes: the policy
+/// that first asked for them, the policy in force, and all policies in between. The policy in force
+/// is not enough. After a commit of another person, the author of the commit that asked for a
+/// change could approve it. If one of these people is unknown, returns an empty list.
+pub(crate) async fn change_authors(
+    app: &App,
+    (open, web): (&GithubOrganisation, Option<&str>),
+    (policy, holds): (&Policy, &[&Hold]),
+    store: &dyn Store,
+) -> Result<Vec<String>, Failure> {
+    let mut all = policy_authors(app, (open, web), policy).await?;
+    let mut first = earlier_generations(store, holds).await?;
+    if all.is_empty() || first.is_empty() {
+        return Ok(all);
+    }
+    // The newest policies of the organisation, back to the oldest one that asked for a change.
+    let mut between: Vec<PolicyInForce> = Vec::new();
+    let is_complete = newest_generations(store, |instance, policy| {
+        if instance == open.file.name {
+            first.remove(&policy.in_force);
+            between.push(policy);
+        }
+        first.is_empty() || between.len() > MOST
+    });
+    if !is_complete.await? || between.len() > MOST {
+        return Ok(Vec::new());
+    }
+    let commits = between.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));
+    let commits = commits.map(|from| (from.repository.as_str(), from.commit.as_str()));
+    let earlier = authors_of(app, open, &commits.collect()).await?;
+    if earlier.is_empty() {
+        return Ok(earlier);
+    }
+    all.extend(earlier);
+    Ok(all)
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the

@@ -6,6 +6,7 @@ pub(crate) mod adoption;
 mod affected_key_marks;
 pub(crate) mod authors;
 pub(crate) mod commit_states;
+pub(crate) mod generations;
 pub(crate) mod group_changes_between_versions;
 pub(super) mod mappings;
 pub(crate) mod mode_check;

@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::guard::{Decision, HoldGroup, HoldState, group_holds};
+use beadle_engine::guard::{Decision, Hold, HoldGroup, HoldState, group_holds};
 use beadle_engine::{BackgroundTask, Failure, Metadata, Note, Store, TaskStatus, Time};
 use beadle_github::{CheckWriter, IssueComment};
 use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
 use crate::app::operations::approval_rules::PolicyFacts;
-use crate::app::operations::held_change_decisions::{Effect, effect, store_decisions};
+use crate::app::operations::held_change_decisions::{Effect, effect, named_changes, store_decisions};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::policy::authors::policy_authors;
+use crate::app::policy::authors::change_authors;
 use crate::app::service::Service;
 use crate::output::plural::counted;
 use rules::{ApproveCommand, approved, command, sender};
@@ -98,9 +98,13 @@ impl CommentApprovals {
         }
         let policy = org.policy.current();
         let web = organisation.file.web();
-        let authors = policy_authors(&service.app, (org, Some(web.as_str())), &policy).await?;
-        let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
         let groups = self.groups().await?;
+        let holds: Vec<&Hold> =
+            named_changes(&groups, command.code).into_iter().map(|one| one.hold).collect();
+        let store = service.store.as_ref();
+        let authors =
+            change_authors(&service.app, (org, Some(web.as_str())), (&policy, &holds), store).await?;
+        let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
         let (count, answer) = match approved(&groups, command, (person, comment.created), &facts) {
             Ok(named) => {
                 let reason = match command.reason {

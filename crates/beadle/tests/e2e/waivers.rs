@@ -28,7 +28,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     let serving = world.serve().await;
     world.connect();
     world.until_swept(&serving).await;
-    world.beadle(&waive("2d")).await.expect(0);
+    let waived = world.beadle(&waive("2d")).await.expect(0);
+    let shown = format!("{}{}", waived.out, waived.err);
+    assert!(!shown.contains("does not declare"), "{shown}");
     let mut changed = admins_are_free();
     changed["has_wiki"] = json!(true);
     world.patch(json!({ "widgets": changed }), true).await;

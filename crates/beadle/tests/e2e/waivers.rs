@@ -46,6 +46,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
     let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
     assert_eq!(page["waivers"][0]["code"], listed["code"], "the page of the repository lacks the waiver");
+    let url = format!("http://127.0.0.1:{}/api/v1/journal?key=acme/widgets", world.operator());
+    let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    assert!(page["entries"].as_array().is_some_and(|entries| !entries.is_empty()), "{page}");
     let end = ["waivers", "--end", listed["code"].as_str().unwrap(), "--as", "ann", "--reason", "released"];
     world.beadle(&end).await.expect(0);
     world.until("widgets", "the repair after the waiver", is_declared).await;

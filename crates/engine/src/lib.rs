@@ -98,7 +98,7 @@ pub use reconcile::{Reconcile, Reconciler, Run};
 pub use refused::{forget_refusals, refused_note};
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
-pub use span::parse_span;
+pub use span::{parse_span, span_text};
 pub use store::{
     DeliveryRow, Depth, History, HoldList, Listing, Pause, Retention, Store, StoreError, StoreRecord,
     is_called,

@@ -1,4 +1,4 @@
-//! Parses durations that people write. The configuration, the command line and the intake on AWS
+//! Parses durations that people write, and shows durations to people. The configuration, the command line and the intake on AWS
 //! all accept the same forms.
 
 use std::time::Duration;
@@ -16,6 +16,20 @@ const UNITS: &[(&[&str], u64)] = &[
 /// The longest accepted duration, in milliseconds: 100 years. A longer duration is a mistake, and
 /// adding it to a time would overflow.
 const LONGEST: u64 = 100 * 365 * 24 * 3_600 * 1_000;
+
+/// The units of a shown duration, with the length of each unit in seconds.
+const SHOWN_UNITS: [(u64, &str); 3] = [(24 * 3_600, "days"), (3_600, "h"), (60, "min")];
+
+/// Returns a duration as text, such as `90 s`, `60 min`, `24 h` or `7 days`. The text has the
+/// longest unit that divides the duration and fits into it at least twice.
+pub fn span_text(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let fits = |length: u64| seconds / length >= 2 && seconds.is_multiple_of(length);
+    match SHOWN_UNITS.into_iter().find(|(length, _)| fits(*length)) {
+        Some((length, unit)) => format!("{} {unit}", seconds / length),
+        None => format!("{seconds} s"),
+    }
+}
 
 /// Parses a duration such as `90s`, `36h 30m`, `192 hours` or `7d`. Each number is a whole number
 /// with a unit, and the result is the sum.
@@ -47,6 +61,25 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shown_duration_has_the_longest_unit_that_is_exact() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (60, "60 s"),
+            (90, "90 s"),
+            (3_600, "60 min"),
+            (5_400, "90 min"),
+            (7_200, "2 h"),
+            (86_400, "24 h"),
+            (36 * 3_600, "36 h"),
+            (7 * 86_400, "7 days"),
+        ] {
+            let span = Duration::from_secs(seconds);
+            assert_eq!(span_text(span), expected);
+            assert_eq!(parse_span(expected).unwrap(), span, "{expected}");
+        }
+    }
 
     #[test]
     fn a_duration_has_one_grammar() {

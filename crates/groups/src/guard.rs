@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use beadle_engine::Time;
+use beadle_engine::{Time, span_text};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -154,7 +154,7 @@ impl GroupLimits {
         let before = match recent.gone {
             0 => String::new(),
             gone => {
-                format!(", and {gone} have already left within {} h", self.window.as_secs().div_ceil(3600))
+                format!(", and {gone} have already left within {}", span_text(self.window))
             }
         };
         if size >= self.large && !is_protected {

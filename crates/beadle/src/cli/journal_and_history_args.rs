@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beadle_engine::{Risk, parse_span};
+use beadle_engine::{EntryKind, Risk, parse_span};
 use clap::{Args, ValueEnum};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,18 +28,59 @@ pub(crate) enum JournalOnly {
     Exposed,
     /// Writes that removed something
     Removed,
+    /// Policies that came into force, holds of policies, and ends of waivers
+    Policy,
+    /// Actions of operators, such as pauses, approvals and retries
+    Operator,
+    /// Runs, also those that wrote all changes
+    Run,
+    /// Writes, each with its result
+    #[value(alias = "result")]
+    Intent,
+    /// Webhooks from senders that are not configured
+    Refused,
+    /// Ends of searches for missed deliveries
+    Recovery,
+    /// Workflows that the mode did not allow Beadle to start
+    Dispatch,
+    /// Aspects whose changes another writer undoes
+    Contested,
 }
 
 impl JournalOnly {
     /// Returns the risk of the writes, or `None` if the kind has no writes.
     pub(crate) fn risk(self) -> Option<Risk> {
         match self {
-            Self::Sweep => None,
+            Self::Sweep
+            | Self::Policy
+            | Self::Operator
+            | Self::Run
+            | Self::Intent
+            | Self::Refused
+            | Self::Recovery
+            | Self::Dispatch
+            | Self::Contested => None,
             Self::Added => Some(Risk::Adds),
             Self::Changed => Some(Risk::Changes),
             Self::Weakened => Some(Risk::Weakens),
             Self::Exposed => Some(Risk::Exposes),
             Self::Removed => Some(Risk::Removes),
+        }
+    }
+
+    /// Returns the kind of the entries, or `None` if the risk selects the writes.
+    pub(crate) fn kind(self) -> Option<EntryKind> {
+        match self {
+            Self::Added | Self::Changed | Self::Weakened | Self::Exposed | Self::Removed => None,
+            Self::Sweep => Some(EntryKind::Sweep),
+            Self::Policy => Some(EntryKind::Policy),
+            Self::Operator => Some(EntryKind::Operator),
+            Self::Run => Some(EntryKind::Run),
+            Self::Intent => Some(EntryKind::Intent),
+            Self::Refused => Some(EntryKind::Refused),
+            Self::Recovery => Some(EntryKind::Recovery),
+            Self::Dispatch => Some(EntryKind::Dispatch),
+            Self::Contested => Some(EntryKind::Contested),
         }
     }
 }
@@ -65,7 +106,7 @@ pub(crate) struct JournalArgs {
     /// `mona (signed in with GitHub)`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) who: Option<String>,
-    /// Limit to entries of these kinds, such as `removed,exposed` or `sweep`
+    /// Limit to entries of these kinds, such as `removed,exposed`, `sweep` or `policy`
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<JournalOnly>,
     /// Maximum number of lines in the text format

@@ -24,7 +24,7 @@ pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, RejectArgs};
 pub(crate) use decider_args::DeciderArgs;
 pub(crate) use holds_and_previews_args::{HoldsArgs, PreviewsArgs};
-pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
+pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
 
 use beadle_config::StoreLocation;

@@ -9,7 +9,7 @@ use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
-use crate::cli::{JournalArgs, JournalFormat, JournalOnly};
+use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::commands::shared::quoting::quoted;
 use crate::config::Config;
@@ -79,8 +79,8 @@ impl Search<'_> {
             since: self.since,
             // The store can select the entries of one kind, or the writes with certain risks. It
             // cannot do both in one search.
-            kind: (self.has_sweeps() && self.risks().is_empty()).then_some(EntryKind::Sweep),
-            risks: if self.has_sweeps() { Vec::new() } else { self.risks() },
+            kind: self.kind_of_store(),
+            risks: if self.kinds().is_empty() { self.risks() } else { Vec::new() },
             limit: PAGE,
             ..History::default()
         };
@@ -197,9 +197,18 @@ impl Search<'_> {
         self.args.only.iter().filter_map(|only| only.risk()).collect()
     }
 
-    /// Returns whether the user asked for the ends of sweeps.
-    fn has_sweeps(&self) -> bool {
-        self.args.only.contains(&JournalOnly::Sweep)
+    /// Returns the kinds of the entries that the user asked for.
+    fn kinds(&self) -> Vec<EntryKind> {
+        self.args.only.iter().filter_map(|only| only.kind()).collect()
+    }
+
+    /// Returns the kind that the store can select. The line of a write also needs the result of the
+    /// write and the end of its run.
+    fn kind_of_store(&self) -> Option<EntryKind> {
+        match self.kinds().as_slice() {
+            [kind] if *kind != EntryKind::Intent && self.risks().is_empty() => Some(*kind),
+            _ => None,
+        }
     }
 
     /// Returns whether the command shows a story.
@@ -209,9 +218,9 @@ impl Search<'_> {
             let fields = story.change().map(|change| change.fields.as_slice()).unwrap_or_default();
             fields.iter().any(|field| risks.contains(&field.risk))
         };
-        let is_sweep = || self.has_sweeps() && story.entry.kind == EntryKind::Sweep;
-        (self.args.numbers || is_shown(story))
-            && (self.args.only.is_empty() || has_risk() || is_sweep())
+        let is_of_kind = self.kinds().contains(&story.entry.kind);
+        (self.args.numbers || is_of_kind || is_shown(story))
+            && (self.args.only.is_empty() || is_of_kind || has_risk())
             && self.args.who.as_ref().is_none_or(|who| story.is_about(who))
     }
 }

@@ -67,6 +67,11 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
     assert!(sweeps.out.lines().all(|line| line.contains("  sweep ")), "{sweeps:?}");
     let both = world.beadle(&["journal", "--only", "sweep,removed"]).await.expect(0).out;
     assert_eq!(both.lines().count(), sweeps.out.lines().count() + 2, "{both}");
+    for kind in ["policy", "operator", "run", "result", "refused", "recovery", "dispatch", "contested"] {
+        world.beadle(&["journal", "--only", kind]).await.expect(0);
+    }
+    let writes = world.beadle(&["journal", "--only", "intent"]).await.expect(0).out;
+    assert!(writes.contains("contractors") && !writes.contains("  sweep "), "{writes}");
     let unknown = world.beadle(&["journal", "--only", "runs"]).await.expect(1);
     assert!(unknown.err.contains("sweep, added, changed, weakened, exposed, removed"), "{unknown:?}");
 

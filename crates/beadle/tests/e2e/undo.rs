@@ -195,6 +195,9 @@ async fn policy_of(world: &World, author: &str) -> (String, String) {
     let mut entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let is_it = |entry: &Value| entry["kind"] == "policy" && entry["detail"]["author"] == author;
     let entry = entries.find(is_it).unwrap();
+    let shown = world.beadle(&["journal", "--only", "policy", "--numbers"]).await.expect(0).out;
+    let number = format!("{}  ", entry["seq"]);
+    assert!(shown.lines().any(|line| line.starts_with(&number)), "{shown}");
     (entry["seq"].to_string(), entry["detail"]["in_force"].as_str().unwrap().to_owned())
 }
 

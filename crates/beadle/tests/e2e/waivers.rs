@@ -28,7 +28,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     let serving = world.serve().await;
     world.connect();
     world.until_swept(&serving).await;
-    world.beadle(&waive("2d")).await.expect(0);
+    let waived = world.beadle(&waive("2d")).await.expect(0);
+    let shown = format!("{}{}", waived.out, waived.err);
+    assert!(!shown.contains("does not declare"), "{shown}");
     let mut changed = admins_are_free();
     changed["has_wiki"] = json!(true);
     world.patch(json!({ "widgets": changed }), true).await;
@@ -44,6 +46,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
     let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
     assert_eq!(page["waivers"][0]["code"], listed["code"], "the page of the repository lacks the waiver");
+    let url = format!("http://127.0.0.1:{}/api/v1/journal?key=acme/widgets", world.operator());
+    let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    assert!(page["entries"].as_array().is_some_and(|entries| !entries.is_empty()), "{page}");
     let end = ["waivers", "--end", listed["code"].as_str().unwrap(), "--as", "ann", "--reason", "released"];
     world.beadle(&end).await.expect(0);
     world.until("widgets", "the repair after the waiver", is_declared).await;

@@ -12,6 +12,7 @@ use super::{Hold, Limits, Verdict, is_undo};
 use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
+use crate::span::span_text;
 
 /// What happened to the room that the guard reserved for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -250,9 +251,9 @@ fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Ti
     let risks = hold.change.risks();
     let (risk, limit) = limits.exceeded_by(&used, &risks)?;
     let mut why = format!(
-        "guard limit reached: at most {limit} {} in {} min, {} used",
+        "guard limit reached: at most {limit} {} in {}, {} used",
         risk.noun(limit),
-        limits.window.as_secs() / 60,
+        span_text(limits.window),
         used.count(risk)
     );
     if hold.change.reaches > 1 {
@@ -290,9 +291,9 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     (after > allowed && after > before).then(|| {
         format!(
             "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \
-             repositories in {} min, {before} used, {after} with this change",
+             repositories in {}, {before} used, {after} with this change",
             hold.change.aspect,
-            limits.window.as_secs() / 60
+            span_text(limits.window)
         )
     })
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pattern::{META, Pattern};
-use super::waived_key::{exempts, key_paths};
+use super::waived_key::{contains, exempts, key_paths};
 
 /// The default for the maximum duration of a waiver. If the end of a waiver is too far away, the
 /// waiver is not in force yet. It comes into force when the remaining time is equal to the maximum
@@ -140,6 +140,18 @@ impl Waiver {
         self.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string)
     }
 
+    /// Returns whether an entry of a plan or an explanation comes from this waiver. If the policy
+    /// declares the default branch with the name `default`, the key of the entry has this name
+    /// too, although the waiver has the branch's name at GitHub.
+    pub fn is_source_of(&self, waived: &Waived) -> bool {
+        let is_same = |key: &String| contains(key, &waived.key) && contains(&waived.key, key);
+        waived.asked == self.asked
+            && waived.until == self.until.to_string()
+            && waived.reason == self.reason
+            && waived.owner == self.owner
+            && self.keys.iter().any(is_same)
+    }
+
     /// Returns one entry for each key of the waiver. A plan shows these entries.
     pub(crate) fn waived(&self) -> impl Iterator<Item = Waived> {
         self.keys.iter().map(move |key| Waived {
@@ -244,6 +256,26 @@ mod tests {
         let waiver = waiver(&["teams"], &["Shop", "api-*"], Time(1));
         for (name, covered) in [("shop", true), ("shop-2", false), ("API-x", true), ("my-api-x", false)] {
             assert_eq!(waiver.covers(name), covered, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_waiver_is_the_source_of_its_keys_in_the_form_of_the_policy() {
+        let of = waiver(&["branches.main.enforce_admins"], &["shop"], Time(1));
+        let declared = |key: &str| waiver(&[key], &["shop"], Time(1));
+        for (other, expected) in [
+            (declared("branches.main.enforce_admins"), true),
+            (declared("branches[default].enforce_admins"), true),
+            (declared("branches[default].protection.enforce_admins"), true),
+            (declared("branches[default].required_linear_history"), false),
+            (declared("branches[default]"), false),
+            (declared("branches[next].enforce_admins"), false),
+            (Waiver { until: Time(2), ..of.clone() }, false),
+            (Waiver { reason: "other".into(), ..of.clone() }, false),
+            (Waiver { owner: "ann".into(), ..of.clone() }, false),
+        ] {
+            let found: Vec<bool> = other.waived().map(|waived| of.is_source_of(&waived)).collect();
+            assert_eq!(found, [expected], "{other:?}");
         }
     }
 

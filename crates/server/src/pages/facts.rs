@@ -245,6 +245,10 @@ pub trait Facts: Send + Sync + 'static {
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;
+    /// Returns the keys of the repositories and groups that have this present or former name.
+    async fn keys_called(&self, _name: &str) -> Result<Vec<Key>, StoreError> {
+        Ok(Vec::new())
+    }
     /// Returns the texts and the addresses of lines that asked for changes. The result leaves out a
     /// line if Beadle knows nothing about it.
     async fn policy_lines(

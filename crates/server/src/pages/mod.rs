@@ -274,7 +274,7 @@ impl Pages {
     }
 
     async fn journal(&self, asked: &Asked) -> Result<Journal, Refused> {
-        in_time(journal::load(self.store.as_ref(), self.facts.names(), asked)).await
+        in_time(journal::load(self.store.as_ref(), self.facts.as_ref(), asked)).await
     }
 
     async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {

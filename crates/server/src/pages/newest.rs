@@ -1,5 +1,7 @@
 //! Searches the journal from its end.
 
+use std::cmp::Reverse;
+
 use beadle_engine::{Entry, EntryKind, History, Store, StoreError};
 
 /// The maximum number of entries that one read of the store returns.
@@ -16,6 +18,23 @@ pub(super) struct Newest {
     /// The search for older entries continues before the entry with this number. `None` if there
     /// are no older entries.
     pub(super) older: Option<u64>,
+}
+
+impl Newest {
+    /// Adds the entries of another search. Keeps the newest entries, at most `limit`.
+    fn join(&mut self, other: Self, limit: usize) {
+        self.older = self.older.max(other.older);
+        self.entries.extend(other.entries);
+        self.entries.sort_unstable_by_key(|entry| Reverse(entry.seq));
+        if let Some(older) = self.older {
+            // One of the searches has not read the entries before this number.
+            self.entries.retain(|entry| entry.seq >= older);
+        }
+        if let Some(next) = self.entries.get(limit) {
+            self.older = Some(next.seq + 1);
+            self.entries.truncate(limit);
+        }
+    }
 }
 
 /// Returns the newest entries that `wanted` accepts. Their numbers are smaller than `before`. If
@@ -68,6 +87,23 @@ pub(super) async fn newest_of(
         }
         (history.before, history.limit) = (Some(last), WINDOW);
     }
+}
+
+/// Returns the newest entries of these keys like [`newest_of`]. Without keys, returns the entries of
+/// all keys.
+pub(super) async fn newest_of_keys(
+    store: &dyn Store,
+    kind: Option<EntryKind>,
+    (keys, before): (&[String], Option<u64>),
+    limit: usize,
+    is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
+) -> Result<Newest, StoreError> {
+    let (first, more) = keys.split_first().map_or(("", keys), |(first, more)| (first.as_str(), more));
+    let mut newest = newest_of(store, kind, (first, before), limit, is_wanted).await?;
+    for key in more {
+        newest.join(newest_of(store, kind, (key.as_str(), before), limit, is_wanted).await?, limit);
+    }
+    Ok(newest)
 }
 
 #[cfg(test)]
@@ -150,6 +186,30 @@ mod tests {
         }
         assert_eq!(seen.len(), 534);
         assert_eq!(seen.last(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn the_entries_of_several_keys_have_pages_in_the_order_of_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        journal(store.as_ref(), 100).await;
+        let all = |_: &Entry| true;
+        let keys = ["repository:acme:1", "acme/none", "repository:acme:2"].map(str::to_owned);
+        let mut seen = Vec::new();
+        let mut before = None;
+        loop {
+            let shown = newest_of_keys(store.as_ref(), None, (&keys, before), 7, &all).await.unwrap();
+            assert!(shown.entries.len() <= 7, "{:?}", numbers(&shown));
+            seen.extend(numbers(&shown));
+            before = shown.older;
+            if before.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<u64> = (1..=100).rev().filter(|n: &u64| !n.is_multiple_of(3)).collect();
+        assert_eq!(seen, expected);
+        let every = newest_of_keys(store.as_ref(), None, (&[], None), 7, &all).await.unwrap();
+        assert_eq!(numbers(&every), (94..=100).rev().collect::<Vec<_>>());
     }
 
     #[tokio::test]

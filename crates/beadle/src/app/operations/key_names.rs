@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::{History, Key, Listing, Store};
+use beadle_engine::{History, Key, Listing, Store, StoreError};
 use beadle_repositories::policy::nearest;
 
 use crate::app::groups::directories_and_targets::group_keys;
@@ -20,11 +20,7 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
     }
-    let mut found: BTreeSet<Key> = store.keys_called(text).await?.into_iter().collect();
-    if !config.file.target.is_empty() {
-        // If no group has this name, a repository might still have this name.
-        found.extend(group_keys(config, store, text).await.into_iter().flatten());
-    }
+    let found = named(config, store, text).await?;
     if found.is_empty() {
         let known = store.subjects(MOST).await?;
         let near = nearest(text, known.iter().map(String::as_str));
@@ -33,6 +29,20 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
             "the store has no key for `{text}`{near}\nhint: specify a key such as `repository:acme:1296269` \
              (`beadle queue` lists keys), or a name from the journal"
         );
+    }
+    Ok(found)
+}
+
+/// Returns every key that has this present or former name. The result is empty if no key has it.
+pub(crate) async fn named(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    name: &str,
+) -> Result<Vec<Key>, StoreError> {
+    let mut found: BTreeSet<Key> = store.keys_called(name).await?.into_iter().collect();
+    if !config.file.target.is_empty() {
+        // If no group has this name, a repository might still have this name.
+        found.extend(group_keys(config, store, name).await.into_iter().flatten());
     }
     Ok(found.into_iter().collect())
 }

@@ -87,12 +87,13 @@ pub(crate) async fn undeclared(
     waiver: &Waiver,
 ) -> Result<Option<usize>, Failure> {
     let Some(explained) = planner.explain(repository, "").await? else { return Ok(None) };
-    let until = waiver.until.to_string();
-    let is_own = |waived: &&Waived| {
-        waived.asked.is_none() && waived.until == until && waiver.keys.contains(&waived.key)
-    };
-    let own = explained.waived.iter().filter(is_own);
-    Ok(Some(waiver.keys.len().saturating_sub(own.count())))
+    Ok(Some(idle(waiver, &explained.waived)))
+}
+
+/// Returns the number of keys of a waiver that are not among the exempt keys of a repository.
+fn idle(waiver: &Waiver, exempt: &[Waived]) -> usize {
+    let own = exempt.iter().filter(|waived| waiver.is_source_of(waived));
+    waiver.keys.len().saturating_sub(own.count())
 }
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
@@ -215,6 +216,27 @@ mod tests {
             keys.sort_unstable();
             assert_eq!(keys, expected, "{count}");
         }
+    }
+
+    #[test]
+    fn a_key_of_the_default_branch_is_declared_under_both_names() {
+        let waiver = Waiver {
+            keys: vec!["branches.main.enforce_admins".to_owned(), "labels[nope]".to_owned()],
+            repositories: vec!["shop".to_owned()],
+            until: Time(1_000),
+            reason: "release".to_owned(),
+            owner: "mona".to_owned(),
+            asked: None,
+        };
+        let exempt = Waived {
+            key: "branches[default].enforce_admins".to_owned(),
+            until: waiver.until.to_string(),
+            reason: waiver.reason.clone(),
+            owner: waiver.owner.clone(),
+            asked: None,
+        };
+        assert_eq!(idle(&waiver, &[exempt]), 1, "only the label is not declared");
+        assert_eq!(idle(&waiver, &[]), 2);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use beadle_server::pages::{
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
+use crate::app::operations::key_names;
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::pages::policy_lines;
@@ -41,6 +42,10 @@ impl Facts for PageFacts {
 
     fn names(&self) -> Vec<String> {
         self.0.orgs.iter().map(|org| org.file.name.clone()).collect()
+    }
+
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        key_names::named(self.0.config(), &self.0.store, name).await
     }
 
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use beadle_engine::{Class, Clock, Failure, Key, Plan, Risks, Store};
+use beadle_engine::{Class, Clock, Failure, Key, Plan, Risks, Store, span_text};
 use beadle_groups::sources::FileSource;
 use beadle_groups::{ChangedFile, GroupPreview};
 use beadle_repositories::Policy;
@@ -165,6 +165,6 @@ fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
     }
     let limits = target.limits.current();
     let (risk, limit) = limits.exceeded_by(&Risks::default(), &sums)?;
-    let (noun, minutes) = (risk.noun(limit), limits.window.as_secs() / 60);
-    Some(format!("at most {limit} {noun} in {minutes} min allowed, found {}", sums.count(risk)))
+    let (noun, window) = (risk.noun(limit), span_text(limits.window));
+    Some(format!("at most {limit} {noun} in {window} allowed, found {}", sums.count(risk)))
 }

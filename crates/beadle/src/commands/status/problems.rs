@@ -26,6 +26,8 @@ struct Group {
 /// problem began.
 struct Members {
     since: Time,
+    /// The cause at the first member, with the name of this member.
+    cause: String,
     names: BTreeMap<Key, String>,
 }
 
@@ -39,11 +41,15 @@ impl Problems {
         // If a cause contains the name of the repository itself, the function replaces this name.
         // Then the same cause has the same text for all repositories. The function replaces only
         // names with an owner, because a name without an owner might be an ordinary word.
-        let cause = cause.replace(key.as_str(), "this one");
-        let cause = if name.contains('/') { cause.replace(name.as_str(), "this one") } else { cause };
+        let common = cause.replace(key.as_str(), "this one");
+        let common = if name.contains('/') { common.replace(name.as_str(), "this one") } else { common };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
-        let group = Group { kind, instance, of, cause };
-        let members = self.0.entry(group).or_insert_with(|| Members { since, names: BTreeMap::new() });
+        let group = Group { kind, instance, of, cause: common };
+        let members = self.0.entry(group).or_insert_with(|| Members {
+            since,
+            cause: cause.to_owned(),
+            names: BTreeMap::new(),
+        });
         members.since = members.since.min(since);
         members.names.insert(key.clone(), name.clone());
     }
@@ -91,6 +97,8 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
         let Group { kind, instance, of, cause } = group;
         let mut names: Vec<String> = members.names.into_values().collect();
         names.sort_unstable();
+        // A text such as `/repos/this one` is only for several repositories.
+        let cause = if names.len() == 1 { members.cause } else { cause };
         Problem { kind, instance, of, cause, since: members.since, count: names.len(), names }
     };
     let mut problems: Vec<Problem> = found.0.into_iter().map(problem).collect();
@@ -240,6 +248,20 @@ mod tests {
         let found = found(&keys, &[]).problems;
         assert_eq!(lines(&found), ["failing 2 since 1001: a change failed: this one: 403 Forbidden"]);
         assert_eq!(found[0].names, ["acme/r1", "acme/r2"]);
+    }
+
+    #[test]
+    fn the_cause_of_one_repository_has_its_name() {
+        let refused = |id: u64| {
+            let mut state = state(id);
+            (state.failed, state.pending) = (1, 1);
+            state.failure = Some(format!("PATCH /repos/{}: 422", state.subject));
+            known(id, Some(state))
+        };
+        let one = found(&[refused(1)], &[]).problems;
+        assert_eq!(lines(&one), ["failing 1 since 1001: a change failed: PATCH /repos/acme/r1: 422"]);
+        let two = found(&[refused(1), refused(2)], &[]).problems;
+        assert_eq!(lines(&two), ["failing 2 since 1001: a change failed: PATCH /repos/this one: 422"]);
     }
 
     #[test]

@@ -190,8 +190,9 @@ fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
     if let Some(more) = of.names.len().checked_sub(NAMES).filter(|more| *more > 0) {
         names.push(format!("{more} more"));
     }
+    let next = if of.kind == KeyCondition::Held { "; see `beadle holds`" } else { "" };
     format!(
-        "{} {} of {}, for {}: {} [{}]",
+        "{} {} of {}, for {}: {} [{}]{next}",
         label(of.kind.as_str(), tone, printer),
         counted(of.count as u64, one, many),
         short(&of.instance),
@@ -361,6 +362,26 @@ mod tests {
         let line = "unknown   8 repositories of acme, for 3 h: teams: team `security` does not exist \
                     [acme/r1, acme/r2, acme/r3, acme/r4, acme/r5, 3 more]";
         assert!(shown(&status).contains(line), "{}", shown(&status));
+    }
+
+    #[test]
+    fn a_held_change_leads_to_the_holds() {
+        let mut status = status();
+        for kind in [KeyCondition::Held, KeyCondition::Unknown] {
+            status.problems.push(Problem {
+                kind,
+                instance: "acme".into(),
+                of: "repository".into(),
+                cause: "removes teams: team contractors".into(),
+                since: Time(7 * HOUR),
+                count: 1,
+                names: vec!["acme/shop".into()],
+            });
+        }
+        let shown = shown(&status);
+        let row = "1 repository of acme, for 3 h: removes teams: team contractors [acme/shop]";
+        assert!(shown.contains(&format!("held      {row}; see `beadle holds`\n")), "{shown}");
+        assert!(shown.contains(&format!("unknown   {row}\n")), "{shown}");
     }
 
     #[test]

@@ -190,6 +190,15 @@ fn a_larger_change_with_the_same_digest_does_not_use_the_room_of_a_smaller_one()
 }
 
 #[test]
+fn the_reason_of_a_hold_shows_the_window_in_a_readable_unit() {
+    for (hours, expected) in [(1, "in 60 min, 0 used"), (24, "in 24 h, 0 used"), (72, "in 3 days, 0 used")] {
+        let limits = Limits { removes: 1, window: Duration::from_secs(hours * 3600), ..Limits::default() };
+        let verdict = ask(&mut Vec::new(), &limits, &hold(1, "teams", Risk::Removes, 2), NOW);
+        assert!(matches!(&verdict, Verdict::Hold(why) if why.contains(expected)), "{verdict:?}");
+    }
+}
+
+#[test]
 fn room_that_was_reserved_long_ago_begins_no_write() {
     let limits = Limits { window: Duration::from_secs(60), ..Limits::default() };
     let mut window = Vec::new();

@@ -149,7 +149,11 @@ fn tell(explained: &Explanation, printer: &Printer) {
         printer.line(format!("  removed {}  {value}  {place}  by {}  {by}", gone.path, gone.by));
     }
     if explained.values.is_empty() {
-        printer.line("  no policy file declares a value for this repository");
+        printer.line(if explained.waived.is_empty() {
+            "  no policy file declares a value for this repository"
+        } else {
+            "  no value applies until the waiver ends"
+        });
     }
 }
 

@@ -41,6 +41,8 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     assert!(plan.out.contains(&format!("{DECLARED} until ")), "{}", plan.out);
     let explained = world.beadle(&["explain", "acme/widgets"]).await.expect(0);
     assert!(explained.out.contains(&format!("{DECLARED} until ")), "{}", explained.out);
+    let explained = world.beadle(&["explain", "acme/widgets", KEY]).await.expect(0);
+    assert!(explained.out.contains("no value applies until the waiver ends"), "{}", explained.out);
     let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
     assert_eq!((&listed["in_force"], &listed["owner"]), (&json!(true), &json!("mona")), "{listed}");
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());

@@ -9,6 +9,10 @@ use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Mod
 
 use crate::app::operations::key_names::PAGE;
 
+mod repairs;
+
+use repairs::assign_repairs;
+
 /// The number of characters of a digest.
 const DIGEST: usize = 12;
 
@@ -271,7 +275,7 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 }
 
 /// Returns the writes that a generation of a policy first asked for, and the writes during which
-/// this generation was in force. If `organisation` is set, returns only the writes to this
+/// this generation was in force. A later repair of the same values counts too. If `organisation` is set, returns only the writes to this
 /// organisation. The place of a write in the journal does not matter, because a run of an earlier
 /// generation can end after a later generation came into force.
 async fn of_generation(
@@ -285,7 +289,16 @@ async fn of_generation(
         (was_in_force || one.first_asked.as_deref() == Some(generation))
             && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
     };
-    writes(store, Listing { limit: PAGE, ..Listing::default() }, is_its).await
+    let whole = Listing { limit: PAGE, ..Listing::default() };
+    let keys: BTreeSet<Key> =
+        writes(store, whole.clone(), is_its).await?.into_iter().map(|one| one.key).collect();
+    // A write that this version cannot read has no aspect. It could stop the undo, although it
+    // belongs to another policy.
+    let is_of_keys = |one: &Written| !one.change.aspect.is_empty() && keys.contains(&one.key);
+    let mut all = writes(store, whole, is_of_keys).await?;
+    assign_repairs(&mut all);
+    all.retain(is_its);
+    Ok(all)
 }
 
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that

@@ -330,3 +330,28 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
     assert_eq!((kept.len(), left.len()), (3, 0), "the undo contains the later write too");
 }
+
+#[tokio::test]
+async fn the_repair_of_a_value_belongs_to_the_policy_that_wrote_the_value_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+    let (first, second, third) = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc");
+    for (topic, generation) in [
+        ("old", first),
+        ("new", second),
+        // Another writer removed both topics.
+        ("old", second),
+        ("new", third),
+        ("old", third),
+    ] {
+        write_of(&store, (topic, generation), Happened::Yes, Time(1000)).await;
+    }
+    for (generation, own, others) in [
+        (first, vec!["old", "old", "old"], vec![]),
+        (second, vec!["new", "new"], vec!["old"]),
+        (third, vec![], vec!["new", "old"]),
+    ] {
+        let found = named(&store, &[generation.to_owned()]).await.unwrap();
+        assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");
+    }
+}

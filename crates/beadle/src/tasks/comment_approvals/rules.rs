@@ -156,7 +156,7 @@ mod tests {
             ),
             ("unknown author", vec![hold(1)], "d1", "mona", vec![], Err("not known")),
             ("an App", vec![hold(1)], "d1", "mona", vec!["renovate[bot]"], Ok(1)),
-            ("the author", vec![hold(1)], "d1", "Ann", vec!["mona", "ann"], Err("cannot approve")),
+            ("the author", vec![hold(1)], "d1", "Ann", vec!["mona", "ann"], Err("that they wrote")),
         ] {
             let groups = group_holds(holds);
             let authors = authors.into_iter().map(str::to_owned).collect();

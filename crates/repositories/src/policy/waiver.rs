@@ -270,7 +270,7 @@ mod tests {
             (declared("branches[default].required_linear_history"), false),
             (declared("branches[default]"), false),
             (declared("branches[next].enforce_admins"), false),
-            (Waiver { until: Time(2), ..of.clone() }, false),
+            (Waiver { until: Time(2_000), ..of.clone() }, false),
             (Waiver { reason: "other".into(), ..of.clone() }, false),
             (Waiver { owner: "ann".into(), ..of.clone() }, false),
         ] {

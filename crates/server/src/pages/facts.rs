@@ -78,7 +78,7 @@ pub struct AskedLine {
     pub at: PolicyLocation,
 }
 
-/// What Beadle knows about a line of a policy.
+/// The link and the text of a policy line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineFacts {
     /// The text of the line, cut and without secrets. `None` if the store does not have the text.

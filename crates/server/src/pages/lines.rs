@@ -147,7 +147,7 @@ mod tests {
             ),
             (None, Some(link), format!("<a href=\"{link}\"><code>settings.yml:2</code></a>")),
             (Some("a: b"), None, "<code>settings.yml:2</code>: <code>a: b</code>".to_owned()),
-            // An address that a person did not expect is no link.
+            // The page shows such an address without a link.
             (None, Some("javascript:alert(1)#L2"), "<code>settings.yml:2</code>".to_owned()),
             (None, Some(HOSTILE), "<code>settings.yml:2</code>".to_owned()),
         ] {

@@ -36,7 +36,7 @@ pub(super) async fn known(
     Ok(known)
 }
 
-/// What Beadle knows about a generation of a policy.
+/// The policy of a generation, and the links to its lines.
 #[derive(Clone, Default)]
 struct Generation {
     /// The policy, if it is in force.

@@ -128,7 +128,7 @@ pub(super) struct KeyCounts {
 }
 
 impl KeyCounts {
-    /// Returns whether there is no problem.
+    /// Returns true if there is no problem.
     pub(super) fn is_empty(&self) -> bool {
         self.counts.is_empty() && self.organisation.is_empty() && self.other_parked == 0
     }

@@ -74,7 +74,7 @@ pub(in crate::pages) struct HoldsPage {
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
-    /// What Beadle knows about the lines of policies on the page.
+    /// The links and texts of the policy lines on the page.
     #[serde(skip)]
     lines: Lines,
     /// The signed-in person who looks at the page.

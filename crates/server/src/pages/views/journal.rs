@@ -48,7 +48,7 @@ pub(in crate::pages) struct Journal {
     /// The configured organisations.
     #[serde(skip)]
     organisations: Vec<String>,
-    /// What Beadle knows about the lines of policies on the page.
+    /// The links and texts of the policy lines on the page.
     #[serde(skip)]
     lines: Lines,
     /// The signed-in person who looks at the page.

@@ -45,7 +45,7 @@ pub(in crate::pages) struct Work {
     /// The older entries begin before the entry with this number. `None` if there are no older
     /// entries.
     older: Option<u64>,
-    /// What Beadle knows about the lines of the policies that asked for the changes.
+    /// The links and texts of the policy lines that asked for the changes.
     #[serde(skip)]
     lines: Lines,
 }

@@ -337,8 +337,7 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
 
 #[tokio::test]
 async fn the_repair_of_a_value_belongs_to_the_policy_that_wrote_the_value_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+    let (_folder, store) = temporary();
     let (first, second, third) = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc");
     for (topic, generation) in [
         ("old", first),

@@ -81,7 +81,7 @@ fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) 
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {
-            is_listed(wanted, value.is_some(), |item| item.eq_ignore_ascii_case(topic))
+            is_listed(wanted, value.is_some(), |item| item.name.eq_ignore_ascii_case(topic))
         }),
         Some(("team", slug)) => desired.teams.as_ref().is_some_and(|wanted| {
             is_listed(wanted, value.is_some(), |team| team.slug.eq_ignore_ascii_case(slug))
@@ -106,6 +106,7 @@ mod tests {
     use beadle_engine::PolicyLocation;
 
     use super::*;
+    use crate::policy::TopicWant;
 
     #[test]
     fn a_list_that_is_not_read_loses_no_fact_and_hides_no_later_loss() {
@@ -127,7 +128,8 @@ mod tests {
     fn a_list_asks_for_the_absence_of_an_entry_only_where_it_is_exclusive() {
         let desired = |exclusive| {
             let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
-            let topics = Listed { exclusive, asked, items: vec!["rust".to_owned()] };
+            let items = vec![TopicWant { name: "rust".to_owned(), asked: asked.clone() }];
+            let topics = Listed { exclusive, asked, items };
             Desired { topics: Some(topics), ..Desired::default() }
         };
         assert!(is_asked("topic gone", None, &desired(true)));

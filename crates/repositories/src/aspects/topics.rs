@@ -2,10 +2,10 @@
 //!
 //! <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Risk};
+use beadle_engine::{Failure, PolicyLocation, Risk};
 use beadle_github::Asks;
 use serde_json::{Value, json};
 
@@ -54,20 +54,24 @@ impl AspectPlanner for Topics {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.topics) else { return Ok(()) };
         let seen: BTreeSet<String> = seen.iter().cloned().collect();
-        let asked = Some(&wanted.asked);
-        let wants: BTreeSet<String> = wanted.items.iter().map(|topic| topic.to_lowercase()).collect();
-        let added: Vec<_> = wants.difference(&seen).collect();
+        let wants: BTreeMap<String, &PolicyLocation> =
+            wanted.items.iter().map(|topic| (topic.name.to_lowercase(), &topic.asked)).collect();
+        let added: Vec<_> = wants.iter().filter(|(topic, _)| !seen.contains(*topic)).collect();
         if !added.is_empty() {
-            let fields = added.iter().map(|topic| field(topic, Value::Null, json!(true), asked, Risk::Adds));
-            plan.change("", fields.collect(), Replace(seen.union(&wants).cloned().collect()));
+            let fields = added
+                .iter()
+                .map(|(topic, asked)| field(topic, Value::Null, json!(true), Some(**asked), Risk::Adds));
+            let all: BTreeSet<String> = seen.iter().chain(wants.keys()).cloned().collect();
+            plan.change("", fields.collect(), Replace(all.into_iter().collect()));
         }
-        let gone: Vec<_> = seen.difference(&wants).collect();
+        let gone: Vec<&String> = seen.iter().filter(|topic| !wants.contains_key(*topic)).collect();
         if wanted.exclusive && !gone.is_empty() {
             // The removal of topics is a separate change. So Beadle adds the new topics even if the
             // guard holds the removal.
+            let asked = Some(&wanted.asked);
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
-            plan.change("", fields.collect(), Replace(wants.into_iter().collect()));
+            plan.change("", fields.collect(), Replace(wants.into_keys().collect()));
         }
         Ok(())
     }

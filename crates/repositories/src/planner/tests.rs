@@ -31,6 +31,7 @@ mod organization_secrets;
 mod pages;
 mod policy_files;
 mod preview;
+mod removed_entries;
 mod reviewers;
 mod rulesets;
 mod secrets;

@@ -11,7 +11,8 @@ use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
 use super::targeting::MergedLayers;
 use super::wants::{
-    BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, WHEN_MISSING, Want,
+    BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, TopicWant, WHEN_MISSING,
+    Want,
 };
 use crate::aspects;
 
@@ -50,7 +51,13 @@ impl Policy {
             desired.topics = topics.map(|topics| Listed {
                 exclusive: exclusive("topics"),
                 asked: topics.asked.clone(),
-                items: topics.texts(),
+                items: topics
+                    .items()
+                    .iter()
+                    .filter_map(|item| {
+                        Some(TopicWant { name: item.text()?.to_owned(), asked: item.asked.clone() })
+                    })
+                    .collect(),
             });
         }
         desired.teams = section("teams").map(|list| Listed {

@@ -8,6 +8,7 @@ use beadle_engine::PolicyLocation;
 use super::keys::{REPOSITORY, SECTIONS};
 use super::leaves;
 use super::list_forms::{edits, effect, nothing_below};
+use super::list_places::lists_at_keys;
 use super::lists::list_of;
 use super::merge::settle;
 use super::node::{Kind, Node};
@@ -167,10 +168,13 @@ fn plain(root: &Node) -> (Node, ListModes) {
         if *section == "custom_properties" {
             one_name(&mut list);
         }
+        // Here, the block has the place of its list. A change that removes an entry names this place.
         let new = match node.get("exclude").cloned() {
             // `exclude` contains patterns. Beadle keeps the entries that match one of the patterns.
-            Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
-            None if ["labels", "custom_properties"].contains(section) => block(node, &[("include", list)]),
+            Some(exclude) => block(&list, &[("include", list.clone()), ("exclude", exclude)]),
+            None if ["labels", "custom_properties"].contains(section) => {
+                block(&list, &[("include", list.clone())])
+            }
             None => list,
         };
         root = root.with(section, &new);
@@ -267,7 +271,7 @@ impl Layer {
     ) -> Self {
         let is_repository = kind == FileKind::Repo;
         let is_settings = kind == FileKind::Settings;
-        let mut root = normal(&edits(root));
+        let mut root = normal(&edits(&lists_at_keys(root)));
         if is_repository {
             takes_name_of_file(&mut root, stem);
         } else {

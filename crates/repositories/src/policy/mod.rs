@@ -26,6 +26,7 @@ mod layers;
 mod leaves;
 mod levels;
 mod list_forms;
+mod list_places;
 mod lists;
 mod marker;
 mod meeting;
@@ -64,6 +65,7 @@ mod waivers_file;
 mod wants;
 mod watched_files;
 
+pub use absent_entry::{AbsentEntry, absent_entry};
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
@@ -100,7 +102,9 @@ pub(crate) use waived_key::{contains, exempts, parts};
 pub use waiver::{Waiver, WaiverRules, WaiverState, parse_until};
 pub use waivers_file::WAIVERS;
 pub(crate) use wants::WHEN_MISSING;
-pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
+pub use wants::{
+    BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, TopicWant, Want,
+};
 
 /// Gives tests access to the description of the policy's files. The tests generate files from this
 /// description.

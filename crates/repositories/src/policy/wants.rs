@@ -26,10 +26,19 @@ pub struct Want {
 pub struct Listed<T> {
     /// True if Beadle removes entries that the list does not contain.
     pub exclusive: bool,
-    /// The line of the policy where the list begins.
+    /// The line of the policy with the key of the list.
     pub asked: PolicyLocation,
     /// The entries that the policy declares.
     pub items: Vec<T>,
+}
+
+/// A topic of the repository.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicWant {
+    /// The name of the topic.
+    pub name: String,
+    /// The line of the policy that declares the topic.
+    pub asked: PolicyLocation,
 }
 
 /// A team that gets access from the policy.
@@ -108,7 +117,7 @@ pub struct Desired {
     /// The action if the declared default branch does not exist.
     pub missing_branch: MissingBranch,
     /// The topics of the repository.
-    pub topics: Option<Listed<String>>,
+    pub topics: Option<Listed<TopicWant>>,
     /// The teams that have access.
     pub teams: Option<Listed<TeamWant>>,
     /// The people who have direct access.

@@ -17,6 +17,7 @@ mod findings;
 mod gone;
 mod log;
 mod part;
+mod past;
 mod prune;
 mod row;
 mod state;
@@ -24,6 +25,7 @@ mod timeline;
 
 pub(crate) use gone::record_gone;
 pub(crate) use log::ControlLog;
+pub use past::{LastDeclared, PastDeclarations};
 pub use prune::prune_controls;
 pub use row::{ControlRow, ControlStatus};
 pub use state::{ControlLine, ControlLines, ControlState};

@@ -241,6 +241,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle journal --since 7d --repo acme/widgets", "one repository"),
             ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
+            ("beadle journal --only policy", "the policies that came into force, with their authors"),
             ("beadle journal --only sweep", "the sweeps, with their numbers for `beadle undo`"),
             ("beadle journal --who mona --since 2d", "what mona caused or decided"),
             ("beadle journal --follow", "new entries as they arrive"),
@@ -255,6 +256,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle history acme/widgets", "every setting that Beadle changed"),
             ("beadle history acme/widgets --setting has_wiki", "one setting"),
+            (
+                "beadle history acme/widgets --setting \"team contractors\"",
+                "who removed the team contractors, and which line of the policy asked for it",
+            ),
             ("beadle history Developers --since 30d", "the members of a group"),
         ],
     ),

@@ -47,6 +47,9 @@ const GLOBAL: &str = "Global options";
     version,
     max_term_width = 100,
     after_help = "\
+Who removed the team contractors from acme/widgets, and which line of the policy asked for it?
+  beadle history acme/widgets --setting \"team contractors\"
+
 `beadle COMMAND --help` shows the details and examples of a command.
 
 Exit codes: 0 success, 1 error, 2 changes are left (`plan`, `apply`, `sweep`) or over a guard limit (`plan-total`)"
@@ -393,17 +396,18 @@ pub(crate) enum Command {
     },
     /// Show what Beadle wrote, held and refused, and why
     ///
-    /// Each line shows what Beadle changed, where and when, and the line of the policy that asked
-    /// for the change. It names the person who had changed the value before, if a webhook or the
-    /// directory reports that person. The newest line comes first.
+    /// Each line shows what Beadle changed, where and when, the line of the policy that asked for
+    /// the change, and the author of the policy. It names the person who had changed the value
+    /// before, if a webhook or the directory reports that person. The newest line comes first.
     ///
     /// The service deletes old entries. To keep them, export them regularly with `--format ndjson`.
     Journal(JournalArgs),
     /// Show each setting of a repository or group over time
     ///
     /// Shows the values that Beadle wrote, the newest first. For each value, it shows the line of
-    /// the policy that asked for the value and, if known, the person who had changed the value
-    /// before.
+    /// the policy that asked for the value, the author of the policy and, if known, the person who
+    /// had changed the value before. For a removed entry of a list, it also shows the line that
+    /// declared the entry before.
     History(HistoryArgs),
     /// Show which repositories met which line of the policy on a day
     ///

@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::journal::OperatorAction;
+use beadle_engine::guard::is_undo;
+use beadle_engine::journal::{IntendedChange, OperatorAction};
 use beadle_engine::{Clock, Detail, Field, History, Time};
+use beadle_repositories::controls::LastDeclared;
+use beadle_repositories::policy::absent_entry;
 use serde_json::{Value, json};
 
 use crate::app::operations::key_names::{self as names, PAGE};
-use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
-use crate::commands::shared::quoting::quoted;
+use crate::commands::shared::write_policies::WritePolicies;
 use crate::config::Config;
 use crate::journal::approval::Approval;
+use crate::journal::attribution::KnownPolicy;
 use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
 use crate::journal::story::{Quotes, Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
+use crate::output::journal_attribution::{POLICIES, clauses};
 use crate::output::journal_line::operator;
 use crate::output::journal_write::{asked_by, value};
 use crate::output::printer::{Printer, Tone};
@@ -35,6 +39,7 @@ struct Step {
     why: String,
     /// The generation in which the policy asked for the value, or the name of an undo.
     generation: String,
+    asking: Asking,
     /// The cause of the write: its approval, or the person who had changed the value before, if
     /// Beadle knows this person.
     by: Option<String>,
@@ -42,6 +47,23 @@ struct Step {
     approval: Option<Approval>,
     /// The known texts of the lines that asked for the write.
     quotes: Quotes,
+}
+
+/// The policies that asked for a change of a setting.
+#[derive(Clone, Debug, PartialEq)]
+struct Asking {
+    /// The parts of the text about the policies.
+    clauses: Vec<String>,
+    /// The policy in force during the write, if the journal has its entry.
+    policy: Option<KnownPolicy>,
+    /// The earlier generation that first asked for the change.
+    first_asked: Option<String>,
+    /// The policy of this generation, if the journal has its entry.
+    first_policy: Option<KnownPolicy>,
+    /// The path of the list that does not have a removed entry.
+    absent_from: Option<String>,
+    /// The line that declared a removed entry before.
+    declared: Option<LastDeclared>,
 }
 
 /// The settings of one repository or group. Each setting has a list of its changes, with the newest
@@ -53,14 +75,14 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     let keys = names::keys(config, &store, &args.name).await?;
     names::ensure_known(store.as_ref(), &keys).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
-    let mut any = false;
-    let mut lines = PolicyLines::new(&store, config);
+    let (mut any, mut has_policy) = (false, false);
+    let mut policies = WritePolicies::new(&store, config);
     for key in &keys {
         let history = History { since, limit: PAGE, ..History::default() };
         let mut stories = Stories::new(&store, std::slice::from_ref(key), &history);
         let (mut settings, mut waivers) = (Settings::new(), Vec::new());
         while let Some(story) = stories.next_story().await? {
-            let story = quoted(&mut lines, story).await?;
+            let story = policies.add_to(story).await?;
             add(&mut settings, &story);
             waivers.extend(waiver(&story));
         }
@@ -86,6 +108,7 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
         for (setting, steps) in &settings {
             printer.line(format!("  {}", escape::cut(setting, VALUE)));
             for step in steps {
+                has_policy |= step.asking.policy.is_some();
                 printer.line(format!("    {}", text(step)));
             }
         }
@@ -98,6 +121,9 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
     }
     if !any {
         printer.note("the journal has no changes of this repository or group");
+    }
+    if has_policy {
+        printer.note(POLICIES);
     }
     Ok(FINE)
 }
@@ -121,10 +147,26 @@ fn add(settings: &mut Settings, story: &Story) {
             end,
             why: why.to_owned(),
             generation: generation.clone(),
+            asking: asking(story, intended, field),
             by: reverted_state_makers::text(story),
             approval: story.approval.clone(),
             quotes: story.quotes.clone(),
         });
+    }
+}
+
+/// Returns the policies that asked for one value of a write.
+fn asking(story: &Story, intended: &IntendedChange, field: &Field) -> Asking {
+    let IntendedChange { change, generation, first_asked, .. } = intended;
+    // No policy asks for the values that an undo restores.
+    let absent = if is_undo(generation) { None } else { absent_entry(&change.aspect, &change.what, field) };
+    Asking {
+        clauses: clauses(intended, std::slice::from_ref(field), &story.attribution),
+        policy: story.attribution.policy.clone(),
+        first_asked: first_asked.clone(),
+        first_policy: story.attribution.first.clone(),
+        absent_from: absent.map(|entry| entry.list),
+        declared: story.attribution.declared.get(&field.name).cloned(),
     }
 }
 
@@ -150,7 +192,8 @@ fn text(step: &Step) -> String {
         (end, why) => Some(format!("{end}: {}", escape::cut(why, VALUE))),
     };
     let asked = asked_by(&field.asked, &step.generation, &step.quotes);
-    for part in [asked, step.by.clone(), end].into_iter().flatten() {
+    let asking = step.asking.clauses.iter().cloned();
+    for part in asked.into_iter().chain(asking).chain(step.by.clone()).chain(end) {
         text = format!("{text}; {part}");
     }
     text
@@ -167,6 +210,11 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
         "risk": step.field.risk,
         "asked": step.field.asked.as_ref().map(ToString::to_string),
         "generation": step.generation,
+        "policy": step.asking.policy.as_ref().map(KnownPolicy::as_json),
+        "first_asked": step.asking.first_asked,
+        "first_policy": step.asking.first_policy.as_ref().map(KnownPolicy::as_json),
+        "absent_from": step.asking.absent_from,
+        "removed_from": step.asking.declared.as_ref().map(removed_from),
         "result": step.end,
         "why": step.why,
         "cause": step.by,
@@ -174,11 +222,17 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
     })
 }
 
+/// Returns the line that declared a removed entry before, as JSON.
+fn removed_from(declared: &LastDeclared) -> Value {
+    json!({ "entry": declared.path, "line": declared.at.to_string(), "commit": declared.commit })
+}
+
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Entry, EntryKind};
+    use beadle_engine::{Entry, EntryKind, PolicyLocation};
 
     use super::*;
+    use crate::journal::attribution::Attribution;
 
     fn story(at: i64, result: Option<Value>) -> Story {
         let line = json!({ "file": "settings.yml", "line": 3 });
@@ -256,6 +310,47 @@ mod tests {
         let json = as_json("repository:acme:1", "acme/shop", "settings: has_wiki", step);
         let expected = json!({ "by": "sec", "entry": 7, "at": "1970-01-01T00:00:01Z" });
         assert_eq!(json["approval"], expected);
+    }
+
+    #[test]
+    fn a_removal_names_who_asked_for_it_and_the_line_that_is_gone() {
+        let mut removal = story(2000, Some(json!({ "written": true })));
+        let line = json!({ "file": "settings.yml", "line": 6 });
+        let field = json!({ "name": "permission", "before": "push", "after": null, "asked": line, "risk": "removes" });
+        let detail = json!({
+            "aspect": "teams", "what": "team ops", "mode": "enforce", "after": [], "write": null,
+            "generation": "g2", "first_asked": "g1", "fields": [field],
+        });
+        removal.entry.detail = detail.into();
+        let known = |entry: u64, generation: &str, author: &str| {
+            let policy = json!({
+                "in_force": generation, "repository": "acme/admin", "commit": generation, "author": author,
+                "subject": "Change it",
+            });
+            Some(KnownPolicy { entry, policy: serde_json::from_value(policy).unwrap() })
+        };
+        let declared = LastDeclared {
+            path: "teams[ops]".into(),
+            at: PolicyLocation { file: "settings.yml".into(), line: 9 },
+            commit: "1a2b".into(),
+        };
+        removal.attribution = Attribution {
+            policy: known(8, "g2", "zoe"),
+            first: known(7, "g1", "mona"),
+            declared: [("permission".to_owned(), declared)].into(),
+        };
+        let mut settings = Settings::new();
+        add(&mut settings, &removal);
+        let step = &settings["teams: team ops: permission"][0];
+        let expected = "1970-01-01T00:00:02Z  \"push\" → none; asked by settings.yml:6 at g2; the list `teams` does not \
+                        have ops; policy g2 by zoe: Change it (entry 8); policy g1 first asked for it, by mona: Change \
+                        it (entry 7); policy g1 removed `teams[ops]` from settings.yml:9 at 1a2b";
+        assert_eq!(text(step), expected);
+        let json = as_json("repository:acme:1", "acme/shop", "teams: team ops: permission", step);
+        assert_eq!((&json["policy"]["author"], &json["policy"]["entry"]), (&json!("zoe"), &json!(8)));
+        assert_eq!((&json["first_asked"], &json["first_policy"]["author"]), (&json!("g1"), &json!("mona")));
+        let removed = json!({ "entry": "teams[ops]", "line": "settings.yml:9", "commit": "1a2b" });
+        assert_eq!((&json["absent_from"], &json["removed_from"]), (&json!("teams"), &removed));
     }
 
     #[test]

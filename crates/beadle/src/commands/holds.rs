@@ -14,6 +14,7 @@ use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::escape;
+use crate::output::journal_attribution::missing;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::journal_write::QUOTED;
 use crate::output::plans_and_results;
@@ -73,8 +74,9 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
     Ok(code)
 }
 
-/// Prints the texts of the policy's lines that ask for the changes of a group. All changes of a
-/// group have the same policy.
+/// Prints the texts of the policy's lines that ask for the changes of a group. If the changes remove
+/// an entry, also prints the list that does not have the entry. All changes of a group have the same
+/// policy.
 async fn show_lines(lines: &mut PolicyLines, group: &HoldGroup, printer: &Printer) -> anyhow::Result<()> {
     let Some(hold) = group.holds.first() else { return Ok(()) };
     let quoted = quoted_lines(group);
@@ -82,7 +84,17 @@ async fn show_lines(lines: &mut PolicyLines, group: &HoldGroup, printer: &Printe
     for (at, text) in quotes.iter().filter(|(at, _)| quoted.contains(at)) {
         printer.line(quote(at, text));
     }
+    if let Some(absence) = absence(hold) {
+        printer.line(format!("  {}", escape::one_line(&absence)));
+    }
     Ok(())
+}
+
+/// If a held change removes an entry of a list, returns a text about the list that does not have the
+/// entry.
+fn absence(hold: &Hold) -> Option<String> {
+    // No policy asks for the changes of an undo.
+    if is_undo(&hold.generation) { None } else { missing(&hold.change, &hold.change.fields) }
 }
 
 /// Returns the lines of the policy that the output quotes for a group. Several changes have only
@@ -289,6 +301,16 @@ mod tests {
         assert_eq!(with(2, 3), [2]);
         assert_eq!(with(1, 3), [2, 3, 4]);
         assert!(with(1, 4).is_empty());
+    }
+
+    #[test]
+    fn a_held_removal_names_the_list_that_does_not_have_the_entry() {
+        let mut hold = group(1, "repository").holds.remove(0);
+        assert_eq!(absence(&hold), None, "the change has no such value");
+        hold.change.fields[0].name = "permission".into();
+        assert_eq!(absence(&hold).as_deref(), Some("the list `teams` does not have engineering"));
+        hold.generation = "undo of 7".into();
+        assert_eq!(absence(&hold), None);
     }
 
     #[test]

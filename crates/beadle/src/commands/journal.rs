@@ -7,15 +7,15 @@ use beadle_engine::{Clock, Entry, EntryKind, History, Key, Listing, Risk, Store,
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names::{self as names, PAGE};
-use crate::app::policy::policy_lines::PolicyLines;
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
-use crate::commands::shared::quoting::quoted;
+use crate::commands::shared::write_policies::WritePolicies;
 use crate::config::Config;
 use crate::journal::stories::Stories;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::Story;
+use crate::output::journal_attribution::POLICIES;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::left_out::LeftOut;
 use crate::output::printer::Printer;
@@ -85,8 +85,8 @@ impl Search<'_> {
             ..History::default()
         };
         let mut stories = Stories::new(&self.store, &self.keys, &history);
-        let mut lines = PolicyLines::new(&self.store, self.config);
-        let mut shown = 0;
+        let mut policies = WritePolicies::new(&self.store, self.config);
+        let (mut shown, mut has_policy) = (0, false);
         while let Some(story) = stories.next_story().await? {
             if !self.has(&story) {
                 continue;
@@ -97,11 +97,15 @@ impl Search<'_> {
                 break;
             }
             shown += 1;
-            let story = quoted(&mut lines, self.named(story).await?).await?;
+            let story = policies.add_to(self.named(story).await?).await?;
+            has_policy |= story.attribution.policy.is_some();
             printer.line(self.line(&story, printer));
             if printer.is_closed() {
                 break;
             }
+        }
+        if has_policy {
+            printer.note(POLICIES);
         }
         Ok(shown)
     }
@@ -145,10 +149,10 @@ impl Search<'_> {
                 stories.extend(forwards.older_than(clock.now() - RUN));
             }
             // A new generation might have come into force since the last look.
-            let mut lines = PolicyLines::new(&self.store, self.config);
+            let mut policies = WritePolicies::new(&self.store, self.config);
             for story in stories.into_iter().filter(|story| self.has(story)) {
                 shown += 1;
-                let story = quoted(&mut lines, self.named(story).await?).await?;
+                let story = policies.add_to(self.named(story).await?).await?;
                 printer.line(self.line(&story, printer));
             }
             if is_quiet {

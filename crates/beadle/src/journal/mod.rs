@@ -2,6 +2,7 @@
 //! finds the person who caused a change.
 
 pub(crate) mod approval;
+pub(crate) mod attribution;
 pub(crate) mod backwards;
 pub(crate) mod reverted_state_makers;
 pub(crate) mod stories;

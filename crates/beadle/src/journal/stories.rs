@@ -9,7 +9,7 @@ use beadle_engine::{Detail, Entry, EntryKind, History, Key, Listing, Store, Stor
 
 use super::approval::Approval;
 use super::backwards::Backwards;
-use super::story::{Quotes, Story};
+use super::story::Story;
 
 /// The maximum time between a write and the entry about the end of its run. If a run was killed, the
 /// next entry about a run belongs to another run, with other causes.
@@ -64,8 +64,8 @@ impl Stories {
             let result = self.results.remove(&entry.seq);
             let causes = self.runs.get(&entry.key).and_then(|run| causes(&entry, run));
             let approval = Approval::find(self.store.as_ref(), &entry).await?;
-            let (causes, quotes) = (causes.unwrap_or_default(), Quotes::new());
-            return Ok(Some(Story { entry, result, causes, approval, quotes }));
+            let causes = causes.unwrap_or_default();
+            return Ok(Some(Story { result, causes, approval, ..Story::of(entry) }));
         }
         Ok(None)
     }
@@ -80,7 +80,7 @@ impl Stories {
         let result = later.into_iter().find(|result| result.intent == Some(entry.seq));
         let approval = Approval::find(self.store.as_ref(), &entry).await?;
         let result = result.map(|result| result.detail);
-        Ok(Story { result, entry, causes, approval, quotes: Quotes::new() })
+        Ok(Story { result, causes, approval, ..Story::of(entry) })
     }
 }
 

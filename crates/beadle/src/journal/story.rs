@@ -7,6 +7,7 @@ use beadle_engine::journal::{Cause, Happened, OperatorAction};
 use beadle_engine::{Change, Detail, Entry, PolicyLocation};
 
 use super::approval::Approval;
+use super::attribution::Attribution;
 
 /// The texts of lines of a policy, by their places.
 pub(crate) type Quotes = BTreeMap<PolicyLocation, String>;
@@ -24,6 +25,8 @@ pub(crate) struct Story {
     pub(crate) approval: Option<Approval>,
     /// The known texts of the lines that asked for the write. A reader of the journal knows none.
     pub(crate) quotes: Quotes,
+    /// The policies behind the write. A reader of the journal knows none.
+    pub(crate) attribution: Attribution,
 }
 
 /// The result of a write.
@@ -47,7 +50,8 @@ impl Story {
             _ => Vec::new(),
         };
         let approval = Approval::of(&entry.detail);
-        Self { entry, result: None, causes, approval, quotes: Quotes::new() }
+        let (quotes, attribution) = (Quotes::new(), Attribution::default());
+        Self { entry, result: None, causes, approval, quotes, attribution }
     }
 
     /// Returns the change that Beadle wrote or tried to write.

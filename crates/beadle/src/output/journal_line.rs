@@ -44,7 +44,7 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 fn text(story: &Story, organisations: &[String]) -> String {
     let text = match &story.entry.detail {
-        Detail::Change(intended) => change(intended, story.end(), &story.quotes),
+        Detail::Change(intended) => change(intended, story.end(), (&story.quotes, &story.attribution)),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {
             let workflow = &observed.would_dispatch;

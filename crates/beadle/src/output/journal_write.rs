@@ -1,13 +1,15 @@
 //! Shows the writes of the journal as sentences. A sentence contains the change, the line of the
-//! policy that asked for the change, and the result of the write.
+//! policy that asked for the change, the policies behind the change, and the result of the write.
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{IntendedChange, IntendedDispatch};
 use beadle_engine::{Field, PolicyLocation, Risk, value_text};
 use serde_json::Value;
 
+use crate::journal::attribution::Attribution;
 use crate::journal::story::{Quotes, WriteEnd};
 use crate::output::escape::{self, VALUE};
+use crate::output::journal_attribution::clauses;
 
 /// The maximum number of lines of a policy that Beadle quotes for a change. More quotes would hide the
 /// rest of the output.
@@ -16,8 +18,12 @@ pub(crate) const QUOTED: usize = 3;
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
 /// → none; asked by settings.yml:7 at 3c9f0a1b2d4e`. If an undo added a thing, the sentence has the
 /// word "restored".
-pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>, quotes: &Quotes) -> String {
-    let IntendedChange { change, generation, first_asked, .. } = intended;
+pub(crate) fn change(
+    intended: &IntendedChange,
+    end: WriteEnd<'_>,
+    (quotes, attribution): (&Quotes, &Attribution),
+) -> String {
+    let IntendedChange { change, generation, .. } = intended;
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
         what => format!("{what} ({})", change.aspect),
@@ -33,9 +39,9 @@ pub(crate) fn change(intended: &IntendedChange, end: WriteEnd<'_>, quotes: &Quot
         WriteEnd::Unknown(why) => format!("tried to {plain} {what}{fields}; the result is unknown: {why}"),
         WriteEnd::Open => format!("began to {plain} {what}{fields}; there is no result yet"),
     };
-    let first = first_asked.as_ref().map(|first| format!("policy {first} first asked for it"));
     let asked = asked_by(change.fields.iter().filter_map(|field| field.asked.as_ref()), generation, quotes);
-    std::iter::once(text).chain(asked).chain(first).collect::<Vec<_>>().join("; ")
+    let clauses = clauses(intended, &change.fields, attribution);
+    std::iter::once(text).chain(asked).chain(clauses).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
@@ -119,6 +125,11 @@ mod tests {
         serde_json::from_value(stored).unwrap()
     }
 
+    /// Returns the sentence of a change. Nothing is known about its policies.
+    fn sentence(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
+        change(intended, end, (&Quotes::new(), &Attribution::default()))
+    }
+
     #[test]
     fn a_change_is_a_sentence_with_its_line_and_its_result() {
         let line = json!({ "file": "settings.yml", "line": 7 });
@@ -132,14 +143,15 @@ mod tests {
                 "team contractors",
                 &removed,
                 WriteEnd::Written,
-                "removed team contractors (teams): permission: \"admin\" → none; asked by settings.yml:7 at 3c9f",
+                "removed team contractors (teams): permission: \"admin\" → none; asked by settings.yml:7 at 3c9f; the list \
+                 `teams` does not have contractors",
             ),
             (
                 "team contractors",
                 &removed,
                 WriteEnd::Failed("403 Forbidden"),
                 "failed to remove team contractors (teams): permission: \"admin\" → none; 403 Forbidden; asked by \
-                 settings.yml:7 at 3c9f",
+                 settings.yml:7 at 3c9f; the list `teams` does not have contractors",
             ),
             (
                 "",
@@ -149,23 +161,23 @@ mod tests {
             ),
             ("", &json!([]), WriteEnd::Open, "began to change teams; there is no result yet"),
         ] {
-            assert_eq!(change(&of(what, fields, "3c9f"), end, &Quotes::new()), expected);
+            assert_eq!(sentence(&of(what, fields, "3c9f"), end), expected);
         }
         let mut late = of("team contractors", &removed, "3c9f");
         late.first_asked = Some("2a1b".to_owned());
-        let late = change(&late, WriteEnd::Written, &Quotes::new());
+        let late = sentence(&late, WriteEnd::Written);
         assert!(
-            late.ends_with("; asked by settings.yml:7 at 3c9f; policy 2a1b first asked for it"),
+            late.ends_with("; the list `teams` does not have contractors; policy 2a1b first asked for it"),
             "{late}"
         );
         let added =
             json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
         assert_eq!(
-            change(&of("team core", &added, "undo of the run 7"), WriteEnd::Written, &Quotes::new()),
+            sentence(&of("team core", &added, "undo of the run 7"), WriteEnd::Written),
             "restored team core (teams): permission: none → \"push\""
         );
         let of_undo = of("team core", &removed, "undo of the run 7");
-        let undone = change(&of_undo, WriteEnd::Written, &Quotes::new());
+        let undone = sentence(&of_undo, WriteEnd::Written);
         assert!(undone.starts_with("removed") && undone.ends_with("asked by settings.yml:7"), "{undone}");
     }
 

@@ -1,6 +1,7 @@
 //! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
 pub(crate) mod escape;
+pub(crate) mod journal_attribution;
 pub(crate) mod journal_line;
 pub(crate) mod journal_run_and_policy;
 pub(crate) mod journal_write;

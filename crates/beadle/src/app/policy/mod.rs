@@ -4,6 +4,7 @@
 pub(crate) mod accepted;
 pub(crate) mod adoption;
 mod affected_key_marks;
+pub(crate) mod attributions;
 pub(crate) mod authors;
 pub(crate) mod commit_states;
 pub(crate) mod generations;

@@ -91,6 +91,52 @@ async fn a_merge_is_in_force_without_a_restart_and_the_journal_names_its_author(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_a_merge_removes_names_the_author_and_the_line_that_is_gone() {
+    let world = world(json!({ SETTINGS: POLICY })).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    let head = || world.repository("admin")["head_commit"].as_str().unwrap().to_owned();
+    let before = head();
+    let without = POLICY.replace("  - { name: engineering, permission: push }\n", "");
+    merge(&world, json!({ SETTINGS: without }), "ann", "Drop engineering").await;
+    world
+        .until("widgets", "the merged policy", |found| found["teams"] == json!({ "platform": "admin" }))
+        .await;
+    world.until_idle().await;
+    let head = head();
+    let (policy, earlier) = (&head[..12], &before[..12]);
+    let history = world.beadle(&["history", "acme/widgets", "--setting", "team engineering"]).await.expect(0);
+    let journal = world.beadle(&["journal", "--repo", "acme/widgets"]).await.expect(0);
+    for part in [
+        format!("asked by settings.yml:7 `teams:` at {policy}"),
+        "the list `teams` does not have engineering".to_owned(),
+        format!("policy {policy} by ann: Drop engineering (entry "),
+        format!("policy {policy} removed `teams[engineering]` from settings.yml:9 at {earlier}"),
+    ] {
+        assert!(history.out.contains(&part), "{part}: {}", history.out);
+        assert!(journal.out.contains(&part), "{part}: {}", journal.out);
+    }
+    assert!(history.err.contains("`beadle journal --only policy`"), "{}", history.err);
+    let json = world.beadle(&["history", "widgets", "--setting", "team engineering", "--json"]).await;
+    let json = json.expect(0).json();
+    assert_eq!((&json["policy"]["author"], &json["policy"]["commit"]), (&json!("ann"), &json!(head)));
+    assert_eq!((&json["absent_from"], &json["removed_from"]["commit"]), (&json!("teams"), &json!(before)));
+    let link = format!("<a href=\"{}/acme/admin/blob/{before}/{SETTINGS}#L9\">", world.sim.url());
+    for path in ["/repositories/acme/widgets", "/journal?kind=intent&key=acme%2Fwidgets&text=engineering"] {
+        let address = format!("http://127.0.0.1:{}{path}", world.operator());
+        let page = world.http.get(&address).send().await.unwrap().text().await.unwrap();
+        for part in [
+            "; the list <code>teams</code> does not have engineering",
+            "</a> by ann: Drop engineering",
+            link.as_str(),
+        ] {
+            assert!(page.contains(part), "{part} in {path}: {page}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_cannot_be_accepted_leaves_the_last_generation_in_force() {
     let world = world(json!({ SETTINGS: POLICY })).await;
     let _serving = world.serve().await;

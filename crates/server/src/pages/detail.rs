@@ -1,7 +1,9 @@
 //! Shows changes, and the facts of journal entries.
 
 use beadle_engine::guard::{is_undo, short_undo};
-use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
+use beadle_engine::journal::{
+    Happened, OperatorAction, PolicyCommitted, PolicyInForce, RunCounts, WriteResult,
+};
 use beadle_engine::{Change, Detail, DriftCause, Field, Risk, UnwrittenChange, value_text};
 
 use super::html::{Html, Tag, element, is_very_long, joined, long_text, text};
@@ -26,13 +28,16 @@ pub(super) fn change(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
 pub(super) fn undo(change: &Change<()>) -> Html {
     let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
     let lines = LinesOf::default();
-    let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk), &lines)), FIELDS);
+    let values = short_list(
+        change.fields.iter().map(|field| value((change, field), word(field.risk), &lines)),
+        FIELDS,
+    );
     joined([long_text(format!("{} {}", change.aspect, change.what)), values])
 }
 
 /// Returns the values of a change. A person who approves a change must see all its values.
 pub(super) fn values(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
-    short_list(change.fields.iter().map(|field| value(field, field.risk.as_str(), lines)), FIELDS)
+    short_list(change.fields.iter().map(|field| value((change, field), field.risk.as_str(), lines)), FIELDS)
 }
 
 /// Returns whether the pages cut a text of a change or leave out a value.
@@ -45,8 +50,9 @@ pub fn is_cut(change: &Change<()>) -> bool {
     change.fields.len() > FIELDS || is_very_long(&change.what) || change.fields.iter().any(is_cut)
 }
 
-/// Returns the old and the new value of a field, and the word for the risk of the change.
-fn value(field: &Field, risk: &'static str, lines: &LinesOf<'_>) -> Html {
+/// Returns the old and the new value of a field, the word for the risk of the change, and the line
+/// that asked for the value.
+fn value((change, field): (&Change<()>, &Field), risk: &'static str, lines: &LinesOf<'_>) -> Html {
     let asked = field.asked.as_ref().map(|at| joined([text(" "), lines.place(at)])).unwrap_or_default();
     joined([
         long_text(format!("{}: ", field.name)),
@@ -56,6 +62,7 @@ fn value(field: &Field, risk: &'static str, lines: &LinesOf<'_>) -> Html {
         text(" "),
         state(risk),
         asked,
+        lines.absence(change, field),
     ])
 }
 
@@ -74,10 +81,14 @@ pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
         }
         Detail::Change(intended) => {
             let by = intended.approved_by.as_ref().map(|by| text(format!(", approved by {by}")));
-            let first = intended.first_asked.as_ref();
-            let first = first.map(|first| joined([text(", first asked for by "), policy(first)]));
+            let write = lines.write();
+            let first = intended.first_asked.as_ref().map(|first| {
+                let known = write.and_then(|write| write.first.as_ref());
+                joined([text(", first asked for by "), policy(first, known)])
+            });
+            let own = policy(&intended.generation, write.and_then(|write| write.policy.as_ref()));
             let further = [first, by].into_iter().flatten();
-            joined([change(&intended.change, lines), policy(&intended.generation)].into_iter().chain(further))
+            joined([change(&intended.change, lines), own].into_iter().chain(further))
         }
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
@@ -108,11 +119,16 @@ pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
     }
 }
 
-/// Returns the policy generation that asked for a change. It is a link to the journal entries that
-/// show the author of this generation.
-fn policy(generation: &str) -> Html {
+/// Returns the policy generation that asked for a change, and its author. The generation is a link to
+/// the journal entries about it.
+fn policy(generation: &str, known: Option<&PolicyInForce>) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
-    joined([text("policy "), link(&entries, generation)])
+    let by = known.map(|policy| {
+        let by = |of: &PolicyCommitted| format!("by {}: {}", of.author, of.subject);
+        let base = policy.base.as_ref().map(|base| format!(", base {}", by(base))).unwrap_or_default();
+        text(format!(" {}{base}", by(&policy.from)))
+    });
+    joined([text("policy "), link(&entries, generation)].into_iter().chain(by))
 }
 
 /// Returns the action of an operator.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
-use beadle_engine::journal::PolicyCommitted;
-use beadle_engine::{Key, PolicyLocation, Risk, StoreError, Time};
+use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
+use beadle_engine::{Change, Entry, Field, Key, PolicyLocation, Risk, StoreError, Time};
 use serde::Serialize;
 
 /// A configured organisation, and its policy.
@@ -85,6 +85,40 @@ pub struct LineFacts {
     pub text: Option<String>,
     /// The address of the line at GitHub. `None` if the policy comes from a folder.
     pub link: Option<String>,
+}
+
+/// The list of a policy that does not have an entry which a change removes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbsentFacts {
+    /// The path of the list, such as `teams`.
+    pub list: String,
+    /// A predicate for a sentence whose subject is the list, such as `does not have core`.
+    pub lacks: String,
+}
+
+/// The policies behind a write of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteFacts {
+    /// The policy in force during the write. `None` if the journal does not have its entry.
+    pub policy: Option<PolicyInForce>,
+    /// The earlier policy that first asked for the change. `None` if there is none, or if the
+    /// journal does not have its entry.
+    pub first: Option<PolicyInForce>,
+    /// The lines that declared the removed entries before, by the names of the removed values.
+    pub declared: BTreeMap<String, DeclaredFacts>,
+}
+
+/// The line that declared an entry in the last policy with this entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredFacts {
+    /// The path of the entry, such as `teams[core]`.
+    pub path: String,
+    /// The first line of the entry.
+    pub at: PolicyLocation,
+    /// The address of the line at GitHub. `None` if the policy came from a folder.
+    pub link: Option<String>,
+    /// The generation of the policy that first asked for the removal.
+    pub removed_by: String,
 }
 
 /// An installation of the App in `[installations]`.
@@ -255,6 +289,16 @@ pub trait Facts: Send + Sync + 'static {
         &self,
         _asked: BTreeSet<AskedLine>,
     ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+    /// Returns the list of the policy that does not have the entry which a value of a change removes.
+    /// Returns `None` if the value does not remove an entry of a list.
+    fn absent(&self, _change: &Change<()>, _field: &Field) -> Option<AbsentFacts> {
+        None
+    }
+    /// Returns the policies behind the writes of journal entries, by the numbers of the entries. The
+    /// result leaves out an entry if Beadle knows nothing about its policies.
+    async fn write_facts(&self, _entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
         Ok(BTreeMap::new())
     }
 }

@@ -1,18 +1,29 @@
 //! Shows the lines of policies that asked for changes: the text of each line, and a link to the
-//! line at GitHub.
+//! line at GitHub. If a change removes an entry, also shows the list that does not have the entry,
+//! and the line that declared the entry before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Change, Detail, Entry, Hold, Key, PolicyLocation};
+use beadle_engine::guard::is_undo;
+use beadle_engine::{Change, Detail, Entry, Field, Hold, Key, PolicyLocation};
 
-use super::facts::{AskedLine, LineFacts};
+use super::facts::{AbsentFacts, AskedLine, DeclaredFacts, LineFacts, WriteFacts};
 use super::html::{Attribute, Html, Tag, element, joined, text};
 use super::link::Link;
 use super::parts::code;
 
-/// The known lines of policies.
+/// The aspect, the part, the name and the later value of a changed value.
+type ChangedValue = [String; 4];
+
+/// What Beadle knows about the policies behind the changes of a page.
 #[derive(Debug, Default)]
-pub(super) struct Lines(BTreeMap<AskedLine, LineFacts>);
+pub(super) struct Lines {
+    known: BTreeMap<AskedLine, LineFacts>,
+    /// The lists that do not have the removed entries.
+    absent: BTreeMap<ChangedValue, AbsentFacts>,
+    /// The policies behind the writes of the journal, by the numbers of the entries.
+    writes: BTreeMap<u64, WriteFacts>,
+}
 
 /// The known lines of one generation of a policy.
 #[derive(Clone, Debug, Default)]
@@ -21,12 +32,20 @@ pub(super) struct LinesOf<'a> {
     lines: Option<&'a Lines>,
     organisation: String,
     generation: String,
+    /// The policies behind the write. `None` if nothing is known about them.
+    write: Option<&'a WriteFacts>,
 }
 
 /// The values of a page that name lines of policies.
 pub(super) trait HasLines {
     /// Returns the lines on the page.
     fn asked_lines(&self) -> BTreeSet<AskedLine>;
+    /// Returns the changes on the page.
+    fn changes(&self) -> Vec<&Change<()>>;
+    /// Returns the journal entries on the page.
+    fn entries(&self) -> &[Entry] {
+        &[]
+    }
     /// Adds what Beadle knows about the lines, and returns the page.
     fn with_lines(self, lines: Lines) -> Self;
 }
@@ -34,7 +53,27 @@ pub(super) trait HasLines {
 impl Lines {
     /// Creates the known lines.
     pub(super) fn new(known: BTreeMap<AskedLine, LineFacts>) -> Self {
-        Self(known)
+        Self { known, ..Self::default() }
+    }
+
+    /// Adds the lists that do not have the entries which these changes remove. `find` returns the
+    /// list of one value.
+    pub(super) fn with_absent(
+        mut self,
+        changes: &[&Change<()>],
+        find: impl Fn(&Change<()>, &Field) -> Option<AbsentFacts>,
+    ) -> Self {
+        for change in changes {
+            let own =
+                change.fields.iter().filter_map(|field| Some((value(change, field), find(change, field)?)));
+            self.absent.extend(own);
+        }
+        self
+    }
+
+    /// Adds the policies behind the writes of the journal.
+    pub(super) fn with_writes(self, writes: BTreeMap<u64, WriteFacts>) -> Self {
+        Self { writes, ..self }
     }
 
     /// Returns the lines of the policy that planned a held change.
@@ -45,7 +84,9 @@ impl Lines {
     /// Returns the lines of the policy that asked for the change of a journal entry.
     pub(super) fn of_entry(&self, entry: &Entry) -> LinesOf<'_> {
         match (&entry.detail, entry.key.parse::<Key>()) {
-            (Detail::Change(intended), Ok(key)) => self.of(&key, &intended.generation),
+            (Detail::Change(intended), Ok(key)) => {
+                LinesOf { write: self.writes.get(&entry.seq), ..self.of(&key, &intended.generation) }
+            }
             _ => LinesOf::default(),
         }
     }
@@ -55,26 +96,79 @@ impl Lines {
             return LinesOf::default();
         }
         let (organisation, generation) = (key.instance().to_owned(), generation.to_owned());
-        LinesOf { lines: Some(self), organisation, generation }
+        LinesOf { lines: Some(self), organisation, generation, write: None }
     }
 }
 
 impl LinesOf<'_> {
+    /// Returns the policies behind the write.
+    pub(super) fn write(&self) -> Option<&WriteFacts> {
+        self.write
+    }
+
+    /// If a value of a change removes an entry, returns the list that does not have the entry, and
+    /// the line that declared the entry before. Otherwise, the result is empty.
+    pub(super) fn absence(&self, change: &Change<()>, field: &Field) -> Html {
+        // No policy asks for the changes of an undo.
+        let lines = self.lines.filter(|_| !is_undo(&self.generation));
+        let Some(absent) = lines.and_then(|lines| lines.absent.get(&value(change, field))) else {
+            return Html::default();
+        };
+        let list = [text("; the list "), code(&absent.list), text(format!(" {}", absent.lacks))];
+        let before = self.write.and_then(|write| write.declared.get(&field.name)).map(declared);
+        joined(list.into_iter().chain(before))
+    }
+
     /// Returns the place of a line. Adds a link to the line, and the text of the line, if Beadle
     /// knows them.
     pub(super) fn place(&self, at: &PolicyLocation) -> Html {
         let (organisation, generation) = (self.organisation.clone(), self.generation.clone());
         let asked = AskedLine { organisation, generation, at: at.clone() };
-        let Some(found) = self.lines.and_then(|lines| lines.0.get(&asked)) else { return code(at) };
-        let place = match found.link.as_deref().and_then(Link::outside_line) {
-            Some(link) => element(Tag::A, &[Attribute::Href(&link)], [code(at)]),
-            None => code(at),
-        };
+        let Some(found) = self.lines.and_then(|lines| lines.known.get(&asked)) else { return code(at) };
+        let place = linked(at, found.link.as_deref());
         match &found.text {
             Some(quoted) => joined([place, text(": "), code(quoted)]),
             None => place,
         }
     }
+}
+
+/// Returns the place of a line. The place is a link if the address is known.
+fn linked(at: &PolicyLocation, address: Option<&str>) -> Html {
+    match address.and_then(Link::outside_line) {
+        Some(link) => element(Tag::A, &[Attribute::Href(&link)], [code(at)]),
+        None => code(at),
+    }
+}
+
+/// Returns a text such as `; policy 3c9f removed teams[core] from settings.yml:9`.
+fn declared(before: &DeclaredFacts) -> Html {
+    joined([
+        text(format!("; policy {} removed ", before.removed_by)),
+        code(&before.path),
+        text(" from "),
+        linked(&before.at, before.link.as_deref()),
+    ])
+}
+
+/// Returns the identity of a changed value. An addition and a removal of one entry differ in the
+/// later value.
+fn value(change: &Change<()>, field: &Field) -> ChangedValue {
+    [change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string()]
+}
+
+/// Returns the changes of held changes.
+pub(super) fn changes_of_holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<&'a Change<()>> {
+    holds.into_iter().map(|hold| &hold.change).collect()
+}
+
+/// Returns the changes of the writes in the journal.
+pub(super) fn changes_of_entries(entries: &[Entry]) -> Vec<&Change<()>> {
+    let changes = entries.iter().filter_map(|entry| match &entry.detail {
+        Detail::Change(intended) => Some(&intended.change),
+        _ => None,
+    });
+    changes.collect()
 }
 
 /// Returns the lines that asked for held changes.
@@ -111,10 +205,12 @@ fn of_change(key: &Key, generation: &str, change: &Change<()>) -> Vec<AskedLine>
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
     use beadle_engine::{EntryKind, Time, testing};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::pages::detail::detail;
 
     const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
@@ -157,6 +253,76 @@ mod tests {
         let lines = known(Some(HOSTILE), None);
         let shown = lines.of_hold(&hold()).place(&line(2));
         assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
+    }
+
+    /// Returns the entry of a write. The write removes a team, or adds the team.
+    fn write(seq: u64, is_removal: bool, generation: &str) -> Entry {
+        let (before, after) =
+            if is_removal { (json!("push"), Value::Null) } else { (Value::Null, json!("push")) };
+        let risk = if is_removal { "removes" } else { "adds" };
+        let field = json!({
+            "name": "permission", "before": before, "after": after,
+            "asked": { "file": "settings.yml", "line": 6 }, "risk": risk,
+        });
+        let detail = json!({
+            "aspect": "teams", "what": "team core", "fields": [field], "mode": "enforce", "after": [], "write": null,
+            "generation": generation, "first_asked": "2a1b",
+        });
+        Entry {
+            seq,
+            at: Time(1),
+            kind: EntryKind::Intent,
+            key: "repository:acme:1".to_owned(),
+            subject: "acme/r1".to_owned(),
+            intent: None,
+            trace: None,
+            detail: detail.into(),
+        }
+    }
+
+    #[test]
+    fn a_removal_names_the_list_the_line_that_is_gone_and_the_authors() {
+        let entries = [write(7, true, "3c9f"), write(8, false, "3c9f"), write(9, true, "undo of 7")];
+        let policy = |author: &str| {
+            let from = PolicyCommitted {
+                repository: "acme/admin".into(),
+                commit: "3c9f".into(),
+                author: author.into(),
+                subject: HOSTILE.into(),
+            };
+            Some(PolicyInForce { in_force: "3c9f".into(), base: Some(from.clone()), from })
+        };
+        let link = "https://github.com/acme/admin/blob/1a2b/settings.yml#L9";
+        let declared = DeclaredFacts {
+            path: "teams[core]".into(),
+            at: line(9),
+            link: Some(link.into()),
+            removed_by: "2a1b".into(),
+        };
+        let declared = BTreeMap::from([("permission".to_owned(), declared)]);
+        let facts = WriteFacts { policy: policy("zoe"), first: policy("mona"), declared };
+        let lines = Lines::default()
+            .with_absent(&changes_of_entries(&entries), |_, field| {
+                let facts = AbsentFacts { list: "teams".into(), lacks: "does not have core".into() };
+                field.after.is_null().then_some(facts)
+            })
+            .with_writes(BTreeMap::from([(7, facts)]));
+        let shown = |entry: &Entry| detail(&entry.detail, &lines.of_entry(entry)).as_str().to_owned();
+        let removal = shown(&entries[0]);
+        let inert = "&lt;img src=x onerror=alert(1)&gt;";
+        for part in [
+            "; the list <code>teams</code> does not have core",
+            &*format!(
+                "; policy 2a1b removed <code>teams[core]</code> from <a href=\"{link}\"><code>settings.yml:9</code></a>"
+            ),
+            &*format!(">3c9f</a> by zoe: {inert}, base by zoe: {inert}"),
+            &*format!(">2a1b</a> by mona: {inert}"),
+        ] {
+            assert!(removal.contains(part), "{part} in {removal}");
+        }
+        for other in &entries[1..] {
+            assert!(!shown(other).contains("the list"), "{}", shown(other));
+        }
     }
 
     #[test]

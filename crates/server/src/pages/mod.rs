@@ -82,8 +82,9 @@ use crate::sign_in::SignIn;
 pub use access::Access;
 pub use detail::is_cut;
 pub use facts::{
-    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
-    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    AbsentFacts, AskedLine, CoveringWaivers, DeclaredFacts, Facts, HeldChanges, HeldPolicy,
+    InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    WriteFacts,
 };
 pub use live::Live;
 
@@ -230,13 +231,18 @@ impl Pages {
         (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
     }
 
-    /// Adds the texts and the addresses of the policy's lines to a page. If Beadle cannot read
-    /// them, the page shows only the places of the lines.
+    /// Adds the policies behind the changes to a page: the texts and the addresses of the lines, and
+    /// the authors. If Beadle cannot read them, the page shows only the places of the lines and the
+    /// names of the policies.
     async fn quoted<P: HasLines>(&self, loaded: Result<P, Refused>) -> Result<P, Refused> {
         let page = loaded?;
         let asked = page.asked_lines();
         let known = in_time(async { Ok(self.facts.policy_lines(asked).await?) }).await;
-        Ok(page.with_lines(Lines::new(known.unwrap_or_default())))
+        let writes = in_time(async { Ok(self.facts.write_facts(page.entries()).await?) }).await;
+        let lines = Lines::new(known.unwrap_or_default())
+            .with_absent(&page.changes(), |change, field| self.facts.absent(change, field))
+            .with_writes(writes.unwrap_or_default());
+        Ok(page.with_lines(lines))
     }
 
     async fn overview(&self) -> Result<Overview, Refused> {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::gate::Holder;
-use beadle_engine::{Key, StoreError, Time};
-use beadle_repositories::policy::Waiver;
+use beadle_engine::{Change, Entry, Field, Key, StoreError, Time};
+use beadle_repositories::policy::{Waiver, absent_entry};
 use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
-    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    AbsentFacts, AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts,
+    MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts, WriteFacts,
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::operations::key_names;
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::pages::policy_lines;
+use crate::app::pages::{policy_lines, write_facts};
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -107,6 +107,15 @@ impl Facts for PageFacts {
         asked: BTreeSet<AskedLine>,
     ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
         policy_lines::known(&self.0, asked).await
+    }
+
+    fn absent(&self, change: &Change<()>, field: &Field) -> Option<AbsentFacts> {
+        let entry = absent_entry(&change.aspect, &change.what, field)?;
+        Some(AbsentFacts { lacks: entry.lacks(), list: entry.list })
+    }
+
+    async fn write_facts(&self, entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
+        write_facts::known(&self.0, entries).await
     }
 }
 

@@ -8,3 +8,4 @@ pub(super) mod operations;
 mod policy_lines;
 mod refusal;
 mod undo;
+mod write_facts;

@@ -18,6 +18,8 @@ use crate::output::policy_links::PolicyLinks;
 
 /// The maximum number of generations that Beadle searches in the journal.
 const POLICIES: u32 = 200;
+/// The minimum number of digits of a commit's id.
+const COMMIT: usize = 40;
 
 /// Returns what Beadle knows about lines that asked for changes.
 pub(super) async fn known(
@@ -126,6 +128,37 @@ fn at_commit(origin: &PolicyOrigin, other: &PolicyCommitted) -> Option<PolicyOri
     (origin.repository == other.repository).then(|| PolicyOrigin { commit, ..origin.clone() })
 }
 
+/// Returns the address of a line at an earlier commit of an organisation's policy, or of the base of
+/// the policy. Returns `None` if the policy was in a folder at that time.
+pub(super) fn link_at(
+    service: &Service,
+    organisation: &str,
+    (at, commit): (&PolicyLocation, &str),
+) -> Option<String> {
+    let open = service.orgs.iter().find(|org| org.file.name == organisation)?.open()?;
+    let (origin, base) = moved(&open.policy.current(), at, commit)?;
+    Some(open.links_at(origin, base).link(at))
+}
+
+/// Returns the places of the policy and of its base. The part that contains the line is at the given
+/// commit. Returns `None` if the text is not a commit, but the name of a generation in a folder.
+fn moved(
+    current: &Policy,
+    at: &PolicyLocation,
+    commit: &str,
+) -> Option<(PolicyOrigin, Option<PolicyOrigin>)> {
+    let is_commit = commit.len() >= COMMIT && commit.chars().all(|c| c.is_ascii_hexdigit());
+    let origin = current.origin.clone().filter(|_| is_commit)?;
+    let at_commit = |origin: PolicyOrigin| {
+        let commit = Commit { id: commit.to_owned(), ..origin.commit };
+        PolicyOrigin { commit, ..origin }
+    };
+    if at.file.starts_with(BASE) {
+        return Some((origin, Some(at_commit(current.base.clone()?))));
+    }
+    Some((at_commit(origin), None))
+}
+
 /// Returns the address of a line. Returns `None` if the line is in the base of the policy, and the
 /// commit of the base is not known.
 fn link(links: &PolicyLinks, at: &PolicyLocation) -> Option<String> {
@@ -162,6 +195,24 @@ mod tests {
         for (file, line) in [("settings.yml", 3), ("settings.yml", 9), ("repos/shop.yml", 1)] {
             assert_eq!(text(file, line), None, "{file}:{line}");
         }
+    }
+
+    #[test]
+    fn a_line_at_an_earlier_commit_leads_to_the_part_of_the_policy_that_has_the_line() {
+        let files = ["settings.yml", "base/settings.yml"];
+        let files = files.map(|file| (file.to_owned(), "repository: { has_wiki: true }\n".to_owned()));
+        let base = Some(origin("shared/rules", "b"));
+        let current = Policy::on_base(files.into(), "admin", origin("acme/admin", "a"), base).unwrap();
+        let earlier = "1".repeat(40);
+        let commits = |file: &str, commit: &str| {
+            let at = PolicyLocation { file: file.into(), line: 7 };
+            let (origin, base) = moved(&current, &at, commit)?;
+            Some((origin.commit.id, base.map(|base| base.commit.id)))
+        };
+        assert_eq!(commits("settings.yml", &earlier), Some((earlier.clone(), None)));
+        let of_base = Some(("a".repeat(40), Some(earlier.clone())));
+        assert_eq!(commits("base/settings.yml", &earlier), of_base);
+        assert_eq!(commits("settings.yml", "3c9f0a1b2d4e"), None, "the policy was in a folder");
     }
 
     #[test]

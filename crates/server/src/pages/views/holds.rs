@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
-use beadle_engine::{FirstHeld, Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
+use beadle_engine::{Change, FirstHeld, Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::facts::AskedLine;
 use crate::pages::html::{Html, joined, text};
-use crate::pages::lines::{HasLines, Lines, of_holds};
+use crate::pages::lines::{HasLines, Lines, changes_of_holds, of_holds};
 use crate::pages::link::Link;
 use crate::pages::parts::{
     code, counted, faint, field, filter, link, list, moment, more, paragraph, state, subject, table,
@@ -85,6 +85,10 @@ pub(in crate::pages) struct HoldsPage {
 impl HasLines for HoldsPage {
     fn asked_lines(&self) -> BTreeSet<AskedLine> {
         of_holds(self.groups.iter().flat_map(|group| &group.examples).chain(&self.holds))
+    }
+
+    fn changes(&self) -> Vec<&Change<()>> {
+        changes_of_holds(self.groups.iter().flat_map(|group| &group.examples).chain(&self.holds))
     }
 
     fn with_lines(self, lines: Lines) -> Self {

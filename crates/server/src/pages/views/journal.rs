@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Detail, Entry, EntryKind, Key, Store, StoreError, Time};
+use beadle_engine::{Change, Detail, Entry, EntryKind, Key, Store, StoreError, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::facts::{AskedLine, Facts};
 use crate::pages::html::{Html, joined, text};
-use crate::pages::lines::{HasLines, Lines, of_entries};
+use crate::pages::lines::{HasLines, Lines, changes_of_entries, of_entries};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of_keys;
 use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
@@ -48,7 +48,7 @@ pub(in crate::pages) struct Journal {
     /// The configured organisations.
     #[serde(skip)]
     organisations: Vec<String>,
-    /// The links and texts of the policy lines on the page.
+    /// The policies behind the changes on the page.
     #[serde(skip)]
     lines: Lines,
     /// The signed-in person who looks at the page.
@@ -59,6 +59,14 @@ pub(in crate::pages) struct Journal {
 impl HasLines for Journal {
     fn asked_lines(&self) -> BTreeSet<AskedLine> {
         of_entries(&self.entries)
+    }
+
+    fn changes(&self) -> Vec<&Change<()>> {
+        changes_of_entries(&self.entries)
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     fn with_lines(self, lines: Lines) -> Self {

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::{
-    DriftCause, Entry, Hold, HoldList, Key, KeyState, Pause, Row, Store, StoreError, Time, UnwrittenChange,
-    one_line,
+    Change, DriftCause, Entry, EntryKind, Hold, HoldList, Key, KeyState, Pause, Row, Store, StoreError, Time,
+    UnwrittenChange, one_line,
 };
 use serde::Serialize;
 
@@ -15,11 +15,11 @@ use super::journal;
 use crate::pages::condition::Thing;
 use crate::pages::facts::AskedLine;
 use crate::pages::html::{Html, joined, long_text, text};
-use crate::pages::lines::{Lines, of_entries, of_holds};
+use crate::pages::lines::{Lines, changes_of_entries, changes_of_holds, of_entries, of_holds};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
-use crate::pages::parts::{code, counted, moment, more, paragraph, section, state, states, table};
+use crate::pages::parts::{code, counted, link, moment, more, paragraph, section, state, states, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
@@ -45,7 +45,7 @@ pub(in crate::pages) struct Work {
     /// The older entries begin before the entry with this number. `None` if there are no older
     /// entries.
     older: Option<u64>,
-    /// The links and texts of the policy lines that asked for the changes.
+    /// The policies behind the changes.
     #[serde(skip)]
     lines: Lines,
 }
@@ -81,6 +81,18 @@ impl Work {
         let mut lines = of_holds(&self.holds);
         lines.append(&mut of_entries(&self.journal));
         lines
+    }
+
+    /// Returns the held and the written changes.
+    pub(in crate::pages) fn changes(&self) -> Vec<&Change<()>> {
+        let mut changes = changes_of_holds(&self.holds);
+        changes.append(&mut changes_of_entries(&self.journal));
+        changes
+    }
+
+    /// Returns the journal entries.
+    pub(in crate::pages) fn entries(&self) -> &[Entry] {
+        &self.journal
     }
 
     /// Adds what Beadle knows about the lines, and returns the parts.
@@ -176,7 +188,9 @@ impl Work {
             .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
         let entries = journal::rows((&self.journal, &self.lines), &[], now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
-        section("Journal", [entries, more(older, "Older entries")])
+        let writes = Link::to("/journal").with("kind", EntryKind::Intent.as_str()).with("key", key.as_str());
+        let writes = paragraph([link(&writes, "Show only the writes")]);
+        section("Journal", [writes, entries, more(older, "Older entries")])
     }
 }
 

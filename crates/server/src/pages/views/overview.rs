@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use beadle_engine::guard::group_holds;
-use beadle_engine::{Depth, HoldList, Lane, Pause, Store, TaskRecord, Time, one_line};
+use beadle_engine::{Depth, EntryKind, HoldList, Lane, Pause, Store, TaskRecord, Time, one_line};
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
@@ -12,11 +12,11 @@ use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
-use crate::pages::html::{Html, joined, text};
+use crate::pages::html::{Html, hidden, joined, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
-    THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, states, table,
+    THING_COLUMNS, code, facts, field, filter, link, moment, paragraph, paused, section, states, table,
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -182,6 +182,7 @@ impl View for Overview {
         );
         vec![
             sums,
+            section("Find who changed what", [search()]),
             section(
                 "Needs attention",
                 [
@@ -227,6 +228,19 @@ impl View for Overview {
     }
 }
 
+/// Returns a form that finds writes in the journal. Each write names its policy and the author of the
+/// policy.
+fn search() -> Html {
+    filter(
+        "/journal",
+        vec![
+            hidden("kind", EntryKind::Intent.as_str()),
+            field("key", "Repository or group", ""),
+            field("text", "Team, label, setting or other text", ""),
+        ],
+    )
+}
+
 /// The address of the API description.
 const API: &str = "/api/v1/openapi.json";
 
@@ -235,6 +249,16 @@ mod tests {
     use beadle_engine::{Finding, Key};
 
     use super::*;
+
+    #[test]
+    fn the_form_finds_the_writes_of_a_repository_or_a_group() {
+        let form = search();
+        let start = "<form action=\"/journal\"><input type=\"hidden\" name=\"kind\" value=\"intent\">";
+        assert!(form.as_str().starts_with(start), "{}", form.as_str());
+        for name in ["name=\"key\"", "name=\"text\""] {
+            assert!(form.as_str().contains(name), "{}", form.as_str());
+        }
+    }
 
     #[test]
     fn a_repository_counts_for_each_of_its_problems() {

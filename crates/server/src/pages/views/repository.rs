@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{LastRead, Store, Time, UnwrittenChange};
+use beadle_engine::{Change, Entry, LastRead, Store, Time, UnwrittenChange};
 use serde::Serialize;
 
 use super::one::Work;
@@ -59,6 +59,14 @@ impl RepositoryPage {
 impl HasLines for RepositoryPage {
     fn asked_lines(&self) -> BTreeSet<AskedLine> {
         self.work.asked_lines()
+    }
+
+    fn changes(&self) -> Vec<&Change<()>> {
+        self.work.changes()
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.work.entries()
     }
 
     fn with_lines(self, lines: Lines) -> Self {

@@ -20,7 +20,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target/peers"
-REPOSITORIES = int(os.environ.get("PEERS_REPOSITORIES", "100"))
+REPOSITORIES = int(os.environ.get("PEERS_REPOSITORIES", "30"))
 LATENCY_MS = int(os.environ.get("PEERS_LATENCY_MS", "100"))
 PORT = int(os.environ.get("PEERS_PORT", "7070"))
 SAFE_SETTINGS = os.environ.get("SAFE_SETTINGS")

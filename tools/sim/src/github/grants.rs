@@ -189,7 +189,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
         ["orgs", _, "actions", "permissions" | "oidc", ..]
-        | ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
+        | ["orgs", _, "rulesets" | "code-security" | "installations", ..] => "organization_administration",
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
         ["orgs", _, "actions", "secrets", ..] => "organization_secrets",
         ["orgs", _, "dependabot", "secrets", ..] => "organization_dependabot_secrets",

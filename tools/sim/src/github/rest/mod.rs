@@ -15,6 +15,7 @@ mod environments;
 mod external_groups;
 mod git;
 mod hooks;
+mod installations;
 mod interactions;
 mod issues;
 mod labels;
@@ -259,6 +260,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["memberships", login]) => memberships::answer(world, call, org, login),
         ("GET", ["invitations"]) => memberships::invitations(world, call, org),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
+        ("GET", ["installations"]) => installations::of_organisation(world, call, org),
         ("GET", ["external-groups"]) => external_groups::answer(world, call, org),
         (_, ["custom-repository-roles", rest @ ..]) => {
             organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -187,6 +188,9 @@ impl DynamoStore {
         pk: &str,
         sks: &[&String],
     ) -> Result<Vec<Item>, StoreError> {
+        if self.reads_each.load(Ordering::Relaxed) {
+            return self.read_each(doing, pk, sks).await;
+        }
         let key =
             |sk: &&String| Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk.as_str()))]);
         let keys = KeysAndAttributes::builder().set_keys(Some(sks.iter().map(key).collect()));
@@ -197,6 +201,13 @@ impl DynamoStore {
             let page = match self.client.batch_get_item().set_request_items(Some(rest)).send().await {
                 // The role was made for an earlier version.
                 Err(error) if error.code() == Some("AccessDeniedException") => {
+                    // Further requests of this process would also be refused.
+                    if !self.reads_each.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            table = self.table,
+                            "the role has no permission dynamodb:BatchGetItem, Beadle reads notes one by one until it starts again"
+                        );
+                    }
                     return self.read_each(doing, pk, sks).await;
                 }
                 answer => answer.map_err(failed(doing))?,

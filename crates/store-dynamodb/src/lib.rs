@@ -38,6 +38,7 @@ mod table;
 mod wake;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -78,12 +79,15 @@ pub struct DynamoStore {
     settings: DynamoSettings,
     wake: Option<Arc<dyn Wake>>,
     damaged: Arc<Damaged>,
+    /// Whether the role has no permission to read several items with one request.
+    reads_each: Arc<AtomicBool>,
 }
 
 impl DynamoStore {
     /// Creates a store that uses this table. The function sends no request.
     pub fn new(client: Client, table: &str, settings: DynamoSettings) -> Self {
-        Self { client, table: table.to_owned(), settings, wake: None, damaged: Arc::default() }
+        let (damaged, reads_each) = (Arc::default(), Arc::default());
+        Self { client, table: table.to_owned(), settings, wake: None, damaged, reads_each }
     }
 
     /// Sets `wake`, and returns the store. The store then tells `wake` which keys can be claimed.

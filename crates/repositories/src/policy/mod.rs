@@ -67,7 +67,7 @@ mod watched_files;
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
-pub use change_key::key_of_value;
+pub use change_key::{key_of_value, meant_key};
 pub(crate) use controls::{DeclaredControl, NO_OTHERS};
 pub use creations::Creation;
 pub(crate) use desired::holds;

@@ -56,7 +56,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         return Ok(tally.code_with(left));
     }
     let (name, by, keys) =
-        (selected.name.clone(), decided_by(config, &args.decider).await?.name, args.keys.clone());
+        (selected.name.clone(), decided_by(config, &args.decider, printer).await?.name, args.keys.clone());
     let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
     if args.json {
         return Box::pin(show_json(&app, (&undo, &selected), args, printer)).await;

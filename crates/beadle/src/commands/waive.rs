@@ -27,7 +27,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{}`", args.name)
     })?;
     let file = config.orgs(Some(owner))?[0];
-    let DecidedBy { name: by, reason } = decided_by(config, &args.decider).await?;
+    let DecidedBy { name: by, reason } = decided_by(config, &args.decider, printer).await?;
     // The name of the person is enough for the owner: the journal also has the system user.
     let owner = args.owner.clone().or_else(|| args.decider.person.clone());
     let waiver = Waiver {

@@ -170,10 +170,14 @@ pub(crate) struct ApplyArgs {
     pub(crate) yes: bool,
 }
 
+/// The word that means the newest sweep in which Beadle wrote something.
+pub(crate) const LAST_SWEEP: &str = "last-sweep";
+
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
-    /// Number of a run, a sweep, a policy or a write in the journal, such as `1234`, or code of a
-    /// change, an approved group of changes or a policy, such as `8f0c1d2e3a4b`; repeatable
+    /// `last-sweep`, the newest sweep in which Beadle wrote something; or number of a run, a sweep,
+    /// a policy, an undo or a write in the journal, such as `1234`; or code of a change, an
+    /// approved group of changes or a policy, such as `8f0c1d2e3a4b`; repeatable
     #[arg(value_name = "RUN", required_unless_present = "since", conflicts_with = "since")]
     pub(crate) what: Vec<String>,
     /// Undo everything that Beadle wrote within this time, such as `2h` or `7d`, or since this time,
@@ -186,10 +190,13 @@ pub(crate) struct UndoArgs {
     /// Limit to a repository, such as `widgets`; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
-    /// Limit to a key of the policy, such as `branches.main` or `teams[core]`; repeatable, or
-    /// separated by commas
+    /// Limit to a key of the policy, such as `branches.main` or `teams[core]`, or as a plan shows
+    /// it, such as `has_wiki`; repeatable, or separated by commas
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) keys: Vec<String>,
+    /// Show the names of all repositories; without it, at most five for equal changes
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all_names: bool,
     /// Print the plan as JSON, with each change of each repository, and write nothing
     #[arg(long, conflicts_with_all = ["yes", "reason", "person"])]
     pub(crate) json: bool,
@@ -343,8 +350,9 @@ pub(crate) struct WaiveArgs {
     /// Repository, such as `acme/widgets`, or a glob for several, such as `acme/api-*`
     #[arg(value_name = "OWNER/NAME")]
     pub(crate) name: String,
-    /// Key to exempt, such as `branches[main].protection.enforce_admins` or `teams[core]`; repeatable,
-    /// or separated by commas
+    /// Key to exempt, such as `branches[main].protection.enforce_admins` or `teams[core]`, or as a
+    /// plan shows it, such as `has_wiki`; `beadle explain acme/widgets` prints the declared keys;
+    /// repeatable, or separated by commas
     #[arg(long, required = true, value_name = "KEY", value_delimiter = ',')]
     pub(crate) keys: Vec<String>,
     /// End of the waiver: a duration such as `2d`, a date such as `2026-12-01` (its last moment in

@@ -136,6 +136,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "one key of a repository, for two days",
             ),
             (
+                "beadle waive acme/widgets --keys has_wiki --until 2d --reason \"release\"",
+                "a setting, as `beadle plan` shows it",
+            ),
+            (
                 "beadle waive \"acme/api-*\" --keys \"teams[contractors]\" --until 2026-12-01 --reason \"audit\" --owner mona",
                 "a team that may keep its access to several repositories",
             ),
@@ -181,10 +185,8 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "undo",
         &[
-            (
-                "beadle undo 1234",
-                "a run, see `beadle journal --numbers`, or a sweep, see `beadle journal --only sweep`",
-            ),
+            ("beadle undo last-sweep", "what Beadle wrote during its last sweep, for example last night"),
+            ("beadle undo 1234", "a run, a sweep or an undo, see `beadle journal --numbers`"),
             ("beadle undo 269", "what a policy wrote; `beadle journal` shows the command"),
             ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in 12 hours"),
             (
@@ -242,7 +244,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle journal --since 7d --repo acme/widgets", "one repository"),
             ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
             ("beadle journal --only policy", "the policies that came into force, with their authors"),
-            ("beadle journal --only sweep", "the sweeps, with their numbers for `beadle undo`"),
+            ("beadle journal --only sweep", "the sweeps, with the commands that undo them"),
             ("beadle journal --who mona --since 2d", "what mona caused or decided"),
             ("beadle journal --follow", "new entries as they arrive"),
             (

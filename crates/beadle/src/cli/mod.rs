@@ -15,9 +15,9 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use command_args::{
-    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
-    SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
-    UndoArgs, WaiveArgs, WaiversArgs,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, LAST_SWEEP, ListArgs, PlanArgs, PlanTotalArgs,
+    RebindArgs, SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand,
+    TasksCommand, Tool, UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
@@ -314,7 +314,10 @@ pub(crate) enum Command {
     ///
     /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
     /// names what it cannot restore. Afterwards Beadle only observes the restored values, until the
-    /// policy agrees with them, or until `beadle resume`.
+    /// policy agrees with them, or until `beadle resume`. The policy still asks for the undone
+    /// values, so revert the commit of the policy too.
+    ///
+    /// At the end, Beadle prints the command that undoes the undo.
     ///
     /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored. With `--json`: 2
     /// if the plan has changes or cannot restore something.
@@ -324,6 +327,9 @@ pub(crate) enum Command {
     /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the
     /// store of the service. `[org.waivers]` limits its length and the keys. At the end, Beadle
     /// compares the keys again.
+    ///
+    /// `beadle explain acme/widgets` prints the keys that the policy declares for a repository.
+    /// `beadle schema repo` prints every key that a policy can declare for it.
     Waive(WaiveArgs),
     /// List all waivers, or end a waiver of `beadle waive`
     ///

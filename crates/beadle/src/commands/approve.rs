@@ -17,7 +17,7 @@ use crate::output::printer::Printer;
 pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
-    let DecidedBy { name: by, reason } = decided_by(config, &args.decide.decider).await?;
+    let DecidedBy { name: by, reason } = decided_by(config, &args.decide.decider, printer).await?;
     let generations = HeldGeneration::all(store.as_ref()).await?;
     let groups = group_holds(store.holds().await?);
     let mut code = FINE;

@@ -170,11 +170,31 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// Returns the name of the person who runs this command. The journal records this name. If the
-/// store is a table, the name comes from AWS.
-async fn operator(config: &Config) -> String {
+/// The variables that can contain the name of the user who runs a command.
+const USER_VARIABLES: [&str; 3] = ["SUDO_USER", "USER", "USERNAME"];
+/// The name in the journal if none of these variables contains a name.
+const UNKNOWN_USER: &str = "an unknown user";
+/// The end of the note about an unknown name, for a command without `--as`.
+const SET_USER: &str = "to name the person, set `USER`";
+
+/// Returns the name of the user who runs this command. The journal records this name. If the store
+/// is a table, the name comes from AWS. Returns `None` if no variable contains a name.
+async fn system_user(config: &Config) -> Option<String> {
     let caller = if config.is_at_aws() { caller().await } else { None };
-    caller.unwrap_or_else(shell_user)
+    caller.or_else(shell_user)
+}
+
+/// Returns the name of [`system_user`], or a text that shows that the name is not known. `advice`
+/// is the end of a note about an unknown name.
+async fn operator(config: &Config, advice: &str, printer: &Printer) -> String {
+    if let Some(name) = system_user(config).await {
+        return name;
+    }
+    let variables = USER_VARIABLES.join("`, `");
+    printer.note(format!(
+        "none of the variables `{variables}` is set, so the journal names `{UNKNOWN_USER}`; {advice}"
+    ));
+    UNKNOWN_USER.to_owned()
 }
 
 /// Returns the caller's identity at AWS, or `None` if AWS does not answer.
@@ -200,7 +220,7 @@ async fn caller() -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the operator's name is read here only")]
-fn shell_user() -> String {
-    let name = ["SUDO_USER", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    name.unwrap_or_else(|| "an operator".into())
+fn shell_user() -> Option<String> {
+    let mut names = USER_VARIABLES.into_iter().filter_map(|variable| std::env::var(variable).ok());
+    names.find(|name| !name.trim().is_empty())
 }

@@ -28,7 +28,7 @@ pub(crate) async fn pause(
     let clock = Clock::system();
     let store = store::open_existing(config).await?;
     let scope = resolve(config, scope).await?;
-    let by = decided_by(config, decider).await?;
+    let by = decided_by(config, decider, printer).await?;
     let until = scope.pause((config, store.as_ref()), time, by, clock.now()).await?;
     printer.line(format!("{} is paused until {until}; Beadle still stores webhooks", scope.name));
     Ok(FINE)
@@ -43,7 +43,7 @@ pub(crate) async fn resume(
     let clock = Clock::system();
     let store = store::open_existing(config).await?;
     let scope = resolve(config, scope).await?;
-    let (by, name) = (decided_by(config, decider).await?, scope.name.as_str());
+    let (by, name) = (decided_by(config, decider, printer).await?, scope.name.as_str());
     let resumed = scope.resume((config, store.as_ref()), by.clone(), clock.now()).await?;
     let Resumed::Ended { undone } = resumed else {
         let undone = scope.end_undo(store.as_ref(), by, clock.now()).await?;

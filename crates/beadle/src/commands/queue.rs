@@ -9,7 +9,7 @@ use crate::app::operations::key_names as names;
 use crate::app::operations::retrying;
 use crate::app::store;
 use crate::cli::Scope;
-use crate::commands::{FINE, ago, operator, pause};
+use crate::commands::{FINE, SET_USER, ago, operator, pause};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::left_out::LeftOut;
@@ -29,7 +29,7 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
     if let Some(name) = wanted.retry {
-        let by = operator(config).await;
+        let by = operator(config, SET_USER, printer).await;
         for key in keys_to_retry(config, &store, &name).await? {
             let shown = retrying::retry(store.as_ref(), (&key, &name), &by, now).await?;
             printer.line(format!("{} is due now", escape::cut(&shown, VALUE)));

@@ -21,7 +21,7 @@ use crate::output::printer::Printer;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let by = decided_by(config, &args.decider).await?;
+    let by = decided_by(config, &args.decider, printer).await?;
     match (&args.team, &args.user) {
         (Some(slug), _) => name((config, by), &args.subject, (Named::Team, slug), &clock, printer).await,
         (None, Some(login)) => name((config, by), &args.subject, (Named::User, login), &clock, printer).await,

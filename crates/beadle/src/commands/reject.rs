@@ -13,7 +13,7 @@ use crate::output::printer::Printer;
 pub(crate) async fn run(config: &Config, args: &RejectArgs, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
-    let by = decided_by(config, &args.decide.decider).await?;
+    let by = decided_by(config, &args.decide.decider, printer).await?;
     let groups = group_holds(store.holds().await?);
     let codes: Vec<&String> = args.codes.iter().collect();
     let decision = Decision::reject(&by.name, by.reason.as_deref());

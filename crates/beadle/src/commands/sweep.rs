@@ -21,7 +21,6 @@ use crate::app::operations::applier::{Applier, write};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
-use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::shared::apply_rounds::{MOST, settle};
 use crate::commands::shared::command_gate::{
@@ -29,6 +28,7 @@ use crate::commands::shared::command_gate::{
 };
 use crate::commands::shared::expected_write_duration::announce;
 use crate::commands::shared::tally::Tally;
+use crate::commands::{SET_USER, operator};
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
 use crate::output::plans_and_results::{self, PlanScope, WholePlan};
@@ -57,7 +57,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     } else {
         (None, store::open(config).await?)
     };
-    let by = if args.approve.is_empty() { String::new() } else { operator(config).await };
+    let by = if args.approve.is_empty() { String::new() } else { operator(config, SET_USER, printer).await };
     let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };

@@ -3,31 +3,62 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use beadle_engine::{Change, Key, StepResult};
+use anyhow::bail;
+use beadle_engine::{Change, Key, StepResult, Store, last_writing_sweep};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::operations::undoing::{SelectedWrites, Undo, UndoSelection, select};
+use crate::app::operations::not_undone;
+use crate::app::operations::undo_afterwards::resume;
+use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, select};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
-use crate::cli::UndoArgs;
+use crate::cli::{LAST_SWEEP, UndoArgs};
+use crate::commands::ago;
 use crate::commands::apply::{agreed, declined, summary, writes};
 use crate::commands::shared::command_gate::limit_organisation;
 use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
+use crate::output::equal_lines::EXAMPLES;
 use crate::output::plans_and_results::{self, WholePlan};
 use crate::output::printer::Printer;
+use crate::output::progress::Progress;
 use crate::output::undo_plan;
+use crate::output::undo_results::UndoResults;
 
 /// An undo of `beadle undo`.
 struct UndoCommand<'a> {
     undo: Undo<'a>,
     args: &'a UndoArgs,
     printer: &'a Printer,
+    /// Sentences about what happens after the undo.
+    afterwards: &'a [String],
+}
+
+/// What the command did in an organisation.
+enum Went {
+    /// It only planned the undo, for the output as JSON.
+    Planned(Box<WholePlan>),
+    /// It wrote the undo.
+    Wrote(Wrote),
+    /// The operator declined the plan.
+    Declined,
+}
+
+/// The written undo of an organisation.
+#[derive(Default)]
+struct Wrote {
+    tally: Tally,
+    /// The number of values that are not restored.
+    left: usize,
+    /// The number of the undo in the journal. `None` if there was nothing to write.
+    number: Option<u64>,
+    /// The keys with a written change, each with its name.
+    keys: Vec<(Key, String)>,
 }
 
 pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -35,33 +66,29 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let since = args.since.map(|start| start.time(app.clock.now())).transpose();
     let asked = UndoSelection {
-        what: args.what.clone(),
+        what: words(&app, store.as_ref(), args, printer).await?,
         since: since.map_err(anyhow::Error::msg)?,
         org: args.org.clone(),
         repo: args.repo.clone(),
         keys: args.keys.clone(),
     };
     let selected = select(config, &store, &asked).await?;
-    for (one, why) in &selected.left {
-        let change = plans_and_results::differences(&one.change);
-        printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
+    for line in not_undone::lines(&selected.left, most(args)) {
+        printer.error(&line);
     }
     for note in &selected.notes {
         printer.note(note);
     }
-    let mut left = selected.left.len();
-    let mut tally = Tally::default();
     if selected.writes.is_empty() && !args.json {
         printer.note("Beadle wrote nothing that it can undo");
-        return Ok(tally.code_with(left));
+        return Ok(Tally::default().code_with(selected.left.len()));
     }
-    let (name, by, keys) =
-        (selected.name.clone(), decided_by(config, &args.decider).await?.name, args.keys.clone());
+    // A plan as JSON writes nothing, so nobody decides.
+    let by = if args.json { String::new() } else { decided_by(config, &args.decider, printer).await?.name };
+    let (name, keys) = (selected.name.clone(), selected.keys.clone());
     let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
-    if args.json {
-        return Box::pin(show_json(&app, (&undo, &selected), args, printer)).await;
-    }
-    let command = UndoCommand { undo, args, printer };
+    let command = UndoCommand { undo, args, printer, afterwards: &selected.afterwards };
+    let (mut plans, mut all): (Vec<WholePlan>, Vec<Wrote>) = (Vec::new(), Vec::new());
     for file in config.orgs(args.org.as_deref())? {
         let changes = selected.of_organisation(&file.name);
         if changes.is_empty() {
@@ -71,53 +98,111 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         let shared = app.share_budget(&org).await;
         let went = command.organisation(&org, &changes).await;
         SpawnedShare::end_all(shared).await;
-        let Some((results, not_restored)) = went? else {
-            let further = if tally == Tally::default() { "" } else { "further " };
-            printer.note(format!("no {further}change was written"));
-            return Ok(declined(&tally, printer));
-        };
-        tally.add(results);
-        left += not_restored;
+        match went? {
+            Went::Planned(plan) => plans.push(*plan),
+            Went::Wrote(wrote) => all.push(wrote),
+            Went::Declined => {
+                let tally = sum(&all);
+                let further = if tally == Tally::default() { "" } else { "further " };
+                printer.note(format!("no {further}change was written"));
+                hints(&all, printer);
+                return Ok(declined(&tally, printer));
+            }
+        }
     }
+    if args.json {
+        printer.json(&as_json(&selected, &plans).to_string());
+        return Ok(json_code(&plans, selected.left.len()));
+    }
+    let (tally, left) = (sum(&all), all.iter().map(|wrote| wrote.left).sum::<usize>());
     summary(&tally, printer);
     if tally.held > 0 {
         printer
             .note("the guard holds changes: approve them (see `beadle holds`), then run this command again");
     }
-    Ok(tally.code_with(left))
+    hints(&all, printer);
+    Ok(tally.code_with(selected.left.len() + left))
 }
 
-/// Prints the plan of an undo as JSON, and writes nothing. Parts that could not be read are errors,
-/// as when the command writes.
-async fn show_json(
+/// Returns the words that name the writes. The number of a sweep replaces the word for the newest
+/// sweep.
+async fn words(
     app: &App,
-    (undo, selected): (&Undo<'_>, &SelectedWrites),
+    store: &dyn Store,
     args: &UndoArgs,
     printer: &Printer,
-) -> anyhow::Result<u8> {
-    let mut plans = Vec::new();
-    for file in app.config.orgs(args.org.as_deref())? {
-        let changes = selected.of_organisation(&file.name);
-        if changes.is_empty() {
-            continue;
-        }
-        let org = app.organisation(file).await?;
-        let shared = app.share_budget(&org).await;
-        let planned = undo.plan(&org, &changes).await;
-        SpawnedShare::end_all(shared).await;
-        plans.push(planned?.whole(&org));
+) -> anyhow::Result<Vec<String>> {
+    if !args.what.iter().any(|word| word == LAST_SWEEP) {
+        return Ok(args.what.clone());
     }
-    let not_undone = selected
-        .left
-        .iter()
-        .map(|(one, why)| json!({ "key": one.key, "name": one.subject, "change": one.change, "why": why }));
-    let not_undone: Vec<Value> = not_undone.collect();
-    let organisations = plans_and_results::json(&plans, Shard::default())["organisations"].take();
-    let shown = json!({
-        "undo": selected.name, "notes": selected.notes, "organisations": organisations, "not_undone": not_undone,
+    let mut numbers: Vec<String> = Vec::new();
+    for org in app.config.orgs(args.org.as_deref())? {
+        let Some(sweep) = last_writing_sweep(store, &org.name).await? else { continue };
+        let (name, number, end, ago) = (&org.name, sweep.number, &sweep.end, ago(sweep.at, app.clock.now()));
+        printer.note(format!(
+            "{LAST_SWEEP} of {name}: sweep {number} {end}; it ended at {}, {ago} ago",
+            sweep.at
+        ));
+        numbers.push(number.to_string());
+    }
+    if numbers.is_empty() {
+        bail!(
+            "the journal has no sweep in which Beadle wrote something\nhint: see `beadle journal --only sweep`"
+        );
+    }
+    // Another sweep might end between the plan that the operator saw and the write.
+    if args.yes {
+        bail!(
+            "`{LAST_SWEEP}` can mean another sweep soon, so `--yes` needs the number of the sweep\nhint: check the plan \
+             without `--yes`, then use `beadle undo {} --yes`",
+            numbers.join(" ")
+        );
+    }
+    let others = args.what.iter().filter(|word| *word != LAST_SWEEP).cloned();
+    Ok(others.chain(numbers).collect())
+}
+
+/// Returns the maximum number of names that a text shows for equal changes of several repositories.
+fn most(args: &UndoArgs) -> usize {
+    if args.all_names { usize::MAX } else { EXAMPLES }
+}
+
+/// Returns the sum of the results of all organisations.
+fn sum(all: &[Wrote]) -> Tally {
+    let mut tally = Tally::default();
+    for wrote in all {
+        tally.add(wrote.tally);
+    }
+    tally
+}
+
+/// Prints how to undo the undo, and how to follow the policy again.
+fn hints(all: &[Wrote], printer: &Printer) {
+    let numbers: Vec<String> = all.iter().filter_map(|wrote| Some(wrote.number?.to_string())).collect();
+    let keys = || all.iter().flat_map(|wrote| &wrote.keys);
+    if keys().next().is_none() {
+        return;
+    }
+    if !numbers.is_empty() {
+        printer.note(format!("to undo this undo: `beadle undo {}`", numbers.join(" ")));
+    }
+    let resume = resume(keys().map(|(key, name)| (key, name.as_str())));
+    printer.note(format!("to follow the policy again: {resume}"));
+}
+
+/// Returns the plans of an undo as JSON. Parts that could not be read are errors, as when the
+/// command writes.
+fn as_json(selected: &SelectedWrites, plans: &[WholePlan]) -> Value {
+    let not_undone = selected.left.iter().map(|one| {
+        let write = &one.write;
+        json!({ "key": write.key, "name": write.subject, "change": write.change, "why": one.why() })
     });
-    printer.json(&shown.to_string());
-    Ok(json_code(&plans, selected.left.len()))
+    let not_undone: Vec<Value> = not_undone.collect();
+    let organisations = plans_and_results::json(plans, Shard::default())["organisations"].take();
+    json!({
+        "undo": selected.name, "notes": selected.notes, "afterwards": selected.afterwards,
+        "organisations": organisations, "not_undone": not_undone,
+    })
 }
 
 /// Returns the exit code for plans that the command only shows. `left` is the number of writes that
@@ -132,61 +217,71 @@ fn json_code(plans: &[WholePlan], left: usize) -> u8 {
 }
 
 impl UndoCommand<'_> {
-    /// Undoes writes to repositories of an organisation. Returns the results, and the number of
-    /// values that are not restored. Returns `None` if the operator declined the plan.
+    /// Plans the undo of writes to repositories of an organisation. Without `--json`, also shows
+    /// the plan, asks for confirmation and writes the undo.
     async fn organisation(
         &self,
         org: &GithubOrganisation,
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
-    ) -> anyhow::Result<Option<(Tally, usize)>> {
-        let (undo, printer) = (&self.undo, self.printer);
-        // An undo must not use raised limits earlier than the runs of the policy.
-        limit_organisation(org, undo.store, printer).await?;
-        let planned = undo.plan(org, changes).await?;
+    ) -> anyhow::Result<Went> {
+        if !self.args.json {
+            // An undo must not use raised limits earlier than the runs of the policy.
+            limit_organisation(org, self.undo.store, self.printer).await?;
+        }
+        let planned = self.undo.plan(org, changes).await?;
         let shown = planned.whole(org);
-        printer.lines(undo_plan::text(printer, &shown));
-        let left =
-            shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
+        if self.args.json {
+            return Ok(Went::Planned(Box::new(shown)));
+        }
+        self.printer.lines(undo_plan::text(self.printer, &shown, most(self.args)));
+        let mut number = None;
         if writes(&shown) {
-            if !self.args.yes && undo_plan::leaves_names_out(&shown) {
-                printer.note("to see all repositories: run this command with `--json`");
+            for sentence in self.afterwards {
+                self.printer.note(sentence);
+            }
+            if !self.args.yes && undo_plan::leaves_names_out(&shown, most(self.args)) {
+                self.printer.note("to see all repositories: run this command with `--all-names` or `--json`");
             }
             // No policy asks for the values that an undo restores, so a person must confirm each of
             // these changes.
-            if !self.args.yes && !agreed(&shown, printer, |_| true)? {
-                return Ok(None);
+            if !self.args.yes && !agreed(&shown, self.printer, |_| true)? {
+                return Ok(Went::Declined);
             }
-            undo.begin(org, self.args.decider.reason()).await?;
+            number = self.undo.begin(org, self.args.decider.reason()).await?;
         }
-        let mut tally = Tally::default();
-        let (applier, plans) = undo.applier(org, planned, printer);
-        for (key, plan) in &plans {
-            match undo.write(&applier, (key, plan)).await {
-                Ok(None) => tally.unknown += plan.unknowns.len(),
-                Ok(Some((report, number))) => {
-                    tally.count(&report);
-                    let is_written = report.count(|result| *result == StepResult::Written) > 0;
-                    if let Some(number) = number.filter(|_| is_written) {
-                        self.hint(key, &plan.subject, number);
-                    }
-                }
-                Err(error) => {
-                    printer.error(&format!("{}: {error:#}", plan.subject));
-                    tally.failed += 1;
-                }
-            }
-        }
-        Ok(Some((tally, left)))
+        let waits =
+            shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some()));
+        let (left, wrote) = (waits.sum(), self.write(org, planned).await);
+        Ok(Went::Wrote(Wrote { left, number, ..wrote }))
     }
 
-    /// Prints how to undo the undo of a key. `number` is the number of the undo's run in the
-    /// journal.
-    fn hint(&self, key: &Key, subject: &str, number: u64) {
-        let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
-        self.printer.note(format!(
-            "{subject}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
-             `beadle resume {option} {subject}`"
-        ));
+    /// Writes the planned undo of an organisation, and shows the results.
+    async fn write(&self, org: &GithubOrganisation, planned: PlannedUndo) -> Wrote {
+        let (mut wrote, mut results) = (Wrote::default(), UndoResults::default());
+        let (applier, plans) = self.undo.applier(org, planned);
+        let progress = Progress::new(&format!("undoing in {}", org.file.name), self.printer);
+        for ((key, plan), done) in plans.iter().zip(1..) {
+            match self.undo.write(&applier, (key, plan)).await {
+                Ok(None) => wrote.tally.unknown += plan.unknowns.len(),
+                Ok(Some(report)) => {
+                    wrote.tally.count(&report);
+                    if report.count(|result| *result == StepResult::Written) > 0 {
+                        wrote.keys.push((key.clone(), plan.subject.clone()));
+                    }
+                    results.reports.push((key.clone(), report));
+                }
+                Err(error) => {
+                    results.errors.push((plan.subject.clone(), format!("{error:#}")));
+                    wrote.tally.failed += 1;
+                }
+            }
+            progress.at(done, plans.len() as u64);
+        }
+        progress.end();
+        let most = most(self.args);
+        self.printer.lines(results.text(self.printer, most));
+        results.error_lines(most).iter().for_each(|line| self.printer.error(line));
+        wrote
     }
 }
 

@@ -11,7 +11,7 @@ use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::waiver_repositories::covered;
-use crate::app::operations::waiving::{check, undeclared, until, waive};
+use crate::app::operations::waiving::{check, meant_keys, undeclared, until, waive};
 use crate::app::store;
 use crate::cli::WaiveArgs;
 use crate::commands::FINE;
@@ -27,11 +27,11 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{}`", args.name)
     })?;
     let file = config.orgs(Some(owner))?[0];
-    let DecidedBy { name: by, reason } = decided_by(config, &args.decider).await?;
+    let DecidedBy { name: by, reason } = decided_by(config, &args.decider, printer).await?;
     // The name of the person is enough for the owner: the journal also has the system user.
     let owner = args.owner.clone().or_else(|| args.decider.person.clone());
     let waiver = Waiver {
-        keys: args.keys.clone(),
+        keys: meant_keys(&args.keys)?,
         repositories: vec![pattern.to_owned()],
         until: until(&args.until, (now, "`--until`"))?,
         reason: reason.context("`--reason` must not be empty")?,

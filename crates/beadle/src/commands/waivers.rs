@@ -99,7 +99,7 @@ async fn end(config: &Arc<Config>, args: &WaiversArgs, code: &str, printer: &Pri
         let Some(waiver) = waiving::to_end(store.as_ref(), file, code).await? else { continue };
         let reader = App::new(config, ClientOptions::default()).reader(file)?;
         let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
-        let by = decided_by(config, &args.decider).await?;
+        let by = decided_by(config, &args.decider, printer).await?;
         waiving::end(store.as_ref(), file, (code, &waiver), (&rows, by), now).await?;
         printer.line(format!("waiver {code} of {} ended: Beadle compares its keys again", file.name));
         return Ok(FINE);

@@ -64,13 +64,22 @@ fn text(story: &Story, organisations: &[String]) -> String {
         }
         Detail::Dispatched(_) => "a workflow that was dispatched earlier has started".to_owned(),
         Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
+        // The operator can undo the undo as a whole.
+        Detail::Operator(action @ OperatorAction::Undid { .. }) => {
+            return format!("{}; to undo this undo: `beadle undo {}`", operator(action), story.entry.seq);
+        }
         Detail::Operator(action) => operator(action),
         Detail::Refused(refused) => refused.to_string(),
         // `beadle undo` needs the number of the sweep. This is the number of the sweep's journal
         // entry. Beadle does not undo writes to groups, and the sweep of a directory has no other
         // writes.
         Detail::Sweep(end) if organisations.contains(&story.entry.subject) => {
-            format!("sweep {} {end}", story.entry.seq)
+            let number = story.entry.seq;
+            let undo = match end.summary.repaired {
+                0 => String::new(),
+                _ => format!("; to undo what Beadle wrote during it: `beadle undo {number}`"),
+            };
+            return format!("sweep {number} {end}{undo}");
         }
         Detail::Sweep(end) => format!("sweep {end}"),
         Detail::Recovery(end) => end.to_string(),
@@ -189,17 +198,17 @@ mod tests {
             (
                 EntryKind::Operator,
                 json!({ "undid": "undo of 1234", "by": "ann" }),
-                "ann began the undo of 1234",
+                "ann began the undo of 1234; to undo this undo: `beadle undo 1`",
             ),
             (
                 EntryKind::Operator,
                 json!({ "undid": "undo of 270, 271, 272, 273", "by": "ann" }),
-                "ann began the undo of 270 and 3 more",
+                "ann began the undo of 270 and 3 more; to undo this undo: `beadle undo 1`",
             ),
             (
                 EntryKind::Operator,
                 json!({ "undid": "undo of 1234", "by": "mona (system user ci)", "reason": "the wrong team" }),
-                "mona (system user ci) began the undo of 1234: the wrong team",
+                "mona (system user ci) began the undo of 1234: the wrong team; to undo this undo: `beadle undo 1`",
             ),
             (
                 EntryKind::Operator,
@@ -281,7 +290,9 @@ mod tests {
             story.entry.subject = name.into();
             text(&story, &["acme".to_owned()])
         };
+        let end = "; to undo what Beadle wrote during it: `beadle undo 1`";
         assert!(shown("acme").starts_with("sweep 1 ended after 3 s"), "{}", shown("acme"));
+        assert!(shown("acme").ends_with(end), "{}", shown("acme"));
         assert!(shown("okta").starts_with("sweep ended after 3 s"), "{}", shown("okta"));
     }
 

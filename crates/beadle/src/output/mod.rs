@@ -1,5 +1,6 @@
 //! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
+pub(crate) mod equal_lines;
 pub(crate) mod escape;
 pub(crate) mod journal_attribution;
 pub(crate) mod journal_line;
@@ -14,6 +15,7 @@ pub(crate) mod policy_quotes;
 pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod undo_plan;
+pub(crate) mod undo_results;
 
 pub use printer::{Printer, Tone};
 

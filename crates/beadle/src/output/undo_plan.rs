@@ -3,25 +3,23 @@
 
 use std::fmt::Write as _;
 
-use beadle_engine::{UndoPart, examples, undo_parts};
+use beadle_engine::{UndoPart, undo_parts};
 
+use crate::output::equal_lines::{self, noun};
 use crate::output::escape;
 use crate::output::plans_and_results::{WholePlan, label, lines_of, summary};
-use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of names that the text shows for the equal changes of several repositories.
-const EXAMPLES: usize = 5;
-
-/// Returns the plan of an undo as text. The changes that give access come first.
-pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
+/// Returns the plan of an undo as text. The changes that give access come first. `most` is the
+/// maximum number of names that the text shows for the equal changes of several repositories.
+pub(crate) fn text(printer: &Printer, plan: &WholePlan, most: usize) -> String {
     let mut text = String::new();
     for part in undo_parts(plan.plans.iter().map(|(key, plan)| (key, plan))) {
         let lines = lines(printer, &part);
         if lines.is_empty() {
             continue;
         }
-        let heading = escape::one_line(&heading(&part));
+        let heading = escape::one_line(&heading(&part, most));
         let _ = writeln!(text, "{}", printer.paint(Tone::Heading, heading));
         for line in lines {
             let _ = writeln!(text, "{}", escape::one_line(&line));
@@ -32,23 +30,16 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
 }
 
 /// Returns whether [`text`] leaves out names of repositories.
-pub(crate) fn leaves_names_out(plan: &WholePlan) -> bool {
+pub(crate) fn leaves_names_out(plan: &WholePlan, most: usize) -> bool {
     let parts = undo_parts(plan.plans.iter().map(|(key, plan)| (key, plan)));
-    parts.iter().any(|part| part.subjects.len() > EXAMPLES && !lines(&Printer::plain(), part).is_empty())
+    parts.iter().any(|part| part.subjects.len() > most && !lines(&Printer::plain(), part).is_empty())
 }
 
 /// Returns the name of the only repository, or the number of the repositories and some of their
 /// names.
-fn heading(part: &UndoPart<'_>) -> String {
-    let names = part.names();
-    if let [name] = names.as_slice() {
-        return (*name).to_owned();
-    }
-    let (one, many) = match part.subjects.first().map(|(key, _)| key.kind()) {
-        Some("organisation") => ("organisation", "organisations"),
-        _ => ("repository", "repositories"),
-    };
-    format!("{}: {}", counted(names.len() as u64, one, many), examples(&names, EXAMPLES))
+fn heading(part: &UndoPart<'_>, most: usize) -> String {
+    let kind = part.subjects.first().map_or("repository", |(key, _)| key.kind());
+    equal_lines::heading(&part.names(), noun(kind), most)
 }
 
 /// Returns the lines of a part.
@@ -72,6 +63,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::output::equal_lines::EXAMPLES;
     use crate::output::plans_and_results::PlanScope;
 
     fn team(name: &str, permission: &str) -> Change<()> {
@@ -103,11 +95,12 @@ mod tests {
             Plan { changes, ..Plan::new(format!("acme/r{n:03}")) }
         };
         for (count, expected) in [(4, false), (5, false), (6, true)] {
-            assert_eq!(leaves_names_out(&whole((10..10 + count).map(plan).collect())), expected, "{count}");
+            let found = leaves_names_out(&whole((10..10 + count).map(plan).collect()), EXAMPLES);
+            assert_eq!(found, expected, "{count}");
         }
         let silent = (0..9).map(|n| Plan::new(format!("acme/r{n}"))).collect();
-        assert!(!leaves_names_out(&whole(silent)), "a plan without lines has no names");
-        let shown = text(&Printer::plain(), &whole((0..170).map(plan).collect()));
+        assert!(!leaves_names_out(&whole(silent), EXAMPLES), "a plan without lines has no names");
+        let shown = text(&Printer::plain(), &whole((0..170).map(plan).collect()), EXAMPLES);
         assert_eq!(
             shown,
             "170 repositories: acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more\n   \
@@ -116,6 +109,8 @@ mod tests {
              - removes  labels        label a: x\n\n\
              undo in acme (enforce): 171 changes in 170 of 170 repositories: 170 restorations, 1 removal"
         );
+        let all = text(&Printer::plain(), &whole((0..170).map(plan).collect()), usize::MAX);
+        assert!((0..170).all(|n| all.contains(&format!("acme/r{n:03}"))), "{all}");
     }
 
     #[test]
@@ -126,7 +121,7 @@ mod tests {
         plan.unknowns.push(Unknown { aspect: "topics".into(), part: None, why, transient: true });
         plan.waits.push(Waiting { aspect: "secrets".into(), why: "secret T is not restored".into() });
         let silent = Plan::new("acme/silent");
-        let shown = text(&Printer::plain(), &whole(vec![plan, silent]));
+        let shown = text(&Printer::plain(), &whole(vec![plan, silent]), EXAMPLES);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(
             lines[..5],

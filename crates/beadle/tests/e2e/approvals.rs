@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::repair::{POLICY, declared};
-use crate::world::{World, acme};
+use crate::world::{Ran, World, acme};
 
 /// Returns a world with 170 repositories. The policy removes one team from each repository. The
 /// guard allows no removal.
@@ -174,4 +174,27 @@ async fn a_comment_of_a_member_of_the_team_approves_and_no_other_comment_does() 
     let reason = "the contract ended (https://github.com/acme/admin/issues/3#issuecomment-99000000)";
     assert!(journal.contains("\"by\":\"ann\"") && journal.contains(reason), "{journal}");
     assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_says_which_name_the_journal_gets_if_the_user_has_no_name() {
+    let world = World::new(acme(json!({}))).await;
+    world.make_store().await;
+    let unnamed = async |args: &[&str]| {
+        let mut command = world.command();
+        for variable in ["SUDO_USER", "USER", "USERNAME"] {
+            command.env_remove(variable);
+        }
+        Ran::of(command, args).await.expect(0)
+    };
+    let pause = ["pause", "--org", "acme", "--for", "1h"];
+    let unknown = "the journal names `an unknown user`; to name the person who decides, add `--as NAME`";
+    let ran = unnamed(&pause).await;
+    assert!(ran.err.contains(unknown), "{}", ran.err);
+    let ran = unnamed(&["resume", "--org", "acme", "--as", "mona"]).await;
+    assert!(!ran.err.contains(unknown), "{}", ran.err);
+    let journal = world.beadle(&["journal"]).await.expect(0).out;
+    for line in ["an unknown user paused it until ", "mona (system user unknown) ended the pause"] {
+        assert!(journal.contains(line), "{line}: {journal}");
+    }
 }

@@ -158,18 +158,22 @@ async fn an_undo_on_the_page_writes_only_the_plan_that_the_person_saw() {
     assert!(status == 200 && page.contains("has_wiki") && !page.contains("contractors"), "{page}");
     assert_eq!(hidden(&page, "keys"), "repository.has_wiki");
     let (status, page) = ann.send("/undo/plan", "last=1h&keys=has_wiki").await;
+    assert_eq!((status, hidden(&page, "keys").as_str()), (200, "repository.has_wiki"), "{page}");
+    let (status, page) = ann.send("/undo/plan", "last=1h&keys=has_wikis").await;
     assert!(status == 400 && page.contains("repository.has_wiki"), "{page}");
 
     // Somebody changes a value after Beadle has shown the plan. The value stays.
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;
-    let confirmation = format!("plan={plan}&since={since}");
+    let confirmation = format!("plan={plan}&since={since}&reason=the+wrong+team");
     let (status, page) = ann.send("/undo", &confirmation).await;
     assert!(status == 409 && page.contains("the plan of the undo has changed"), "{page}");
     assert!(!is_undone(&world.repository("widgets")), "a stale plan writes nothing");
     let (status, page) = ann.send("/undo/plan", "last=1h").await;
     assert_eq!(status, 200, "{page}");
+    assert!(page.contains("After the undo") && page.contains("beadle resume --repo acme/widgets"), "{page}");
     let confirmation = format!("plan={}&since={}", hidden(&page, "plan"), hidden(&page, "since"));
-    let (status, page) = ann.send("/undo", &confirmation).await;
+    assert_eq!(ann.send("/undo", &confirmation).await.0, 400, "an undo on the page needs a reason");
+    let (status, page) = ann.send("/undo", &format!("{confirmation}&reason=the+wrong+team")).await;
     assert!(status == 200 && page.contains("acme/widgets: 1 change written"), "{page}");
     assert!(is_undone(&world.repository("widgets")), "{page}");
     world.until_idle().await;
@@ -177,6 +181,7 @@ async fn an_undo_on_the_page_writes_only_the_plan_that_the_person_saw() {
     let undid = journal(&world).await;
     let undid: Vec<&str> = undid.lines().filter(|line| line.contains("\"undid\"")).collect();
     assert!(undid.len() == 1 && undid[0].contains("ann (signed in with GitHub)"), "{undid:?}");
+    assert!(undid[0].contains("\"reason\":\"the wrong team\""), "{undid:?}");
 
     let eve = signed_in(&world, "eve").await;
     assert_eq!(eve.send("/undo/end", "repository=acme%2Fwidgets").await.0, 403);
@@ -205,6 +210,20 @@ async fn a_run_is_undone_through_the_api() {
     assert_eq!(status, 200, "{answer}");
     let widgets = world.repository("widgets");
     assert_eq!((&widgets["has_wiki"], &widgets["teams"]["contractors"]), (&json!(true), &json!("push")));
+
+    // The answer names the undo, so that a person can undo the undo as a whole.
+    world.until_idle().await;
+    let numbers = answer["undo"].as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>();
+    let (status, preview) = ann.call("/api/v1/undo/plan", &json!({ "runs": numbers })).await;
+    assert_eq!(status, 200, "{preview}");
+    let undo = json!({ "plan": preview["plan"], "request": preview["request"], "reason": "it was right" });
+    let (status, answer) = ann.call("/api/v1/undo", &undo).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(is_declared(&world.repository("widgets")), "twice undone is as never undone");
+    // Twice undone values are repaired again.
+    world.until_idle().await;
+    world.patch(json!({ "widgets": { "has_wiki": true } }), true).await;
+    world.until("widgets", "the repair after the second undo", is_declared).await;
     assert_eq!(serving.stop().await, Some(0));
 }
 

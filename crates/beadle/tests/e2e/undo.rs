@@ -99,9 +99,26 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     assert!(journal.contains(&format!("; undo of {number}")), "{journal}");
     world.beadle(&["undo", &last(&world, "run").await, "--yes"]).await.expect(0);
     assert!(is_declared(&world));
-    world.beadle(&["undo", &last(&world, "operator").await, "--yes"]).await.expect(1);
-    assert!(is_declared(&world));
-    world.beadle(&["undo", &last(&world, "sweep").await, "--yes"]).await.expect(0);
+    // Each undo can be undone as a whole.
+    for is_as_expected in [is_undone, is_declared] {
+        let undone = world.beadle(&["undo", &last(&world, "operator").await, "--yes"]).await.expect(0);
+        assert!(is_as_expected(&world), "{}", undone.out);
+        let hint = format!("to undo this undo: `beadle undo {}`", last(&world, "operator").await);
+        assert!(undone.err.contains(&hint), "{hint}: {}", undone.err);
+    }
+    // The word for the last sweep means its number, and only the number can be written without a
+    // question.
+    let sweep = last(&world, "sweep").await;
+    let planned = world.beadle(&["undo", "last-sweep"]).await.expect(1);
+    assert!(
+        planned.err.contains(&format!("last-sweep of acme: sweep {sweep} ended after ")),
+        "{}",
+        planned.err
+    );
+    let refused = world.beadle(&["undo", "last-sweep", "--yes"]).await.expect(1);
+    assert!(refused.err.contains(&format!("`beadle undo {sweep} --yes`")), "{}", refused.err);
+    assert!(is_declared(&world), "nothing was written");
+    world.beadle(&["undo", &sweep, "--yes"]).await.expect(0);
     assert!(is_undone(&world), "the sweep has the same writes");
 }
 
@@ -268,9 +285,13 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     let found = planned["organisations"][0]["repositories"].as_array().unwrap();
     assert_eq!(found.len(), NAMES.len(), "{planned}");
     assert!(found.iter().all(|one| one["changes"][0]["what"] == "team contractors"), "{planned}");
+    let asked =
+        format!("policy {first} (commit {first} of acme/admin by ann: Remove the contractors) asked for");
+    let afterwards = planned["afterwards"].to_string();
+    assert!(afterwards.contains(&asked) && afterwards.contains("`beadle resume --org acme`"), "{planned}");
     let planned = world.beadle(&["undo", &of_ann, "--keys", "branches.main", "--json"]).await.expect(0);
     assert_eq!(planned.json()["organisations"], json!([]));
-    let wrong = world.beadle(&["undo", &of_ann, "--keys", "has_wiki", "--yes"]).await.expect(1);
+    let wrong = world.beadle(&["undo", &of_ann, "--keys", "has_wikis", "--yes"]).await.expect(1);
     assert!(wrong.err.contains("did you mean `repository.has_wiki`?"), "{}", wrong.err);
     assert!(have(false, &without), "a plan writes nothing");
 
@@ -301,4 +322,13 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
         "{}",
         undone.out
     );
+    // The four equal results are one line, and one command undoes the undo of all repositories.
+    let result = "   teams         team contractors: permission: push  written\n";
+    assert_eq!(undone.out.matches(result).count(), 1, "{}", undone.out);
+    let hint = format!("to undo this undo: `beadle undo {}`", last(&world, "operator").await);
+    assert_eq!(undone.err.matches(&hint).count(), 1, "{}", undone.err);
+    assert!(undone.err.contains("to follow the policy again: `beadle resume --org acme`"), "{}", undone.err);
+    let number = last(&world, "operator").await;
+    let undone = world.beadle(&["undo", &number, "--all-names", "--yes"]).await.expect(0);
+    assert!(have(true, &without), "the undo of the undo reverts each of its writes: {}", undone.out);
 }

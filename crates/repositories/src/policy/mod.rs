@@ -1,6 +1,7 @@
 //! Reads and checks the files of a policy. Finds the values that the policy declares for one
 //! repository.
 
+mod absent_entry;
 mod assertions;
 mod change_key;
 mod checks;
@@ -69,7 +70,7 @@ pub use absent_entry::{AbsentEntry, absent_entry};
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
-pub use change_key::key_of_value;
+pub use change_key::{key_of_value, meant_key};
 pub(crate) use controls::{DeclaredControl, NO_OTHERS};
 pub use creations::Creation;
 pub(crate) use desired::holds;

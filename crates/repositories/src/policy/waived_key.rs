@@ -21,7 +21,8 @@ const TOPICS: &str = "topics";
 pub(super) const PROTECTION: &str = "protection";
 
 /// The aspects whose keys are in a section with another name. Plans and pages show the aspects.
-const SECTIONS_OF_ASPECTS: &[(&str, &str)] = &[("settings", "repository"), ("protection", BRANCHES)];
+pub(super) const SECTIONS_OF_ASPECTS: &[(&str, &str)] =
+    &[("settings", "repository"), ("protection", BRANCHES)];
 
 /// The maximum number of corrections that Beadle tries for an unknown part of a path.
 const MOST_TRIED: usize = 8;

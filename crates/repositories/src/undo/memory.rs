@@ -10,10 +10,11 @@ use beadle_engine::{
     Change, Field, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time, Waiting, note,
 };
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::kept::is_never_exempt;
-use super::reversal;
+use super::reversal::{self, is_same};
 use crate::aspects;
 
 /// The time after an undo for which Beadle keeps all restored values in its memory. During this
@@ -37,7 +38,7 @@ pub(crate) struct Undone {
     values: Vec<UndoneValue>,
 }
 
-/// A value that an undo restored. The note does not contain the value itself.
+/// A value that an undo restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct UndoneValue {
     aspect: String,
@@ -45,6 +46,15 @@ struct UndoneValue {
     what: String,
     /// The name of the value.
     name: String,
+    /// The value that the undo wrote, or the value that a planned change would write. `None` in
+    /// notes of older versions.
+    #[serde(default, deserialize_with = "stored", skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+}
+
+/// Reads a stored value. `null` is a value too: the undo removed something.
+fn stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl Metadata for Undone {
@@ -53,10 +63,11 @@ impl Metadata for Undone {
 }
 
 impl Undone {
-    /// Returns whether an undo restored this value of a change.
+    /// Returns whether a change would replace a restored value with this value.
     pub(super) fn has<W>(&self, change: &Change<W>, field: &Field) -> bool {
         let (what, name) = reversal::named(change, field);
-        let value = UndoneValue { aspect: change.aspect.clone(), what, name };
+        let (aspect, value) = (change.aspect.clone(), Some(field.after.clone()));
+        let value = UndoneValue { aspect, what, name, value };
         self.values.iter().any(|known| known.covers(&value))
     }
 
@@ -72,12 +83,23 @@ impl Undone {
 }
 
 impl UndoneValue {
-    /// Returns whether a restored value covers a value of a change. A restored environment covers
-    /// every value in this environment.
+    /// Returns whether a change would replace this restored value. `value` is the value that the
+    /// change would write. If an undo deleted an environment, a change that creates something in
+    /// this environment would replace the restored value too.
     fn covers(&self, value: &Self) -> bool {
         let inner = value.what.strip_prefix(self.what.as_str());
         let is_inside = inner.is_some_and(|inner| inner.starts_with(": "));
-        self.is(value) || (self.aspect == value.aspect && self.name == "environment" && is_inside)
+        let is_deleted = || self.value.as_ref().is_none_or(Value::is_null);
+        let is_around = self.aspect == value.aspect && self.name == "environment" && is_inside;
+        (self.is(value) && !self.is_restored_by(value)) || (is_around && is_deleted())
+    }
+
+    /// Returns whether a change would write the restored value again. The policy then agrees with
+    /// the undo, and somebody changed the value after the undo. For example, an undo of an undo
+    /// restores the value of the policy.
+    fn is_restored_by(&self, value: &Self) -> bool {
+        let both = self.value.as_ref().zip(value.value.as_ref());
+        both.is_some_and(|(restored, wanted)| is_same(&self.name, restored, wanted))
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -101,10 +123,20 @@ fn own(organisation: &str, id: &str) -> Note<Undone> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
 
-/// Returns the values that a change sets or removes.
+/// Returns the values that a change sets or removes. If the change renames a part, the result
+/// contains both names of the part.
 fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
-    let values = reversal::values(change).into_iter();
-    values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
+    let (parts, written) = (reversal::parts(change), reversal::written(change));
+    let of_part = |what: &String| {
+        let what = what.clone();
+        written.iter().map(move |(name, _, after)| UndoneValue {
+            aspect: change.aspect.clone(),
+            what: what.clone(),
+            name: name.clone(),
+            value: Some(after.clone()),
+        })
+    };
+    parts.iter().flat_map(of_part).collect()
 }
 
 /// Returns whether the path of a waived key leads into a section of an aspect.
@@ -128,8 +160,9 @@ pub(crate) async fn keep<W>(
     undone.at = now;
     by.clone_into(&mut undone.by);
     for value in values(change) {
-        if !undone.values.iter().any(|known| known.is(&value)) {
-            undone.values.push(value);
+        match undone.values.iter_mut().find(|known| known.is(&value)) {
+            Some(known) => *known = value,
+            None => undone.values.push(value),
         }
     }
     note.put(store, &undone).await
@@ -154,7 +187,7 @@ pub struct ObservedValue {
 pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>, StoreError> {
     let Some(Undone { at, by, values }) = of_key(key).get(store).await? else { return Ok(Vec::new()) };
     let shown = |value: UndoneValue| {
-        let UndoneValue { aspect, what, name } = value;
+        let UndoneValue { aspect, what, name, .. } = value;
         ObservedValue { aspect, what, name, at, by: by.clone() }
     };
     Ok(values.into_iter().map(shown).collect())

@@ -13,6 +13,8 @@ mod html;
 mod layout;
 mod lines;
 mod link;
+#[cfg(test)]
+mod list_tests;
 mod live;
 mod live_stream;
 mod names;
@@ -356,9 +358,10 @@ fn pages() -> Vec<Route> {
     vec![
         (
             "/",
-            get(|State(pages): Shared| async move {
+            get(|State(pages): Shared, sender: Sender| async move {
                 let live = pages.live_page(Part::Overview).await;
-                pages.show_live(&live, pages.overview().await)
+                let page = pages.overview().await;
+                pages.show_live(&live, page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (

@@ -390,17 +390,22 @@ async fn planned_for_program(
 struct UndoBody {
     plan: String,
     request: UndoRequest,
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 impl Asked for UndoBody {
     const PLACE: &'static str = "/journal";
-    const PARTS: &'static str = "`plan` and `request`, as the plan of the undo has them";
+    const PARTS: &'static str =
+        "`plan` and `request`, as the plan of the undo has them; `reason` is optional";
 
     fn of_form(form: &Form, now: Time) -> Read<Self> {
-        Ok(Self { plan: field(form, "plan"), request: undo_of(form, now)? })
+        let (plan, reason) = (field(form, "plan"), Some(field(form, "reason")));
+        Ok(Self { plan, request: undo_of(form, now)?, reason })
     }
 
     fn operation(self) -> Read<Operation> {
-        Ok(Operation::Undo { request: self.request, plan: self.plan })
+        let Self { plan, request, reason } = self;
+        Ok(Operation::Undo { request, plan, reason })
     }
 }

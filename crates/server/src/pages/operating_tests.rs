@@ -84,9 +84,21 @@ fn cases() -> Vec<Case> {
         },
         Case {
             role: Role::Approver,
-            form: ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=&organisation=&repositories=&keys=teams"),
-            api: ("/api/v1/undo", json!({ "plan": PLAN, "request": { "runs": ["7"], "keys": ["teams"] } })),
-            operation: Operation::Undo { request, plan: PLAN.to_owned() },
+            form: (
+                "/undo",
+                "plan=0a1b2c3d4e5f&runs=7&since=&organisation=&repositories=&keys=teams&reason=wrong+team&seen=yes",
+            ),
+            api: (
+                "/api/v1/undo",
+                json!({
+                    "plan": PLAN, "request": { "runs": ["7"], "keys": ["teams"] }, "reason": " wrong team ",
+                }),
+            ),
+            operation: Operation::Undo {
+                request,
+                plan: PLAN.to_owned(),
+                reason: Some("wrong team".to_owned()),
+            },
         },
         Case {
             role: Role::Approver,
@@ -187,11 +199,12 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
     for (path, fields, status) in [
         ("/policy/approve", "plan=ffffffffffff&reason=read+it", 409),
         ("/policy/approve", "plan=0a1b2c3d4e5f&reason=", 400),
-        ("/undo", "plan=ffffffffffff&runs=7", 409),
-        ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=x", 400),
-        ("/undo", "plan=0a1b2c3d4e5f", 400),
-        ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=5", 400),
-        ("/undo", "plan=0a1b2c3d4e5f&since=9999999999999", 400),
+        ("/undo", "plan=ffffffffffff&runs=7&reason=read+it", 409),
+        ("/undo", "plan=0a1b2c3d4e5f&runs=7&reason=", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=x&reason=read+it", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&reason=read+it", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=5&reason=read+it", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&since=9999999999999&reason=read+it", 400),
         ("/pauses", "scope=organisation%2Facme&for=soon", 400),
         ("/pauses", "organisation=acme&repository=acme%2Fshop&for=2h", 400),
         ("/pauses", "scope=planet%2Facme&for=2h", 400),
@@ -213,6 +226,7 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
         ("/api/v1/undo/plan", json!({ "runs": ["7"], "since": 5 })),
         ("/api/v1/undo/plan", json!({ "run": "7" })),
         ("/api/v1/undo", json!({ "plan": PLAN })),
+        ("/api/v1/undo", json!({ "plan": PLAN, "request": { "runs": ["7"] }, "reason": " " })),
         ("/api/v1/queue/retry", json!([])),
     ] {
         let (status, text) = world.call(address, &session, &token, &body).await;
@@ -237,6 +251,11 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     assert!(status == 200 && page.contains("undo of 7") && !page.contains("<b>"), "{page}");
     assert!(page.contains(": 1 restoration"), "{page}");
     assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; first asked for 1 write"), "{page}");
+    assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; asked for this write"), "{page}");
+    // The Enter key in the field for the reason must not begin the undo.
+    for part in ["name=\"reason\"", "<input type=\"checkbox\" required name=\"seen\" value=\"yes\">"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
     let hidden = |name: &str| {
         let start = format!("name=\"{name}\" value=\"");
         let found = page.split_once(&start).and_then(|(_, rest)| rest.split_once('"'));
@@ -245,9 +264,11 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     assert_eq!((hidden("plan").as_str(), hidden("repositories").as_str()), (PLAN, "shop,store"));
     assert_eq!(hidden("keys"), "teams[core],labels");
     let since = hidden("since");
-    let fields =
-        format!("plan={PLAN}&since={since}&organisation=acme&repositories=shop%2Cstore&token={token}");
-    assert_eq!(world.post("/undo", &session, &fields).await.0, 200);
+    let fields = format!(
+        "plan={PLAN}&since={since}&organisation=acme&repositories=shop%2Cstore&reason=read+it&token={token}"
+    );
+    let (status, page) = world.post("/undo", &session, &fields).await;
+    assert!(status == 200 && page.contains("<a href=\"/undo?runs=7%2C8\">Undo this undo</a>"), "{page}");
     let Some(OperationRequest { operation: Operation::Undo { request, .. }, .. }) = world.operations().pop()
     else {
         panic!("no undo")

@@ -13,6 +13,7 @@ use super::admission::nobody;
 use super::answers;
 use super::html::{Html, text};
 use super::link::Link;
+use super::operation_forms::undo_again_link;
 use super::parts::{link, list, paragraph};
 use super::requests::{Form, Sender, field, invalid, status, token};
 use crate::sign_in::{DecisionRefusal, Operation, OperationDone, SignIn};
@@ -34,8 +35,8 @@ pub(super) async fn operate(
         Err(refusal) => Err(refusal),
     };
     match done {
-        Ok(OperationDone { done }) => {
-            let content = vec![list(done.into_iter().map(text)), back(place)];
+        Ok(OperationDone { done, undo }) => {
+            let content = vec![list(done.into_iter().map(text)), undo_again_link(&undo), back(place)];
             answers::page(StatusCode::OK, "Done", place, content)
         }
         Err(refusal) => refusal_page(&refusal, place),

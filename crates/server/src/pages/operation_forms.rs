@@ -173,6 +173,16 @@ pub(super) fn undo_policy_link(visitor: Option<&Visitor>, entry: u64) -> Html {
     paragraph([link(&to, "Undo what this policy wrote")])
 }
 
+/// Returns a link to the form that undoes an undo. `entries` are the numbers of the journal entries
+/// about this undo. Without entries, returns nothing.
+pub(super) fn undo_again_link(entries: &[u64]) -> Html {
+    if entries.is_empty() {
+        return Html::default();
+    }
+    let entries = entries.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    paragraph([link(&Link::to(UNDO_PATH).with("runs", &entries), "Undo this undo")])
+}
+
 /// Returns a link to the form of an undo, if the person has the right to undo.
 pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     match may(visitor, Role::Approver) {
@@ -224,6 +234,9 @@ pub(super) fn confirm_undo_form(visitor: &Visitor, preview: &UndoPreview) -> Htm
         hidden(ORGANISATION, request.organisation.as_deref().unwrap_or_default()),
         hidden("repositories", &request.repositories.join(",")),
         hidden("keys", &request.keys.join(",")),
+        labelled("Reason", line("reason")),
+        // The Enter key in the field for the reason presses the button.
+        labelled("I looked at the changes", required_box("seen")),
     ];
     post(UNDO_PATH, visitor, fields, "Undo these changes")
 }

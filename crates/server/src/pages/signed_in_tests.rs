@@ -116,7 +116,8 @@ impl Decisions for Remembered {
             return Err(DecisionRefusal::Conflict("another <plan>".to_owned()));
         }
         self.2.lock().push(asked.clone());
-        Ok(OperationDone { done: vec!["<b>it is done</b>".to_owned()] })
+        let undo = if matches!(asked.operation, Operation::Undo { .. }) { vec![7, 8] } else { Vec::new() };
+        Ok(OperationDone { done: vec!["<b>it is done</b>".to_owned()], undo })
     }
 
     async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
@@ -126,7 +127,8 @@ impl Decisions for Remembered {
         let (name, plan, left) = ("undo of 7".to_owned(), PLAN.to_owned(), Vec::new());
         let summary = vec!["undo in <b>acme</b>: 1 restoration".to_owned()];
         let notes = vec!["policy <b>g1</b> first asked for 1 write".to_owned()];
-        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left, notes })
+        let afterwards = vec!["policy <b>g1</b> asked for this write".to_owned()];
+        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left, notes, afterwards })
     }
 }
 

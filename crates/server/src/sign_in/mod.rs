@@ -328,9 +328,10 @@ impl SignIn {
             Operation::ApprovePolicy { plan, generation, reason } => {
                 Operation::ApprovePolicy { plan, generation, reason: checked_reason(&reason)? }
             }
-            Operation::Undo { request, plan } => {
+            Operation::Undo { request, plan, reason } => {
                 check_undo(&request, self.now())?;
-                Operation::Undo { request, plan }
+                let reason = reason.map(|reason| checked_reason(&reason)).transpose()?;
+                Operation::Undo { request, plan, reason }
             }
             other => other,
         };

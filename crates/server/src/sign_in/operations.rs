@@ -24,8 +24,9 @@ pub enum ScopeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// Each item is the journal number of a run, a sweep, a policy or a write, the code of a change
-    /// or of an approved group, or the generation of a policy. The list is empty if `since` is set.
+    /// Each item is the journal number of a run, a sweep, a policy, an undo or a write, the code of
+    /// a change or of an approved group, or the generation of a policy. The list is empty if
+    /// `since` is set.
     pub runs: Vec<String>,
     /// The start of the undo's period. The undo reverts everything that Beadle wrote after this
     /// time.
@@ -97,6 +98,8 @@ pub enum Operation {
         request: UndoRequest,
         /// The code of the plan that the person saw.
         plan: String,
+        /// The reason for the journal. `None` if the person gave none.
+        reason: Option<String>,
     },
 }
 
@@ -135,6 +138,9 @@ pub struct OperationRequest {
 pub struct OperationDone {
     /// Sentences for people. Each sentence is one line.
     pub done: Vec<String>,
+    /// The numbers of the journal entries with which a person can undo the operation. The list is
+    /// empty if the operation is not an undo.
+    pub undo: Vec<u64>,
 }
 
 /// The plan of an undo.
@@ -153,11 +159,15 @@ pub struct UndoPreview {
     pub request: UndoRequest,
     /// The plans. Each plan has its key.
     pub plans: Vec<KeyPlan>,
-    /// The writes that Beadle cannot undo. Each text contains the reason.
+    /// The writes that Beadle cannot undo. Each text contains the reason. Equal writes to several
+    /// repositories share a text.
     pub left: Vec<String>,
     /// Sentences about writes that belong to two policies: one policy first asked for the change,
     /// and another policy was in force when Beadle wrote it.
     pub notes: Vec<String>,
+    /// Sentences about what happens after the undo: the policies that ask for the values, and the
+    /// end of the observation.
+    pub afterwards: Vec<String>,
 }
 
 /// The plan of one key.

@@ -36,6 +36,15 @@ impl Progress for Printer {
     }
 }
 
+/// A receiver that ignores the results. The caller shows the reports of the writes.
+pub(crate) struct NotShown;
+
+impl Progress for NotShown {
+    fn step(&self, _: &str, _: &Step) {}
+
+    fn outdated(&self, _: &str) {}
+}
+
 /// Returns the hint for a key. The hint is another name of the same repository or group. Requests
 /// with this name are faster.
 pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;

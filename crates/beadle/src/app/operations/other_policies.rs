@@ -60,9 +60,9 @@ fn numbers<'a>(generations: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usiz
     numbers
 }
 
-/// Returns the commits of these generations. Leaves out a generation if its policy is not in Git, or
-/// if the journal does not reach back to the time when the generation came into force.
-async fn commits(
+/// Returns the commits of these generations. Leaves out a generation if its policy is not in Git,
+/// or if the journal does not reach back to the time when the generation came into force.
+pub(crate) async fn commits(
     store: &dyn Store,
     generations: &BTreeSet<&str>,
 ) -> anyhow::Result<BTreeMap<String, PolicyCommitted>> {

@@ -6,10 +6,11 @@ use beadle_engine::guard::is_undo;
 use beadle_engine::{Change, Store};
 use beadle_repositories::undo::overwritten;
 
+use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::written_changes::{Written, others_after};
 
 /// The writes of an undo, and the writes that the undo leaves out, each with the reason.
-pub(crate) type Split = (Vec<Written>, Vec<(Written, String)>);
+pub(crate) type Split = (Vec<Written>, Vec<NotUndone>);
 
 /// Splits the selected writes into the values that no later write set again, and the other values,
 /// each with the reason. A write of the selection is not such a later write. Without this check,
@@ -46,7 +47,7 @@ fn split(selected: Vec<Written>, others: &[Written]) -> Split {
         }
         for (at, fields) in newest {
             if let Some(other) = its.get(at) {
-                left.push((with_fields(&one, &fields), reason(other)));
+                left.push(NotUndone::because_of(with_fields(&one, &fields), reason(other), other.number()));
             }
         }
     }
@@ -62,10 +63,9 @@ fn with_fields(one: &Written, fields: &BTreeSet<usize>) -> Written {
 }
 
 fn reason(other: &Written) -> String {
-    let number = other.number();
     match other.asked() {
-        Some(undo) if is_undo(undo) => format!("{undo} changed it again (entry {number})"),
-        Some(policy) if !policy.is_empty() => format!("policy {policy} changed it again (entry {number})"),
-        _ => format!("a later write changed it again (entry {number})"),
+        Some(undo) if is_undo(undo) => format!("{undo} changed it again"),
+        Some(policy) if !policy.is_empty() => format!("policy {policy} changed it again"),
+        _ => "a later write changed it again".to_owned(),
     }
 }

@@ -12,11 +12,13 @@ use beadle_repositories::creation::name_in;
 use beadle_repositories::undo::{reversals, touches};
 use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 
-use crate::app::operations::applier::{Applier, Progress, write};
+use crate::app::operations::applier::{Applier, NotShown, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
+use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::other_policies;
 use crate::app::operations::overwritten_values::without_overwritten;
-use crate::app::operations::waiving::check_keys;
+use crate::app::operations::undo_afterwards;
+use crate::app::operations::waiving::meant_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
@@ -25,8 +27,8 @@ use crate::output::plans_and_results::{PlanScope, WholePlan};
 /// What an operator wants to undo.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UndoSelection {
-    /// The numbers of runs, sweeps, policies or writes in the journal, the codes of changes or
-    /// approved groups, and the generations of policies. Empty if `since` is set.
+    /// The numbers of runs, sweeps, policies, undos or writes in the journal, the codes of changes
+    /// or approved groups, and the generations of policies. Empty if `since` is set.
     pub(crate) what: Vec<String>,
     /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,
@@ -34,8 +36,8 @@ pub(crate) struct UndoSelection {
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
-    /// The keys of the policy whose values Beadle restores, such as `branches[main]`. An empty list
-    /// means all values.
+    /// The keys of the policy whose values Beadle restores, such as `branches[main]`, or the texts
+    /// with which a plan shows the values. An empty list means all values.
     pub(crate) keys: Vec<String>,
 }
 
@@ -47,10 +49,14 @@ pub(crate) struct SelectedWrites {
     /// The writes that Beadle can undo, oldest first.
     pub(crate) writes: Vec<Written>,
     /// The writes that Beadle cannot undo, each with the reason.
-    pub(crate) left: Vec<(Written, String)>,
+    pub(crate) left: Vec<NotUndone>,
+    /// The paths of the keys whose values Beadle restores. An empty list means all values.
+    pub(crate) keys: Vec<String>,
     /// Sentences about writes that belong to two policies, see [`other_policies::notes`], and about
     /// keys without a write.
     pub(crate) notes: Vec<String>,
+    /// Sentences about what happens after the undo, see [`undo_afterwards::sentences`].
+    pub(crate) afterwards: Vec<String>,
 }
 
 /// Finds those writes in the journal that an operator wants to undo.
@@ -59,14 +65,14 @@ pub(crate) async fn select(
     store: &Arc<dyn Store>,
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
-    check_keys(&asked.keys)?;
+    let keys = meant_keys(&asked.keys)?;
     let (found, of) = if let Some(begun) = asked.since {
         let writes = since(store.as_ref(), begun).await?;
         (NamedWrites { writes, ..NamedWrites::default() }, format!("everything since {begun}"))
     } else {
         (named(store.as_ref(), &asked.what).await?, asked.what.join(", "))
     };
-    let only = match asked.keys.as_slice() {
+    let only = match keys.as_slice() {
         [] => String::new(),
         keys => format!(" (only {})", keys.join(" and ")),
     };
@@ -78,23 +84,25 @@ pub(crate) async fn select(
     }
     let orgs = config.orgs(asked.org.as_deref())?;
     let NamedWrites { writes: mut found, policies, mut of_others } = found;
-    found.retain(|one| is_selected(one, asked, &called));
-    of_others.retain(|one| is_selected(one, asked, &called));
+    let is_wanted = |one: &Written| is_selected(one, asked, (&called, &keys));
+    found.retain(is_wanted);
+    of_others.retain(is_wanted);
     let mut notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
-    notes.extend(idle_keys(&asked.keys, || found.iter().map(|one| &one.change)));
+    notes.extend(idle_keys(&keys, || found.iter().map(|one| &one.change)));
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {
         match obstacle(&one, &orgs) {
-            Some(why) => left.push((one, why.to_owned())),
+            Some(why) => left.push(NotUndone::new(one, why)),
             None => writes.push(one),
         }
     }
     let (mut writes, overwritten) = without_overwritten(store.as_ref(), writes).await?;
     left.extend(overwritten);
     // The split can leave a part of a write without a value that the operator selected.
-    writes.retain(|one| is_selected(one, asked, &called));
-    left.retain(|(one, _)| is_selected(one, asked, &called));
-    Ok(SelectedWrites { name, writes, left, notes })
+    writes.retain(is_wanted);
+    left.retain(|one| is_wanted(&one.write));
+    let afterwards = undo_afterwards::sentences(store.as_ref(), &writes).await?;
+    Ok(SelectedWrites { name, writes, left, keys, notes, afterwards })
 }
 
 impl SelectedWrites {
@@ -110,14 +118,14 @@ impl SelectedWrites {
 }
 
 /// Returns whether an operator selected a write. `called` contains the keys of the repositories
-/// that the operator specified.
-fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
+/// that the operator specified, and `keys` contains the paths of the selected values.
+fn is_selected(one: &Written, asked: &UndoSelection, (called, keys): (&BTreeSet<Key>, &[String])) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
-    // The keys are keys of repositories.
-    let has_key = || one.key.kind() == "repository" && touches(&one.change, &asked.keys);
+    // The paths lead to values of repositories.
+    let has_key = || one.key.kind() == "repository" && touches(&one.change, keys);
     asked.org.as_ref().is_none_or(is_org)
         && (asked.repo.is_empty() || called.contains(&one.key))
-        && (asked.keys.is_empty() || has_key())
+        && (keys.is_empty() || has_key())
 }
 
 /// Returns a sentence for each key that selects no value of the changes. The name of such a key
@@ -204,26 +212,29 @@ impl<'a> Undo<'a> {
         Ok(PlannedUndo { planner, writer, plans })
     }
 
-    /// Records the undo, its operator and the reason in the journal.
-    pub(crate) async fn begin(&self, org: &GithubOrganisation, reason: Option<&str>) -> anyhow::Result<()> {
+    /// Records the undo, its operator and the reason in the journal. Returns the number of the
+    /// entry. An undo of this entry reverts the whole undo in the organisation.
+    pub(crate) async fn begin(
+        &self,
+        org: &GithubOrganisation,
+        reason: Option<&str>,
+    ) -> anyhow::Result<Option<u64>> {
         let (undid, by, reason) = (self.name.clone(), self.by.clone(), reason.map(str::to_owned));
         let action = OperatorAction::Undid { undid, by, reason };
         let name = &org.file.name;
         let at = self.clock.now();
-        self.store.journal(None, vec![Entry::of_operator(action, (name, name), at)], at).await?;
-        Ok(())
+        let entries = vec![Entry::of_operator(action, (name, name), at)];
+        let numbers = self.store.journal(None, entries, at).await?;
+        Ok(numbers.and_then(|numbers| numbers.first().copied()))
     }
 
-    /// Returns the plans of an organisation, and the applier that writes them.
-    pub(crate) fn applier<'b>(
+    /// Returns the plans of an organisation, and the applier that writes them. The applier shows no
+    /// results, because the reports contain them.
+    pub(crate) fn applier(
         &self,
         org: &GithubOrganisation,
         planned: PlannedUndo,
-        progress: &'b dyn Progress,
-    ) -> (Applier<'b, UndoPlanner, UndoWriter>, Vec<(Key, UndoPlan)>)
-    where
-        'a: 'b,
-    {
+    ) -> (Applier<'a, UndoPlanner, UndoWriter>, Vec<(Key, UndoPlan)>) {
         let PlannedUndo { planner, writer, plans } = planned;
         let reader = planner.reader().clone();
         let applier = Applier {
@@ -236,18 +247,17 @@ impl<'a> Undo<'a> {
             only_shown: true,
             store: self.store,
             clock: self.clock,
-            progress,
+            progress: &NotShown,
         };
         (applier, plans)
     }
 
-    /// Writes the undo of one key. Returns the result, and the number of the run in the journal.
-    /// Returns `None` if the plan has no change.
+    /// Writes the undo of one key. Returns the result. Returns `None` if the plan has no change.
     pub(crate) async fn write(
         &self,
         applier: &Applier<'_, UndoPlanner, UndoWriter>,
         (key, plan): (&Key, &UndoPlan),
-    ) -> anyhow::Result<Option<(Report, Option<u64>)>> {
+    ) -> anyhow::Result<Option<Report>> {
         if plan.changes.is_empty() {
             return Ok(None);
         }
@@ -266,8 +276,8 @@ impl<'a> Undo<'a> {
             trace: None,
             detail,
         };
-        let numbers = self.store.journal(None, vec![entry], at).await?;
-        Ok(Some((report, numbers.and_then(|numbers| numbers.first().copied()))))
+        self.store.journal(None, vec![entry], at).await?;
+        Ok(Some(report))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Checks and stores the waivers of operators. `beadle waive` and the pages use this module.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Entry, Failure, Key, Lane, Store, StoreError, Time, Waived, parse_span};
 use beadle_github::IndexRow;
-use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
+use beadle_repositories::policy::{Waiver, WaiverState, meant_key, parse_until};
 use beadle_repositories::{RepositoryPlanner, stored_waiver};
 
 use crate::app::operations::decided_by::DecidedBy;
@@ -28,7 +28,6 @@ pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Tim
 /// Checks a waiver against the limits of the configuration. `name` is the name of the waiver's end
 /// in error texts.
 pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)) -> anyhow::Result<()> {
-    check_keys(&waiver.keys)?;
     let rules = waiver_rules(file);
     match waiver.state(&rules, now) {
         WaiverState::InForce => Ok(()),
@@ -43,14 +42,18 @@ pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)
     }
 }
 
-/// Checks that a policy can have these keys.
-pub(crate) fn check_keys(keys: &[String]) -> anyhow::Result<()> {
-    for key in keys {
-        if let Err(must) = check_waived_key(key) {
-            bail!("`{key}` must {must}\nhint: `beadle explain` shows the paths of the declared keys");
-        }
-    }
-    Ok(())
+/// Returns the paths of the keys that an operator means. The operator can write a path, or the text
+/// with which a plan shows a value, such as `has_wiki` or `team core`.
+pub(crate) fn meant_keys(keys: &[String]) -> anyhow::Result<Vec<String>> {
+    let meant = |key: &String| {
+        meant_key(key).map_err(|must| {
+            anyhow!(
+                "`{key}` must {must}\nhint: `beadle explain OWNER/NAME` prints the keys that the policy declares for a \
+                 repository"
+            )
+        })
+    };
+    keys.iter().map(meant).collect()
 }
 
 /// Stores a checked waiver that covers these repositories. Records the waiver in the journal, and
@@ -216,6 +219,16 @@ mod tests {
             keys.sort_unstable();
             assert_eq!(keys, expected, "{count}");
         }
+    }
+
+    #[test]
+    fn an_operator_can_write_a_key_as_a_plan_shows_it() {
+        let keys = |keys: &[&str]| meant_keys(&keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+        let meant = keys(&["has_wiki", "team core", "branches.main"]).unwrap();
+        assert_eq!(meant, ["repository.has_wiki", "teams[core]", "branches.main"]);
+        let error = keys(&["labels", "has_wikis"]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `repository.has_wiki`?"), "{error}");
+        assert!(error.contains("`beadle explain OWNER/NAME` prints the keys"), "{error}");
     }
 
     #[test]

@@ -47,6 +47,13 @@ impl Written {
         self.seq
     }
 
+    /// Returns a confirmed write of the policy `g1`, for tests.
+    #[cfg(test)]
+    pub(crate) fn example(key: &Key, subject: &str, change: Change<()>) -> Self {
+        let (key, subject, generation) = (key.clone(), subject.to_owned(), Some("g1".to_owned()));
+        Self { seq: 1, at: Time(0), key, subject, change, generation, first_asked: None, is_confirmed: true }
+    }
+
     /// Returns whether this is a later write of the same key.
     pub(crate) fn is_after(&self, other: &Self) -> bool {
         self.key == other.key && self.seq > other.seq
@@ -164,14 +171,23 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
         return Ok(found.named());
     }
     let digests = digests(store, codes).await?;
-    let is_named = |own: &BTreeSet<String>, one: &Written| own.contains(&one.change.digest(&one.key));
-    let is_wanted = |one: &Written| digests.values().any(|own| is_named(own, one));
+    // `of_keys` finds the writes whose generation this version cannot read.
+    let is_of_code = |code: &str, one: &Written| one.generation.is_some() && is_of_policy(one, (code, None));
+    let is_wanted = |one: &Written| {
+        let digest = one.change.digest(&one.key);
+        digests.iter().any(|(code, own)| own.contains(&digest) || is_of_code(code, one))
+    };
     let all = writes(store, Listing { limit: PAGE, ..Listing::default() }, is_wanted).await?;
     for (code, own) in &digests {
-        if all.iter().any(|one| is_named(own, one)) {
+        let is_named = |one: &&Written| own.contains(&one.change.digest(&one.key));
+        let its: Vec<Written> = all.iter().filter(is_named).cloned().collect();
+        if !its.is_empty() {
+            found.add(None, its);
             continue;
         }
-        let of_policy = of_generation(store, code, None).await?;
+        let of_code = all.iter().filter(|one| is_of_code(code, one));
+        let keys: BTreeSet<Key> = of_code.map(|one| one.key.clone()).collect();
+        let of_policy = of_keys(store, (code.as_str(), None), &keys).await?;
         if of_policy.is_empty() {
             bail!(
                 "the journal has no write of a change, of an approved group or of a policy with the code `{code}`"
@@ -179,7 +195,6 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
         }
         found.add(Some(code.clone()), of_policy);
     }
-    found.add(None, all);
     Ok(found.named())
 }
 
@@ -198,11 +213,11 @@ async fn digests(
 ) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut digests: BTreeMap<String, BTreeSet<String>> =
         codes.into_iter().map(|code| (code.clone(), BTreeSet::from([code]))).collect();
-    let mut listing = Listing { limit: PAGE, ..Listing::default() };
+    let mut history = History { kind: Some(EntryKind::Operator), limit: PAGE, ..History::default() };
     loop {
-        let entries = store.entries(listing.clone()).await?;
+        let entries = store.newest_entries(history.clone()).await?;
         let Some(last) = entries.last() else { return Ok(digests) };
-        listing.after = last.seq;
+        history.before = Some(last.seq);
         for entry in entries {
             if let Detail::Operator(OperatorAction::Approved { approved, group: Some(group), .. }) =
                 entry.detail
@@ -214,8 +229,8 @@ async fn digests(
     }
 }
 
-/// Returns the writes of the run, sweep, policy or write with this number in the journal. If the
-/// entry is about a policy, also returns the generation of the policy.
+/// Returns the writes of the run, sweep, policy, undo or write with this number in the journal. If
+/// the entry is about a policy, also returns the generation of the policy.
 async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<(Option<String>, Vec<Written>)> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
@@ -230,13 +245,16 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<(Option<Stri
             let writes = of_generation(store, &policy.in_force, Some(&entry.subject)).await?;
             Ok((Some(policy.in_force.clone()), writes))
         }
+        (Detail::Operator(OperatorAction::Undid { undid, .. }), _) => {
+            Ok((None, of_undo(store, &entry, undid).await?))
+        }
         (_, EntryKind::Intent | EntryKind::Result) => {
             let intent = entry.intent.unwrap_or(number);
             Ok((None, writes(store, of_key, |one| one.seq == intent).await?))
         }
         (_, kind) => bail!(
-            "entry {number} of the journal has the kind `{}`: specify a run, a sweep, a write or a policy that \
-             came into force",
+            "entry {number} of the journal has the kind `{}`: specify a run, a sweep, a write, the beginning of an \
+             undo, or a policy that came into force",
             kind.as_str()
         ),
     }
@@ -274,8 +292,53 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     writes(store, listing, is_its).await
 }
 
+/// Returns the writes of an undo to an organisation. `begun` is the entry that Beadle stored at the
+/// beginning of the undo. Each write of an undo has the name of the undo. Several undos can have
+/// the same name, because an operator can repeat an undo.
+async fn of_undo(store: &dyn Store, begun: &Entry, name: &str) -> anyhow::Result<Vec<Written>> {
+    let is_same = |entry: &Entry| match &entry.detail {
+        Detail::Operator(OperatorAction::Undid { undid, .. }) => undid == name,
+        _ => false,
+    };
+    let listing = Listing { after: begun.seq, limit: PAGE, ..Listing::default() };
+    let of_key = Listing { key: Some(begun.key.clone()), ..listing.clone() };
+    let next = oldest(store, of_key, is_same).await?;
+    let is_its = |one: &Written| {
+        // A write whose generation this version cannot read might belong to this undo.
+        one.generation.as_deref().is_none_or(|own| own == name)
+            && next.is_none_or(|next| one.seq < next)
+            && one.key.instance().eq_ignore_ascii_case(&begun.subject)
+    };
+    writes(store, listing, is_its).await
+}
+
+/// Returns the number of the oldest wanted entry of a list. Returns `None` if there is none.
+async fn oldest(
+    store: &dyn Store,
+    mut listing: Listing,
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> anyhow::Result<Option<u64>> {
+    loop {
+        let entries = store.entries(listing.clone()).await?;
+        if let Some(found) = entries.iter().find(|entry| is_wanted(entry)) {
+            return Ok(Some(found.seq));
+        }
+        let Some(last) = entries.last() else { return Ok(None) };
+        listing.after = last.seq;
+    }
+}
+
+/// Returns whether a generation of a policy first asked for a write, or was in force during the
+/// write. If `organisation` is set, only the writes to this organisation count.
+fn is_of_policy(one: &Written, (generation, organisation): (&str, Option<&str>)) -> bool {
+    // A write whose generation this version cannot read might belong to this generation.
+    let was_in_force = one.generation.as_deref().is_none_or(|own| own == generation);
+    (was_in_force || one.first_asked.as_deref() == Some(generation))
+        && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
+}
+
 /// Returns the writes that a generation of a policy first asked for, and the writes during which
-/// this generation was in force. A later repair of the same values counts too. If `organisation` is set, returns only the writes to this
+/// this generation was in force. If `organisation` is set, returns only the writes to this
 /// organisation. The place of a write in the journal does not matter, because a run of an earlier
 /// generation can end after a later generation came into force.
 async fn of_generation(
@@ -283,21 +346,29 @@ async fn of_generation(
     generation: &str,
     organisation: Option<&str>,
 ) -> anyhow::Result<Vec<Written>> {
-    let is_its = |one: &Written| {
-        // A write whose generation this version cannot read might belong to this generation.
-        let was_in_force = one.generation.as_deref().is_none_or(|own| own == generation);
-        (was_in_force || one.first_asked.as_deref() == Some(generation))
-            && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
+    let of = (generation, organisation);
+    let whole = Listing { limit: PAGE, ..Listing::default() };
+    let found = writes(store, whole, |one| is_of_policy(one, of)).await?;
+    let keys: BTreeSet<Key> = found.into_iter().map(|one| one.key).collect();
+    of_keys(store, of, &keys).await
+}
+
+/// Returns the writes of a policy like [`of_generation`]. `keys` contains the keys of these writes.
+/// A later repair of the same values counts too, so the function reads all writes of these keys.
+async fn of_keys(
+    store: &dyn Store,
+    of: (&str, Option<&str>),
+    keys: &BTreeSet<Key>,
+) -> anyhow::Result<Vec<Written>> {
+    let is_of_keys = |one: &Written| {
+        // A write that this version cannot read has no aspect. It stops the undo only if it might
+        // belong to this policy.
+        if one.change.aspect.is_empty() { is_of_policy(one, of) } else { keys.contains(&one.key) }
     };
     let whole = Listing { limit: PAGE, ..Listing::default() };
-    let keys: BTreeSet<Key> =
-        writes(store, whole.clone(), is_its).await?.into_iter().map(|one| one.key).collect();
-    // A write that this version cannot read has no aspect. It could stop the undo, although it
-    // belongs to another policy.
-    let is_of_keys = |one: &Written| !one.change.aspect.is_empty() && keys.contains(&one.key);
     let mut all = writes(store, whole, is_of_keys).await?;
     assign_repairs(&mut all);
-    all.retain(is_its);
+    all.retain(|one| is_of_policy(one, of));
     Ok(all)
 }
 

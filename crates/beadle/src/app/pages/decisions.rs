@@ -103,7 +103,7 @@ impl PageDecisions {
             "{}: approved for {}; the service puts it in force if its plan is still the same",
             first.generation, first.organisation
         );
-        Ok(OperationDone { done: vec![done] })
+        Ok(OperationDone { done: vec![done], ..OperationDone::default() })
     }
 
     /// Checks that a person is allowed to approve the changes. If a policy causes the changes, the

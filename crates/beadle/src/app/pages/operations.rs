@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
-use beadle_repositories::policy::{Waiver, check_waived_key, key_of_value};
+use beadle_repositories::policy::{Waiver, key_of_value, meant_key};
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, Operation, OperationDone, OperationRequest,
@@ -41,7 +41,7 @@ pub(crate) struct PageOperations {
 type Done = Result<OperationDone, DecisionRefusal>;
 
 fn one(line: String) -> OperationDone {
-    OperationDone { done: vec![line] }
+    OperationDone { done: vec![line], ..OperationDone::default() }
 }
 
 fn unavailable(error: &StoreError) -> DecisionRefusal {
@@ -63,17 +63,18 @@ impl Decisions for PageOperations {
         if asked.keys.is_empty() {
             return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
         }
-        // The hint of `waiving::check` names a command, but a person on a page chooses from the keys
-        // that the form suggests.
-        for key in &asked.keys {
-            check_waived_key(key).map_err(|must| DecisionRefusal::Invalid(format!("`{key}` must {must}")))?;
-        }
+        // The hint of `waiving::meant_keys` names a command, but a person on a page chooses from
+        // the keys that the form suggests.
+        let meant = |key: &String| {
+            meant_key(key).map_err(|must| DecisionRefusal::Invalid(format!("`{key}` must {must}")))
+        };
+        let keys: Vec<String> = asked.keys.iter().map(meant).collect::<Result<_, _>>()?;
         // A page shows the hint on the same line as the error.
         let invalid =
             |error: anyhow::Error| DecisionRefusal::Invalid(beadle_engine::one_line(&error.to_string()));
         let named = (now, "the end");
         let waiver = Waiver {
-            keys: asked.keys.clone(),
+            keys,
             repositories: vec![name.to_owned()],
             until: waiving::until(&asked.until, named).map_err(invalid)?,
             reason: asked.reason.clone(),
@@ -128,7 +129,10 @@ impl Decisions for PageOperations {
             Operation::EndWaiver { code } => self.end_waiver(code, by).await,
             Operation::Reload => self.reload(by).await,
             Operation::RunTask { name } => self.run_task(name, by).await,
-            Operation::Undo { request, plan } => self.undo.undo(request, plan, by).await,
+            Operation::Undo { request, plan, reason } => {
+                let by = DecidedBy { name: by.clone(), reason: reason.clone() };
+                self.undo.undo(request, plan, by).await
+            }
         };
         self.service.bell.notify_one();
         done
@@ -193,7 +197,7 @@ impl PageOperations {
             let shown = shown.map_err(|error| refusal(&error))?;
             lines.push(format!("{shown} is due now"));
         }
-        Ok(OperationDone { done: lines })
+        Ok(OperationDone { done: lines, ..OperationDone::default() })
     }
 
     /// Returns the keys that match a name. If the store does not know the repository, asks GitHub.
@@ -271,7 +275,7 @@ impl PageOperations {
         let answer = self.reloads.ask().await.map_err(|why| keeps(&why))?;
         let reloaded: ReloadResult =
             serde_json::from_value(answer).map_err(|error| keeps(&error.to_string()))?;
-        Ok(OperationDone { done: reloaded.lines() })
+        Ok(OperationDone { done: reloaded.lines(), ..OperationDone::default() })
     }
 
     /// Records an action about the service itself in the journal.

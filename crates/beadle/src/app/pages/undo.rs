@@ -4,19 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Key, Plan, Report, Step, StepResult, whole_plan_digest};
+use beadle_engine::{Key, Plan, whole_plan_digest};
 use beadle_server::sign_in::{DecisionRefusal, KeyPlan, OperationDone, UndoPreview, UndoRequest};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::app::operations::applier::Progress;
+use crate::app::operations::decided_by::DecidedBy;
+use crate::app::operations::not_undone;
 use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, select};
-use crate::app::operations::waiving::check_keys;
+use crate::app::operations::waiving::meant_keys;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
-use crate::output::plans_and_results::{differences, summary};
-use crate::output::plural::counted;
+use crate::output::equal_lines::EXAMPLES;
+use crate::output::plans_and_results::summary;
 use crate::output::printer::Printer;
+use crate::output::undo_results::UndoResults;
 
 /// The maximum time that the answer to the browser waits for the end of the writes. The writes
 /// continue after this time.
@@ -35,15 +37,6 @@ struct Prepared {
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
 }
 
-/// A receiver that ignores the results, because the person sees the results in the journal.
-struct NotShown;
-
-impl Progress for NotShown {
-    fn step(&self, _: &str, _: &Step) {}
-
-    fn outdated(&self, _: &str) {}
-}
-
 impl PageUndo {
     pub(crate) fn new(service: Arc<Service>) -> Self {
         Self { service, alone: Arc::default() }
@@ -53,18 +46,16 @@ impl PageUndo {
     pub(crate) async fn plan(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
         let _alone = self.begin()?;
         let prepared = Box::pin(self.prepare(asked, "")).await?;
-        let plans = prepared.describe();
-        let left =
-            prepared.selected.left.iter().map(|(one, why)| {
-                format!("{}: {} is not undone: {why}", one.subject, differences(&one.change))
-            });
+        let (plans, summary) = (prepared.describe(), prepared.summary());
+        let SelectedWrites { name, left, keys, notes, afterwards, .. } = prepared.selected;
         Ok(UndoPreview {
-            name: prepared.selected.name.clone(),
+            name,
             plan: code(&plans),
-            summary: prepared.summary(),
-            request: asked.clone(),
-            left: left.collect(),
-            notes: prepared.selected.notes.clone(),
+            summary,
+            request: UndoRequest { keys, ..asked.clone() },
+            left: not_undone::lines(&left, EXAMPLES),
+            notes,
+            afterwards,
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),
         })
     }
@@ -74,10 +65,10 @@ impl PageUndo {
         &self,
         asked: &UndoRequest,
         seen: &str,
-        by: &str,
+        by: DecidedBy,
     ) -> Result<OperationDone, DecisionRefusal> {
         let alone = self.begin()?;
-        let prepared = Box::pin(self.prepare(asked, by)).await?;
+        let prepared = Box::pin(self.prepare(asked, &by.name)).await?;
         let plans = prepared.describe();
         if code(&plans) != seen {
             let why = "the plan of the undo has changed: look at the plan again";
@@ -86,7 +77,7 @@ impl PageUndo {
         if !plans.iter().any(|(_, plan)| has_writes(plan)) {
             return Err(DecisionRefusal::Conflict("there is nothing to write".to_owned()));
         }
-        let (service, by) = (self.service.clone(), by.to_owned());
+        let service = self.service.clone();
         // If the browser closes the connection, the writes continue.
         let running = tokio::spawn(async move {
             let done = Box::pin(carry_out(&service, prepared, by)).await;
@@ -94,14 +85,14 @@ impl PageUndo {
             done
         });
         match tokio::time::timeout(PATIENCE, running).await {
-            Ok(Ok(done)) => Ok(OperationDone { done }),
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) => {
                 let why = "the undo ended early: the journal shows what it wrote";
                 Err(DecisionRefusal::Unavailable(why.to_owned()))
             }
             Err(_) => {
                 let done = "The undo continues. The journal shows the result for each repository.";
-                Ok(OperationDone { done: vec![done.to_owned()] })
+                Ok(OperationDone { done: vec![done.to_owned()], ..OperationDone::default() })
             }
         }
     }
@@ -114,7 +105,7 @@ impl PageUndo {
     /// Finds the writes, and plans the undo in each organisation.
     async fn prepare(&self, asked: &UndoRequest, by: &str) -> Result<Prepared, DecisionRefusal> {
         let service = &self.service;
-        check_keys(&asked.keys).map_err(|error| DecisionRefusal::Invalid(one_line(&error)))?;
+        meant_keys(&asked.keys).map_err(|error| DecisionRefusal::Invalid(one_line(&error)))?;
         let selection = UndoSelection {
             what: asked.runs.clone(),
             since: asked.since,
@@ -124,7 +115,7 @@ impl PageUndo {
         };
         let selected = select(service.config(), &service.store, &selection).await;
         let selected = selected.map_err(|error| refusal(&error))?;
-        let (name, by, keys) = (selected.name.clone(), by.to_owned(), asked.keys.clone());
+        let (name, by, keys) = (selected.name.clone(), by.to_owned(), selected.keys.clone());
         let undo = Undo { name, by, keys, store: &service.store, clock: service.clock() };
         let mut organisations = Vec::new();
         for org in &service.orgs {
@@ -168,54 +159,49 @@ fn has_writes<W>(plan: &Plan<W>) -> bool {
     plan.changes.iter().any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Writes an undo. Returns sentences about the results.
-async fn carry_out(service: &Service, prepared: Prepared, by: String) -> Vec<String> {
+/// Writes an undo. Returns sentences about the results, and the numbers of the undo in the journal.
+async fn carry_out(service: &Service, prepared: Prepared, by: DecidedBy) -> OperationDone {
     let Prepared { selected, organisations } = prepared;
+    let DecidedBy { name: by, reason } = by;
     // The prepared planners already know the keys.
-    let (name, keys) = (selected.name.clone(), Vec::new());
+    let (name, keys) = (selected.name, Vec::new());
     let undo = Undo { name, by, keys, store: &service.store, clock: service.clock() };
-    let mut done = Vec::new();
+    let (mut results, mut done) = (UndoResults::default(), OperationDone::default());
+    let mut has_stopped = false;
     for (org, planned) in organisations {
-        if !planned.plans.iter().any(|(_, plan)| has_writes(plan)) {
+        if has_stopped || !planned.plans.iter().any(|(_, plan)| has_writes(plan)) {
             continue;
         }
-        if let Err(error) = undo.begin(&org, None).await {
-            done.push(format!("{}: not undone: {}", org.file.name, one_line(&error)));
-            continue;
+        match undo.begin(&org, reason.as_deref()).await {
+            Ok(number) => done.undo.extend(number),
+            Err(error) => {
+                results.errors.push((org.file.name.clone(), not_undone_because(&error)));
+                continue;
+            }
         }
-        let (applier, plans) = undo.applier(&org, planned, &NotShown);
+        let (applier, plans) = undo.applier(&org, planned);
         for (key, plan) in &plans {
-            if service.stop.is_cancelled() {
-                done.push("The service stops, so Beadle does not write the remaining changes.".to_owned());
-                return done;
+            has_stopped = service.stop.is_cancelled();
+            if has_stopped {
+                break;
             }
             match undo.write(&applier, (key, plan)).await {
                 Ok(None) => {}
-                Ok(Some((report, number))) => done.push(line(&report, number)),
-                Err(error) => done.push(format!("{}: not undone: {}", plan.subject, one_line(&error))),
+                Ok(Some(report)) => results.reports.push((key.clone(), report)),
+                Err(error) => results.errors.push((plan.subject.clone(), not_undone_because(&error))),
             }
         }
     }
     service.bell.notify_one();
+    done.done = results.sentences();
+    if has_stopped {
+        done.done.push("The service stops, so Beadle does not write the remaining changes.".to_owned());
+    }
     done
 }
 
-/// Returns the result of one key as a sentence.
-fn line(report: &Report, run: Option<u64>) -> String {
-    let written = report.count(|result| *result == StepResult::Written);
-    let mut parts = vec![format!("{} written", counted(written, "change", "changes"))];
-    for (number, what) in [
-        (report.count(|result| matches!(result, StepResult::Held { .. })), "held by the guard"),
-        (report.count(|result| *result == StepResult::Withheld), "skipped by the mode"),
-        (report.failed(), "failed"),
-        (report.unknowns.len(), "unknown"),
-    ] {
-        if number > 0 {
-            parts.push(format!("{number} {what}"));
-        }
-    }
-    let run = run.map(|run| format!(" (entry {run} of the journal)")).unwrap_or_default();
-    format!("{}: {}{run}", report.subject, parts.join(", "))
+fn not_undone_because(error: &anyhow::Error) -> String {
+    format!("not undone: {}", one_line(error))
 }
 
 #[cfg(test)]
@@ -235,16 +221,5 @@ mod tests {
         assert!(has_writes(&plan(Mode::Enforce)));
         assert!(!has_writes(&plan(Mode::AddOnly)) && !has_writes(&plan(Mode::Observe)));
         assert!(!has_writes(&Plan::<()>::new("acme/shop")));
-    }
-
-    #[test]
-    fn the_result_of_a_repository_is_one_line() {
-        let step = |outcome| Step { change: change("teams", "team core", &[Risk::Removes]), outcome };
-        let mut report = Report::of_nothing(&plan(Mode::Enforce));
-        report.steps = vec![step(StepResult::Written), step(StepResult::Withheld)];
-        assert_eq!(
-            line(&report, Some(7)),
-            "acme/shop: 1 change written, 1 skipped by the mode (entry 7 of the journal)"
-        );
     }
 }

@@ -5,23 +5,29 @@ use anyhow::ensure;
 
 use crate::app::operations::decided_by::DecidedBy;
 use crate::cli::DeciderArgs;
-use crate::commands::operator;
+use crate::commands::{operator, system_user};
 use crate::config::Config;
+use crate::output::printer::Printer;
 
 /// Returns the name and the reason for the journal. If `--as` sets a name, the result has this
 /// name, followed by the name of the system user. If the store is a table, the name of the caller
-/// comes from AWS, and no option can change it.
+/// comes from AWS, and no option can change it. If nobody knows the name, prints a note.
 pub(in crate::commands) async fn decided_by(
     config: &Config,
     args: &DeciderArgs,
+    printer: &Printer,
 ) -> anyhow::Result<DecidedBy> {
     let reason = args.reason().map(str::to_owned);
-    let Some(person) = &args.person else { return Ok(DecidedBy { name: operator(config).await, reason }) };
+    let Some(person) = &args.person else {
+        let name = operator(config, "to name the person who decides, add `--as NAME`", printer).await;
+        return Ok(DecidedBy { name, reason });
+    };
     ensure!(
         !config.is_at_aws(),
         "`--as` is not allowed with a store at AWS, because AWS names the caller\nhint: run the command without `--as`"
     );
-    Ok(DecidedBy { name: format!("{person} (system user {})", operator(config).await), reason })
+    let user = system_user(config).await.unwrap_or_else(|| "unknown".to_owned());
+    Ok(DecidedBy { name: format!("{person} (system user {user})"), reason })
 }
 
 #[cfg(test)]
@@ -34,7 +40,7 @@ mod tests {
         let file = folder.path().join("beadle.toml");
         std::fs::write(&file, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
         let config = Config::load(&file).unwrap().stored_at(Some(store.parse().unwrap()));
-        decided_by(&config, args).await
+        decided_by(&config, args, &Printer::plain()).await
     }
 
     #[tokio::test]

@@ -155,7 +155,7 @@ async function twoApprovers(ann, dan) {
 async function waive(page) {
     await page.goto(`${PAGES}/repositories/acme/widgets`);
     const keys = page.getByRole("combobox", { name: "Keys, separated by commas" });
-    await keys.fill("topics");
+    await keys.fill("topic");
     await page.getByRole("textbox", { name: "Until, such as 2d" }).fill("2d");
     await reason(page).fill(HOSTILE);
     const refused = await leads(page, "/waivers", () => button(page, "Waive").click());

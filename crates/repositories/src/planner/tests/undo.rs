@@ -212,6 +212,26 @@ async fn undone_values_are_only_observed_until_the_policy_agrees() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn values_that_were_undone_twice_are_repaired_again() {
+    let world =
+        shop_with("repository: { has_wiki: false }\nteams: [{ name: core, permission: pull }]\n").await;
+    Box::pin(world.apply()).await;
+    let (after, (_, first)) = (live(&world), written(&world, 0).await);
+    Box::pin(undo(&world, 0, first)).await;
+    let (_, second) = written(&world, first).await;
+    Box::pin(undo(&world, first, second)).await;
+    assert_eq!(live(&world), after);
+    // Somebody changes the values again, before a run of the policy forgets the undos.
+    let theirs = json!({ "has_wiki": true, "teams": { "core": "pull", "gone": "push" } });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": theirs } } } })).await;
+    let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+    let results: Vec<&StepResult> = steps.iter().map(|(.., result)| result).collect();
+    assert_eq!(results, [&StepResult::Written; 2]);
+    assert_eq!(live(&world), after);
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_plan_names_what_it_cannot_restore() {
     let policy = "secrets: [{ name: TOKEN, secret: token }]\nbranches: [{ name: main, protection: null }]\n";
     let mut world = shop_with(policy).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Change, Detail, Entry, EntryKind, Key, Store, StoreError, Time};
 use serde::Serialize;
 
@@ -137,8 +138,8 @@ fn facts(entry: &Entry, lines: &Lines) -> Html {
 }
 
 /// Returns the rows for a table of entries. `lines` are the known lines of policies. If the visitor
-/// has the right to undo writes, the rows contain links for this. A person can undo a sweep only if
-/// it belongs to one of `organisations`, which are the configured organisations.
+/// has the right to undo writes, the rows contain links for this. A person can undo a sweep or an
+/// undo only if it belongs to one of `organisations`, which are the configured organisations.
 pub(in crate::pages) fn rows(
     (entries, lines): (&[Entry], &Lines),
     organisations: &[String],
@@ -161,8 +162,9 @@ pub(in crate::pages) fn rows(
     entries.iter().map(row).collect()
 }
 
-/// If Beadle wrote something in the run of an entry, returns how to undo this run. If the entry is
-/// about a policy that came into force, returns how to undo what this policy wrote.
+/// If Beadle wrote something in the run or the sweep of an entry, returns how to undo it. If the
+/// entry is the beginning of an undo, returns how to undo this undo. If the entry is about a policy
+/// that came into force, returns how to undo what this policy wrote.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");
@@ -170,6 +172,9 @@ fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -
     match &entry.detail {
         Detail::Run(counts) if counts.written > 0 && !is_group => undo_link(visitor, entry.seq),
         Detail::Sweep(end) if end.summary.repaired > 0 && is_of_organisation() => {
+            undo_link(visitor, entry.seq)
+        }
+        Detail::Operator(OperatorAction::Undid { .. }) if is_of_organisation() => {
             undo_link(visitor, entry.seq)
         }
         Detail::Policy(_) => undo_policy_link(visitor, entry.seq),
@@ -237,6 +242,16 @@ mod tests {
         };
         assert!(shown("acme").contains("beadle undo 12"), "{}", shown("acme"));
         assert_eq!(shown("okta"), "");
+    }
+
+    #[test]
+    fn the_beginning_of_an_undo_leads_to_the_undo_of_the_whole_undo() {
+        let action = OperatorAction::Undid { undid: "undo of 7".into(), by: "mona".into(), reason: None };
+        let entry = Entry { seq: 12, ..Entry::of_operator(action, ("acme", "acme"), Time(1)) };
+        let shown = |organisations: &[String]| undo_of(&entry, organisations, None).as_str().to_owned();
+        let known = shown(&["acme".to_owned()]);
+        assert!(known.contains("<code>beadle undo 12</code>"), "{known}");
+        assert_eq!(shown(&[]), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(super) mod deliveries;
 pub(super) mod group;
 pub(super) mod holds;
 pub(super) mod journal;
+mod last_sweeps;
 mod needing;
 mod one;
 pub(super) mod overview;

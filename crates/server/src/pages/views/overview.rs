@@ -7,6 +7,7 @@ use beadle_engine::{Depth, EntryKind, HoldList, Lane, Pause, Store, TaskRecord, 
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
+use super::last_sweeps::{SweepToUndo, last_sweeps};
 use super::needing::needing_attention;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
@@ -20,6 +21,7 @@ use crate::pages::parts::{
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// The kind of an organisation's own key.
 const ORGANISATION: &str = "organisation";
@@ -46,6 +48,8 @@ pub(in crate::pages) struct Overview {
     installations: Vec<InstallationFacts>,
     /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,
+    /// The newest sweep of each organisation in which Beadle wrote something.
+    sweeps: Vec<SweepToUndo>,
     repositories: Counts,
     groups: Counts,
     /// The number of held changes that wait for a decision.
@@ -63,6 +67,16 @@ pub(in crate::pages) struct Overview {
     /// The problems of all keys that need attention. If several keys have the same problem, the
     /// list has one entry for them.
     problems: Vec<Problem>,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl Overview {
+    /// Sets the visitor of the page, and returns the page.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads the state of the whole process.
@@ -96,6 +110,7 @@ pub(in crate::pages) async fn load(
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
+        sweeps: last_sweeps(store, &instances).await?,
         holds: waiting,
         queue: store.depth(now).await?,
         pauses,
@@ -104,6 +119,7 @@ pub(in crate::pages) async fn load(
         unreadable,
         attention,
         problems,
+        visitor: None,
     })
 }
 
@@ -162,7 +178,9 @@ impl View for Overview {
                 count => link(&Link::to("/policy"), count),
             };
             let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| states(own));
-            vec![text(&org.name), text(&org.mode), code(policy), held, its]
+            let sweep = self.sweeps.iter().find(|sweep| sweep.organisation == org.name);
+            let sweep = sweep.map_or_else(|| text("-"), |sweep| sweep.html(now, self.visitor.as_ref()));
+            vec![text(&org.name), text(&org.mode), code(policy), held, its, sweep]
         };
         let task = |task: &TaskRecord| {
             let since = task.failing_since.map(|since| moment(since, now)).unwrap_or_default();
@@ -217,6 +235,7 @@ impl View for Overview {
                         "Policy in force",
                         "Policies that the gate holds",
                         "Organisation itself",
+                        "Last sweep with repairs",
                     ],
                     self.organisations.iter().map(organisation).collect(),
                     "The configuration has no organisation.",

@@ -317,6 +317,54 @@ async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep
     assert_eq!(topics(&found), ["second"]);
 }
 
+/// Stores that an operator began an undo in an organisation. Returns the number of the entry.
+async fn begun(store: &SqliteStore, name: &str, organisation: &str) -> String {
+    let action = OperatorAction::Undid { undid: name.to_owned(), by: "mona".to_owned(), reason: None };
+    let begun = Entry::of_operator(action, (organisation, organisation), Time(1000));
+    store.journal(None, vec![begun], Time(1000)).await.unwrap().unwrap()[0].to_string()
+}
+
+#[tokio::test]
+async fn an_undo_has_exactly_its_own_writes() {
+    let (_folder, store) = temporary();
+    let (name, other) = ("undo of 1", "undo of 1, 2");
+    let write = async |topic: &str, generation: &str, written: Happened| {
+        write_of(&store, (topic, generation), written, Time(1000)).await
+    };
+    write("policy", "g", Happened::Yes).await;
+    let first = begun(&store, name, "Acme").await;
+    write("one", name, Happened::Yes).await;
+    write("refused", name, Happened::No).await;
+    write("between", "g", Happened::Yes).await;
+    write("two", name, Happened::Yes).await;
+    let longer = begun(&store, other, "Acme").await;
+    write("longer", other, Happened::Yes).await;
+    // The operator repeats the undo, for example after an approval.
+    let again = begun(&store, name, "Acme").await;
+    write("three", name, Happened::Yes).await;
+    let elsewhere = begun(&store, name, "labs").await;
+    for (number, expected) in [
+        (&first, vec!["one", "two"]),
+        (&longer, vec!["longer"]),
+        (&again, vec!["three"]),
+        (&elsewhere, vec![]),
+    ] {
+        let found = writes_of(&store, number).await.unwrap();
+        assert_eq!(topics(&found), expected, "{number}");
+    }
+    // An undo of the undo does not belong to the undo.
+    let twice = format!("undo of {first}");
+    let undone = begun(&store, &twice, "Acme").await;
+    write("one", &twice, Happened::Yes).await;
+    assert_eq!(topics(&writes_of(&store, &first).await.unwrap()), ["one", "two"]);
+    assert_eq!(topics(&writes_of(&store, &undone).await.unwrap()), ["one"]);
+    let pause = OperatorAction::Resumed { resumed: true, by: "mona".to_owned(), reason: None };
+    let pause = Entry::of_operator(pause, ("Acme", "Acme"), Time(1000));
+    let pause = store.journal(None, vec![pause], Time(1000)).await.unwrap().unwrap()[0].to_string();
+    let why = writes_of(&store, &pause).await.unwrap_err().to_string();
+    assert!(why.contains("the beginning of an undo"), "{why}");
+}
+
 #[tokio::test]
 async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     let (_folder, store) = temporary();
@@ -329,7 +377,7 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     let selected = writes_of(&store, first).await.unwrap();
     let (kept, left) = without_overwritten(&store, selected).await.unwrap();
     assert_eq!(topics(&kept), ["two"]);
-    let reasons: Vec<&str> = left.iter().map(|(_, why)| why.as_str()).collect();
+    let reasons: Vec<String> = left.iter().map(|one| one.why()).collect();
     assert_eq!(reasons, [format!("policy {later} changed it again (entry {again})")]);
     let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
     assert_eq!((kept.len(), left.len()), (4, 0), "the undo contains the later write too");

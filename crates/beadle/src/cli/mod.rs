@@ -15,9 +15,9 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use command_args::{
-    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
-    SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
-    UndoArgs, WaiveArgs, WaiversArgs,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, QueueArgs,
+    RebindArgs, SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand,
+    TasksCommand, Tool, UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
@@ -345,24 +345,7 @@ pub(crate) enum Command {
     /// List the keys that wait, run or are parked
     ///
     /// A key is the unit of work: one repository, one organisation or one group of a target.
-    Queue {
-        /// Print JSON, one key a line
-        #[arg(long)]
-        json: bool,
-        /// Maximum number of keys to list
-        #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-        limit: u32,
-        /// Retry a repository, group or key now, even if it is parked, such as `acme/widgets` or
-        /// `repository:acme:1296269`
-        #[arg(long, value_name = "KEY")]
-        retry: Option<String>,
-        /// Show one group only, by its present or a former name, such as `Developers`
-        #[arg(long, value_name = "NAME")]
-        group: Option<String>,
-        /// Show one repository only, by its present or a former name, such as `acme/widgets`
-        #[arg(long, value_name = "NAME", conflicts_with = "group")]
-        repo: Option<String>,
-    },
+    Queue(QueueArgs),
     /// Show the state of the service and everything that is not as declared
     ///
     /// Beadle prints one line for each organisation, directory and target: the mode and the policy

@@ -123,10 +123,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&*config()?, &args, printer).await,
-        Command::Queue { json, limit, retry, group, repo } => {
-            let wanted = queue::QueueFilter { json, limit, retry, group, repo };
-            queue::run(&config()?, wanted, printer).await
-        }
+        Command::Queue(args) => queue::run(&config()?, &args, printer).await,
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::History(args) => history::run(&*config()?, &args, printer).await,
         Command::Report(args) => report::run(&*config()?, &args, printer).await,

@@ -10,9 +10,12 @@ mod condition;
 mod detail;
 mod facts;
 mod html;
+mod keys_meant;
 mod layout;
 mod lines;
 mod link;
+#[cfg(test)]
+mod list_tests;
 mod live;
 mod live_stream;
 mod names;
@@ -278,7 +281,7 @@ impl Pages {
     }
 
     async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {
-        in_time(deliveries::load(self.store.as_ref(), asked)).await
+        in_time(deliveries::load(self.store.as_ref(), self.facts.as_ref(), asked)).await
     }
 
     async fn queue(&self) -> Result<Queue, Refused> {

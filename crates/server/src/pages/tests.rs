@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use axum::body::Body;
 use beadle_engine::gate::{GateSums, Holder};
-use beadle_engine::guard::Decision;
 use beadle_engine::journal::{IntendedChange, PolicyCommitted};
 use beadle_engine::{
     Clock, Delivery, Detail, Driver, Entry, EntryKind, Hold, Key, KeyState, Lane, Limits, Mark, Outcome,
-    ParkReason, Report, Risk, Risks, StoreError, Time, Unknown, testing,
+    ParkReason, Report, Risk, Risks, StoreError, Time, testing,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,7 @@ use crate::exchange::{exchange, request, store};
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 const HOST: (&str, &str) = ("host", "127.0.0.1:8081");
 
-struct HostileFacts;
+pub(super) struct HostileFacts;
 
 #[async_trait]
 impl Facts for HostileFacts {
@@ -141,9 +140,14 @@ impl Facts for HostileFacts {
     fn targets(&self) -> Vec<String> {
         vec![HOSTILE.into()]
     }
+
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        let two = [7, 8].map(|id| Key::new("repository", "acme", id));
+        Ok(if name == "acme/shop" { two.into() } else { Vec::new() })
+    }
 }
 
-fn report(subject: &str) -> Report {
+pub(super) fn report(subject: &str) -> Report {
     Report { subject: subject.into(), steps: Vec::new(), unknowns: Vec::new(), skipped: None, failure: None }
 }
 
@@ -418,83 +422,4 @@ async fn the_description_names_every_route_and_every_value() {
     }
     let (_, served) = get("/api/v1/openapi.json").await;
     assert_eq!(serde_json::from_str::<Value>(&served).unwrap(), description);
-}
-
-/// Stores the states of `count` repositories. Every 400th repository has an unknown part.
-async fn many(store: &dyn Store, count: u64) {
-    let records = (0..count).map(|n| async move {
-        let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
-        if n % 400 == 1 {
-            let why = "502".to_owned();
-            report.unknowns.push(Unknown { aspect: "teams".into(), part: None, why, transient: true });
-        }
-        KeyState::record(store, &key, &report, Time(1)).await.unwrap();
-    });
-    futures::future::join_all(records).await;
-}
-
-#[tokio::test]
-async fn a_long_list_has_pages_and_each_row_is_on_one_of_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store(&folder);
-    many(store.as_ref(), 1203).await;
-    let of = (REPOSITORY, vec!["acme".to_owned()]);
-    let mut seen = Vec::new();
-    let mut asked = Asked::default();
-    loop {
-        let page = things::load(store.as_ref(), of.clone(), &asked, Time(5)).await.unwrap();
-        let page = serde_json::to_value(&page).unwrap();
-        assert_eq!(page["total"], 1203);
-        let rows = page["rows"].as_array().unwrap();
-        assert!(rows.len() <= 100, "{}", rows.len());
-        seen.extend(rows.iter().map(|row| row["subject"].as_str().unwrap().to_owned()));
-        let Some(next) = page["next"].as_str() else { break };
-        asked.after = next.to_owned();
-    }
-    let page = things::load(store.as_ref(), of.clone(), &Asked::default(), Time(5)).await.unwrap();
-    let size: usize = Repositories(page).content(Time(5)).iter().map(|piece| piece.as_str().len()).sum();
-    assert!(size < 100_000, "{size} bytes");
-    let all: Vec<String> = (0..1203).map(|n| format!("acme/Repo{n:05}")).collect();
-    assert_eq!(seen, all);
-    let asked = Asked { state: "unknown".into(), text: "rePO".into(), ..Asked::default() };
-    let page = things::load(store.as_ref(), of, &asked, Time(5)).await.unwrap();
-    let page = serde_json::to_value(&page).unwrap();
-    assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(4), None), "{page}");
-}
-
-#[tokio::test]
-async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store(&folder);
-    let hold = |n: u64| Hold {
-        digest: format!("d{n:03}"),
-        key: Key::new("repository", "acme", n),
-        subject: format!("acme/repo{n:03}"),
-        since: Time(1),
-        why: "guard limit reached".into(),
-        generation: "g1".into(),
-        change: testing::change("teams", "team core", &[Risk::Removes]),
-        ..testing::hold(n)
-    };
-    store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
-    store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();
-    // The code depends on all changes of the group, so a search must not change the code.
-    let asked = Asked { text: "REPO005".into(), ..Asked::default() };
-    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
-    assert_eq!((page["total"].as_u64(), page["groups"].as_array().map(Vec::len)), (Some(169), Some(1)));
-    let all = holds::load(store.as_ref(), &Asked::default()).await.unwrap();
-    let shown = all.content(Time(5)).iter().map(|piece| piece.as_str().to_owned()).collect::<String>();
-    let all = serde_json::to_value(&all).unwrap();
-    assert_eq!(all["groups"][0]["code"], page["groups"][0]["code"]);
-    assert_eq!(all["groups"][1]["decision"], "rejected", "{all}");
-    assert!(shown.contains("rejected by mona: it stays") && shown.contains("169 changes"), "{shown}");
-    let code = page["groups"][0]["code"].as_str().unwrap();
-    let mut asked = Asked { group: code.to_owned(), ..Asked::default() };
-    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
-    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(50), Some(50)));
-    asked.skip = "150".into();
-    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
-    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(19), None));
-    asked.group = "nothing".into();
-    assert!(matches!(holds::load(store.as_ref(), &asked).await, Err(Refused::NotFound(_))));
 }

@@ -74,8 +74,9 @@ pub(super) struct Found {
 }
 
 /// Returns the problems of these keys. The most important kind comes first. Within a kind, the
-/// problem with the most names comes first. `holds` are the held changes of all these keys.
-pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
+/// problem with the most names comes first. `holds` are the held changes of all these keys. `at` is
+/// the present time, and the number of tries after which the queue parks a key.
+pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], at: (Time, u32)) -> Found {
     let (mut found, mut counts) = (Problems::default(), BTreeMap::new());
     let by_key = HoldsByKey::new(holds);
     let mut unapproved: HashMap<&Key, Vec<&Hold>> = HashMap::new();
@@ -84,7 +85,7 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
     }
     for known in keys {
         let (first, further) =
-            key_findings(known.left.as_ref(), known.row.as_ref(), by_key.of(&known.key), now);
+            key_findings(known.left.as_ref(), known.row.as_ref(), by_key.of(&known.key), at);
         let own = unapproved.get(&known.key).map(Vec::as_slice).unwrap_or_default();
         let findings: Vec<Finding> = std::iter::once(first).chain(further).collect();
         for finding in findings.iter().filter(|finding| is_shown(known, finding)) {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     fn found(keys: &[KnownKey], holds: &[Hold]) -> Found {
-        problems(keys, holds, Time(2000))
+        problems(keys, holds, (Time(2000), 14))
     }
 
     fn unknown(why: &str, part: Option<&str>) -> Unknown {

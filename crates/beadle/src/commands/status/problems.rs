@@ -145,9 +145,12 @@ fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) 
 fn count(counts: &mut KeyCounts, key: &Key, kinds: &BTreeSet<KeyCondition>) {
     let kinds = kinds.iter().copied().filter(|kind| !kind.is_fine());
     if COUNTED.contains(&key.kind()) {
+        let mut has_problem = false;
         for kind in kinds {
+            has_problem = true;
             *counts.counts.entry(kind).or_default() += 1;
         }
+        counts.affected += usize::from(has_problem);
     } else if key.kind() == ORGANISATION {
         counts.organisation.extend(kinds);
     } else {
@@ -306,6 +309,7 @@ mod tests {
             (KeyCondition::Parked, 1),
         ];
         assert_eq!(found.counts["acme"].counts, BTreeMap::from(expected));
+        assert_eq!(found.counts["acme"].affected, 6, "one repository is held and contested");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
-    THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, states, table,
+    THING_COLUMNS, code, facts, faint, link, moment, paragraph, paused, section, states, table,
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -118,13 +118,17 @@ impl Counts {
         counts
     }
 
-    fn html(&self, place: &'static str) -> Html {
+    /// Returns the numbers as links to the lists. `one` is the noun for one repository or group.
+    fn html(&self, place: &'static str, one: &str) -> Html {
         let mut pieces = vec![link(&Link::to(place), self.total)];
         for name in Condition::ALL.map(Condition::as_str) {
             if let Some(count) = self.states.get(name) {
                 let to = Link::to(place).with("state", name);
                 pieces.extend([text(" · "), link(&to, format!("{count} {name}"))]);
             }
+        }
+        if self.states.values().sum::<usize>() > self.total {
+            pieces.push(faint(format!(" (a {one} with several problems counts for each of them)")));
         }
         joined(pieces)
     }
@@ -145,8 +149,8 @@ impl View for Overview {
         let held_policies = self.organisations.iter().flat_map(|org| &org.held);
         let held_policies = held_policies.filter(|held| held.approved_by.is_none()).count();
         let sums = facts(vec![
-            ("Repositories", self.repositories.html("/repositories")),
-            ("Groups", self.groups.html("/groups")),
+            ("Repositories", self.repositories.html("/repositories", "repository")),
+            ("Groups", self.groups.html("/groups", "group")),
             ("Held changes", link(&Link::to("/holds"), self.holds)),
             ("Held policies", link(&Link::to("/policy"), held_policies)),
             ("Waivers in force", link(&Link::to("/policy"), waivers)),
@@ -252,6 +256,10 @@ mod tests {
             Thing { further: vec![further(Condition::Drifted)], ..thing(5, Condition::Drifted, 2) },
         ]);
         let expected = BTreeMap::from([("contested", 1), ("drifted", 2), ("held", 2), ("unknown", 1)]);
+        let said = "(a repository with several problems counts for each of them)";
+        assert!(counts.html("/repositories", "repository").as_str().contains(said));
         assert_eq!((counts.total, counts.states), (5, expected));
+        let apart = Counts::of(&[thing(1, Condition::Held, 2), thing(2, Condition::AsDeclared, 0)]);
+        assert!(!apart.html("/repositories", "repository").as_str().contains("several problems"));
     }
 }

@@ -39,6 +39,7 @@ mod undo_plan;
 mod unreadable;
 mod view;
 mod views;
+mod waiting_changes;
 
 use std::sync::Arc;
 use std::time::Duration;

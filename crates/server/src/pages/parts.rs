@@ -10,6 +10,9 @@ use super::names::Names;
 /// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
+/// The maximum number of names in a list that a page shows without folding it.
+const OPEN: usize = 5;
+
 /// The maximum number of rows in a table. Because of this limit, a page stays small. A list that
 /// continues on further pages has fewer rows on each page.
 const ROWS: usize = 150;
@@ -95,6 +98,27 @@ pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> 
         shown.push(text(format!("and {more} more")));
     }
     element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
+}
+
+/// Returns the names of several things with their number, such as `170 repositories`. Folds a long
+/// list, and shows the text `examples` in its place. `left_out` is the number of further names that
+/// the list does not contain.
+pub(super) fn folded(
+    count: &str,
+    examples: &str,
+    names: impl IntoIterator<Item = Html>,
+    left_out: u64,
+) -> Html {
+    let names: Vec<Html> = names.into_iter().collect();
+    match (names.len(), left_out) {
+        (1, 0) => return joined(names),
+        (0..=OPEN, 0) => return joined([text(count), list(names)]),
+        _ => {}
+    }
+    let more = (left_out > 0).then(|| text(format!("and {left_out} more")));
+    let all = names.into_iter().chain(more).map(|name| element(Tag::Li, &[], [name]));
+    let summary = element(Tag::Summary, &[], [text(format!("{count}: {examples}"))]);
+    element(Tag::Details, &[], [summary, element(Tag::Ul, &[], all)])
 }
 
 /// Returns a text in the typeface of code.
@@ -336,6 +360,21 @@ mod tests {
         let table = table("Caption", &["Name", "Why"], vec![vec![text("a"), text("<b>")]], "empty");
         let row = "<tr><th scope=\"row\">a</th><td data-column=\"Why\">&lt;b&gt;</td></tr>";
         assert!(table.as_str().contains(row), "{}", table.as_str());
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_folded_and_contains_all_of_them() {
+        let names = |count: usize, left_out: u64| {
+            let names = (0..count).map(text);
+            folded("many repositories", "<b>", names, left_out).as_str().to_owned()
+        };
+        assert_eq!(names(1, 0), "0");
+        assert_eq!(names(2, 0), "many repositories<ul><li>0</li><li>1</li></ul>");
+        let long = names(170, 0);
+        let start = "<details><summary>many repositories: &lt;b&gt;</summary><ul><li>0</li>";
+        assert!(long.starts_with(start), "{long}");
+        assert!(long.ends_with("<li>169</li></ul></details>"), "{long}");
+        assert!(names(2, 7).ends_with("<li>1</li><li>and 7 more</li></ul></details>"), "{}", names(2, 7));
     }
 
     #[test]

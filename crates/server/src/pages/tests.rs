@@ -246,8 +246,10 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 17] = [
+const SHOWN: [(&str, &str); 19] = [
     ("/", "1</a>"),
+    ("/", "1 change waits for approval"),
+    ("/", "Open pull requests that change the policy"),
     ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
     ("/repositories?state=parked&text=script&instance=acme", "parked"),

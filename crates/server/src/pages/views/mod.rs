@@ -8,6 +8,7 @@ pub(super) mod holds;
 pub(super) mod journal;
 mod needing;
 mod one;
+mod open_pulls;
 pub(super) mod overview;
 pub(super) mod policy;
 pub(super) mod previews;

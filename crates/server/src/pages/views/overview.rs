@@ -8,15 +8,16 @@ use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
 use super::needing::needing_attention;
+use super::open_pulls::OpenPulls;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
-use crate::pages::html::{Html, joined, text};
+use crate::pages::html::{Attribute, Html, Tag, element, joined, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
-    THING_COLUMNS, code, facts, faint, link, moment, paragraph, paused, section, states, table,
+    THING_COLUMNS, code, counted, facts, faint, link, moment, paragraph, paused, section, states, table,
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -50,6 +51,10 @@ pub(in crate::pages) struct Overview {
     groups: Counts,
     /// The number of held changes that wait for a decision.
     holds: usize,
+    /// The number of those held changes that this version can read, so that somebody can decide
+    /// about them.
+    #[serde(skip)]
+    waiting: usize,
     queue: Depth,
     pauses: Vec<Pause>,
     /// The known names of the paused keys.
@@ -63,6 +68,7 @@ pub(in crate::pages) struct Overview {
     /// The problems of all keys that need attention. If several keys have the same problem, the
     /// list has one entry for them.
     problems: Vec<Problem>,
+    open_pulls: OpenPulls,
 }
 
 /// Reads the state of the whole process.
@@ -79,7 +85,8 @@ pub(in crate::pages) async fn load(
     let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
     let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
-    let waiting = list.count_waiting();
+    let holds_to_decide = list.count_waiting();
+    let waiting = holds_to_decide - list.unreadable.len();
     let HoldList { holds, mut unreadable } = list;
     unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
@@ -96,7 +103,8 @@ pub(in crate::pages) async fn load(
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
-        holds: waiting,
+        holds: holds_to_decide,
+        waiting,
         queue: store.depth(now).await?,
         pauses,
         names,
@@ -104,6 +112,7 @@ pub(in crate::pages) async fn load(
         unreadable,
         attention,
         problems,
+        open_pulls: OpenPulls::of(known.pulls().await?),
     })
 }
 
@@ -185,7 +194,9 @@ impl View for Overview {
             )],
         );
         vec![
+            calls(self.waiting, held_policies),
             sums,
+            self.open_pulls.html(now),
             section(
                 "Needs attention",
                 [
@@ -231,6 +242,19 @@ impl View for Overview {
     }
 }
 
+/// Returns the links to the changes and the policies that wait for an approval.
+fn calls(changes: usize, policies: usize) -> Html {
+    let call = |count: usize, (one, many): (&str, &str), place: &'static str| {
+        let wait = if count == 1 { "waits" } else { "wait" };
+        let shown = format!("{} {wait} for approval", counted(count, one, many));
+        let attributes = [Attribute::Class("call")];
+        (count > 0).then(|| element(Tag::P, &attributes, [link(&Link::to(place), shown)]))
+    };
+    let changes = call(changes, ("change", "changes"), "/holds");
+    let policies = call(policies, ("policy", "policies"), "/policy");
+    joined([changes, policies].into_iter().flatten())
+}
+
 /// The address of the API description.
 const API: &str = "/api/v1/openapi.json";
 
@@ -239,6 +263,17 @@ mod tests {
     use beadle_engine::{Finding, Key};
 
     use super::*;
+
+    #[test]
+    fn the_changes_and_policies_that_wait_are_one_click_away() {
+        let shown = |changes, policies| calls(changes, policies).as_str().to_owned();
+        assert_eq!(
+            shown(170, 0),
+            "<p class=\"call\"><a href=\"/holds\">170 changes wait for approval</a></p>"
+        );
+        assert_eq!(shown(0, 1), "<p class=\"call\"><a href=\"/policy\">1 policy waits for approval</a></p>");
+        assert_eq!(shown(0, 0), "");
+    }
 
     #[test]
     fn a_repository_counts_for_each_of_its_problems() {

@@ -174,7 +174,8 @@ pub(crate) enum Command {
     /// Show what merging each open pull request of a policy would change
     ///
     /// The check of a pull request stores its result. This command prints the results, and reads
-    /// nothing from GitHub. Each result names the commit that was checked.
+    /// nothing from GitHub. Each result names the commit that was checked. With `--pull`, each kind of
+    /// change names up to 50 repositories, and with `--json` all of them.
     Previews(PreviewsArgs),
     /// Show the plan, ask for confirmation, write the changes
     ///

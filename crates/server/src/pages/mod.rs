@@ -86,8 +86,8 @@ use crate::sign_in::SignIn;
 pub use access::Access;
 pub use detail::is_cut;
 pub use facts::{
-    AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts, MergeFacts,
-    OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    AskedLine, ChangedRepositories, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts,
+    LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
 };
 pub use live::Live;
 

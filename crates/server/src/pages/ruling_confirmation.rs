@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Change, Hold, Risk, Time, examples};
+use beadle_engine::{Change, Hold, Risk, Time};
 
 use super::detail;
 use super::html::{Attribute, Html, Tag, element, hidden, text};
@@ -13,8 +13,6 @@ use super::parts::{code, counted, facts, folded, link, paragraph, short_list, su
 use super::ruling_form::{CONFIRMATION_PATH, MOST_CHANGES};
 use crate::sign_in::Visitor;
 
-/// The number of names that the list of a change shows before a person opens it.
-const EXAMPLES: usize = 3;
 /// The number of codes that the page shows. The form contains all of them.
 const CODES: usize = 10;
 
@@ -107,14 +105,13 @@ fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
 /// repositories or groups.
 fn row(equal: &[&Hold]) -> Vec<Html> {
     let change = equal.first().map(|hold| detail::change(&hold.change, &LinesOf::default()));
-    let names: Vec<&str> = equal.iter().map(|hold| hold.subject.as_str()).collect();
     let count = match equal.first().map(|hold| hold.key.kind()) {
         Some("repository") => counted(equal.len(), "repository", "repositories"),
         Some("organisation") => counted(equal.len(), "organisation", "organisations"),
         _ => counted(equal.len(), "group", "groups"),
     };
-    let links = equal.iter().map(|hold| subject(hold.key.as_str(), &hold.subject));
-    vec![change.unwrap_or_default(), folded(&count, &examples(&names, EXAMPLES), links, 0)]
+    let names = equal.iter().map(|hold| (hold.subject.as_str(), subject(hold.key.as_str(), &hold.subject)));
+    vec![change.unwrap_or_default(), folded(&count, names, 0)]
 }
 
 /// Returns the number of changes of each risk, the gravest risk first. A change with several risks

@@ -38,6 +38,10 @@ impl Facts for HostileFacts {
             what: HOSTILE.into(),
             repositories: 170,
             examples: vec![HOSTILE.into()],
+            asked: vec![HOSTILE.into()],
+            more_asked: 2,
+            names: Vec::new(),
+            more_names: 0,
         };
         let held = HeldPolicy {
             generation: HOSTILE.into(),
@@ -114,6 +118,12 @@ impl Facts for HostileFacts {
             no_preview: None,
             merge: Some(merge),
         }])
+    }
+
+    async fn changed_repositories(&self, pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+        assert_eq!((pull.head.as_str(), pull.checked), (HOSTILE, Time(1)));
+        let names = (0..40).map(|n| format!("{HOSTILE}{n}")).collect();
+        Ok(vec![ChangedRepositories { names, more: 130 }])
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -246,7 +256,7 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 19] = [
+const SHOWN: [(&str, &str); 22] = [
     ("/", "1</a>"),
     ("/", "1 change waits for approval"),
     ("/", "Open pull requests that change the policy"),
@@ -266,6 +276,9 @@ const SHOWN: [(&str, &str); 19] = [
     ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "alert(2)&gt;39</li><li>and 130 more</li></ul></details>"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "</code></li><li>and 2 more</li></ul>"),
+    ("/policy", "The policy in force asks for these changes too"),
 ];
 
 /// The only script that a page can contain.

@@ -51,11 +51,16 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
 
 /// Returns the form for the changes with this code. Returns nothing if the person has no right to
 /// decide, or if the form cannot change the decision. `decision` is the present decision, and
-/// `changes` is the number of changes.
-pub(super) fn ruling_form(visitor: Option<&Visitor>, (code, changes): (&str, usize), decision: &str) -> Html {
+/// `changes` is the number of changes. `can_approve` is false if nobody can approve them on a page.
+pub(super) fn ruling_form(
+    visitor: Option<&Visitor>,
+    (code, changes): (&str, usize),
+    decision: &str,
+    can_approve: bool,
+) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
-    if visitor.role >= Role::Approver && decision == "open" {
+    if visitor.role >= Role::Approver && decision == "open" && can_approve {
         let name = if changes == 1 { "Approve".to_owned() } else { format!("Approve {changes} changes") };
         buttons.push(ruling_button("approve", "primary", &name));
     }
@@ -109,14 +114,14 @@ mod tests {
     fn the_first_button_decides_nothing_and_the_approval_comes_before_the_rejection() {
         let approver = Visitor::example(Role::Approver);
         for form in [
-            ruling_form(Some(&approver), ("d1", 1), "open"),
-            ruling_form(Some(&approver), ("5d0c", 170), "open"),
+            ruling_form(Some(&approver), ("d1", 1), "open", true),
+            ruling_form(Some(&approver), ("5d0c", 170), "open", true),
             approval_form(Some(&approver), "5d0c,8f0c", 170),
         ] {
             let (_, buttons) = form.as_str().split_once("<button").unwrap();
             assert!(buttons.starts_with(" disabled=\"disabled\" hidden=\"hidden\"></button>"), "{buttons}");
         }
-        let both = ruling_form(Some(&approver), ("5d0c", 170), "open");
+        let both = ruling_form(Some(&approver), ("5d0c", 170), "open", true);
         let approve =
             "<button class=\"primary\" name=\"ruling\" value=\"approve\">Approve 170 changes</button>";
         let reject = "<button class=\"apart\" name=\"ruling\" value=\"reject\">Reject</button>";
@@ -125,21 +130,22 @@ mod tests {
 
     #[test]
     fn a_person_sees_only_the_buttons_of_the_role() {
-        for (role, decision, expected) in [
-            (Role::Viewer, "open", [false, false]),
-            (Role::Operator, "open", [false, true]),
-            (Role::Approver, "open", [true, true]),
-            (Role::Approver, "approved", [false, true]),
-            (Role::Approver, "rejected", [false, false]),
+        for (role, decision, can_approve, expected) in [
+            (Role::Viewer, "open", true, [false, false]),
+            (Role::Operator, "open", true, [false, true]),
+            (Role::Approver, "open", true, [true, true]),
+            (Role::Approver, "open", false, [false, true]),
+            (Role::Approver, "approved", true, [false, true]),
+            (Role::Approver, "rejected", true, [false, false]),
         ] {
             let visitor = Visitor::example(role);
-            let form = ruling_form(Some(&visitor), ("d1", 1), decision);
+            let form = ruling_form(Some(&visitor), ("d1", 1), decision, can_approve);
             let found = ["approve", "reject"].map(|ruling| form.as_str().contains(&format!("\"{ruling}\"")));
             assert_eq!(found, expected, "{role:?} {decision}");
             let approves = approval_form(Some(&visitor), "d1,d2", 2) != Html::default();
             assert_eq!(approves, role == Role::Approver, "{role:?}");
         }
-        assert_eq!(ruling_form(None, ("d1", 1), "open"), Html::default());
+        assert_eq!(ruling_form(None, ("d1", 1), "open", true), Html::default());
         assert_eq!(approval_form(None, "d1,d2", 2), Html::default());
     }
 }

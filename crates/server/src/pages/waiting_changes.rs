@@ -1,5 +1,6 @@
 //! The held changes that wait for an approval, and the form that approves all of them.
 
+use beadle_engine::Hold;
 use beadle_engine::guard::{HoldGroup, HoldState, is_undo};
 
 use super::html::{Attribute, Html, Tag, element, joined, text};
@@ -20,8 +21,14 @@ pub(super) struct WaitingChanges {
     codes: Vec<String>,
     /// The number of changes in these groups.
     changes: usize,
-    /// The number of further changes. They belong to an undo, and nobody can approve them on a page.
-    of_undos: usize,
+    /// The number of further changes, which nobody can approve on a page.
+    elsewhere: usize,
+}
+
+/// Returns whether a person can approve a change on a page. On a page, the author of the policy must
+/// not approve a change. A change of an undo or of a target has no policy.
+pub(super) fn is_for_pages(hold: &Hold) -> bool {
+    !is_undo(&hold.generation) && matches!(hold.key.kind(), "repository" | "organisation")
 }
 
 impl WaitingChanges {
@@ -29,11 +36,11 @@ impl WaitingChanges {
     pub(super) fn of(groups: &[HoldGroup]) -> Self {
         let mut waiting = Self::default();
         for group in groups.iter().filter(|group| group.state == HoldState::Open) {
-            if is_undo(&group.generation) {
-                waiting.of_undos += group.holds.len();
-            } else {
+            if group.holds.iter().all(is_for_pages) {
                 waiting.codes.push(group.code.clone());
                 waiting.changes += group.holds.len();
+            } else {
+                waiting.elsewhere += group.holds.len();
             }
         }
         waiting
@@ -43,19 +50,19 @@ impl WaitingChanges {
     /// right to approve sees the command in place of the form. `is_filtered` is true if the page
     /// shows only the changes that match a filter.
     pub(super) fn html(&self, visitor: Option<&Visitor>, is_filtered: bool) -> Html {
-        let undos = (self.of_undos > 0).then(|| {
-            let changes = counted(self.of_undos, "change", "changes");
-            paragraph([faint(format!("To approve {changes} of an undo, use `beadle approve`."))])
+        let elsewhere = (self.elsewhere > 0).then(|| {
+            let changes = counted(self.elsewhere, "change", "changes");
+            paragraph([faint(format!("To approve {changes} of an undo or a target, use `beadle approve`."))])
         });
         if self.changes == 0 {
-            return undos.unwrap_or_default();
+            return elsewhere.unwrap_or_default();
         }
         let changes = counted(self.changes, "change", "changes");
         let wait = if self.changes == 1 { "waits" } else { "wait" };
         let matching = if is_filtered { " of this filter" } else { "" };
         let sum = text(format!("{changes}{matching} {wait} for approval."));
         let sum = element(Tag::P, &[Attribute::Class("call")], [sum]);
-        joined([Some(sum), Some(self.decide(visitor)), undos].into_iter().flatten())
+        joined([Some(sum), Some(self.decide(visitor)), elsewhere].into_iter().flatten())
     }
 
     /// Returns the form that approves all changes, or the command that does the same.
@@ -86,12 +93,12 @@ impl WaitingChanges {
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::{Hold, Risk, Time, testing};
+    use beadle_engine::{Key, Risk, Time, testing};
 
     use super::*;
 
-    /// Returns held changes of several groups. One change is rejected, one is approved, and one
-    /// belongs to an undo.
+    /// Returns held changes of several groups. One change is rejected, one is approved, one belongs to
+    /// an undo, and one to a target.
     fn holds(count: u64) -> Vec<Hold> {
         let rejection = Rejection { by: "mona".into(), reason: None, at: Time(2) };
         let label = testing::change("labels", "label <old>", &[Risk::Removes]);
@@ -100,6 +107,7 @@ mod tests {
         holds.push(Hold { rejected: Some(rejection), ..testing::hold(10_002) });
         holds.push(Hold { approved_by: Some("mona".into()), ..testing::hold(10_003) });
         holds.push(Hold { generation: "undo of 7".into(), ..testing::hold(10_004) });
+        holds.push(Hold { key: Key::new("target-group", "aws", 5), ..testing::hold(10_005) });
         holds
     }
 
@@ -116,11 +124,13 @@ mod tests {
         for part in [
             "<p class=\"call\">171 changes wait for approval.</p>",
             ">Approve 171 changes</button>",
-            "To approve 1 change of an undo, use &#96;beadle approve&#96;.",
+            "To approve 2 changes of an undo or a target, use &#96;beadle approve&#96;.",
         ] {
             assert!(page.contains(part), "`{part}` is not in {page}");
         }
-        let is_open = |group: &&HoldGroup| group.state == HoldState::Open && group.generation == "g";
+        let is_open = |group: &&HoldGroup| {
+            group.state == HoldState::Open && group.generation == "g" && group.instance == "acme"
+        };
         let codes: Vec<&str> = groups.iter().filter(is_open).map(|group| group.code.as_str()).collect();
         assert_eq!(codes.len(), 2);
         assert!(page.contains(&format!("name=\"code\" value=\"{}\"", codes.join(","))), "{page}");

@@ -18,7 +18,7 @@ use crate::pages::parts::{
 use crate::pages::ruling_form::ruling_form;
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
-use crate::pages::waiting_changes::WaitingChanges;
+use crate::pages::waiting_changes::{WaitingChanges, is_for_pages};
 use crate::sign_in::Visitor;
 
 /// The number of rows on a page. A row is a group, or a change in one group.
@@ -222,7 +222,8 @@ impl Group {
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
-        let form = ruling_form(visitor, (&self.code, self.changes), self.decision);
+        let can_approve = self.examples.iter().all(is_for_pages);
+        let form = ruling_form(visitor, (&self.code, self.changes), self.decision, can_approve);
         let mut since = vec![moment(self.since, now), planned_with(&self.generation)];
         if let Some(first) = &self.first_held {
             let policy = [text(", when the policy was commit "), detail::commit(&first.policy.from)];
@@ -266,7 +267,7 @@ pub(in crate::pages) fn table_of(
             joined([moment(hold.since, now), planned_with(&hold.generation)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
-                ruling_form(visitor, (&hold.digest, 1), decision),
+                ruling_form(visitor, (&hold.digest, 1), decision, is_for_pages(hold)),
             ]),
         ]
     };

@@ -34,8 +34,9 @@ pub enum KeyCondition {
     Unknown,
     /// The last run, or a change of the last run, failed. Beadle retries.
     Failing,
-    /// The key is parked. A parked key is neither failing nor drifted, because Beadle does not work
-    /// on it.
+    /// A person must act: the key is parked, or the vendor refuses a change. Such a key is neither
+    /// failing nor drifted, because Beadle only tries it again after an event and in a sweep. The key
+    /// stays in this state during these tries.
     Parked,
     /// Beadle skips the key.
     Skipped,
@@ -116,20 +117,22 @@ impl Finding {
 
 /// Returns the states of a key: the most important one, and the further ones. A key can be in one
 /// state for several reasons. `left` is the state after the last run, `row` is the row of the key
-/// in the queue, and `holds` are the held changes of the key.
+/// in the queue, and `holds` are the held changes of the key. `max_attempts` is the number of tries
+/// after which the queue parks a key.
 pub fn key_findings(
     left: Option<&KeyState>,
     row: Option<&Row>,
     holds: Option<&KeyHolds>,
-    now: Time,
+    (now, max_attempts): (Time, u32),
 ) -> (Finding, Vec<Finding>) {
-    let parked = row.and_then(|row| row.parked.as_ref());
+    let parked = parked(left, row, max_attempts);
+    let is_parked = parked.is_some();
     let mut found: Vec<Finding> = Vec::new();
-    found.extend(parked.map(|parked| Finding::new(KeyCondition::Parked, parked.why.as_str(), parked.since)));
+    found.extend(parked);
     found.extend(held(left, holds));
     found.extend(contested(left, holds, now));
     found.extend(left.and_then(unknown));
-    if parked.is_none() {
+    if !is_parked {
         found.extend(failing(left, row));
         found.extend(left.map(|left| drifted(left, holds)).unwrap_or_default());
     }
@@ -145,6 +148,31 @@ fn changes(count: usize) -> String {
         1 => "1 change".to_owned(),
         count => format!("{count} changes"),
     }
+}
+
+/// Returns whether a key counts as parked: it is parked, or it has only one try left. A sweep gives
+/// each parked key one try. So a key that fails again in the sweep counts as parked all the time.
+pub fn counts_as_parked(row: &Row, max_attempts: u32) -> bool {
+    let failed = row.attempts.saturating_sub(u32::from(row.lease_until.is_some()));
+    row.parked.is_some() || (row.failure().is_some() && failed.saturating_add(1) >= max_attempts)
+}
+
+/// Returns the state of a key that waits for a person.
+fn parked(left: Option<&KeyState>, row: Option<&Row>, max_attempts: u32) -> Option<Finding> {
+    let refused = left.and_then(|left| Some((left.refused.as_deref()?, left.since)));
+    if let Some((why, since)) = refused {
+        // A later run can have failed for another reason, before it stored a state.
+        let parked = row.and_then(|row| row.parked.as_ref());
+        if parked.is_none_or(|parked| parked.why == why) {
+            let why = format!("a change was refused: {why}");
+            return Some(Finding::new(KeyCondition::Parked, why, since));
+        }
+    }
+    let row = row.filter(|row| counts_as_parked(row, max_attempts))?;
+    Some(match &row.parked {
+        Some(parked) => Finding::new(KeyCondition::Parked, parked.why.as_str(), parked.since),
+        None => Finding::new(KeyCondition::Parked, row.failure().unwrap_or_default(), row.first_dirty),
+    })
 }
 
 /// Returns the state of a key whose change the guard holds. The holds in the store count, because

@@ -83,7 +83,7 @@ pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};
 pub use hint::{read_hint, swept_hint};
 pub use journal::{Detail, DriftCause, Entry, EntryKind, UnwrittenChange};
 pub use key::{Key, KeyError, KeyScope, Lane};
-pub use key_condition::{Finding, HoldsByKey, KeyCondition, KeyHolds, key_findings};
+pub use key_condition::{Finding, HoldsByKey, KeyCondition, KeyHolds, counts_as_parked, key_findings};
 pub use key_state::{Contest, KeyState};
 pub use last_read::{LastRead, PartRead};
 pub use last_sweep::{WritingSweep, last_writing_sweep};

@@ -34,7 +34,7 @@ pub(crate) struct Refusals {
 
 /// One refused change, with the number, the time and the reason of its refusals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct RefusedChange {
+pub(crate) struct RefusedChange {
     times: u32,
     last: Time,
     why: String,
@@ -48,6 +48,20 @@ impl RefusedChange {
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
+    }
+
+    /// Returns the reason of the last refusal, as the vendor gave it.
+    pub(crate) fn reason(&self) -> &str {
+        &self.why
+    }
+
+    /// Returns the reason why a sweep does not send the change now.
+    pub(crate) fn why_stopped(&self) -> String {
+        format!(
+            "refused before; a sweep retries the change after {}, an event or a new policy retries it at once: {}",
+            self.until(),
+            self.why
+        )
     }
 }
 
@@ -85,15 +99,10 @@ impl Refusals {
         Self { generation: generation.to_owned(), changes: BTreeMap::new() }
     }
 
-    /// Returns the reason why a sweep must not send this change now; `None` if it may send the
-    /// change.
-    pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
-        let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
-        Some(format!(
-            "refused before; a sweep retries the change after {}, an event or a new policy retries it at once: {}",
-            refusal.until(),
-            refusal.why
-        ))
+    /// Returns the refusal because of which a sweep must not send this change now; `None` if it may
+    /// send the change.
+    pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<&RefusedChange> {
+        self.changes.get(digest).filter(|refusal| now < refusal.until())
     }
 
     /// Records a refusal. If the wait after the previous refusal has not ended, the two refusals

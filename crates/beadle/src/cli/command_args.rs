@@ -208,6 +208,7 @@ pub(crate) struct UndoArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("reason", |arg| arg.requires("approve")), mut_arg("person", |arg| arg.requires("approve")))]
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -217,6 +218,8 @@ pub(crate) struct SweepArgs {
     /// Approve a change by its digest, such as `8f0c1d2e3a4b`; repeatable, or separated by commas
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
     /// Append a summary in Markdown to a file, such as `$GITHUB_STEP_SUMMARY`
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
@@ -381,6 +384,29 @@ pub(crate) struct WaiversArgs {
     /// Print JSON, one waiver a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_arg("reason", |arg| arg.requires("retry")), mut_arg("person", |arg| arg.requires("retry")))]
+pub(crate) struct QueueArgs {
+    /// Print JSON, one key a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Maximum number of keys to list
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    pub(crate) limit: u32,
+    /// Retry a repository, group or key now, even if it is parked, such as `acme/widgets` or
+    /// `repository:acme:1296269`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) retry: Option<String>,
+    #[command(flatten)]
+    pub(crate) decider: DeciderArgs,
+    /// Show one group only, by its present or a former name, such as `Developers`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Show one repository only, by its present or a former name, such as `acme/widgets`
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub(crate) repo: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

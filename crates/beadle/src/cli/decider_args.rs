@@ -6,7 +6,7 @@ use clap::Args;
 /// The maximum length of the name of a person, in characters.
 const NAME: usize = 100;
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct DeciderArgs {
     /// Reason for the journal, such as `release`
     #[arg(long, value_name = "TEXT")]
@@ -38,7 +38,7 @@ mod tests {
     use crate::cli::command;
 
     /// The commands that decide something for people.
-    const DECIDING: [&[&str]; 8] = [
+    const DECIDING: [&[&str]; 10] = [
         &["approve", "8f0c1d2e3a4b"],
         &["reject", "8f0c1d2e3a4b"],
         &["undo", "1234"],
@@ -47,6 +47,8 @@ mod tests {
         &["pause", "--org", "acme", "--for", "2h"],
         &["resume", "--org", "acme"],
         &["rebind", "acme/widgets"],
+        &["sweep", "--approve", "8f0c1d2e3a4b"],
+        &["queue", "--retry", "acme/widgets"],
     ];
 
     #[test]
@@ -65,8 +67,14 @@ mod tests {
             // the mode `enforce`.
             assert_eq!(parsed(&[]).is_err(), deciding[0] == "waive", "{deciding:?}");
         }
-        // A list of waivers and the plan of an undo decide nothing.
-        for shown in [vec!["beadle", "waivers"], vec!["beadle", "undo", "1234", "--json"]] {
+        // A list of waivers, a list of keys, a sweep without approvals and the plan of an undo decide
+        // nothing.
+        for shown in [
+            vec!["beadle", "waivers"],
+            vec!["beadle", "queue"],
+            vec!["beadle", "sweep"],
+            vec!["beadle", "undo", "1234", "--json"],
+        ] {
             assert!(command().try_get_matches_from(&shown).is_ok(), "{shown:?}");
             for further in [["--as", "mona"], ["--reason", "release"]] {
                 let words = shown.iter().copied().chain(further);

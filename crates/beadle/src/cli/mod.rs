@@ -16,8 +16,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 
 pub(crate) use command_args::{
     ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, LAST_SWEEP, ListArgs, PlanArgs, PlanTotalArgs,
-    RebindArgs, SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand,
-    TasksCommand, Tool, UndoArgs, WaiveArgs, WaiversArgs,
+    QueueArgs, RebindArgs, SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs,
+    TargetsCommand, TasksCommand, Tool, UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use command_args::{AwsCommand, AwsDoctorArgs};
@@ -177,7 +177,8 @@ pub(crate) enum Command {
     /// Show what merging each open pull request of a policy would change
     ///
     /// The check of a pull request stores its result. This command prints the results, and reads
-    /// nothing from GitHub. Each result names the commit that was checked.
+    /// nothing from GitHub. Each result names the commit that was checked. With `--pull`, each kind of
+    /// change names up to 50 repositories, and with `--json` all of them.
     Previews(PreviewsArgs),
     /// Show the plan, ask for confirmation, write the changes
     ///
@@ -354,24 +355,7 @@ pub(crate) enum Command {
     /// List the keys that wait, run or are parked
     ///
     /// A key is the unit of work: one repository, one organisation or one group of a target.
-    Queue {
-        /// Print JSON, one key a line
-        #[arg(long)]
-        json: bool,
-        /// Maximum number of keys to list
-        #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-        limit: u32,
-        /// Retry a repository, group or key now, even if it is parked, such as `acme/widgets` or
-        /// `repository:acme:1296269`
-        #[arg(long, value_name = "KEY")]
-        retry: Option<String>,
-        /// Show one group only, by its present or a former name, such as `Developers`
-        #[arg(long, value_name = "NAME")]
-        group: Option<String>,
-        /// Show one repository only, by its present or a former name, such as `acme/widgets`
-        #[arg(long, value_name = "NAME", conflicts_with = "group")]
-        repo: Option<String>,
-    },
+    Queue(QueueArgs),
     /// Show the state of the service and everything that is not as declared
     ///
     /// Beadle prints one line for each organisation, directory and target: the mode and the policy

@@ -99,7 +99,8 @@ async fn newest(
         let listing = Listing { after: 0, since, key: Some(key), limit: limit.saturating_add(further) };
         rows.extend(store.deliveries(listing).await?);
     }
-    rows.sort_by_key(|row| Reverse(row.received));
+    // Several deliveries can have the same time, and the duplicates must be neighbours.
+    rows.sort_by_cached_key(|row| (Reverse(row.received), row.source.clone(), row.id.clone()));
     rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
     let left = rows.len().saturating_sub(shown);
     rows.truncate(shown);
@@ -197,6 +198,31 @@ mod tests {
         assert!(body(&store, "event7").await.is_err());
     }
 
+    fn delivery(n: i64, received: i64) -> Delivery {
+        Delivery {
+            source: "github".into(),
+            id: format!("d{n}"),
+            instance: "acme".into(),
+            event: "repository.edited".into(),
+            received: Time(received),
+            actor: None,
+            body: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_delivery_of_two_keys_is_listed_once_although_others_have_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let keys = [1, 2].map(|id| Key::new("repository", "acme", id));
+        for n in 0..3 {
+            let marks = keys.iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
+            store.accept(delivery(n, 5000), marks).await.unwrap();
+        }
+        let (rows, left_out) = newest(&store, &keys, None, 9).await.unwrap();
+        assert_eq!((rows.len(), left_out), (3, None), "{rows:?}");
+    }
+
     #[tokio::test]
     async fn a_cut_list_counts_the_deliveries_that_it_leaves_out() {
         let folder = tempfile::tempdir().unwrap();
@@ -204,15 +230,7 @@ mod tests {
         let [one, other] = [1, 2].map(|id| Key::new("repository", "acme", id));
         // Each third delivery concerns both keys.
         for n in 0..9_i64 {
-            let delivery = Delivery {
-                source: "github".into(),
-                id: format!("d{n}"),
-                instance: "acme".into(),
-                event: "repository.edited".into(),
-                received: Time(1000 * n),
-                actor: None,
-                body: Vec::new(),
-            };
+            let delivery = delivery(n, 1000 * n);
             let keys = if n % 3 == 0 { vec![&one, &other] } else { vec![&one] };
             let marks = keys.into_iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
             store.accept(delivery, marks).await.unwrap();

@@ -159,7 +159,8 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     }
     printer.line(format!("  {}; plan {digest}", held.summary()));
     for group in &held.groups {
-        printer.line(format!("  {}", group.line()));
+        let sources = group.sources().map(|lines| format!("  [{lines}]")).unwrap_or_default();
+        printer.line(format!("  {}{sources}", group.line()));
     }
     if held.more_groups > 0 {
         printer.line(format!("  and {} more", held.more_groups));
@@ -169,7 +170,10 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     }
     if held.drift > 0 {
         let values = counted(held.drift, "value", "values");
-        printer.line(format!("  not counted: drift that exists already: {values}"));
+        printer.line(format!(
+            "  not counted: drift that exists already: {values}; the policy in force asks for these changes too, so \
+             this policy does not cause them: see `beadle plan`"
+        ));
     }
     if held.approved.is_none() {
         printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));

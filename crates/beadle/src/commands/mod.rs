@@ -123,10 +123,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&*config()?, &args, printer).await,
-        Command::Queue { json, limit, retry, group, repo } => {
-            let wanted = queue::QueueFilter { json, limit, retry, group, repo };
-            queue::run(&config()?, wanted, printer).await
-        }
+        Command::Queue(args) => queue::run(&config()?, &args, printer).await,
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::History(args) => history::run(&*config()?, &args, printer).await,
         Command::Report(args) => report::run(&*config()?, &args, printer).await,
@@ -175,7 +172,6 @@ const USER_VARIABLES: [&str; 3] = ["SUDO_USER", "USER", "USERNAME"];
 /// The name in the journal if none of these variables contains a name.
 const UNKNOWN_USER: &str = "an unknown user";
 /// The end of the note about an unknown name, for a command without `--as`.
-const SET_USER: &str = "to name the person, set `USER`";
 
 /// Returns the name of the user who runs this command. The journal records this name. If the store
 /// is a table, the name comes from AWS. Returns `None` if no variable contains a name.

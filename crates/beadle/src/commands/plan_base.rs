@@ -76,10 +76,11 @@ pub(crate) async fn run(
         links: org.links(),
     };
     let compared = format!(
-        "compared with {}: {affected} of {} affected; drift that exists already: {}",
+        "compared with {}: {affected} of {} affected; drift that exists already: {}{}",
         base.display(),
         counted(total, "repository", "repositories"),
-        counted(drift, "value", "values")
+        counted(drift, "value", "values"),
+        if drift > 0 { ", because both policies ask for these changes: see `beadle plan`" } else { "" }
     );
     let held_groups: Vec<String> = groups.iter().flat_map(held).collect();
     let mut wholes = vec![plan];

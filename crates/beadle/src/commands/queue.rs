@@ -8,30 +8,22 @@ use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names as names;
 use crate::app::operations::retrying;
 use crate::app::store;
-use crate::cli::Scope;
-use crate::commands::{FINE, SET_USER, ago, operator, pause};
+use crate::cli::{QueueArgs, Scope};
+use crate::commands::shared::decided_by::decided_by;
+use crate::commands::{FINE, ago, pause};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::left_out::LeftOut;
 use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// The options of the command.
-pub(crate) struct QueueFilter {
-    pub(crate) json: bool,
-    pub(crate) limit: u32,
-    pub(crate) retry: Option<String>,
-    pub(crate) group: Option<String>,
-    pub(crate) repo: Option<String>,
-}
-
-pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
-    if let Some(name) = wanted.retry {
-        let by = operator(config, SET_USER, printer).await;
-        for key in keys_to_retry(config, &store, &name).await? {
-            let shown = retrying::retry(store.as_ref(), (&key, &name), &by, now).await?;
+    if let Some(name) = &wanted.retry {
+        let by = decided_by(config, &wanted.decider, printer).await?;
+        for key in keys_to_retry(config, &store, name).await? {
+            let shown = retrying::retry(store.as_ref(), (&key, name), &by, now).await?;
             printer.line(format!("{} is due now", escape::cut(&shown, VALUE)));
         }
         return Ok(FINE);

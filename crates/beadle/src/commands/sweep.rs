@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_engine::apply::{PlanWriter, Planner};
+use beadle_engine::guard::Decision;
 use beadle_engine::sweep::Summary;
-use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store};
+use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store, Time};
 use serde_json::json;
 
 use crate::app::application::App;
@@ -18,6 +19,8 @@ use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::operations::applier::{Applier, write};
+use crate::app::operations::decided_by::DecidedBy;
+use crate::app::operations::held_change_decisions::{NamedChange, store_decisions};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
@@ -26,9 +29,9 @@ use crate::commands::shared::apply_rounds::{MOST, settle};
 use crate::commands::shared::command_gate::{
     accept, are_mappings_held, is_held, limit_organisation, limit_target,
 };
+use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::expected_write_duration::announce;
 use crate::commands::shared::tally::Tally;
-use crate::commands::{SET_USER, operator};
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
 use crate::output::plans_and_results::{self, PlanScope, WholePlan};
@@ -43,11 +46,11 @@ pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printe
     Box::pin(sweep(config, args, printer)).await
 }
 
-/// The arguments of the command, and the name of the operator. The operator approves the digests in
-/// the arguments.
+/// The arguments of the command, and the operator. The operator approves the digests in the
+/// arguments. `by` is `None` if there are no digests.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
-    by: String,
+    by: Option<DecidedBy>,
 }
 
 async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -57,7 +60,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     } else {
         (None, store::open(config).await?)
     };
-    let by = if args.approve.is_empty() { String::new() } else { operator(config, SET_USER, printer).await };
+    let by =
+        if args.approve.is_empty() { None } else { Some(decided_by(config, &args.decider, printer).await?) };
     let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
@@ -361,35 +365,59 @@ fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     }
 }
 
-/// Approves those changes of the plan whose digests are on the command line.
+/// Approves those changes of the plan whose digests are on the command line. The journal gets an
+/// entry for each approval.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,
     asked: &SweepRequest<'_>,
 ) -> anyhow::Result<()> {
-    let Applier { store, clock, .. } = applier;
+    let Some(by) = &asked.by else { return Ok(()) };
+    let decision = Decision::approve(&by.name, by.reason.as_deref());
     for (key, plan) in &shown.plans {
         for change in plan.changes.iter().filter(|change| asked.args.approve.contains(&change.digest(key))) {
-            let hold = Hold {
-                digest: change.digest(key),
-                key: key.clone(),
-                subject: plan.subject.clone(),
-                since: clock.now(),
-                why: "approved on the command line".into(),
-                contested: false,
-                approved_by: None,
-                approval_reason: None,
-                rejected: None,
-                spent: false,
-                intent: None,
-                newer: serde_json::Map::new(),
-                generation: plan.generation.clone(),
-                change: change.describe(),
-            };
-            store.reserve(None, &applier.limits, vec![hold], clock.now()).await?;
-            store.approve(&change.digest(key), &asked.by, clock.now()).await?;
+            let hold = hold_of((key, plan), change, applier.clock.now());
+            approve_hold(applier.store.as_ref(), &applier.limits, (hold, &decision), applier.clock.now())
+                .await?;
         }
     }
+    Ok(())
+}
+
+/// Returns the hold of a change that the command line approves.
+fn hold_of((key, plan): (&Key, &Plan<()>), change: &Change<()>, now: Time) -> Hold {
+    Hold {
+        digest: change.digest(key),
+        key: key.clone(),
+        subject: plan.subject.clone(),
+        since: now,
+        why: "approved on the command line".into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        intent: None,
+        newer: serde_json::Map::new(),
+        generation: plan.generation.clone(),
+        change: change.describe(),
+    }
+}
+
+/// Stores a hold that has no decision yet, and then the decision about it. If the guard already
+/// holds the change, the decision is about the stored hold.
+async fn approve_hold(
+    store: &dyn Store,
+    limits: &Limits,
+    (hold, decision): (Hold, &Decision),
+    now: Time,
+) -> anyhow::Result<()> {
+    let (key, digest) = (hold.key.clone(), hold.digest.clone());
+    store.reserve(None, limits, vec![hold], now).await?;
+    let held = store.holds_of(&key).await?;
+    let its = held.iter().filter(|held| held.digest == digest);
+    let named: Vec<NamedChange<'_>> = its.map(|hold| NamedChange { hold, group: None }).collect();
+    store_decisions(store, &named, decision, now).await?;
     Ok(())
 }
 

@@ -131,7 +131,9 @@ pub(crate) fn operator(action: &OperatorAction) -> String {
             let because = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             format!("{by} ended the undo of values of {count}: the policy applies to them again{because}")
         }
-        OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
+        OperatorAction::Retried { by, reason, .. } => {
+            format!("{by} made the key due{}", because(reason.as_deref()))
+        }
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task `{ran_task}`"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {

@@ -298,6 +298,7 @@ impl PolicyCheck {
         match examined {
             Examined::Changed(findings) => {
                 let result = CheckedPull::new(key, (name, number), findings, self.clock.now());
+                result.names(findings).put(key, store).await?;
                 result.remember(key, store).await
             }
             Examined::Unchanged => CheckedPull::forget(key, store).await,

@@ -217,8 +217,8 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     }
     if preview.drift > 0 {
         let values = Piece::counted(preview.drift, "value", "values");
-        let why =
-            "The policies of the base and of the head both ask for this, so the gate does not count it.";
+        let why = "The policies of the base and of the head both ask for this, so this pull request does not \
+                   cause it, and the gate does not count it. `beadle plan` with the policy of the base lists it.";
         page.paragraph(&[
             Piece::own("Drift that exists already:"),
             values,

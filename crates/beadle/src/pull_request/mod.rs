@@ -21,4 +21,5 @@ mod policy_preview;
 mod review_approval;
 mod stored_change_kinds;
 pub(crate) mod stored_check_results;
+pub(crate) mod stored_repository_names;
 mod unfinished_check;

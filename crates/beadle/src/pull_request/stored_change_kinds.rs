@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use beadle_engine::{Change, GroupedChange, Key, Plan, group_changes};
+use beadle_engine::{Change, GroupedChange, Key, Plan, group_changes, subjects_of};
 use serde_json::Value;
 
 use crate::app::gate::held_generation::HeldGroup;
@@ -12,20 +12,29 @@ use crate::output::plans_and_results::differences;
 /// repositories.
 const DIFFERENT: &str = "different values";
 
+/// Equal changes of several repositories.
+#[derive(Debug)]
+pub(super) struct ChangeKind {
+    pub(super) group: HeldGroup,
+    /// The names of all these repositories.
+    pub(super) names: Vec<String>,
+}
+
 /// Groups equal changes of several repositories. The changes of a group have the same new values,
 /// but their old values can differ. The line of a group shows the values in the same form as a line
 /// in a plan. The most severe risks come first, and then the largest groups.
-pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
+pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<ChangeKind> {
     let kind = |change: &Change<()>| {
         Some((change.risks().gravest()?, change.aspect.clone(), line(&from_anything(change))))
     };
-    let mut groups: Vec<HeldGroup> = Vec::new();
+    let mut groups: Vec<ChangeKind> = Vec::new();
     for ((risk, aspect, values), changes) in group_changes(plans.iter().map(|(key, plan)| (key, plan)), kind)
     {
         let what = sample(&changes).map_or(values, |sample| line(&sample));
-        groups.push(HeldGroup::new((risk, aspect, what), &changes));
+        let names = subjects_of(&changes).into_iter().map(str::to_owned).collect();
+        groups.push(ChangeKind { group: HeldGroup::new((risk, aspect, what), &changes), names });
     }
-    groups.sort_by_key(|group| Reverse((group.risk, group.repositories)));
+    groups.sort_by_key(|kind| Reverse((kind.group.risk, kind.group.repositories)));
     groups
 }
 
@@ -82,7 +91,9 @@ mod tests {
         shown.plans[1].1.changes[2].fields[0].before = json!("admin");
         // The same team gets another permission in one repository.
         shown.plans[1].1.changes[0].fields[0].after = json!("pull");
-        let mut lines: Vec<String> = kinds(&shown.plans).iter().map(HeldGroup::line).collect();
+        let found = kinds(&shown.plans);
+        assert_eq!(found[0].names, ["acme/a", "acme/b"]);
+        let mut lines: Vec<String> = found.iter().map(|kind| kind.group.line()).collect();
         assert!(lines[0].starts_with("removes"), "{lines:?}");
         lines.sort_unstable();
         assert_eq!(
@@ -101,6 +112,7 @@ mod tests {
         let mut leave = change("remove", Risk::Removes, &json!("push"), &Value::Null);
         leave.stop = Some("7 of 9 members would leave".to_owned());
         let found = kinds(&preview(&["a".to_owned()], &[leave]).plans);
-        assert!(found[0].what.ends_with("(held until an approval: 7 of 9 members would leave)"), "{found:?}");
+        let what = &found[0].group.what;
+        assert!(what.ends_with("(held until an approval: 7 of 9 members would leave)"), "{what}");
     }
 }

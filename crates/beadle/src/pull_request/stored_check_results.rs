@@ -5,7 +5,8 @@ use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::findings::{Findings, Previewed};
-use super::stored_change_kinds::kinds;
+use super::stored_change_kinds::{ChangeKind, kinds};
+use super::stored_repository_names::{NamesOfKind, RepositoryNames};
 use crate::app::gate::held_generation::HeldGroup;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape::cut;
@@ -171,6 +172,13 @@ impl CheckedPull {
         }
     }
 
+    /// Returns the names of all repositories that a merge would change.
+    pub(super) fn names(&self, findings: &Findings) -> RepositoryNames {
+        let shown = findings.preview.as_ref().map(|preview| shown(preview, findings.is_from_fork));
+        let kinds = kinds(&shown.unwrap_or_default()).into_iter().take(KINDS);
+        RepositoryNames::new((&self.head, self.checked), kinds.map(|kind| kind.names).collect())
+    }
+
     /// Stores the result. If the organisation has too many results, deletes the oldest results.
     /// Deletes the results of forks first, because strangers must not displace the results of
     /// members.
@@ -179,7 +187,7 @@ impl CheckedPull {
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
         all.sort_by_key(|(_, pull)| (pull.is_from_fork, std::cmp::Reverse(pull.checked)));
         for (id, _) in all.iter().skip(MOST) {
-            Note::<Self>::of(&[key.instance(), id.as_str()]).forget(store).await?;
+            Self::forget(&Key::new(key.kind(), key.instance(), id), store).await?;
         }
         Ok(())
     }
@@ -194,7 +202,7 @@ impl CheckedPull {
     ) -> Result<Option<Self>, StoreError> {
         let stored = Self::note(key).get(store).await?;
         if stored.as_ref().is_some_and(|pull| pull.head != head) {
-            Self::note(key).forget(store).await?;
+            Self::forget(key, store).await?;
             return Ok(None);
         }
         Ok(stored)
@@ -205,9 +213,21 @@ impl CheckedPull {
         self.merge.as_ref().is_some_and(|merge| merge.incomplete == 0)
     }
 
-    /// Deletes the result of a pull request that is closed or changes no policy.
+    /// Deletes the result of a pull request, for example because the pull request is closed or
+    /// changes no policy.
     pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
+        RepositoryNames::forget(key, store).await?;
         Self::note(key).forget(store).await
+    }
+
+    /// Returns the names of the repositories for each kind of change in [`Merge::changes`]. If an older
+    /// version stored the result, returns only the examples of each kind.
+    pub(crate) async fn names_of_kinds(&self, store: &dyn Store) -> Result<Vec<NamesOfKind>, StoreError> {
+        let Some(merge) = &self.merge else { return Ok(Vec::new()) };
+        let stored = RepositoryNames::of_result(&self.key, (&self.head, self.checked), store).await?;
+        let examples = |kind: &HeldGroup| NamesOfKind { names: kind.examples.clone(), more: kind.unnamed() };
+        let stored = stored.filter(|kinds| kinds.len() == merge.changes.len());
+        Ok(stored.unwrap_or_else(|| merge.changes.iter().map(examples).collect()))
     }
 
     /// Lists the results of all organisations. The newest result comes first.
@@ -219,17 +239,26 @@ impl CheckedPull {
     }
 }
 
+/// Returns the plans whose changes a result contains. A fork must not show the changes of access
+/// groups.
+fn shown(preview: &Previewed, is_from_fork: bool) -> Vec<(Key, Plan<()>)> {
+    let of_groups = preview.groups.iter().flat_map(ChangedGroups::plans).filter(|_| !is_from_fork);
+    preview.plans.iter().chain(of_groups).cloned().collect()
+}
+
 fn merge(preview: &Previewed, is_from_fork: bool) -> Merge {
     let of_groups = || preview.groups.iter().flat_map(ChangedGroups::plans);
-    let shown = of_groups().filter(|_| !is_from_fork);
-    let shown: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(shown).cloned().collect();
-    let mut changes = kinds(&shown);
+    let kinds = kinds(&shown(preview, is_from_fork)).into_iter();
+    let mut changes: Vec<HeldGroup> = kinds.map(|ChangeKind { group, .. }| group).collect();
     let more_changes = changes.len().saturating_sub(KINDS);
     changes.truncate(KINDS);
     for kind in &mut changes {
         kind.what = cut(&kind.what, TEXT);
         kind.aspect = cut(&kind.aspect, TEXT);
         kind.examples.iter_mut().for_each(|example| *example = cut(example, TEXT));
+        let all = kind.asked.len();
+        kind.asked.retain(|at| at.file.len() <= TEXT);
+        kind.more_asked += all - kind.asked.len();
     }
     Merge {
         base: Some(preview.base.clone()),
@@ -247,7 +276,7 @@ fn merge(preview: &Previewed, is_from_fork: bool) -> Merge {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Risk, testing};
+    use beadle_engine::{PolicyLocation, Risk, testing};
     use serde_json::{Value, json};
 
     use super::super::findings::PullNames;
@@ -289,6 +318,37 @@ mod tests {
             merge.is_of(Some("aaaaaaaaaaaa")) && !merge.is_of(Some("bbbbbbbbbbbb")) && !merge.is_of(None)
         );
         assert!(!Merge { base: None, ..merge }.is_of(None), "an older version did not store the base");
+    }
+
+    #[test]
+    fn a_result_has_all_names_of_each_kind_and_the_lines_that_ask_for_it() {
+        let mut found = found(false);
+        let at = |file: &str, line: u32| Some(PolicyLocation { file: file.into(), line });
+        let plans = &mut found.preview.as_mut().unwrap().plans;
+        for (n, (_, plan)) in plans.iter_mut().enumerate() {
+            let file = if n == 0 { "repos/r00.yml" } else { "settings.yml" };
+            plan.changes[0].fields[0].asked = at(file, 12);
+        }
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found, Time(5));
+        let stored = serde_json::to_value(pull.names(&found)).unwrap();
+        let counts: Vec<usize> = stored["kinds"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|kind| kind["names"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(counts, [30, 1]);
+        let merge = pull.merge.unwrap();
+        let kind = &merge.changes[0];
+        assert_eq!(kind.sources().as_deref(), Some("repos/r00.yml:12, settings.yml:12"));
+        // A long path must not make the result too large for the store.
+        for (_, plan) in &mut found.preview.as_mut().unwrap().plans[1..] {
+            plan.changes[0].fields[0].asked = at(&"x".repeat(10_000), 12);
+        }
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found, Time(5));
+        let merge = pull.merge.unwrap();
+        let kind = &merge.changes[0];
+        assert_eq!(kind.sources().as_deref(), Some("repos/r00.yml:12 and 1 more"));
     }
 
     #[test]
@@ -369,6 +429,7 @@ mod tests {
         }
         let all = CheckedPull::all(store).await.unwrap();
         assert_eq!((all.len(), all[0].number, all[MOST - 1].number), (MOST, 202, 3));
+        assert_eq!(all[0].names_of_kinds(store).await.unwrap()[0].more, 25, "the store has no names");
         // A new check of the same pull request replaces the result.
         pull(3, 500).remember(&key(3), store).await.unwrap();
         let all = CheckedPull::all(store).await.unwrap();
@@ -391,11 +452,15 @@ mod tests {
         let (_folder, store) = store::temporary().unwrap();
         let store = store.as_ref();
         let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(false), Time(5));
+        pull.names(&found(false)).put(&key(7), store).await.unwrap();
         pull.remember(&key(7), store).await.unwrap();
+        let names = pull.names_of_kinds(store).await.unwrap();
+        assert_eq!((names[0].names.len(), names[0].more), (30, 0));
         let found = CheckedPull::of_commit(&key(7), &pull.head, store).await.unwrap();
         assert_eq!(found.as_ref(), Some(&pull));
         assert_eq!(CheckedPull::all(store).await.unwrap(), [pull]);
         assert_eq!(CheckedPull::of_commit(&key(7), &"c".repeat(40), store).await.unwrap(), None);
+        assert!(store.notes("checked-pull-names:").await.unwrap().is_empty());
         assert!(CheckedPull::all(store).await.unwrap().is_empty());
     }
 }

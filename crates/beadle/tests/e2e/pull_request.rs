@@ -121,6 +121,10 @@ async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
     assert_eq!(shown["merge"]["base_in_force"], true, "{shown}");
     let what = shown["merge"]["changes"][0]["what"].as_str().unwrap();
     assert!(what.starts_with("team engineering: permission: ") && what.ends_with(" → none"), "{shown}");
+    for change in shown["merge"]["changes"].as_array().unwrap() {
+        assert_eq!(change["names"], json!(["acme/widgets"]), "{shown}");
+    }
+    assert_eq!(shown["merge"]["changes"][1]["asked"][0]["file"], "settings.yml", "{shown}");
     // A pull request that changes other files gets a check and no comment.
     change(&world, "8", json!({ "contents": { SETTINGS: POLICY, "README.md": "text" } })).await;
     let run = until_concluded(&world, "8", "success").await;

@@ -52,9 +52,11 @@ pub(super) async fn check_guard<W>(
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
         let result = if !change.mode.allows(&risks) || doubtful {
             Some(StepResult::Withheld)
-        } else if let Some(why) = refused {
-            failure = Some(more_severe(failure, Failure::new(Class::Rejected, &why)));
-            Some(StepResult::Failed(why))
+        } else if let Some(refused) = refused {
+            // The time of the next try is not a part of the failure. So all tries of all keys with
+            // the same refusal have the same failure.
+            failure = Some(more_severe(failure, Failure::new(Class::Rejected, refused.reason())));
+            Some(StepResult::Failed(refused.why_stopped()))
         } else if let Some(why) = contested.postpones(at, now) {
             failure = Some(more_severe(failure, Failure::new(Class::Retry, why)));
             Some(StepResult::Postponed(why.clone()))

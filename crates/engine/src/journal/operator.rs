@@ -156,6 +156,10 @@ pub enum OperatorAction {
         retried: bool,
         /// The operator who made the key due.
         by: String,
+        /// The reason of the operator. `None` if the operator gave none, and in entries of older
+        /// versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The operator used a page to make the service read its configuration again.
     Reloaded {

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::delivery::Mark;
 use crate::guard::{Hold, Rejection};
-use crate::key::Key;
-use crate::queue::{ParkReason, Parked};
+use crate::key::{Key, Lane};
+use crate::queue::{Outcome, ParkReason, Parked, Timing};
 use crate::testing;
 
 const HOUR: i64 = 3_600_000;
@@ -25,7 +26,7 @@ fn unknown_part() -> Value {
 /// Returns all findings of a key, the most important one first.
 fn all(left: Option<&KeyState>, row: Option<&Row>, holds: &[Hold], now: Time) -> Vec<Finding> {
     let holds = HoldsByKey::new(holds);
-    let (first, further) = key_findings(left, row, holds.of(&testing::hold(1).key), now);
+    let (first, further) = key_findings(left, row, holds.of(&testing::hold(1).key), (now, 14));
     std::iter::once(first).chain(further).collect()
 }
 
@@ -129,6 +130,89 @@ fn a_parked_key_is_neither_failing_nor_drifted() {
         assert_eq!(texts(&all(Some(&left(&more)), Some(&parked()), &[], Time(9))), expected, "{more}");
     }
     assert_eq!(all(None, Some(&parked()), &[], Time(9))[0].since, Time(8));
+}
+
+/// A key in the queue that several runs cannot repair.
+struct Queued {
+    row: Row,
+    now: Time,
+    timing: Timing,
+}
+
+impl Queued {
+    fn new() -> Self {
+        Self { row: Row::new(testing::hold(1).key), now: Time(HOUR), timing: Timing::default() }
+    }
+
+    fn mark(&mut self, lane: Lane) {
+        self.row.mark(&Mark::new(self.row.key.clone(), lane), self.now, &self.timing);
+    }
+
+    /// Claims the key, passes the row to `look` during the run, and ends the run.
+    fn run(&mut self, outcome: Outcome, mut look: impl FnMut(&Row)) {
+        self.now = self.now.max(self.row.due_at().unwrap());
+        let claim = self.row.claim(self.now, &self.timing).unwrap();
+        look(&self.row);
+        assert!(self.row.finish(&claim.lease, outcome, self.now, &self.timing));
+    }
+}
+
+#[test]
+fn a_refused_write_has_one_state_and_one_reason_during_all_tries() {
+    let state = left(&json!({
+        "pending": 2, "withheld": 1, "failed": 1, "failure": "refused before; ...: 422", "refused": "422",
+    }));
+    let mut seen: Vec<(Vec<String>, Time)> = Vec::new();
+    let mut look = |row: &Row| {
+        // The lists of keys leave out a row without trouble.
+        let row = Some(row).filter(|row| row.is_troubled());
+        let found = all(Some(&state), row, &[], Time(9));
+        seen.push((texts(&found), found[0].since));
+    };
+    let mut queued = Queued::new();
+    // After an event, Beadle tries three times.
+    queued.mark(Lane::Event);
+    for _ in 0..2 {
+        queued.run(Outcome::Retry("422".into()), |_| {});
+        look(&queued.row);
+    }
+    let park = || Outcome::Park(ParkReason::Failed, "422".into());
+    queued.run(park(), &mut look);
+    for lane in [Lane::Sweep, Lane::Sweep, Lane::Event, Lane::Manual] {
+        look(&queued.row);
+        queued.mark(lane);
+        look(&queued.row);
+        queued.run(park(), &mut look);
+    }
+    look(&queued.row);
+    assert_eq!(seen.len(), 16);
+    for found in seen {
+        assert_eq!(found, (vec!["parked: a change was refused: 422".to_owned()], Time(5)));
+    }
+    // A later run could not read the key.
+    queued.mark(Lane::Sweep);
+    queued.run(Outcome::Park(ParkReason::Failed, "502".into()), |_| {});
+    assert_eq!(texts(&all(Some(&state), Some(&queued.row), &[], Time(9))), ["parked: 502"]);
+}
+
+#[test]
+fn a_parked_key_stays_parked_during_the_try_of_a_sweep() {
+    let mut queued = Queued::new();
+    let found = |row: &Row| texts(&all(None, Some(row), &[], Time(9)));
+    queued.mark(Lane::Event);
+    for _ in 1..14 {
+        queued.run(Outcome::Retry("502".into()), |_| {});
+        let is_last = queued.row.attempts == 13;
+        let expected = if is_last { "parked: 502" } else { "failing: 502" };
+        assert_eq!(found(&queued.row), [expected], "{}", queued.row.attempts);
+    }
+    queued.run(Outcome::Retry("502".into()), |row| assert_eq!(found(row), ["parked: 502"]));
+    assert!(queued.row.parked.is_some());
+    queued.mark(Lane::Sweep);
+    assert!(queued.row.parked.is_none());
+    assert_eq!(found(&queued.row), ["parked: 502"]);
+    queued.run(Outcome::Done, |row| assert_eq!(found(row), ["parked: 502"]));
+    assert_eq!(found(&queued.row), ["as-declared: "]);
 }
 
 #[test]

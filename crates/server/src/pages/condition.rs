@@ -34,7 +34,7 @@ impl Thing {
     fn new(key: Key, left: Option<&KeyState>, known: &Trouble) -> Self {
         let holds = known.holds.of(&key);
         let (Finding { state, why, since }, further) =
-            key_findings(left, known.rows.get(&key), holds, known.now);
+            key_findings(left, known.rows.get(&key), holds, (known.now, known.max_attempts));
         let names = [left.map(|left| &left.subject), holds.map(|holds| &holds.subject)];
         let subject = names.into_iter().flatten().find(|name| !name.is_empty()).cloned();
         let subject = subject.unwrap_or_else(|| key.to_string());
@@ -77,6 +77,8 @@ pub(super) struct Trouble {
     rows: HashMap<Key, Row>,
     holds: HoldsByKey,
     now: Time,
+    /// The number of tries after which the queue parks a key.
+    max_attempts: u32,
 }
 
 impl Trouble {
@@ -85,14 +87,15 @@ impl Trouble {
     pub(super) async fn read(store: &dyn Store, holds: &[Hold], now: Time) -> Result<Self, StoreError> {
         let rows = store.troubled().await?.into_iter();
         let rows = rows.map(|row| (row.key.clone(), row)).collect();
-        Ok(Self { rows, holds: HoldsByKey::new(holds), now })
+        Ok(Self { rows, holds: HoldsByKey::new(holds), now, max_attempts: store.timing().max_attempts })
     }
 
     /// Reads the queue row and the holds of one key.
     async fn of_key(store: &dyn Store, key: &Key, now: Time) -> Result<Self, StoreError> {
         let row = store.row(key).await?.filter(Row::is_troubled);
         let rows = row.into_iter().map(|row| (row.key.clone(), row)).collect();
-        Ok(Self { rows, holds: HoldsByKey::new(&store.all_holds_of(key).await?.holds), now })
+        let holds = HoldsByKey::new(&store.all_holds_of(key).await?.holds);
+        Ok(Self { rows, holds, now, max_attempts: store.timing().max_attempts })
     }
 
     /// Returns the keys that need attention, even if no run stored their state.

@@ -156,7 +156,9 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::EndedUndo { by, reason, .. } => {
             format!("{by} let the policy apply to undone values again{}", because(reason.as_deref()))
         }
-        OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
+        OperatorAction::Retried { by, reason, .. } => {
+            format!("{by} made the key due{}", because(reason.as_deref()))
+        }
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
@@ -317,7 +319,7 @@ mod tests {
             json!({ "undid": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
             json!({ "resumed": true, "by": "ann", "reason": HOSTILE }),
             json!({ "ended_undo": 2, "by": HOSTILE }),
-            json!({ "retried": true, "by": HOSTILE }),
+            json!({ "retried": true, "by": HOSTILE, "reason": HOSTILE }),
             json!({ "reloaded": true, "by": HOSTILE }),
             json!({ "ran_task": HOSTILE, "by": HOSTILE }),
             json!({

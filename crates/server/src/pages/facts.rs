@@ -192,6 +192,26 @@ pub struct HeldChanges {
     pub repositories: u64,
     /// Some of the repositories.
     pub examples: Vec<String>,
+    /// Some of the lines of the policy that ask for the changes, such as `settings.yml:12`. Empty if
+    /// the lines are not known.
+    pub asked: Vec<String>,
+    /// The number of further lines that `asked` does not contain.
+    pub more_asked: usize,
+    /// The names of the repositories. Empty in a list of several pull requests, and for a policy that
+    /// the gate holds.
+    pub names: Vec<String>,
+    /// The number of further names that `names` does not contain. If `names` is empty, the number of
+    /// further names that `examples` does not contain.
+    pub more_names: usize,
+}
+
+/// The names of the repositories with one kind of change.
+#[derive(Clone, Debug, Default)]
+pub struct ChangedRepositories {
+    /// The names.
+    pub names: Vec<String>,
+    /// The number of further names that `names` does not contain.
+    pub more: usize,
 }
 
 /// The latest check result for an open pull request of a policy. This result shows the effects of a
@@ -275,6 +295,11 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the check results of the open pull requests that change a policy. The newest result
     /// comes first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
+    /// Returns the names of the repositories for each kind of change in the result of a check. The
+    /// list is empty if the names are not known.
+    async fn changed_repositories(&self, _pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+        Ok(Vec::new())
+    }
     /// Returns the known installations of the App in `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.

@@ -115,6 +115,9 @@ pub(super) enum Attribute<'a> {
     /// The name of the cell's column. A narrow screen shows the name next to the cell.
     Column(&'static str),
     Current,
+    Disabled,
+    /// A browser does not show the element.
+    Hidden,
     /// The name of a page whose values a browser replaces when they change.
     LivePart(&'static str),
     /// The version of the values on the page.
@@ -148,6 +151,8 @@ impl Attribute<'_> {
             Self::Class(value) => ("class", encoded(value)),
             Self::Column(value) => ("data-column", encoded(value)),
             Self::Current => ("aria-current", encoded("page")),
+            Self::Disabled => ("disabled", encoded("disabled")),
+            Self::Hidden => ("hidden", encoded("hidden")),
             Self::LivePart(value) => ("data-live", encoded(value)),
             Self::LiveVersion(value) => ("data-version", encoded(value)),
             Self::LiveRegion => ("data-region", encoded("")),

@@ -1,16 +1,20 @@
-//! Tests long lists: their pages, and the groups of equal entries.
+//! Tests the lists of the pages: their pages, their groups and their filters.
 
 use beadle_engine::guard::Decision;
-use beadle_engine::{Hold, Key, KeyState, Limits, Plan, Report, Risk, Time, Unknown, testing};
+use beadle_engine::{Delivery, Hold, Key, KeyState, Lane, Limits, Mark, Risk, Store, Time, Unknown, testing};
+use serde_json::Value;
 
-use super::*;
+use super::asked::{Asked, Refused};
+use super::tests::{HostileFacts, report};
+use super::view::View as _;
+use super::views::things::{self, REPOSITORY, Repositories};
+use super::views::{deliveries, holds};
 use crate::exchange::store;
 
 /// Stores the states of `count` repositories. Every 400th repository has an unknown part.
 async fn many(store: &dyn Store, count: u64) {
     let records = (0..count).map(|n| async move {
-        let key = Key::new("repository", "acme", n);
-        let mut report = Report::of_nothing(&Plan::<()>::new(format!("acme/Repo{n:05}")));
+        let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
         if n % 400 == 1 {
             let why = "502".to_owned();
             report.unknowns.push(Unknown { aspect: "teams".into(), part: None, why, transient: true });
@@ -84,4 +88,48 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
     assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(19), None));
     asked.group = "nothing".into();
     assert!(matches!(holds::load(store.as_ref(), &asked).await, Err(Refused::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_name_means_the_deliveries_of_each_repository_that_has_or_had_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let key = |id: u64| Key::new("repository", "acme", id);
+    for n in 0..120_i64 {
+        let delivery = Delivery {
+            source: "github".into(),
+            id: format!("d{n:03}"),
+            instance: "acme".into(),
+            event: "repository.edited".into(),
+            // Three deliveries have the same time.
+            received: Time(1000 * (n / 3)),
+            actor: None,
+            body: Vec::new(),
+        };
+        let keys = match n % 3 {
+            0 => vec![key(7), key(8)],
+            1 => vec![key(8)],
+            _ => vec![key(9)],
+        };
+        let marks = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
+        store.accept(delivery, marks).await.unwrap();
+    }
+    let found = async |key: &str, skip: &str| {
+        let asked = Asked { key: key.into(), skip: skip.into(), ..Asked::default() };
+        let page = deliveries::load(store.as_ref(), &HostileFacts, &asked).await?;
+        let page: Value = serde_json::to_value(&page).unwrap();
+        let rows = page["deliveries"].as_array().unwrap();
+        let ids: Vec<String> = rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        Ok::<_, Refused>((ids, page["next"].as_u64()))
+    };
+    let mut wanted: Vec<String> = (0..120).rev().filter(|n| n % 3 < 2).map(|n| format!("d{n:03}")).collect();
+    // Deliveries with the same time are in the order of their ids.
+    wanted.chunks_mut(2).for_each(<[String]>::reverse);
+    assert_eq!(found("acme/shop", "").await.unwrap(), (wanted[..50].to_vec(), Some(50)));
+    assert_eq!(found("acme/shop", "50").await.unwrap(), (wanted[50..].to_vec(), None));
+    assert_eq!(found("repository:acme:7", "").await.unwrap().0.len(), 40);
+    assert_eq!(found("acme/nothing", "").await.unwrap(), (Vec::new(), None), "a name without a key");
+    assert_eq!(found("", "").await.unwrap().0.len(), 50);
+    let refused = found("acme/shop", "10001").await.unwrap_err();
+    assert_eq!(refused.why(), "`skip` must be at most 10000, found `10001`");
 }

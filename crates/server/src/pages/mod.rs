@@ -10,6 +10,7 @@ mod condition;
 mod detail;
 mod facts;
 mod html;
+mod keys_meant;
 mod layout;
 mod lines;
 mod link;
@@ -38,6 +39,7 @@ mod undo_plan;
 mod unreadable;
 mod view;
 mod views;
+mod waiting_changes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,9 +86,9 @@ use crate::sign_in::SignIn;
 pub use access::Access;
 pub use detail::is_cut;
 pub use facts::{
-    AbsentFacts, AskedLine, CoveringWaivers, DeclaredFacts, Facts, HeldChanges, HeldPolicy,
-    InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
-    WriteFacts,
+    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, DeclaredFacts, Facts, HeldChanges,
+    HeldPolicy, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
+    WaiverFacts, WriteFacts,
 };
 pub use live::Live;
 
@@ -286,7 +288,7 @@ impl Pages {
     }
 
     async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {
-        in_time(deliveries::load(self.store.as_ref(), asked)).await
+        in_time(deliveries::load(self.store.as_ref(), self.facts.as_ref(), asked)).await
     }
 
     async fn queue(&self) -> Result<Queue, Refused> {

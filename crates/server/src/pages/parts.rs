@@ -10,6 +10,11 @@ use super::names::Names;
 /// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
+/// The maximum number of names in a list that a page shows without folding it.
+const OPEN: usize = 5;
+/// The number of names that a folded list shows.
+const FIRST: usize = 3;
+
 /// The maximum number of rows in a table. Because of this limit, a page stays small. A list that
 /// continues on further pages has fewer rows on each page.
 const ROWS: usize = 150;
@@ -95,6 +100,42 @@ pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> 
         shown.push(text(format!("and {more} more")));
     }
     element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
+}
+
+/// Returns the names of several things with their number, such as `170 repositories`. Each name comes
+/// with its HTML. Folds a long list, and shows only its first names. `left_out` is the number of
+/// further names that the list does not contain.
+pub(super) fn folded<'a>(
+    count: &str,
+    names: impl IntoIterator<Item = (&'a str, Html)>,
+    left_out: usize,
+) -> Html {
+    let (names, items): (Vec<&str>, Vec<Html>) = names.into_iter().unzip();
+    match (items.len(), left_out) {
+        (0, _) => return text(count),
+        (1, 0) => return joined(items),
+        (2..=OPEN, 0) => return joined([text(count), list(items)]),
+        _ => {}
+    }
+    let first: Vec<&str> = names.iter().take(FIRST).copied().collect();
+    let folded = names.len() - first.len() + left_out;
+    let summary = text(format!("{count}: {} and {folded} more", first.join(", ")));
+    let more = (left_out > 0).then(|| text(format!("and {left_out} more")));
+    let all = items.into_iter().chain(more).map(|item| element(Tag::Li, &[], [item]));
+    element(Tag::Details, &[], [element(Tag::Summary, &[], [summary]), element(Tag::Ul, &[], all)])
+}
+
+/// Returns the number of values that drifted before a change of a policy, and explains it. `why` is a
+/// sentence about the changes of these values.
+pub(super) fn existing_drift(count: u64, why: &'static str, organisation: &str) -> Html {
+    let sum = text(format!("{count} (not part of the changes)"));
+    if count == 0 {
+        return sum;
+    }
+    let repositories = Link::to("/repositories").with("instance", organisation);
+    let why = text(format!("{why} To see them, run "));
+    let or = [text(", or open the "), link(&repositories, "repositories"), text(".")];
+    joined([sum, paragraph([why, code("beadle plan")].into_iter().chain(or))])
 }
 
 /// Returns a text in the typeface of code.
@@ -336,6 +377,47 @@ mod tests {
         let table = table("Caption", &["Name", "Why"], vec![vec![text("a"), text("<b>")]], "empty");
         let row = "<tr><th scope=\"row\">a</th><td data-column=\"Why\">&lt;b&gt;</td></tr>";
         assert!(table.as_str().contains(row), "{}", table.as_str());
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_folded_and_contains_all_of_them() {
+        let all = ["<a>", "b", "c", "d", "e", "f"];
+        let shown = |count: usize, left_out: usize| {
+            let names = all.into_iter().take(count).map(|name| (name, text(name)));
+            folded("many", names, left_out).as_str().to_owned()
+        };
+        for (count, left_out, expected) in [
+            (0, 9, "many"),
+            (1, 0, "&lt;a&gt;"),
+            (2, 0, "many<ul><li>&lt;a&gt;</li><li>b</li></ul>"),
+            (
+                6,
+                0,
+                "<details><summary>many: &lt;a&gt;, b, c and 3 more</summary><ul><li>&lt;a&gt;</li><li>b</li>\
+                 <li>c</li><li>d</li><li>e</li><li>f</li></ul></details>",
+            ),
+            (
+                1,
+                7,
+                "<details><summary>many: &lt;a&gt; and 7 more</summary><ul><li>&lt;a&gt;</li>\
+                 <li>and 7 more</li></ul></details>",
+            ),
+        ] {
+            assert_eq!(shown(count, left_out), expected, "{count} {left_out}");
+        }
+    }
+
+    #[test]
+    fn drift_that_exists_already_is_explained_and_can_be_seen() {
+        let why = "The policy in force asks for these changes too.";
+        let shown = existing_drift(40, why, "acme");
+        for part in [
+            "40 (not part of the changes)<p>The policy in force asks for these changes too. To see them, run ",
+            "<code>beadle plan</code>, or open the <a href=\"/repositories?instance=acme\">repositories</a>.</p>",
+        ] {
+            assert!(shown.as_str().contains(part), "`{part}` is not in {}", shown.as_str());
+        }
+        assert_eq!(existing_drift(0, why, "acme").as_str(), "0 (not part of the changes)");
     }
 
     #[test]

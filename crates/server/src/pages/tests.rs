@@ -21,7 +21,7 @@ use crate::exchange::{exchange, request, store};
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 const HOST: (&str, &str) = ("host", "127.0.0.1:8081");
 
-struct HostileFacts;
+pub(super) struct HostileFacts;
 
 #[async_trait]
 impl Facts for HostileFacts {
@@ -38,6 +38,10 @@ impl Facts for HostileFacts {
             what: HOSTILE.into(),
             repositories: 170,
             examples: vec![HOSTILE.into()],
+            asked: vec![HOSTILE.into()],
+            more_asked: 2,
+            names: Vec::new(),
+            more_names: 0,
         };
         let held = HeldPolicy {
             generation: HOSTILE.into(),
@@ -116,6 +120,12 @@ impl Facts for HostileFacts {
         }])
     }
 
+    async fn changed_repositories(&self, pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+        assert_eq!((pull.head.as_str(), pull.checked), (HOSTILE, Time(1)));
+        let names = (0..40).map(|n| format!("{HOSTILE}{n}")).collect();
+        Ok(vec![ChangedRepositories { names, more: 130 }])
+    }
+
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
         Ok(vec![InstallationFacts { login: HOSTILE.into(), standing: HOSTILE.into(), since: Time(1) }])
     }
@@ -140,9 +150,14 @@ impl Facts for HostileFacts {
     fn targets(&self) -> Vec<String> {
         vec![HOSTILE.into()]
     }
+
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        let two = [7, 8].map(|id| Key::new("repository", "acme", id));
+        Ok(if name == "acme/shop" { two.into() } else { Vec::new() })
+    }
 }
 
-fn report(subject: &str) -> Report {
+pub(super) fn report(subject: &str) -> Report {
     Report { subject: subject.into(), steps: Vec::new(), unknowns: Vec::new(), skipped: None, failure: None }
 }
 
@@ -244,9 +259,11 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 18] = [
+const SHOWN: [(&str, &str); 23] = [
     ("/", "1</a>"),
     ("/", "<code>beadle undo 3</code>"),
+    ("/", "1 change waits for approval"),
+    ("/", "Open pull requests that change the policy"),
     ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
     ("/repositories?state=parked&text=script&instance=acme", "parked"),
@@ -263,6 +280,9 @@ const SHOWN: [(&str, &str); 18] = [
     ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "alert(2)&gt;39</li><li>and 130 more</li></ul></details>"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "</code></li><li>and 2 more</li></ul>"),
+    ("/policy", "The policy in force asks for these changes too"),
 ];
 
 /// The only script that a page can contain.

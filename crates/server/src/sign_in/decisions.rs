@@ -7,11 +7,12 @@ use beadle_engine::{Hold, Time};
 
 use super::operations::{OperationDone, OperationRequest, UndoPreview, UndoRequest};
 
-/// A person's decision about a held change or about a group of held changes.
+/// A person's decision about a held change or about groups of held changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRequest {
-    /// The code of the group, or the digest of the change.
-    pub code: String,
+    /// The codes of the groups, or the digests of single changes. Each code stands for exactly the
+    /// changes that the person saw.
+    pub codes: Vec<String>,
     /// The decision.
     pub ruling: Ruling,
     /// The reason for the journal.

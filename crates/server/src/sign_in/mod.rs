@@ -88,8 +88,8 @@ pub(crate) struct Returned {
 /// The decision of a person on a page or through the API.
 #[derive(Debug)]
 pub(crate) struct Ruled {
-    /// The code of the group, or the digest of the change.
-    pub(crate) code: String,
+    /// The codes of the groups, or the digests of single changes.
+    pub(crate) codes: Vec<String>,
     pub(crate) ruling: Ruling,
     pub(crate) reason: String,
     /// The time at which Beadle showed the page.
@@ -276,7 +276,7 @@ impl SignIn {
             return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
         }
         let asked = DecisionRequest {
-            code: ruled.code,
+            codes: ruled.codes,
             ruling: ruled.ruling,
             reason: checked_reason(&ruled.reason)?,
             by: self.signature(visitor),

@@ -1,12 +1,13 @@
 //! A held generation of the policy: the changes that it would make, and its approval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::gate::{HELD_NOTE, Holder, is_counted, noun};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
-    Change, GateLimits, GateSums, GateVerdict, GroupedChange, Key, Metadata, Note, Plan, Risk, Store,
-    StoreError, Time, change_title, check_gate, group_changes, plan_digest, reaches_of, subjects_of,
+    Change, GateLimits, GateSums, GateVerdict, GroupedChange, Key, Metadata, Note, Plan, PolicyLocation,
+    Risk, Store, StoreError, Time, change_title, check_gate, group_changes, plan_digest, reaches_of,
+    subjects_of,
 };
 use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::output::plural::counted;
 const GROUPS: usize = 50;
 /// The maximum number of examples in a group.
 const EXAMPLES: usize = 5;
+/// The maximum number of lines of the policy in a group.
+const LINES: usize = 5;
 
 /// A held generation of one organisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +76,16 @@ pub(crate) struct HeldGroup {
     pub(crate) repositories: u64,
     /// Some of the repositories.
     pub(crate) examples: Vec<String>,
+    /// Some of the lines of the policy that ask for the changes. Empty in groups of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) asked: Vec<PolicyLocation>,
+    /// The number of further lines that `asked` does not contain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) more_asked: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The approval of a held generation.
@@ -253,7 +266,39 @@ impl HeldGroup {
     /// Creates a group of these equal changes.
     pub(crate) fn new((risk, aspect, what): (Risk, String, String), changes: &[GroupedChange<'_>]) -> Self {
         let examples = subjects_of(changes).into_iter().take(EXAMPLES).map(str::to_owned);
-        Self { risk, aspect, what, repositories: reaches_of(changes), examples: examples.collect() }
+        let fields = changes.iter().flat_map(|one| &one.change.fields);
+        let lines: BTreeSet<&PolicyLocation> = fields.filter_map(|field| field.asked.as_ref()).collect();
+        Self {
+            risk,
+            aspect,
+            what,
+            repositories: reaches_of(changes),
+            examples: examples.collect(),
+            more_asked: lines.len().saturating_sub(LINES),
+            asked: lines.into_iter().take(LINES).cloned().collect(),
+        }
+    }
+
+    /// Returns the number of repositories that the examples leave out. A group with few examples has
+    /// the names of all its repositories, and a change of the organisation can reach further ones.
+    pub(crate) fn unnamed(&self) -> usize {
+        if self.examples.len() < EXAMPLES {
+            return 0;
+        }
+        usize::try_from(self.repositories).unwrap_or(usize::MAX).saturating_sub(self.examples.len())
+    }
+
+    /// Returns the lines of the policy that ask for the changes, such as `settings.yml:12`. Returns
+    /// `None` if they are not known.
+    pub(crate) fn sources(&self) -> Option<String> {
+        let lines: Vec<String> = self.asked.iter().map(ToString::to_string).collect();
+        let more = (self.more_asked > 0).then(|| format!("{} more", self.more_asked));
+        match (lines.is_empty(), more) {
+            (true, None) => None,
+            (true, Some(more)) => Some(more),
+            (false, None) => Some(lines.join(", ")),
+            (false, Some(more)) => Some(format!("{} and {more}", lines.join(", "))),
+        }
     }
 
     /// Returns the group as one line, such as `removes teams: team a in 3 repositories`.
@@ -331,6 +376,9 @@ mod tests {
     fn a_hold_groups_equal_changes_and_shows_the_most_severe_first() {
         let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
         assert_eq!(held.summary(), "8 removals, 9 additions in 8 of 40 repositories");
+        assert_eq!((held.groups[0].unnamed(), held.groups[1].unnamed()), (3, 4));
+        let wide = HeldGroup { examples: vec!["acme".into()], ..held.groups[0].clone() };
+        assert_eq!(wide.unnamed(), 0, "a change of the organisation");
         let lines: Vec<String> = held.groups.iter().map(HeldGroup::line).collect();
         assert_eq!(
             lines,

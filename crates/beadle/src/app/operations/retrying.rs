@@ -6,6 +6,7 @@ use anyhow::ensure;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Entry, Key, Lane, Mark, Store, Time};
 
+use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::key_names;
 use crate::config::Config;
 
@@ -35,12 +36,13 @@ pub(crate) async fn keys_to_retry(
 pub(crate) async fn retry(
     store: &dyn Store,
     (key, name): (&Key, &str),
-    by: &str,
+    by: &DecidedBy,
     now: Time,
 ) -> anyhow::Result<String> {
     let known = key_names::name(store, key).await?;
     store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
-    let action = OperatorAction::Retried { retried: true, by: by.to_owned() };
+    let DecidedBy { name: by, reason } = by.clone();
+    let action = OperatorAction::Retried { retried: true, by, reason };
     let subject = known.as_deref().unwrap_or_default();
     let entry = Entry::of_operator(action, (&key.to_string(), subject), now);
     store.journal(None, vec![entry], now).await?;
@@ -49,12 +51,12 @@ pub(crate) async fn retry(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{EntryKind, Listing, Outcome, ParkReason};
+    use beadle_engine::{Detail, EntryKind, Listing, Outcome, ParkReason};
 
     use super::*;
 
     #[tokio::test]
-    async fn a_parked_key_is_due_again_and_the_journal_names_the_person() {
+    async fn a_parked_key_is_due_again_and_the_journal_has_the_person_and_the_reason() {
         let (_folder, store) = crate::app::store::temporary().unwrap();
         let (store, key) = (store.as_ref(), Key::new("repository", "acme", 7));
         store.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(1)).await.unwrap();
@@ -62,12 +64,15 @@ mod tests {
         let parked = Outcome::Park(ParkReason::Failed, "403".into());
         store.finish(&claim.lease, parked, Time(1)).await.unwrap();
         assert!(store.row(&key).await.unwrap().unwrap().parked.is_some());
-        assert_eq!(retry(store, (&key, "acme/shop"), "ann", Time(2)).await.unwrap(), "acme/shop");
+        let ann = DecidedBy { name: "ann".into(), reason: Some("granted".into()) };
+        assert_eq!(retry(store, (&key, "acme/shop"), &ann, Time(2)).await.unwrap(), "acme/shop");
         let row = store.row(&key).await.unwrap().unwrap();
         assert!(row.parked.is_none() && row.is_pending(), "{row:?}");
         let entries = store.entries(Listing { limit: 5, ..Listing::default() }).await.unwrap();
         let last = entries.last().unwrap();
         assert_eq!((last.key.as_str(), last.kind), ("repository:acme:7", EntryKind::Operator));
-        assert!(last.detail.to_string().contains("ann"), "{last:?}");
+        let action =
+            OperatorAction::Retried { retried: true, by: "ann".into(), reason: Some("granted".into()) };
+        assert_eq!(last.detail, Detail::Operator(action));
     }
 }

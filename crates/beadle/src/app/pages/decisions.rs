@@ -1,6 +1,6 @@
 //! Approves and rejects held changes and held policies for people who signed in to the pages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
@@ -142,12 +142,25 @@ impl PageDecisions {
     }
 }
 
-/// Returns the changes that the person saw.
+/// Returns the changes that the person saw. If one of several groups has changed, returns an error,
+/// because the person did not see the present changes.
 fn shown<'a>(
     groups: &'a [HoldGroup],
     asked: &DecisionRequest,
 ) -> Result<Vec<NamedChange<'a>>, DecisionRefusal> {
-    let named = named_changes(groups, &asked.code);
+    let mut named: Vec<NamedChange<'a>> = Vec::new();
+    let mut known: HashSet<&'a str> = HashSet::new();
+    for code in &asked.codes {
+        let found = named_changes(groups, code);
+        if found.is_empty() && asked.codes.len() > 1 {
+            let why = format!(
+                "no group of held changes has the code {code} now, so nothing is decided: open the page again"
+            );
+            return Err(DecisionRefusal::Conflict(why));
+        }
+        // A person can send the code of a group and the digest of one of its changes.
+        named.extend(found.into_iter().filter(|one| known.insert(one.hold.digest.as_str())));
+    }
     if named.is_empty() {
         let why = "no held change and no group of held changes has this code now; a group that changes gets another code";
         return Err(DecisionRefusal::NotFound(why.to_owned()));
@@ -203,14 +216,14 @@ fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::Rejection;
-    use beadle_engine::testing::hold;
-    use beadle_engine::{Limits, Time};
+    use beadle_engine::testing::{change, hold};
+    use beadle_engine::{Limits, Risk, Time};
 
     use super::*;
 
     fn asked(code: &str, ruling: Ruling, by: &str) -> DecisionRequest {
         DecisionRequest {
-            code: code.into(),
+            codes: code.split(',').map(str::to_owned).collect(),
             ruling,
             reason: "read it".into(),
             by: by.into(),
@@ -251,6 +264,25 @@ mod tests {
         assert!(matches!(found(&changed, &code), Err(DecisionRefusal::NotFound(_))), "a stale code");
         let again = group_holds(vec![hold(1), Hold { since: Time(5_001), ..hold(2) }]);
         assert!(matches!(found(&again, "d2"), Err(DecisionRefusal::Conflict(_))), "held again");
+    }
+
+    #[test]
+    fn a_decision_about_several_groups_is_about_all_of_them_or_about_none() {
+        let label = change("labels", "label old", &[Risk::Removes]);
+        let groups = group_holds(vec![hold(1), hold(2), Hold { change: label, ..hold(3) }]);
+        let team = groups.iter().find(|group| group.holds.len() == 2).unwrap().code.clone();
+        let found = |codes: &str| -> Result<Vec<(String, bool)>, DecisionRefusal> {
+            let asked = asked(codes, Ruling::Approve, "mona");
+            let named = shown(&groups, &asked)?;
+            assert!(needs_confirmation(&named, &asked), "{codes}");
+            Ok(named.iter().map(|one| (one.hold.digest.clone(), one.group.is_some())).collect())
+        };
+        let expected = [("d1", true), ("d2", true), ("d3", false)];
+        let expected = expected.map(|(digest, is_of_group)| (digest.to_owned(), is_of_group));
+        assert_eq!(found(&format!("{team},d3")), Ok(expected.to_vec()));
+        assert_eq!(found(&format!("{team},d3,d1")), Ok(expected.to_vec()), "each change counts once");
+        let refusal = found(&format!("{team},gone")).unwrap_err();
+        assert!(matches!(&refusal, DecisionRefusal::Conflict(why) if why.contains("gone")), "{refusal:?}");
     }
 
     #[test]

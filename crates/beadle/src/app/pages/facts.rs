@@ -9,8 +9,9 @@ use beadle_engine::{Change, Entry, Field, Key, StoreError, Time};
 use beadle_repositories::policy::{Waiver, absent_entry};
 use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    AbsentFacts, AskedLine, CoveringWaivers, Facts, HeldChanges, HeldPolicy, InstallationFacts, LineFacts,
-    MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts, WriteFacts,
+    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, Facts, HeldChanges, HeldPolicy,
+    InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    WriteFacts,
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
@@ -22,6 +23,7 @@ use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
 use crate::pull_request::stored_check_results::{CheckedPull, Merge};
+use crate::pull_request::stored_repository_names::{NamesOfKind, RepositoryNames};
 
 /// Provides the facts about the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);
@@ -62,6 +64,13 @@ impl Facts for PageFacts {
             Some(pull(checked, in_force.as_deref()))
         });
         Ok(facts.collect())
+    }
+
+    async fn changed_repositories(&self, pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+        let result = (pull.head.as_str(), pull.checked);
+        let stored = RepositoryNames::of_result(&pull.key, result, self.0.store.as_ref()).await?;
+        let kinds = stored.into_iter().flatten();
+        Ok(kinds.map(|NamesOfKind { names, more }| ChangedRepositories { names, more }).collect())
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -168,8 +177,10 @@ fn organisation(
 }
 
 fn changes(group: HeldGroup) -> HeldChanges {
-    let HeldGroup { risk, aspect, what, repositories, examples } = group;
-    HeldChanges { risk, aspect, what, repositories, examples }
+    let (names, more_names) = (Vec::new(), group.unnamed());
+    let HeldGroup { risk, aspect, what, repositories, examples, asked, more_asked } = group;
+    let asked = asked.iter().map(ToString::to_string).collect();
+    HeldChanges { risk, aspect, what, repositories, examples, asked, more_asked, names, more_names }
 }
 
 /// Returns the facts about a pull request. `in_force` is the generation of the policy in force.

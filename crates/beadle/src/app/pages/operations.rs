@@ -191,9 +191,9 @@ impl PageOperations {
     async fn retry(&self, name: &str, by: &str) -> Done {
         let (store, now) = (&self.service.store, self.service.clock().now());
         let keys = self.keys(name).await?;
-        let mut lines = Vec::new();
+        let (mut lines, by) = (Vec::new(), DecidedBy::without_reason(by));
         for key in &keys {
-            let shown = retry(store.as_ref(), (key, name), by, now).await;
+            let shown = retry(store.as_ref(), (key, name), &by, now).await;
             let shown = shown.map_err(|error| refusal(&error))?;
             lines.push(format!("{shown} is due now"));
         }
@@ -236,7 +236,8 @@ impl PageOperations {
             return Err(DecisionRefusal::NotFound(why));
         };
         let (shown, now) = (format!("the sweep of {name}"), service.clock().now());
-        let shown = retry(service.store.as_ref(), (&key, &shown), by, now).await;
+        let by = DecidedBy::without_reason(by);
+        let shown = retry(service.store.as_ref(), (&key, &shown), &by, now).await;
         Ok(one(format!("{} is due now", shown.map_err(|error| refusal(&error))?)))
     }
 

@@ -118,6 +118,9 @@ pub(super) struct KeyCounts {
     /// repository with several problems counts for each of them. If a kind has no problem, it has
     /// no entry.
     pub(super) counts: BTreeMap<KeyCondition, usize>,
+    /// The number of repositories or groups with at least one problem. Each of them counts once.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) affected: usize,
     /// The problems of the organisation itself. `counts` does not contain them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) organisation: BTreeSet<KeyCondition>,

@@ -74,8 +74,9 @@ pub(super) struct Found {
 }
 
 /// Returns the problems of these keys. The most important kind comes first. Within a kind, the
-/// problem with the most names comes first. `holds` are the held changes of all these keys.
-pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
+/// problem with the most names comes first. `holds` are the held changes of all these keys. `at` is
+/// the present time, and the number of tries after which the queue parks a key.
+pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], at: (Time, u32)) -> Found {
     let (mut found, mut counts) = (Problems::default(), BTreeMap::new());
     let by_key = HoldsByKey::new(holds);
     let mut unapproved: HashMap<&Key, Vec<&Hold>> = HashMap::new();
@@ -84,7 +85,7 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], now: Time) -> Found {
     }
     for known in keys {
         let (first, further) =
-            key_findings(known.left.as_ref(), known.row.as_ref(), by_key.of(&known.key), now);
+            key_findings(known.left.as_ref(), known.row.as_ref(), by_key.of(&known.key), at);
         let own = unapproved.get(&known.key).map(Vec::as_slice).unwrap_or_default();
         let findings: Vec<Finding> = std::iter::once(first).chain(further).collect();
         for finding in findings.iter().filter(|finding| is_shown(known, finding)) {
@@ -144,9 +145,12 @@ fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) 
 fn count(counts: &mut KeyCounts, key: &Key, kinds: &BTreeSet<KeyCondition>) {
     let kinds = kinds.iter().copied().filter(|kind| !kind.is_fine());
     if COUNTED.contains(&key.kind()) {
+        let mut has_problem = false;
         for kind in kinds {
+            has_problem = true;
             *counts.counts.entry(kind).or_default() += 1;
         }
+        counts.affected += usize::from(has_problem);
     } else if key.kind() == ORGANISATION {
         counts.organisation.extend(kinds);
     } else {
@@ -190,7 +194,7 @@ mod tests {
     }
 
     fn found(keys: &[KnownKey], holds: &[Hold]) -> Found {
-        problems(keys, holds, Time(2000))
+        problems(keys, holds, (Time(2000), 14))
     }
 
     fn unknown(why: &str, part: Option<&str>) -> Unknown {
@@ -305,6 +309,7 @@ mod tests {
             (KeyCondition::Parked, 1),
         ];
         assert_eq!(found.counts["acme"].counts, BTreeMap::from(expected));
+        assert_eq!(found.counts["acme"].affected, 6, "one repository is held and contested");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{
     Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, Store, TaskRecord, Time, background,
+    counts_as_parked,
 };
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
@@ -75,9 +76,11 @@ pub(super) async fn gather(
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
     let mut rows = store.troubled().await?;
-    rows.retain(|row| is_known(&row.key) && (is_thing(&row.key) || row.parked.is_some()));
+    let max_attempts = store.timing().max_attempts;
+    let is_shown = |row: &Row| is_thing(&row.key) || counts_as_parked(row, max_attempts);
+    rows.retain(|row| is_known(&row.key) && is_shown(row));
     let keys = known_keys(store, states, &holds, rows).await?;
-    let Found { problems, mut counts } = problems(&keys, &holds, now);
+    let Found { problems, mut counts } = problems(&keys, &holds, (now, max_attempts));
     status.problems = problems;
     for instance in &mut status.instances {
         instance.keys = counts.remove(&instance.name).unwrap_or_default();

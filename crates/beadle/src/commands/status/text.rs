@@ -138,14 +138,15 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", reason(why))));
     let is_fine = of.keys.is_empty() && of.stopped.is_none();
     if of.kind != InstanceKind::Directory {
-        parts.extend(counts(&of.keys));
+        parts.extend(counts(of.kind, &of.keys));
     }
     let tone = if is_fine { Tone::Good } else { Tone::Notice };
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
 }
 
-/// Returns the numbers of keys with a problem.
-fn counts(of: &KeyCounts) -> Vec<String> {
+/// Returns the numbers of keys with a problem. If a key has several problems, the sum of the numbers
+/// exceeds the number of these keys, and the text says so.
+fn counts(kind: InstanceKind, of: &KeyCounts) -> Vec<String> {
     if of.is_empty() {
         return vec!["no open problem".to_owned()];
     }
@@ -155,7 +156,12 @@ fn counts(of: &KeyCounts) -> Vec<String> {
     let own: Vec<&str> =
         problems().filter(|kind| of.organisation.contains(kind)).map(KeyCondition::as_str).collect();
     let mut parts = Vec::new();
-    if !counts.is_empty() {
+    if of.counts.values().sum::<usize>() > of.affected {
+        let is_target = kind == InstanceKind::Target;
+        let (one, many) = if is_target { ("group", "groups") } else { ("repository", "repositories") };
+        let affected = counted(of.affected as u64, one, many);
+        parts.push(format!("{} ({affected}; each counts for each of its problems)", counts.join(", ")));
+    } else if !counts.is_empty() {
         parts.push(counts.join(", "));
     }
     if !own.is_empty() {
@@ -254,7 +260,11 @@ mod tests {
             overdue: false,
             oldest_read: None,
             stopped: None,
-            keys: KeyCounts { counts: BTreeMap::from([(KeyCondition::Unknown, 8)]), ..KeyCounts::default() },
+            keys: KeyCounts {
+                counts: BTreeMap::from([(KeyCondition::Unknown, 8)]),
+                affected: 8,
+                ..KeyCounts::default()
+            },
         }
     }
 
@@ -301,6 +311,7 @@ mod tests {
         let counted =
             |counts: &[(KeyCondition, usize)], organisation: &[KeyCondition], other_parked| KeyCounts {
                 counts: counts.iter().copied().collect(),
+                affected: counts.iter().map(|(_, count)| count).sum(),
                 organisation: organisation.iter().copied().collect(),
                 other_parked,
             };
@@ -312,6 +323,10 @@ mod tests {
                 "; 1 parked, 3 drifted; the organisation itself is held, drifted; 2 other keys parked\n",
             ),
             (counted(&[], &[], 1), "; 1 other key parked\n"),
+            (
+                KeyCounts { affected: 3, ..counted(&several, &[], 0) },
+                "; 1 parked, 3 drifted (3 repositories; each counts for each of its problems)\n",
+            ),
         ] {
             let mut status = status();
             status.instances[0].keys = keys;

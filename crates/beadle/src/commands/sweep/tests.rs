@@ -1,4 +1,5 @@
-use beadle_engine::Step;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Detail, Listing, Step};
 use clap::Parser as _;
 
 use super::*;
@@ -56,6 +57,33 @@ fn an_approval_is_for_one_round() {
     let Command::Sweep(args) = cli.command else { panic!("it is a sweep") };
     let next = next_round(&args, vec!["shop".to_owned()], &BTreeSet::from(["a".to_owned()]));
     assert_eq!((next.approve, next.selection.repo), (vec!["b".to_owned()], vec!["shop".to_owned()]));
+}
+
+#[tokio::test]
+async fn the_journal_has_the_person_and_the_reason_of_an_approval_once() {
+    let (_folder, store) = store::temporary().unwrap();
+    let shown = shown(&["a"]);
+    let (key, plan) = &shown.plans[0];
+    let (by, reason) = ("mona (system user ci)", "asked for");
+    let decision = Decision::approve(by, Some(reason));
+    for now in [Time(1), Time(2)] {
+        let hold = hold_of((key, plan), &plan.changes[0], now);
+        approve_hold(store.as_ref(), &Limits::default(), (hold, &decision), now).await.unwrap();
+    }
+    let held = store.holds_of(key).await.unwrap();
+    assert_eq!(
+        (held[0].approved_by.as_deref(), held[0].approval_reason.as_deref()),
+        (Some(by), Some(reason))
+    );
+    let entries = store.entries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
+    let details: Vec<&Detail> = entries.iter().map(|entry| &entry.detail).collect();
+    let action = OperatorAction::Approved {
+        approved: plan.changes[0].digest(key),
+        by: by.into(),
+        reason: Some(reason.into()),
+        group: None,
+    };
+    assert_eq!(details, [&Detail::Operator(action)]);
 }
 
 #[test]

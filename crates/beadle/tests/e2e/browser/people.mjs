@@ -65,17 +65,26 @@ async function others(browser) {
     await check(author, "the author");
 }
 
-/**
- * Writes a reason into the row with a text, and sends it: all with the keyboard. Without the name of a
- * button, presses the enter key in the field of the reason.
- */
+/** Writes a reason into the row with a text, and sends it with a button: all with the keyboard. */
 async function decide(page, text, why, name) {
     await page.goto(`${PAGES}/holds`);
     const place = row(page, text);
     await reach(page, reason(place));
     await page.keyboard.type(why);
-    if (name) await reach(page, button(place, name));
+    await enterDecidesNothing(page);
+    await reach(page, button(place, name));
     return leads(page, "/holds/decide", () => page.keyboard.press("Enter"));
+}
+
+/** If a person presses Enter in the field of the reason, the page must decide nothing. */
+async function enterDecidesNothing(page) {
+    const sent = [];
+    const note = (request) => request.method() === "POST" && sent.push(request.url());
+    page.on("request", note);
+    await page.keyboard.press("Enter");
+    await page.waitForTimeout(200);
+    page.off("request", note);
+    assert.deepEqual(sent, [], "the enter key sent a form");
 }
 
 async function keyboard(page) {
@@ -90,8 +99,7 @@ async function keyboard(page) {
     assert.equal(await page.locator("main :focus").count(), 1, "the link does not lead to the content");
     done("the link to the content");
 
-    // If a person presses Enter in a field, the page must not approve the change.
-    const rejected = await decide(page, HOSTILE, HOSTILE);
+    const rejected = await decide(page, HOSTILE, HOSTILE, "Reject");
     assert.match(rejected.text, /1 change rejected\./);
     await check(page, "rejected with the keyboard");
     const approved = await decide(page, "contractors", "the team is closed", "Approve");
@@ -122,7 +130,7 @@ async function confirmation(page) {
         await page.goto(`${PAGES}/holds`);
         const place = row(page, "stale");
         await reason(place).fill(HOSTILE);
-        return leads(page, "/holds/decide", () => button(place, "Approve").click());
+        return leads(page, "/holds/decide", () => button(place, "Approve 2 changes").click());
     };
     const asked = await ask();
     assert.equal(asked.title, "Confirm the approval", asked.text);
@@ -131,12 +139,28 @@ async function confirmation(page) {
     assert.ok(asked.text.includes(HOSTILE), asked.text);
     await check(page, "an approval that is not confirmed");
     await leads(page, "/holds", () => page.getByRole("link", { name: "Back", exact: true }).click());
-    assert.equal(await button(row(page, "stale"), "Approve").count(), 1, "nothing is approved yet");
+    const again = button(row(page, "stale"), "Approve 2 changes");
+    assert.equal(await again.count(), 1, "nothing is approved yet");
     await ask();
-    await reach(page, button(page, "Confirm"));
+    assert.equal(await button(page, "Approve 2 changes").count(), 2, "at the top and at the bottom");
+    await reach(page, button(page, "Approve 2 changes").first());
     const decided = await leads(page, "/holds/confirm", () => page.keyboard.press("Enter"));
     assert.match(decided.text, /2 changes approved\./);
     await check(page, "a confirmed approval");
+}
+
+/** One form approves all changes that wait. The overview leads to it. */
+async function allTogether(page) {
+    await page.goto(`${PAGES}/`);
+    const call = page.getByRole("link", { name: /^[0-9]+ changes wait for approval$/ });
+    await leads(page, "/holds", () => call.click());
+    const form = page.locator("main form", { has: page.locator("input[name=code][value*=',']") });
+    await reason(form).fill("looked at all of them");
+    const asked = await leads(page, "/holds/decide", () => form.getByRole("button").last().click());
+    assert.equal(asked.title, "Confirm the approval", asked.text);
+    assert.match(asked.text, /2 repositories/);
+    await check(page, "an approval of all changes");
+    await leads(page, "/holds", () => page.getByRole("link", { name: "Back", exact: true }).click());
 }
 
 async function twoApprovers(ann, dan) {
@@ -225,6 +249,7 @@ await withBrowser(async (browser) => {
     const [ann, dan] = [await signedIn(browser, "ann"), await signedIn(browser, "dan")];
     const held = await (await ann.request.get(`${PAGES}/api/v1/holds`)).json();
     await checkAll(ann, [...PATHS, `/holds?group=${held.groups[0].code}`]);
+    await allTogether(ann);
     await watched([dan, await signedIn(browser, "dan")], () => keyboard(ann));
     await confirmation(ann);
     await twoApprovers(ann, dan);

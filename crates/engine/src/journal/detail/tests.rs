@@ -125,7 +125,10 @@ const STORED: &[Stored] = &[
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),
     (r#"{"retried":true,"by":"mona"}"#, |detail| {
-        matches!(detail, Detail::Operator(OperatorAction::Retried { .. }))
+        matches!(detail, Detail::Operator(OperatorAction::Retried { reason: None, .. }))
+    }),
+    (r#"{"retried":true,"by":"mona","reason":"granted"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Retried { reason: Some(_), .. }))
     }),
     (r#"{"reloaded":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Reloaded { .. }))

@@ -1,12 +1,15 @@
 //! `/deliveries`: the webhooks that Beadle accepted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use beadle_engine::{DeliveryRow, Key, Listing, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, number};
+use crate::pages::facts::Facts;
 use crate::pages::html::{Html, text};
+use crate::pages::keys_meant::keys_meant;
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names};
 use crate::pages::parts::{code, field, filter, moment, more, named, short_list, table};
@@ -14,6 +17,9 @@ use crate::pages::view::View;
 
 /// The number of deliveries on a page.
 const ROWS: u32 = 50;
+/// The maximum number of rows to skip if the deliveries concern one of several keys. The page reads
+/// these rows for each key.
+const MERGED: u32 = 10_000;
 /// The maximum number of keys that the page shows for one delivery.
 const KEYS: usize = 5;
 
@@ -31,19 +37,57 @@ pub(in crate::pages) struct DeliveriesPage {
 }
 
 /// Reads one page of deliveries.
-pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<DeliveriesPage, Refused> {
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    facts: &dyn Facts,
+    asked: &Asked,
+) -> Result<DeliveriesPage, Refused> {
     let skip = number("skip", &asked.skip)?.unwrap_or(0);
-    // Not every store can handle a greater number.
-    if skip > u64::from(u32::MAX) {
-        return Err(Refused::Invalid(format!("`skip` must be at most {}, found `{skip}`", u32::MAX)));
-    }
-    let key = Some(asked.key.clone()).filter(|key| !key.is_empty());
-    let deliveries = store.deliveries(Listing { after: skip, since: None, key, limit: ROWS }).await?;
+    let deliveries = if asked.key.is_empty() {
+        of_one(store, None, skip).await?
+    } else {
+        let mut keys = keys_meant(facts, &asked.key).await?;
+        // A delivery names only keys.
+        keys.retain(|key| key.parse::<Key>().is_ok());
+        match keys.as_slice() {
+            [key] => of_one(store, Some(key), skip).await?,
+            keys => of_several(store, keys, skip).await?,
+        }
+    };
     let is_full = deliveries.len() >= ROWS as usize;
     let next = is_full.then(|| skip.saturating_add(u64::from(ROWS)));
     let keys: BTreeSet<&Key> = deliveries.iter().flat_map(|delivery| &delivery.keys).collect();
     let names = names(store, keys).await?;
     Ok(DeliveriesPage { deliveries, names, next, asked: asked.clone() })
+}
+
+/// Returns the deliveries of a page that concern a key. Without a key, returns deliveries of all
+/// keys.
+async fn of_one(store: &dyn Store, key: Option<&String>, skip: u64) -> Result<Vec<DeliveryRow>, Refused> {
+    // Not every store can handle a greater number.
+    check_skip(skip, u32::MAX)?;
+    Ok(store.deliveries(Listing { after: skip, since: None, key: key.cloned(), limit: ROWS }).await?)
+}
+
+/// Returns the deliveries of a page that concern at least one of these keys.
+async fn of_several(store: &dyn Store, keys: &[String], skip: u64) -> Result<Vec<DeliveryRow>, Refused> {
+    let skip = check_skip(skip, MERGED)?;
+    let mut rows: Vec<DeliveryRow> = Vec::new();
+    for key in keys {
+        let listing = Listing { after: 0, since: None, key: Some(key.clone()), limit: skip + ROWS };
+        rows.extend(store.deliveries(listing).await?);
+    }
+    // A delivery can concern several of the keys, so the page skips after it removed the duplicates.
+    rows.sort_by_cached_key(|row| (Reverse(row.received), row.source.clone(), row.id.clone()));
+    rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    Ok(rows.into_iter().skip(skip).take(ROWS as usize).collect())
+}
+
+/// Checks the number of rows to skip.
+fn check_skip(skip: u64, most: u32) -> Result<u32, Refused> {
+    let checked = u32::try_from(skip).ok().filter(|skip| *skip <= most);
+    checked.ok_or_else(|| Refused::Invalid(format!("`skip` must be at most {most}, found `{skip}`")))
 }
 
 impl View for DeliveriesPage {
@@ -70,7 +114,7 @@ impl View for DeliveriesPage {
             ]
         };
         vec![
-            filter(Self::PLACE, vec![field("key", "Key", key)]),
+            filter(Self::PLACE, vec![field("key", "Key or name", key)]),
             table(
                 "The newest deliveries first",
                 &["Id", "Received", "Sender", "Organisation or directory", "Event", "Caused by", "Keys"],

@@ -18,6 +18,7 @@ use crate::pages::parts::{
 use crate::pages::ruling_form::ruling_form;
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
+use crate::pages::waiting_changes::{WaitingChanges, is_for_pages};
 use crate::sign_in::Visitor;
 
 /// The number of rows on a page. A row is a group, or a change in one group.
@@ -74,6 +75,10 @@ pub(in crate::pages) struct HoldsPage {
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
+    /// The matching groups that wait for an approval, also those on other pages. Empty if the
+    /// request selects a group.
+    #[serde(skip)]
+    waiting: WaitingChanges,
     /// The links and texts of the policy lines on the page.
     #[serde(skip)]
     lines: Lines,
@@ -122,17 +127,27 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         };
         let (mut groups, next) = (vec![Group { first_held, ..Group::of(group) }], next(total));
         Group::find_void(&mut groups, store).await?;
-        let lines = Lines::default();
-        return Ok(HoldsPage { total, groups, holds, unreadable, next, asked, lines, visitor: None });
+        let (waiting, lines) = (WaitingChanges::default(), Lines::default());
+        return Ok(HoldsPage {
+            total,
+            groups,
+            holds,
+            unreadable,
+            next,
+            asked,
+            waiting,
+            lines,
+            visitor: None,
+        });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
     let total = groups.iter().map(|group| group.holds.len()).sum();
-    let next = next(groups.len());
+    let (next, waiting) = (next(groups.len()), WaitingChanges::of(&groups));
     let mut groups: Vec<Group> = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
     Group::find_void(&mut groups, store).await?;
     let (holds, lines) = (Vec::new(), Lines::default());
-    Ok(HoldsPage { total, groups, holds, unreadable, next, asked, lines, visitor: None })
+    Ok(HoldsPage { total, groups, holds, unreadable, next, asked, waiting, lines, visitor: None })
 }
 
 /// Returns whether the title, the aspect, a name or a reason of the group contains this text.
@@ -211,7 +226,8 @@ impl Group {
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
-        let form = ruling_form(visitor, &self.code, self.decision);
+        let can_approve = self.examples.iter().all(is_for_pages);
+        let form = ruling_form(visitor, (&self.code, self.changes), self.decision, can_approve);
         let mut since = vec![moment(self.since, now), planned_with(&self.generation)];
         if let Some(first) = &self.first_held {
             let policy = [text(", when the policy was commit "), detail::commit(&first.policy.from)];
@@ -255,7 +271,7 @@ pub(in crate::pages) fn table_of(
             joined([moment(hold.since, now), planned_with(&hold.generation)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
-                ruling_form(visitor, &hold.digest, decision),
+                ruling_form(visitor, (&hold.digest, 1), decision, is_for_pages(hold)),
             ]),
         ]
     };
@@ -297,7 +313,8 @@ impl View for HoldsPage {
             return vec![back, sum, groups, changes, more(next, "Next page")];
         }
         let search = filter(Self::PLACE, vec![field("text", "Name, change or reason contains", wanted)]);
-        vec![search, sum, unreadable_list(&self.unreadable), groups, more(next, "Next page")]
+        let waiting = self.waiting.html(self.visitor.as_ref(), !wanted.is_empty());
+        vec![waiting, search, sum, unreadable_list(&self.unreadable), groups, more(next, "Next page")]
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Change, Detail, Entry, EntryKind, Key, Store, StoreError, Time};
+use beadle_engine::{Change, Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::facts::{AskedLine, Facts};
 use crate::pages::html::{Html, joined, text};
+use crate::pages::keys_meant::keys_meant;
 use crate::pages::lines::{HasLines, Lines, changes_of_entries, of_entries};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of_keys;
@@ -100,25 +101,11 @@ pub(in crate::pages) async fn load(
         let is_trace = || entry.trace.is_some_and(|trace| trace.to_string() == wanted);
         wanted.is_empty() || has(&wanted) || is_trace()
     };
-    let keys = keys(facts, &asked.key).await?;
+    let keys = keys_meant(facts, &asked.key).await?;
     let found = newest_of_keys(store, kind, (&keys, before), ROWS, &is_wanted).await?;
     let (entries, older) = (found.entries, found.older);
     let (asked, lines, organisations) = (asked.clone(), Lines::default(), facts.names());
     Ok(Journal { entries, older, asked, organisations, lines, visitor: None })
-}
-
-/// Returns the keys that a text means: the key itself, and each key with this name. The result is
-/// empty if the text is empty.
-async fn keys(facts: &dyn Facts, text: &str) -> Result<Vec<String>, StoreError> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    // The entries of an organisation have its name as their key.
-    let mut keys = vec![text.to_owned()];
-    if text.parse::<Key>().is_err() {
-        keys.extend(facts.keys_called(text).await?.iter().map(ToString::to_string));
-    }
-    Ok(keys)
 }
 
 fn unknown_kind(name: &str) -> Refused {

@@ -9,6 +9,7 @@ pub(super) mod journal;
 mod last_sweeps;
 mod needing;
 mod one;
+mod open_pulls;
 pub(super) mod overview;
 pub(super) mod policy;
 pub(super) mod previews;

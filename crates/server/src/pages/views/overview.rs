@@ -9,15 +9,17 @@ use serde::Serialize;
 use super::attention::{Problem, problems, rows};
 use super::last_sweeps::{SweepToUndo, last_sweeps};
 use super::needing::needing_attention;
+use super::open_pulls::OpenPulls;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
-use crate::pages::html::{Html, hidden, joined, text};
+use crate::pages::html::{Attribute, Html, Tag, element, hidden, joined, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
-    THING_COLUMNS, code, facts, field, filter, link, moment, paragraph, paused, section, states, table,
+    THING_COLUMNS, code, counted, facts, faint, field, filter, link, moment, paragraph, paused, section,
+    states, table,
 };
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -54,6 +56,10 @@ pub(in crate::pages) struct Overview {
     groups: Counts,
     /// The number of held changes that wait for a decision.
     holds: usize,
+    /// The number of those held changes that this version can read, so that somebody can decide
+    /// about them.
+    #[serde(skip)]
+    waiting: usize,
     queue: Depth,
     pauses: Vec<Pause>,
     /// The known names of the paused keys.
@@ -67,6 +73,7 @@ pub(in crate::pages) struct Overview {
     /// The problems of all keys that need attention. If several keys have the same problem, the
     /// list has one entry for them.
     problems: Vec<Problem>,
+    open_pulls: OpenPulls,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
@@ -93,7 +100,8 @@ pub(in crate::pages) async fn load(
     let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
     let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
-    let waiting = list.count_waiting();
+    let holds_to_decide = list.count_waiting();
+    let waiting = holds_to_decide - list.unreadable.len();
     let HoldList { holds, mut unreadable } = list;
     unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
@@ -111,7 +119,8 @@ pub(in crate::pages) async fn load(
         groups: Counts::of(&groups),
         organisation_settings,
         sweeps: last_sweeps(store, &instances).await?,
-        holds: waiting,
+        holds: holds_to_decide,
+        waiting,
         queue: store.depth(now).await?,
         pauses,
         names,
@@ -119,6 +128,7 @@ pub(in crate::pages) async fn load(
         unreadable,
         attention,
         problems,
+        open_pulls: OpenPulls::of(known.pulls().await?),
         visitor: None,
     })
 }
@@ -134,13 +144,17 @@ impl Counts {
         counts
     }
 
-    fn html(&self, place: &'static str) -> Html {
+    /// Returns the numbers as links to the lists. `one` is the noun for one repository or group.
+    fn html(&self, place: &'static str, one: &str) -> Html {
         let mut pieces = vec![link(&Link::to(place), self.total)];
         for name in Condition::ALL.map(Condition::as_str) {
             if let Some(count) = self.states.get(name) {
                 let to = Link::to(place).with("state", name);
                 pieces.extend([text(" · "), link(&to, format!("{count} {name}"))]);
             }
+        }
+        if self.states.values().sum::<usize>() > self.total {
+            pieces.push(faint(format!(" (a {one} with several problems counts for each of them)")));
         }
         joined(pieces)
     }
@@ -161,8 +175,8 @@ impl View for Overview {
         let held_policies = self.organisations.iter().flat_map(|org| &org.held);
         let held_policies = held_policies.filter(|held| held.approved_by.is_none()).count();
         let sums = facts(vec![
-            ("Repositories", self.repositories.html("/repositories")),
-            ("Groups", self.groups.html("/groups")),
+            ("Repositories", self.repositories.html("/repositories", "repository")),
+            ("Groups", self.groups.html("/groups", "group")),
             ("Held changes", link(&Link::to("/holds"), self.holds)),
             ("Held policies", link(&Link::to("/policy"), held_policies)),
             ("Waivers in force", link(&Link::to("/policy"), waivers)),
@@ -199,7 +213,9 @@ impl View for Overview {
             )],
         );
         vec![
+            calls(self.waiting, held_policies),
             sums,
+            self.open_pulls.html(now),
             section("Find who changed what", [search()]),
             section(
                 "Needs attention",
@@ -260,6 +276,19 @@ fn search() -> Html {
     )
 }
 
+/// Returns the links to the changes and the policies that wait for an approval.
+fn calls(changes: usize, policies: usize) -> Html {
+    let call = |count: usize, (one, many): (&str, &str), place: &'static str| {
+        let wait = if count == 1 { "waits" } else { "wait" };
+        let shown = format!("{} {wait} for approval", counted(count, one, many));
+        let attributes = [Attribute::Class("call")];
+        (count > 0).then(|| element(Tag::P, &attributes, [link(&Link::to(place), shown)]))
+    };
+    let changes = call(changes, ("change", "changes"), "/holds");
+    let policies = call(policies, ("policy", "policies"), "/policy");
+    joined([changes, policies].into_iter().flatten())
+}
+
 /// The address of the API description.
 const API: &str = "/api/v1/openapi.json";
 
@@ -280,6 +309,17 @@ mod tests {
     }
 
     #[test]
+    fn the_changes_and_policies_that_wait_are_one_click_away() {
+        let shown = |changes, policies| calls(changes, policies).as_str().to_owned();
+        assert_eq!(
+            shown(170, 0),
+            "<p class=\"call\"><a href=\"/holds\">170 changes wait for approval</a></p>"
+        );
+        assert_eq!(shown(0, 1), "<p class=\"call\"><a href=\"/policy\">1 policy waits for approval</a></p>");
+        assert_eq!(shown(0, 0), "");
+    }
+
+    #[test]
     fn a_repository_counts_for_each_of_its_problems() {
         let thing = |id: u64, state, pending| {
             let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
@@ -295,6 +335,10 @@ mod tests {
             Thing { further: vec![further(Condition::Drifted)], ..thing(5, Condition::Drifted, 2) },
         ]);
         let expected = BTreeMap::from([("contested", 1), ("drifted", 2), ("held", 2), ("unknown", 1)]);
+        let said = "(a repository with several problems counts for each of them)";
+        assert!(counts.html("/repositories", "repository").as_str().contains(said));
         assert_eq!((counts.total, counts.states), (5, expected));
+        let apart = Counts::of(&[thing(1, Condition::Held, 2), thing(2, Condition::AsDeclared, 0)]);
+        assert!(!apart.html("/repositories", "repository").as_str().contains("several problems"));
     }
 }

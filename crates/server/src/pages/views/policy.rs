@@ -3,22 +3,25 @@
 use beadle_engine::{Entry, EntryKind, Risk, Store, Time};
 use serde::Serialize;
 
+use super::previews::{CHANGE_COLUMNS, change_rows};
 use super::{journal, previews};
 use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::detail;
-use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
+use crate::pages::facts::{HeldPolicy, OrganisationFacts, WaiverFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::lines::Lines;
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
 use crate::pages::operation_forms::{end_waiver_form, policy_form};
-use crate::pages::parts::{code, facts, link, list, moment, more, paragraph, section, state, table};
+use crate::pages::parts::{code, existing_drift, facts, link, list, moment, more, paragraph, section, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
 /// The number of journal entries on the page.
 const ENTRIES: usize = 50;
+/// The explanation of drift that exists already.
+const DRIFT: &str = "The policy in force asks for these changes too, so this policy does not cause them.";
 
 /// The policies of all organisations.
 #[derive(Debug, Serialize)]
@@ -53,7 +56,8 @@ pub(in crate::pages) async fn load(
     Ok(Policies { organisations, history: found.entries, older: found.older, visitor: None })
 }
 
-fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
+/// Returns a policy of this organisation that the gate holds.
+fn held((organisation, held): (&str, &HeldPolicy), now: Time, visitor: Option<&Visitor>) -> Html {
     let sums = Risk::ALL.into_iter().rev().map(|risk| (risk, held.sums.risks.count(risk)));
     let sums = sums.filter(|(_, count)| *count > 0);
     let sums: Vec<String> = sums.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
@@ -69,25 +73,17 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
         ("Plan", code(&held.plan)),
         ("Changes", text(sums.join(", "))),
         ("Repositories", text(format!("{} of {}", held.sums.repositories, held.total))),
-        ("Drift that exists already", text(format!("{} (not part of the changes)", held.drift))),
+        ("Drift that exists already", existing_drift(held.drift, DRIFT, organisation)),
         ("Approval", approval),
     ];
     if !held.delayed.is_empty() {
         rows.push(("Changes that wait", list(held.delayed.iter().map(text))));
     }
     rows.extend(held.commit.as_ref().map(|commit| ("Commit", detail::commit(commit))));
-    let row = |group: &HeldChanges| {
-        vec![
-            text(format!("{} {}", group.aspect, group.what)),
-            state(group.risk.as_str()),
-            text(group.repositories),
-            text(group.examples.join(", ")),
-        ]
-    };
     let groups = table(
         "What the policy would change",
-        &["Change", "Risk", "Repositories", "Examples"],
-        held.groups.iter().map(row).collect(),
+        &CHANGE_COLUMNS,
+        change_rows(&held.groups),
         "The hold lists no change.",
     );
     let left_out = match held.more_groups {
@@ -156,7 +152,7 @@ impl View for Policies {
                 org.modes.iter().map(|(aspect, mode)| format!("{aspect}: {mode}")).collect();
             vec![text(&org.name), text(&org.mode), text(modes.join(", ")), generation, commit]
         };
-        let all = self.organisations.iter().flat_map(|org| &org.held);
+        let all = self.organisations.iter().flat_map(|org| org.held.iter().map(|of| (org.name.as_str(), of)));
         let gate: Vec<Html> = all.map(|of| held(of, now, self.visitor.as_ref())).collect();
         let gate = if gate.is_empty() { vec![paragraph([text("The gate holds no policy.")])] } else { gate };
         let unreadable = self.organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned());

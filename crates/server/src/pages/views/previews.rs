@@ -4,10 +4,12 @@ use beadle_engine::{Risk, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused};
-use crate::pages::facts::{Facts, HeldChanges, MergeFacts, PullFacts};
+use crate::pages::facts::{ChangedRepositories, Facts, HeldChanges, MergeFacts, PullFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{code, counted, facts, link, moment, paragraph, state, table};
+use crate::pages::parts::{
+    code, counted, existing_drift, facts, folded, link, list, moment, paragraph, state, table,
+};
 use crate::pages::view::View;
 
 /// The path of the page.
@@ -18,6 +20,11 @@ const MOST: usize = 100;
 const FEW: usize = 5;
 /// The number of digits of a commit's id that the page shows.
 const DIGITS: usize = 12;
+/// The explanation of drift that exists already.
+const DRIFT: &str = "The policy without this pull request asks for these changes too, so this pull request does not \
+                     cause them, and the gate does not count them.";
+/// The columns of a table of changes.
+pub(super) const CHANGE_COLUMNS: [&str; 4] = ["Change", "Risk", "Policy line", "Repositories"];
 
 /// The open pull requests of the policies, or only one pull request.
 #[derive(Debug, Serialize)]
@@ -41,6 +48,13 @@ pub(in crate::pages) async fn load(facts: &dyn Facts, asked: &Asked) -> Result<P
             let why = format!("no open pull request of a policy with the key `{}` is checked", asked.key);
             return Err(Refused::NotFound(why));
         }
+        for pull in &mut pulls {
+            let names = facts.changed_repositories(pull).await?;
+            let changes = pull.merge.iter_mut().flat_map(|merge| &mut merge.changes);
+            for (change, ChangedRepositories { names, more }) in changes.zip(names) {
+                (change.names, change.more_names) = (names, more);
+            }
+        }
         return Ok(Previews { pulls, more: 0, is_one: true });
     }
     pulls.retain(|pull| asked.instance.is_empty() || pull.organisation == asked.instance);
@@ -55,6 +69,34 @@ pub(in crate::pages) async fn load(facts: &dyn Facts, asked: &Asked) -> Result<P
 
 fn short(commit: &str) -> Html {
     code(commit.chars().take(DIGITS).collect::<String>())
+}
+
+/// Returns the rows of a table with [`CHANGE_COLUMNS`].
+pub(super) fn change_rows(changes: &[HeldChanges]) -> Vec<Vec<Html>> {
+    let row = |change: &HeldChanges| {
+        let more = (change.more_asked > 0).then(|| text(format!("and {} more", change.more_asked)));
+        let lines: Vec<Html> = change.asked.iter().map(code).chain(more).collect();
+        vec![
+            text(format!("{} {}", change.aspect, change.what)),
+            state(change.risk.as_str()),
+            if lines.is_empty() { text("not known") } else { list(lines) },
+            repositories(change),
+        ]
+    };
+    changes.iter().map(row).collect()
+}
+
+/// Returns the number and the names of the repositories of a change.
+fn repositories(change: &HeldChanges) -> Html {
+    let all = usize::try_from(change.repositories).unwrap_or(usize::MAX);
+    let names = if change.names.is_empty() { &change.examples } else { &change.names };
+    let count = counted(all, "repository", "repositories");
+    let shown = folded(&count, names.iter().map(|name| (name.as_str(), text(name))), change.more_names);
+    if names.len() == 1 && all > 1 && change.more_names == 0 {
+        // A change of the organisation itself reaches many repositories.
+        return joined([text(format!("{count}: ")), shown]);
+    }
+    shown
 }
 
 fn gate(merge: Option<&MergeFacts>) -> String {
@@ -128,23 +170,15 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ("Changes", text(if sums.is_empty() { "none".to_owned() } else { sums.join(", ") })),
         ("Repositories whose declared values differ", text(format!("{} of {}", merge.affected, merge.total))),
         ("Groups with a change", text(merge.changed_groups)),
-        ("Drift that exists already", text(format!("{} (not part of the changes)", merge.drift))),
+        ("Drift that exists already", existing_drift(merge.drift, DRIFT, &pull.organisation)),
     ]);
     if merge.incomplete > 0 {
         rows.push(("Parts that could not be planned", text(merge.incomplete)));
     }
-    let row = |change: &HeldChanges| {
-        vec![
-            text(format!("{} {}", change.aspect, change.what)),
-            state(change.risk.as_str()),
-            text(change.repositories),
-            text(change.examples.join(", ")),
-        ]
-    };
     let changes = table(
         "What the merge would change",
-        &["Change", "Risk", "Repositories", "Examples"],
-        merge.changes.iter().map(row).collect(),
+        &CHANGE_COLUMNS,
+        change_rows(&merge.changes),
         "The merge would change nothing.",
     );
     let left_out = match merge.more_changes {

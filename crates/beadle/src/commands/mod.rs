@@ -171,7 +171,6 @@ fn ago(then: Time, now: Time) -> String {
 const USER_VARIABLES: [&str; 3] = ["SUDO_USER", "USER", "USERNAME"];
 /// The name in the journal if none of these variables contains a name.
 const UNKNOWN_USER: &str = "an unknown user";
-/// The end of the note about an unknown name, for a command without `--as`.
 
 /// Returns the name of the user who runs this command. The journal records this name. If the store
 /// is a table, the name comes from AWS. Returns `None` if no variable contains a name.

@@ -80,7 +80,7 @@ pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};
 pub use hint::{read_hint, swept_hint};
-pub use journal::{Detail, DriftCause, Entry, EntryKind, UnwrittenChange};
+pub use journal::{ChangedPart, Detail, DriftCause, Entry, EntryKind, UnwrittenChange};
 pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_condition::{Finding, HoldsByKey, KeyCondition, KeyHolds, key_findings};
 pub use key_state::{Contest, KeyState};

@@ -182,8 +182,9 @@ impl Work {
 
 /// Returns the row of a change that the last run did not write.
 fn unwritten_row(change: &UnwrittenChange, links: Html) -> Vec<Html> {
-    let name = format!("{} {}", change.aspect, change.what);
-    let title = match change.value_names() {
+    let part = &change.part;
+    let name = format!("{} {}", part.aspect, part.what);
+    let title = match part.value_names() {
         values if values.is_empty() => text(name.trim_end()),
         values => joined([text(format!("{}: ", name.trim_end())), code(values)]),
     };

@@ -61,8 +61,8 @@ mod void_approval;
 mod worker;
 
 pub use apply::{
-    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, earlier_generations,
-    first_asked_note, waits_for_turn,
+    ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
+    earlier_generations, first_asked_note, waits_for_turn,
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};

@@ -12,9 +12,9 @@ use beadle_engine::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::hidden::is_in_aspect;
 use super::kept::is_never_exempt;
 use super::reversal;
-use crate::aspects;
 
 /// The time after an undo for which Beadle keeps all restored values in its memory. During this
 /// time, GitHub might still show the old value that the undo replaced. The policy declares the same
@@ -105,12 +105,6 @@ fn own(organisation: &str, id: &str) -> Note<Undone> {
 fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
     let values = reversal::values(change).into_iter();
     values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
-}
-
-/// Returns whether the path of a waived key leads into a section of an aspect.
-pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
-    let section = path.split(['.', '[']).next().unwrap_or_default();
-    aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
 /// Stores that `by` undoes the values of a change. Beadle stores this note before the write.

@@ -122,8 +122,8 @@ impl World {
             planned: self.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        release_resolved_holds(&key, plan, &gate).await.unwrap();
-        apply(&key, plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
+        let remembered = release_resolved_holds(&key, plan, &gate, &|_, _, _| true).await.unwrap();
+        apply(&key, plan, &self.vendor, &gate, remembered, &|_, _| {}).await.unwrap()
     }
 
     async fn count(&self, kind: EntryKind) -> usize {

@@ -155,6 +155,22 @@ async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fight_goes_on_under_a_new_policy_that_asks_for_the_same_value() {
+    for (risk, is_held) in [(Risk::Changes, false), (Risk::Removes, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(folder.path(), || Ok(()));
+        world.limits.repeats = 5;
+        for n in 0..8 {
+            world.generation = format!("g{n}");
+            world.run(Lane::Event, risk, 1).await;
+        }
+        assert_eq!(world.writes(), 5, "{risk}: no policy restarts the count");
+        let holds = world.store.holds().await.unwrap();
+        assert_eq!(holds.iter().any(|hold| hold.contested), is_held, "{risk}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_removed_and_given_back_with_lost_answers_stops_at_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), lost);

@@ -280,6 +280,11 @@ impl GuardStore for PostgresStore {
         Ok(hold)
     }
 
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        let done = transaction!(self, tx => guard::let_pass(&tx, &approved).await?);
+        done.map_err(error_of("storing approvals"))
+    }
+
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
         let done = transaction!(self, tx => {
             guard::lock(&tx, instance).await?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::guard::{Decision, decide, window};
+use beadle_engine::guard::{Decision, decide, may_let_pass, window};
 use beadle_engine::store::without_reason;
 use beadle_engine::{
     Begun, End, GuardReservation, Hold, HoldList, Intent, Key, Limits, Spent, Time, Verdict,
@@ -258,6 +258,16 @@ pub(crate) fn settle(
     let Some(decided) = decide(&hold, decision, now) else { return Ok(Some(hold)) };
     save(connection, &decided)?;
     Ok(Some(decided))
+}
+
+/// Stores approved holds. The hold of a rejected change stays.
+pub(crate) fn let_pass(connection: &Connection, approved: &[Hold]) -> rusqlite::Result<()> {
+    for hold in approved {
+        if may_let_pass(find(connection, &hold.digest)?.as_ref()) {
+            save(connection, hold)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {

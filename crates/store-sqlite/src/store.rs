@@ -246,6 +246,10 @@ impl GuardStore for SqliteStore {
             .await
     }
 
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        self.writer.write("storing approvals", move |connection| guard::let_pass(connection, &approved)).await
+    }
+
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
         let (instance, generation) = (instance.to_owned(), generation.to_owned());
         self.writer

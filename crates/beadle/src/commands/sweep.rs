@@ -325,7 +325,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
             ..limits
         };
     }
-    approve(&applier, &shown, asked).await?;
+    approve(&applier, &shown, asked, printer).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
     let mut tally = Tally { unknown: usize::from(shown.short.is_some()), ..Tally::default() };
@@ -361,17 +361,20 @@ fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     }
 }
 
-/// Approves those changes of the plan whose digests are on the command line.
+/// Approves those changes of the plan whose digests are on the command line. A rejected change stays
+/// held, because the plan does not show the rejection.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,
     asked: &SweepRequest<'_>,
+    printer: &Printer,
 ) -> anyhow::Result<()> {
     let Applier { store, clock, .. } = applier;
     for (key, plan) in &shown.plans {
         for change in plan.changes.iter().filter(|change| asked.args.approve.contains(&change.digest(key))) {
+            let digest = change.digest(key);
             let hold = Hold {
-                digest: change.digest(key),
+                digest: digest.clone(),
                 key: key.clone(),
                 subject: plan.subject.clone(),
                 since: clock.now(),
@@ -387,7 +390,11 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
                 change: change.describe(),
             };
             store.reserve(None, &applier.limits, vec![hold], clock.now()).await?;
-            store.approve(&change.digest(key), &asked.by, clock.now()).await?;
+            let decided = store.approve(&digest, &asked.by, clock.now()).await?;
+            if let Some(rejection) = decided.and_then(|hold| hold.rejected) {
+                let (by, hint) = (rejection.by, "to approve the change anyway, use `beadle approve`");
+                printer.error(&format!("{digest}: the change was already rejected by {by}\nhint: {hint}"));
+            }
         }
     }
     Ok(())

@@ -277,6 +277,10 @@ impl GuardStore for Line {
         .await
     }
 
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        self.call("let pass", |state| state.model.let_pass(&approved)).await
+    }
+
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
         self.call("forget holds", |state| {
             let outdated = state.model.forget_holds(instance, generation);

@@ -232,8 +232,8 @@ pub(crate) async fn adopt(
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => {
-            // An operator might have rejected a change while Beadle made the plan. The approval
-            // would replace this rejection.
+            // An operator might have decided about a change while Beadle made the plan. The approved
+            // plan would then differ from the plan that is necessary now.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));

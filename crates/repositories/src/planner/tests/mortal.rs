@@ -215,6 +215,10 @@ impl GuardStore for MortalStore {
         passes!(self, self.inner.decide(digest, decision, now))
     }
 
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        passes!(self, self.inner.let_pass(approved))
+    }
+
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
         passes!(self, self.inner.forget_holds(instance, generation))
     }

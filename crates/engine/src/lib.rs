@@ -100,8 +100,8 @@ pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::{parse_span, span_text};
 pub use store::{
-    DeliveryRow, Depth, History, HoldList, Listing, Pause, Retention, Store, StoreError, StoreRecord,
-    is_called,
+    DeliveryRow, Depth, History, HoldList, Listing, Pause, Retention, RowList, Store, StoreError,
+    StoreRecord, is_called,
 };
 pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};

@@ -26,7 +26,8 @@ const LATE: Duration = Duration::from_secs(3600);
 /// reaches one of these numbers.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The number of keys that Beadle lists in addition to the counted keys. The additional number is
-/// necessary because more keys might become parked after the count.
+/// necessary because more keys might become parked after the count, and because the row of another
+/// key can be unreadable.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
@@ -37,13 +38,15 @@ const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
 const MAPPINGS: &str = "mappings";
-/// The instance of unreadable held changes. Beadle does not know to which organisation or target
-/// such a change belongs.
+/// The instance of unreadable held changes and rows. Beadle does not know to which organisation or
+/// target such data belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
 const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \
                            can read the change, nobody can approve or reject any held change, and no raised limits \
                            come into force";
+/// The effect of an unreadable row of the queue.
+const NO_WORK: &str = "Beadle does not work on the repository or group until it can read the row";
 /// The effect of an unreadable waiver.
 const NO_RUN: &str = "Beadle changes no repository of the organisation until it can read the waiver, or until somebody \
                       ends the waiver with `beadle waivers --end CODE`";
@@ -65,9 +68,7 @@ pub(crate) async fn find(
         found.extend(unreadable_waivers(store, &org.file.name).await?);
     }
     let count = store.depth(now).await?.parked;
-    if count > 0 {
-        found.extend(parked(store, names, count).await?);
-    }
+    found.extend(parked_and_unreadable(store, names, count).await?);
     found.extend(failing(store, now).await?);
     found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
         |(name, (checked, failed))| {
@@ -170,13 +171,21 @@ fn held_policy(note: &str, held: &HeldGeneration) -> Problem {
     problem(topic, generation, generation, held.summary(), &held.why)
 }
 
-/// Returns the problems of the parked keys. `count` was the number of parked keys a moment ago.
-async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
-    let mut found = Vec::new();
+/// Returns the problems of the parked keys and of the unreadable rows. `count` was the number of
+/// parked keys a moment ago. An unreadable row does not hide the other rows, and is also a problem.
+async fn parked_and_unreadable(
+    store: &dyn Store,
+    names: &Names,
+    count: u64,
+) -> Result<Vec<Problem>, StoreError> {
     let mut looked_up = 0;
-    // Parked rows come first, so Beadle does not read the other rows of a long queue.
+    // Parked rows come first, so Beadle does not read the other rows of a long queue. An unreadable
+    // row stays in the queue, so sooner or later it is among the most urgent rows.
     let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
-    for row in store.rows(limit).await? {
+    let list = store.all_rows(limit).await?;
+    let unreadable = list.unreadable_names().map(|name| unreadable(STORE, name, NO_WORK));
+    let mut found: Vec<Problem> = unreadable.collect();
+    for row in list.rows {
         let Some(parked) = &row.parked else { continue };
         let known = names.0.lock().get(&row.key).cloned();
         let name = match known {
@@ -379,7 +388,7 @@ mod tests {
         }))
         .unwrap();
         Note::of(&["policy of acme"]).put(store, &record).await.unwrap();
-        let mut found = parked(store, &Names::default(), 1).await.unwrap();
+        let mut found = parked_and_unreadable(store, &Names::default(), 1).await.unwrap();
         found.extend(failing(store, Time::from_seconds(1000)).await.unwrap());
         assert_eq!(
             shown(&found),
@@ -392,6 +401,22 @@ mod tests {
             assert!(problem.what.contains("the hold d1 is unreadable"), "{}", problem.what);
             assert!(!problem.what.contains("hunter2"), "{}", problem.what);
         }
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_row_of_the_queue_is_a_problem_and_hides_no_parked_key() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        for key in [1, 2].map(|n| testing::hold(n).key) {
+            let claim = store.claim_key(&key, Time(1)).await.unwrap().unwrap();
+            let outcome = Outcome::Park(ParkReason::Failed, "403".into());
+            assert!(store.finish(&claim.lease, outcome, Time(2)).await.unwrap());
+        }
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE work SET parked = '{' WHERE key = 'repository:acme:1'", []).unwrap();
+        let found = parked_and_unreadable(store, &Names::default(), 2).await.unwrap();
+        let row = (ProblemKind::Unreadable, STORE, "the row of repository:acme:1");
+        assert_eq!(shown(&found), [row, (ProblemKind::Parked, "acme", "repository:acme:2")]);
     }
 
     #[tokio::test]

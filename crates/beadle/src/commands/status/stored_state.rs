@@ -6,7 +6,8 @@ use std::time::Duration;
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{
-    Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, Store, TaskRecord, Time, background,
+    Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, RowList, Store, TaskRecord, Time,
+    background,
 };
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
@@ -74,7 +75,8 @@ pub(super) async fn gather(
     let HoldList { mut holds, unreadable } = store.all_holds().await?;
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
-    let mut rows = store.troubled().await?;
+    let RowList { mut rows, unreadable } = store.troubled().await?;
+    status.unreadable.extend(unreadable);
     rows.retain(|row| is_known(&row.key) && (is_thing(&row.key) || row.parked.is_some()));
     let keys = known_keys(store, states, &holds, rows).await?;
     let Found { problems, mut counts } = problems(&keys, &holds, now);

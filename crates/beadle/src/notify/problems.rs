@@ -12,19 +12,14 @@ use beadle_repositories::readable_waivers;
 use parking_lot::Mutex;
 
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
+use crate::notify::credential_problems;
 use crate::notify::journal_problems::Place;
+use crate::notify::problem::{FAILING, problem};
 
-/// If a background task fails for this time, Beadle reports a problem. If a vendor is unavailable
-/// only for a moment, nobody has to do anything.
-const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep. If a sweep is later, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
-/// Numbers of days before a credential ends. Beadle reports a new problem when the remaining time
-/// reaches one of these numbers.
-const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The number of keys that Beadle lists in addition to the counted keys. The additional number is
 /// necessary because more keys might become parked after the count, and because the row of another
 /// key can be unreadable.
@@ -77,12 +72,7 @@ pub(crate) async fn find(
         },
     ));
     found.extend(overdue(service, now).await?);
-    found.extend(service.directories.targets.values().filter_map(|target| {
-        let days = target.token_days(service.clock())?;
-        ending(&target.file.name, days)
-    }));
-    let credentials = service.credentials();
-    found.extend(credentials.iter().filter_map(|(instance, of)| denied(instance, of.denied_since(), now)));
+    found.extend(credential_problems::find(service, now));
     Ok(found)
 }
 
@@ -95,17 +85,6 @@ pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let targets = file.target.iter().map(|target| target.name.as_str());
     let team_files = service.directories.team_files.keys().map(String::as_str);
     orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS, STORE]).collect()
-}
-
-fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
-    Problem {
-        topic,
-        id: id.to_owned(),
-        subject: subject.to_owned(),
-        what: what.into(),
-        why: why.to_owned(),
-        code: String::new(),
-    }
 }
 
 /// Returns the problems of the held changes and of the held policies. An unreadable hold does not
@@ -259,29 +238,10 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the problem of a credential that ends in this number of days. There is a new problem for
-/// each number in [`DAYS`].
-fn ending(target: &str, days: i64) -> Option<Problem> {
-    let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
-    let what = match days {
-        ..0 => "the token has expired".to_owned(),
-        0 => "the token expires today".to_owned(),
-        1 => "the token expires in 1 day".to_owned(),
-        _ => format!("the token expires in {days} days"),
-    };
-    Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
-}
-
-/// Returns the problem of a credential that the vendor has denied for a minute. The keys of the
-/// instance then wait, so no key is parked and no background task fails.
-fn denied(instance: &str, since: Option<Time>, now: Time) -> Option<Problem> {
-    let since = since.filter(|since| *since > now || now.since(*since) >= FAILING)?;
-    let what = format!("the vendor has denied the credential since {since}, so all keys wait");
-    Some(problem(Topic::new(ProblemKind::CredentialEnds, instance), "denied", instance, what, ""))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use beadle_engine::testing::{self, change};
     use beadle_engine::{
         Class, Failure, Lane, Limits, Mark, Note, Outcome, ParkReason, PolicyLocation, Risk, TaskRecord,
@@ -290,6 +250,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::application::App;
+    use crate::app::connections::budget_and_cache_options::ClientOptions;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn each_denied_credential_of_the_configuration_is_a_problem() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let path = folder.path().join("beadle.toml");
+        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"file:t\"\n\
+                    [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"file:t\"\n\
+                    [[target]]\nname = \"aws\"\n\
+                    scim = { url = \"https://x.example/scim\", token = \"file:t\", dialect = \"rfc7644\" }\n\
+                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"a\"]\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("t"), "secret").unwrap();
+        let config = Arc::new(Config::load(&path).unwrap());
+        let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
+        let directories = app.directories().unwrap();
+        let service = Service::new(app, store, directories, &(FAILING..=FAILING));
+        let now = Time::from_seconds(1000);
+        let instances = async || -> Vec<String> {
+            let found = find(&service, &Place::default(), &Names::default(), now).await.unwrap();
+            assert!(
+                found.iter().all(|problem| problem.topic.kind == ProblemKind::CredentialEnds),
+                "{found:?}"
+            );
+            found.into_iter().map(|problem| problem.topic.instance).collect()
+        };
+        assert_eq!(instances().await, Vec::<String>::new());
+        service.app.reader(&config.file.org[0]).unwrap().budgets().deny(Time(0));
+        for budgets in service.directories.budgets() {
+            budgets.deny(Time(0));
+        }
+        assert_eq!(instances().await, ["acme", "corp", "aws"]);
+    }
 
     #[test]
     fn a_hold_names_the_thing_and_the_code_of_its_group_and_no_value() {
@@ -468,29 +463,5 @@ mod tests {
             assert_eq!(of_task(name).map(|topic| topic.kind), kind, "{name}");
         }
         assert_eq!(of_task("sweep summary of acme").unwrap().instance, "acme");
-    }
-
-    #[test]
-    fn a_token_becomes_a_new_problem_when_its_end_comes_nearer() {
-        let id = |days| ending("aws", days).map(|problem| problem.id);
-        assert_eq!(id(31), None);
-        for (days, reached) in [(30, "30"), (8, "30"), (7, "7"), (1, "1"), (0, "0"), (-3, "0")] {
-            assert_eq!(id(days).as_deref(), Some(reached), "{days}");
-        }
-        assert_eq!(ending("aws", 1).unwrap().what, "the token expires in 1 day");
-    }
-
-    #[test]
-    fn a_credential_that_is_denied_for_a_minute_is_a_problem() {
-        let now = Time::from_seconds(1000);
-        for (since, is_problem) in [(None, false), (Some(950), false), (Some(940), true), (Some(2000), true)]
-        {
-            let found = denied("corp", since.map(Time::from_seconds), now);
-            assert_eq!(found.is_some(), is_problem, "{since:?}");
-        }
-        let found = denied("corp", Some(Time(0)), now).unwrap();
-        assert_eq!(found.topic, Topic::new(ProblemKind::CredentialEnds, "corp"));
-        assert!(found.what.starts_with("the vendor has denied the credential since 1970"), "{}", found.what);
-        assert_ne!(found.id, ending("corp", 0).unwrap().id, "a denied token and its end are two problems");
     }
 }

@@ -19,8 +19,8 @@ mod reversal;
 mod whole;
 
 pub(crate) use self::apart::{shared, split};
-pub(crate) use self::chosen::chosen;
 pub use self::chosen::touches;
+pub(crate) use self::chosen::{chosen, value_paths};
 pub(crate) use self::hidden::{can_hide, is_in_aspect};
 pub(crate) use self::kept::{KEPT, is_kept};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};

@@ -275,9 +275,9 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 }
 
 /// Returns the writes that a generation of a policy first asked for, and the writes during which
-/// this generation was in force. A later repair of the same values counts too. If `organisation` is set, returns only the writes to this
-/// organisation. The place of a write in the journal does not matter, because a run of an earlier
-/// generation can end after a later generation came into force.
+/// this generation was in force. A later repair of the same values counts too. If `organisation` is
+/// set, returns only the writes to this organisation. The place of a write in the journal does not
+/// matter, because a run of an earlier generation can end after a later generation came into force.
 async fn of_generation(
     store: &dyn Store,
     generation: &str,
@@ -296,7 +296,7 @@ async fn of_generation(
     // belongs to another policy.
     let is_of_keys = |one: &Written| !one.change.aspect.is_empty() && keys.contains(&one.key);
     let mut all = writes(store, whole, is_of_keys).await?;
-    assign_repairs(&mut all);
+    assign_repairs(store, &mut all).await?;
     all.retain(is_its);
     Ok(all)
 }

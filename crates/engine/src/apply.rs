@@ -5,6 +5,7 @@ mod check_guard;
 mod failures;
 mod first_asked;
 mod release;
+mod remembered;
 mod severity;
 mod turns;
 
@@ -27,14 +28,13 @@ use crate::key::{Key, Lane};
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
-use crate::refused::Refusals;
 use crate::spans;
 use crate::store::Store;
 use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
-use failures::{allowed_late, outdated, why_not_begun};
-use first_asked::{FirstAsked, remember, remembered};
+use failures::{allowed_late, is_certain, outdated, why_not_begun};
+use first_asked::remember;
 use release::{give_back, record_end};
 use severity::{ends_run, more_severe};
 use turns::{AT_ONCE, Turns};
@@ -43,6 +43,7 @@ pub(crate) use failures::TURN;
 pub use failures::waits_for_turn;
 pub use first_asked::{earlier_generations, first_asked_note};
 pub use release::release_resolved_holds;
+pub use remembered::Remembered;
 pub use turns::Turn;
 
 /// Reads the declared state and the real state of a key, and plans the missing changes. A planner
@@ -71,6 +72,10 @@ pub trait Planner: Send + Sync + 'static {
     /// somebody else. The sender can then be the other writer of a contested change.
     fn reports(&self, _aspect: &str, _event: &str, _sender: Option<&str>) -> bool {
         false
+    }
+    /// Returns whether a waiver of a key of the policy can hide a change of an aspect and its part.
+    fn can_hide(&self, _waived: &str, _aspect: &str, _what: &str) -> bool {
+        true
     }
     /// Records the end of a run. Reports about the past use this record. The engine calls this
     /// method after the last write of a plan, also if the plan has no changes.
@@ -278,21 +283,18 @@ impl Report {
 /// that depend on it. A used-up budget, a conflict, a lost lease or a credential without a token
 /// ends the run. Some limits apply only to certain requests. If a change must wait for such a
 /// limit, the other changes of its aspect wait too, and changes of other aspects go on. A run for
-/// an event can write changes in parallel, see [`Turn`]. `apply` calls `on_step` with the result of
-/// each step immediately after the step ends.
+/// an event can write changes in parallel, see [`Turn`]. `remembered` contains the notes of the key.
+/// `apply` calls `on_step` with the result of each step immediately after the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     writer: &dyn PlanWriter<W>,
     context: &ApplyContext,
+    remembered: Remembered,
     on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = context.lane;
-    let (refused, first) = if plan.changes.is_empty() {
-        (Refusals::default(), FirstAsked::default())
-    } else {
-        remembered(key, context).await?
-    };
+    let Remembered { refusals: refused, first } = remembered;
     let mut refusals = refused.of_generation(&context.generation);
     let CheckedPlan { mut results, asked, approved, mut failure } =
         Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
@@ -489,12 +491,4 @@ async fn write<W: Send + Sync + 'static>(
     let result = vec![entry(EntryKind::Result, Some(number), Detail::Result(result))];
     context.store.journal(None, result, context.clock.now()).await?;
     written.map(|()| begun)
-}
-
-/// Returns whether it is certain that a failed change had no effect at the vendor. A change with
-/// several guarded fields can need several requests. The vendor might have accepted the first
-/// request and refused the last one.
-fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
-    let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
-    failure.changed_nothing() && guarded <= 1
 }

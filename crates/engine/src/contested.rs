@@ -62,21 +62,28 @@ struct Made {
     last: Time,
 }
 
-/// The effect of one field of a change: the aspect, the part, the field and the new value. Two
-/// writes with the same effect count as the same change.
-type Effect = (String, String, String, String);
+/// The place of a value: the aspect, the part and the field.
+type Place = (String, String, String);
 
-fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
-    (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
+fn place<W>(change: &Change<W>, field: &Field) -> Place {
+    (change.aspect.clone(), change.what.clone(), field.name.clone())
+}
+
+/// The writes to one place. Two writes of the same value count as the same change.
+#[derive(Default)]
+struct Writes {
+    /// The generation of the latest write.
+    generation: String,
+    /// How often Beadle wrote each value. The key is the value as JSON.
+    values: HashMap<String, Made>,
 }
 
 /// Searches the last hour of the journal, and returns the contested changes of a plan. A change is
-/// contested after `repeats` writes of the same value. If `repeats` is zero, no change is ever
-/// contested.
+/// contested after `repeats` writes of the same value, also if several generations asked for this
+/// value. If `repeats` is zero, no change is ever contested.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,
-    generation: &str,
     repeats: u32,
     (store, now): (&dyn Store, Time),
 ) -> Result<Contested, Failure> {
@@ -92,11 +99,12 @@ pub(crate) async fn contested<W>(
     }
     let listing = Listing { after: 0, since: Some(now - HOUR), key: Some(key.to_string()), limit: u32::MAX };
     let entries = store.entries(listing).await?;
-    let made = made(&entries, generation);
+    let made = made(&entries);
     for (at, change) in plan.changes.iter().enumerate() {
         let guarded = change.risks().is_guarded();
         let total = |made: &Made| made.times.saturating_add(if guarded { made.lost } else { 0 });
-        let its = change.fields.iter().filter_map(|field| made.get(&effect(change, field)));
+        let written = |field: &Field| made.get(&place(change, field))?.values.get(&field.after.to_string());
+        let its = change.fields.iter().filter_map(written);
         let Some(most) = its.max_by_key(|made| total(made)) else { continue };
         let times = total(most);
         if times < repeats {
@@ -137,8 +145,10 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// Counts in the journal how often each effect was written.
-fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
+/// Counts in the journal how often each value was written. A new generation can ask for the same
+/// value, so it does not restart the count. If another generation or an undo wrote another value to
+/// the same place, the count starts again, because no other writer undid the value.
+fn made(entries: &[Entry]) -> HashMap<Place, Writes> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
         .filter_map(|entry| match &entry.detail {
@@ -149,21 +159,24 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
             _ => None,
         })
         .collect();
-    let mut made: HashMap<Effect, Made> = HashMap::new();
+    let mut made: HashMap<Place, Writes> = HashMap::new();
     for entry in entries {
-        let Detail::Change(IntendedChange { change, generation: by, .. }) = &entry.detail else { continue };
-        if by != generation {
-            continue;
-        }
+        let Detail::Change(IntendedChange { change, generation, .. }) = &entry.detail else { continue };
         let missed = missed.get(&entry.seq).copied();
         if missed == Some(Missed::NotMade) {
             continue;
         }
         for field in &change.fields {
-            let made = made.entry(effect(change, field)).or_default();
-            let count = if missed == Some(Missed::Lost) { &mut made.lost } else { &mut made.times };
+            let value = field.after.to_string();
+            let writes = made.entry(place(change, field)).or_default();
+            if writes.generation != *generation {
+                writes.values.retain(|written, _| *written == value);
+                writes.generation.clone_from(generation);
+            }
+            let one = writes.values.entry(value).or_default();
+            let count = if missed == Some(Missed::Lost) { &mut one.lost } else { &mut one.times };
             *count = count.saturating_add(1);
-            made.last = made.last.max(entry.at);
+            one.last = one.last.max(entry.at);
         }
     }
     made
@@ -230,10 +243,39 @@ mod tests {
             // The process was killed after this intent, so the intent has no result.
             intent(4, 25),
         ];
-        let made = made(&entries, "g");
-        let made: Vec<_> = made.values().map(|made| (made.times, made.lost, made.last)).collect();
+        let made = made(&entries);
+        let values = made.values().flat_map(|writes| writes.values.values());
+        let made: Vec<_> = values.map(|made| (made.times, made.lost, made.last)).collect();
         assert_eq!(made, [(2, 1, Time(25))]);
-        assert!(self::made(&entries, "another").is_empty(), "another policy asks for something else");
+    }
+
+    #[test]
+    fn a_new_policy_restarts_the_count_only_if_beadle_wrote_another_value() {
+        let first = json!(1);
+        for (writes, expected) in [
+            (vec![("g1", 1), ("g1", 1), ("g2", 1)], 3),
+            (vec![("g1", 1), ("g1", 1), ("g2", 2), ("g3", 1)], 1),
+            (vec![("g1", 1), ("undo of 7", 2), ("g1", 1)], 1),
+            // The repository changes its layers back and forth.
+            (vec![("g1", 1), ("g1", 2), ("g1", 1)], 2),
+        ] {
+            let entry = |(seq, (generation, value)): (u64, &(&str, i64))| {
+                let mut entry = intent(seq, 10);
+                if let Detail::Change(intended) = &mut entry.detail {
+                    (*generation).clone_into(&mut intended.generation);
+                    intended.change.fields[0].after = json!(value);
+                }
+                entry
+            };
+            let entries: Vec<Entry> = (1..).zip(&writes).map(entry).collect();
+            let made = made(&entries);
+            let times: Vec<u32> = made
+                .values()
+                .filter_map(|writes| writes.values.get(&first.to_string()))
+                .map(|made| made.times)
+                .collect();
+            assert_eq!(times, [expected], "{writes:?}");
+        }
     }
 
     #[test]

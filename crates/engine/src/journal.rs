@@ -1,6 +1,7 @@
 //! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused.
 //! It also shows the time and the reason.
 
+mod changed_part;
 mod detail;
 mod operator;
 mod policy;
@@ -13,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::trace::TraceId;
 
+pub use changed_part::ChangedPart;
+pub(crate) use changed_part::is_zero;
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
     ObservedDispatch, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd, SweepSummary, WriteResult,
 };
 pub use operator::OperatorAction;
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
-pub(crate) use unwritten::is_zero;
 pub use unwritten::{DriftCause, UnwrittenChange};
 pub use waiver::WaiverEnded;
 

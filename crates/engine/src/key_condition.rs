@@ -207,9 +207,8 @@ fn contested(left: Option<&KeyState>, holds: Option<&KeyHolds>, now: Time) -> Ve
     };
     if let Some(left) = left {
         for contest in left.present_contests(now) {
-            let more = (contest.more_values > 0).then(|| format!("{} more", contest.more_values));
-            let values: Vec<String> = contest.values.iter().cloned().chain(more).collect();
-            add(contest.aspect.as_str(), part(&contest.what, &values.join(", ")), contest.since);
+            let its = &contest.part;
+            add(its.aspect.as_str(), part(&its.what, &its.value_names()), contest.since);
         }
     }
     for hold in holds.into_iter().flat_map(|holds| &holds.contested) {

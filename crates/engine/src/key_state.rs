@@ -145,12 +145,14 @@ impl KeyState {
     /// Returns the contests of the key: the contested changes that are not written, and the recent
     /// ones that are written in the meantime.
     pub fn present_contests(&self, now: Time) -> impl Iterator<Item = &Contest> {
-        self.contests.iter().filter(move |one| one.is_recent(now) || self.contested.contains(&one.aspect))
+        self.contests
+            .iter()
+            .filter(move |one| one.is_recent(now) || self.contested.contains(&one.part.aspect))
     }
 
     /// Returns the aspects with a contested change. Leaves out the changes that the guard holds.
     pub fn contested_aspects(&self, now: Time) -> BTreeSet<&str> {
-        let recent = self.present_contests(now).map(|contest| contest.aspect.as_str());
+        let recent = self.present_contests(now).map(|contest| contest.part.aspect.as_str());
         recent.chain(self.contested.iter().map(String::as_str)).collect()
     }
 

@@ -62,8 +62,8 @@ mod void_approval;
 mod worker;
 
 pub use apply::{
-    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, earlier_generations,
-    first_asked_note, waits_for_turn,
+    ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
+    earlier_generations, first_asked_note, waits_for_turn,
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
@@ -81,7 +81,7 @@ pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};
 pub use hint::{read_hint, swept_hint};
-pub use journal::{Detail, DriftCause, Entry, EntryKind, UnwrittenChange};
+pub use journal::{ChangedPart, Detail, DriftCause, Entry, EntryKind, UnwrittenChange};
 pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_condition::{Finding, HoldsByKey, KeyCondition, KeyHolds, counts_as_parked, key_findings};
 pub use key_state::{Contest, KeyState};
@@ -102,8 +102,8 @@ pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::{parse_span, span_text};
 pub use store::{
-    DeliveryRow, Depth, History, HoldList, Listing, Pause, Retention, Store, StoreError, StoreRecord,
-    is_called,
+    DeliveryRow, Depth, History, HoldList, Listing, Pause, Retention, RowList, Store, StoreError,
+    StoreRecord, is_called,
 };
 pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};

@@ -99,9 +99,10 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             generation: plan.generation.clone(),
             planned,
         };
-        release_resolved_holds(key, &plan, &context).await?;
+        let can_hide = |waived: &str, aspect: &str, what: &str| self.planner.can_hide(waived, aspect, what);
+        let remembered = release_resolved_holds(key, &plan, &context, &can_hide).await?;
         let span = Span::named("apply");
-        let applied = span.run(apply(key, &plan, &self.writer, &context, &|_, _| {})).await;
+        let applied = span.run(apply(key, &plan, &self.writer, &context, remembered, &|_, _| {})).await;
         let report = match span.ended(applied) {
             Ok(report) => report,
             Err(failure) => {

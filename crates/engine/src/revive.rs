@@ -27,7 +27,9 @@ pub async fn revive(
         Some(parked) => parked.why.contains(why),
         None => row.is_pending() && row.last_error.as_ref().is_some_and(|error| error.contains(why)),
     };
-    let rows = store.rows(u32::MAX).await?.into_iter().filter(|row| is_its(&row.key) && waits(row));
+    // Beadle cannot make the key of an unreadable row due.
+    let rows = store.all_rows(u32::MAX).await?.rows.into_iter();
+    let rows = rows.filter(|row| is_its(&row.key) && waits(row));
     let marks: Vec<Mark> = rows.map(|row| Mark::new(row.key, Lane::Manual)).collect();
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;

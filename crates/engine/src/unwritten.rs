@@ -1,7 +1,7 @@
 //! The changes that a run did not write, and the record of the run in the journal.
 
 use crate::apply::{Report, Step, StepResult};
-use crate::journal::{Cause, DriftCause, RunCounts, UnwrittenChange};
+use crate::journal::{Cause, ChangedPart, DriftCause, RunCounts, UnwrittenChange};
 use crate::plan::Risk;
 
 /// The maximum size of a list of unwritten changes.
@@ -61,8 +61,7 @@ pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
 /// of the key has the names and the exact cause.
 fn in_journal(report: &Report) -> Vec<UnwrittenChange> {
     let form = |change: UnwrittenChange| UnwrittenChange {
-        values: Vec::new(),
-        more_values: 0,
+        part: ChangedPart { values: Vec::new(), more_values: 0, ..change.part },
         because: match change.because {
             DriftCause::Blocked => DriftCause::NotReached,
             because => because,
@@ -81,18 +80,14 @@ pub(crate) fn unwritten(report: &Report, size: ListSize) -> Vec<UnwrittenChange>
     }
     steps.sort_by_key(|(risk, ..)| std::cmp::Reverse(*risk));
     let change = |(risk, because, step): (Risk, DriftCause, &Step)| {
-        let fields = &step.change.fields;
         let digest = match &step.outcome {
             StepResult::Held { digest, .. } => Some(digest.clone()),
             _ => None,
         };
         UnwrittenChange {
-            aspect: step.change.aspect.clone(),
-            what: step.change.what.clone(),
-            values: fields.iter().take(size.values).map(|field| field.name.clone()).collect(),
-            more_values: fields.len().saturating_sub(size.values),
+            part: ChangedPart::of(&step.change, size.values),
             risk,
-            asked: fields.iter().find_map(|field| field.asked.clone()),
+            asked: step.change.fields.iter().find_map(|field| field.asked.clone()),
             because,
             undone: step.is_undone(),
             digest,
@@ -147,7 +142,7 @@ mod tests {
             assert!(change.get("values").is_none() && change.get("more_values").is_none(), "{change}");
         }
         let of_key = unwritten(&report(&steps), ListSize { changes: 20, values: 20 });
-        assert_eq!((of_key[0].because, of_key[0].values.is_empty()), (DriftCause::Blocked, false));
+        assert_eq!((of_key[0].because, of_key[0].part.values.is_empty()), (DriftCause::Blocked, false));
     }
 
     #[test]
@@ -161,7 +156,7 @@ mod tests {
         ];
         steps[0].change.fields[0].asked = Some(PolicyLocation { file: "layers/labels.yml".into(), line: 4 });
         let found = unwritten(&report(&steps), IN_JOURNAL);
-        let seen: Vec<_> = found.iter().map(|one| (one.what.as_str(), one.because)).collect();
+        let seen: Vec<_> = found.iter().map(|one| (one.part.what.as_str(), one.because)).collect();
         assert_eq!(seen, [("c", DriftCause::Held), ("d", DriftCause::Failed), ("a", DriftCause::Mode)]);
         assert_eq!((found[0].digest.as_deref(), found[1].digest.as_deref()), (Some("8f0c"), None));
         let asked = found[2].asked.as_ref().map(ToString::to_string);
@@ -180,6 +175,7 @@ mod tests {
         let long =
             Step { change: change("settings", "", &[Risk::Changes; 50]), outcome: StepResult::Withheld };
         let found = unwritten(&report(&vec![long; 30]), ListSize { changes: 20, values: 10 });
-        assert_eq!((found.len(), found[0].values.len(), found[0].more_values), (20, 10, 40));
+        let part = &found[0].part;
+        assert_eq!((found.len(), part.values.len(), part.more_values), (20, 10, 40));
     }
 }

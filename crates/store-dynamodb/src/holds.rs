@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
-use beadle_engine::guard::{Decision, Ruling, decide};
+use beadle_engine::guard::{Decision, Ruling, decide, may_let_pass};
 use beadle_engine::store::without_reason;
 use beadle_engine::{Hold, HoldList, Key, Lane, Mark, StoreError, Time};
 use futures::future::{join_all, try_join_all};
@@ -17,6 +17,8 @@ use crate::journal::{may_try_again, refused};
 
 /// The condition that the stored hold has not changed since the read.
 const UNCHANGED: &str = "#hold = :was";
+/// The number of approved holds that the store writes at the same time.
+const AT_ONCE: usize = 16;
 /// The condition that no hold is stored.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
@@ -219,6 +221,28 @@ impl DynamoStore {
             pause(attempt).await;
         }
         Err(busy(DOING, digest))
+    }
+
+    /// Stores approved holds. The hold of a rejected change stays.
+    pub(crate) async fn store_approved(&self, approved: &[Hold]) -> Result<(), StoreError> {
+        for part in approved.chunks(AT_ONCE) {
+            try_join_all(part.iter().map(|hold| self.store_one_approved(hold))).await?;
+        }
+        Ok(())
+    }
+
+    async fn store_one_approved(&self, hold: &Hold) -> Result<(), StoreError> {
+        const DOING: &str = "storing approvals";
+        for attempt in 0..TRIES {
+            let was = self.hold(DOING, &hold.digest).await?;
+            if !may_let_pass(was.as_ref().map(|was| &was.hold))
+                || self.change_hold(DOING, &hold.digest, was.as_ref(), Some(hold)).await?
+            {
+                return Ok(());
+            }
+            pause(attempt).await;
+        }
+        Err(busy(DOING, &hold.digest))
     }
 
     pub(crate) async fn forget_generations(

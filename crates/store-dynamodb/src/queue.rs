@@ -4,11 +4,13 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
-use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, StoreError, Time};
+use beadle_engine::{
+    Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, RowList, StoreError, Time,
+};
 use futures::future::{join_all, try_join_all};
 
 use crate::items::{Item, Range, get, padded};
-use crate::rows::{due, key_of, of, parked};
+use crate::rows::{Sorted, due, of, parked, sort};
 use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
@@ -57,8 +59,7 @@ impl DynamoStore {
 
     /// Returns rows, sorted by their times. According to the index, these rows are due at `until`
     /// or earlier. From each shard, the function returns up to `some` rows, or all rows if `some`
-    /// is `None`. If `until` is set, the caller needs the rows for a claim. One unreadable row must
-    /// then not stop the other keys.
+    /// is `None`. An unreadable row does not stop the other keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -66,8 +67,7 @@ impl DynamoStore {
         until: Option<Time>,
         some: Option<usize>,
         is_wanted: &(dyn Fn(&Item) -> bool + Send + Sync),
-    ) -> Result<Vec<Row>, StoreError> {
-        let is_for_claim = until.is_some();
+    ) -> Result<Sorted, StoreError> {
         let until = until.map(|until| padded(until.0));
         let range = &Range { until, page: some, ..Range::default() };
         let shards = (0..SHARDS).map(|shard| async move {
@@ -76,17 +76,8 @@ impl DynamoStore {
             };
             self.query(doing, (true, &due(lane, shard)), range, enough).await
         });
-        let mut rows = Vec::new();
-        for item in try_join_all(shards).await?.iter().flatten().filter(|item| is_wanted(item)) {
-            match of(doing, item) {
-                Ok(row) => rows.push(row),
-                Err(error) if is_for_claim => {
-                    self.damaged.add(vec![(key_of(item).to_owned(), error.to_string())]);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(rows)
+        let items = try_join_all(shards).await?;
+        sort(doing, items.iter().flatten().filter(|item| is_wanted(item)))
     }
 
     /// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
@@ -103,7 +94,9 @@ impl DynamoStore {
             // The function reads more rows than `limit`, because other workers might already have
             // claimed some of these rows.
             let some = limit.saturating_mul(2).max(8);
-            found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
+            let due = self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?;
+            self.damaged.add(due.damaged);
+            found.extend(due.rows);
         }
         let mut wanted: Vec<Row> = Vec::with_capacity(limit);
         found.sort_by_key(|row| row.first_dirty);
@@ -231,20 +224,29 @@ impl DynamoStore {
         Ok(at.map(Time))
     }
 
-    /// Returns all rows of keys that are due, claimed or parked. Parked rows come first. All other
-    /// rows follow in the order of their rank.
-    pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
-        let mut rows = Vec::new();
-        for lane in Lane::ALL {
-            rows.extend(self.due_rows(doing, lane, None, None, &|_| true).await?);
-        }
+    /// Returns the items of all parked keys.
+    async fn parked_items(&self, doing: &'static str) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
         for shard in 0..SHARDS {
-            for item in self.query(doing, (true, &parked(shard)), &Range::default(), |_| false).await? {
-                rows.push(of(doing, &item)?);
-            }
+            items.extend(self.query(doing, (true, &parked(shard)), &Range::default(), |_| false).await?);
         }
-        rows.sort_by_key(|row| (row.parked.is_none(), row.rank()));
-        Ok(rows)
+        Ok(items)
+    }
+
+    /// Returns all rows of keys that are due, claimed or parked. Parked rows come first. All other
+    /// rows follow in the order of their rank. From now on, each claim skips the unreadable rows.
+    pub(crate) async fn list_rows(&self, doing: &'static str) -> Result<RowList, StoreError> {
+        let parked = self.parked_items(doing).await?;
+        let mut all = sort(doing, parked.iter())?;
+        for lane in Lane::ALL {
+            let due = self.due_rows(doing, lane, None, None, &|_| true).await?;
+            all.rows.extend(due.rows);
+            all.damaged.extend(due.damaged);
+        }
+        all.rows.sort_by_key(|row| (row.parked.is_none(), row.rank()));
+        let list = RowList::new(all.rows, &all.damaged);
+        self.damaged.add(all.damaged);
+        Ok(list)
     }
 
     /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the keys wait, it
@@ -266,7 +268,7 @@ impl DynamoStore {
         let mut count = 0;
         for lane in Lane::ALL.into_iter().rev() {
             let page = Some(most.max(COUNTED));
-            count += self.due_rows(DOING, lane, None, page, &is_wanted).await?.len();
+            count += self.due_rows(DOING, lane, None, page, &is_wanted).await?.rows.len();
             if count >= most {
                 break;
             }
@@ -275,12 +277,18 @@ impl DynamoStore {
     }
 
     pub(crate) async fn measure(&self, now: Time) -> Result<Depth, StoreError> {
-        let mut depth = Depth::default();
+        const DOING: &str = "measuring the queue";
         let paused = self.paused(now).await?;
-        for row in self.all_rows("measuring the queue").await? {
-            if row.parked.is_some() {
-                depth.parked += 1;
-            } else if row.lease_until.is_some_and(|until| until > now) {
+        let mut depth = Depth { parked: self.parked_items(DOING).await?.len() as u64, ..Depth::default() };
+        let mut due = Vec::new();
+        for lane in Lane::ALL {
+            let found = self.due_rows(DOING, lane, None, None, &|_| true).await?;
+            // The index has the lane of an unreadable row.
+            depth.due[lane as usize] += found.damaged.len() as u64;
+            due.extend(found.rows);
+        }
+        for row in due {
+            if row.lease_until.is_some_and(|until| until > now) {
                 depth.leased += 1;
             } else {
                 depth.due[row.lane as usize] += 1;
@@ -300,9 +308,11 @@ impl DynamoStore {
         let mut count = 0;
         for lane in Lane::ALL {
             for shard in 0..SHARDS {
-                for item in self.query(DOING, (true, &due(lane, shard)), &range, |_| false).await? {
-                    let key = of(DOING, &item)?.key;
-                    self.change(DOING, &key, |row| row.clamp(now, &timing)).await?;
+                let items = self.query(DOING, (true, &due(lane, shard)), &range, |_| false).await?;
+                let found = sort(DOING, items.iter())?;
+                self.damaged.add(found.damaged);
+                for row in found.rows {
+                    self.change(DOING, &row.key, |row| row.clamp(now, &timing)).await?;
                     count += 1;
                 }
             }

@@ -68,8 +68,33 @@ pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     })
 }
 
+/// Readable rows, and the keys of the unreadable rows, each with the reason.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    /// The rows that can be read.
+    pub(crate) rows: Vec<Row>,
+    /// The keys of the other rows, as texts.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Separates the readable rows from the damaged rows. A damaged row must not block the other keys.
+pub(crate) fn sort<'a>(
+    doing: &'static str,
+    items: impl Iterator<Item = &'a Item>,
+) -> Result<Sorted, StoreError> {
+    let mut sorted = Sorted::default();
+    for item in items {
+        match of(doing, item) {
+            Ok(row) => sorted.rows.push(row),
+            Err(StoreError::Corrupt { why, .. }) => sorted.damaged.push((key_of(item).to_owned(), why)),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(sorted)
+}
+
 /// Returns the key of a row, from the name of the row's item.
-pub(crate) fn key_of(item: &Item) -> &str {
+fn key_of(item: &Item) -> &str {
     get(item, "pk").and_then(|pk| pk.strip_prefix("row#")).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
+    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, RowList,
     StoreError, StoreRecord, Time, Timing, Verdict,
 };
 
@@ -79,10 +79,10 @@ impl Queue for DynamoStore {
         self.pauses_at(now).await
     }
 
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
-        let mut rows = self.all_rows("listing the queue").await?;
-        rows.truncate(limit as usize);
-        Ok(rows)
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError> {
+        let mut list = self.list_rows("listing the queue").await?;
+        list.rows.truncate(limit as usize);
+        Ok(list)
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -138,6 +138,10 @@ impl GuardStore for DynamoStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         self.settle_hold(digest, decision, now).await
+    }
+
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        self.store_approved(&approved).await
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {

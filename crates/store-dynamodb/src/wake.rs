@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{Key, Lane, Row, StoreError, Time};
 
 use crate::DynamoStore;
+use crate::rows::Sorted;
 
 /// The content of a message: a key that a worker can claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,9 @@ impl DynamoStore {
         let is_free = self.free(&[], now).await?;
         let mut waiting = Vec::new();
         for lane in Lane::ALL {
-            let rows = self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;
+            let Sorted { rows, damaged } =
+                self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;
+            self.damaged.add(damaged);
             let due = |row: Row| row.due_at().map(|at| Due { key: row.key, lane, at });
             let mut of_lane: Vec<Due> = rows.into_iter().filter_map(due).collect();
             of_lane.sort_by_key(|due| due.at);

@@ -21,11 +21,7 @@ impl PostgresStore {
                 open.commit(&[], None).await.map(drop)
             }
             StoreRecord::Entries(entries) => transaction!(self, tx => journal::take(&tx, &entries).await?),
-            // A running service also stores the holds of an approved policy in this way.
-            StoreRecord::Hold(hold) => transaction!(self, tx => {
-                guard::lock(&tx, hold.key.instance()).await?;
-                holds::save(&tx, std::slice::from_ref(&hold)).await?;
-            }),
+            StoreRecord::Hold(hold) => holds::save(&self.pool.get().await?, &[hold]).await,
             StoreRecord::Bookings(bookings) => guard::take(&self.pool.get().await?, &bookings).await,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::guard::window;
+use beadle_engine::guard::{may_let_pass, window};
 use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spent, Time, Verdict};
 use deadpool_postgres::{GenericClient, Transaction};
 
@@ -127,6 +127,20 @@ pub(crate) async fn reserve(
         verdicts.extend(places.into_iter().zip(judged.verdicts));
     }
     Ok(verdicts.into_values().collect())
+}
+
+/// Stores approved holds. The hold of a rejected change stays.
+pub(crate) async fn let_pass(transaction: &Transaction<'_>, approved: &[Hold]) -> Result<(), Failed> {
+    // The instances are sorted, so that two transactions lock their windows in the same order.
+    for (instance, places) in window::by_instance(approved) {
+        lock(transaction, &instance).await?;
+        let its: Vec<&Hold> = places.iter().map(|at| &approved[*at]).collect();
+        let digests: Vec<&str> = its.iter().map(|hold| hold.digest.as_str()).collect();
+        let known = holds::known(transaction, &digests).await?;
+        let its = its.into_iter().filter(|hold| may_let_pass(known.get(&hold.digest)));
+        holds::save(transaction, &its.cloned().collect::<Vec<Hold>>()).await?;
+    }
+    Ok(())
 }
 
 /// Begins a write: checks the pauses, and marks the room or the approval as used. The call sees

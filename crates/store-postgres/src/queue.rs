@@ -197,8 +197,8 @@ pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Re
     Ok(due.map(Time))
 }
 
-/// Lists the keys that are due, claimed or parked.
-pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<Row>, Failed> {
+/// Lists the keys that are due, claimed or parked, and the unreadable rows.
+pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Sorted, Failed> {
     // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part
     // uses its own index, so that the query does not sort all due rows.
     let part = |column: &str| {
@@ -209,7 +209,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<Row
         part("parked"),
         part("due")
     );
-    sql::query(on, &query, &[&i64::from(limit)]).await?.iter().map(rows::read).collect()
+    rows::sort(&sql::query(on, &query, &[&i64::from(limit)]).await?)
 }
 
 /// Counts the keys that wait for a run, by their scopes.

@@ -6,7 +6,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
     HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
-    StoreError, StoreRecord, Time, Timing, Verdict, is_called,
+    RowList, StoreError, StoreRecord, Time, Timing, Verdict, is_called,
 };
 use deadpool_postgres::Client;
 
@@ -14,6 +14,7 @@ use crate::failed::{Failed, error_of};
 use crate::queue::Claimed;
 use crate::requests::{Accept, Append, Finish, MarkKeys, Renew};
 use crate::retry::{repeat, transaction};
+use crate::rows::Sorted;
 use crate::{
     PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql,
 };
@@ -30,6 +31,13 @@ impl PostgresStore {
     /// Returns a connection for one query.
     async fn client(&self, doing: &'static str) -> Result<Client, StoreError> {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
+    }
+
+    /// Returns a list of rows. From now on, each claim skips the unreadable ones.
+    fn listed(&self, sorted: Sorted) -> RowList {
+        let list = RowList::new(sorted.rows, &sorted.damaged);
+        self.damaged.add(sorted.damaged);
+        list
     }
 
     /// Sends a notification, if a changed row makes a notification necessary.
@@ -155,18 +163,16 @@ impl Queue for PostgresStore {
         pauses::list(&client, now).await.map_err(error_of(DOING))
     }
 
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError> {
         const DOING: &str = "listing the queue";
         let client = self.client(DOING).await?;
-        queue::list(&client, limit).await.map_err(error_of(DOING))
+        Ok(self.listed(queue::list(&client, limit).await.map_err(error_of(DOING))?))
     }
 
-    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
+    async fn troubled(&self) -> Result<RowList, StoreError> {
         const DOING: &str = "listing keys with a problem";
         let client = self.client(DOING).await?;
-        let sorted = queue::troubled(&client).await.map_err(error_of(DOING))?;
-        self.damaged.add(sorted.damaged);
-        Ok(sorted.rows)
+        Ok(self.listed(queue::troubled(&client).await.map_err(error_of(DOING))?))
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -278,6 +284,11 @@ impl GuardStore for PostgresStore {
         let (hold, wakes) = done.map_err(error_of("storing a decision"))?;
         self.announce_if(wakes).await;
         Ok(hold)
+    }
+
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        let done = transaction!(self, tx => guard::let_pass(&tx, &approved).await?);
+        done.map_err(error_of("storing approvals"))
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::guard::{Decision, decide, window};
+use beadle_engine::guard::{Decision, decide, may_let_pass, window};
 use beadle_engine::store::without_reason;
 use beadle_engine::{
     Begun, End, GuardReservation, Hold, HoldList, Intent, Key, Limits, Spent, Time, Verdict,
@@ -11,7 +11,7 @@ use beadle_engine::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::queue;
-use crate::rows::{damaged, named};
+use crate::rows::{damaged, named, unreadable};
 
 /// The store loads a part of the window. This is the length of that part. The store needs this part
 /// to record the ends of changes. The window ends at the newest reservation. A write can end long
@@ -173,10 +173,9 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
 
 /// Reads a hold from a row, for a decision. The error quotes no value of the hold.
 fn read_for_decision(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
-    read(row).map_err(|error| match error {
-        // The text of the error itself begins with the number of a column.
-        rusqlite::Error::FromSqlConversionFailure(_, _, why) => damaged(0, without_reason(&why.to_string())),
-        other => other,
+    read(row).map_err(|error| match unreadable(error) {
+        Ok(why) => damaged(0, without_reason(&why)),
+        Err(other) => other,
     })
 }
 
@@ -215,11 +214,7 @@ fn readable(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<HoldList> {
     while let Some(row) = rows.next()? {
         match read(row) {
             Ok(hold) => list.holds.push(hold),
-            // The text of the error itself begins with the number of a column.
-            Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => {
-                list.unreadable.push(why.to_string());
-            }
-            Err(other) => return Err(other),
+            Err(error) => list.unreadable.push(unreadable(error)?),
         }
     }
     Ok(list)
@@ -258,6 +253,16 @@ pub(crate) fn settle(
     let Some(decided) = decide(&hold, decision, now) else { return Ok(Some(hold)) };
     save(connection, &decided)?;
     Ok(Some(decided))
+}
+
+/// Stores approved holds. The hold of a rejected change stays.
+pub(crate) fn let_pass(connection: &Connection, approved: &[Hold]) -> rusqlite::Result<()> {
+    for hold in approved {
+        if may_let_pass(find(connection, &hold.digest)?.as_ref()) {
+            save(connection, hold)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {

@@ -8,6 +8,7 @@ mod format;
 mod guard;
 mod health;
 mod journal;
+mod maintenance;
 mod queue;
 mod readers;
 mod rows;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::store::Damaged;
 use beadle_engine::{StoreError, Timing};
 use rusqlite::{Connection, OpenFlags};
 
@@ -53,6 +55,8 @@ pub struct SqliteStore {
     health: Arc<Health>,
     inline: bool,
     timing: Timing,
+    /// The rows of the queue that recent calls could not read.
+    damaged: Damaged,
 }
 
 impl SqliteStore {
@@ -92,7 +96,7 @@ impl SqliteStore {
         } else {
             WriterThread::start(connection, path, &settings, &health).map_err(failed)?
         };
-        Ok(Self { writer, readers, health, inline, timing: settings.timing })
+        Ok(Self { writer, readers, health, inline, timing: settings.timing, damaged: Damaged::default() })
     }
 
     /// Runs `read` on a connection that is only for reads.

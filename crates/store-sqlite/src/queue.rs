@@ -7,7 +7,7 @@ use beadle_engine::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::rows::{COLUMNS, load, read, save};
+use crate::rows::{COLUMNS, Sorted, load, save, sort, unreadable};
 
 pub(crate) fn insert(
     connection: &Connection,
@@ -47,64 +47,97 @@ pub(crate) fn mark(
     Ok(())
 }
 
-/// Claims at most `limit` due keys. Leaves out the keys of the instances in `except`.
+/// The keys that a claim leaves out. Each field is a JSON list.
+#[derive(Clone)]
+pub(crate) struct LeftOut {
+    instances: String,
+    keys: String,
+}
+
+impl LeftOut {
+    /// Leaves out the keys of these instances, and these keys.
+    pub(crate) fn new(instances: &[String], keys: &[String]) -> Self {
+        let json = |texts: &[String]| serde_json::to_string(texts).unwrap_or_default();
+        Self { instances: json(instances), keys: json(keys) }
+    }
+}
+
+/// The claimed keys, and the rows that cannot be read.
+#[derive(Default)]
+pub(crate) struct Claimed {
+    pub(crate) claims: Vec<Claim>,
+    /// The keys of these rows, each with the reason.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Claims at most `limit` due keys.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,
-    except: &[String],
+    left_out: &LeftOut,
     now: Time,
     timing: &Timing,
-) -> rusqlite::Result<Vec<Claim>> {
-    clamp(connection, now, timing)?;
+) -> rusqlite::Result<Claimed> {
+    let mut claimed = Claimed { damaged: clamp(connection, left_out, now, timing)?, claims: Vec::new() };
     let share = oldest_share(limit, now);
-    let except = serde_json::to_string(except).unwrap_or_default();
-    let mut due = select(connection, ("work_age", "first_dirty"), share, &except, now)?;
-    for row in select(connection, ("work_rank", "rank"), limit, &except, now)? {
+    let Sorted { rows: mut due, damaged } =
+        select(connection, ("work_age", "first_dirty"), share, left_out, now)?;
+    claimed.damaged.extend(damaged);
+    let urgent = select(connection, ("work_rank", "rank"), limit, left_out, now)?;
+    claimed.damaged.extend(urgent.damaged);
+    for row in urgent.rows {
         if due.len() < limit && !due.iter().any(|other| other.key == row.key) {
             due.push(row);
         }
     }
     due.sort_by_key(Row::rank);
-    let mut claims = Vec::with_capacity(due.len());
     for mut row in due {
-        claims.extend(row.claim(now, timing));
+        claimed.claims.extend(row.claim(now, timing));
         save(connection, &row)?;
     }
-    Ok(claims)
+    Ok(claimed)
 }
 
-/// The condition of the rows that a claim can take: they are due and not paused. `?1` is the time.
-/// `?3` is a JSON list of instances. The query leaves out their keys.
+/// The condition of the rows that a claim can take: they are due, not paused and not left out. `?1`
+/// is the time. `?3` is a JSON list of instances, and `?4` is a JSON list of keys. The query leaves
+/// out these instances and keys.
 const CLAIMABLE: &str = "due IS NOT NULL AND due <= ?1
      AND NOT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
-     AND instance NOT IN (SELECT value FROM json_each(?3))";
+     AND instance NOT IN (SELECT value FROM json_each(?3)) AND key NOT IN (SELECT value FROM json_each(?4))";
 
-/// Selects keys that a claim can take, in the order of an index. `except` is a JSON list of
-/// instances. The query leaves out their keys.
+/// Selects keys that a claim can take, in the order of an index.
 fn select(
     connection: &Connection,
     (index, order): (&str, &str),
     limit: usize,
-    except: &str,
+    left_out: &LeftOut,
     now: Time,
-) -> rusqlite::Result<Vec<Row>> {
+) -> rusqlite::Result<Sorted> {
     let sql =
         format!("SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE {CLAIMABLE} ORDER BY {order} LIMIT ?2");
-    connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
+    let mut statement = connection.prepare_cached(&sql)?;
+    sort(statement.query(params![now.0, limit, left_out.instances, left_out.keys])?)
 }
 
 /// Shortens the waits of rows whose time is far in the future. Such rows were stored when the clock
-/// was ahead.
-fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
-    let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
+/// was ahead. Returns the rows that cannot be read.
+fn clamp(
+    connection: &Connection,
+    left_out: &LeftOut,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY work_due
+         WHERE due > ?1 AND key NOT IN (SELECT value FROM json_each(?2))"
+    );
     let far = now + LONGEST_HOLD;
-    let rows: Vec<Row> =
-        connection.prepare_cached(&sql)?.query_map([far.0], read)?.collect::<rusqlite::Result<_>>()?;
-    for mut row in rows {
+    let found = sort(connection.prepare_cached(&sql)?.query(params![far.0, left_out.keys])?)?;
+    for mut row in found.rows {
         row.clamp(now, timing);
         save(connection, &row)?;
     }
-    Ok(())
+    Ok(found.damaged)
 }
 
 /// Claims a key for an operator. If another worker has the key, the function changes nothing.
@@ -129,22 +162,29 @@ pub(crate) fn claim_named(
     keys: &[Key],
     now: Time,
     timing: &Timing,
-) -> rusqlite::Result<Vec<Claim>> {
+) -> rusqlite::Result<Claimed> {
     let paused = "SELECT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (?2, ?3))";
-    let mut claims = Vec::new();
+    let mut claimed = Claimed::default();
     for key in keys {
         let scopes = params![now.0, key.as_str(), key.instance()];
         if connection.prepare_cached(paused)?.query_row(scopes, |row| row.get(0))? {
             continue;
         }
-        let Some(mut row) = load(connection, key)? else { continue };
+        let mut row = match load(connection, key) {
+            Ok(Some(row)) => row,
+            Ok(None) => continue,
+            Err(error) => {
+                claimed.damaged.push((key.to_string(), unreadable(error)?));
+                continue;
+            }
+        };
         let before = row.clone();
-        claims.extend(row.claim(now, timing));
+        claimed.claims.extend(row.claim(now, timing));
         if row != before {
             save(connection, &row)?;
         }
     }
-    Ok(claims)
+    Ok(claimed)
 }
 
 pub(crate) fn renew(
@@ -184,25 +224,29 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. A
-/// claim is necessary if it can take a key. A claim is also necessary if a key must wait longer
-/// than any vendor's rate limit, because the claim must shorten this wait.
-pub(crate) fn is_due(connection: &Connection, except: &[String], now: Time) -> rusqlite::Result<bool> {
+/// Returns whether a claim has anything to do. A claim is necessary if it can take a key. A claim is
+/// also necessary if a key must wait longer than any vendor's rate limit, because the claim must
+/// shorten this wait.
+pub(crate) fn is_due(connection: &Connection, left_out: &LeftOut, now: Time) -> rusqlite::Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM work WHERE {CLAIMABLE})
-         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)"
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2
+                    AND key NOT IN (SELECT value FROM json_each(?4)))"
     );
     let far = now + LONGEST_HOLD;
-    let except = serde_json::to_string(except).unwrap_or_default();
-    connection.prepare_cached(&sql)?.query_row(params![now.0, far.0, except], |row| row.get(0))
+    let params = params![now.0, far.0, left_out.instances, left_out.keys];
+    connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0))
 }
 
-pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>> {
-    let sql = "SELECT MIN(due) FROM work WHERE due IS NOT NULL";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(Time))
+/// Returns the earliest time when a worker can claim a key.
+pub(crate) fn next_due(connection: &Connection, left_out: &LeftOut) -> rusqlite::Result<Option<Time>> {
+    let sql =
+        "SELECT MIN(due) FROM work WHERE due IS NOT NULL AND key NOT IN (SELECT value FROM json_each(?1))";
+    let due = connection.prepare_cached(sql)?.query_row([&left_out.keys], |row| row.get::<_, Option<i64>>(0));
+    Ok(due?.map(Time))
 }
 
-pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Row>> {
+pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Sorted> {
     // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part
     // uses its own index, so that the query does not sort all due rows.
     let part = |index: &str, column: &str| {
@@ -216,21 +260,20 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
         part("work_parked", "parked"),
         part("work_rank", "due")
     );
-    connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
+    sort(connection.prepare_cached(&sql)?.query([limit])?)
 }
 
-/// Lists the rows of keys that are parked or whose latest run failed.
-pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+/// Lists the rows of keys that are parked or whose latest run failed, and the unreadable rows.
+pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Sorted> {
     // There are two queries, because one query with `OR` would read the whole table.
     let sql = format!(
         "SELECT {COLUMNS} FROM work INDEXED BY work_parked WHERE parked IS NOT NULL
          UNION ALL
          SELECT {COLUMNS} FROM work INDEXED BY work_failed WHERE last_error IS NOT NULL AND parked IS NULL"
     );
-    let mut rows: Vec<Row> =
-        connection.prepare_cached(&sql)?.query_map([], read)?.collect::<rusqlite::Result<_>>()?;
-    rows.retain(Row::is_troubled);
-    Ok(rows)
+    let mut sorted = sort(connection.prepare_cached(&sql)?.query([])?)?;
+    sorted.rows.retain(Row::is_troubled);
+    Ok(sorted)
 }
 
 pub(crate) fn count_waiting(

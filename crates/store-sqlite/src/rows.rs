@@ -24,6 +24,36 @@ pub(crate) fn named<T>(read: rusqlite::Result<T>, name: impl FnOnce() -> String)
     read.map_err(|error| damaged(0, format!("{}: {error}", name())))
 }
 
+/// Returns the reason if an error means that a stored row cannot be read. Returns any other error.
+pub(crate) fn unreadable(error: rusqlite::Error) -> rusqlite::Result<String> {
+    match error {
+        // The text of the error itself begins with the number of a column.
+        rusqlite::Error::FromSqlConversionFailure(_, _, why) => Ok(why.to_string()),
+        other => Err(other),
+    }
+}
+
+/// Readable rows, and the keys of the unreadable rows, each with the reason.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    /// The rows that can be read.
+    pub(crate) rows: Vec<Row>,
+    /// The keys of the other rows, as texts.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Separates the readable rows from the damaged rows. A damaged row must not block the other keys.
+pub(crate) fn sort(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Sorted> {
+    let mut sorted = Sorted::default();
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(row) => sorted.rows.push(row),
+            Err(error) => sorted.damaged.push((row.get(0).unwrap_or_default(), unreadable(error)?)),
+        }
+    }
+    Ok(sorted)
+}
+
 pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     named(fields(row), || format!("the row of {}", row.get::<_, String>(0).unwrap_or_default()))
 }

@@ -1,18 +1,27 @@
 //! Implements the engine's storage traits. Each call is one read or one transaction.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
-    StoreError, StoreRecord, Time, Timing, Verdict, is_called,
+    HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Row, RowList,
+    StoreError, Time, Timing, Verdict, is_called,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{SqliteStore, bodies, guard, journal, queue, rows};
+use crate::queue::LeftOut;
+use crate::rows::Sorted;
+use crate::{SqliteStore, bodies, guard, journal, queue};
+
+impl SqliteStore {
+    /// Returns a list of rows. From now on, each claim skips the unreadable ones.
+    fn listed(&self, sorted: Sorted) -> RowList {
+        let list = RowList::new(sorted.rows, &sorted.damaged);
+        self.damaged.add(sorted.damaged);
+        list
+    }
+}
 
 #[async_trait]
 impl Inbox for SqliteStore {
@@ -66,19 +75,26 @@ impl Queue for SqliteStore {
         instances: &[String],
         now: Time,
     ) -> Result<Vec<Claim>, StoreError> {
-        let (instances, timing) = (instances.to_vec(), self.timing);
-        // Most claims find no due key. So a claim first only reads, because a transaction would be
-        // expensive.
-        let except = instances.clone();
-        let due = move |connection: &Connection| queue::is_due(connection, &except, now);
-        if !self.read("looking for due keys", due).await? {
-            return Ok(Vec::new());
+        let timing = self.timing;
+        loop {
+            let left_out = LeftOut::new(instances, &self.damaged.keys());
+            // Most claims find no due key. So a claim first only reads, because a transaction would
+            // be expensive.
+            let except = left_out.clone();
+            let due = move |connection: &Connection| queue::is_due(connection, &except, now);
+            if !self.read("looking for due keys", due).await? {
+                return Ok(Vec::new());
+            }
+            let claim =
+                move |connection: &Connection| queue::claim(connection, limit, &left_out, now, &timing);
+            let claimed = self.writer.write("claiming keys", claim).await?;
+            let is_over = !claimed.claims.is_empty() || claimed.damaged.is_empty();
+            self.damaged.add(claimed.damaged);
+            // The next claim skips the rows that cannot be read.
+            if is_over {
+                return Ok(claimed.claims);
+            }
         }
-        self.writer
-            .write("claiming keys", move |connection| {
-                queue::claim(connection, limit, &instances, now, &timing)
-            })
-            .await
     }
 
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
@@ -90,11 +106,10 @@ impl Queue for SqliteStore {
 
     async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError> {
         let (keys, timing) = (keys.to_vec(), self.timing);
-        self.writer
-            .write("claiming keys by name", move |connection| {
-                queue::claim_named(connection, &keys, now, &timing)
-            })
-            .await
+        let claim = move |connection: &Connection| queue::claim_named(connection, &keys, now, &timing);
+        let claimed = self.writer.write("claiming keys by name", claim).await?;
+        self.damaged.add(claimed.damaged);
+        Ok(claimed.claims)
     }
 
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
@@ -114,7 +129,9 @@ impl Queue for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Time>, StoreError> {
-        self.read("looking for due keys", queue::next_due).await
+        let left_out = LeftOut::new(&[], &self.damaged.keys());
+        let due = move |connection: &Connection| queue::next_due(connection, &left_out);
+        self.read("looking for due keys", due).await
     }
 
     fn timing(&self) -> &Timing {
@@ -145,12 +162,13 @@ impl Queue for SqliteStore {
         self.read("listing pauses", move |connection| queue::pauses(connection, now)).await
     }
 
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.read("listing the queue", move |connection| queue::list(connection, limit)).await
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError> {
+        let listed = self.read("listing the queue", move |connection| queue::list(connection, limit)).await?;
+        Ok(self.listed(listed))
     }
 
-    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
-        self.read("listing keys with a problem", queue::troubled).await
+    async fn troubled(&self) -> Result<RowList, StoreError> {
+        Ok(self.listed(self.read("listing keys with a problem", queue::troubled).await?))
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -244,6 +262,10 @@ impl GuardStore for SqliteStore {
                 Ok(hold)
             })
             .await
+    }
+
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        self.writer.write("storing approvals", move |connection| guard::let_pass(connection, &approved)).await
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
@@ -406,76 +428,6 @@ impl MetadataStore for SqliteStore {
                     )?,
                 };
                 Ok(changed == 1)
-            })
-            .await
-    }
-}
-
-#[async_trait]
-impl Maintenance for SqliteStore {
-    async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
-        self.writer.write("pruning", move |connection| journal::prune(connection, &retention)).await
-    }
-
-    async fn settle(&self, _: Time) -> Result<u64, StoreError> {
-        // A transaction is stored either wholly or not at all, so no call can be interrupted
-        // between two steps.
-        Ok(0)
-    }
-
-    async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "storing a copied record";
-        let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
-        match piece {
-            StoreRecord::Row(row) => {
-                self.writer.write(DOING, move |connection| rows::save(connection, &row)).await
-            }
-            StoreRecord::Delivery(row, body) => {
-                let body = body.map(|body| bodies::compress(&body)).transpose();
-                let body = body.map_err(|error| unavailable(error.to_string()))?;
-                let keys =
-                    serde_json::to_string(&row.keys).map_err(|error| unavailable(error.to_string()))?;
-                let delivery = row.with_body(Vec::new());
-                self.writer
-                    .write(DOING, move |connection| {
-                        queue::insert(connection, &delivery, body.as_deref(), &keys).map(drop)
-                    })
-                    .await
-            }
-            StoreRecord::Entries(entries) => {
-                self.writer.write(DOING, move |connection| journal::take(connection, &entries)).await
-            }
-            StoreRecord::Hold(hold) => {
-                self.writer.write(DOING, move |connection| guard::save(connection, &hold)).await
-            }
-            StoreRecord::Bookings(bookings) => {
-                self.writer.write(DOING, move |connection| guard::take(connection, &bookings)).await
-            }
-        }
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        const DOING: &str = "moving the write-ahead log into the database file";
-        // SQLite does not wait for another checkpoint that is in progress, so this loop tries
-        // again.
-        for _ in 0..50 {
-            let moved = |connection: &rusqlite::Connection| {
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-            };
-            if self.read(DOING, moved).await? == 0 {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Err(StoreError::Unavailable { doing: DOING, why: "another process uses the file".into() })
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        const DOING: &str = "checking the store";
-        self.health.is_whole(DOING)?;
-        self.writer
-            .write(DOING, move |connection| {
-                connection.execute("INSERT OR REPLACE INTO note VALUES ('ready', '')", []).map(drop)
             })
             .await
     }

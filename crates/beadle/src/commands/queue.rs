@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Row, Store, StoreError, Time, one_line};
+use beadle_engine::{Clock, Key, Lane, Row, RowList, Store, StoreError, Time, one_line};
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names as names;
@@ -10,7 +10,7 @@ use crate::app::operations::retrying;
 use crate::app::store;
 use crate::cli::{QueueArgs, Scope};
 use crate::commands::shared::decided_by::decided_by;
-use crate::commands::{FINE, ago, pause};
+use crate::commands::{FAILED, FINE, ago, pause};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::left_out::LeftOut;
@@ -33,20 +33,28 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Prin
         (None, Some(name)) => Some(names::repository_keys(config, &store, name).await?),
         (None, None) => None,
     };
-    let rows = match &keys {
-        None => store.rows(wanted.limit).await?,
+    let list = match &keys {
+        None => store.all_rows(wanted.limit).await?,
         Some(keys) => {
             let mut rows = Vec::new();
             for key in keys {
                 rows.extend(store.row(key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
             }
-            rows
+            RowList::new(rows, &[])
         }
     };
     let left_out = match &keys {
-        None => left_out(store.as_ref(), (&rows, wanted.limit), now).await?,
+        None => left_out(store.as_ref(), (list.count(), wanted.limit), now).await?,
         Some(_) => None,
     };
+    let RowList { rows, unreadable } = list;
+    for why in &unreadable {
+        printer.error(&format!(
+            "cannot read {why}\nhint: Beadle does not work on this key; use the newest version of Beadle that has used \
+             this store"
+        ));
+    }
+    let code = if unreadable.is_empty() { FINE } else { FAILED };
     if wanted.json {
         let shown = rows.iter().map(serde_json::to_string);
         shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.json(row));
@@ -60,14 +68,14 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Prin
         left_out.note(("key", "keys"), u64::from(wanted.limit), printer);
     }
     if wanted.json {
-        return Ok(FINE);
+        return Ok(code);
     }
     if keys.is_some() {
         if rows.is_empty() {
             let what = if wanted.group.is_some() { "group" } else { "repository" };
             printer.note(format!("the {what} is not due, not running and not parked"));
         }
-        return Ok(FINE);
+        return Ok(code);
     }
     for pause in store.pauses(now).await? {
         let name = named(store.as_ref(), &pause.scope, printer).await?;
@@ -84,16 +92,16 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Prin
         depth.parked,
         counted(held, "change", "changes")
     ));
-    Ok(FINE)
+    Ok(code)
 }
 
-/// Returns the keys that a list with this limit leaves out.
+/// Returns the keys that a list with this limit leaves out. `shown` is the number of listed keys.
 async fn left_out(
     store: &dyn Store,
-    (rows, limit): (&[Row], u32),
+    (shown, limit): (usize, u32),
     now: Time,
 ) -> Result<Option<LeftOut>, StoreError> {
-    let shown = rows.len() as u64;
+    let shown = shown as u64;
     if shown < u64::from(limit) {
         return Ok(None);
     }
@@ -174,8 +182,8 @@ mod tests {
         for (limit, expected) in
             [(2, Some(LeftOut::Exactly(3))), (4, Some(LeftOut::Exactly(1))), (5, None), (100, None)]
         {
-            let rows = store.rows(limit).await.unwrap();
-            assert_eq!(left_out(store, (&rows, limit), now).await.unwrap(), expected, "{limit}");
+            let shown = store.all_rows(limit).await.unwrap().count();
+            assert_eq!(left_out(store, (shown, limit), now).await.unwrap(), expected, "{limit}");
         }
     }
 

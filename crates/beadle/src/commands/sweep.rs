@@ -20,7 +20,7 @@ use crate::app::connections::budget_share::SpawnedShare;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::operations::decided_by::DecidedBy;
-use crate::app::operations::held_change_decisions::{NamedChange, store_decisions};
+use crate::app::operations::held_change_decisions::{Effect, NamedChange, effect, store_decisions};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
@@ -329,7 +329,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
             ..limits
         };
     }
-    approve(&applier, &shown, asked).await?;
+    approve(&applier, &shown, asked, printer).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
     let mut tally = Tally { unknown: usize::from(shown.short.is_some()), ..Tally::default() };
@@ -366,19 +366,28 @@ fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
 }
 
 /// Approves those changes of the plan whose digests are on the command line. The journal gets an
-/// entry for each approval.
+/// entry for each approval. A rejected change stays held, because the plan does not show the
+/// rejection.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,
     asked: &SweepRequest<'_>,
+    printer: &Printer,
 ) -> anyhow::Result<()> {
+    let Applier { store, clock, limits, .. } = applier;
     let Some(by) = &asked.by else { return Ok(()) };
     let decision = Decision::approve(&by.name, by.reason.as_deref());
     for (key, plan) in &shown.plans {
         for change in plan.changes.iter().filter(|change| asked.args.approve.contains(&change.digest(key))) {
-            let hold = hold_of((key, plan), change, applier.clock.now());
-            approve_hold(applier.store.as_ref(), &applier.limits, (hold, &decision), applier.clock.now())
-                .await?;
+            let hold = hold_of((key, plan), change, clock.now());
+            let decided = approve_hold(store.as_ref(), limits, (&hold, &decision), clock.now()).await?;
+            if let Some(hold) = decided
+                && let Effect::Rejected(by) = effect(&hold, &decision)
+            {
+                let hint = "to approve the change anyway, use `beadle approve`";
+                let digest = &hold.digest;
+                printer.error(&format!("{digest}: the change was already rejected by {by}\nhint: {hint}"));
+            }
         }
     }
     Ok(())
@@ -405,20 +414,17 @@ fn hold_of((key, plan): (&Key, &Plan<()>), change: &Change<()>, now: Time) -> Ho
 }
 
 /// Stores a hold that has no decision yet, and then the decision about it. If the guard already
-/// holds the change, the decision is about the stored hold.
+/// holds the change, the decision is about the stored hold. An approval does not end a rejection.
+/// Returns the stored hold.
 async fn approve_hold(
     store: &dyn Store,
     limits: &Limits,
-    (hold, decision): (Hold, &Decision),
+    (hold, decision): (&Hold, &Decision),
     now: Time,
-) -> anyhow::Result<()> {
-    let (key, digest) = (hold.key.clone(), hold.digest.clone());
-    store.reserve(None, limits, vec![hold], now).await?;
-    let held = store.holds_of(&key).await?;
-    let its = held.iter().filter(|held| held.digest == digest);
-    let named: Vec<NamedChange<'_>> = its.map(|hold| NamedChange { hold, group: None }).collect();
-    store_decisions(store, &named, decision, now).await?;
-    Ok(())
+) -> anyhow::Result<Option<Hold>> {
+    store.reserve(None, limits, vec![hold.clone()], now).await?;
+    let decided = store_decisions(store, &[NamedChange { hold, group: None }], decision, now).await?;
+    Ok(decided.into_iter().flatten().next())
 }
 
 fn count(summary: &mut Summary, report: &Report) {

@@ -2,11 +2,13 @@
 //! file.
 
 pub(crate) mod channel_sender;
+mod credential_problems;
 mod email_message;
 mod http_post;
 mod issues;
 pub(crate) mod journal_problems;
 mod microsoft_teams_message;
+mod problem;
 pub(crate) mod problems;
 mod reverted_changes;
 mod slack_message;

@@ -12,21 +12,17 @@ use beadle_repositories::readable_waivers;
 use parking_lot::Mutex;
 
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
+use crate::notify::credential_problems;
 use crate::notify::journal_problems::Place;
+use crate::notify::problem::{FAILING, problem};
 
-/// If a background task fails for this time, Beadle reports a problem. If a vendor is unavailable
-/// only for a moment, nobody has to do anything.
-const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep. If a sweep is later, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
-/// Numbers of days before a credential ends. Beadle reports a new problem when the remaining time
-/// reaches one of these numbers.
-const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The number of keys that Beadle lists in addition to the counted keys. The additional number is
-/// necessary because more keys might become parked after the count.
+/// necessary because more keys might become parked after the count, and because the row of another
+/// key can be unreadable.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
@@ -37,13 +33,15 @@ const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
 const MAPPINGS: &str = "mappings";
-/// The instance of unreadable held changes. Beadle does not know to which organisation or target
-/// such a change belongs.
+/// The instance of unreadable held changes and rows. Beadle does not know to which organisation or
+/// target such data belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
 const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \
                            can read the change, nobody can approve or reject any held change, and no raised limits \
                            come into force";
+/// The effect of an unreadable row of the queue.
+const NO_WORK: &str = "Beadle does not work on the repository or group until it can read the row";
 /// The effect of an unreadable waiver.
 const NO_RUN: &str = "Beadle changes no repository of the organisation until it can read the waiver, or until somebody \
                       ends the waiver with `beadle waivers --end CODE`";
@@ -65,9 +63,7 @@ pub(crate) async fn find(
         found.extend(unreadable_waivers(store, &org.file.name).await?);
     }
     let count = store.depth(now).await?.parked;
-    if count > 0 {
-        found.extend(parked(store, names, count).await?);
-    }
+    found.extend(parked_and_unreadable(store, names, count).await?);
     found.extend(failing(store, now).await?);
     found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
         |(name, (checked, failed))| {
@@ -76,12 +72,7 @@ pub(crate) async fn find(
         },
     ));
     found.extend(overdue(service, now).await?);
-    found.extend(service.directories.targets.values().filter_map(|target| {
-        let days = target.token_days(service.clock())?;
-        ending(&target.file.name, days)
-    }));
-    let credentials = service.credentials();
-    found.extend(credentials.iter().filter_map(|(instance, of)| denied(instance, of.denied_since(), now)));
+    found.extend(credential_problems::find(service, now));
     Ok(found)
 }
 
@@ -94,17 +85,6 @@ pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let targets = file.target.iter().map(|target| target.name.as_str());
     let team_files = service.directories.team_files.keys().map(String::as_str);
     orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS, STORE]).collect()
-}
-
-fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
-    Problem {
-        topic,
-        id: id.to_owned(),
-        subject: subject.to_owned(),
-        what: what.into(),
-        why: why.to_owned(),
-        code: String::new(),
-    }
 }
 
 /// Returns the problems of the held changes and of the held policies. An unreadable hold does not
@@ -170,13 +150,21 @@ fn held_policy(note: &str, held: &HeldGeneration) -> Problem {
     problem(topic, generation, generation, held.summary(), &held.why)
 }
 
-/// Returns the problems of the parked keys. `count` was the number of parked keys a moment ago.
-async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
-    let mut found = Vec::new();
+/// Returns the problems of the parked keys and of the unreadable rows. `count` was the number of
+/// parked keys a moment ago. An unreadable row does not hide the other rows, and is also a problem.
+async fn parked_and_unreadable(
+    store: &dyn Store,
+    names: &Names,
+    count: u64,
+) -> Result<Vec<Problem>, StoreError> {
     let mut looked_up = 0;
-    // Parked rows come first, so Beadle does not read the other rows of a long queue.
+    // Parked rows come first, so Beadle does not read the other rows of a long queue. An unreadable
+    // row stays in the queue, so sooner or later it is among the most urgent rows.
     let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
-    for row in store.rows(limit).await? {
+    let list = store.all_rows(limit).await?;
+    let unreadable = list.unreadable_names().map(|name| unreadable(STORE, name, NO_WORK));
+    let mut found: Vec<Problem> = unreadable.collect();
+    for row in list.rows {
         let Some(parked) = &row.parked else { continue };
         let known = names.0.lock().get(&row.key).cloned();
         let name = match known {
@@ -250,29 +238,10 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the problem of a credential that ends in this number of days. There is a new problem for
-/// each number in [`DAYS`].
-fn ending(target: &str, days: i64) -> Option<Problem> {
-    let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
-    let what = match days {
-        ..0 => "the token has expired".to_owned(),
-        0 => "the token expires today".to_owned(),
-        1 => "the token expires in 1 day".to_owned(),
-        _ => format!("the token expires in {days} days"),
-    };
-    Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
-}
-
-/// Returns the problem of a credential that the vendor has denied for a minute. The keys of the
-/// instance then wait, so no key is parked and no background task fails.
-fn denied(instance: &str, since: Option<Time>, now: Time) -> Option<Problem> {
-    let since = since.filter(|since| *since > now || now.since(*since) >= FAILING)?;
-    let what = format!("the vendor has denied the credential since {since}, so all keys wait");
-    Some(problem(Topic::new(ProblemKind::CredentialEnds, instance), "denied", instance, what, ""))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use beadle_engine::testing::{self, change};
     use beadle_engine::{
         Class, Failure, Lane, Limits, Mark, Note, Outcome, ParkReason, PolicyLocation, Risk, TaskRecord,
@@ -281,6 +250,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::application::App;
+    use crate::app::connections::budget_and_cache_options::ClientOptions;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn each_denied_credential_of_the_configuration_is_a_problem() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let path = folder.path().join("beadle.toml");
+        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"file:t\"\n\
+                    [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"file:t\"\n\
+                    [[target]]\nname = \"aws\"\n\
+                    scim = { url = \"https://x.example/scim\", token = \"file:t\", dialect = \"rfc7644\" }\n\
+                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"a\"]\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("t"), "secret").unwrap();
+        let config = Arc::new(Config::load(&path).unwrap());
+        let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
+        let directories = app.directories().unwrap();
+        let service = Service::new(app, store, directories, &(FAILING..=FAILING));
+        let now = Time::from_seconds(1000);
+        let instances = async || -> Vec<String> {
+            let found = find(&service, &Place::default(), &Names::default(), now).await.unwrap();
+            assert!(
+                found.iter().all(|problem| problem.topic.kind == ProblemKind::CredentialEnds),
+                "{found:?}"
+            );
+            found.into_iter().map(|problem| problem.topic.instance).collect()
+        };
+        assert_eq!(instances().await, Vec::<String>::new());
+        service.app.reader(&config.file.org[0]).unwrap().budgets().deny(Time(0));
+        for budgets in service.directories.budgets() {
+            budgets.deny(Time(0));
+        }
+        assert_eq!(instances().await, ["acme", "corp", "aws"]);
+    }
 
     #[test]
     fn a_hold_names_the_thing_and_the_code_of_its_group_and_no_value() {
@@ -379,7 +383,7 @@ mod tests {
         }))
         .unwrap();
         Note::of(&["policy of acme"]).put(store, &record).await.unwrap();
-        let mut found = parked(store, &Names::default(), 1).await.unwrap();
+        let mut found = parked_and_unreadable(store, &Names::default(), 1).await.unwrap();
         found.extend(failing(store, Time::from_seconds(1000)).await.unwrap());
         assert_eq!(
             shown(&found),
@@ -392,6 +396,22 @@ mod tests {
             assert!(problem.what.contains("the hold d1 is unreadable"), "{}", problem.what);
             assert!(!problem.what.contains("hunter2"), "{}", problem.what);
         }
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_row_of_the_queue_is_a_problem_and_hides_no_parked_key() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        for key in [1, 2].map(|n| testing::hold(n).key) {
+            let claim = store.claim_key(&key, Time(1)).await.unwrap().unwrap();
+            let outcome = Outcome::Park(ParkReason::Failed, "403".into());
+            assert!(store.finish(&claim.lease, outcome, Time(2)).await.unwrap());
+        }
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE work SET parked = '{' WHERE key = 'repository:acme:1'", []).unwrap();
+        let found = parked_and_unreadable(store, &Names::default(), 2).await.unwrap();
+        let row = (ProblemKind::Unreadable, STORE, "the row of repository:acme:1");
+        assert_eq!(shown(&found), [row, (ProblemKind::Parked, "acme", "repository:acme:2")]);
     }
 
     #[tokio::test]
@@ -443,29 +463,5 @@ mod tests {
             assert_eq!(of_task(name).map(|topic| topic.kind), kind, "{name}");
         }
         assert_eq!(of_task("sweep summary of acme").unwrap().instance, "acme");
-    }
-
-    #[test]
-    fn a_token_becomes_a_new_problem_when_its_end_comes_nearer() {
-        let id = |days| ending("aws", days).map(|problem| problem.id);
-        assert_eq!(id(31), None);
-        for (days, reached) in [(30, "30"), (8, "30"), (7, "7"), (1, "1"), (0, "0"), (-3, "0")] {
-            assert_eq!(id(days).as_deref(), Some(reached), "{days}");
-        }
-        assert_eq!(ending("aws", 1).unwrap().what, "the token expires in 1 day");
-    }
-
-    #[test]
-    fn a_credential_that_is_denied_for_a_minute_is_a_problem() {
-        let now = Time::from_seconds(1000);
-        for (since, is_problem) in [(None, false), (Some(950), false), (Some(940), true), (Some(2000), true)]
-        {
-            let found = denied("corp", since.map(Time::from_seconds), now);
-            assert_eq!(found.is_some(), is_problem, "{since:?}");
-        }
-        let found = denied("corp", Some(Time(0)), now).unwrap();
-        assert_eq!(found.topic, Topic::new(ProblemKind::CredentialEnds, "corp"));
-        assert!(found.what.starts_with("the vendor has denied the credential since 1970"), "{}", found.what);
-        assert_ne!(found.id, ending("corp", 0).unwrap().id, "a denied token and its end are two problems");
     }
 }

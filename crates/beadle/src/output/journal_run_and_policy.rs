@@ -81,10 +81,11 @@ fn run(counts: &RunCounts) -> String {
 /// Returns a description of an unwritten change, such as `removes team contractors (teams) asked by
 /// settings.yml:7 (held as 8f0c1d2e3a4b)`.
 fn unwritten(change: &UnwrittenChange) -> String {
-    let what = match (change.what.as_str(), change.value_names().as_str()) {
-        ("", "") => change.aspect.clone(),
-        ("", values) => format!("{}: {values}", change.aspect),
-        (what, _) => format!("{what} ({})", change.aspect),
+    let part = &change.part;
+    let what = match (part.what.as_str(), part.value_names().as_str()) {
+        ("", "") => part.aspect.clone(),
+        ("", values) => format!("{}: {values}", part.aspect),
+        (what, _) => format!("{what} ({})", part.aspect),
     };
     let asked = change.asked.as_ref().map(|line| format!(" asked by {line}")).unwrap_or_default();
     let because = match (change.because, &change.digest) {

@@ -37,7 +37,7 @@ pub(super) async fn check_guard<W>(
     let mut failure = None;
     let now = context.clock.now();
     let (store, repeats) = (context.store.as_ref(), context.limits.repeats);
-    let contested = contested(key, plan, &context.generation, repeats, (store, now)).await?;
+    let contested = contested(key, plan, repeats, (store, now)).await?;
     if !contested.news.is_empty() {
         context.store.journal(None, contested.news.clone(), now).await?;
     }

@@ -1,8 +1,9 @@
-//! Lists the failures that a run itself causes.
+//! The failures that a run itself causes, and the effect of a failed write.
 
 use crate::clock::Time;
 use crate::failure::{Class, Failure};
 use crate::guard::window::Begun;
+use crate::plan::Change;
 use crate::revive::paused;
 
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
@@ -45,4 +46,12 @@ pub(super) fn why_not_begun(begun: &Begun) -> Failure {
 
 pub(super) fn lease_lost() -> Failure {
     Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
+}
+
+/// Returns whether it is certain that a failed change had no effect at the vendor. A change with
+/// several guarded fields can need several requests. The vendor might have accepted the first
+/// request and refused the last one.
+pub(super) fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
+    let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
+    failure.changed_nothing() && guarded <= 1
 }

@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{ApplyContext, StepResult};
-use crate::failure::Failure;
 use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::note::{Metadata, Note};
 use crate::plan::{ARCHIVED, NOT_FOUND, Plan, Unknown};
-use crate::refused::Refusals;
 use crate::store::{Store, StoreError};
 
 /// The maximum number of changes in the note of a key, because a note must stay small.
 const MOST: usize = 200;
+
+/// A function that returns whether a waiver can hide a change, see [`super::Planner::can_hide`].
+pub(super) type CanHide<'a> = &'a (dyn Fn(&str, &str, &str) -> bool + Send + Sync);
 
 /// The unwritten changes of one key, by their digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,30 +40,6 @@ impl AskedChange {
     /// Returns whether an unknown part of a plan can hide the change.
     fn is_unknown(&self, unknown: &Unknown) -> bool {
         unknown.aspect == self.aspect && unknown.part.as_ref().is_none_or(|part| *part == self.what)
-    }
-
-    /// Returns whether a waived key of the policy can hide the change.
-    fn is_waived(&self, key: &str) -> bool {
-        let (section, rest) = key.split_once(['.', '[']).unwrap_or((key, ""));
-        let is_list = key.strip_prefix(section).is_some_and(|rest| rest.starts_with('['));
-        let entry = rest.split(if is_list { ']' } else { '.' }).next().unwrap_or_default();
-        let is_section = match self.aspect.as_str() {
-            "settings" | "topics" => section == "repository",
-            "protection" => section == "branches",
-            "organisation_rulesets" => section == "rulesets",
-            aspect => section == aspect,
-        };
-        // The part of the change names a deploy key by its title. A key can name branches by a
-        // pattern.
-        let is_any = entry.is_empty()
-            || self.what.is_empty()
-            || entry == "default"
-            || entry.contains(['*', '?'])
-            || section == "deploy_keys";
-        // A part has the form `team core` or `environment prod: variable A`.
-        let has_name =
-            || format!("{}: ", self.what.to_lowercase()).contains(&format!(" {}: ", entry.to_lowercase()));
-        is_section && (is_any || has_name())
     }
 }
 
@@ -97,13 +74,6 @@ pub async fn earlier_generations(store: &dyn Store, holds: &[&Hold]) -> Result<B
     Ok(earlier)
 }
 
-/// Reads the refused changes and the unwritten changes of a key.
-pub(super) async fn remembered(key: &Key, context: &ApplyContext) -> Result<(Refusals, FirstAsked), Failure> {
-    let asked = FirstAsked::note(key);
-    let (refusals, asked) = Refusals::note(key).get_with(context.store.as_ref(), &asked).await?;
-    Ok((refusals.unwrap_or_default(), asked.unwrap_or_default()))
-}
-
 /// Records the unwritten changes of a run. `first` contains the unwritten changes before the run. If
 /// the run did not reach a change, its result is `None`.
 pub(super) async fn remember<W>(
@@ -118,18 +88,20 @@ pub(super) async fn remember<W>(
 
 /// Forgets the unwritten changes that are no longer planned. A change stays if its part is unknown,
 /// or if a waiver can hide it. If Beadle skips a repository because the repository is archived or
-/// not found, all changes stay.
+/// not found, all changes stay. Returns the changes that the store has now.
 pub(super) async fn forget_unplanned<W>(
     key: &Key,
     plan: &Plan<W>,
     context: &ApplyContext,
-    (first, planned): (&FirstAsked, &HashSet<String>),
-) {
+    (first, planned): (FirstAsked, &HashSet<String>),
+    can_hide: CanHide<'_>,
+) -> FirstAsked {
     // An undo does not plan the changes of the policy.
     if !is_of_policy(&context.generation) {
-        return;
+        return first;
     }
-    first.planned(plan, planned).write(first, key, context).await;
+    let after = first.planned(plan, planned, can_hide);
+    if after.write(&first, key, context).await { after } else { first }
 }
 
 /// Returns whether a generation is a generation of a policy.
@@ -138,7 +110,8 @@ fn is_of_policy(generation: &str) -> bool {
 }
 
 impl FirstAsked {
-    fn note(key: &Key) -> Note<Self> {
+    /// Returns the note with the unwritten changes of a key.
+    pub(super) fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }
 
@@ -180,7 +153,7 @@ impl FirstAsked {
 
     /// Returns the changes that are still planned, or that the plan cannot show. `planned` contains
     /// the digests of the planned changes.
-    fn planned<W>(&self, plan: &Plan<W>, planned: &HashSet<String>) -> Self {
+    fn planned<W>(&self, plan: &Plan<W>, planned: &HashSet<String>, can_hide: CanHide<'_>) -> Self {
         let mut after = self.clone();
         if plan.skipped.as_deref().is_some_and(|why| [ARCHIVED, NOT_FOUND].contains(&why)) {
             return after;
@@ -188,23 +161,25 @@ impl FirstAsked {
         after.changes.retain(|digest, asked| {
             planned.contains(digest)
                 || plan.unknowns.iter().any(|unknown| asked.is_unknown(unknown))
-                || plan.waived.iter().any(|waived| asked.is_waived(&waived.key))
+                || plan.waived.iter().any(|waived| can_hide(&waived.key, &asked.aspect, &asked.what))
         });
         after
     }
 
-    /// Stores these changes if they differ from the stored ones. If the store fails, the writes of
-    /// the run are still valid, so the run does not fail.
-    async fn write(&self, stored: &Self, key: &Key, context: &ApplyContext) {
+    /// Stores these changes if they differ from the stored ones. Returns whether the store has these
+    /// changes now. If the store fails, the writes of the run are still valid, so the run does not
+    /// fail.
+    async fn write(&self, stored: &Self, key: &Key, context: &ApplyContext) -> bool {
         if self == stored {
-            return;
+            return true;
         }
         let (note, store) = (Self::note(key), context.store.as_ref());
         let written =
             if self.changes.is_empty() { note.forget(store).await } else { note.put(store, self).await };
-        if let Err(error) = written {
+        if let Err(error) = &written {
             tracing::warn!(%key, %error, "first policy of unwritten changes not stored, an undo of a policy may have wrong writes");
         }
+        written.is_ok()
     }
 }
 
@@ -267,7 +242,9 @@ mod tests {
     fn only_a_hidden_change_stays_without_being_planned() {
         let asked = FirstAsked::default().after(&key(), &plan(&["team a", "team b"]), "g1", &[None, None]);
         let kept = |plan: &Plan<()>| {
-            let after = asked.planned(plan, &HashSet::new());
+            let can_hide =
+                |waived: &str, aspect: &str, what: &str| waived == aspect || format!("team {waived}") == what;
+            let after = asked.planned(plan, &HashSet::new(), &can_hide);
             ["team a", "team b"].map(|team| after.before(&digest(team), "g2").is_some())
         };
         assert_eq!(kept(&plan(&[])), [false, false]);
@@ -280,12 +257,9 @@ mod tests {
             let unknown = Unknown { aspect, part, why: "503".into(), transient: true };
             assert_eq!(kept(&Plan { unknowns: vec![unknown], ..plan(&[]) }), expected);
         }
-        for (waived, expected) in [
-            ("teams", [true, true]),
-            ("teams[a]", [true, false]),
-            ("teams[b].permission", [false, true]),
-            ("repository.has_wiki", [false, false]),
-        ] {
+        for (waived, expected) in
+            [("teams", [true, true]), ("a", [true, false]), ("b", [false, true]), ("c", [false, false])]
+        {
             let waived = Waived {
                 key: waived.into(),
                 until: "2030-01-01T00:00:00Z".into(),

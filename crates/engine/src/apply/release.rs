@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::first_asked::{forget_unplanned, remembered};
+use super::first_asked::{CanHide, forget_unplanned};
+use super::remembered::Remembered;
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
 use crate::guard::window::End;
@@ -65,21 +66,25 @@ pub(super) async fn give_back<W>(
 /// records the deletion. If an aspect is unknown, its holds and refusals stay. A plan without
 /// changes also deletes holds and refusals. A plan of the policy does not affect the holds of an
 /// undo, and an undo does not affect the holds of the policy or the decisions about another undo.
+/// `can_hide` decides whether a waiver can hide a change, see [`super::Planner::can_hide`]. Returns
+/// the notes of the key for [`super::apply`], so that a run reads them once.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
     context: &ApplyContext,
-) -> Result<(), Failure> {
+    can_hide: CanHide<'_>,
+) -> Result<Remembered, Failure> {
     let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    let (refused, first) = remembered(key, context).await?;
-    let mut open = refused.of_generation(&context.generation);
-    open.keep(&planned, is_unknown);
-    open.write(&refused, context.store.as_ref(), key).await?;
-    forget_unplanned(key, plan, context, (&first, &planned)).await;
+    let Remembered { refusals: refused, first } = Remembered::read(key, context).await?;
+    let mut refusals = refused.of_generation(&context.generation);
+    refusals.keep(&planned, is_unknown);
+    refusals.write(&refused, context.store.as_ref(), key).await?;
+    let first = forget_unplanned(key, plan, context, (first, &planned), can_hide).await;
+    let remembered = Remembered { refusals, first };
     let held = context.store.holds_of(key).await?;
     if held.is_empty() {
-        return Ok(());
+        return Ok(remembered);
     }
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A contested change stays contested until an operator approves it, or until a new generation
@@ -96,7 +101,7 @@ pub async fn release_resolved_holds<W>(
     let over = held.into_iter().filter(is_own).filter(is_over);
     let over: Vec<Hold> = over.collect();
     if over.is_empty() {
-        return Ok(());
+        return Ok(remembered);
     }
     let is_planned_otherwise = |hold: &&Hold| {
         plan.changes.iter().any(|one| one.aspect == hold.change.aspect && one.what == hold.change.what)
@@ -104,7 +109,7 @@ pub async fn release_resolved_holds<W>(
     let replaced: Vec<Hold> = over.iter().filter(is_planned_otherwise).cloned().collect();
     VoidApproval::record(context.store.as_ref(), &replaced, context.clock.now()).await?;
     context.store.release(over.into_iter().map(|hold| hold.digest).collect()).await?;
-    Ok(())
+    Ok(remembered)
 }
 
 /// Returns whether a plan of this generation can end a hold. An undo ends its own holds. It also

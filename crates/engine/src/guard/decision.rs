@@ -22,33 +22,44 @@ pub struct Decision {
     pub by: String,
     /// The operator's reason; `None` if the operator gave none.
     pub reason: Option<String>,
+    /// The rejection that the operator saw before the decision. An approval ends only this
+    /// rejection.
+    pub seen: Option<Rejection>,
 }
 
 impl Decision {
     /// Creates an approval.
     pub fn approve(by: &str, reason: Option<&str>) -> Self {
-        Self { ruling: Ruling::Approve, by: by.to_owned(), reason: reason.map(str::to_owned) }
+        Self { ruling: Ruling::Approve, by: by.to_owned(), reason: reason.map(str::to_owned), seen: None }
     }
 
     /// Creates a rejection.
     pub fn reject(by: &str, reason: Option<&str>) -> Self {
-        Self { ruling: Ruling::Reject, by: by.to_owned(), reason: reason.map(str::to_owned) }
+        Self { ruling: Ruling::Reject, by: by.to_owned(), reason: reason.map(str::to_owned), seen: None }
+    }
+
+    /// Returns this decision of an operator who saw the hold in this state.
+    #[must_use]
+    pub fn seeing(&self, hold: &Hold) -> Self {
+        Self { seen: hold.rejected.clone(), ..self.clone() }
     }
 }
 
 /// Returns the hold after a decision. Returns `None` if the decision changes nothing.
 ///
-/// An approval is for one write, and it also ends an earlier rejection. A second approval changes
-/// nothing. The approved write might be in progress, and a second approval would allow a second
+/// An approval is for one write, and it also ends the rejection that the operator saw. If somebody
+/// rejected the change after that, the approval changes nothing. A second approval changes nothing
+/// either. The approved write might be in progress, and a second approval would allow a second
 /// write. If the answer to the approved write is lost, [`super::window::check_guard`] holds the
 /// change again, and the new hold needs a new approval.
 ///
 /// A rejection withdraws an approval if the approved write has not begun. If the approved write has
 /// begun, a rejection changes nothing, because the write cannot be stopped any more.
 pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
-    let Decision { ruling, by, reason } = decision;
+    let Decision { ruling, by, reason, seen } = decision;
     match ruling {
         Ruling::Approve if hold.approved_by.is_some() => None,
+        Ruling::Approve if hold.rejected.is_some() && hold.rejected != *seen => None,
         Ruling::Approve => Some(Hold {
             approved_by: Some(by.clone()),
             approval_reason: reason.clone(),
@@ -65,6 +76,13 @@ pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
             ..hold.clone()
         }),
     }
+}
+
+/// Returns whether the approval of a whole generation lets a change of the generation pass. `stored`
+/// is the stored hold of the change. The approver did not see the rejection of a single change, so
+/// the approval does not end a rejection.
+pub fn may_let_pass(stored: Option<&Hold>) -> bool {
+    stored.is_none_or(|hold| hold.rejected.is_none())
 }
 
 #[cfg(test)]
@@ -88,8 +106,10 @@ mod tests {
             ("rejected", Hold { rejected: Some(rejection), ..hold() }, true, false),
         ];
         for (state, hold, may_approve, may_reject) in states {
-            let approved = decide(&hold, &Decision::approve("cyd", Some("read it")), NOW);
+            let approve = Decision::approve("cyd", Some("read it"));
+            let approved = decide(&hold, &approve.seeing(&hold), NOW);
             assert_eq!(approved.is_some(), may_approve, "{state}");
+            assert_eq!(may_let_pass(Some(&hold)), hold.rejected.is_none(), "{state}");
             if let Some(approved) = approved {
                 assert_eq!(approved.approved_by.as_deref(), Some("cyd"), "{state}");
                 assert_eq!(approved.approval_reason.as_deref(), Some("read it"), "{state}");
@@ -103,6 +123,27 @@ mod tests {
                 assert!(rejected.approved_by.is_none() && rejected.approval_reason.is_none(), "{state}");
             }
         }
+    }
+
+    #[test]
+    fn an_approval_ends_only_the_rejection_that_the_operator_saw() {
+        let rejected = |by: &str, at: Time| {
+            let rejection = Rejection { by: by.into(), reason: None, at };
+            Hold { rejected: Some(rejection), ..hold() }
+        };
+        let (approve, first) = (Decision::approve("ann", None), rejected("bob", NOW));
+        for (seen, now, is_approved) in [
+            (hold(), &first, false),
+            (first.clone(), &first, true),
+            (rejected("cyd", NOW), &first, false),
+            (rejected("bob", Time(1)), &first, false),
+            // The hold ended, and Beadle held the change again.
+            (first.clone(), &hold(), true),
+        ] {
+            let decided = decide(now, &approve.seeing(&seen), NOW);
+            assert_eq!(decided.is_some(), is_approved, "{:?} {:?}", seen.rejected, now.rejected);
+        }
+        assert!(may_let_pass(None));
     }
 
     #[test]

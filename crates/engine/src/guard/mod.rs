@@ -21,7 +21,7 @@ use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
 
 pub use count::RepositoryCount;
-pub use decision::{Decision, Ruling, decide};
+pub use decision::{Decision, Ruling, decide, may_let_pass};
 pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use in_force::LimitsInForce;
 pub use window::{GuardReservation, Spent};

@@ -2,23 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::changed_part::ChangedPart;
 use crate::plan::{PolicyLocation, Risk};
 
 /// A change that a run planned and did not write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnwrittenChange {
-    /// The aspect that the change belongs to.
-    pub aspect: String,
-    /// The part of the aspect, such as `team platform`. The text is empty if the change is about
-    /// the repository as a whole.
-    pub what: String,
-    /// The names of some of the values that the change sets or removes. Only the state of a key has
-    /// names. The journal has none, because older versions cannot read them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// The number of further values that `values` does not name.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub more_values: usize,
+    /// The part that the change is about.
+    #[serde(flatten)]
+    pub part: ChangedPart,
     /// The gravest risk of the change.
     pub risk: Risk,
     /// The policy line that asks for the change.
@@ -33,18 +25,6 @@ pub struct UnwrittenChange {
     /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-}
-
-impl UnwrittenChange {
-    /// Returns the names of the values as a text, such as `has_wiki, has_issues, 3 more`. Returns
-    /// an empty text if the change names no value.
-    pub fn value_names(&self) -> String {
-        match (self.values.as_slice(), self.more_values) {
-            ([], _) => String::new(),
-            (values, 0) => values.join(", "),
-            (values, more) => format!("{}, {more} more", values.join(", ")),
-        }
-    }
 }
 
 /// The reason why Beadle did not write a change. The last variant is the most severe one. A stored
@@ -89,11 +69,6 @@ impl DriftCause {
     }
 }
 
-/// Returns whether a count is 0. Some stored forms leave out a count of 0.
-pub(crate) fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -135,10 +110,14 @@ mod tests {
         });
         let read = |stored: &Value| serde_json::from_value::<UnwrittenChange>(stored.clone()).unwrap();
         let change = read(&of_journal);
-        assert_eq!((change.because, change.value_names()), (DriftCause::NotReached, String::new()));
+        assert_eq!((change.because, change.part.value_names()), (DriftCause::NotReached, String::new()));
         assert_eq!(json!(change), of_journal, "an entry of the journal must not change");
         let change = read(&of_state);
         assert_eq!((change.because, change.digest.as_deref()), (DriftCause::Blocked, None));
-        assert_eq!(change.value_names(), "color, 2 more");
+        assert_eq!(change.part.value_names(), "color, 2 more");
+        assert_eq!(json!(change), of_state, "the state of a key must not change");
+        let keys = serde_json::to_string(&change).unwrap();
+        let expected = r#"{"aspect":"labels","what":"label old","values":["color"],"more_values":2,"risk":"#;
+        assert!(keys.starts_with(expected), "the digest of a list depends on the order: {keys}");
     }
 }

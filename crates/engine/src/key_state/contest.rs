@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::{Report, Step, StepResult};
 use crate::clock::Time;
 use crate::contested::HOUR;
-use crate::journal::is_zero;
+use crate::journal::ChangedPart;
 
 /// The maximum number of contests in a state, because a note must stay small.
 const CONTESTS: usize = 20;
@@ -19,17 +19,9 @@ const VALUES: usize = 5;
 /// A change that Beadle writes again and again, because another writer undoes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
-    /// The aspect of the change.
-    pub aspect: String,
-    /// The part of the aspect, such as `label bug`. The text is empty if the change is about the
-    /// repository as a whole.
-    pub what: String,
-    /// The names of the values of the change, at most 5.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// The number of further values that `values` does not name.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub more_values: usize,
+    /// The part that the change is about, with the names of at most 5 values.
+    #[serde(flatten)]
+    pub part: ChangedPart,
     /// The end of the first run that postponed the change.
     pub since: Time,
     /// The end of the last run that postponed the change.
@@ -38,15 +30,7 @@ pub struct Contest {
 
 impl Contest {
     fn of(step: &Step, now: Time) -> Self {
-        let fields = &step.change.fields;
-        Self {
-            aspect: step.change.aspect.clone(),
-            what: step.change.what.clone(),
-            values: fields.iter().take(VALUES).map(|field| field.name.clone()).collect(),
-            more_values: fields.len().saturating_sub(VALUES),
-            since: now,
-            at: now,
-        }
+        Self { part: ChangedPart::of(&step.change, VALUES), since: now, at: now }
     }
 
     /// Returns whether the period in which Beadle looks for repeated writes still contains the
@@ -56,7 +40,7 @@ impl Contest {
     }
 
     fn is_about(&self, other: &Self) -> bool {
-        (&self.aspect, &self.what) == (&other.aspect, &other.what)
+        (&self.part.aspect, &self.part.what) == (&other.part.aspect, &other.part.what)
     }
 }
 
@@ -94,7 +78,8 @@ pub(super) fn writers(
     let is_disputed =
         |step: &&Step| matches!(step.outcome, StepResult::Held { .. } | StepResult::Postponed(_));
     let disputed = report.steps.iter().filter(is_disputed).map(|step| &step.change.aspect);
-    let aspects: BTreeSet<&String> = disputed.chain(contests.iter().map(|contest| &contest.aspect)).collect();
+    let aspects: BTreeSet<&String> =
+        disputed.chain(contests.iter().map(|contest| &contest.part.aspect)).collect();
     let name = |aspect: &String| news.get(aspect).or_else(|| before?.get(aspect));
     aspects.into_iter().filter_map(|aspect| Some((aspect.clone(), name(aspect)?.clone()))).collect()
 }
@@ -128,7 +113,7 @@ mod tests {
     #[test]
     fn a_contest_stays_for_an_hour_after_the_last_run_that_postponed_its_change() {
         let first = contests(&report(&[("settings", postponed())]), &[], Time(0));
-        assert_eq!((first[0].since, first[0].at, first[0].values.len()), (Time(0), Time(0), 1));
+        assert_eq!((first[0].since, first[0].at, first[0].part.values.len()), (Time(0), Time(0), 1));
         let repaired = report(&[("settings", StepResult::Written)]);
         let later = Time(59 * MINUTE);
         assert_eq!(contests(&repaired, &first, later), first, "the repair does not end the contest");
@@ -136,6 +121,18 @@ mod tests {
         assert!(contests(&repaired, &first, Time(60 * MINUTE)).is_empty());
         let again = contests(&report(&[("settings", postponed())]), &first, later);
         assert_eq!((again[0].since, again[0].at), (Time(0), later));
+    }
+
+    #[test]
+    fn a_contest_is_stored_as_before() {
+        let stored =
+            r#"{"aspect":"labels","what":"label bug","values":["color"],"more_values":2,"since":7,"at":9}"#;
+        let contest: Contest = serde_json::from_str(stored).unwrap();
+        assert_eq!((contest.part.value_names().as_str(), contest.at), ("color, 2 more", Time(9)));
+        assert_eq!(serde_json::to_string(&contest).unwrap(), stored);
+        let short = r#"{"aspect":"labels","what":"","since":7,"at":9}"#;
+        let contest: Contest = serde_json::from_str(short).unwrap();
+        assert_eq!(serde_json::to_string(&contest).unwrap(), short);
     }
 
     #[test]

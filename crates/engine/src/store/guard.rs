@@ -73,10 +73,14 @@ pub trait GuardStore: Send + Sync + 'static {
     /// in force, the returned hold contains the earlier decision. Returns `None` if no hold has
     /// this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
-    /// Approves a held change without a reason, see [`GuardStore::decide`].
+    /// Approves a held change without a reason, see [`GuardStore::decide`]. A rejection stays.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         self.decide(digest, &Decision::approve(by, None), now).await
     }
+    /// Stores approved holds for the changes of a generation that an operator approved as a whole. So
+    /// these changes pass the guard. If an operator rejected one of the changes, the stored hold stays,
+    /// see [`crate::guard::may_let_pass`].
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError>;
     /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
     /// the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;

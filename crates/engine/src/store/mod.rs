@@ -17,6 +17,7 @@ mod listing;
 mod maintenance;
 mod metadata;
 mod queue;
+mod row_list;
 mod unreadable;
 
 pub use damaged::Damaged;
@@ -30,6 +31,7 @@ pub use listing::Listing;
 pub use maintenance::{Maintenance, Retention, StoreRecord};
 pub use metadata::MetadataStore;
 pub use queue::{Depth, Pause, Queue};
+pub use row_list::RowList;
 pub use unreadable::{json_reason, without_reason};
 
 /// The traits of a store. Code imports the traits if it uses a concrete store type and not `dyn

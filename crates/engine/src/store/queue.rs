@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::error::StoreError;
+use super::row_list::RowList;
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::key::{Key, KeyScope, Lane};
@@ -45,7 +46,8 @@ impl Depth {
         self.due[lane as usize]
     }
 
-    /// Returns the number of keys that wait, run or are parked. [`Queue::rows`] lists these keys.
+    /// Returns the number of keys that wait, run or are parked. [`Queue::all_rows`] lists these
+    /// keys.
     pub fn total(&self) -> u64 {
         self.due.iter().sum::<u64>() + self.leased + self.parked
     }
@@ -92,16 +94,22 @@ pub trait Queue: Send + Sync + 'static {
     /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
 
-    /// Lists the rows of keys that are due, claimed or parked. The parked keys come first. The
-    /// other keys follow, the most urgent ones first.
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
+    /// Lists the rows of keys that are due, claimed or parked, to show or to count them. The parked
+    /// keys come first. The other keys follow, the most urgent ones first. An unreadable row does
+    /// not cause an error.
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError>;
+    /// Lists the same rows as [`Queue::all_rows`], for decisions. Returns an error if one of them is
+    /// unreadable.
+    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.all_rows(limit).await?.complete()
+    }
     /// Lists the rows of keys that are parked, or that failed in their last run. The rows have no
-    /// particular order. A sweep can make thousands of keys due. A store with an index of the
-    /// troubled rows does not read the other rows.
-    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
-        let mut rows = self.rows(u32::MAX).await?;
-        rows.retain(Row::is_troubled);
-        Ok(rows)
+    /// particular order. An unreadable row does not cause an error. A sweep can make thousands of
+    /// keys due. A store with an index of the troubled rows does not read the other rows.
+    async fn troubled(&self) -> Result<RowList, StoreError> {
+        let mut list = self.all_rows(u32::MAX).await?;
+        list.rows.retain(Row::is_troubled);
+        Ok(list)
     }
     /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;

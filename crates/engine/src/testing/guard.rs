@@ -243,9 +243,9 @@ pub(super) async fn the_version_of_the_holds_tells_each_change(store: SharedStor
     versions.push(store.holds_version().await.unwrap());
     store.reserve(None, &limits, vec![held(1), held(2)], LATER).await.unwrap();
     assert_eq!(versions[1], store.holds_version().await.unwrap(), "nothing changed");
-    store.decide("d1", &Decision::reject("mona", None), LATER).await.unwrap();
+    let rejected = store.decide("d1", &Decision::reject("mona", None), LATER).await.unwrap().unwrap();
     versions.push(store.holds_version().await.unwrap());
-    store.decide("d1", &Decision::approve("mona", None), LATER).await.unwrap();
+    store.decide("d1", &Decision::approve("mona", None).seeing(&rejected), LATER).await.unwrap();
     versions.push(store.holds_version().await.unwrap());
     store.release(vec!["d1".into()]).await.unwrap();
     versions.push(store.holds_version().await.unwrap());
@@ -277,7 +277,7 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
     let expected = Rejection { by: "bob".into(), reason: Some("the team stays".into()), at: LATER };
     assert_eq!(rejected.rejected, Some(expected));
     assert!(store.claim(5, LATER).await.unwrap().is_empty(), "a rejection makes no key due");
-    assert_eq!(store.holds().await.unwrap(), [rejected], "the decision is stored");
+    assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&rejected), "the decision is stored");
     // Even a window with room does not let the change pass. Another generation does not let it pass
     // either.
     let wide = Limits { removes: 9, ..limits };
@@ -285,7 +285,7 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
     let verdicts = store.reserve(None, &wide, ask(1, "a"), LATER).await.unwrap().unwrap();
     assert_eq!(verdicts, [Verdict::Hold("rejected by bob: the team stays".into())]);
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
-    let approve = Decision::approve("ann", Some("asked for"));
+    let approve = Decision::approve("ann", Some("asked for")).seeing(&rejected);
     let approved = store.decide("a", &approve, LATER).await.unwrap().unwrap();
     assert_eq!(
         (approved.approved_by.as_deref(), approved.approval_reason.as_deref(), approved.rejected),
@@ -307,10 +307,50 @@ pub(super) async fn a_rejection_withdraws_an_approval_before_the_write_begins(st
     let rejected = store.decide("a", &reject, LATER).await.unwrap().unwrap();
     assert!(rejected.approved_by.is_none() && rejected.rejected.is_some());
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "the run had asked before");
-    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    let approve = Decision::approve("ann", None).seeing(&rejected);
+    store.decide("a", &approve, LATER).await.unwrap().unwrap();
     let intent = begun(&store, 1, "a", LATER).await;
     let late = store.decide("a", &reject, LATER).await.unwrap().unwrap();
     assert!(late.rejected.is_none() && late.spent, "the write cannot be stopped any more");
     end(&store, "a", End::Written(intent)).await;
     assert!(store.holds().await.unwrap().is_empty());
+}
+
+pub(super) async fn an_approval_ends_only_a_rejection_that_its_operator_saw(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER).await.unwrap();
+    let open = store.holds().await.unwrap().remove(0);
+    let (approve, reject) = (Decision::approve("ann", None), Decision::reject("bob", Some("the team stays")));
+    let rejected = store.decide("a", &reject, LATER).await.unwrap().unwrap();
+    // The rejection arrives between the look of the operator and the approval.
+    for decision in [approve.clone(), approve.seeing(&open)] {
+        assert_eq!(store.decide("a", &decision, LATER).await.unwrap().as_ref(), Some(&rejected));
+        assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&rejected), "nothing is stored");
+    }
+    let approved = store.decide("a", &approve.seeing(&rejected), LATER).await.unwrap().unwrap();
+    assert_eq!((approved.approved_by.as_deref(), &approved.rejected), (Some("ann"), &None));
+    let later = LATER + Duration::from_secs(1);
+    let again = store.decide("a", &reject, later).await.unwrap().unwrap();
+    let kept = store.decide("a", &approve.seeing(&rejected), later).await.unwrap().unwrap();
+    assert_eq!(kept, again, "the operator saw an earlier rejection");
+}
+
+pub(super) async fn the_approval_of_a_generation_ends_no_rejection(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = |n: u64, digest: &str| asked_hold(n, digest, Risk::Removes, "g1");
+    store.reserve(None, &limits, vec![asked(1, "a"), asked(2, "b")], LATER).await.unwrap();
+    let rejected = store.decide("a", &Decision::reject("bob", None), LATER).await.unwrap().unwrap();
+    let approved = |n: u64, digest: &str| Hold {
+        approved_by: Some("ann".into()),
+        generation: "g2".into(),
+        ..asked(n, digest)
+    };
+    let all = vec![approved(1, "a"), approved(2, "b"), approved(3, "c")];
+    store.let_pass(all.clone()).await.unwrap();
+    let mut stored = store.holds().await.unwrap();
+    stored.sort_by(|one, other| one.digest.cmp(&other.digest));
+    assert_eq!(stored, [rejected, all[1].clone(), all[2].clone()]);
+    let verdicts = store.reserve(None, &limits, vec![asked(1, "a"), asked(3, "c")], LATER).await.unwrap();
+    let verdicts = verdicts.unwrap();
+    assert!(matches!(verdicts[0], Verdict::Hold(_)) && verdicts[1] == Verdict::Pass, "{verdicts:?}");
 }

@@ -121,6 +121,8 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::a_second_approval_lets_nothing_more_pass(open().await).await;
     guard::a_rejected_change_stays_held_until_it_is_approved_or_no_longer_planned(open().await).await;
     guard::a_rejection_withdraws_an_approval_before_the_write_begins(open().await).await;
+    guard::an_approval_ends_only_a_rejection_that_its_operator_saw(open().await).await;
+    guard::the_approval_of_a_generation_ends_no_rejection(open().await).await;
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     guard::the_version_of_the_holds_tells_each_change(open().await).await;

@@ -155,14 +155,14 @@ pub(super) async fn a_park_is_seen_and_retried(store: SharedStore) {
     let limited = Outcome::RateLimited { until, spares_events: false, why: "budget".into() };
     let waits = store.claim_key(&key(3), LATER).await.unwrap().unwrap().lease;
     assert!(store.finish(&waits, limited, LATER).await.unwrap());
-    let mut troubled = store.troubled().await.unwrap();
+    let mut troubled = store.troubled().await.unwrap().rows;
     troubled.sort_by(|one, other| one.key.cmp(&other.key));
     assert_eq!(troubled, [row, store.row(&key(2)).await.unwrap().unwrap()]);
     for n in 2..5 {
         let lease = store.claim_key(&key(n), until).await.unwrap().unwrap().lease;
         assert!(store.finish(&lease, Outcome::Done, until).await.unwrap());
     }
-    assert_eq!(store.troubled().await.unwrap().len(), 1, "only the parked key is left");
+    assert_eq!(store.troubled().await.unwrap().count(), 1, "only the parked key is left");
     let depth = store.depth(LATER).await.unwrap();
     assert_eq!((depth.parked, depth.leased, depth.lane(Lane::Event)), (1, 0, 0));
     assert!(store.claim(1, LATER + Duration::from_secs(99_999)).await.unwrap().is_empty());

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    ApplyContext, Change, Clock, Failure, Field, Key, Lane, Limits, Mark, Mode, Plan, PlanWriter, Report,
-    Risk, Session, Spent, StepResult, Store, Time, Timing, WritePace, apply,
+    ApplyContext, Change, Clock, Failure, Field, Key, Lane, Limits, Mark, Mode, Plan, PlanWriter, Remembered,
+    Report, Risk, Session, Spent, StepResult, Store, Time, Timing, WritePace, apply,
 };
 use parking_lot::Mutex;
 
@@ -74,7 +74,8 @@ async fn run(world: &Arc<World>, store: &Arc<dyn Store>, clock: &Clock) -> Repor
         planned: clock.now(),
     };
     let key = Key::new("repository", "acme", 1);
-    apply(&key, &removal(), &Vendor(world.clone()), &context, &|_, _| {}).await.unwrap()
+    let remembered = Remembered::read(&key, &context).await.unwrap();
+    apply(&key, &removal(), &Vendor(world.clone()), &context, remembered, &|_, _| {}).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +143,8 @@ async fn a_write_that_the_store_allowed_too_late_is_not_sent() {
         };
         let sent = Arc::default();
         let vendor = Slow { world: world.clone(), clock: clock.clone(), opened: Time(0), sent };
-        let report = apply(&key, &removal(), &vendor, &context, &|_, _| {}).await.unwrap();
+        let remembered = Remembered::read(&key, &context).await.unwrap();
+        let report = apply(&key, &removal(), &vendor, &context, remembered, &|_, _| {}).await.unwrap();
         world.lock().faults = Faults::default();
         let sent = *vendor.sent.lock();
         let state = store.bookings(Time(0)).await.unwrap()[0].state;

@@ -9,7 +9,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
     HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
-    StoreError, StoreRecord, Time, Timing, Verdict,
+    RowList, StoreError, StoreRecord, Time, Timing, Verdict,
 };
 
 use crate::world::{Fate, State, World, wait};
@@ -182,8 +182,9 @@ impl Queue for Line {
         self.call(READING, |state| state.model.pauses(now)).await
     }
 
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.call(READING, |state| state.model.list(limit)).await
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError> {
+        let rows = self.call(READING, |state| state.model.list(limit)).await?;
+        Ok(RowList::new(rows, &[]))
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -275,6 +276,10 @@ impl GuardStore for Line {
             Some(hold)
         })
         .await
+    }
+
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        self.call("let pass", |state| state.model.let_pass(&approved)).await
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::guard::{Decision, Ruling, decide, window};
+use beadle_engine::guard::{Decision, Ruling, decide, may_let_pass, window};
 use beadle_engine::{Begun, End, Hold, Intent, Key, Lane, Lease, Limits, Mark, Time, Verdict};
 
 use crate::model::Model;
@@ -103,6 +103,14 @@ impl Model {
             self.mark(&[Mark::new(decided.key.clone(), Lane::Manual)], now);
         }
         Some(decided)
+    }
+
+    pub(crate) fn let_pass(&mut self, approved: &[Hold]) {
+        for hold in approved {
+            if may_let_pass(self.holds.get(&hold.digest)) {
+                self.holds.insert(hold.digest.clone(), hold.clone());
+            }
+        }
     }
 
     /// Deletes the holds of other generations, and returns them.

@@ -208,6 +208,13 @@ impl Promises {
         let digest = &hold.digest;
         let Some(standing) = self.standings.get_mut(digest) else { return };
         match (decision.ruling, *standing) {
+            // The operator did not see the rejection.
+            (Ruling::Approve, Standing::Rejected) if decision.seen.is_none() || hold.rejected.is_some() => {
+                let is_lost = hold.rejected.is_none();
+                self.break_if(is_lost, Promise::Held, || {
+                    format!("an approval ended the rejection of {digest}, which its operator did not see")
+                });
+            }
             (Ruling::Approve, Standing::Open | Standing::Rejected) => {
                 *standing = Standing::Approved;
                 *self.approvals.entry(digest.clone()).or_default() += 1;

@@ -145,8 +145,8 @@ impl Stage {
                     tokio::spawn(async move { store.resume(INSTANCES[instance]).await });
                 }
             }
-            Act::Approve { nth } => self.decide(nth, Decision::approve("ann", None)),
-            Act::Reject { nth } => self.decide(nth, Decision::reject("bob", None)),
+            Act::Approve { nth } => self.decide(nth, &Decision::approve("ann", None)),
+            Act::Reject { nth } => self.decide(nth, &Decision::reject("bob", None)),
             Act::Event { key } => self.world.lock().vendor.outbox.push(keys()[key].clone()),
         }
     }
@@ -162,13 +162,14 @@ impl Stage {
     }
 
     /// Lets an operator decide about one of the held changes.
-    fn decide(&self, nth: usize, decision: Decision) {
+    fn decide(&self, nth: usize, decision: &Decision) {
         let Some(process) = self.any() else { return };
         let holds = self.world.lock().model.list_holds();
         if holds.is_empty() {
             return;
         }
-        let digest = holds[nth % holds.len()].digest.clone();
+        let hold = &holds[nth % holds.len()];
+        let (digest, decision) = (hold.digest.clone(), decision.seeing(hold));
         let (store, now, bell) = (process.store.clone(), process.clock.now(), process.bell.clone());
         tokio::spawn(async move {
             let _ = store.decide(&digest, &decision, now).await; // the operator sees the error

@@ -13,6 +13,7 @@
 //! If two runs in a row have the same findings, Beadle stores nothing for the second run. Beadle
 //! keeps a note at least as long as the journal can keep an entry, see [`prune_controls`].
 
+mod dropped;
 mod findings;
 mod gone;
 mod log;
@@ -23,6 +24,7 @@ mod row;
 mod state;
 mod timeline;
 
+pub use dropped::was_dropped;
 pub(crate) use gone::record_gone;
 pub(crate) use log::ControlLog;
 pub use past::{LastDeclared, PastDeclarations};

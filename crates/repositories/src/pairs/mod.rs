@@ -31,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    ApplyContext, Budgets, Clock, Key, Lane, Limits, Mode, Plan, Planner as _, StepResult, Store, Time,
-    WritePace, apply,
+    ApplyContext, Budgets, Clock, Failure, Key, Lane, Limits, Mode, Plan, Planner as _, Remembered,
+    StepResult, Store, Time, WritePace, apply,
 };
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_sim::Sim;
@@ -180,8 +180,9 @@ impl Stage {
         let planned = self.clock.now();
         for (key, plan) in &whole.plans {
             let gate = self.gate(plan.generation.clone(), planned);
-            let report = apply(key, plan, &writer, &gate, &|_, _| {}).await;
-            let report = report.map_err(|failure| format!("{}: {}", plan.subject, failure.text))?;
+            let failed = |failure: Failure| format!("{}: {}", plan.subject, failure.text);
+            let remembered = Remembered::read(key, &gate).await.map_err(failed)?;
+            let report = apply(key, plan, &writer, &gate, remembered, &|_, _| {}).await.map_err(failed)?;
             let unknown: BTreeSet<&str> =
                 plan.unknowns.iter().map(|unknown| unknown.aspect.as_str()).collect();
             let in_doubt = plan.unknowns.iter().filter(|unknown| unknown.part.is_none());

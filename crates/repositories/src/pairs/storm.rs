@@ -33,7 +33,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beadle_engine::{
-    ApplyContext, Budgets, Failure, Key, Lane, Mode, Plan, Planner as _, StepResult, WritePace, apply,
+    ApplyContext, Budgets, Failure, Key, Lane, Mode, Plan, Planner as _, Remembered, StepResult, WritePace,
+    apply,
 };
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_sim::Sim;
@@ -190,7 +191,11 @@ impl<'a> Service<'a> {
             let is_manual = lane == Lane::Manual;
             let pace = if is_manual { WritePace::new(Duration::ZERO) } else { self.pace.clone() };
             let gate = ApplyContext { lane, pace, patient: is_manual, ..gate };
-            match apply(&key, &plan, &self.writer, &gate, &|_, _| {}).await {
+            let applied = match Remembered::read(&key, &gate).await {
+                Ok(remembered) => apply(&key, &plan, &self.writer, &gate, remembered, &|_, _| {}).await,
+                Err(failure) => Err(failure),
+            };
+            match applied {
                 Ok(report) => {
                     let is_odd = |outcome: &StepResult| {
                         matches!(outcome, StepResult::Failed(_) | StepResult::Held { .. })

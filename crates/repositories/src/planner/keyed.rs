@@ -10,6 +10,7 @@ use crate::aspects::Step;
 use crate::creation::name_in;
 use crate::policy::Policy;
 use crate::requirements::events_of;
+use crate::undo::can_hide;
 
 /// The maximum number of attempts to plan a repository if its reads take too long.
 const PLANS: u32 = 3;
@@ -118,6 +119,10 @@ impl Planner for RepositoryPlanner {
         // The name of a delivery's event can contain the action, as in `repository.edited`.
         let name = event.split('.').next().unwrap_or_default();
         events_of(aspect).contains(&name)
+    }
+
+    fn can_hide(&self, waived: &str, aspect: &str, what: &str) -> bool {
+        can_hide(waived, aspect, what)
     }
 
     async fn record(&self, key: &Key, report: &Report) -> Result<(), Failure> {

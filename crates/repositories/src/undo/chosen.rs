@@ -58,6 +58,13 @@ fn is_selected(keys: &[String], value: (&str, &str, &str), public: Option<&str>)
     keys.iter().any(|key| selects(key, &path) || is_public(key))
 }
 
+/// Returns the path in the policy of each value that a change sets or removes. If a value has no
+/// path, the list contains the path of its entry or its section.
+pub(crate) fn value_paths(change: &Change<()>) -> Vec<String> {
+    let values = reversal::values(change);
+    values.iter().map(|(what, name)| path((&change.aspect, what, name))).collect()
+}
+
 /// Returns the path of a value in the policy. `value` contains the aspect, the part and the name of
 /// the value. If the value has no path, returns the path of its entry or its section.
 fn path((aspect, what, name): (&str, &str, &str)) -> String {

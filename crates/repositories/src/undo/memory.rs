@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::hidden::is_in_aspect;
 use super::kept::is_never_exempt;
 use super::reversal::{self, is_same};
-use crate::aspects;
 
 /// The time after an undo for which Beadle keeps all restored values in its memory. During this
 /// time, GitHub might still show the old value that the undo replaced. The policy declares the same
@@ -137,12 +137,6 @@ fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
         })
     };
     parts.iter().flat_map(of_part).collect()
-}
-
-/// Returns whether the path of a waived key leads into a section of an aspect.
-pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
-    let section = path.split(['.', '[']).next().unwrap_or_default();
-    aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
 /// Stores that `by` undoes the values of a change. Beadle stores this note before the write.

@@ -4,8 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use beadle_engine::{Finding, Hold, HoldsByKey, Key, KeyState, Row, Store, StoreError, Time, key_findings};
+use beadle_engine::{
+    Finding, Hold, HoldsByKey, Key, KeyState, Row, RowList, Store, StoreError, Time, key_findings,
+};
 use serde::Serialize;
+
+use super::queue_row::readable_row;
 
 /// The state of a repository, group or organisation.
 pub(super) use beadle_engine::KeyCondition as Condition;
@@ -75,6 +79,8 @@ const PAGE: u32 = 1000;
 pub(super) struct Trouble {
     /// The queue rows of those keys that are parked or fail.
     rows: HashMap<Key, Row>,
+    /// The queue rows that this version cannot read.
+    pub(super) unreadable: Vec<String>,
     holds: HoldsByKey,
     now: Time,
     /// The number of tries after which the queue parks a key.
@@ -85,17 +91,20 @@ impl Trouble {
     /// Reads the queue rows of the parked keys and of the failing keys. `holds` are all held
     /// changes.
     pub(super) async fn read(store: &dyn Store, holds: &[Hold], now: Time) -> Result<Self, StoreError> {
-        let rows = store.troubled().await?.into_iter();
-        let rows = rows.map(|row| (row.key.clone(), row)).collect();
-        Ok(Self { rows, holds: HoldsByKey::new(holds), now, max_attempts: store.timing().max_attempts })
+        let RowList { rows, unreadable } = store.troubled().await?;
+        let rows = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
+        let max_attempts = store.timing().max_attempts;
+        Ok(Self { rows, unreadable, holds: HoldsByKey::new(holds), now, max_attempts })
     }
 
     /// Reads the queue row and the holds of one key.
     async fn of_key(store: &dyn Store, key: &Key, now: Time) -> Result<Self, StoreError> {
-        let row = store.row(key).await?.filter(Row::is_troubled);
+        let (row, unreadable) = readable_row(store, key).await?;
+        let row = row.filter(Row::is_troubled);
         let rows = row.into_iter().map(|row| (row.key.clone(), row)).collect();
         let holds = HoldsByKey::new(&store.all_holds_of(key).await?.holds);
-        Ok(Self { rows, holds, now, max_attempts: store.timing().max_attempts })
+        let (unreadable, max_attempts) = (unreadable.into_iter().collect(), store.timing().max_attempts);
+        Ok(Self { rows, unreadable, holds, now, max_attempts })
     }
 
     /// Returns the keys that need attention, even if no run stored their state.

@@ -201,10 +201,11 @@ fn unwritten(change: &UnwrittenChange) -> Html {
         DriftCause::NotReached => "not reached",
         DriftCause::Blocked => "depends on another change that was not written",
     };
-    let name = match (change.what.as_str(), change.value_names().as_str()) {
-        ("", "") => change.aspect.clone(),
-        ("", values) => format!("{}: {values}", change.aspect),
-        (what, _) => format!("{} {what}", change.aspect),
+    let part = &change.part;
+    let name = match (part.what.as_str(), part.value_names().as_str()) {
+        ("", "") => part.aspect.clone(),
+        ("", values) => format!("{}: {values}", part.aspect),
+        (what, _) => format!("{} {what}", part.aspect),
     };
     let asked = change.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
     let what = text(format!("not written: {name} ({because}) "));

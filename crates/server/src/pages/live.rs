@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Clock, Driver, History, Store, StoreError, TaskRecord, Time};
+use beadle_engine::{Clock, Driver, History, RowList, Store, StoreError, TaskRecord, Time};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ impl Versions {
     /// the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
-        let rows = store.rows(ROWS).await?;
+        let RowList { rows, unreadable } = store.all_rows(ROWS).await?;
         let (depth, pauses) = (store.depth(now).await?, store.pauses(now).await?);
         let newest = store.newest_entries(History { limit: 1, ..History::default() }).await?;
         let newest = newest.first().map(|entry| entry.seq);
@@ -88,9 +88,9 @@ impl Versions {
         let failing: Vec<_> = failing.collect();
         let counts = (depth.due, depth.leased, depth.parked);
         Ok(Self {
-            overview: hash(&(&holds, newest, counts, &pauses, troubled, failing)),
+            overview: hash(&(&holds, newest, counts, &pauses, troubled, &unreadable, failing)),
             holds: hash(&holds),
-            queue: hash(&(keys, depth, &pauses)),
+            queue: hash(&(keys, &unreadable, depth, &pauses)),
             tasks: hash(&tasks),
         })
     }

@@ -27,6 +27,7 @@ mod operation_answers;
 mod operation_forms;
 mod parts;
 mod places;
+mod queue_row;
 mod requests;
 mod ruling_confirmation;
 mod ruling_form;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
+use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Spent, Time, Verdict,
@@ -94,6 +95,18 @@ async fn an_approval_that_is_given_between_the_reads_and_the_write_of_another_pr
     assert!(matches!(begun.await.unwrap(), Begun::Yes(_)), "it is approved, by whomever");
     let holds = direct.holds().await.unwrap();
     assert_eq!((holds[0].approved_by.as_deref(), holds[0].spent), (Some("ann"), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_between_the_reads_and_the_write_of_an_approval_stays() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    let approved = tokio::spawn(async move { stopped.approve("a", "ann", NOW).await });
+    proxy.until_stopped().await;
+    let rejected = direct.decide("a", &Decision::reject("bob", None), NOW).await.unwrap().unwrap();
+    proxy.go_on();
+    assert_eq!(approved.await.unwrap().unwrap().as_ref(), Some(&rejected));
+    assert_eq!(direct.holds().await.unwrap(), [rejected]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

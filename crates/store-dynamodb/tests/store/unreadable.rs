@@ -41,6 +41,12 @@ async fn a_row_that_cannot_be_read_stops_no_other_key() {
     assert_eq!(claimed, [key(1), key(3)]);
     let error = store.row(&key(2)).await.unwrap_err().to_string();
     assert!(error.contains("the row of repository:acme:2"), "{error}");
+    let list = store.all_rows(10).await.unwrap();
+    assert_eq!((list.rows.len(), list.unreadable.len()), (2, 1));
+    assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
+    assert!(store.rows(10).await.is_err(), "a decision must know every row");
+    let depth = store.depth(Time(60_000)).await.unwrap();
+    assert_eq!((depth.leased, depth.lane(Lane::Event)), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,10 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     assert_eq!(store.next_due().await.unwrap(), None, "a worker does not wake for the damaged row");
     check_names(store.row(&key(2)).await, "repository:acme:2", "`work`");
     check_names(store.rows(10).await, "repository:acme:2", "`work`");
+    let list = store.all_rows(10).await.unwrap();
+    assert_eq!((list.rows.len(), list.unreadable.len()), (0, 1));
+    let names: Vec<&str> = list.unreadable_names().collect();
+    assert_eq!(names, ["the row of repository:acme:2 in the table `work`"]);
     check_names(store.claim_key(&key(2), LATER).await, "repository:acme:2", "`work`");
     check_names(store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await, "repository:acme:2", "`work`");
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;

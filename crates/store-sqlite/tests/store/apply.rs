@@ -55,16 +55,19 @@ impl Session<()> for Vendor {
     }
 }
 
-struct World {
-    store: Arc<SqliteStore>,
-    clock: Clock,
+pub(crate) struct World {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Clock,
     vendor: Vendor,
-    limits: Limits,
-    generation: String,
+    pub(crate) limits: Limits,
+    pub(crate) generation: String,
 }
 
 impl World {
-    fn new(folder: &Path, answer: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        folder: &Path,
+        answer: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
+    ) -> Self {
         let store =
             Arc::new(SqliteStore::open_inline(&folder.join("b.db"), SqliteSettings::default()).unwrap());
         let clock = Clock::simulated(Time(1_000_000_000));
@@ -85,12 +88,12 @@ impl World {
         }
     }
 
-    fn writes(&self) -> u32 {
+    pub(crate) fn writes(&self) -> u32 {
         *self.vendor.writes.lock()
     }
 
     /// Runs a plan in this lane. The plan has `count` changes with this risk.
-    async fn run(&self, lane: Lane, risk: Risk, count: usize) -> Report {
+    pub(crate) async fn run(&self, lane: Lane, risk: Risk, count: usize) -> Report {
         let mut plan = Plan::new("acme/shop");
         for n in 0..count {
             let field = Field { name: format!("f{n}"), before: json!(1), after: json!(2), asked: None, risk };
@@ -122,68 +125,14 @@ impl World {
             planned: self.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        release_resolved_holds(&key, plan, &gate).await.unwrap();
-        apply(&key, plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
+        let remembered = release_resolved_holds(&key, plan, &gate, &|_, _, _| true).await.unwrap();
+        apply(&key, plan, &self.vendor, &gate, remembered, &|_, _| {}).await.unwrap()
     }
 
-    async fn count(&self, kind: EntryKind) -> usize {
+    pub(crate) async fn count(&self, kind: EntryKind) -> usize {
         let all = Listing { limit: u32::MAX, ..Listing::default() };
         self.store.entries(all).await.unwrap().iter().filter(|entry| entry.kind == kind).count()
     }
-}
-
-fn lost() -> Result<(), Failure> {
-    Err(Failure::new(Class::Retry, "no answer within 30 s"))
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(folder.path(), || Ok(()));
-    world.limits.repeats = 5;
-    // Another writer removes the protection after each write of Beadle.
-    for _ in 0..360 {
-        world.run(Lane::Event, Risk::Changes, 1).await;
-        world.clock.jump(10_000);
-    }
-    assert_eq!(world.writes(), 10, "five at once, and then after 1, 2, 4, 8 and 16 minutes");
-    assert!(world.store.holds().await.unwrap().is_empty(), "nothing waits for an approval");
-    assert_eq!(world.count(EntryKind::Contested).await, 1);
-    let report = world.run(Lane::Event, Risk::Changes, 1).await;
-    assert!(matches!(&report.steps[0].outcome, StepResult::Postponed(why) if why.contains("contested")));
-    assert_eq!(report.verdict().map(|failure| failure.class), Some(Class::Retry), "it is looked at again");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_removed_and_given_back_with_lost_answers_stops_at_the_limit() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(folder.path(), lost);
-    world.limits.removes = 3;
-    for _ in 0..36 {
-        world.run(Lane::Event, Risk::Removes, 1).await;
-        world.clock.jump(1000);
-    }
-    assert_eq!(world.writes(), 3);
-    assert_eq!(world.store.holds().await.unwrap().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn lost_answers_of_a_removal_make_it_contested_and_those_of_other_changes_do_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(folder.path(), lost);
-    world.limits.repeats = 2;
-    for _ in 0..5 {
-        world.run(Lane::Event, Risk::Adds, 1).await;
-    }
-    assert_eq!(world.writes(), 5, "an outage of the vendor is no second writer");
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(folder.path(), lost);
-    world.limits.repeats = 2;
-    for _ in 0..5 {
-        world.run(Lane::Event, Risk::Removes, 1).await;
-    }
-    assert_eq!(world.writes(), 2);
-    assert!(world.store.holds().await.unwrap()[0].contested);
 }
 
 #[tokio::test(start_paused = true)]

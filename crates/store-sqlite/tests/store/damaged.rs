@@ -1,9 +1,13 @@
 //! Tests of rows that Beadle cannot read: the error names the row, and nothing panics.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::journal::{Detail, Entry, EntryKind, RefusedWebhook};
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
-use beadle_engine::{Delivery, History, Hold, Key, Lane, Limits, Listing, Mark, StoreError, Time, Verdict};
+use beadle_engine::{
+    Delivery, History, Hold, Key, Lane, Limits, Listing, Mark, Outcome, StoreError, Time, Verdict,
+};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -133,6 +137,59 @@ async fn a_row_that_cannot_be_read_is_named() {
     }
     let found = errors(&store).await;
     assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_row_of_the_queue_that_cannot_be_read_hides_and_blocks_no_other_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let key = |n: u64| Key::new("repository", "acme", n);
+    store.mark((1..=3).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let failed = store.claim_key(&key(3), Time(60_000)).await.unwrap().unwrap().lease;
+    store.finish(&failed, Outcome::Retry("502".into()), Time(60_000)).await.unwrap();
+    let file = Connection::open(&path).unwrap();
+    let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, last_error = '403'
+                  WHERE key = 'repository:acme:2'";
+    file.execute(damage, []).unwrap();
+    let list = store.all_rows(10).await.unwrap();
+    let listed: BTreeSet<&str> = list.rows.iter().map(|row| row.key.as_str()).collect();
+    assert_eq!(listed, BTreeSet::from(["repository:acme:1", "repository:acme:3"]));
+    let unreadable: Vec<&str> = list.unreadable_names().collect();
+    assert_eq!((unreadable, list.count()), (vec!["the row of repository:acme:2"], 3));
+    assert!(store.rows(10).await.is_err(), "a decision must know every row");
+    let troubled = store.troubled().await.unwrap();
+    assert_eq!((troubled.rows.len(), troubled.unreadable.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_claim_passes_over_a_row_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let key = |n: u64| Key::new("repository", "acme", n);
+    store.mark((1..=3).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let file = Connection::open(&path).unwrap();
+    // The damaged row is the first one in each order, and the claim takes only one key.
+    let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, due = -1
+                  WHERE key = 'repository:acme:2'";
+    file.execute(damage, []).unwrap();
+    let mut claimed = Vec::new();
+    for now in [Time(60_000), Time(60_001)] {
+        claimed.extend(store.claim(1, now).await.unwrap());
+    }
+    let keys: BTreeSet<&str> = claimed.iter().map(|claim| claim.lease.key.as_str()).collect();
+    assert_eq!(keys, BTreeSet::from(["repository:acme:1", "repository:acme:3"]));
+    assert!(store.claim(5, Time(60_002)).await.unwrap().is_empty());
+    assert!(store.claim_named(&[key(2)], Time(60_002)).await.unwrap().is_empty());
+    for claim in claimed {
+        assert!(store.finish(&claim.lease, Outcome::Done, Time(60_003)).await.unwrap());
+    }
+    assert_eq!(store.next_due().await.unwrap(), None, "a worker does not wake for the damaged row");
+    let kept: i64 = file
+        .query_row("SELECT wanted FROM work WHERE key = 'repository:acme:2'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, -1, "nothing changes the row");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn report(labels: &[&str]) -> Report {
 async fn listed(store: &SqliteStore) -> Vec<String> {
     let state = KeyState::get(store, &key()).await.unwrap().unwrap();
     let changes = state.unwritten(store, &key()).await.unwrap();
-    changes.into_iter().map(|change| change.what).collect()
+    changes.into_iter().map(|change| change.part.what).collect()
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn a_contest_and_its_writer_stay_in_the_state_after_the_repair() {
     let began = KeyState::get(store.as_ref(), &key()).await.unwrap().unwrap();
     let octocat = BTreeMap::from([("settings".to_owned(), "octocat".to_owned())]);
     assert_eq!(
-        (began.contests[0].values.as_slice(), &began.writers),
+        (began.contests[0].part.values.as_slice(), &began.writers),
         (&["has_wiki".to_owned()][..], &octocat)
     );
     clock.jump(60_000);

@@ -6,6 +6,7 @@ mod apply;
 mod background;
 mod bell;
 mod causes;
+mod contested;
 mod damaged;
 mod faults;
 mod first_asked;

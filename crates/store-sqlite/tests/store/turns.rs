@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, StepResult, Time, Turn, WritePace, apply,
+    PlanWriter, Remembered, Report, Risk, Session, StepResult, Time, Turn, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -122,7 +122,8 @@ impl World {
             planned: self.vendor.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
+        let remembered = Remembered::read(&key, &gate).await.unwrap();
+        apply(&key, &self.plan, &self.vendor, &gate, remembered, &|_, _| {}).await.unwrap()
     }
 
     /// Returns the time that has passed. The unit is the duration of one write.

@@ -20,6 +20,12 @@ const MOST_AT_ONCE: usize = 90;
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 
 impl GithubClients {
+    /// Returns clients among which only the client of this organisation is open.
+    #[cfg(test)]
+    pub(crate) fn with(organisation: &str, client: (Api, WritePace)) -> Self {
+        Self(Mutex::new(HashMap::from([(organisation.to_owned(), client)])))
+    }
+
     /// Returns the client of an organisation. Opens the client if it is not open yet. Sends no
     /// request.
     pub(crate) fn get_or_open(

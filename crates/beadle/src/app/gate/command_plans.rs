@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Limits, Mode, Plan, Store, StoreError};
+use beadle_engine::{Clock, GateLimits, Key, Limits, Mode, Plan, Store, StoreError};
 use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
+use crate::app::gate::generation_decision::{GateDecision, decide};
 use crate::app::gate::generation_holds;
 use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::held_generation::HeldGeneration;
@@ -60,22 +61,16 @@ pub(crate) async fn held_plan(
         generation_holds::end(store, &note, &policy.generation, now).await?;
         return Ok(None);
     }
-    let before = HeldGeneration::note(&note).get(store).await?;
-    let before = before.filter(|held| held.generation == policy.generation);
     // A repository that does not exist yet must not raise the limit of the gate.
     let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
     let total = plans.iter().filter(|(key, _)| exists(key)).count() as u64;
-    let since = before.as_ref().map_or(now, |held| held.since);
-    let of = (file.name.as_str(), policy);
-    let (held, verdict) = HeldGeneration::judge(of, plans, total, &limits(file, guard, shard), since);
-    if verdict != GateVerdict::Passes {
-        let approval =
-            before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
-        let Some(approval) = approval else {
-            generation_holds::begin(store, &note, &held, now).await?;
-            return Ok(Some(held));
-        };
-        let_pass(store, plans, &policy.generation, &approval, now).await?;
+    let planned = HeldGeneration::of_policy((file.name.as_str(), policy), plans, total, now);
+    match decide(store, &note, planned, (&limits(file, guard, shard), ""), now).await? {
+        GateDecision::Held(held) => return Ok(Some(*held)),
+        GateDecision::Passes(None) => {}
+        GateDecision::Passes(Some(approval)) => {
+            let_pass(store, plans, &policy.generation, &approval, now).await?;
+        }
     }
     generation_holds::end(store, &note, &policy.generation, now).await?;
     Ok(None)
@@ -92,8 +87,8 @@ pub(crate) async fn held_mappings(
     let own = generation_of(&to_target(&config.mappings, target));
     let used = directories.in_force.policies_to(target).into_iter().chain([(target.to_owned(), own)]);
     for (name, generation) in used {
-        let held = HeldGeneration::note(&name).get(store).await?;
-        let held = held.filter(|held| held.generation == generation && held.approved.is_none());
+        let held = HeldGeneration::find(store, &name, &generation).await?;
+        let held = held.filter(|held| held.approved.is_none());
         if held.is_some() {
             return Ok(held);
         }

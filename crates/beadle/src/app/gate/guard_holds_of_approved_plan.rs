@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Hold, Key, Plan, Store, StoreError, StoreRecord, Time};
+use beadle_engine::{Hold, Key, Plan, Store, StoreError, Time};
 use futures::future::try_join_all;
 
 use crate::app::gate::held_generation::GenerationApproval;
@@ -23,13 +23,12 @@ pub(in crate::app) async fn let_pass(
     approval: &GenerationApproval,
     now: Time,
 ) -> Result<(), StoreError> {
-    let rejected = rejected(store, plans).await?;
+    check_readable(store, plans).await?;
     let mut holds = Vec::new();
     for (key, plan) in plans {
         let guarded = plan.changes.iter().filter(|change| {
             let risks = change.risks();
-            let is_checked = risks.is_guarded() || change.stop.is_some();
-            change.mode.allows(&risks) && is_checked && !rejected.contains(&change.digest(key))
+            change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
         });
         holds.extend(guarded.map(|change| Hold {
             digest: change.digest(key),
@@ -49,7 +48,7 @@ pub(in crate::app) async fn let_pass(
         }));
     }
     for batch in holds.chunks(BATCH) {
-        try_join_all(batch.iter().map(|hold| store.take(StoreRecord::Hold(hold.clone())))).await?;
+        store.let_pass(batch.to_vec()).await?;
     }
     Ok(())
 }
@@ -76,25 +75,24 @@ pub(in crate::app) async fn take_back(
     Ok(())
 }
 
-/// Returns the digests of the changes that operators rejected. Returns an error if a hold of a
-/// planned key is unreadable, because an operator can have rejected the change. An unreadable hold
-/// of another key does not matter, so it does not stop the policy of another organisation.
-async fn rejected(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> Result<BTreeSet<String>, StoreError> {
-    let list = store.all_holds().await?;
-    if !list.unreadable.is_empty() {
-        for batch in plans.chunks(READS) {
-            try_join_all(batch.iter().map(|(key, _)| store.holds_of(key))).await?;
-        }
+/// Returns an error if a hold of a planned key is unreadable, because an operator can have rejected
+/// the change. An unreadable hold of another key does not matter, so it does not stop the policy of
+/// another organisation.
+async fn check_readable(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> Result<(), StoreError> {
+    if store.all_holds().await?.unreadable.is_empty() {
+        return Ok(());
     }
-    let rejected = list.holds.into_iter().filter(|hold| hold.rejected.is_some());
-    Ok(rejected.map(|hold| hold.digest).collect())
+    for batch in plans.chunks(READS) {
+        try_join_all(batch.iter().map(|(key, _)| store.holds_of(key))).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Risk;
     use beadle_engine::guard::Decision;
     use beadle_engine::testing::{change, hold};
+    use beadle_engine::{Risk, StoreRecord};
 
     use super::*;
     use crate::app::store;

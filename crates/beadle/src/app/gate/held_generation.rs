@@ -121,13 +121,24 @@ impl HeldGeneration {
         limits: &GateLimits,
         since: Time,
     ) -> (Self, GateVerdict) {
-        let mut judged = Self::new((organisation, policy.generation.as_str()), plans, total, since);
+        let mut judged = Self::of_policy((organisation, policy), plans, total, since);
         let verdict = judged.verdict(limits);
         if verdict != GateVerdict::Passes {
             judged.why = verdict.to_string();
         }
-        judged.commit = policy.origin.as_ref().map(committed);
         (judged, verdict)
+    }
+
+    /// Creates the hold of a policy with the changes in `plans`. Does not compare the changes with
+    /// any limit.
+    pub(crate) fn of_policy(
+        (organisation, policy): (&str, &Policy),
+        plans: &[(Key, Plan<()>)],
+        total: u64,
+        since: Time,
+    ) -> Self {
+        let commit = policy.origin.as_ref().map(committed);
+        Self { commit, ..Self::new((organisation, policy.generation.as_str()), plans, total, since) }
     }
 
     /// Creates the hold of a generation with the changes in `plans`. Does not compare the changes
@@ -156,6 +167,16 @@ impl HeldGeneration {
             delayed: Vec::new(),
             approved: None,
         }
+    }
+
+    /// Returns the hold in the note with this name, if the hold is about this generation.
+    pub(crate) async fn find(
+        store: &dyn Store,
+        note: &str,
+        generation: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let held = Self::note(note).get(store).await?;
+        Ok(held.filter(|held| held.generation == generation))
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
@@ -219,10 +240,10 @@ impl HeldGeneration {
         note.replace(store, &stored, &Self { approved: Some(approval), ..self }).await
     }
 
-    /// Returns whether the generation needs an approval with these limits. An operator can raise the
-    /// limits while the generation is held.
-    pub(crate) fn exceeds(&self, limits: &GateLimits) -> bool {
-        self.verdict(limits) != GateVerdict::Passes
+    /// Returns whether the generation waits for an approval with these limits. An operator can raise
+    /// the limits while the generation is held.
+    pub(crate) fn waits(&self, limits: &GateLimits) -> bool {
+        self.approved.is_none() && self.verdict(limits) != GateVerdict::Passes
     }
 
     pub(crate) fn verdict(&self, limits: &GateLimits) -> GateVerdict {
@@ -425,8 +446,8 @@ mod tests {
             percent: 0,
             repositories,
         };
-        assert!(held.exceeds(&limits(7, 8)) && held.exceeds(&limits(8, 7)));
-        assert!(!held.exceeds(&limits(8, 8)));
+        assert!(held.waits(&limits(7, 8)) && held.waits(&limits(8, 7)));
+        assert!(!held.waits(&limits(8, 8)));
     }
 
     #[test]

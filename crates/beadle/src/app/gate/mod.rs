@@ -5,6 +5,7 @@
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target_place;
 pub(crate) mod command_plans;
+pub(super) mod generation_decision;
 pub(super) mod generation_group_changes;
 pub(super) mod generation_holds;
 pub(super) mod guard_holds_of_approved_plan;

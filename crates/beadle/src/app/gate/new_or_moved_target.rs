@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use beadle_engine::gate::TARGET_PREFIX;
-use beadle_engine::{Class, Failure, GateVerdict, Mode, Store, StoreError, Time};
+use beadle_engine::{Class, Failure, Mode, Store, StoreError, Time};
 use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_target_place::{self, place};
+use crate::app::gate::generation_decision::{GateDecision, decide};
 use crate::app::gate::generation_holds;
 use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::held_generation::HeldGeneration;
@@ -42,18 +43,8 @@ pub(crate) async fn held(
     store: &dyn Store,
 ) -> Result<Option<HeldGeneration>, StoreError> {
     let generation = generation_of(&place(config, file));
-    let held = held_in(store, &note_of(&file.name), &generation).await?;
+    let held = HeldGeneration::find(store, &note_of(&file.name), &generation).await?;
     Ok(held.filter(|held| held.approved.is_none()))
-}
-
-/// Returns the hold in a note, if the hold is about this generation.
-async fn held_in(
-    store: &dyn Store,
-    note: &str,
-    generation: &str,
-) -> Result<Option<HeldGeneration>, StoreError> {
-    let held = HeldGeneration::note(note).get(store).await?;
-    Ok(held.filter(|held| held.generation == generation))
 }
 
 /// Returns `None` if the gate lets the target pass. Otherwise, returns the exceeded limits. Until
@@ -71,14 +62,13 @@ pub(crate) async fn adopt(
     let (note, generation) = (note_of(name), generation_of(&place));
     let mappings = service.directories.mappings();
     let is_planned = planned == Some(mappings.generation.as_str());
-    let before = held_in(store.as_ref(), &note, &generation).await?;
+    let before = HeldGeneration::find(store.as_ref(), &note, &generation).await?;
     let limits = limits(service, &target.file).await?;
     let known = accepted_target_place::of(store.as_ref(), name).await?;
     let mut passes = known.as_ref() == Some(&place);
     if !passes {
-        let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
-        if let Some(held) = before.as_ref().filter(waits) {
-            return Ok(Some(held.why.clone()));
+        if let Some(held) = before.filter(|held| is_planned && held.waits(&limits)) {
+            return Ok(Some(held.why));
         }
         passes = needs_none(known.is_none(), name, &mappings, store).await?;
     }
@@ -110,25 +100,19 @@ pub(crate) async fn adopt(
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();
     }
-    // An operator might have approved the target in the meantime.
-    let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
-    let since = before.as_ref().map_or(now, |held| held.since);
-    let mut held = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, since);
-    let approval = before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
-    let verdict = held.verdict(&limits);
-    match (&approval, &verdict) {
-        (None, GateVerdict::Held { .. }) => {
-            held.why = format!("the target is new or has another address: {verdict}");
+    let planned = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, now);
+    let limits = (&limits, "the target is new or has another address: ");
+    match decide(store.as_ref(), &note, planned, limits, now).await? {
+        GateDecision::Held(held) => {
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(target_name = name, generation, digest, why, "target held");
-            generation_holds::begin(store.as_ref(), &note, &held, now).await?;
             return Ok(Some(held.why));
         }
-        (Some(approval), _) => {
-            let_pass(store.as_ref(), &preview.approvable, &mappings.generation, approval, now).await?;
+        GateDecision::Passes(None) => {}
+        GateDecision::Passes(Some(approval)) => {
+            let_pass(store.as_ref(), &preview.approvable, &mappings.generation, &approval, now).await?;
         }
-        (None, GateVerdict::Passes) => {}
     }
     accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
     tracing::info!(target_name = name, generation, "target in use");

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use beadle_engine::gate::LIMITS_PREFIX;
 use beadle_engine::guard::{RepositoryCount, is_undo};
-use beadle_engine::{
-    Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Mark, Plan, Planner, Store, StoreError,
-};
+use beadle_engine::{Class, Failure, GateLimits, Hold, Key, Lane, Mark, Plan, Planner, Store, StoreError};
 use beadle_groups::sweep::remembered;
 use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_limits;
+use crate::app::gate::generation_decision::{GateDecision, decide};
 use crate::app::gate::generation_holds;
 use crate::app::gate::guard_holds_of_approved_plan::let_pass;
 use crate::app::gate::guard_limits::GuardLimits;
@@ -194,13 +193,12 @@ pub(crate) async fn adopt(
         mark(service, held.by_window.into_keys().collect()).await?;
         return Ok(LimitsAdoption::InForce);
     }
-    let before = HeldGeneration::note(&note).get(store).await?;
-    let before = before.filter(|held| held.generation == generation);
+    let before = HeldGeneration::find(store, &note, &generation).await?;
     let limits = of.gate_limits(service).await?;
     let holds = released(store.holds().await?, name, with_contested);
     let is_planned = planned.is_some_and(|planned| !planned.lost(&holds));
-    let waits = |held: &HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
-    if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
+    let waiting = before.filter(|held| is_planned && held.waits(&limits));
+    if let (Some(held), Some(planned)) = (waiting, planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
     }
     // Only one process plans the changes. The other processes start to use the limits after that
@@ -214,33 +212,26 @@ pub(crate) async fn adopt(
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
     }
-    // An operator might have approved the limits in the meantime.
-    let before = HeldGeneration::note(&note).get(store).await?;
-    let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();
-    let since = before.as_ref().map_or(now, |held| held.since);
     let total = of.total(&service.store).await?;
-    let mut held = HeldGeneration::new((name, generation.as_str()), &plans, total, since);
-    let approval = before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
-    let verdict = held.verdict(&limits);
-    match (&approval, &verdict) {
-        (None, GateVerdict::Held { .. }) => {
-            held.why = format!("the raised limits would release held changes: {verdict}");
+    let changes = HeldGeneration::new((name, generation.as_str()), &plans, total, now);
+    let limits = (&limits, "the raised limits would release held changes: ");
+    match decide(store, &note, changes, limits, now).await? {
+        GateDecision::Held(held) => {
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(instance = name, generation, digest, why, "raised limits held");
-            generation_holds::begin(store, &note, &held, now).await?;
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
-        (Some(approval), _) => {
-            // An operator might have rejected a change while Beadle made the plan. The approval
-            // would replace this rejection.
+        GateDecision::Passes(None) => {}
+        GateDecision::Passes(Some(approval)) => {
+            // An operator might have decided about a change while Beadle made the plan. The approved
+            // plan would then differ from the plan that is necessary now.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));
             }
-            let_pass(store, &plans, &asking, approval, now).await?;
+            let_pass(store, &plans, &asking, &approval, now).await?;
         }
-        (None, GateVerdict::Passes) => {}
     }
     // The old limits might have caused holds. These holds do not end by themselves when the limits
     // change, so Beadle ends these holds here. If the process ends before it records the limits,

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
+use beadle_engine::{Class, Failure, GateLimits, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::gate::accepted_limits::usable;
+use crate::app::gate::generation_decision::{GateDecision, decide};
 use crate::app::gate::generation_holds;
 use crate::app::gate::guard_holds_of_approved_plan::{let_pass, take_back};
 use crate::app::gate::guard_limits::GuardLimits;
@@ -75,8 +76,8 @@ pub(crate) async fn adopt(
     }
     let held = held.filter(|held| held.generation == generation);
     let limits = limits(service, target).await?;
-    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
-        return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
+    if let Some(held) = held.filter(|held| held.waits(&limits)) {
+        return Ok(MappingAdoption::Held { generation, why: held.why });
     }
     // Only one process plans the changes. The other processes start to use the mappings after that
     // process has accepted the mappings.
@@ -96,22 +97,18 @@ pub(crate) async fn adopt(
         return Ok(MappingAdoption::Unchanged);
     }
     let now = service.clock().now();
-    let since = held.as_ref().map_or(now, |held| held.since);
-    let of = (name, generation.as_str());
-    let mut new = HeldGeneration::new(of, &preview.plans, preview.total, since);
-    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    let verdict = new.verdict(&limits);
-    match (&approval, &verdict) {
-        (None, GateVerdict::Held { .. }) => {
-            new.why = verdict.to_string();
-            let (digest, why) = (&new.digest, &new.why);
+    let planned = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, now);
+    let approval = match decide(store, name, planned, (&limits, ""), now).await? {
+        GateDecision::Held(held) => {
+            let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
-            generation_holds::begin(store, name, &new, now).await?;
-            return Ok(MappingAdoption::Held { generation, why: new.why });
+            return Ok(MappingAdoption::Held { generation, why: held.why });
         }
+        GateDecision::Passes(approval) => approval,
+    };
+    if let Some(approval) = &approval {
         // A group uses the generation of all mappings in force.
-        (Some(approval), _) => let_pass(store, &preview.approvable, &after.generation, approval, now).await?,
-        (None, GateVerdict::Passes) => {}
+        let_pass(store, &preview.approvable, &after.generation, approval, now).await?;
     }
     if !accepted_mappings::accept_after(store, name, &wanted, &accepted).await? {
         if approval.is_some() {

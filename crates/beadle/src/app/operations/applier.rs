@@ -219,7 +219,9 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
         let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref(), applier.lane).await?;
         let (generation, planned) = (plan.generation.clone(), applier.clock.now());
         let gate = ApplyContext { generation, planned, ..gate.clone() };
-        release_resolved_holds(key, &plan, &gate).await?;
+        let can_hide =
+            |waived: &str, aspect: &str, what: &str| applier.planner.can_hide(waived, aspect, what);
+        let remembered = release_resolved_holds(key, &plan, &gate, &can_hide).await?;
         let all = plan.changes.iter().all(is_agreed);
         is_all &= all;
         if !all {
@@ -236,7 +238,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
                 print(at, result);
             }
         };
-        let mut report = apply(key, &plan, &applier.writer, &gate, &on_step).await?;
+        let mut report = apply(key, &plan, &applier.writer, &gate, remembered, &on_step).await?;
         let is_outdated =
             report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(applier.clock.now()));
         let news = report.steps.iter().filter(|step| step.outcome == StepResult::Written);

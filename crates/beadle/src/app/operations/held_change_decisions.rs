@@ -23,6 +23,8 @@ pub(crate) enum Effect<'a> {
     Done,
     /// Another operator has already made the same decision. The earlier decision stays.
     Before(&'a str),
+    /// The approval has no effect. This operator rejected the change after the approver had seen it.
+    Rejected(&'a str),
     /// The decision has no effect. The approved write of the change has already begun and might be
     /// complete.
     Begun,
@@ -38,9 +40,10 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 }
 
 /// Stores a decision about each change. If the decision has an effect, the journal gets an entry.
-/// Returns the stored holds in the order of the changes; `None` for a change that is no longer
-/// held. The store has no transaction for several holds. If a change is decided or written at the
-/// same time, the decision is stored for the other changes.
+/// `named` contains the holds that the operator saw. If somebody rejected a change after that, an
+/// approval does not end this rejection. Returns the stored holds in the order of the changes; `None`
+/// for a change that is no longer held. The store has no transaction for several holds. If a change
+/// is decided or written at the same time, the decision is stored for the other changes.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],
@@ -49,7 +52,9 @@ pub(crate) async fn store_decisions(
 ) -> Result<Vec<Option<Hold>>, StoreError> {
     let mut all = Vec::with_capacity(named.len());
     for batch in named.chunks(BATCH) {
-        let decided = batch.iter().map(|one| store.decide(&one.hold.digest, decision, now));
+        let decisions: Vec<Decision> = batch.iter().map(|one| decision.seeing(one.hold)).collect();
+        let decided = batch.iter().zip(&decisions);
+        let decided = decided.map(|(one, decision)| store.decide(&one.hold.digest, decision, now));
         let decided = try_join_all(decided).await?;
         let done = batch.iter().zip(&decided).filter(|(one, hold)| {
             let is_new = |hold: &Hold| HoldState::of(hold) != HoldState::of(one.hold);
@@ -69,12 +74,12 @@ pub(crate) fn effect<'a>(hold: &'a Hold, decision: &Decision) -> Effect<'a> {
     if hold.spent {
         return Effect::Begun;
     }
-    let by = match decision.ruling {
-        Ruling::Approve => hold.approved_by.as_deref(),
-        Ruling::Reject => hold.rejected.as_ref().map(|rejection| rejection.by.as_str()),
-    };
-    match by {
-        Some(other) if other != decision.by => Effect::Before(other),
+    let rejected = hold.rejected.as_ref().map(|rejection| rejection.by.as_str());
+    match (decision.ruling, hold.approved_by.as_deref(), rejected) {
+        (Ruling::Approve, Some(other), _) | (Ruling::Reject, _, Some(other)) if other != decision.by => {
+            Effect::Before(other)
+        }
+        (Ruling::Approve, None, Some(other)) => Effect::Rejected(other),
         _ => Effect::Done,
     }
 }
@@ -106,11 +111,14 @@ mod tests {
         let rejection = |by: &str| Some(Rejection { by: by.into(), reason: None, at: Time(0) });
         let rejected = |by: &str| Hold { rejected: rejection(by), ..hold(1) };
         let (approve, reject) = (Decision::approve("mona", None), Decision::reject("mona", None));
+        let overriding = approve.seeing(&rejected("hubot"));
         for (before, decision, expected) in [
             (hold(1), &approve, Effect::Done),
             (approved("mona"), &approve, Effect::Done),
             (approved("hubot"), &approve, Effect::Before("hubot")),
-            (rejected("hubot"), &approve, Effect::Done),
+            (rejected("hubot"), &overriding, Effect::Done),
+            (rejected("hubot"), &approve, Effect::Rejected("hubot")),
+            (rejected("mona"), &approve, Effect::Rejected("mona")),
             (begun(), &approve, Effect::Begun),
             (hold(1), &reject, Effect::Done),
             (approved("hubot"), &reject, Effect::Done),
@@ -141,6 +149,25 @@ mod tests {
             let found = journal.iter().filter(|entry| entry.kind == EntryKind::Operator).count();
             assert_eq!(found, entries, "{decision:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_rejection_after_the_last_look_stays_and_the_approval_is_not_in_the_journal() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, vec![hold(1), hold(2)], Time(0)).await.unwrap();
+        let groups = group_holds(store.holds().await.unwrap());
+        let named = named_changes(&groups, &groups[0].code);
+        let reject = Decision::reject("bob", Some("it stays"));
+        store.decide("d1", &reject, Time(1)).await.unwrap().unwrap();
+        let approve = Decision::approve("mona", Some("closed"));
+        let decided = store_decisions(store.as_ref(), &named, &approve, Time(2)).await.unwrap();
+        let effects: Vec<Effect<'_>> = decided.iter().flatten().map(|hold| effect(hold, &approve)).collect();
+        assert_eq!(effects, [Effect::Rejected("bob"), Effect::Done]);
+        let all = Listing { limit: 10, ..Listing::default() };
+        let journal = store.entries(all).await.unwrap();
+        let approved: Vec<&str> = journal.iter().map(|entry| entry.subject.as_str()).collect();
+        assert_eq!(approved, ["acme/r2"]);
     }
 
     #[test]

@@ -338,9 +338,9 @@ fn is_of_policy(one: &Written, (generation, organisation): (&str, Option<&str>))
 }
 
 /// Returns the writes that a generation of a policy first asked for, and the writes during which
-/// this generation was in force. If `organisation` is set, returns only the writes to this
-/// organisation. The place of a write in the journal does not matter, because a run of an earlier
-/// generation can end after a later generation came into force.
+/// this generation was in force. A later repair of the same values counts too. If `organisation` is
+/// set, returns only the writes to this organisation. The place of a write in the journal does not
+/// matter, because a run of an earlier generation can end after a later generation came into force.
 async fn of_generation(
     store: &dyn Store,
     generation: &str,
@@ -367,7 +367,7 @@ async fn of_keys(
     };
     let whole = Listing { limit: PAGE, ..Listing::default() };
     let mut all = writes(store, whole, is_of_keys).await?;
-    assign_repairs(&mut all);
+    assign_repairs(store, &mut all).await?;
     all.retain(|one| is_of_policy(one, of));
     Ok(all)
 }

@@ -56,8 +56,10 @@ impl PageDecisions {
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
         let named = shown(&groups, asked)?;
         check_rejections(&named, asked.ruling)?;
-        let decision =
-            Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
+        let decision = match asked.ruling {
+            Ruling::Approve => Decision::approve(&asked.by, Some(&asked.reason)),
+            Ruling::Reject => Decision::reject(&asked.by, Some(&asked.reason)),
+        };
         let now = self.service.clock().now();
         let decided =
             store_decisions(store, &named, &decision, now).await.map_err(|error| unavailable(&error))?;
@@ -175,11 +177,15 @@ fn shown<'a>(
 /// Checks that an approval does not override a rejection. Somebody can reject a change while Beadle
 /// asks GitHub for the authors of the policy.
 fn check_rejections(named: &[NamedChange<'_>], ruling: Ruling) -> Result<(), DecisionRefusal> {
-    if ruling == Ruling::Approve && named.iter().any(|one| one.hold.rejected.is_some()) {
-        let why = "an operator rejected one of the changes; to approve it, use `beadle approve`";
-        return Err(DecisionRefusal::Conflict(why.to_owned()));
+    let rejected = named.iter().find_map(|one| one.hold.rejected.as_ref());
+    match rejected.filter(|_| ruling == Ruling::Approve) {
+        Some(rejection) => Err(DecisionRefusal::Conflict(already_rejected(&rejection.by))),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn already_rejected(by: &str) -> String {
+    format!("a change was already rejected by {by}; to approve it, use `beadle approve`")
 }
 
 /// Returns whether the person must confirm an approval first. A single change of one repository
@@ -197,6 +203,7 @@ fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone
         match hold.as_ref().map_or(Effect::Gone, |hold| effect(hold, decision)) {
             Effect::Done => changes += 1,
             Effect::Before(by) => other = Some(format!("{by} decided the same before")),
+            Effect::Rejected(by) => other = Some(already_rejected(by)),
             Effect::Begun => {
                 other = Some("the approved write began, and its result is not known yet".to_owned());
             }
@@ -302,9 +309,12 @@ mod tests {
         let decision = Decision::approve("mona", Some("read it"));
         let approved = |by: &str| Some(Hold { approved_by: Some(by.into()), ..hold(1) });
         let begun = Some(Hold { spent: true, ..hold(1) });
+        let rejection = || Rejection { by: "hubot".into(), reason: None, at: Time(0) };
+        let rejected = || Some(Hold { rejected: Some(rejection()), ..hold(1) });
         assert_eq!(outcome(&[approved("mona")], &decision), Ok(DecisionDone { changes: 1 }));
         for (decided, part) in [
             (vec![approved("hubot")], "hubot decided the same before"),
+            (vec![rejected()], "already rejected by hubot"),
             (vec![None], "no longer held"),
             (vec![begun], "began"),
         ] {
@@ -314,9 +324,7 @@ mod tests {
         let partial = outcome(&[approved("mona"), approved("hubot")], &decision).unwrap_err();
         let part = "stored only for 1 change: hubot";
         assert!(matches!(&partial, DecisionRefusal::Partial(why) if why.contains(part)), "{partial:?}");
-        let rejection = Rejection { by: "hubot".into(), reason: None, at: Time(0) };
-        let rejected = Some(Hold { rejected: Some(rejection), ..hold(1) });
-        assert!(outcome(&[rejected], &Decision::reject("mona", None)).is_err());
+        assert!(outcome(&[rejected()], &Decision::reject("mona", None)).is_err());
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
 //! Starts to use a new generation of a policy, if the gate lets the generation pass.
 
 use beadle_engine::gate::is_counted;
-use beadle_engine::{Class, Failure, GateVerdict, Key, Mode, Plan, StoreError, Stored, TaskStatus};
+use beadle_engine::{Class, Failure, Key, Mode, Plan, StoreError, Stored, TaskStatus};
 use beadle_repositories::{Affected, Policy, Preview};
 
+use crate::app::gate::generation_decision::{GateDecision, decide};
 use crate::app::gate::generation_group_changes::{self, GenerationGroupChanges};
 use crate::app::gate::generation_holds;
 use crate::app::gate::guard_holds_of_approved_plan::{let_pass, take_back};
@@ -178,11 +179,10 @@ async fn try_adopt(
     }
     let store = service.store.as_ref();
     let name = organisation.file.name.as_str();
-    let held = HeldGeneration::note(name).get(store).await?;
-    let held = held.filter(|held| held.generation == candidate.generation);
+    let held = HeldGeneration::find(store, name, &candidate.generation).await?;
     let limits = organisation.file.gate_limits_with(&org.limits.current());
-    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
-        return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
+    if let Some(held) = held.filter(|held| held.waits(&limits)) {
+        return Ok(Adoption::Held { generation: candidate.generation, why: held.why });
     }
     // The plan can read every repository, so only one process makes the plan. If two processes made
     // the plan, the changes of an approved generation could also pass twice.
@@ -208,24 +208,19 @@ async fn try_adopt(
         return Ok(adoption);
     }
     let now = service.clock().now();
-    let since = held.as_ref().map_or(now, |held| held.since);
-    let (mut new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
-    new.drift = preview.drift as u64 + mapped.drift;
-    new.delayed = delayed_lines(&preview.delayed, is_counted);
-    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    if approval.is_none() && verdict != GateVerdict::Passes {
-        tracing::warn!(
-            organisation = name,
-            generation = candidate.generation,
-            digest = new.digest,
-            why = new.why,
-            "generation of the policy held"
-        );
-        fail::fail_point!("before-generation-hold", |_| std::process::abort());
-        generation_holds::begin(store, name, &new, now).await?;
-        fail::fail_point!("after-generation-hold", |_| std::process::abort());
-        return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
-    }
+    let planned = HeldGeneration {
+        drift: preview.drift as u64 + mapped.drift,
+        delayed: delayed_lines(&preview.delayed, is_counted),
+        ..HeldGeneration::of_policy((name, &candidate), &all, total, now)
+    };
+    let approval = match decide(store, name, planned, (&limits, ""), now).await? {
+        GateDecision::Held(held) => {
+            let (generation, digest, why) = (candidate.generation, &held.digest, &held.why);
+            tracing::warn!(organisation = name, generation, digest, why, "generation of the policy held");
+            return Ok(Adoption::Held { generation, why: held.why });
+        }
+        GateDecision::Passes(approval) => approval,
+    };
     let approved = approval.as_ref().map(|approval| (approval, preview.approvable.as_slice()));
     let planned = (affected.as_ref(), &mapped);
     enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await

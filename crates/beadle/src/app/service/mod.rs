@@ -311,3 +311,42 @@ impl Service {
         join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Key, Lane, Lease, Run};
+
+    use super::*;
+    use crate::app::connections::budget_and_cache_options::ClientOptions;
+
+    #[tokio::test]
+    async fn the_worker_runs_the_keys_of_a_target_after_the_target_begins() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let path = folder.path().join("beadle.toml");
+        let text = "[[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"file:t\"\n\
+                    [[target]]\nname = \"aws\"\n\
+                    scim = { url = \"https://x.example/scim\", token = \"file:t\", dialect = \"rfc7644\" }\n\
+                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"a\"]\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("t"), "secret").unwrap();
+        let config = Arc::new(Config::load(&path).unwrap());
+        let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
+        let directories = app.directories().unwrap();
+        let second = Duration::from_secs(1);
+        let service = Service::new(app, store, directories, &(second..=second));
+        let worker = service.worker();
+        // The planner refuses this key before it sends a request.
+        let key = Key::new(beadle_groups::mark::KIND, "aws", "1");
+        let lease = Lease { key, epoch: 1, until: Time(i64::MAX) };
+        let run = Run { lease, lane: Lane::Event, hint: None, since: Time(0) };
+        let reconciler = &worker.reconcilers[beadle_groups::mark::KIND];
+        let early = reconciler.reconcile(&run).await.unwrap_err().text;
+        assert!(early.contains("aws is not available yet"), "{early}");
+        assert!(!service.has_agreed("aws"));
+        service.begin_target(&service.directories.targets["aws"]);
+        let planned = reconciler.reconcile(&run).await.unwrap_err().text;
+        assert!(planned.contains("invalid group `1`"), "{planned}");
+        assert!(service.has_agreed("aws"));
+        tokio::time::timeout(second, service.bell.notified()).await.expect("the worker wakes");
+    }
+}

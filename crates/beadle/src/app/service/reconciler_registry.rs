@@ -257,6 +257,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::connections::budget_and_cache_options::ClientOptions;
+    use crate::app::connections::github::GithubClients;
 
     /// A reconciler that sends no request.
     struct Idle;
@@ -297,16 +299,19 @@ mod tests {
     async fn the_runs_of_each_kind_use_permissions_that_another_process_learned_of() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");
-        std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
+        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\napp = { id = 7, key = \"env:K\" }\n\
+                    [[target]]\nname = \"teams\"\ngithub = { org = \"acme\", teams_from_policy = true }\n";
+        std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap();
         let (clock, key) = (Clock::simulated(Time(1_000_000_000_000)), signing_key());
         let hold = Duration::from_secs(1)..=Duration::from_secs(1);
-        for (kind, id) in [
-            ("repository", "1"),
-            ("organisation", "1"),
-            ("dispatch", "d/rule"),
-            (beadle_hooks::github::CHECK, "1"),
-            ("policy", "1"),
+        for (kind, instance, id) in [
+            ("repository", "acme", "1"),
+            ("organisation", "acme", "1"),
+            ("dispatch", "acme", "d/rule"),
+            (beadle_groups::mark::KIND, "teams", "1"),
+            (beadle_hooks::github::CHECK, "acme", "1"),
+            ("policy", "acme", "1"),
         ] {
             let store =
                 SqliteStore::open_inline(&folder.path().join(kind), SqliteSettings::default()).unwrap();
@@ -318,19 +323,22 @@ mod tests {
                 BTreeMap::from([("settings.yml".to_owned(), "repository: { topics: [shop] }\n".to_owned())]);
             let policy = Policy::from_sources(files, "admin", Path::new("policy")).unwrap();
             let client = (one, WritePace::new(Duration::ZERO));
+            let (options, clients) = (ClientOptions::PATIENT, GithubClients::with("acme", client.clone()));
+            let directories = Arc::new(Directories::open(&config, &clock, &options, &clients).unwrap());
             let org = GithubOrganisation::new(&config, &config.file.org[0], policy, client).unwrap();
             let registry = ReconcilerRegistry::new(&config, &hold, &clock);
             registry.add(&org, &store, &clock);
             registry.add_dispatch(&org, &store, &clock);
             registry.add_check(&org, Arc::new(Idle));
             registry.add_policy("acme", &[&org.reader], Arc::new(Idle));
+            registry.add_target(&directories.targets["teams"], &directories, &store, &clock);
 
             assert!(org.reader.rate_limit().await.is_err());
             is_accepted.store(true, Ordering::SeqCst);
             Reader::new(other, Asks::default()).renew_token().await.unwrap();
             let tokens = || wire.arrived().iter().filter(|arrived| is_for_a_token(arrived)).count();
             assert_eq!(tokens(), 2, "each process has a token");
-            let lease = Lease { key: Key::new(kind, "acme", id), epoch: 1, until: Time(i64::MAX) };
+            let lease = Lease { key: Key::new(kind, instance, id), epoch: 1, until: Time(i64::MAX) };
             let run = Run { lease, lane: Lane::Event, hint: None, since: clock.now() };
             // GitHub knows no repository, so the run may fail.
             drop(registry.by_kind()[kind].reconcile(&run).await);

@@ -50,6 +50,11 @@ pub(in crate::commands) async fn decide_changes(
             Effect::Before(other) => {
                 printer.line(format!("{digest}: already {} by {other}", past(decision.ruling)));
             }
+            Effect::Rejected(by) => {
+                let hint = "to approve the change anyway, run the command again";
+                printer.error(&format!("{digest}: the change was already rejected by {by}\nhint: {hint}"));
+                code = FAILED;
+            }
             Effect::Begun => {
                 let why = "the approved write began, and its result is not known yet";
                 let hint = "if Beadle holds the change again, decide again";

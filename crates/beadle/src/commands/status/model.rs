@@ -36,8 +36,8 @@ pub(super) struct Status {
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
-    /// The stored holds and waivers that this version cannot read. Beadle does not work on a
-    /// repository or group if such a hold or waiver concerns it.
+    /// The stored holds, waivers and rows of the queue that this version cannot read. Beadle does not
+    /// work on a repository or group if such data concerns it.
     pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{
-    Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, Store, TaskRecord, Time, background,
-    counts_as_parked,
+    Hold, HoldList, Key, KeyState, LastRead, Pause, Resource, Row, RowList, Store, TaskRecord, Time,
+    background, counts_as_parked,
 };
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
@@ -75,7 +75,8 @@ pub(super) async fn gather(
     let HoldList { mut holds, unreadable } = store.all_holds().await?;
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
-    let mut rows = store.troubled().await?;
+    let RowList { mut rows, unreadable } = store.troubled().await?;
+    status.unreadable.extend(unreadable);
     let max_attempts = store.timing().max_attempts;
     let is_shown = |row: &Row| is_thing(&row.key) || counts_as_parked(row, max_attempts);
     rows.retain(|row| is_known(&row.key) && is_shown(row));

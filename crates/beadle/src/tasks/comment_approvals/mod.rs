@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
 use crate::app::operations::approval_rules::PolicyFacts;
-use crate::app::operations::held_change_decisions::{Effect, effect, named_changes, store_decisions};
+use crate::app::operations::held_change_decisions::{named_changes, store_decisions};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::authors::change_authors;
 use crate::app::service::Service;
 use crate::output::plural::counted;
-use rules::{ApproveCommand, approved, command, sender};
+use rules::{ApproveCommand, answer, approved, command, sender};
 
 /// The time between two looks at the comments.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -114,10 +114,8 @@ impl CommentApprovals {
                 let decision = Decision::approve(person, Some(&reason));
                 let decided =
                     store_decisions(service.store.as_ref(), &named, &decision, service.clock().now()).await?;
-                let is_done = decided.iter().flatten().filter(|hold| effect(hold, &decision) == Effect::Done);
-                let count = is_done.count();
                 service.bell.notify_one();
-                (count, format!("Beadle approves {}.", counted(count, "change", "changes")))
+                answer(&decided, &decision)
             }
             Err(why) => {
                 refused(why);

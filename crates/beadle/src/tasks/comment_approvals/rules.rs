@@ -3,12 +3,13 @@
 //! Beadle sends the texts of refusals to GitHub, so these texts contain nothing that a person
 //! wrote.
 
-use beadle_engine::Time;
-use beadle_engine::guard::HoldGroup;
+use beadle_engine::guard::{Decision, HoldGroup};
+use beadle_engine::{Hold, Time};
 use beadle_github::IssueComment;
 
 use crate::app::operations::approval_rules::{PolicyFacts, closed, involved};
-use crate::app::operations::held_change_decisions::{NamedChange, named_changes};
+use crate::app::operations::held_change_decisions::{Effect, NamedChange, effect, named_changes};
+use crate::output::plural::counted;
 
 /// The maximum length of a reason, in characters. A comment can have 65,536 characters, and the
 /// journal repeats the reason for each change of a group.
@@ -71,10 +72,32 @@ pub(super) fn approved<'a>(
     }
 }
 
+/// Returns the number of approved changes, and the answer to the command. `decided` contains the
+/// stored holds after the decision.
+pub(super) fn answer(decided: &[Option<Hold>], decision: &Decision) -> (usize, String) {
+    let count = |wanted: fn(&Effect<'_>) -> bool| {
+        decided.iter().flatten().filter(|hold| wanted(&effect(hold, decision))).count()
+    };
+    let approved = count(|effect| *effect == Effect::Done);
+    let rejected = count(|effect| matches!(effect, Effect::Rejected(_)));
+    let which = match approved {
+        0 if rejected > 0 => "nothing".to_owned(),
+        approved => counted(approved, "change", "changes"),
+    };
+    let text = match rejected {
+        0 => format!("Beadle approves {which}."),
+        rejected => {
+            let rejected = counted(rejected, "change was", "changes were");
+            format!("Beadle approves {which}: {rejected} already rejected by an operator.")
+        }
+    };
+    (approved, text)
+}
+
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::{Hold, testing};
+    use beadle_engine::testing;
 
     use super::*;
 
@@ -122,6 +145,30 @@ mod tests {
         assert_eq!(sender(&comment()), Ok("mona"));
         assert!(sender(&IssueComment { is_edited: true, ..comment() }).is_err());
         assert!(sender(&IssueComment { person: None, ..comment() }).is_err());
+    }
+
+    #[test]
+    fn an_answer_counts_the_changes_that_an_operator_rejected_in_the_meantime() {
+        let decision = Decision::approve("mona", None);
+        let approved = || Some(Hold { approved_by: Some("mona".into()), ..hold(1) });
+        let rejection = || Rejection { by: "@bob".into(), reason: None, at: Time(0) };
+        let rejected = || Some(Hold { rejected: Some(rejection()), ..hold(2) });
+        for (decided, count, text) in [
+            (vec![approved()], 1, "Beadle approves 1 change."),
+            (vec![None], 0, "Beadle approves 0 changes."),
+            (
+                vec![approved(), rejected()],
+                1,
+                "Beadle approves 1 change: 1 change was already rejected by an operator.",
+            ),
+            (
+                vec![rejected(), rejected()],
+                0,
+                "Beadle approves nothing: 2 changes were already rejected by an operator.",
+            ),
+        ] {
+            assert_eq!(answer(&decided, &decision), (count, text.to_owned()));
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store,
-    StoreError, StoreRecord, Time, Timing, Verdict,
+    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, RowList,
+    Store, StoreError, StoreRecord, Time, Timing, Verdict,
 };
 use beadle_sim::Sim;
 use beadle_transport::{Exchanged, Wire};
@@ -156,8 +156,8 @@ impl Queue for MortalStore {
         passes!(self, self.inner.pauses(now))
     }
 
-    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
-        passes!(self, self.inner.rows(limit))
+    async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError> {
+        passes!(self, self.inner.all_rows(limit))
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -213,6 +213,10 @@ impl GuardStore for MortalStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         passes!(self, self.inner.decide(digest, decision, now))
+    }
+
+    async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {
+        passes!(self, self.inner.let_pass(approved))
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {

@@ -1,6 +1,6 @@
 //! Tests which parts a sweep reads from GitHub, and for which parts the sweep uses stored answers.
 
-use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
+use beadle_engine::{ApplyContext, LastRead, Remembered, StepResult, WritePace, apply, swept_hint};
 
 use super::world::{UNLIMITED, World, policy_of};
 use super::*;
@@ -101,7 +101,8 @@ pub(super) async fn run(
             generation: plan.generation.clone(),
             planned: world.clock.now(),
         };
-        let report = apply(key, plan, writer, &context, &|_, _| {}).await.unwrap();
+        let remembered = Remembered::read(key, &context).await.unwrap();
+        let report = apply(key, plan, writer, &context, remembered, &|_, _| {}).await.unwrap();
         assert!(report.steps.iter().all(|step| step.outcome == StepResult::Written));
     }
     let calls = world.sim.calls().split_off(before);

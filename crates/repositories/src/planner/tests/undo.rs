@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::UNDO_GENERATION;
-use beadle_engine::{ApplyContext, Detail, Limits, Listing, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Detail, Limits, Listing, Remembered, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};
@@ -121,7 +121,8 @@ pub(super) async fn undo_within(
             generation: plan.generation.clone(),
             planned: world.clock.now(),
         };
-        let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
+        let remembered = Remembered::read(&key, &context).await.unwrap();
+        let report = apply(&key, &plan, &writer, &context, remembered, &|_, _| {}).await.unwrap();
         for step in report.steps {
             done.push((format!("{} {}", step.change.aspect, step.change.what), step.outcome));
         }

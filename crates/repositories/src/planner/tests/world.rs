@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{ApplyContext, Limits, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Limits, Remembered, StepResult, WritePace, apply};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 use super::*;
@@ -193,7 +193,8 @@ impl World {
                 generation: plan.generation.clone(),
                 planned,
             };
-            let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
+            let remembered = Remembered::read(&key, &context).await.unwrap();
+            let report = apply(&key, &plan, &writer, &context, remembered, &|_, _| {}).await.unwrap();
             planner.forget_agreed(&key).await.unwrap();
             for step in report.steps {
                 let fields: Vec<&str> = step.change.fields.iter().map(|field| field.name.as_str()).collect();

@@ -20,6 +20,7 @@ use crate::pages::link::Link;
 use crate::pages::newest::newest;
 use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
 use crate::pages::parts::{code, counted, link, moment, more, paragraph, section, state, states, table};
+use crate::pages::queue_row::readable_row;
 use crate::pages::unreadable::unreadable_list;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
@@ -31,6 +32,8 @@ const ENTRIES: usize = 50;
 pub(in crate::pages) struct Work {
     /// The key's row in the queue. `None` if the store has no row for the key.
     queue: Option<Row>,
+    /// Why this version cannot read the key's row. `None` if it can read the row.
+    unreadable_row: Option<String>,
     pauses: Vec<Pause>,
     /// The changes that the last run did not write. The gravest change comes first. The list is
     /// not always complete.
@@ -63,8 +66,10 @@ impl Work {
             Some(left) => left.unwritten(store, key).await?,
             None => Vec::new(),
         };
+        let (queue, unreadable_row) = readable_row(store, key).await?;
         Ok(Self {
-            queue: store.row(key).await?,
+            queue,
+            unreadable_row,
             pauses,
             more_unwritten: pending.saturating_sub(unwritten.len()),
             unwritten,
@@ -119,6 +124,10 @@ impl Work {
         }
         if let Some(error) = self.queue.as_ref().and_then(|row| row.last_error.as_ref()) {
             rows.push(("Last error", long_text(one_line(error))));
+        }
+        if let Some(why) = &self.unreadable_row {
+            let why = format!("this version cannot read {}", one_line(why));
+            rows.push(("Not in the queue", long_text(why)));
         }
         rows.extend(self.pauses.iter().map(|pause| ("Paused until", moment(pause.until, now))));
         rows
@@ -196,8 +205,9 @@ impl Work {
 
 /// Returns the row of a change that the last run did not write.
 fn unwritten_row(change: &UnwrittenChange, links: Html) -> Vec<Html> {
-    let name = format!("{} {}", change.aspect, change.what);
-    let title = match change.value_names() {
+    let part = &change.part;
+    let name = format!("{} {}", part.aspect, part.what);
+    let title = match part.value_names() {
         values if values.is_empty() => text(name.trim_end()),
         values => joined([text(format!("{}: ", name.trim_end())), code(values)]),
     };
@@ -224,10 +234,33 @@ fn reason(change: &UnwrittenChange) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Limits, PolicyLocation, Report, Risk, Step, StepResult, testing};
+    use beadle_engine::{Lane, Limits, Mark, PolicyLocation, Report, Risk, Step, StepResult, testing};
 
     use super::*;
     use crate::exchange::store;
+    use crate::pages::condition::of_key;
+
+    #[tokio::test]
+    async fn an_unreadable_row_of_the_queue_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let key = testing::hold(1).key;
+        store.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(1)).await.unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE work SET wanted = -1", []).unwrap();
+        let report = Report {
+            subject: "acme/r1".into(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        KeyState::record(store.as_ref(), &key, &report, Time(1)).await.unwrap();
+        let work = Work::load(store.as_ref(), &key, Time(5)).await.unwrap();
+        let own = of_key(store.as_ref(), &key, Time(5)).await.unwrap().unwrap();
+        let shown: String = work.facts(&own, Time(5)).iter().map(|(_, fact)| fact.as_str()).collect();
+        assert!(shown.contains("the row of repository:acme:1: "), "{shown}");
+    }
 
     #[tokio::test]
     async fn an_unreadable_hold_is_named_and_hides_no_other_hold_of_its_key() {

@@ -65,7 +65,7 @@ pub(in crate::pages) struct Overview {
     /// The known names of the paused keys.
     names: Names,
     failing_tasks: Vec<TaskRecord>,
-    /// The stored holds and waivers that this version cannot read.
+    /// The stored holds, waivers and rows of the queue that this version cannot read.
     unreadable: Vec<String>,
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
@@ -104,6 +104,7 @@ pub(in crate::pages) async fn load(
     let waiting = holds_to_decide - list.unreadable.len();
     let HoldList { holds, mut unreadable } = list;
     unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
+    unreadable.extend(trouble.unreadable);
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let needing = needing_attention(all, &holds);
     let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();

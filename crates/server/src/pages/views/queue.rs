@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Depth, Key, Lane, Pause, Row, Store, Time, one_line};
+use beadle_engine::{Depth, Key, Lane, Pause, Row, RowList, Store, Time, one_line};
 use serde::Serialize;
 
 use crate::pages::asked::Refused;
@@ -11,6 +11,7 @@ use crate::pages::html::{Html, joined, text};
 use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form, sweep_form};
 use crate::pages::parts::{code, counted, facts, faint, moment, named, paragraph, paused, section, table};
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -24,6 +25,8 @@ pub(in crate::pages) struct Queue {
     pauses: Vec<Pause>,
     /// The most urgent rows.
     rows: Vec<Row>,
+    /// The rows that this version cannot read.
+    unreadable: Vec<String>,
     /// The known names of the keys in the rows and pauses.
     names: Names,
     /// The names of the configured organisations.
@@ -50,14 +53,14 @@ pub(in crate::pages) async fn load(
     known: &dyn Facts,
     now: Time,
 ) -> Result<Queue, Refused> {
-    let rows = store.rows(ROWS).await?;
+    let RowList { rows, unreadable } = store.all_rows(ROWS).await?;
     let pauses = store.pauses(now).await?;
     let paused = paused_keys(&pauses);
     let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).chain(&paused).collect();
     let names = names(store, keys).await?;
     let (organisations, targets) = (known.names(), known.targets());
     let depth = store.depth(now).await?;
-    Ok(Queue { depth, pauses, rows, names, organisations, targets, visitor: None })
+    Ok(Queue { depth, pauses, rows, unreadable, names, organisations, targets, visitor: None })
 }
 
 /// Returns how many keys the page leaves out, and the command that lists them. `total` is the
@@ -133,7 +136,8 @@ impl View for Queue {
                 self.rows.iter().map(|of| row(of, &self.names, (now, visitor))).collect(),
                 "No key is due, running or parked.",
             ),
-            left_out(self.depth.total(), self.rows.len()),
+            unreadable_list(&self.unreadable),
+            left_out(self.depth.total(), self.rows.len() + self.unreadable.len()),
             section(
                 "Pauses",
                 [
@@ -154,6 +158,22 @@ impl View for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unreadable_row_is_named() {
+        let page = Queue {
+            depth: Depth::default(),
+            pauses: Vec::new(),
+            rows: Vec::new(),
+            unreadable: vec!["the row of repository:acme:1: the text is not valid JSON".to_owned()],
+            names: Names::default(),
+            organisations: Vec::new(),
+            targets: Vec::new(),
+            visitor: None,
+        };
+        let shown: String = page.content(Time(2)).iter().map(Html::as_str).collect();
+        assert!(shown.contains("the row of repository:acme:1: the text"), "{shown}");
+    }
 
     #[test]
     fn a_page_of_a_long_queue_says_how_many_keys_are_missing() {

@@ -77,12 +77,13 @@ impl HasLines for RepositoryPage {
 /// Returns the paths of the keys that the values of a change belong to. A person can exempt each of
 /// these keys.
 fn keys_of(sign_in: &SignIn, organisation: &str, change: &UnwrittenChange) -> Vec<String> {
+    let part = &change.part;
     let key = |value: &String| {
-        sign_in.key_of_value(organisation, (change.aspect.as_str(), change.what.as_str(), value.as_str()))
+        sign_in.key_of_value(organisation, (part.aspect.as_str(), part.what.as_str(), value.as_str()))
     };
     // The form separates keys with commas.
     let is_whole = |key: &String| !key.contains(',');
-    let mut keys: Vec<String> = change.values.iter().filter_map(key).filter(is_whole).collect();
+    let mut keys: Vec<String> = part.values.iter().filter_map(key).filter(is_whole).collect();
     keys.dedup();
     keys
 }

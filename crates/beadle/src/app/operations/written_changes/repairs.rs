@@ -1,11 +1,13 @@
 //! Finds the policy that asked for a repeated write. While a policy is in force, Beadle also repairs
 //! drift from values that an earlier policy already wrote. Such a write belongs to the earlier
-//! policy.
+//! policy. If a policy between the two writes did not declare the value, the write belongs to the
+//! policy that declares the value again.
 
 use std::collections::BTreeMap;
 
-use beadle_engine::Key;
 use beadle_engine::guard::is_undo;
+use beadle_engine::{Key, Store, StoreError, Time};
+use beadle_repositories::controls::was_dropped;
 use serde_json::Value;
 
 use super::Written;
@@ -13,35 +15,65 @@ use super::Written;
 /// A value of a key: the key, the aspect, the part and the name.
 type Place<'a> = (&'a Key, &'a str, &'a str, &'a str);
 
-/// The last value that Beadle wrote to a place, and the policy or the undo that asked for it.
-type Last<'a> = BTreeMap<Place<'a>, (&'a Value, Option<String>)>;
+/// The last write of a value.
+struct LastWrite<'a> {
+    value: &'a Value,
+    at: Time,
+    /// The policy or the undo that asked for the write.
+    asked: Option<String>,
+}
+
+/// An earlier write of all values of a write.
+struct EarlierWrite {
+    /// The policy that asked for the values.
+    policy: String,
+    /// The time of the last write of one of the values.
+    at: Time,
+}
 
 /// Gives each write that repeats an earlier write the policy of the earlier write. `all` contains
 /// the writes of some keys from the oldest to the newest.
-pub(super) fn assign_repairs(all: &mut [Written]) {
-    let asked = policies(all);
+pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
+    let asked = policies(store, all).await?;
     for (one, asked) in all.iter_mut().zip(asked) {
         if asked != one.generation {
             one.first_asked = asked;
         }
     }
+    Ok(())
 }
 
-fn policies(all: &[Written]) -> Vec<Option<String>> {
-    let mut last: Last<'_> = BTreeMap::new();
+async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<Option<String>>, StoreError> {
+    let mut last: BTreeMap<Place<'_>, LastWrite<'_>> = BTreeMap::new();
     let mut found = Vec::with_capacity(all.len());
     for one in all {
         let is_known = one.first_asked.is_some() || one.generation.as_deref().is_none_or(is_undo);
-        let repeated = if is_known { None } else { repeated(one, &last) };
-        let asked = repeated.or_else(|| one.asked().map(str::to_owned));
+        let mut earlier = if is_known { None } else { repeated(one, &last) };
+        if let Some(found) = &earlier
+            && is_declared_again(store, one, found).await?
+        {
+            earlier = None;
+        }
+        let asked = earlier.map(|found| found.policy).or_else(|| one.asked().map(str::to_owned));
         if one.is_confirmed {
             for (place, value) in values(one) {
-                last.insert(place, (value, asked.clone()));
+                last.insert(place, LastWrite { value, at: one.at, asked: asked.clone() });
             }
         }
         found.push(asked);
     }
-    found
+    Ok(found)
+}
+
+/// Returns whether another policy than the earlier one declares the values of a write again, after
+/// a policy did not declare all of them.
+async fn is_declared_again(
+    store: &dyn Store,
+    one: &Written,
+    earlier: &EarlierWrite,
+) -> Result<bool, StoreError> {
+    let is_other = one.generation.as_ref() != Some(&earlier.policy);
+    Ok(is_other && was_dropped(store, &one.key, &one.change, (earlier.at, one.at)).await?)
 }
 
 fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
@@ -49,17 +81,17 @@ fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
     one.change.fields.iter().map(move |field| ((&one.key, aspect, what, field.name.as_str()), &field.after))
 }
 
-/// Returns the policy that asked for all values of a write before. Returns `None` if the last write
-/// of one of the values wrote something else, or if an undo did this write.
-fn repeated(one: &Written, last: &Last<'_>) -> Option<String> {
-    let mut policy: Option<&str> = None;
+/// Returns the earlier write of all values of a write. Returns `None` if the last write of one of
+/// the values wrote something else, if two policies asked for the values, or if an undo did a write.
+fn repeated(one: &Written, last: &BTreeMap<Place<'_>, LastWrite<'_>>) -> Option<EarlierWrite> {
+    let mut earlier: Option<(&str, Time)> = None;
     for (place, value) in values(one) {
-        let (before, asked) = last.get(&place)?;
-        let asked = asked.as_deref().filter(|asked| !is_undo(asked))?;
-        if *before != value || policy.is_some_and(|policy| policy != asked) {
+        let before = last.get(&place)?;
+        let asked = before.asked.as_deref().filter(|asked| !is_undo(asked))?;
+        if before.value != value || earlier.is_some_and(|(policy, _)| policy != asked) {
             return None;
         }
-        policy = Some(asked);
+        earlier = Some((asked, earlier.map_or(before.at, |(_, at)| at.max(before.at))));
     }
-    policy.map(str::to_owned)
+    earlier.map(|(policy, at)| EarlierWrite { policy: policy.to_owned(), at })
 }

@@ -1,5 +1,7 @@
+use beadle_engine::Note;
 use beadle_engine::journal::{SweepSummary, WriteResult};
 use beadle_engine::store::prelude::*;
+use beadle_repositories::controls::{ControlLine, ControlLines, ControlState};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
@@ -401,6 +403,45 @@ async fn the_repair_of_a_value_belongs_to_the_policy_that_wrote_the_value_first(
         (first, vec!["old", "old", "old"], vec![]),
         (second, vec!["new", "new"], vec!["old"]),
         (third, vec![], vec!["new", "old"]),
+    ] {
+        let found = named(&store, &[generation.to_owned()]).await.unwrap();
+        assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");
+    }
+}
+
+/// Records that a run found a policy with exactly these topics in the repository.
+async fn record_topics(store: &SqliteStore, at: i64, topics: &[&str]) {
+    // A later time comes first.
+    let moment = format!("{:016x}", i64::MAX - at);
+    let (at, digest) = (Time(at), format!("digest-{at}"));
+    let line = || ControlLine { value: "true".into(), line: 1 };
+    let controls = topics.iter().map(|topic| (format!("repository.topics[{topic}]"), line())).collect();
+    let lines = ControlLines { at, file: "settings.yml".into(), commit: "c".into(), controls };
+    Note::of(&["acme", &digest, &moment]).put(store, &lines).await.unwrap();
+    let state = ControlState { at, lines: vec![digest], ..ControlState::default() };
+    Note::of(&["acme", key().id(), &moment]).put(store, &state).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_repair_of_a_value_that_a_policy_declares_again_belongs_to_this_policy() {
+    let (_folder, store) = temporary();
+    let (first, third, fourth) = ("aaaaaaaaaaaa", "cccccccccccc", "dddddddddddd");
+    for topic in ["dropped", "kept"] {
+        write_of(&store, (topic, first), Happened::Yes, Time(1000)).await;
+    }
+    record_topics(&store, 1001, &["dropped", "kept"]).await;
+    // The second policy no longer has one of the topics. Then, another writer removes both.
+    record_topics(&store, 2000, &["kept"]).await;
+    for topic in ["dropped", "kept"] {
+        write_of(&store, (topic, third), Happened::Yes, Time(3000)).await;
+    }
+    record_topics(&store, 3001, &["dropped", "kept"]).await;
+    // Another writer removes the topic again.
+    write_of(&store, ("dropped", fourth), Happened::Yes, Time(4000)).await;
+    for (generation, own, others) in [
+        (first, vec!["dropped", "kept", "kept"], vec![]),
+        (third, vec!["dropped", "dropped"], vec!["kept"]),
+        (fourth, vec![], vec!["dropped"]),
     ] {
         let found = named(&store, &[generation.to_owned()]).await.unwrap();
         assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");

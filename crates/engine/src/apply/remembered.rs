@@ -1,0 +1,26 @@
+//! The notes about the changes that earlier runs of a key did not write. A run reads these notes
+//! once.
+
+use super::ApplyContext;
+use super::first_asked::FirstAsked;
+use crate::failure::Failure;
+use crate::key::Key;
+use crate::refused::Refusals;
+
+/// The stored notes about the unwritten changes of a key.
+#[derive(Debug)]
+pub struct Remembered {
+    /// The changes that the vendor refused.
+    pub(super) refusals: Refusals,
+    /// The unwritten changes, each with the generation that first asked for the change.
+    pub(super) first: FirstAsked,
+}
+
+impl Remembered {
+    /// Reads the notes of a key.
+    pub async fn read(key: &Key, context: &ApplyContext) -> Result<Self, Failure> {
+        let first = FirstAsked::note(key);
+        let (refusals, first) = Refusals::note(key).get_with(context.store.as_ref(), &first).await?;
+        Ok(Self { refusals: refusals.unwrap_or_default(), first: first.unwrap_or_default() })
+    }
+}

@@ -423,7 +423,12 @@ async fn approve_hold(
     now: Time,
 ) -> anyhow::Result<Option<Hold>> {
     store.reserve(None, limits, vec![hold.clone()], now).await?;
-    let decided = store_decisions(store, &[NamedChange { hold, group: None }], decision, now).await?;
+    let held = store.holds_of(&hold.key).await?.into_iter().find(|held| held.digest == hold.digest);
+    let Some(held) = held else { return Ok(None) };
+    if held.rejected.is_some() {
+        return Ok(Some(held));
+    }
+    let decided = store_decisions(store, &[NamedChange { hold: &held, group: None }], decision, now).await?;
     Ok(decided.into_iter().flatten().next())
 }
 

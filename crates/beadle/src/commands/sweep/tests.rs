@@ -68,7 +68,7 @@ async fn the_journal_has_the_person_and_the_reason_of_an_approval_once() {
     let decision = Decision::approve(by, Some(reason));
     for now in [Time(1), Time(2)] {
         let hold = hold_of((key, plan), &plan.changes[0], now);
-        approve_hold(store.as_ref(), &Limits::default(), (hold, &decision), now).await.unwrap();
+        approve_hold(store.as_ref(), &Limits::default(), (&hold, &decision), now).await.unwrap();
     }
     let held = store.holds_of(key).await.unwrap();
     assert_eq!(
@@ -84,6 +84,21 @@ async fn the_journal_has_the_person_and_the_reason_of_an_approval_once() {
         group: None,
     };
     assert_eq!(details, [&Detail::Operator(action)]);
+}
+
+#[tokio::test]
+async fn an_approval_with_a_sweep_does_not_end_a_rejection() {
+    let (_folder, store) = store::temporary().unwrap();
+    let shown = shown(&["a"]);
+    let (key, plan) = &shown.plans[0];
+    let hold = hold_of((key, plan), &plan.changes[0], Time(1));
+    store.reserve(None, &Limits::default(), vec![hold.clone()], Time(1)).await.unwrap();
+    store.decide(&hold.digest, &Decision::reject("ann", None), Time(2)).await.unwrap();
+    let approve = Decision::approve("mona", None);
+    let decided = approve_hold(store.as_ref(), &Limits::default(), (&hold, &approve), Time(3)).await.unwrap();
+    assert_eq!(effect(&decided.unwrap(), &approve), Effect::Rejected("ann"));
+    let held = store.holds_of(key).await.unwrap();
+    assert_eq!((held[0].approved_by.as_deref(), held[0].rejected.is_some()), (None, true));
 }
 
 #[test]

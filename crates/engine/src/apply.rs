@@ -4,6 +4,7 @@
 mod check_guard;
 mod failures;
 mod first_asked;
+mod hidden;
 mod release;
 mod remembered;
 mod severity;
@@ -41,7 +42,8 @@ use turns::{AT_ONCE, Turns};
 
 pub(crate) use failures::TURN;
 pub use failures::waits_for_turn;
-pub use first_asked::{earlier_generations, first_asked_note};
+pub use first_asked::first_asked_note;
+pub(crate) use first_asked::{holds_since, remember_failure};
 pub use release::release_resolved_holds;
 pub use remembered::Remembered;
 pub use turns::Turn;
@@ -294,7 +296,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = context.lane;
-    let Remembered { refusals: refused, first } = remembered;
+    let Remembered { refusals: refused, first, new } = remembered;
     let mut refusals = refused.of_generation(&context.generation);
     let CheckedPlan { mut results, asked, approved, mut failure } =
         Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
@@ -306,7 +308,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     let writes = results.iter().filter(|result| result.is_none()).count();
     while let Err(until) = context.pace.book(key, writes, lane, context.clock.now()) {
         if !context.patient {
-            remember(key, plan, context, (&first, &results)).await;
+            remember(key, plan, context, (&first, &new, &results)).await;
             return Err(waits_for_turn(until, true));
         }
         context.clock.sleep_until(until).await;
@@ -369,7 +371,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Err(error) => {
                     context.pace.settle(context.clock.now());
                     give_back(key, plan, context, &asked, &results).await;
-                    remember(key, plan, context, (&first, &results)).await;
+                    remember(key, plan, context, (&first, &new, &results)).await;
                     return Err(error);
                 }
             },
@@ -407,7 +409,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     if let Err(error) = refusals.write(&refused, context.store.as_ref(), key).await {
         tracing::warn!(%key, subject = plan.subject, %error, "refusals by the vendor not stored, the next sweep sends the refused changes again");
     }
-    remember(key, plan, context, (&first, &results)).await;
+    remember(key, plan, context, (&first, &new, &results)).await;
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
         subject: plan.subject.clone(),

@@ -6,6 +6,8 @@
 //! The reconciler plans, submits the plan to the [`guard`], and applies the plan.
 
 pub mod apply;
+mod asking_policies;
+mod asking_policies;
 pub mod background;
 pub mod backoff;
 pub mod budget;
@@ -63,8 +65,9 @@ mod worker;
 
 pub use apply::{
     ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
-    earlier_generations, first_asked_note, waits_for_turn,
+    first_asked_note, waits_for_turn,
 };
+pub use asking_policies::asking_policies_since;
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use caused::{Caused, Instructions, PlannedValues};

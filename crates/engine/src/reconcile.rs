@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::apply::{ApplyContext, PlanWriter, Planner, Report, StepResult, apply, release_resolved_holds};
+use crate::apply::{
+    ApplyContext, PlanWriter, Planner, Report, StepResult, apply, release_resolved_holds, remember_failure,
+};
 use crate::causes::causes;
 use crate::clock::{Clock, Time};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::guard::LimitsInForce;
 use crate::journal::{Cause, Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
@@ -82,6 +84,10 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         let plan = match span.ended(planned) {
             Ok(plan) => plan,
             Err(failure) => {
+                // A key that waits for a budget stays due, so no sweep ends without its plan.
+                if !matches!(failure.class, Class::RateLimited { .. } | Class::Conflict) {
+                    remember_failure(key, self.store.as_ref(), self.clock.now()).await?;
+                }
                 self.planner.record_failure(key, &failure).await?;
                 return Err(failure);
             }

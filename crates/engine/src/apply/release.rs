@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::first_asked::{CanHide, forget_unplanned};
+use super::first_asked::forget_unplanned;
+use super::hidden::CanHide;
 use super::remembered::Remembered;
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
@@ -76,21 +77,23 @@ pub async fn release_resolved_holds<W>(
 ) -> Result<Remembered, Failure> {
     let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    let Remembered { refusals: refused, first } = Remembered::read(key, context).await?;
+    let Remembered { refusals: refused, first, .. } = Remembered::read(key, context).await?;
     let mut refusals = refused.of_generation(&context.generation);
     refusals.keep(&planned, is_unknown);
     refusals.write(&refused, context.store.as_ref(), key).await?;
-    let first = forget_unplanned(key, plan, context, (first, &planned), can_hide).await;
-    let remembered = Remembered { refusals, first };
     let held = context.store.holds_of(key).await?;
-    if held.is_empty() {
-        return Ok(remembered);
-    }
-    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A contested change stays contested until an operator approves it, or until a new generation
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
+    let staying = held.iter().filter(|hold| stays(hold)).map(|hold| hold.digest.clone());
+    let kept: HashSet<String> = planned.iter().cloned().chain(staying).collect();
+    let (first, new) = forget_unplanned(key, plan, context, (first, &kept), can_hide).await;
+    let remembered = Remembered { refusals, first, new };
+    if held.is_empty() {
+        return Ok(remembered);
+    }
+    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A waiver hides a difference until the waiver ends. A hidden difference must not end the
     // rejection. Otherwise, Beadle would write the rejected change after the waiver.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();

@@ -2,7 +2,7 @@
 //! once.
 
 use super::ApplyContext;
-use super::first_asked::FirstAsked;
+use super::first_asked::{FirstAsked, NewChanges};
 use crate::failure::Failure;
 use crate::key::Key;
 use crate::refused::Refusals;
@@ -14,6 +14,8 @@ pub struct Remembered {
     pub(super) refusals: Refusals,
     /// The unwritten changes, each with the generation that first asked for the change.
     pub(super) first: FirstAsked,
+    /// The changes of the plan that have no record yet.
+    pub(super) new: NewChanges,
 }
 
 impl Remembered {
@@ -21,6 +23,7 @@ impl Remembered {
     pub async fn read(key: &Key, context: &ApplyContext) -> Result<Self, Failure> {
         let first = FirstAsked::note(key);
         let (refusals, first) = Refusals::note(key).get_with(context.store.as_ref(), &first).await?;
-        Ok(Self { refusals: refusals.unwrap_or_default(), first: first.unwrap_or_default() })
+        let (refusals, first) = (refusals.unwrap_or_default(), first.unwrap_or_default());
+        Ok(Self { refusals, first, new: NewChanges::new() })
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
+use beadle_engine::journal::{SweepEnd, SweepSummary};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    ApplyContext, Change, Class, Clock, Detail, Failure, Key, Lane, Limits, Listing, Mode, Plan, PlanWriter,
-    Report, Risk, Session, StepResult, Time, Waived, WritePace, apply, first_asked_note, testing,
+    ApplyContext, Change, Class, Clock, Detail, Entry, EntryKind, Failure, Hold, Key, KeyState, Lane, Limits,
+    LimitsInForce, Listing, Mark, Mode, Plan, PlanWriter, Planner, Reconcile as _, Reconciler, Report, Risk,
+    Run, Session, StepResult, Time, Unknown, Waived, WritePace, apply, asking_policies_since,
+    first_asked_note, testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tempfile::TempDir;
@@ -18,6 +21,15 @@ use tempfile::TempDir;
 #[derive(Clone, Copy)]
 struct Vendor {
     refuses: bool,
+}
+
+#[async_trait]
+impl Planner for Vendor {
+    type Write = ();
+
+    async fn plan(&self, _: &Key, _: Option<&str>, _: Lane) -> Result<Plan<()>, Failure> {
+        Err(Failure::new(Class::Retry, "502"))
+    }
 }
 
 #[async_trait]
@@ -34,6 +46,9 @@ impl Session<()> for Vendor {
     }
 }
 
+/// The time at the start of each test.
+const START: Time = Time(1_000_000_000);
+
 struct World {
     _folder: TempDir,
     store: Arc<SqliteStore>,
@@ -46,7 +61,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.db");
         let store = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
-        let clock = Clock::simulated(Time(1_000_000_000));
+        let clock = Clock::simulated(START);
         Self { _folder: folder, store, clock, vendor: Vendor { refuses: false } }
     }
 
@@ -70,6 +85,23 @@ impl World {
         let context = self.context(generation, removes);
         let remembered = release_resolved_holds(&key(), plan, &context, &can_hide).await.unwrap();
         apply(&key(), plan, &self.vendor, &context, remembered, &|_, _| {}).await.unwrap()
+    }
+
+    /// Runs the key while the vendor does not answer.
+    async fn fail(&self) {
+        let reconciler = Reconciler {
+            planner: self.vendor,
+            writer: self.vendor,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            limits: LimitsInForce::from(Limits::default()),
+            pace: WritePace::new(Duration::ZERO),
+        };
+        let now = self.clock.now();
+        self.store.mark(vec![Mark::new(key(), Lane::Event)], now).await.unwrap();
+        let lease = self.store.claim_key(&key(), now).await.unwrap().unwrap().lease;
+        let run = Run { lease, lane: Lane::Event, hint: None, since: now };
+        reconciler.reconcile(&run).await.unwrap_err();
     }
 
     /// Returns the generation of each write in the journal, and the generation that first asked for
@@ -168,4 +200,79 @@ async fn a_run_reads_the_notes_of_its_key_once() {
     world.store.forget(&first_asked_note(&key())).await.unwrap();
     apply(&key(), &plan, &world.vendor, &context, remembered, &|_, _| {}).await.unwrap();
     assert_eq!(world.writes().await, [write("g2", Some("g1"))]);
+}
+
+/// Stores that a sweep of the organisation ended now. It took a minute.
+async fn end_sweep(world: &World) {
+    let entry = Entry {
+        seq: 0,
+        at: world.clock.now(),
+        kind: EntryKind::Sweep,
+        key: "sweep:acme".into(),
+        subject: "acme".into(),
+        intent: None,
+        trace: None,
+        detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 60 }),
+    };
+    world.store.journal(None, vec![entry], world.clock.now()).await.unwrap();
+}
+
+/// Returns since when policies can have asked for the held changes, in milliseconds after the start.
+async fn asked_since(world: &World) -> i64 {
+    let holds = world.store.holds_of(&key()).await.unwrap();
+    let holds: Vec<&Hold> = holds.iter().collect();
+    asking_policies_since(world.store.as_ref(), &holds).await.unwrap().0 - START.0
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policies_since_the_last_sweep_without_a_change_can_have_asked_for_it() {
+    let world = World::new();
+    for _ in 0..2 {
+        world.clock.jump(100_000);
+        end_sweep(&world).await;
+    }
+    world.clock.jump(100_000);
+    // The policy `g2` asked for the change, but `g3` is in force when Beadle plans the key.
+    world.run("g3", &removal(Mode::Enforce), 0).await;
+    assert_eq!(asked_since(&world).await, 200_000 - 61_000);
+    world.clock.jump(100_000);
+    end_sweep(&world).await;
+    // Somebody changed the value that the policy replaces.
+    let mut other = removal(Mode::Enforce);
+    other.changes[0].fields[0].before = serde_json::json!("another value");
+    world.run("g4", &other, 0).await;
+    assert_eq!(asked_since(&world).await, 200_000 - 61_000, "it is the same part");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_could_not_show_a_change_does_not_count() {
+    let unknown = Unknown { aspect: "teams".into(), part: None, why: "502".into(), transient: true };
+    for hiding in [Some(Plan { unknowns: vec![unknown], ..Plan::new("acme/shop") }), None] {
+        let world = World::new();
+        world.clock.jump(100_000);
+        end_sweep(&world).await;
+        world.clock.jump(50_000);
+        match &hiding {
+            Some(plan) => drop(world.run("g1", plan, 0).await),
+            None => world.fail().await,
+        }
+        world.clock.jump(50_000);
+        end_sweep(&world).await;
+        world.run("g2", &removal(Mode::Enforce), 0).await;
+        assert_eq!(asked_since(&world).await, 100_000 - 61_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_without_a_record_is_as_old_as_the_drift_of_its_key() {
+    let world = World::new();
+    world.clock.jump(100_000);
+    end_sweep(&world).await;
+    world.clock.jump(100_000);
+    let report = world.run("g1", &removal(Mode::Enforce), 0).await;
+    KeyState::record(world.store.as_ref(), &key(), &report, world.clock.now()).await.unwrap();
+    world.clock.jump(100_000);
+    end_sweep(&world).await;
+    world.store.forget(&first_asked_note(&key())).await.unwrap();
+    assert_eq!(asked_since(&world).await, 100_000 - 61_000);
 }

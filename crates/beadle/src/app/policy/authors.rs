@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use beadle_engine::guard::Hold;
 use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
-use beadle_engine::{Class, Failure, Store, earlier_generations};
+use beadle_engine::{Class, Failure, Store, asking_policies_since};
 use beadle_repositories::Policy;
 
 use crate::app::application::App;
@@ -66,10 +66,10 @@ async fn authors_of(
     Ok(authors(&found))
 }
 
-/// Returns the logins of the people who wrote the policies that planned held changes: the policy
-/// that first asked for them, the policy in force, and all policies in between. The policy in force
-/// is not enough. After a commit of another person, the author of the commit that asked for a
-/// change could approve it. If one of these people is unknown, returns an empty list.
+/// Returns the logins of the people who wrote the policies that can have asked for held changes: the
+/// policy in force, and the policies since the last sweep whose plans did not show the changes. The
+/// policy in force is not enough. After a commit of another person, the author of the commit that
+/// asked for a change could approve it. If one of these people is unknown, returns an empty list.
 pub(crate) async fn change_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -77,23 +77,25 @@ pub(crate) async fn change_authors(
     store: &dyn Store,
 ) -> Result<Vec<String>, Failure> {
     let mut all = policy_authors(app, (open, web), policy).await?;
-    let mut first = earlier_generations(store, holds).await?;
-    if all.is_empty() || first.is_empty() {
+    if all.is_empty() || holds.is_empty() {
         return Ok(all);
     }
-    // The newest policies of the organisation, back to the oldest one that asked for a change.
-    let mut between: Vec<PolicyInForce> = Vec::new();
-    let is_complete = newest_generations(store, |instance, policy| {
-        if instance == open.file.name {
-            first.remove(&policy.in_force);
-            between.push(policy);
+    let since = asking_policies_since(store, holds).await?;
+    let mut earlier: Vec<PolicyInForce> = Vec::new();
+    let read = newest_generations(store, |(instance, at), policy| {
+        if instance == open.file.name && at >= since {
+            earlier.push(policy);
         }
-        first.is_empty() || between.len() > MOST
+        at < since || earlier.len() > MOST
     });
-    if !is_complete.await? || between.len() > MOST {
+    read.await?;
+    if earlier.is_empty() {
+        return Ok(all);
+    }
+    if earlier.len() > MOST {
         return Ok(Vec::new());
     }
-    let commits = between.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));
+    let commits = earlier.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));
     let commits = commits.map(|from| (from.repository.as_str(), from.commit.as_str()));
     let earlier = authors_of(app, open, &commits.collect()).await?;
     if earlier.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use beadle_engine::journal::PolicyInForce;
-use beadle_engine::{Detail, EntryKind, History, Store, StoreError};
+use beadle_engine::{Detail, EntryKind, History, Store, StoreError, Time};
 
 use crate::app::operations::key_names::PAGE;
 use crate::journal::attribution::KnownPolicy;
@@ -13,22 +13,22 @@ use crate::journal::attribution::KnownPolicy;
 const MOST: usize = 5_000;
 
 /// Reads the generations that came into force, newest first. Ends as soon as `is_last` returns true
-/// for an instance and its generation, and then returns true. Returns false if the journal has no
-/// further generation.
+/// for a generation, or if the journal has no further generation. `is_last` also gets the instance of
+/// the generation, and the time when it came into force.
 pub(crate) async fn newest_generations(
     store: &dyn Store,
-    mut is_last: impl FnMut(&str, PolicyInForce) -> bool,
-) -> Result<bool, StoreError> {
+    mut is_last: impl FnMut((&str, Time), PolicyInForce) -> bool,
+) -> Result<(), StoreError> {
     let mut history = all();
     loop {
         let entries = store.newest_entries(history.clone()).await?;
-        let Some(last) = entries.last() else { return Ok(false) };
+        let Some(last) = entries.last() else { return Ok(()) };
         history.before = Some(last.seq);
         for entry in entries {
             if let Detail::Policy(policy) = entry.detail
-                && is_last(&entry.subject, policy)
+                && is_last((&entry.subject, entry.at), policy)
             {
-                return Ok(true);
+                return Ok(());
             }
         }
     }
@@ -94,7 +94,7 @@ impl PoliciesInForce {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Entry, Time};
+    use beadle_engine::Entry;
     use serde_json::json;
 
     use super::*;

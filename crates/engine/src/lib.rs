@@ -7,7 +7,6 @@
 
 pub mod apply;
 mod asking_policies;
-mod asking_policies;
 pub mod background;
 pub mod backoff;
 pub mod budget;

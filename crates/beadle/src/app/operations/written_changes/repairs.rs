@@ -33,17 +33,25 @@ struct EarlierWrite {
 
 /// Gives each write that repeats an earlier write the policy of the earlier write. `all` contains
 /// the writes of some keys from the oldest to the newest.
+///
+/// The drift that such a write repaired is nobody's policy. So the write restores nothing of its
+/// own: its values before and after become the same, and an undo restores the values before the
+/// earlier write.
 pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
     let asked = policies(store, all).await?;
-    for (one, asked) in all.iter_mut().zip(asked) {
+    for (one, (asked, is_repair)) in all.iter_mut().zip(asked) {
         if asked != one.generation {
             one.first_asked = asked;
+        }
+        if is_repair {
+            one.change.fields.iter_mut().for_each(|field| field.before = field.after.clone());
         }
     }
     Ok(())
 }
 
-async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<Option<String>>, StoreError> {
+/// Returns for each write the policy that asked for it, and whether the write repeats an earlier one.
+async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<String>, bool)>, StoreError> {
     let mut last: BTreeMap<Place<'_>, LastWrite<'_>> = BTreeMap::new();
     let mut found = Vec::with_capacity(all.len());
     for one in all {
@@ -54,13 +62,14 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<Option<Strin
         {
             earlier = None;
         }
+        let is_repair = earlier.is_some();
         let asked = earlier.map(|found| found.policy).or_else(|| one.asked().map(str::to_owned));
         if one.is_confirmed {
             for (place, value) in values(one) {
                 last.insert(place, LastWrite { value, at: one.at, asked: asked.clone() });
             }
         }
-        found.push(asked);
+        found.push((asked, is_repair));
     }
     Ok(found)
 }

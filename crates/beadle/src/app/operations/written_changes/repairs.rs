@@ -44,7 +44,7 @@ pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Re
             one.first_asked = asked;
         }
         if is_repair {
-            one.change.fields.iter_mut().for_each(|field| field.before = field.after.clone());
+            one.change.fields.iter_mut().for_each(|field| field.before.clone_from(&field.after));
         }
     }
     Ok(())

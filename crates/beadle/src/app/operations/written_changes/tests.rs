@@ -3,7 +3,7 @@ use beadle_engine::journal::{SweepSummary, WriteResult};
 use beadle_engine::store::prelude::*;
 use beadle_repositories::controls::{ControlLine, ControlLines, ControlState};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::app::operations::other_policies;
@@ -55,7 +55,16 @@ async fn write_asked(
     written: Happened,
     at: Time,
 ) -> u64 {
-    let (change, generation) = (change(topic), generation.to_owned());
+    write_change(store, (change(topic), generation, first), written, at).await
+}
+
+async fn write_change(
+    store: &SqliteStore,
+    (change, generation, first): (Change<()>, &str, Option<&str>),
+    written: Happened,
+    at: Time,
+) -> u64 {
+    let generation = generation.to_owned();
     let first_asked = first.map(str::to_owned);
     let detail = Detail::Change(IntendedChange { change, generation, approved_by: None, first_asked });
     let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
@@ -407,6 +416,24 @@ async fn the_repair_of_a_value_belongs_to_the_policy_that_wrote_the_value_first(
         let found = named(&store, &[generation.to_owned()]).await.unwrap();
         assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");
     }
+}
+
+#[tokio::test]
+async fn the_repair_of_drift_restores_nothing_of_its_own() {
+    let (_folder, store) = temporary();
+    let (first, second) = ("aaaaaaaaaaaa", "bbbbbbbbbbbb");
+    let removal = |before: &str| {
+        let mut change = change("no eve");
+        change.fields[0].before = json!(before);
+        change
+    };
+    // Somebody gave eve another role after the removal, and Beadle removed her again.
+    for (before, generation) in [("pull", first), ("admin", second)] {
+        write_change(&store, (removal(before), generation, None), Happened::Yes, Time(1000)).await;
+    }
+    let found = writes_of(&store, first).await.unwrap();
+    let befores: Vec<&Value> = found.iter().map(|one| &one.change.fields[0].before).collect();
+    assert_eq!(befores, [&json!("pull"), &Value::Null]);
 }
 
 /// Records that a run found a policy with exactly these topics in the repository.

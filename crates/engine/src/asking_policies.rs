@@ -5,35 +5,54 @@
 //! policy that was replaced before the sweep asked for the change. So the policies that came into
 //! force since the beginning of this sweep are enough.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::apply::holds_since;
+use crate::apply::asked_for_holds;
 use crate::clock::Time;
-use crate::guard::Hold;
+use crate::guard::{Hold, is_undo};
 use crate::journal::Detail;
 use crate::key::Key;
 use crate::key_state::KeyState;
 use crate::store::{History, Store, StoreError};
 
 /// The number of sweeps that one read of the store returns.
-const WINDOW: u32 = 50;
+const WINDOW: u32 = 500;
 /// The maximum number of sweeps that the search reads.
-const MOST: usize = 500;
+const MOST: usize = 10_000;
 
-/// Returns a time. Only the policy in force, and the policies that came into force at this time or
-/// later, can have asked for these held changes. All holds belong to one organisation.
-pub async fn asking_policies_since(store: &dyn Store, holds: &[&Hold]) -> Result<Time, StoreError> {
-    let Some(first) = holds.first() else { return Ok(Time(0)) };
-    let known = holds_since(store, holds).await?;
-    let unknown: Vec<&Key> =
-        holds.iter().zip(&known).filter(|(_, since)| since.is_none()).map(|(hold, _)| &hold.key).collect();
+/// The policies that can have asked for held changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskingPolicies {
+    /// The policies that came into force at this time or later can have asked for the changes.
+    pub since: Time,
+    /// The generations that asked for the changes: of the first plans, and of the latest ones.
+    pub generations: BTreeSet<String>,
+}
+
+/// Finds the policies that can have asked for these held changes. The policy in force can have asked
+/// for them too. All holds belong to one organisation.
+pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<AskingPolicies, StoreError> {
+    let known = asked_for_holds(store, holds).await?;
+    let first = known.iter().filter_map(|(first, _)| first.clone());
+    let latest = holds.iter().map(|hold| hold.generation.clone());
+    let generations = first.chain(latest).filter(|generation| !is_undo(generation)).collect();
+    let unknown: Vec<&Key> = holds
+        .iter()
+        .zip(&known)
+        .filter(|(_, (_, since))| since.is_none())
+        .map(|(hold, _)| &hold.key)
+        .collect();
     let states: HashMap<Key, KeyState> = KeyState::of_keys(store, &unknown).await?.into_iter().collect();
     // Before this time, the key was as declared, so no plan contained the change.
     let fallback = |hold: &Hold| states.get(&hold.key).map_or(Time(0), |state| state.since);
-    let since = holds.iter().zip(known).map(|(hold, since)| since.unwrap_or_else(|| fallback(hold)));
+    let since = holds.iter().zip(known).map(|(hold, (_, since))| since.unwrap_or_else(|| fallback(hold)));
     let since = since.min().unwrap_or(Time(0));
-    Ok(last_sweep_before(store, first.key.instance(), since).await?.unwrap_or(Time(0)))
+    let begun = match holds.first() {
+        Some(hold) => last_sweep_before(store, hold.key.instance(), since).await?,
+        None => None,
+    };
+    Ok(AskingPolicies { since: begun.unwrap_or(Time(0)), generations })
 }
 
 /// Returns when the newest sweep began that ended before this time. Returns `None` if the journal has

@@ -66,7 +66,7 @@ pub use apply::{
     ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
     first_asked_note, waits_for_turn,
 };
-pub use asking_policies::asking_policies_since;
+pub use asking_policies::{AskingPolicies, asking_policies};
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use caused::{Caused, Instructions, PlannedValues};

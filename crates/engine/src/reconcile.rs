@@ -74,6 +74,10 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     }
 
     async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        // A key that waits for a budget stays due, so no sweep ends without its plan.
+        if !matches!(failure.class, Class::RateLimited { .. }) {
+            remember_failure(key, self.store.as_ref(), self.clock.now()).await?;
+        }
         self.planner.record_failure(key, failure).await
     }
 
@@ -84,11 +88,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         let plan = match span.ended(planned) {
             Ok(plan) => plan,
             Err(failure) => {
-                // A key that waits for a budget stays due, so no sweep ends without its plan.
-                if !matches!(failure.class, Class::RateLimited { .. } | Class::Conflict) {
-                    remember_failure(key, self.store.as_ref(), self.clock.now()).await?;
-                }
-                self.planner.record_failure(key, &failure).await?;
+                self.record_failure(key, &failure).await?;
                 return Err(failure);
             }
         };

@@ -88,10 +88,10 @@ impl Queue for SqliteStore {
             let claim =
                 move |connection: &Connection| queue::claim(connection, limit, &left_out, now, &timing);
             let claimed = self.writer.write("claiming keys", claim).await?;
-            let is_over = !claimed.claims.is_empty() || claimed.damaged.is_empty();
-            self.damaged.add(claimed.damaged);
-            // The next claim skips the rows that cannot be read.
-            if is_over {
+            // The next claim skips the rows that cannot be read. It cannot skip a row whose key is not
+            // readable.
+            let has_news = self.damaged.add(claimed.damaged);
+            if !claimed.claims.is_empty() || !has_news {
                 return Ok(claimed.claims);
             }
         }

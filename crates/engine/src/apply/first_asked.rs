@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::note::{Metadata, Note};
-use crate::plan::{ARCHIVED, NOT_FOUND, Plan};
+use crate::plan::{ARCHIVED, NOT_FOUND, Plan, Unknown};
 use crate::store::{Store, StoreError};
 
 /// The maximum number of changes in the note of a key, because a note must stay small.
@@ -45,6 +45,18 @@ struct AskedChange {
     since: Option<Time>,
 }
 
+impl AskedChange {
+    /// Returns whether an unknown part of a plan can hide the change. A name that does not resolve
+    /// stays unknown until a person corrects the policy, so it hides only the changes of its part.
+    fn is_unknown(&self, unknown: &Unknown) -> bool {
+        let is_part = |part: &String| {
+            self.what.strip_suffix(part.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with(' '))
+        };
+        let hides = unknown.transient || unknown.part.as_ref().is_none_or(is_part);
+        unknown.aspect == self.aspect && hides
+    }
+}
+
 impl Metadata for FirstAsked {
     const KIND: &'static str = "first-asked";
 }
@@ -55,16 +67,20 @@ pub fn first_asked_note(key: &Key) -> String {
     FirstAsked::note(key).name().to_owned()
 }
 
-/// Returns for each hold since when a policy can have asked for its change. `None` if this is not
-/// known.
-pub(crate) async fn holds_since(store: &dyn Store, holds: &[&Hold]) -> Result<Vec<Option<Time>>, StoreError> {
+/// Returns for each hold the generation that first asked for its change, and since when a policy can
+/// have asked for the change. Both are `None` if they are not known.
+pub(crate) async fn asked_for_holds(
+    store: &dyn Store,
+    holds: &[&Hold],
+) -> Result<Vec<(Option<String>, Option<Time>)>, StoreError> {
     let keys: BTreeSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
     let notes: Vec<Note<FirstAsked>> = keys.iter().map(|key| FirstAsked::note(key)).collect();
     let found = Note::get_all(store, &notes).await?;
     let by_key: BTreeMap<&Key, FirstAsked> =
         keys.into_iter().zip(found).filter_map(|(key, asked)| Some((key, asked?))).collect();
-    let since = |hold: &&Hold| by_key.get(&hold.key)?.changes.get(&hold.digest)?.since;
-    Ok(holds.iter().map(since).collect())
+    let record = |hold: &&Hold| by_key.get(&hold.key)?.changes.get(&hold.digest);
+    let known = |asked: &AskedChange| (Some(asked.generation.clone()), asked.since);
+    Ok(holds.iter().map(|hold| record(hold).map(known).unwrap_or_default()).collect())
 }
 
 /// Records the unwritten changes of a run. `first` contains the unwritten changes before the run. If
@@ -87,8 +103,7 @@ pub(crate) async fn remember_failure(key: &Key, store: &dyn Store, now: Time) ->
     Ok(())
 }
 
-/// Forgets the unwritten changes that are no longer planned. A change stays if a part of its aspect
-/// is unknown, or if a waiver can hide it. If Beadle skips a repository because the repository is
+/// Forgets the unwritten changes that are no longer planned. A change stays if it is unknown, or if a waiver can hide it. If Beadle skips a repository because the repository is
 /// archived or not found, all changes stay. Returns the changes that the store has now, and the new
 /// changes of the plan. `planned` contains the digests of the planned changes, and of the holds that
 /// stay without a plan.
@@ -206,7 +221,7 @@ impl FirstAsked {
         }
         after.changes.retain(|digest, asked| {
             planned.contains(digest)
-                || plan.unknowns.iter().any(|unknown| unknown.aspect == asked.aspect)
+                || plan.unknowns.iter().any(|unknown| asked.is_unknown(unknown))
                 || plan.waived.iter().any(|waived| can_hide(&waived.key, &asked.aspect, &asked.what))
         });
         after
@@ -232,7 +247,7 @@ impl FirstAsked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Risk, Unknown, Waived};
+    use crate::plan::{Risk, Waived};
     use crate::testing::change;
 
     fn key() -> Key {
@@ -316,13 +331,14 @@ mod tests {
             ["team a", "team b"].map(|team| after.before(&digest(team), "g2").is_some())
         };
         assert_eq!(kept(&plan(&[])), [false, false]);
-        for (aspect, part, expected) in [
-            ("teams", None, [true, true]),
-            ("teams", Some("a"), [true, true]),
-            ("labels", None, [false, false]),
+        for (aspect, part, transient, expected) in [
+            ("teams", None, false, [true, true]),
+            ("teams", Some("a"), true, [true, true]),
+            ("teams", Some("a"), false, [true, false]),
+            ("labels", None, true, [false, false]),
         ] {
             let (aspect, part) = (aspect.to_owned(), part.map(str::to_owned));
-            let unknown = Unknown { aspect, part, why: "503".into(), transient: true };
+            let unknown = Unknown { aspect, part, why: "503".into(), transient };
             assert_eq!(kept(&Plan { unknowns: vec![unknown], ..plan(&[]) }), expected);
         }
         for (waived, expected) in

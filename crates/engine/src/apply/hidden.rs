@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::plan::Plan;
+use crate::plan::{ARCHIVED, NOT_FOUND, Plan};
 
 /// A function that returns whether a waiver can hide a change, see [`super::Planner::can_hide`].
 pub(super) type CanHide<'a> = &'a (dyn Fn(&str, &str, &str) -> bool + Send + Sync);
@@ -36,7 +36,9 @@ impl Hidden {
 
     /// Returns what is hidden after a plan.
     pub(super) fn after<W>(&self, plan: &Plan<W>, now: Time) -> Self {
-        let skipped = plan.skipped.iter().map(|_| ALL);
+        // A policy asks for nothing in a repository that it excludes.
+        let is_hidden = |why: &&String| [ARCHIVED, NOT_FOUND].contains(&why.as_str());
+        let skipped = plan.skipped.iter().filter(is_hidden).map(|_| ALL);
         let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());
         let waived = plan.waived.iter().map(|waived| waived.key.as_str());
         let names = skipped.chain(unknown).chain(waived);
@@ -102,6 +104,8 @@ mod tests {
         assert!(two.after(&plan(), Time(3)).is_empty());
         let skipped = two.after(&Plan { skipped: Some(ARCHIVED.into()), ..plan() }, Time(3));
         assert_eq!(since(&skipped, "topics"), Some(Time(3)));
+        let excluded = two.after(&Plan { skipped: Some("excluded".into()), ..plan() }, Time(3));
+        assert_eq!(since(&excluded, "topics"), None);
         let failed = skipped.after_failure(Time(4));
         assert_eq!(since(&failed, "topics"), Some(Time(3)));
         assert_eq!(since(&Hidden::default().after_failure(Time(4)), "topics"), Some(Time(4)));

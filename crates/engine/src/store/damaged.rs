@@ -29,13 +29,17 @@ impl Damaged {
 
     /// From now on, each claim skips these unreadable rows. Logs only the rows that no claim
     /// skipped before. The log must not get a line each time a page shows the rows. `rows` contains
-    /// the key of each row, and why the row is unreadable.
-    pub fn add(&self, rows: Vec<(String, String)>) {
+    /// the key of each row, and why the row is unreadable. Returns whether the next claim skips a row
+    /// that this claim did not skip.
+    pub fn add(&self, rows: Vec<(String, String)>) -> bool {
+        let mut has_news = false;
         for (key, why) in rows {
             if self.is_news(&key) {
+                has_news = true;
                 tracing::error!(key, why, "row of the queue unreadable, its key waits");
             }
         }
+        has_news
     }
 
     fn is_news(&self, key: &str) -> bool {
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn a_row_is_read_again_after_a_while() {
         let damaged = Damaged::default();
-        damaged.add(vec![("repository:acme:1".into(), "invalid lane".into())]);
+        let row = || vec![("repository:acme:1".to_owned(), "invalid lane".to_owned())];
+        assert_eq!([damaged.add(row()), damaged.add(row())], [true, false]);
         assert_eq!(damaged.keys(), ["repository:acme:1"]);
         assert!(damaged.keys_at(Instant::now() + PASSED_OVER).is_empty());
         assert!(damaged.keys().is_empty(), "the key is forgotten");

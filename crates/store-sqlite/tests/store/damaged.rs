@@ -193,6 +193,24 @@ async fn a_claim_passes_over_a_row_that_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn a_claim_ends_if_it_cannot_read_the_key_of_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let key = |n: u64| Key::new("repository", "acme", n);
+    store.mark((1..=2).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let file = Connection::open(&path).unwrap();
+    let damage = "UPDATE work SET key = CAST(x'ff' AS TEXT) WHERE key = 'repository:acme:2'";
+    file.execute(damage, []).unwrap();
+    let claimed = store.claim(5, Time(60_000)).await.unwrap();
+    assert_eq!(
+        claimed.iter().map(|claim| claim.lease.key.as_str()).collect::<Vec<_>>(),
+        ["repository:acme:1"]
+    );
+    assert!(store.claim(5, Time(60_001)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_hold_that_cannot_be_read_hides_no_other_hold_and_stops_its_own_change() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");

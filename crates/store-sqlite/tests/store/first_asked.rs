@@ -1,6 +1,7 @@
 //! Tests that the journal names the generation of the policy that first asked for a change. The
 //! guard, the mode or an error can delay the write until a later generation is in force.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, Detail, Entry, EntryKind, Failure, Hold, Key, KeyState, Lane, Limits,
     LimitsInForce, Listing, Mark, Mode, Plan, PlanWriter, Planner, Reconcile as _, Reconciler, Report, Risk,
-    Run, Session, StepResult, Time, Unknown, Waived, WritePace, apply, asking_policies_since,
-    first_asked_note, testing,
+    Run, Session, StepResult, Time, Unknown, Waived, WritePace, apply, asking_policies, first_asked_note,
+    testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tempfile::TempDir;
@@ -221,7 +222,7 @@ async fn end_sweep(world: &World) {
 async fn asked_since(world: &World) -> i64 {
     let holds = world.store.holds_of(&key()).await.unwrap();
     let holds: Vec<&Hold> = holds.iter().collect();
-    asking_policies_since(world.store.as_ref(), &holds).await.unwrap().0 - START.0
+    asking_policies(world.store.as_ref(), &holds).await.unwrap().since.0 - START.0
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,6 +243,9 @@ async fn the_policies_since_the_last_sweep_without_a_change_can_have_asked_for_i
     other.changes[0].fields[0].before = serde_json::json!("another value");
     world.run("g4", &other, 0).await;
     assert_eq!(asked_since(&world).await, 200_000 - 61_000, "it is the same part");
+    let holds = world.store.holds_of(&key()).await.unwrap();
+    let asking = asking_policies(world.store.as_ref(), &[&holds[0]]).await.unwrap();
+    assert_eq!(asking.generations, BTreeSet::from(["g4".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use beadle_engine::guard::Hold;
 use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
-use beadle_engine::{Class, Failure, Store, asking_policies_since};
+use beadle_engine::{AskingPolicies, Class, Failure, Store, asking_policies};
 use beadle_repositories::Policy;
 
 use crate::app::application::App;
@@ -80,19 +80,21 @@ pub(crate) async fn change_authors(
     if all.is_empty() || holds.is_empty() {
         return Ok(all);
     }
-    let since = asking_policies_since(store, holds).await?;
+    let AskingPolicies { since, mut generations } = asking_policies(store, holds).await?;
+    generations.remove(policy.generation.as_str());
     let mut earlier: Vec<PolicyInForce> = Vec::new();
     let read = newest_generations(store, |(instance, at), policy| {
-        if instance == open.file.name && at >= since {
+        if instance == open.file.name && (generations.remove(&policy.in_force) || at >= since) {
             earlier.push(policy);
         }
-        at < since || earlier.len() > MOST
+        (at < since && generations.is_empty()) || earlier.len() > MOST
     });
     read.await?;
-    if earlier.is_empty() {
+    if earlier.is_empty() && generations.is_empty() {
         return Ok(all);
     }
-    if earlier.len() > MOST {
+    // The journal does not have all policies, or there are too many of them.
+    if !generations.is_empty() || earlier.len() > MOST {
         return Ok(Vec::new());
     }
     let commits = earlier.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));

@@ -1,5 +1,7 @@
-//! Finds the line of the policy that declared an entry before Beadle removed the entry. A removal
-//! names the line of the list, because the policy in force has no line of the entry any more.
+//! Finds the line of the policy that last declared an entry for a repository before Beadle removed the
+//! entry. A removal names the line of the list, because no line of the policy in force declares the
+//! entry for the repository. The record does not tell why: a file of the policy can still have the
+//! entry, but no longer apply to the repository.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crate::policy::{AbsentEntry, contains, exempts};
 /// reads. A search for the entry of a recent removal needs few of them.
 const NOTES: u32 = 200;
 
-/// The line that declared an entry in the last policy with this entry.
+/// The line that declared an entry in the last recorded policy of a repository with this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastDeclared {
     /// The path of the entry, such as `teams[core]`.
@@ -40,9 +42,9 @@ impl PastDeclarations {
         Self { store: store.clone(), states: HashMap::new(), lines: HashMap::new() }
     }
 
-    /// Returns the line that declared an entry before Beadle removed the entry at the time `at`.
-    /// Returns `None` if the record does not show that a change of the policy caused the removal.
-    /// For example, a person added the entry at GitHub, and no policy ever declared it.
+    /// Returns the line that last declared an entry before Beadle removed the entry at the time `at`.
+    /// Returns `None` if the record does not have such a line, or if the repository had no such entry
+    /// in the meantime. For example, a person added the entry at GitHub, and no policy declared it.
     pub async fn find(
         &mut self,
         key: &Key,

@@ -62,7 +62,7 @@ struct Asking {
     first_policy: Option<KnownPolicy>,
     /// The path of the list that does not have a removed entry.
     absent_from: Option<String>,
-    /// The line that declared a removed entry before.
+    /// The line that last declared a removed entry.
     declared: Option<LastDeclared>,
 }
 
@@ -214,7 +214,7 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
         "first_asked": step.asking.first_asked,
         "first_policy": step.asking.first_policy.as_ref().map(KnownPolicy::as_json),
         "absent_from": step.asking.absent_from,
-        "removed_from": step.asking.declared.as_ref().map(removed_from),
+        "last_declared": step.asking.declared.as_ref().map(last_declared),
         "result": step.end,
         "why": step.why,
         "cause": step.by,
@@ -222,8 +222,8 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
     })
 }
 
-/// Returns the line that declared a removed entry before, as JSON.
-fn removed_from(declared: &LastDeclared) -> Value {
+/// Returns the line that last declared a removed entry, as JSON.
+fn last_declared(declared: &LastDeclared) -> Value {
     json!({ "entry": declared.path, "line": declared.at.to_string(), "commit": declared.commit })
 }
 
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_names_who_asked_for_it_and_the_line_that_is_gone() {
+    fn a_removal_names_who_asked_for_it_and_the_last_line_of_the_entry() {
         let mut removal = story(2000, Some(json!({ "written": true })));
         let line = json!({ "file": "settings.yml", "line": 6 });
         let field = json!({ "name": "permission", "before": "push", "after": null, "asked": line, "risk": "removes" });
@@ -344,13 +344,14 @@ mod tests {
         let step = &settings["teams: team ops: permission"][0];
         let expected = "1970-01-01T00:00:02Z  \"push\" → none; asked by settings.yml:6 at g2; the list `teams` does not \
                         have ops; policy g2 by zoe: Change it (entry 8); policy g1 first asked for it, by mona: Change \
-                        it (entry 7); policy g1 removed `teams[ops]` from settings.yml:9 at 1a2b";
+                        it (entry 7); the policy of the repository last declared `teams[ops]` in settings.yml:9 at \
+                        1a2b";
         assert_eq!(text(step), expected);
         let json = as_json("repository:acme:1", "acme/shop", "teams: team ops: permission", step);
         assert_eq!((&json["policy"]["author"], &json["policy"]["entry"]), (&json!("zoe"), &json!(8)));
         assert_eq!((&json["first_asked"], &json["first_policy"]["author"]), (&json!("g1"), &json!("mona")));
-        let removed = json!({ "entry": "teams[ops]", "line": "settings.yml:9", "commit": "1a2b" });
-        assert_eq!((&json["absent_from"], &json["removed_from"]), (&json!("teams"), &removed));
+        let last = json!({ "entry": "teams[ops]", "line": "settings.yml:9", "commit": "1a2b" });
+        assert_eq!((&json["absent_from"], &json["last_declared"]), (&json!("teams"), &last));
     }
 
     #[test]

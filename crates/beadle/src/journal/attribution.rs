@@ -1,4 +1,4 @@
-//! The policies behind a write: who wrote them, and which line declared a removed entry before.
+//! The policies behind a write: who wrote them, and which line last declared a removed entry.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,6 @@ pub(crate) struct Attribution {
     /// The earlier policy that first asked for the change. `None` if there is none, or if the journal
     /// does not have its entry.
     pub(crate) first: Option<KnownPolicy>,
-    /// The lines that declared the removed entries before, by the names of the removed values.
+    /// The lines that last declared the removed entries, by the names of the removed values.
     pub(crate) declared: BTreeMap<String, LastDeclared>,
 }

@@ -29,9 +29,10 @@ pub(crate) fn clauses(intended: &IntendedChange, fields: &[Field], attribution: 
         let by = attribution.first.as_ref().map(|known| format!(", {}", by(known))).unwrap_or_default();
         format!("policy {first} first asked for it{by}")
     });
-    let asking = first_asked.as_ref().unwrap_or(generation);
-    let declared = declared_before(fields, asking, attribution);
-    [missing(change, fields), known, first, declared].into_iter().flatten().collect()
+    [missing(change, fields), known, first, last_declared(fields, attribution)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Returns the author and the subject of a policy, and the number of its journal entry, such as `by
@@ -54,21 +55,23 @@ pub(crate) fn missing(change: &Change<()>, fields: &[Field]) -> Option<String> {
     Some(format!("{first}{}{}", names.concat(), more(absent.len())))
 }
 
-/// Returns a text such as `policy 3c9f removed `teams[core]` from settings.yml:9 at 1a2b`. `asking`
-/// is the generation that first asked for the removal.
-fn declared_before(fields: &[Field], asking: &str, attribution: &Attribution) -> Option<String> {
+/// Returns a text such as `the policy of the repository last declared `teams[core]` in settings.yml:9
+/// at 1a2b`.
+fn last_declared(fields: &[Field], attribution: &Attribution) -> Option<String> {
+    // The record does not tell who removed the entry. The file can still have the entry, if the
+    // repository lost the topic that the file selects. Or a policy between two runs removed it.
     let declared = fields.iter().filter_map(|field| attribution.declared.get(&field.name));
     let places: Vec<String> = declared
         .map(|declared| {
             let commit: String = declared.commit.chars().take(DIGITS).collect();
-            format!("`{}` from {} at {commit}", declared.path, declared.at)
+            format!("`{}` in {} at {commit}", declared.path, declared.at)
         })
         .collect();
     if places.is_empty() {
         return None;
     }
     let shown = places.iter().take(ENTRIES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    Some(format!("policy {asking} removed {shown}{}", more(places.len())))
+    Some(format!("the policy of the repository last declared {shown}{}", more(places.len())))
 }
 
 /// Returns the number of the entries that a sentence does not show.
@@ -113,23 +116,23 @@ mod tests {
         clauses(intended, &intended.change.fields, attribution).join("; ")
     }
 
+    fn declared(path: &str, line: u32) -> LastDeclared {
+        let at = PolicyLocation { file: "settings.yml".into(), line };
+        LastDeclared { path: path.into(), at, commit: "1a2b3c4d5e6f7a8b".into() }
+    }
+
     #[test]
-    fn a_removal_names_the_list_the_author_and_the_line_that_is_gone() {
-        let declared = LastDeclared {
-            path: "teams[core]".into(),
-            at: PolicyLocation { file: "settings.yml".into(), line: 9 },
-            commit: "1a2b3c4d5e6f7a8b".into(),
-        };
+    fn a_removal_names_the_list_the_author_and_the_last_line_of_the_entry() {
         let attribution = Attribution {
             policy: Some(known(269, "mona", Some("bob"))),
             first: None,
-            declared: [("permission".to_owned(), declared)].into(),
+            declared: [("permission".to_owned(), declared("teams[core]", 9))].into(),
         };
         let mut removal = change("teams", "team core", &["permission"], "3c9f");
         assert_eq!(
             all(&removal, &attribution),
             "the list `teams` does not have core; policy 3c9f by mona: Drop teams, base by bob: Drop teams (entry 269); \
-             policy 3c9f removed `teams[core]` from settings.yml:9 at 1a2b3c4d5e6f"
+             the policy of the repository last declared `teams[core]` in settings.yml:9 at 1a2b3c4d5e6f"
         );
         // The guard held the change until a later policy was in force.
         removal.first_asked = Some("2a1b".into());
@@ -141,10 +144,23 @@ mod tests {
         assert_eq!(
             all(&removal, &late),
             "the list `teams` does not have core; policy 3c9f by zoe: Drop teams (entry 300); policy 2a1b first asked for \
-             it, by mona: Drop teams (entry 269); policy 2a1b removed `teams[core]` from settings.yml:9 at 1a2b3c4d5e6f"
+             it, by mona: Drop teams (entry 269); the policy of the repository last declared `teams[core]` in \
+             settings.yml:9 at 1a2b3c4d5e6f"
         );
         let undo = change("teams", "team core", &["permission"], "undo of 7");
         assert_eq!(all(&undo, &attribution), "");
+    }
+
+    #[test]
+    fn the_last_line_of_an_entry_names_no_policy_that_removed_it() {
+        // The policy 2a1b deleted the entry. Then 3c9f came into force before the next run.
+        let removal = change("topics", "", &["a", "b"], "3c9f");
+        let fields = [("a".to_owned(), declared("repository.topics[a]", 4))];
+        let attribution = Attribution { declared: fields.into(), ..Attribution::default() };
+        let last = "the policy of the repository last declared `repository.topics[a]` in settings.yml:4 at \
+                    1a2b3c4d5e6f";
+        let list = "the list `repository.topics` does not have a, b";
+        assert_eq!(clauses(&removal, &removal.change.fields, &attribution), [list, last]);
     }
 
     #[test]

@@ -91,7 +91,7 @@ async fn a_merge_is_in_force_without_a_restart_and_the_journal_names_its_author(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_that_a_merge_removes_names_the_author_and_the_line_that_is_gone() {
+async fn a_team_that_a_merge_removes_names_the_author_and_the_last_line_of_the_team() {
     let world = world(json!({ SETTINGS: POLICY })).await;
     let serving = world.serve().await;
     world.connect();
@@ -112,7 +112,9 @@ async fn a_team_that_a_merge_removes_names_the_author_and_the_line_that_is_gone(
         format!("asked by settings.yml:7 `teams:` at {policy}"),
         "the list `teams` does not have engineering".to_owned(),
         format!("policy {policy} by ann: Drop engineering (entry "),
-        format!("policy {policy} removed `teams[engineering]` from settings.yml:9 at {earlier}"),
+        format!(
+            "the policy of the repository last declared `teams[engineering]` in settings.yml:9 at {earlier}"
+        ),
     ] {
         assert!(history.out.contains(&part), "{part}: {}", history.out);
         assert!(journal.out.contains(&part), "{part}: {}", journal.out);
@@ -121,7 +123,7 @@ async fn a_team_that_a_merge_removes_names_the_author_and_the_line_that_is_gone(
     let json = world.beadle(&["history", "widgets", "--setting", "team engineering", "--json"]).await;
     let json = json.expect(0).json();
     assert_eq!((&json["policy"]["author"], &json["policy"]["commit"]), (&json!("ann"), &json!(head)));
-    assert_eq!((&json["absent_from"], &json["removed_from"]["commit"]), (&json!("teams"), &json!(before)));
+    assert_eq!((&json["absent_from"], &json["last_declared"]["commit"]), (&json!("teams"), &json!(before)));
     let link = format!("<a href=\"{}/acme/admin/blob/{before}/{SETTINGS}#L9\">", world.sim.url());
     for path in ["/repositories/acme/widgets", "/journal?kind=intent&key=acme%2Fwidgets&text=engineering"] {
         let address = format!("http://127.0.0.1:{}{path}", world.operator());

@@ -1,5 +1,7 @@
-//! Finds the line of the policy that declared an entry before Beadle removed the entry. A removal
-//! names the line of the list, because the policy in force has no line of the entry any more.
+//! Finds the line of the policy that last declared an entry for a repository before Beadle removed the
+//! entry. A removal names the line of the list, because no line of the policy in force declares the
+//! entry for the repository. The record does not tell why: a file of the policy can still have the
+//! entry, but no longer apply to the repository.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crate::policy::{AbsentEntry, contains, exempts};
 /// reads. A search for the entry of a recent removal needs few of them.
 const NOTES: u32 = 200;
 
-/// The line that declared an entry in the last policy with this entry.
+/// The line that declared an entry in the last recorded policy of a repository with this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastDeclared {
     /// The path of the entry, such as `teams[core]`.
@@ -40,9 +42,9 @@ impl PastDeclarations {
         Self { store: store.clone(), states: HashMap::new(), lines: HashMap::new() }
     }
 
-    /// Returns the line that declared an entry before Beadle removed the entry at the time `at`.
-    /// Returns `None` if the record does not show that a change of the policy caused the removal.
-    /// For example, a person added the entry at GitHub, and no policy ever declared it.
+    /// Returns the line that last declared an entry before Beadle removed the entry at the time `at`.
+    /// Returns `None` if the record does not have such a line, or if the repository had no such entry
+    /// in the meantime. For example, a person added the entry at GitHub, and no policy declared it.
     pub async fn find(
         &mut self,
         key: &Key,
@@ -115,14 +117,19 @@ impl PastDeclarations {
     }
 }
 
-/// Returns whether a repository certainly had no undeclared entry in the list at the time of a
-/// state.
+/// Returns whether a repository had no such undeclared entry at the time of a state. The control of
+/// the list is not met if the repository has an undeclared entry. The controls of other entries tell
+/// nothing about this entry.
 fn is_met(state: &ControlState, entry: &AbsentEntry) -> bool {
-    let is_of_list = |control: &String| contains(&entry.list, control);
+    let (list, path) = (&entry.list, entry.path());
+    let is_own = |control: &String| {
+        let is_list = contains(list, control) && contains(control, list);
+        is_list || contains(&path, control)
+    };
     state.outside.is_none()
         && state.failed.is_none()
-        && !state.not_met.keys().chain(state.unknown.keys()).any(is_of_list)
-        && !state.waived.iter().any(|waived| exempts(&waived.key, &entry.path()))
+        && !state.not_met.keys().chain(state.unknown.keys()).any(is_own)
+        && !state.waived.iter().any(|waived| exempts(&waived.key, &path))
 }
 
 #[cfg(test)]
@@ -193,5 +200,52 @@ mod tests {
         assert_eq!(past.find(&key(), Time(10), &entry("team ops")).await.unwrap(), None);
         let organisation = Key::new("organisation", "acme", 7);
         assert_eq!(past.find(&organisation, Time(40), &entry("team ops")).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn another_entry_that_is_not_met_does_not_extend_the_search() {
+        for (not_met, expected) in [
+            // The guard holds a change of another team. Beadle removed the team ops at the time 30.
+            ("teams[core].permission", None),
+            ("teams", Some(4)),
+            ("teams[ops].permission", Some(4)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("beadle.db");
+            let store: Arc<dyn Store> =
+                Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+            lines(store.as_ref(), "with", 10, &[("core", 2), ("ops", 4)]).await;
+            lines(store.as_ref(), "without", 30, &[("core", 2)]).await;
+            state(store.as_ref(), "with", 10, &[]).await;
+            state(store.as_ref(), "without", 30, &[not_met]).await;
+            let mut past = PastDeclarations::new(&store);
+            let found = past.find(&key(), Time(60), &entry("team ops")).await.unwrap();
+            assert_eq!(found.map(|found| found.at.line), expected, "{not_met}");
+            // The removal at the time 30 was because of the policy.
+            let directly = past.find(&key(), Time(30), &entry("team ops")).await.unwrap();
+            assert_eq!(directly.map(|found| found.at.line), Some(4), "{not_met}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_no_longer_applies_has_the_last_line_of_an_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+        lines(store.as_ref(), "base", 10, &[("core", 2)]).await;
+        lines(store.as_ref(), "layer", 10, &[("ops", 4)]).await;
+        let digests = |all: &[&str]| all.iter().map(|digest| (*digest).to_owned()).collect::<Vec<_>>();
+        // At the time 20, the repository loses the topic that the layer selects. The layer stays.
+        for (at, all) in [(10, digests(&["base", "layer"])), (20, digests(&["base"]))] {
+            let state = ControlState { at: Time(at), lines: all, ..ControlState::default() };
+            ControlState::note("acme", "7", Time(at)).put(store.as_ref(), &state).await.unwrap();
+        }
+        let found = PastDeclarations::new(&store).find(&key(), Time(20), &entry("team ops")).await.unwrap();
+        let last = LastDeclared {
+            path: "teams[ops]".into(),
+            at: PolicyLocation { file: "settings.yml".into(), line: 4 },
+            commit: "c10".into(),
+        };
+        assert_eq!(found, Some(last));
     }
 }

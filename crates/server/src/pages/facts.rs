@@ -104,21 +104,22 @@ pub struct WriteFacts {
     /// The earlier policy that first asked for the change. `None` if there is none, or if the
     /// journal does not have its entry.
     pub first: Option<PolicyInForce>,
-    /// The lines that declared the removed entries before, by the names of the removed values.
+    /// The lines that last declared the removed entries, by the names of the removed values.
     pub declared: BTreeMap<String, DeclaredFacts>,
 }
 
-/// The line that declared an entry in the last policy with this entry.
+/// The line that declared an entry in the last recorded policy of a repository with this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredFacts {
     /// The path of the entry, such as `teams[core]`.
     pub path: String,
     /// The first line of the entry.
     pub at: PolicyLocation,
+    /// The commit in which the entry has this line. For a policy in a folder, the field contains
+    /// the name of the generation.
+    pub commit: String,
     /// The address of the line at GitHub. `None` if the policy came from a folder.
     pub link: Option<String>,
-    /// The generation of the policy that first asked for the removal.
-    pub removed_by: String,
 }
 
 /// An installation of the App in `[installations]`.

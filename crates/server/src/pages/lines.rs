@@ -1,6 +1,6 @@
 //! Shows the lines of policies that asked for changes: the text of each line, and a link to the
 //! line at GitHub. If a change removes an entry, also shows the list that does not have the entry,
-//! and the line that declared the entry before.
+//! and the line that last declared the entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,9 @@ use super::facts::{AbsentFacts, AskedLine, DeclaredFacts, LineFacts, WriteFacts}
 use super::html::{Attribute, Html, Tag, element, joined, text};
 use super::link::Link;
 use super::parts::code;
+
+/// The number of digits of a commit's id that a page shows.
+const DIGITS: usize = 12;
 
 /// The aspect, the part, the name and the later value of a changed value.
 type ChangedValue = [String; 4];
@@ -107,7 +110,7 @@ impl LinesOf<'_> {
     }
 
     /// If a value of a change removes an entry, returns the list that does not have the entry, and
-    /// the line that declared the entry before. Otherwise, the result is empty.
+    /// the line that last declared the entry. Otherwise, the result is empty.
     pub(super) fn absence(&self, change: &Change<()>, field: &Field) -> Html {
         // No policy asks for the changes of an undo.
         let lines = self.lines.filter(|_| !is_undo(&self.generation));
@@ -141,13 +144,16 @@ fn linked(at: &PolicyLocation, address: Option<&str>) -> Html {
     }
 }
 
-/// Returns a text such as `; policy 3c9f removed teams[core] from settings.yml:9`.
+/// Returns a text such as `; the policy of the repository last declared teams[core] in
+/// settings.yml:9 at 1a2b`.
 fn declared(before: &DeclaredFacts) -> Html {
+    let commit: String = before.commit.chars().take(DIGITS).collect();
     joined([
-        text(format!("; policy {} removed ", before.removed_by)),
+        text("; the policy of the repository last declared "),
         code(&before.path),
-        text(" from "),
+        text(" in "),
         linked(&before.at, before.link.as_deref()),
+        text(format!(" at {commit}")),
     ])
 }
 
@@ -281,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_names_the_list_the_line_that_is_gone_and_the_authors() {
+    fn a_removal_names_the_list_the_last_line_of_the_entry_and_the_authors() {
         let entries = [write(7, true, "3c9f"), write(8, false, "3c9f"), write(9, true, "undo of 7")];
         let policy = |author: &str| {
             let from = PolicyCommitted {
@@ -296,8 +302,8 @@ mod tests {
         let declared = DeclaredFacts {
             path: "teams[core]".into(),
             at: line(9),
+            commit: "1a2b3c4d5e6f7a8b".into(),
             link: Some(link.into()),
-            removed_by: "2a1b".into(),
         };
         let declared = BTreeMap::from([("permission".to_owned(), declared)]);
         let facts = WriteFacts { policy: policy("zoe"), first: policy("mona"), declared };
@@ -313,7 +319,8 @@ mod tests {
         for part in [
             "; the list <code>teams</code> does not have core",
             &*format!(
-                "; policy 2a1b removed <code>teams[core]</code> from <a href=\"{link}\"><code>settings.yml:9</code></a>"
+                "; the policy of the repository last declared <code>teams[core]</code> in \
+                 <a href=\"{link}\"><code>settings.yml:9</code></a> at 1a2b3c4d5e6f"
             ),
             &*format!(">3c9f</a> by zoe: {inert}, base by zoe: {inert}"),
             &*format!(">2a1b</a> by mona: {inert}"),

@@ -18,14 +18,11 @@ pub(super) async fn known(
     let mut attributions = Attributions::new(&service.store);
     let mut known = BTreeMap::new();
     for entry in entries {
-        let (Detail::Change(intended), Ok(key)) = (&entry.detail, entry.key.parse::<Key>()) else { continue };
+        let (Detail::Change(_), Ok(key)) = (&entry.detail, entry.key.parse::<Key>()) else { continue };
         let Attribution { policy, first, declared } = attributions.of(entry).await?;
-        let removed_by = intended.first_asked.as_ref().unwrap_or(&intended.generation);
         let declared = declared.into_iter().map(|(name, before)| {
             let link = link_at(service, key.instance(), (&before.at, &before.commit));
-            let facts =
-                DeclaredFacts { path: before.path, at: before.at, link, removed_by: removed_by.clone() };
-            (name, facts)
+            (name, DeclaredFacts { path: before.path, at: before.at, commit: before.commit, link })
         });
         let facts = WriteFacts {
             policy: policy.map(|known| known.policy),

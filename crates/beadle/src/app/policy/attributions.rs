@@ -1,5 +1,5 @@
 //! Finds out who asked for the writes of the journal: the authors of the policies, and the lines that
-//! declared the removed entries before. Only a person who looks at a write makes Beadle read this.
+//! last declared the removed entries. Only a person who looks at a write makes Beadle read this.
 
 use std::sync::Arc;
 

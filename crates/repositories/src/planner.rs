@@ -84,6 +84,9 @@ pub struct Explanation {
     /// The keys that Beadle does not compare, because waivers exempt them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
+    /// The keys among `waived` that name an entry that the policy does not declare.
+    #[serde(skip)]
+    pub absent_waived: Vec<String>,
 }
 
 /// Checks that GitHub's answer is about the listed repository. If the answer is about another
@@ -320,6 +323,7 @@ impl RepositoryPlanner {
             Verdict::Reached(target) => {
                 let emptied = target.emptied.clone().zip(target.doubt());
                 explanation.waived = target.waivers.iter().flat_map(Waiver::waived).collect();
+                explanation.absent_waived.clone_from(&target.absent_waived);
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 (explanation.values, explanation.removed) = explain(&policy, &target, &seen, key);

@@ -70,6 +70,7 @@ pub use absent_entry::{AbsentEntry, absent_entry};
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
+pub(crate) use change_key::inside_entry;
 pub use change_key::{key_of_value, meant_key};
 pub(crate) use controls::{DeclaredControl, NO_OTHERS};
 pub use creations::Creation;

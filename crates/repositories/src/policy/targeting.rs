@@ -62,6 +62,8 @@ pub struct MergedLayers {
     /// The waivers with an effect on the repository. Each waiver contains only the exempted keys of
     /// this repository.
     pub waivers: Vec<Waiver>,
+    /// The keys of these waivers that name an entry that the policy does not declare.
+    pub absent_waived: Vec<String>,
     /// The sections that a layer removes from higher layers with `disable_plugins`. For each
     /// section, the value is the rank of this layer.
     disabled_above: Vec<(i64, String)>,
@@ -111,6 +113,7 @@ impl Policy {
             partly_undecided: Vec::new(),
             list_modes: ListModes::new(),
             waivers: Vec::new(),
+            absent_waived: Vec::new(),
             disabled_above: Vec::new(),
             emptied: None,
         };

@@ -31,6 +31,17 @@ enum Left {
     Nothing,
 }
 
+/// The effect of a waived key on the values of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// The key has no effect.
+    Nothing,
+    /// The policy does not declare the entry. The key only keeps the entries of the section.
+    KeepsEntries,
+    /// The key is removed from the values.
+    Removes,
+}
+
 /// The place of a value.
 #[derive(Clone, Copy)]
 enum Place<'a> {
@@ -50,16 +61,28 @@ impl MergedLayers {
     pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();
+        let (mut absent, mut removed): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for waiver in waivers {
             let asked = waiver.asked.as_ref().unwrap_or(&root.asked).clone();
             let keys = waiver.keys.iter().map(|key| as_declared(root, key, default_branch));
             let mut keys: Vec<String> = keys.collect();
-            keys.retain(|key| waive_key(root, &mut self.list_modes, key, &asked));
+            keys.retain(|key| {
+                let effect = waive_key(root, &mut self.list_modes, key, &asked);
+                match effect {
+                    Effect::KeepsEntries => absent.push(key.clone()),
+                    Effect::Removes => removed.push(key.clone()),
+                    Effect::Nothing => {}
+                }
+                effect != Effect::Nothing
+            });
             if !keys.is_empty() {
                 effective.push(Waiver { keys, ..waiver.clone() });
             }
         }
         self.waivers = effective;
+        // Two waivers can have the same key. The first waiver removes the entry from the values.
+        absent.retain(|key| !removed.contains(key));
+        self.absent_waived = absent;
     }
 
     /// Returns whether a waiver exempts the archived state of the repository.
@@ -84,16 +107,20 @@ fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String 
     of_branch(declared, rest)
 }
 
-/// Removes a key from the values of a repository. Returns whether the removal has an effect.
-fn waive_key(root: &mut Node, modes: &mut ListModes, path: &str, asked: &PolicyLocation) -> bool {
-    let Some(parts) = parts(path) else { return false };
+/// Removes a key from the values of a repository. Returns the effect of the removal.
+fn waive_key(root: &mut Node, modes: &mut ListModes, path: &str, asked: &PolicyLocation) -> Effect {
+    let Some(parts) = parts(path) else { return Effect::Nothing };
     let mut kept = Vec::new();
     let left = walk(Place::Root, root, &parts, &mut kept);
-    let has_effect = left != Left::Same || !kept.is_empty();
+    let effect = match left {
+        Left::Same if kept.is_empty() => Effect::Nothing,
+        Left::Same => Effect::KeepsEntries,
+        Left::Changed | Left::Nothing => Effect::Removes,
+    };
     for list in kept {
         modes.insert(list, ListMode { exclusive: false, asked: asked.clone() });
     }
-    has_effect
+    effect
 }
 
 /// Removes a key from a value. Adds sections to `kept` if Beadle must not remove entries from them.

@@ -1,7 +1,7 @@
 //! Finds the paths of values in the policy. The paths have the form that waivers use.
 
 use super::{entries, protection};
-use crate::policy::check_waived_key;
+use crate::policy::{check_waived_key, inside_entry};
 
 /// Returns the path of a value in the policy. The aspect, the part and the name identify the value.
 /// Returns `None` if the value has no path.
@@ -18,7 +18,7 @@ pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
         }
         aspect => {
             let thing = entries::thing(aspect, what)?;
-            format!("{aspect}[{thing}].{}", inside(aspect, name))
+            format!("{aspect}[{thing}].{}", inside_entry(aspect, name))
         }
     };
     check_waived_key(&path).is_ok().then_some(path)
@@ -30,15 +30,5 @@ pub(super) fn entry_of(aspect: &str, what: &str) -> Option<String> {
     match what.strip_prefix("rule ").filter(|_| aspect == "protection") {
         Some(pattern) => Some(format!("branches[{pattern}]")),
         None => entries::thing(aspect, what).map(|thing| format!("{aspect}[{thing}]")),
-    }
-}
-
-/// Returns the path of a value inside an entry of a list.
-fn inside(list: &str, name: &str) -> String {
-    let mut parts = name.splitn(3, '.');
-    match (list, parts.next(), parts.next(), parts.next()) {
-        ("rulesets", Some("rules"), Some(kind), None) => format!("rules[{kind}]"),
-        ("rulesets", Some("rules"), Some(kind), Some(key)) => format!("rules[{kind}].parameters.{key}"),
-        _ => name.to_owned(),
     }
 }

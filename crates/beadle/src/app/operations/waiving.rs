@@ -90,12 +90,13 @@ pub(crate) async fn undeclared(
     waiver: &Waiver,
 ) -> Result<Option<usize>, Failure> {
     let Some(explained) = planner.explain(repository, "").await? else { return Ok(None) };
-    Ok(Some(idle(waiver, &explained.waived)))
+    Ok(Some(idle(waiver, &explained.waived, &explained.absent_waived)))
 }
 
-/// Returns the number of keys of a waiver that are not among the exempt keys of a repository.
-fn idle(waiver: &Waiver, exempt: &[Waived]) -> usize {
-    let own = exempt.iter().filter(|waived| waiver.is_source_of(waived));
+/// Returns the number of keys of a waiver that are not among the exempt keys of a repository. A key
+/// of an absent entry is exempt, but the policy does not declare the entry.
+fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
+    let own = exempt.iter().filter(|waived| waiver.is_source_of(waived) && !absent.contains(&waived.key));
     waiver.keys.len().saturating_sub(own.count())
 }
 
@@ -248,8 +249,12 @@ mod tests {
             owner: waiver.owner.clone(),
             asked: None,
         };
-        assert_eq!(idle(&waiver, &[exempt]), 1, "only the label is not declared");
-        assert_eq!(idle(&waiver, &[]), 2);
+        assert_eq!(idle(&waiver, std::slice::from_ref(&exempt), &[]), 1, "only the label is not declared");
+        assert_eq!(idle(&waiver, &[], &[]), 2);
+        let label = Waived { key: "labels[nope]".to_owned(), ..exempt.clone() };
+        let exempt = [exempt, label];
+        assert_eq!(idle(&waiver, &exempt, &["labels[nope]".to_owned()]), 1, "an absent label is exempt");
+        assert_eq!(idle(&waiver, &exempt, &[]), 0);
     }
 
     #[test]

@@ -187,6 +187,22 @@ fn a_section_with_a_waived_entry_removes_nothing() {
 }
 
 #[test]
+fn a_waiver_names_the_entries_that_the_policy_does_not_declare() {
+    let keys = [
+        "teams[core]",
+        "teams[nobody]",
+        "labels[type: bug]",
+        "repository.topics[old]",
+        "repository.has_wiki",
+    ];
+    let target = resolved(&keys);
+    assert_eq!(target.absent_waived, ["teams[nobody]", "labels[type: bug]", "repository.topics[old]"]);
+    assert_eq!(target.waivers[0].keys, keys, "each key has an effect");
+    let twice = resolved(&["teams[core]", "teams[core]"]);
+    assert!(twice.absent_waived.is_empty(), "{:?}", twice.absent_waived);
+}
+
+#[test]
 fn a_waived_value_of_an_entry_keeps_the_entry_and_the_mode() {
     let (teams, is_additive) = left("teams[core].permission", "/teams/0", "teams");
     assert_eq!((teams, is_additive), (Some(serde_json::json!({ "name": "core" })), false));

@@ -150,7 +150,7 @@ impl FirstAsked {
         let since = |aspect: &str, what: &str| {
             let its = self.changes.values().filter(|asked| asked.aspect == aspect && asked.what == what);
             let seen = self.hidden.since(aspect, what, can_hide).unwrap_or(now).min(now);
-            its.map(|asked| asked.since).fold(Some(seen), |one, other| Some(one?.min(other?)))
+            its.map(|asked| asked.since).try_fold(seen, |one, other| Some(one.min(other?)))
         };
         new.map(|(digest, change)| (digest, since(&change.aspect, &change.what))).collect()
     }

@@ -22,11 +22,16 @@ pub struct WritingSweep {
 }
 
 /// Returns the newest sweep of an organisation or a directory in which Beadle wrote something.
-/// `name` is the name of the organisation or the directory. Returns `None` if the newest 500 sweeps
-/// wrote nothing.
-pub async fn last_writing_sweep(store: &dyn Store, name: &str) -> Result<Option<WritingSweep>, StoreError> {
+/// `name` is the name of the organisation or the directory. If `before` is a number in the journal,
+/// only the sweeps before this number count. Returns `None` if the newest 500 of these sweeps wrote
+/// nothing.
+pub async fn last_writing_sweep(
+    store: &dyn Store,
+    name: &str,
+    before: Option<u64>,
+) -> Result<Option<WritingSweep>, StoreError> {
     let key = Some(format!("sweep:{name}"));
-    let mut history = History { key, limit: WINDOW, ..History::default() };
+    let mut history = History { before, key, limit: WINDOW, ..History::default() };
     let mut looked = 0;
     while looked < MOST {
         let entries = store.newest_entries(history.clone()).await?;

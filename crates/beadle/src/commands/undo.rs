@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::{Change, Key, StepResult, Store, last_writing_sweep};
+use beadle_engine::{Change, Key, StepResult, Store, WritingSweep, last_writing_sweep};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::app::connections::budget_share::SpawnedShare;
 use crate::app::operations::not_undone;
 use crate::app::operations::undo_afterwards::resume;
 use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, select};
+use crate::app::operations::written_changes::named;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::{LAST_SWEEP, UndoArgs};
@@ -137,7 +138,7 @@ async fn words(
     }
     let mut numbers: Vec<String> = Vec::new();
     for org in app.config.orgs(args.org.as_deref())? {
-        let Some(sweep) = last_writing_sweep(store, &org.name).await? else { continue };
+        let Some(sweep) = sweep_with_writes(store, &org.name, printer).await? else { continue };
         let (name, number, end, ago) = (&org.name, sweep.number, &sweep.end, ago(sweep.at, app.clock.now()));
         printer.note(format!(
             "{LAST_SWEEP} of {name}: sweep {number} {end}; it ended at {}, {ago} ago",
@@ -160,6 +161,29 @@ async fn words(
     }
     let others = args.what.iter().filter(|word| *word != LAST_SWEEP).cloned();
     Ok(others.chain(numbers).collect())
+}
+
+/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep
+/// also count the writes of an undo that somebody ran at the same time. So the function skips a sweep
+/// without other writes, and says so.
+async fn sweep_with_writes(
+    store: &dyn Store,
+    name: &str,
+    printer: &Printer,
+) -> anyhow::Result<Option<WritingSweep>> {
+    let mut before = None;
+    while let Some(sweep) = last_writing_sweep(store, name, before).await? {
+        let number = sweep.number.to_string();
+        if !named(store, std::slice::from_ref(&number)).await?.writes.is_empty() {
+            return Ok(Some(sweep));
+        }
+        printer.note(format!(
+            "{LAST_SWEEP} of {name} leaves out sweep {number}: the journal has only writes of undos during this sweep, \
+             or none"
+        ));
+        before = Some(sweep.number);
+    }
+    Ok(None)
 }
 
 /// Returns the maximum number of names that a text shows for equal changes of several repositories.

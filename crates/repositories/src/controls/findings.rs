@@ -11,7 +11,7 @@ use beadle_engine::{Change, Field, Report, StepResult, Waiting};
 use super::part::Part;
 use super::state::ControlLine;
 use crate::aspects;
-use crate::policy::{NO_OTHERS, parts};
+use crate::policy::parts;
 use crate::undo::UndoneChanges;
 
 /// The controls that are not met or unknown after a run. Each control comes with its cause.
@@ -47,11 +47,6 @@ impl<'a> Control<'a> {
             let is_entry = self.path.contains(&format!("[{name}]"));
             is_entry && [text, rest].iter().any(|text| text.eq_ignore_ascii_case(name))
         })
-    }
-
-    /// Returns `true` if the control is about a whole list, and `false` if it is about one entry.
-    fn is_list(&self) -> bool {
-        self.line.value == "[]" || self.line.value == format!("\"{NO_OTHERS}\"")
     }
 }
 
@@ -161,7 +156,7 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if field.after.is_null() {
         // The change removes an entry. So the affected control belongs to the list that must not
         // contain this entry.
-        let lists = paths(own, |control| control.is_list() && is_asked(control));
+        let lists = paths(own, |control| control.line.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
         }
@@ -192,6 +187,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::policy::NO_OTHERS;
 
     /// The controls of a repository. Each control comes with its line in settings.yml.
     fn declared() -> Vec<Arc<Part>> {

@@ -24,7 +24,7 @@ mod row;
 mod state;
 mod timeline;
 
-pub use dropped::was_dropped;
+pub use dropped::PastPolicies;
 pub(crate) use gone::record_gone;
 pub(crate) use log::ControlLog;
 pub use past::{LastDeclared, PastDeclarations};

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use super::state::ControlLine;
 use crate::policy::{BASE, DeclaredControl, Policy};
 
-/// The maximum length of a stored value, in characters. Only people read stored values.
+/// The maximum length of a stored value, in characters. People read stored values, and an undo
+/// compares them.
 const VALUE: usize = 200;
 
 /// The values that one file declares for a repository.
@@ -65,7 +66,8 @@ fn digest(file: &str, controls: &BTreeMap<String, (String, u32)>) -> String {
     })
 }
 
-fn cut(value: String) -> String {
+/// Returns the part of a value that the record has.
+pub(super) fn cut(value: String) -> String {
     match value.char_indices().nth(VALUE) {
         Some((at, _)) => format!("{}…", &value[..at]),
         None => value,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
+use crate::policy::NO_OTHERS;
+
 /// The maximum expected difference between the clocks of two processes. If a state is later than
 /// the present time by more than this difference, the state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
@@ -105,6 +107,13 @@ pub struct ControlLine {
     pub value: String,
     /// The line that sets the value.
     pub line: u32,
+}
+
+impl ControlLine {
+    /// Returns `true` if the control is about a whole list, and `false` if it is about one entry.
+    pub(super) fn is_list(&self) -> bool {
+        self.value == "[]" || self.value == format!("\"{NO_OTHERS}\"")
+    }
 }
 
 impl Metadata for ControlLines {

@@ -58,11 +58,20 @@ fn is_selected(keys: &[String], value: (&str, &str, &str), public: Option<&str>)
     keys.iter().any(|key| selects(key, &path) || is_public(key))
 }
 
-/// Returns the path in the policy of each value that a change sets or removes. If a value has no
-/// path, the list contains the path of its entry or its section.
-pub(crate) fn value_paths(change: &Change<()>) -> Vec<String> {
-    let values = reversal::values(change);
-    values.iter().map(|(what, name)| path((&change.aspect, what, name))).collect()
+/// Returns the path in the policy of each value that a change sets or removes, with the value after
+/// the change. If a value has no path, the list contains the path of its entry or its section. If
+/// the change removes an entry, the list contains the path of the entry.
+pub(crate) fn value_paths(change: &Change<()>) -> Vec<(String, &Value)> {
+    let aspect = change.aspect.as_str();
+    // A renamed part has all fields of the change twice.
+    let after = change.fields.iter().cycle().map(|field| &field.after);
+    let mut found = Vec::new();
+    for ((what, name), after) in reversal::values(change).into_iter().zip(after) {
+        let is_removed = after.is_null() && entries::is_primary(aspect, &name);
+        let entry = entry_of(aspect, &what).filter(|entry| is_removed && parts(entry).is_some());
+        found.push((entry.unwrap_or_else(|| path((aspect, &what, &name))), after));
+    }
+    found
 }
 
 /// Returns the path of a value in the policy. `value` contains the aspect, the part and the name of

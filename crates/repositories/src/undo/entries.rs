@@ -32,6 +32,11 @@ pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
 }
 
+/// Returns whether a plan shows the value with this name when it creates or removes an entry.
+pub(super) fn is_primary(aspect: &str, name: &str) -> bool {
+    ALL.iter().any(|list| list.list == aspect && list.primary == name)
+}
+
 /// Puts the earlier value into its list. `all` contains all values that the undo restores. If the
 /// aspect has no list, the function returns `None`. Otherwise, the function returns a remark about
 /// the parts that the undo does not restore.

@@ -33,7 +33,10 @@ pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::
         let Some(policy) = one.asked().filter(|asked| !asked.is_empty() && !is_undo(asked)) else { continue };
         let its = asked.entry(policy).or_default();
         its.writes += 1;
-        its.lines.extend(one.change.fields.iter().filter_map(|field| field.asked.clone()));
+        // The lines of a write are lines of the policy in force.
+        if one.generation.as_deref() == Some(policy) {
+            its.lines.extend(one.change.fields.iter().filter_map(|field| field.asked.clone()));
+        }
     }
     let mut asked: Vec<(&str, Asked)> = asked.into_iter().collect();
     asked.sort_by_key(|(_, asked)| std::cmp::Reverse(asked.writes));
@@ -137,6 +140,16 @@ mod tests {
         let start = "policy g1 (commit 0123456789ab of acme/admin by ada: Close the team) asked for this write: revert";
         assert!(found[0].starts_with(start), "{found:?}");
         assert!(found[1].ends_with("or until `beadle resume --repo acme/r3`"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_line_of_the_policy_in_force_is_no_line_of_the_policy_that_asked() {
+        let (_folder, store) = store::temporary().unwrap();
+        let late = write(1, Some(9)).first_asked_by("g0");
+        let found = sentences(store.as_ref(), &[late, write(2, Some(3))]).await.unwrap();
+        let (g0, g1) = (&found[0], &found[1]);
+        assert!(g0.starts_with("policy g0 asked for 1 of these writes: revert"), "{g0}");
+        assert!(g1.starts_with("policy g1 asked for 1 of these writes in settings.yml:3: revert"), "{g1}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
 use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Mode, Store, Time};
 
@@ -52,6 +53,12 @@ impl Written {
     pub(crate) fn example(key: &Key, subject: &str, change: Change<()>) -> Self {
         let (key, subject, generation) = (key.clone(), subject.to_owned(), Some("g1".to_owned()));
         Self { seq: 1, at: Time(0), key, subject, change, generation, first_asked: None, is_confirmed: true }
+    }
+
+    /// Returns a write that another policy first asked for, for tests.
+    #[cfg(test)]
+    pub(crate) fn first_asked_by(self, policy: &str) -> Self {
+        Self { first_asked: Some(policy.to_owned()), ..self }
     }
 
     /// Returns whether this is a later write of the same key.
@@ -276,7 +283,8 @@ fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     found
 }
 
-/// Returns the writes to an organisation or a target during a sweep.
+/// Returns the writes to an organisation or a target during a sweep. The writes of an undo that
+/// somebody ran at the same time do not belong to the sweep.
 async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::Result<Vec<Written>> {
     // The key of the entry is `sweep:ORG`, because a sweep has no id.
     let instance = entry.key.split_once(':').map(|(_, instance)| instance);
@@ -288,7 +296,12 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     let of_key = History { before: Some(entry.seq), key: Some(entry.key.clone()), ..History::default() };
     let after = newest(store, of_key, |other| matches!(other.detail, Detail::Sweep(_))).await?;
     let listing = Listing { after, since: Some(begun), limit: PAGE, ..Listing::default() };
-    let is_its = |one: &Written| one.seq < entry.seq && one.at <= entry.at && one.key.instance() == instance;
+    let is_its = |one: &Written| {
+        one.seq < entry.seq
+            && one.at <= entry.at
+            && one.key.instance() == instance
+            && !one.generation.as_deref().is_some_and(is_undo)
+    };
     writes(store, listing, is_its).await
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn last_sweeps(
 ) -> Result<Vec<SweepToUndo>, StoreError> {
     let mut found = Vec::new();
     for organisation in organisations {
-        let Some(sweep) = last_writing_sweep(store, organisation).await? else { continue };
+        let Some(sweep) = last_writing_sweep(store, organisation, None).await? else { continue };
         let (organisation, repaired) = (organisation.clone(), sweep.end.summary.repaired);
         found.push(SweepToUndo { organisation, number: sweep.number, at: sweep.at, repaired });
     }
@@ -71,13 +71,15 @@ mod tests {
             };
             store.journal(None, vec![entry], Time(1_000)).await.unwrap().unwrap()[0]
         };
-        sweep("acme", 3).await;
+        let first = sweep("acme", 3).await;
         let wrote = sweep("acme", 188).await;
         sweep("acme", 0).await;
         sweep("quiet", 0).await;
         let found = last_sweeps(store.as_ref(), &["acme".to_owned(), "quiet".to_owned()]).await.unwrap();
         let [acme] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((acme.organisation.as_str(), acme.number, acme.repaired), ("acme", wrote, 188));
+        let earlier = last_writing_sweep(store.as_ref(), "acme", Some(wrote)).await.unwrap();
+        assert_eq!(earlier.map(|sweep| sweep.number), Some(first));
         let shown = |visitor: Option<&Visitor>| acme.html(Time(61_000), visitor).as_str().to_owned();
         assert!(shown(None).contains("; 188 repaired"), "{}", shown(None));
         assert!(shown(None).contains(&format!("<code>beadle undo {wrote}</code>")), "{}", shown(None));

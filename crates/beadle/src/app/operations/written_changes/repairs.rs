@@ -1,13 +1,13 @@
 //! Finds the policy that asked for a repeated write. While a policy is in force, Beadle also repairs
 //! drift from values that an earlier policy already wrote. Such a write belongs to the earlier
-//! policy. If a policy between the two writes did not declare the value, the write belongs to the
-//! policy that declares the value again.
+//! policy. If a policy between the two writes did not declare the value, or declared another value,
+//! the write belongs to the policy that declares the value again.
 
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::{Key, Store, StoreError, Time};
-use beadle_repositories::controls::was_dropped;
+use beadle_repositories::controls::PastPolicies;
 use serde_json::Value;
 
 use super::Written;
@@ -40,9 +40,7 @@ struct EarlierWrite {
 pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
     let asked = policies(store, all).await?;
     for (one, (asked, is_repair)) in all.iter_mut().zip(asked) {
-        if asked != one.generation {
-            one.first_asked = asked;
-        }
+        one.first_asked = asked.filter(|asked| one.generation.as_ref() != Some(asked));
         if is_repair {
             one.change.fields.iter_mut().for_each(|field| field.before.clone_from(&field.after));
         }
@@ -52,21 +50,26 @@ pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Re
 
 /// Returns for each write the policy that asked for it, and whether the write repeats an earlier one.
 async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<String>, bool)>, StoreError> {
+    let mut past = PastPolicies::new(store);
     let mut last: BTreeMap<Place<'_>, LastWrite<'_>> = BTreeMap::new();
     let mut found = Vec::with_capacity(all.len());
     for one in all {
-        let is_known = one.first_asked.is_some() || one.generation.as_deref().is_none_or(is_undo);
+        let is_known = one.generation.as_deref().is_none_or(is_undo);
+        // A policy can also be the first to plan the repair of an earlier policy's value.
         let mut earlier = if is_known { None } else { repeated(one, &last) };
         if let Some(found) = &earlier
-            && is_declared_again(store, one, found).await?
+            && is_declared_again(&mut past, one, found).await?
         {
             earlier = None;
         }
         let is_repair = earlier.is_some();
         let asked = earlier.map(|found| found.policy).or_else(|| one.asked().map(str::to_owned));
-        if one.is_confirmed {
-            for (place, value) in values(one) {
+        for (place, value) in values(one) {
+            if one.is_confirmed {
                 last.insert(place, LastWrite { value, at: one.at, asked: asked.clone() });
+            } else {
+                // GitHub might have this value now.
+                last.remove(&place);
             }
         }
         found.push((asked, is_repair));
@@ -75,14 +78,14 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
 }
 
 /// Returns whether another policy than the earlier one declares the values of a write again, after
-/// a policy did not declare all of them.
+/// a policy did not declare all of them or declared other values.
 async fn is_declared_again(
-    store: &dyn Store,
+    past: &mut PastPolicies<'_>,
     one: &Written,
     earlier: &EarlierWrite,
 ) -> Result<bool, StoreError> {
-    let is_other = one.generation.as_ref() != Some(&earlier.policy);
-    Ok(is_other && was_dropped(store, &one.key, &one.change, (earlier.at, one.at)).await?)
+    let is_other = one.asked() != Some(earlier.policy.as_str());
+    Ok(is_other && past.was_dropped(&one.key, &one.change, (earlier.at, one.at)).await?)
 }
 
 fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {

@@ -1,13 +1,13 @@
-use beadle_engine::Note;
 use beadle_engine::journal::{SweepSummary, WriteResult};
 use beadle_engine::store::prelude::*;
-use beadle_repositories::controls::{ControlLine, ControlLines, ControlState};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::app::operations::other_policies;
 use crate::app::operations::overwritten_values::without_overwritten;
+
+mod repeated;
 
 fn key() -> Key {
     Key::new("repository", "acme", 7)
@@ -319,6 +319,7 @@ async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep
     sweep(1).await;
     // The sweep took less than a second.
     write_at(&store, "two", Happened::Yes, Time(100)).await;
+    write_of(&store, ("undone", "undo of 1"), Happened::Yes, Time(100)).await;
     let short = sweep(0).await;
     assert_eq!(topics(&writes_of(&store, &short.to_string()).await.unwrap()), ["two"]);
     write(&store, "second", Happened::Yes).await;
@@ -392,85 +393,4 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     assert_eq!(reasons, [format!("policy {later} changed it again (entry {again})")]);
     let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
     assert_eq!((kept.len(), left.len()), (4, 0), "the undo contains the later write too");
-}
-
-#[tokio::test]
-async fn the_repair_of_a_value_belongs_to_the_policy_that_wrote_the_value_first() {
-    let (_folder, store) = temporary();
-    let (first, second, third) = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc");
-    for (topic, generation) in [
-        ("old", first),
-        ("new", second),
-        // Another writer removed both topics.
-        ("old", second),
-        ("new", third),
-        ("old", third),
-    ] {
-        write_of(&store, (topic, generation), Happened::Yes, Time(1000)).await;
-    }
-    for (generation, own, others) in [
-        (first, vec!["old", "old", "old"], vec![]),
-        (second, vec!["new", "new"], vec!["old"]),
-        (third, vec![], vec!["new", "old"]),
-    ] {
-        let found = named(&store, &[generation.to_owned()]).await.unwrap();
-        assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");
-    }
-}
-
-#[tokio::test]
-async fn the_repair_of_drift_restores_nothing_of_its_own() {
-    let (_folder, store) = temporary();
-    let (first, second) = ("aaaaaaaaaaaa", "bbbbbbbbbbbb");
-    let removal = |before: &str| {
-        let mut change = change("no eve");
-        change.fields[0].before = json!(before);
-        change
-    };
-    // Somebody gave eve another role after the removal, and Beadle removed her again.
-    for (before, generation) in [("pull", first), ("admin", second)] {
-        write_change(&store, (removal(before), generation, None), Happened::Yes, Time(1000)).await;
-    }
-    let found = writes_of(&store, first).await.unwrap();
-    let befores: Vec<&Value> = found.iter().map(|one| &one.change.fields[0].before).collect();
-    assert_eq!(befores, [&json!("pull"), &Value::Null]);
-}
-
-/// Records that a run found a policy with exactly these topics in the repository.
-async fn record_topics(store: &SqliteStore, at: i64, topics: &[&str]) {
-    // A later time comes first.
-    let moment = format!("{:016x}", i64::MAX - at);
-    let (at, digest) = (Time(at), format!("digest-{at}"));
-    let line = || ControlLine { value: "true".into(), line: 1 };
-    let controls = topics.iter().map(|topic| (format!("repository.topics[{topic}]"), line())).collect();
-    let lines = ControlLines { at, file: "settings.yml".into(), commit: "c".into(), controls };
-    Note::of(&["acme", &digest, &moment]).put(store, &lines).await.unwrap();
-    let state = ControlState { at, lines: vec![digest], ..ControlState::default() };
-    Note::of(&["acme", key().id(), &moment]).put(store, &state).await.unwrap();
-}
-
-#[tokio::test]
-async fn the_repair_of_a_value_that_a_policy_declares_again_belongs_to_this_policy() {
-    let (_folder, store) = temporary();
-    let (first, third, fourth) = ("aaaaaaaaaaaa", "cccccccccccc", "dddddddddddd");
-    for topic in ["dropped", "kept"] {
-        write_of(&store, (topic, first), Happened::Yes, Time(1000)).await;
-    }
-    record_topics(&store, 1001, &["dropped", "kept"]).await;
-    // The second policy no longer has one of the topics. Then, another writer removes both.
-    record_topics(&store, 2000, &["kept"]).await;
-    for topic in ["dropped", "kept"] {
-        write_of(&store, (topic, third), Happened::Yes, Time(3000)).await;
-    }
-    record_topics(&store, 3001, &["dropped", "kept"]).await;
-    // Another writer removes the topic again.
-    write_of(&store, ("dropped", fourth), Happened::Yes, Time(4000)).await;
-    for (generation, own, others) in [
-        (first, vec!["dropped", "kept", "kept"], vec![]),
-        (third, vec!["dropped", "dropped"], vec!["kept"]),
-        (fourth, vec![], vec!["dropped"]),
-    ] {
-        let found = named(&store, &[generation.to_owned()]).await.unwrap();
-        assert_eq!((topics(&found.writes), topics(&found.of_others)), (own, others), "{generation}");
-    }
 }

@@ -4,6 +4,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
 use super::*;
+use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::other_policies;
 use crate::app::operations::overwritten_values::without_overwritten;
 
@@ -389,7 +390,7 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     let selected = writes_of(&store, first).await.unwrap();
     let (kept, left) = without_overwritten(&store, selected).await.unwrap();
     assert_eq!(topics(&kept), ["two"]);
-    let reasons: Vec<String> = left.iter().map(|one| one.why()).collect();
+    let reasons: Vec<String> = left.iter().map(NotUndone::why).collect();
     assert_eq!(reasons, [format!("policy {later} changed it again (entry {again})")]);
     let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
     assert_eq!((kept.len(), left.len()), (4, 0), "the undo contains the later write too");

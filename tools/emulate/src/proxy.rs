@@ -43,6 +43,8 @@ struct Shared {
     /// How many faults of each kind the proxy has injected.
     counts: Mutex<HashMap<&'static str, u32>>,
     stop: Option<Stop>,
+    /// The operation that the proxy refuses.
+    denied: Option<String>,
 }
 
 /// A stop of the proxy. The proxy keeps the first request of an operation until the test continues.
@@ -63,13 +65,13 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy in front of the address `to`.
     pub async fn start(to: &str, odds: Odds, seed: u64) -> Self {
-        Self::with(to, odds, seed, u64::MAX, None).await
+        Self::with(to, odds, seed, u64::MAX, (None, None)).await
     }
 
     /// Starts a proxy that forwards only the first `after` requests. For the store, this looks like
     /// a process that is killed at that moment.
     pub async fn closing(to: &str, after: u64) -> Self {
-        Self::with(to, NOTHING, 1, after, None).await
+        Self::with(to, NOTHING, 1, after, (None, None)).await
     }
 
     /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
@@ -81,7 +83,12 @@ impl Proxy {
             came: Notify::new(),
             goes_on: Notify::new(),
         };
-        Self::with(to, NOTHING, 1, u64::MAX, Some(stop)).await
+        Self::with(to, NOTHING, 1, u64::MAX, (Some(stop), None)).await
+    }
+
+    /// Starts a proxy that refuses an operation, as if the role had no permission for it.
+    pub async fn denying(to: &str, operation: &str) -> Self {
+        Self::with(to, NOTHING, 1, u64::MAX, (None, Some(operation.to_owned()))).await
     }
 
     /// Waits until the proxy keeps a request.
@@ -98,7 +105,13 @@ impl Proxy {
         }
     }
 
-    async fn with(to: &str, odds: Odds, seed: u64, left: u64, stop: Option<Stop>) -> Self {
+    async fn with(
+        to: &str,
+        odds: Odds,
+        seed: u64,
+        left: u64,
+        (stop, denied): (Option<Stop>, Option<String>),
+    ) -> Self {
         let shared = Arc::new(Shared {
             to: to.to_owned(),
             odds,
@@ -108,6 +121,7 @@ impl Proxy {
             counts: Mutex::default(),
             left: AtomicU64::new(left),
             stop,
+            denied,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -116,8 +130,8 @@ impl Proxy {
         Self { url, shared }
     }
 
-    /// Returns how many faults of a kind the proxy has injected: `throttled`, `conflict`, `lost` or
-    /// `stale`.
+    /// Returns how many faults of a kind the proxy has injected: `throttled`, `conflict`, `lost`,
+    /// `stale` or `denied`.
     pub fn count(&self, what: &str) -> u32 {
         self.shared.counts.lock().get(what).copied().unwrap_or(0)
     }
@@ -147,6 +161,10 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let one_less = |left: u64| left.checked_sub(1);
     if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
+        return refused(400, "AccessDeniedException", "");
+    }
+    if shared.denied.as_ref() == Some(&operation) {
+        *shared.counts.lock().entry("denied").or_default() += 1;
         return refused(400, "AccessDeniedException", "");
     }
     if let Some(stop) = &shared.stop

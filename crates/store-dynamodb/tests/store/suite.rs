@@ -124,6 +124,22 @@ async fn what_was_interrupted_is_due_where_it_is_copied_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_cannot_read_several_items_is_refused_once() {
+    let moto = Moto::start().await;
+    let direct = moto.store(DynamoSettings::default()).await;
+    for name in ["a", "b"] {
+        direct.put(name, name).await.unwrap();
+    }
+    let proxy = Proxy::denying(&moto.url, "BatchGetItem").await;
+    let store = moto.by(&proxy.url, DynamoSettings::default()).await;
+    for _ in 0..3 {
+        let found = store.get_all(&["a".into(), "c".into(), "b".into()]).await.unwrap();
+        assert_eq!(found, [Some("a".to_owned()), None, Some("b".to_owned())]);
+    }
+    assert_eq!(proxy.count("denied"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_is_read_back_to_a_time_and_no_further() {
     let moto = Moto::start().await;
     let store = moto.store(DynamoSettings::default()).await;

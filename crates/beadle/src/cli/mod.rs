@@ -49,6 +49,8 @@ const GLOBAL: &str = "Global options";
     after_help = "\
 Who removed the team contractors from acme/widgets, and which line of the policy asked for it?
   beadle history acme/widgets --setting \"team contractors\"
+What would an undo of the last sweep write?
+  beadle undo last-sweep
 
 `beadle COMMAND --help` shows the details and examples of a command.
 

@@ -148,7 +148,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         rounds.end(shown);
         return Ok(Went::Quiet);
     }
-    if writes(shown) && !args.yes && !agreed(shown, printer, is_guarded)? {
+    if writes(shown) && !args.yes && !agreed(shown, printer, is_guarded, None)? {
         printer.note(if rounds.is_first() {
             "no change was written"
         } else {
@@ -180,17 +180,25 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
 
 /// Returns whether a change needs `--yes` if Beadle cannot ask on a terminal.
 pub(super) type NeedsYes = fn(&Change<()>) -> bool;
+/// What an operator does without a terminal, after they checked the plan.
+const ADD_YES: &str = "add `--yes`";
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In
-/// that case, the changes for which `needs_yes` is true need `--yes`.
-pub(super) fn agreed(plan: &WholePlan, printer: &Printer, needs_yes: NeedsYes) -> anyhow::Result<bool> {
+/// that case, the changes for which `needs_yes` is true need `--yes`. If `command` is set, the error
+/// names this command.
+pub(super) fn agreed(
+    plan: &WholePlan,
+    printer: &Printer,
+    needs_yes: NeedsYes,
+    command: Option<&str>,
+) -> anyhow::Result<bool> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         printer.ask(format!("Write these changes to {}? [y/N]", plan.of));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
     }
-    ensure_unneeded(plan, needs_yes)?;
+    ensure_unneeded(plan, needs_yes, command)?;
     printer.note(
         "no terminal, and no change removes, weakens or exposes anything: applying without confirmation",
     );
@@ -203,14 +211,15 @@ pub(super) fn is_guarded(change: &Change<()>) -> bool {
 }
 
 /// If the modes allow changes that need `--yes`, returns an error with these changes.
-fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> {
+fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes, command: Option<&str>) -> anyhow::Result<()> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
     let needed: Vec<&Change<()>> = allowed.filter(|change| needs_yes(change)).collect();
     if !needed.is_empty() {
+        let then = command.map_or_else(|| ADD_YES.to_owned(), |command| format!("use `{command} --yes`"));
         bail!(
             "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
-             add `--yes`",
+             {then}",
             plan.of,
             plans_and_results::by_risk(needed.into_iter(), plan.scope.is_undo())
         );
@@ -264,10 +273,12 @@ mod tests {
         };
         let adds = plan(vec![change("teams", "team web", &[Risk::Adds])]);
         let removes = plan(vec![change("teams", "team web", &[Risk::Removes])]);
-        assert!(ensure_unneeded(&adds, is_guarded).is_ok());
-        assert!(ensure_unneeded(&removes, is_guarded).is_err());
-        let refused = ensure_unneeded(&adds, |_| true).unwrap_err().to_string();
+        assert!(ensure_unneeded(&adds, is_guarded, None).is_ok());
+        assert!(ensure_unneeded(&removes, is_guarded, None).is_err());
+        let refused = ensure_unneeded(&adds, |_| true, None).unwrap_err().to_string();
         assert!(refused.contains("1 addition") && refused.contains("add `--yes`"), "{refused}");
+        let refused = ensure_unneeded(&adds, |_| true, Some("beadle undo 621")).unwrap_err().to_string();
+        assert!(refused.ends_with("then use `beadle undo 621 --yes`"), "{refused}");
     }
 
     #[test]

@@ -38,6 +38,9 @@ struct UndoCommand<'a> {
     printer: &'a Printer,
     /// Sentences about what happens after the undo.
     afterwards: &'a [String],
+    /// The command that undoes the same sweeps by their numbers. `None` if the operator did not use
+    /// the word for the last sweep.
+    by_number: Option<String>,
 }
 
 /// What the command did in an organisation.
@@ -88,7 +91,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     let by = if args.json { String::new() } else { decided_by(config, &args.decider, printer).await?.name };
     let (name, keys) = (selected.name.clone(), selected.keys.clone());
     let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
-    let command = UndoCommand { undo, args, printer, afterwards: &selected.afterwards };
+    let by_number = args.what.iter().any(|word| word == LAST_SWEEP);
+    let by_number = by_number.then(|| format!("beadle undo {}", asked.what.join(" ")));
+    let command = UndoCommand { undo, args, printer, afterwards: &selected.afterwards, by_number };
     let (mut plans, mut all): (Vec<WholePlan>, Vec<Wrote>) = (Vec::new(), Vec::new());
     for file in config.orgs(args.org.as_deref())? {
         let changes = selected.of_organisation(&file.name);
@@ -268,7 +273,7 @@ impl UndoCommand<'_> {
             }
             // No policy asks for the values that an undo restores, so a person must confirm each of
             // these changes.
-            if !self.args.yes && !agreed(&shown, self.printer, |_| true)? {
+            if !self.args.yes && !agreed(&shown, self.printer, |_| true, self.by_number.as_deref())? {
                 return Ok(Went::Declined);
             }
             number = self.undo.begin(org, self.args.decider.reason()).await?;

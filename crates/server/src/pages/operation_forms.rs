@@ -162,6 +162,20 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
+/// Returns a button that shows the plan for the undo of a sweep. If the person has no right to undo,
+/// returns the command that undoes the sweep.
+pub(super) fn undo_plan_button(visitor: Option<&Visitor>, sweep: u64) -> Html {
+    match may(visitor, Role::Approver) {
+        None => undo_link(visitor, sweep),
+        Some(visitor) => post(
+            UNDO_PLAN_PATH,
+            visitor,
+            vec![hidden("runs", &sweep.to_string())],
+            "Show the plan of its undo",
+        ),
+    }
+}
+
 /// Returns a link to the form that undoes what a policy wrote. `entry` is the number of the journal
 /// entry about the policy. If the person has no right to undo, returns the command that undoes the
 /// same writes.

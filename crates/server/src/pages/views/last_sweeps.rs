@@ -1,13 +1,17 @@
 //! The newest sweep of each organisation in which Beadle wrote something. A person can undo such a
 //! sweep from the overview.
 
-use beadle_engine::{Store, StoreError, Time, last_writing_sweep};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Detail, Entry, EntryKind, History, Store, StoreError, Time, last_writing_sweep};
 use serde::Serialize;
 
 use crate::pages::html::{Html, joined, text};
-use crate::pages::operation_forms::undo_link;
+use crate::pages::operation_forms::undo_plan_button;
 use crate::pages::parts::moment;
 use crate::sign_in::Visitor;
+
+/// The maximum number of decisions that the search for an undo reads.
+const DECISIONS: u32 = 200;
 
 /// A sweep that a person can undo.
 #[derive(Debug, Serialize)]
@@ -20,6 +24,9 @@ pub(super) struct SweepToUndo {
     at: Time,
     /// The number of repositories to which Beadle wrote during the sweep.
     repaired: u64,
+    /// When somebody began to undo the sweep, or a part of it. `None` if nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<Time>,
 }
 
 /// Returns the newest such sweep of each organisation. Leaves out an organisation without one.
@@ -31,23 +38,39 @@ pub(super) async fn last_sweeps(
     for organisation in organisations {
         let Some(sweep) = last_writing_sweep(store, organisation, None).await? else { continue };
         let (organisation, repaired) = (organisation.clone(), sweep.end.summary.repaired);
-        found.push(SweepToUndo { organisation, number: sweep.number, at: sweep.at, repaired });
+        let (number, at) = (sweep.number, sweep.at);
+        let undone = undone(store, number).await?;
+        found.push(SweepToUndo { organisation, number, at, repaired, undone });
     }
     Ok(found)
+}
+
+/// Returns when somebody began the newest undo of a sweep. Looks only at the newest decisions.
+async fn undone(store: &dyn Store, sweep: u64) -> Result<Option<Time>, StoreError> {
+    let kind = Some(EntryKind::Operator);
+    let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };
+    // The name of an undo of single values ends with the names of these values.
+    let (whole, part) = (format!("undo of {sweep}"), format!("undo of {sweep} ("));
+    let is_its = |entry: &Entry| match &entry.detail {
+        Detail::Operator(OperatorAction::Undid { undid, .. }) => *undid == whole || undid.starts_with(&part),
+        _ => false,
+    };
+    Ok(store.newest_entries(decisions).await?.into_iter().find(is_its).map(|entry| entry.at))
 }
 
 impl SweepToUndo {
     /// Returns the time of the sweep, the number of repositories, and how to undo the sweep.
     pub(super) fn html(&self, now: Time, visitor: Option<&Visitor>) -> Html {
         let count = text(format!("; {} repaired", self.repaired));
-        joined([moment(self.at, now), count, undo_link(visitor, self.number)])
+        let undone = self.undone.map(|at| joined([text("; its undo began "), moment(at, now)]));
+        let button = undo_plan_button(visitor, self.number);
+        joined([Some(moment(self.at, now)), Some(count), undone, Some(button)].into_iter().flatten())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::journal::{SweepEnd, SweepSummary};
-    use beadle_engine::{Detail, Entry, EntryKind};
 
     use super::*;
     use crate::exchange;
@@ -84,6 +107,23 @@ mod tests {
         assert!(shown(None).contains("; 188 repaired"), "{}", shown(None));
         assert!(shown(None).contains(&format!("<code>beadle undo {wrote}</code>")), "{}", shown(None));
         let approver = shown(Some(&Visitor::example(Role::Approver)));
-        assert!(approver.contains(&format!("href=\"/undo?runs={wrote}\"")), "{approver}");
+        for part in ["action=\"/undo/plan\"", &format!("name=\"runs\" value=\"{wrote}\"")] {
+            assert!(approver.contains(part), "{part} is not in {approver}");
+        }
+        assert!(!approver.contains("its undo began"), "{approver}");
+        for (undid, expected) in [
+            (format!("undo of {wrote}9"), None),
+            (format!("undo of {wrote} (only teams)"), Some(Time(2_000))),
+            (format!("undo of {wrote}"), Some(Time(3_000))),
+        ] {
+            let action = OperatorAction::Undid { undid: undid.clone(), by: "ann".into(), reason: None };
+            let at = expected.unwrap_or(Time(1_500));
+            let entry = Entry::of_operator(action, ("organisation:acme:1", "acme"), at);
+            store.journal(None, vec![entry], at).await.unwrap();
+            let found = last_sweeps(store.as_ref(), &["acme".to_owned()]).await.unwrap();
+            assert_eq!(found[0].undone, expected, "{undid}");
+            let shown = found[0].html(Time(61_000), None);
+            assert_eq!(shown.as_str().contains("its undo began"), expected.is_some(), "{undid}");
+        }
     }
 }

@@ -131,7 +131,10 @@ fn waivers(organisations: &[OrganisationFacts], now: Time, visitor: Option<&Visi
     for org in organisations {
         rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, (now, visitor))));
     }
-    waiver_table(rows, "There is no waiver.")
+    waiver_table(
+        rows,
+        "There is no waiver. The page of a repository has the form that exempts a key of the repository.",
+    )
 }
 
 impl View for Policies {

@@ -222,7 +222,7 @@ async fn a_run_is_undone_through_the_api() {
     assert!(is_declared(&world.repository("widgets")), "twice undone is as never undone");
     // Twice undone values are repaired again.
     world.until_idle().await;
-    world.patch(json!({ "widgets": { "has_wiki": true } }), true).await;
+    world.patch(json!({ "widgets": { "teams": { "contractors": "push" } } }), true).await;
     world.until("widgets", "the repair after the second undo", is_declared).await;
     assert_eq!(serving.stop().await, Some(0));
 }

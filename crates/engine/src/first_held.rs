@@ -47,7 +47,7 @@ impl FirstHeld {
             ..History::default()
         };
         let runs = store.newest_entries(history).await?;
-        let Some(at) = first_run(&runs, &hold.digest) else { return Ok(None) };
+        let Some(at) = first_run(&runs, &hold.digest, hold.since) else { return Ok(None) };
         let history = History {
             key: Some("-".to_owned()),
             kind: Some(EntryKind::Policy),
@@ -65,13 +65,16 @@ impl FirstHeld {
 }
 
 /// Returns the time of the first run of the latest runs in a row that held a change. The newest run
-/// comes first.
-fn first_run(runs: &[Entry], digest: &str) -> Option<Time> {
-    let end = runs.iter().position(|run| holds(run, digest) == Some(false));
+/// comes first. `since` is the beginning of the hold. A later run without the change does not end the
+/// row: it can be the run of an undo, which does not plan the changes of the policy.
+fn first_run(runs: &[Entry], digest: &str, since: Time) -> Option<Time> {
+    let is_of_hold = |run: &Entry| run.at >= since && holds(run, digest) == Some(true);
+    let before = &runs[runs.iter().rposition(is_of_hold).unwrap_or(0)..];
+    let end = before.iter().position(|run| holds(run, digest) == Some(false));
     if end.is_none() && runs.len() >= RUNS as usize {
         return None;
     }
-    let own = runs.iter().take(end.unwrap_or(runs.len()));
+    let own = before.iter().take(end.unwrap_or(before.len()));
     own.rev().find(|run| holds(run, digest) == Some(true)).map(|run| run.at)
 }
 
@@ -142,7 +145,20 @@ mod tests {
             ),
             (vec![run(9, &["d"], &none); RUNS as usize], None),
         ] {
-            assert_eq!(first_run(&runs, "d"), expected, "{runs:?}");
+            assert_eq!(first_run(&runs, "d", Time(9)), expected, "{runs:?}");
         }
+    }
+
+    #[test]
+    fn the_run_of_an_undo_does_not_move_the_first_hold() {
+        let none = json!([]);
+        let runs = [
+            run(9, &["d"], &none),
+            run(8, &[], &none),
+            run(7, &["d"], &none),
+            run(6, &["d"], &none),
+            run(5, &[], &none),
+        ];
+        assert_eq!(first_run(&runs, "d", Time(7)), Some(Time(6)));
     }
 }

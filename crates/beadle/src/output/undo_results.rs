@@ -65,6 +65,15 @@ impl UndoResults {
             }
         }
         sentences.extend(self.error_lines(EXAMPLES));
+        let is_held = |result: &StepResult| matches!(result, StepResult::Held { .. });
+        let held: usize = self.reports.iter().map(|(_, report)| report.count(is_held)).sum();
+        if held > 0 {
+            let changes = counted(held, "change", "changes");
+            sentences.push(format!(
+                "the guard holds {changes}: approve them with `beadle approve` (see `beadle holds`), then undo the \
+                 same writes again"
+            ));
+        }
         sentences
     }
 }
@@ -147,7 +156,11 @@ mod tests {
     #[test]
     fn held_changes_of_several_repositories_are_shown_once() {
         let held = |n: u64| StepResult::Held { digest: format!("d{n}"), why: "guard limit".to_owned() };
-        let shown = results(2, held).text(&Printer::plain(), EXAMPLES);
+        let results = results(2, held);
+        let shown = results.text(&Printer::plain(), EXAMPLES);
+        let next = "the guard holds 2 changes: approve them with `beadle approve` (see `beadle holds`), then undo the \
+                    same writes again";
+        assert_eq!(results.sentences().last().map(String::as_str), Some(next));
         let expected = "2 repositories: acme/r000, acme/r001\n   \
                         teams         team core: x  held: guard limit; to approve it, see `beadle holds`\n";
         assert_eq!(shown, expected);

@@ -15,6 +15,19 @@ pub(super) fn invitations(world: &World, call: &Call<'_>, org: &str) -> Reply {
     page(call, rows.map(|row| shapes::organisation_invitation(world, row)).collect())
 }
 
+/// Answers `GET /orgs/{org}/members`.
+pub(super) fn members(world: &World, call: &Call<'_>, org: &str) -> Reply {
+    let role = call.query.iter().find(|(name, _)| name == "role").map(|(_, role)| role.as_str());
+    let is_wanted = |login: &&str| match role {
+        Some("admin") => world.is_owner(org, login),
+        Some("member") => !world.is_owner(org, login),
+        _ => true,
+    };
+    let found = world.membership(org);
+    let logins = found["members"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    page(call, logins.filter(is_wanted).map(|login| shapes::user(world, login)).collect())
+}
+
 fn lacks(list: &mut Value, login: &str) {
     let is_it = |row: &Value| {
         let other = row.as_str().or_else(|| row["login"].as_str());
@@ -142,6 +155,27 @@ mod tests {
         assert_eq!(ask(&mut world, &Method::DELETE, "eve", &Value::Null).status, 204);
         assert_eq!(world.membership("acme")["invitations"], json!([]));
         assert_eq!(ask(&mut world, &Method::DELETE, "eve", &Value::Null).status, 404);
+    }
+
+    #[test]
+    fn the_members_can_be_listed_by_role() {
+        let world = world();
+        for (role, expected) in [
+            (None, vec!["mona", "bob"]),
+            (Some("admin"), vec!["mona"]),
+            (Some("member"), vec!["bob"]),
+            (Some("all"), vec!["mona", "bob"]),
+        ] {
+            let query: Vec<(String, String)> =
+                role.into_iter().map(|role: &str| ("role".to_owned(), role.to_owned())).collect();
+            let (method, path) = (Method::GET, vec!["orgs", "acme", "members"]);
+            let body = Value::Null;
+            let call = Call { method: &method, path, query: &query, body: &body, sender: "mona", accept: "" };
+            let shown = members(&world, &call, "acme").body.unwrap();
+            let logins: Vec<&str> =
+                shown.as_array().unwrap().iter().map(|row| row["login"].as_str().unwrap()).collect();
+            assert_eq!(logins, expected, "{role:?}");
+        }
     }
 
     #[test]

@@ -256,6 +256,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["properties", "schema", rest @ ..]) => properties::definitions(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
+        ("GET", ["members"]) => memberships::members(world, call, org),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
         (_, ["memberships", login]) => memberships::answer(world, call, org, login),
         ("GET", ["invitations"]) => memberships::invitations(world, call, org),

@@ -60,7 +60,9 @@ def state():
     repositories = {f"r{n:05}": repository({}) for n in range(REPOSITORIES)}
     repositories["admin"] = repository({".github/settings.yml": POLICY})
     teams = {"platform": {}, "engineering": {}}
-    acme = {"teams": teams, "repos": repositories, "permissions": PERMISSIONS}
+    # Otterdog refuses this setting for a plan without private pages.
+    settings = {"members_can_create_private_pages": False}
+    acme = {"teams": teams, "repos": repositories, "permissions": PERMISSIONS, "settings": settings}
     return {"orgs": {"acme": acme}, "apps": {"beadle-app": {"id": int(APP)}}}
 
 

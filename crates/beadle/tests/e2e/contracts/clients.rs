@@ -25,7 +25,7 @@ type Missing = (&'static str, &'static str, &'static str);
 const OCTOKIT: &str = "\
     app installations installation.organisation installation installation.repository token \
     token.narrow repositories.pages repositories.links organisation organisation.repositories \
-    organisation.member user limits repository repository.unchanged repository.update \
+    organisation.members organisation.member user limits repository repository.unchanged repository.update \
     repository.create repository.delete topics topics.replace labels label.create label label.update \
     label.delete teams team.create team team.update team.join team.membership team.members \
     team.leave team.grant team.repositories team.permissions repository.teams team.revoke \
@@ -39,7 +39,6 @@ const OCTOKIT: &str = "\
     alerts alerts.disable file file.raw folder tree commits commit environments issues graphql";
 /// The steps of octokit that the simulator does not support.
 const OCTOKIT_MISSING: &[Missing] = &[
-    ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
     ("branch.rename", "403", "Beadle may only read files"),
     ("hook.ping", "404", "Beadle pings no webhook of a repository"),
@@ -53,7 +52,8 @@ const OCTOKIT_MISSING: &[Missing] = &[
 /// The steps of `PyGithub` that work.
 const PYGITHUB: &str = "\
     app installations installation.organisation installation installation.repository token \
-    repositories.pages organisation organisation.repositories user organisation.member limits \
+    repositories.pages organisation organisation.repositories organisation.members user \
+    organisation.member limits \
     repository repository.update repository.create repository.delete topics topics.replace labels \
     label.create label label.update label.delete teams team.create team team.update team.join \
     team.membership team.members team.leave team.grant team.repositories team.permissions \
@@ -65,7 +65,6 @@ const PYGITHUB: &str = "\
     folder tree commits commit environments issues graphql";
 /// The steps of `PyGithub` that the simulator does not support.
 const PYGITHUB_MISSING: &[Missing] = &[
-    ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
     ("branch.other", "404", "PyGithub sends the slash of a branch's name as it is"),
     ("protection.update", "422", "PyGithub sends null where the description has none"),

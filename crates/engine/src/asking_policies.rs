@@ -6,20 +6,14 @@
 //! force since the beginning of this sweep are enough.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use crate::apply::asked_for_holds;
 use crate::clock::Time;
 use crate::guard::{Hold, is_undo};
-use crate::journal::Detail;
 use crate::key::Key;
 use crate::key_state::KeyState;
-use crate::store::{History, Store, StoreError};
-
-/// The number of sweeps that one read of the store returns.
-const WINDOW: u32 = 500;
-/// The maximum number of sweeps that the search reads.
-const MOST: usize = 10_000;
+use crate::last_sweep::last_sweep_at;
+use crate::store::{Store, StoreError};
 
 /// The policies that can have asked for held changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,29 +43,8 @@ pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<Askin
     let since = holds.iter().zip(known).map(|(hold, (_, since))| since.unwrap_or_else(|| fallback(hold)));
     let since = since.min().unwrap_or(Time(0));
     let begun = match holds.first() {
-        Some(hold) => last_sweep_before(store, hold.key.instance(), since).await?,
+        Some(hold) => last_sweep_at(store, hold.key.instance(), since).await?,
         None => None,
     };
-    Ok(AskingPolicies { since: begun.unwrap_or(Time(0)), generations })
-}
-
-/// Returns when the newest sweep began that ended before this time. Returns `None` if the journal has
-/// no such sweep.
-async fn last_sweep_before(store: &dyn Store, name: &str, time: Time) -> Result<Option<Time>, StoreError> {
-    let key = Some(format!("sweep:{name}"));
-    let mut history = History { key, limit: WINDOW, ..History::default() };
-    let mut read = 0;
-    while read < MOST {
-        let entries = store.newest_entries(history.clone()).await?;
-        let Some(last) = entries.last() else { return Ok(None) };
-        history.before = Some(last.seq);
-        read += entries.len();
-        for entry in entries.into_iter().filter(|entry| entry.at <= time) {
-            if let Detail::Sweep(end) = entry.detail {
-                // The duration is in whole seconds, so the sweep can have begun a second earlier.
-                return Ok(Some(entry.at - Duration::from_secs(end.took_s + 1)));
-            }
-        }
-    }
-    Ok(None)
+    Ok(AskingPolicies { since: begun.map_or(Time(0), |sweep| sweep.begun()), generations })
 }

@@ -1,24 +1,37 @@
-//! Finds the newest sweep in which Beadle wrote something, so that a person can undo this sweep
-//! without a search for its number.
+//! Finds the newest sweep that meets a condition: for example the newest sweep in which Beadle wrote
+//! something, so that a person can undo this sweep without a search for its number.
+
+use std::time::Duration;
 
 use crate::clock::Time;
 use crate::journal::{Detail, SweepEnd};
 use crate::store::{History, Store, StoreError};
 
 /// The number of sweeps that one read of the store returns.
-const WINDOW: u32 = 50;
-/// The maximum number of sweeps that the search reads, so that the overview stays fast.
-const MOST: usize = 500;
+const WINDOW: u32 = 100;
+/// The maximum number of sweeps that the search for a writing sweep reads, so that the overview stays
+/// fast.
+const MOST_FOR_WRITES: usize = 500;
+/// The maximum number of sweeps that the search for an earlier sweep reads.
+const MOST_FOR_TIME: usize = 10_000;
 
-/// A sweep in which Beadle wrote something.
+/// A sweep that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WritingSweep {
+pub struct EndedSweep {
     /// The number of the sweep in the journal.
     pub number: u64,
     /// The time of the end of the sweep.
     pub at: Time,
     /// The results of the sweep.
     pub end: SweepEnd,
+}
+
+impl EndedSweep {
+    /// Returns the beginning of the sweep. The duration of a sweep is in whole seconds, so the result
+    /// can be up to a second too early.
+    pub(crate) fn begun(&self) -> Time {
+        self.at - Duration::from_secs(self.end.took_s + 1)
+    }
 }
 
 /// Returns the newest sweep of an organisation or a directory in which Beadle wrote something.
@@ -29,20 +42,42 @@ pub async fn last_writing_sweep(
     store: &dyn Store,
     name: &str,
     before: Option<u64>,
-) -> Result<Option<WritingSweep>, StoreError> {
+) -> Result<Option<EndedSweep>, StoreError> {
+    let wrote = |sweep: &EndedSweep| sweep.end.summary.repaired > 0;
+    newest(store, name, (before, MOST_FOR_WRITES), wrote).await
+}
+
+/// Returns the newest sweep of an organisation or a directory that ended at this time or earlier.
+/// Returns `None` if it is not among the newest 10,000 sweeps.
+pub(crate) async fn last_sweep_at(
+    store: &dyn Store,
+    name: &str,
+    time: Time,
+) -> Result<Option<EndedSweep>, StoreError> {
+    newest(store, name, (None, MOST_FOR_TIME), |sweep| sweep.at <= time).await
+}
+
+/// Returns the newest sweep before the number `before` that meets the condition. Reads at most `most`
+/// sweeps.
+async fn newest(
+    store: &dyn Store,
+    name: &str,
+    (before, most): (Option<u64>, usize),
+    meets: impl Fn(&EndedSweep) -> bool,
+) -> Result<Option<EndedSweep>, StoreError> {
     let key = Some(format!("sweep:{name}"));
     let mut history = History { before, key, limit: WINDOW, ..History::default() };
-    let mut looked = 0;
-    while looked < MOST {
+    let mut read = 0;
+    while read < most {
         let entries = store.newest_entries(history.clone()).await?;
         let Some(last) = entries.last() else { return Ok(None) };
         history.before = Some(last.seq);
-        looked += entries.len();
+        read += entries.len();
         for entry in entries {
-            if let Detail::Sweep(end) = entry.detail
-                && end.summary.repaired > 0
-            {
-                return Ok(Some(WritingSweep { number: entry.seq, at: entry.at, end }));
+            let Detail::Sweep(end) = entry.detail else { continue };
+            let sweep = EndedSweep { number: entry.seq, at: entry.at, end };
+            if meets(&sweep) {
+                return Ok(Some(sweep));
             }
         }
     }

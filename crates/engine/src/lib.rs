@@ -88,7 +88,7 @@ pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_condition::{Finding, HoldsByKey, KeyCondition, KeyHolds, counts_as_parked, key_findings};
 pub use key_state::{Contest, KeyState};
 pub use last_read::{LastRead, PartRead};
-pub use last_sweep::{WritingSweep, last_writing_sweep};
+pub use last_sweep::{EndedSweep, last_writing_sweep};
 pub use mode::Mode;
 pub use note::{Metadata, Note, Stored, note};
 pub use one_line::one_line;

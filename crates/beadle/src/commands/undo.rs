@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::{Change, Key, StepResult, Store, WritingSweep, last_writing_sweep};
+use beadle_engine::{Change, EndedSweep, Key, StepResult, Store, last_writing_sweep};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
@@ -175,7 +175,7 @@ async fn sweep_with_writes(
     store: &dyn Store,
     name: &str,
     printer: &Printer,
-) -> anyhow::Result<Option<WritingSweep>> {
+) -> anyhow::Result<Option<EndedSweep>> {
     let mut before = None;
     while let Some(sweep) = last_writing_sweep(store, name, before).await? {
         let number = sweep.number.to_string();

@@ -19,30 +19,10 @@ use crate::output::policy_links::PolicyLinks;
 /// change are not known.
 const MOST: usize = 50;
 
-/// Finds the commits of an organisation's policy, and returns the logins of their authors and
-/// committers. Beadle reads the commits again, because an author can change their login after the
-/// policy came into force. If the list contained the old login, this author could approve their own
-/// policy.
-///
-/// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
-/// is unknown at this server, returns an empty list.
-pub(crate) async fn policy_authors(
-    app: &App,
-    (open, web): (&GithubOrganisation, Option<&str>),
-    policy: &Policy,
-) -> Result<Vec<String>, Failure> {
-    if let (Some(web), Some(links)) = (web, open.links())
-        && !is_at(web, &links)
-    {
-        return Ok(Vec::new());
-    }
-    let origins = policy.origin.iter().chain(&policy.base);
-    let origins = origins.map(|origin| (origin.repository.as_str(), origin.commit.id.as_str()));
-    authors_of(app, open, &origins.collect()).await
-}
-
 /// Returns the logins of the authors and committers of these commits. Each commit is in the
 /// repository of the policy or of its base. If one of the people is unknown, returns an empty list.
+/// Beadle reads the commits again, because an author can change their login after the policy came
+/// into force. If the list contained the old login, this author could approve their own policy.
 async fn authors_of(
     app: &App,
     open: &GithubOrganisation,
@@ -69,42 +49,58 @@ async fn authors_of(
 /// Returns the logins of the people who wrote the policies that can have asked for held changes: the
 /// policy in force, and the policies since the last sweep whose plans did not show the changes. The
 /// policy in force is not enough. After a commit of another person, the author of the commit that
-/// asked for a change could approve it. If one of these people is unknown, returns an empty list.
+/// asked for a change could approve it.
+///
+/// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
+/// is unknown at this server, returns an empty list.
 pub(crate) async fn change_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
     (policy, holds): (&Policy, &[&Hold]),
     store: &dyn Store,
 ) -> Result<Vec<String>, Failure> {
-    let mut all = policy_authors(app, (open, web), policy).await?;
-    if all.is_empty() || holds.is_empty() {
-        return Ok(all);
+    if let (Some(web), Some(links)) = (web, open.links())
+        && !is_at(web, &links)
+    {
+        return Ok(Vec::new());
+    }
+    let origins = policy.origin.iter().chain(&policy.base);
+    let mut commits: BTreeSet<(&str, &str)> =
+        origins.map(|origin| (origin.repository.as_str(), origin.commit.id.as_str())).collect();
+    // Without a commit of its own, the policy in force has no known authors.
+    if commits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(earlier) = earlier_policies(store, &open.file.name, (policy, holds)).await? else {
+        return Ok(Vec::new());
+    };
+    let earlier = earlier.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));
+    commits.extend(earlier.map(|from| (from.repository.as_str(), from.commit.as_str())));
+    authors_of(app, open, &commits).await
+}
+
+/// Returns the policies before the policy in force that can have asked for held changes. `name` is
+/// the name of the organisation. Returns `None` if the journal does not have all these policies, or
+/// if there are more than [`MOST`].
+async fn earlier_policies(
+    store: &dyn Store,
+    name: &str,
+    (policy, holds): (&Policy, &[&Hold]),
+) -> Result<Option<Vec<PolicyInForce>>, Failure> {
+    let mut earlier: Vec<PolicyInForce> = Vec::new();
+    if holds.is_empty() {
+        return Ok(Some(earlier));
     }
     let AskingPolicies { since, mut generations } = asking_policies(store, holds).await?;
     generations.remove(policy.generation.as_str());
-    let mut earlier: Vec<PolicyInForce> = Vec::new();
     let read = newest_generations(store, |(instance, at), policy| {
-        if instance == open.file.name && (generations.remove(&policy.in_force) || at >= since) {
+        if instance == name && (generations.remove(&policy.in_force) || at >= since) {
             earlier.push(policy);
         }
         (at < since && generations.is_empty()) || earlier.len() > MOST
     });
     read.await?;
-    if earlier.is_empty() && generations.is_empty() {
-        return Ok(all);
-    }
-    // The journal does not have all policies, or there are too many of them.
-    if !generations.is_empty() || earlier.len() > MOST {
-        return Ok(Vec::new());
-    }
-    let commits = earlier.iter().flat_map(|policy| std::iter::once(&policy.from).chain(&policy.base));
-    let commits = commits.map(|from| (from.repository.as_str(), from.commit.as_str()));
-    let earlier = authors_of(app, open, &commits.collect()).await?;
-    if earlier.is_empty() {
-        return Ok(earlier);
-    }
-    all.extend(earlier);
-    Ok(all)
+    Ok((generations.is_empty() && earlier.len() <= MOST).then_some(earlier))
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the

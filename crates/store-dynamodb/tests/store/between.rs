@@ -26,32 +26,18 @@ fn key() -> Key {
 fn hold(generation: &str) -> Hold {
     let risk = Risk::Removes;
     let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
-    Hold {
-        digest: "a".into(),
-        key: key(),
-        subject: "acme/shop".into(),
-        since: NOW,
-        why: String::new(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
-        newer: serde_json::Map::new(),
-        generation: generation.into(),
-        change: Change {
-            aspect: "teams".into(),
-            what: "team a".into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            undone: false,
-            reaches: 1,
-            write: (),
-        },
-    }
+    let change = Change {
+        aspect: "teams".into(),
+        what: "team a".into(),
+        fields: vec![field],
+        mode: Mode::Enforce,
+        after: Vec::new(),
+        stop: None,
+        undone: false,
+        reaches: 1,
+        write: (),
+    };
+    Hold { digest: "a".into(), ..Hold::new(&key(), "acme/shop", generation, change, NOW) }
 }
 
 async fn ask(store: &DynamoStore) -> Verdict {

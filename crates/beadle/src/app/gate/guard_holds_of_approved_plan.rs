@@ -31,20 +31,10 @@ pub(in crate::app) async fn let_pass(
             change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
         });
         holds.extend(guarded.map(|change| Hold {
-            digest: change.digest(key),
-            key: key.clone(),
-            subject: plan.subject.clone(),
-            since: now,
             why: format!("approved with the generation {generation}"),
-            contested: false,
             approved_by: Some(approval.by.clone()),
             approval_reason: Some(approval.reason.clone()),
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: generation.to_owned(),
-            change: change.clone(),
+            ..Hold::new(key, &plan.subject, generation, change.clone(), now)
         }));
     }
     for batch in holds.chunks(BATCH) {

@@ -348,21 +348,12 @@ mod tests {
     use crate::app::store;
 
     fn hold(id: u64, digest: &str) -> Hold {
+        let key = Key::new("repository", "acme", id);
+        let change = change("teams", "team a", &[Risk::Removes]);
         Hold {
             digest: digest.to_owned(),
-            key: Key::new("repository", "acme", id),
-            subject: format!("acme/r{id}"),
-            since: Time(0),
             why: "guard limit reached".to_owned(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: "g1".to_owned(),
-            change: change("teams", "team a", &[Risk::Removes]),
+            ..Hold::new(&key, &format!("acme/r{id}"), "g1", change, Time(0))
         }
     }
 

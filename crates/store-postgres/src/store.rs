@@ -253,13 +253,8 @@ impl GuardStore for PostgresStore {
         done.map_err(error_of("ending a write"))
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        let done = transaction!(self, tx => {
-            for instance in holds::instances(&tx, &digests).await? {
-                guard::lock(&tx, &instance).await?;
-            }
-            holds::delete(&tx, &digests).await?;
-        });
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        let done = transaction!(self, tx => guard::release(&tx, &seen).await?);
         done.map_err(error_of("releasing holds"))
     }
 

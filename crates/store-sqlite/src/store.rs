@@ -247,8 +247,8 @@ impl GuardStore for SqliteStore {
             .await
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        self.writer.write("releasing holds", move |connection| guard::release(connection, &seen)).await
     }
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {

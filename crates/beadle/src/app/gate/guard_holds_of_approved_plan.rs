@@ -45,7 +45,7 @@ pub(in crate::app) async fn let_pass(
 
 /// Deletes the approved holds that [`let_pass`] stored. This is necessary if another process
 /// accepted a generation at the same moment. If a change still needs an approval, the guard then
-/// holds the change again.
+/// holds the change again. A hold stays if an operator rejects its change during this call.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
@@ -58,8 +58,8 @@ pub(in crate::app) async fn take_back(
     // can have rejected its change.
     let holds = store.all_holds().await?.holds.into_iter();
     let approved = holds.filter(|hold| hold.rejected.is_none() && planned.contains(&hold.digest));
-    let digests: Vec<String> = approved.map(|hold| hold.digest).collect();
-    for batch in digests.chunks(BATCH) {
+    let approved: Vec<Hold> = approved.collect();
+    for batch in approved.chunks(BATCH) {
         store.release(batch.to_vec()).await?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::journal::{may_try_again, refused};
 
 /// The condition that the stored hold has not changed since the read.
 const UNCHANGED: &str = "#hold = :was";
-/// The number of approved holds that the store writes at the same time.
+/// The number of holds that the store approves or releases at the same time.
 const AT_ONCE: usize = 16;
 /// The condition that no hold is stored.
 const ABSENT: &str = "attribute_not_exists(pk)";
@@ -184,12 +184,22 @@ impl DynamoStore {
         readable(holds.into_iter().filter_map(Result::transpose))
     }
 
-    pub(crate) async fn forget_digests(&self, digests: &[String]) -> Result<(), StoreError> {
-        const DOING: &str = "releasing holds";
-        if digests.is_empty() {
-            return Ok(());
+    /// Deletes the holds that are still as the caller saw them.
+    pub(crate) async fn release_seen(&self, seen: &[Hold]) -> Result<(), StoreError> {
+        for part in seen.chunks(AT_ONCE) {
+            try_join_all(part.iter().map(|hold| self.release_one(hold))).await?;
         }
-        try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await.map(drop)
+        Ok(())
+    }
+
+    async fn release_one(&self, seen: &Hold) -> Result<(), StoreError> {
+        const DOING: &str = "releasing holds";
+        // The comparison of the stored texts would not be enough, because an older version writes
+        // the same hold with another text.
+        let stored = self.hold(DOING, &seen.digest).await?.filter(|stored| stored.hold == *seen);
+        let Some(was) = stored else { return Ok(()) };
+        // If the hold changes after this read, the deletion fails and the changed hold stays.
+        self.change_hold(DOING, &seen.digest, Some(&was), None).await.map(drop)
     }
 
     /// Stores a decision about a held change.

@@ -30,7 +30,7 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 
 impl DynamoStore {
     /// Marks keys. If several marks are for one key, the store writes them one after the other. The
-    /// store writes the marks for different keys in parallel.
+    /// store writes the marks for different keys in parallel. Skips the keys of unreadable rows.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -50,9 +50,19 @@ impl DynamoStore {
                 let mark = move |row: &mut Row| its.iter().for_each(|mark| row.mark(mark, now, &timing));
                 self.change_from(doing, key, mark)
             });
-            let marked = try_join_all(marked).await?;
-            let due = marked.iter().filter_map(|((), [before, row])| Due::between(before, row, now));
-            self.send_wakes(due.collect(), now).await;
+            let (mut due, mut damaged, mut failure) = (Vec::new(), Vec::new(), None);
+            for ((key, _), marked) in part.iter().zip(join_all(marked).await) {
+                match marked {
+                    Ok(((), [before, row])) => due.extend(Due::between(&before, &row, now)),
+                    Err(StoreError::Corrupt { why, .. }) => damaged.push((key.to_string(), why)),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            self.damaged.add(damaged);
+            self.send_wakes(due, now).await;
+            if let Some(error) = failure {
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -132,8 +132,8 @@ impl GuardStore for DynamoStore {
         self.conclude_writes(instance, &ends).await
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        self.forget_digests(&digests).await
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        self.release_seen(&seen).await
     }
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {

@@ -143,6 +143,24 @@ pub(crate) async fn let_pass(transaction: &Transaction<'_>, approved: &[Hold]) -
     Ok(())
 }
 
+/// Deletes the holds that are still as the caller saw them. The lock of the window prevents a change
+/// of a hold between the read and the deletion.
+pub(crate) async fn release(transaction: &Transaction<'_>, seen: &[Hold]) -> Result<(), Failed> {
+    // The instances are sorted, so that two transactions lock their windows in the same order.
+    for (instance, places) in window::by_instance(seen) {
+        lock(transaction, &instance).await?;
+        let its: Vec<&Hold> = places.iter().map(|at| &seen[*at]).collect();
+        let digests: Vec<&str> = its.iter().map(|hold| hold.digest.as_str()).collect();
+        let known = holds::known(transaction, &digests).await?;
+        // The comparison of the stored texts would not be enough, because an older version writes
+        // the same hold with another text.
+        let unchanged = its.into_iter().filter(|hold| known.get(&hold.digest) == Some(*hold));
+        let unchanged: Vec<String> = unchanged.map(|hold| hold.digest.clone()).collect();
+        holds::delete(transaction, &unchanged).await?;
+    }
+    Ok(())
+}
+
 /// Begins a write: checks the pauses, and marks the room or the approval as used. The call sees
 /// every pause that was committed before the call began.
 pub(crate) async fn begin(

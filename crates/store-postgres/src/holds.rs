@@ -102,13 +102,6 @@ pub(crate) async fn delete<C: GenericClient>(on: &C, digests: &[String]) -> Resu
     sql::execute(on, "DELETE FROM hold WHERE digest = ANY ($1)", &[&digests]).await.map(drop)
 }
 
-/// Returns the sorted instances of all holds that have one of these digests.
-pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> Result<Vec<String>, Failed> {
-    let query = "SELECT DISTINCT instance FROM hold WHERE digest = ANY ($1) ORDER BY instance";
-    let rows = sql::query(on, query, &[&digests]).await?;
-    rows.iter().map(|row| get(row, 0)).collect()
-}
-
 /// Stores a decision about a held change. Returns the hold with the decision in force. This is the
 /// new decision or an earlier decision. The caller has locked the window of the instance.
 pub(crate) async fn settle(

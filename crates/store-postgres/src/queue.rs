@@ -12,15 +12,25 @@ use crate::pipeline;
 use crate::rows::{self, COLUMNS, Sorted};
 use crate::sql::{self, Call, Param, get, number};
 
-/// Makes keys due. Returns whether a sleeping worker must get a message.
+/// The result of [`mark`].
+#[derive(Default)]
+pub(crate) struct Marked {
+    /// True if a sleeping worker must get a message.
+    pub(crate) wakes: bool,
+    /// The keys of the rows that cannot be read, each with the reason. These keys are not marked.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Makes keys due. Skips the rows that cannot be read.
 pub(crate) async fn mark(
     transaction: &Transaction<'_>,
     marks: &[Mark],
     now: Time,
     timing: &Timing,
-) -> Result<bool, Failed> {
+) -> Result<Marked, Failed> {
     let keys: BTreeSet<&Key> = marks.iter().map(|mark| &mark.key).collect();
-    let before = rows::lock_or_create(transaction, &keys).await?;
+    let Sorted { rows: found, damaged } = rows::lock_or_create(transaction, &keys).await?;
+    let before: BTreeMap<Key, Row> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut after = before.clone();
     for mark in marks {
         if let Some(row) = after.get_mut(&mark.key) {
@@ -34,7 +44,7 @@ pub(crate) async fn mark(
     let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
     let after: Vec<Row> = after.into_values().collect();
     rows::save(transaction, &after).await?;
-    Ok(wakes)
+    Ok(Marked { wakes, damaged })
 }
 
 /// Returns whether a claim has anything to do. A claim is necessary if a key is due and is not in
@@ -139,8 +149,12 @@ pub(crate) async fn claim_key(
     now: Time,
     timing: &Timing,
 ) -> Result<Option<Claim>, Failed> {
-    let found = rows::lock_or_create(transaction, &BTreeSet::from([key])).await?;
-    let Some(mut row) = found.into_values().next() else { return Ok(None) };
+    let Sorted { rows: mut found, damaged } =
+        rows::lock_or_create(transaction, &BTreeSet::from([key])).await?;
+    if let Some((_, why)) = damaged.into_iter().next() {
+        return Err(Failed::Damaged(why));
+    }
+    let Some(mut row) = found.pop() else { return Ok(None) };
     row.mark(&Mark::new(key.clone(), Lane::Manual), now, timing);
     let claim = row.claim(now, timing);
     if claim.is_some() {
@@ -212,23 +226,37 @@ pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Sorted,
     rows::sort(&sql::query(on, &query, &[&i64::from(limit)]).await?)
 }
 
-/// Counts the keys that wait for a run, by their scopes.
+/// Counts the keys that wait for a run, by their scopes. Also returns the keys of the rows that
+/// cannot be read, each with the reason. These keys do not count.
 pub(crate) async fn count_waiting<C: GenericClient>(
     on: &C,
     scopes: &[KeyScope],
     since: Time,
     most: u32,
-) -> Result<u64, Failed> {
+) -> Result<(u64, Vec<(String, String)>), Failed> {
     // If `due` is set, the key is not parked.
-    let query = "SELECT count(*) FROM (SELECT 1 FROM work
-             WHERE due IS NOT NULL AND first_dirty <= $1 AND key >= $2 AND key < $3 LIMIT $4) AS waiting";
-    let mut left = i64::from(most);
+    let query = format!(
+        "SELECT {COLUMNS} FROM work
+         WHERE due IS NOT NULL AND first_dirty <= $1 AND key >= $2 AND key < $3 AND key <> ALL ($4) LIMIT $5"
+    );
+    let (mut left, mut damaged) = (i64::from(most), Vec::new());
     for scope in scopes {
         let (from, to) = scope.bounds();
-        let found: i64 = get(&sql::one(on, query, &[&since.0, &from, &to, &left]).await?, 0)?;
-        left -= found;
+        let mut left_out: Vec<String> = Vec::new();
+        loop {
+            let found = sql::query(on, &query, &[&since.0, &from, &to, &left_out, &left]).await?;
+            let found = rows::sort(&found)?;
+            if found.damaged.is_empty() {
+                left -= count(found.rows.len());
+                break;
+            }
+            // These rows might have taken the place of readable rows, so the query runs again
+            // without them. Unreadable rows are rare.
+            left_out.extend(found.damaged.iter().map(|(key, _)| key.clone()));
+            damaged.extend(found.damaged);
+        }
     }
-    Ok((i64::from(most) - left).unsigned_abs())
+    Ok(((i64::from(most) - left).unsigned_abs(), damaged))
 }
 
 /// Lists the rows of keys that are parked or whose latest run failed, and the unreadable rows.

@@ -7,14 +7,15 @@ use crate::failed::Failed;
 use crate::inbox::Arrived;
 use crate::writer::{Loaded, Request};
 
-/// Stores a delivery and makes its keys due.
+/// Stores a delivery and makes its keys due. The output also contains the keys of the rows that
+/// cannot be read, each with the reason. These keys are not marked.
 pub(crate) struct Accept {
     pub(crate) arrived: Arrived,
     pub(crate) marks: Vec<Mark>,
 }
 
 impl Request for Accept {
-    type Output = Accepted;
+    type Output = (Accepted, Vec<(String, String)>);
     const DOING: &'static str = "storing a delivery";
 
     fn arrived(&self) -> Option<&Arrived> {
@@ -25,30 +26,31 @@ impl Request for Accept {
         &self.marks
     }
 
-    fn run(&self, loaded: &mut Loaded) -> Result<Accepted, Failed> {
+    fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed> {
         if !loaded.is_new(&self.arrived) {
-            return Ok(Accepted::Duplicate);
+            return Ok((Accepted::Duplicate, Vec::new()));
         }
-        loaded.mark(&self.marks, self.arrived.delivery.received)?;
-        Ok(Accepted::Stored)
+        let damaged = loaded.mark(&self.marks, self.arrived.delivery.received)?;
+        Ok((Accepted::Stored, damaged))
     }
 }
 
-/// Makes keys due.
+/// Makes keys due. The output contains the keys of the rows that cannot be read, each with the
+/// reason. These keys are not marked.
 pub(crate) struct MarkKeys {
     pub(crate) marks: Vec<Mark>,
     pub(crate) now: Time,
 }
 
 impl Request for MarkKeys {
-    type Output = ();
+    type Output = Vec<(String, String)>;
     const DOING: &'static str = "marking keys as due";
 
     fn marks(&self) -> &[Mark] {
         &self.marks
     }
 
-    fn run(&self, loaded: &mut Loaded) -> Result<(), Failed> {
+    fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed> {
         loaded.mark(&self.marks, self.now)
     }
 }

@@ -1,6 +1,6 @@
 //! Converts rows of the queue to SQL values and back, and locks them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use beadle_engine::{Key, Lane, Row, Time};
 use deadpool_postgres::GenericClient;
@@ -113,14 +113,10 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,
-) -> Result<BTreeMap<Key, Row>, Failed> {
+) -> Result<Sorted, Failed> {
     let new: Vec<Row> = keys.iter().map(|key| Row::new((*key).clone())).collect();
     write(on, &new, "NOTHING").await?;
-    let mut sorted = lock(on, keys).await?;
-    if let Some((_, why)) = sorted.damaged.pop() {
-        return Err(Failed::Damaged(why));
-    }
-    Ok(sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect())
+    lock(on, keys).await
 }
 
 /// Stores rows. Each key must occur only once.

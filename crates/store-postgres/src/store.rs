@@ -11,7 +11,7 @@ use beadle_engine::{
 use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
-use crate::queue::Claimed;
+use crate::queue::{Claimed, Marked};
 use crate::requests::{Accept, Append, Finish, MarkKeys, Renew};
 use crate::retry::{repeat, transaction};
 use crate::rows::Sorted;
@@ -59,7 +59,9 @@ impl Inbox for PostgresStore {
         let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
         let keys = serde_json::to_string(&keys).map_err(|error| Failed::from(error).into_error(DOING))?;
         let arrived = inbox::Arrived { delivery, body: Some(body), keys };
-        Ok(self.intake.write(Accept { arrived, marks }).await?.output)
+        let (accepted, damaged) = self.intake.write(Accept { arrived, marks }).await?.output;
+        self.damaged.add(damaged);
+        Ok(accepted)
     }
 
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
@@ -81,7 +83,9 @@ impl Inbox for PostgresStore {
 #[async_trait]
 impl Queue for PostgresStore {
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
-        self.intake.write(MarkKeys { marks, now }).await.map(drop)
+        let damaged = self.intake.write(MarkKeys { marks, now }).await?.output;
+        self.damaged.add(damaged);
+        Ok(())
     }
 
     async fn claim_except(
@@ -184,7 +188,10 @@ impl Queue for PostgresStore {
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
         const DOING: &str = "counting waiting keys";
         let client = self.client(DOING).await?;
-        queue::count_waiting(&client, scopes, since, most).await.map_err(error_of(DOING))
+        let counted = queue::count_waiting(&client, scopes, since, most).await;
+        let (count, damaged) = counted.map_err(error_of(DOING))?;
+        self.damaged.add(damaged);
+        Ok(count)
     }
 
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
@@ -253,13 +260,8 @@ impl GuardStore for PostgresStore {
         done.map_err(error_of("ending a write"))
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        let done = transaction!(self, tx => {
-            for instance in holds::instances(&tx, &digests).await? {
-                guard::lock(&tx, &instance).await?;
-            }
-            holds::delete(&tx, &digests).await?;
-        });
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        let done = transaction!(self, tx => guard::release(&tx, &seen).await?);
         done.map_err(error_of("releasing holds"))
     }
 
@@ -269,20 +271,21 @@ impl GuardStore for PostgresStore {
             // If somebody releases the hold in the meantime, the mark only causes one more run.
             match holds::find(&tx, digest).await? {
                 Some(found) => {
-                    let wakes = if decision.ruling == Ruling::Approve {
+                    let marked = if decision.ruling == Ruling::Approve {
                         let marks = [Mark::new(found.key.clone(), Lane::Manual)];
                         queue::mark(&tx, &marks, now, &self.timing).await?
                     } else {
-                        false
+                        Marked::default()
                     };
                     guard::lock(&tx, found.key.instance()).await?;
-                    (holds::settle(&tx, digest, decision, now).await?, wakes)
+                    (holds::settle(&tx, digest, decision, now).await?, marked)
                 }
-                None => (None, false),
+                None => (None, Marked::default()),
             }
         });
-        let (hold, wakes) = done.map_err(error_of("storing a decision"))?;
-        self.announce_if(wakes).await;
+        let (hold, marked) = done.map_err(error_of("storing a decision"))?;
+        self.damaged.add(marked.damaged);
+        self.announce_if(marked.wakes).await;
         Ok(hold)
     }
 

@@ -170,10 +170,16 @@ impl Loaded {
         }
     }
 
-    /// Makes keys due.
-    pub(crate) fn mark(&mut self, marks: &[Mark], now: Time) -> Result<(), Failed> {
+    /// Makes keys due. Skips the rows that cannot be read, and returns their keys, each with the
+    /// reason.
+    pub(crate) fn mark(&mut self, marks: &[Mark], now: Time) -> Result<Vec<(String, String)>, Failed> {
+        let mut damaged = Vec::new();
         for mark in marks {
-            let Some(before) = self.row(&mark.key)?.cloned() else {
+            if let Some(why) = self.damaged.get(mark.key.as_str()) {
+                damaged.push((mark.key.to_string(), why.clone()));
+                continue;
+            }
+            let Some(before) = self.rows.get(&mark.key).cloned() else {
                 return Err(Failed::Unusable(format!("the row of {} was deleted meanwhile", mark.key)));
             };
             let mut row = before.clone();
@@ -183,7 +189,7 @@ impl Loaded {
             self.wakes |= before.due_at().is_some_and(|due| due <= now);
             self.change(&before, row, now);
         }
-        Ok(())
+        Ok(damaged)
     }
 
     /// Stores a row that a request has changed.
@@ -423,7 +429,8 @@ async fn load<'a>(
     let missing = missing(group, &loaded);
     if !missing.is_empty() {
         let created = rows::lock_or_create(client, &missing).await.map_err(Failed::before_commit)?;
-        loaded.rows.extend(created);
+        loaded.rows.extend(created.rows.into_iter().map(|row| (row.key.clone(), row)));
+        loaded.damaged.extend(created.damaged);
     }
     Ok((open, loaded))
 }

@@ -156,7 +156,7 @@ pub(crate) fn conclude(
         let kept = window::conclude(&mut window.bookings, hold, digest, *end);
         match kept {
             Some(kept) if was.as_ref() != Some(&kept) => save(connection, &kept)?,
-            None if was.is_some() => release(connection, std::slice::from_ref(digest))?,
+            None if was.is_some() => delete(connection, digest)?,
             _ => {}
         }
     }
@@ -235,11 +235,21 @@ pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Hol
     readable(rows)
 }
 
-pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {
-    for digest in digests {
-        connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
+/// Deletes the holds that are still as the caller saw them. The transaction locks the file before
+/// the read, so nobody changes a hold between the read and the deletion.
+pub(crate) fn release(connection: &Connection, seen: &[Hold]) -> rusqlite::Result<()> {
+    for hold in seen {
+        // The comparison of the stored texts would not be enough, because an older version writes
+        // the same hold with another text.
+        if find(connection, &hold.digest)?.as_ref() == Some(hold) {
+            delete(connection, &hold.digest)?;
+        }
     }
     Ok(())
+}
+
+fn delete(connection: &Connection, digest: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM hold WHERE digest = ?1")?.execute([digest]).map(drop)
 }
 
 /// Stores a decision about a held change.
@@ -277,7 +287,9 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
             Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
         }
     }
-    release(connection, &stale)?;
+    for digest in &stale {
+        delete(connection, digest)?;
+    }
     Ok(stale.len() as u64)
 }
 

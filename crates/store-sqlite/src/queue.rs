@@ -7,7 +7,7 @@ use beadle_engine::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::rows::{COLUMNS, Sorted, load, save, sort, unreadable};
+use crate::rows::{COLUMNS, Sorted, load, read, save, sort, unreadable};
 
 pub(crate) fn insert(
     connection: &Connection,
@@ -33,18 +33,26 @@ pub(crate) fn insert(
     Ok(new > 0)
 }
 
+/// Makes keys due. Skips the rows that cannot be read, and returns their keys, each with the reason.
 pub(crate) fn mark(
     connection: &Connection,
     marks: &[Mark],
     now: Time,
     timing: &Timing,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut damaged = Vec::new();
     for mark in marks {
-        let mut row = load(connection, &mark.key)?.unwrap_or_else(|| Row::new(mark.key.clone()));
+        let mut row = match load(connection, &mark.key) {
+            Ok(row) => row.unwrap_or_else(|| Row::new(mark.key.clone())),
+            Err(error) => {
+                damaged.push((mark.key.to_string(), unreadable(error)?));
+                continue;
+            }
+        };
         row.mark(mark, now, timing);
         save(connection, &row)?;
     }
-    Ok(())
+    Ok(damaged)
 }
 
 /// The keys that a claim leaves out. Each field is a JSON list.
@@ -276,25 +284,35 @@ pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Sorted> {
     Ok(sorted)
 }
 
+/// Counts the keys that wait for a run, by their scopes. Also returns the keys of the rows that
+/// cannot be read, each with the reason. These keys do not count.
 pub(crate) fn count_waiting(
     connection: &Connection,
     scopes: &[KeyScope],
     since: Time,
     most: u32,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<(u64, Vec<(String, String)>)> {
     // If `due` is set, the key is not parked. Most rows of this index belong to the sweep that the
     // query counts.
-    let mut statement = connection.prepare_cached(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
-             WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
-    )?;
-    let mut left = u64::from(most);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY work_age
+         WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (mut count, mut damaged) = (0, Vec::new());
     for scope in scopes {
         let (from, to) = scope.bounds();
-        let found: u64 = statement.query_row(params![since.0, from, to, left], |row| row.get(0))?;
-        left = left.saturating_sub(found);
+        let mut rows = statement.query(params![since.0, from, to])?;
+        // SQLite searches for a row only when the loop needs it, so the query has no limit.
+        while count < u64::from(most) {
+            let Some(row) = rows.next()? else { break };
+            match read(row) {
+                Ok(_) => count += 1,
+                Err(error) => damaged.push((row.get(0).unwrap_or_default(), unreadable(error)?)),
+            }
+        }
     }
-    Ok(u64::from(most) - left)
+    Ok((count, damaged))
 }
 
 pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Depth> {

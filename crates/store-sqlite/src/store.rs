@@ -35,15 +35,18 @@ impl Inbox for SqliteStore {
         let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
         let keys = serde_json::to_string(&keys).map_err(|error| unavailable(error.to_string()))?;
         let timing = self.timing;
-        self.writer
+        let (accepted, damaged) = self
+            .writer
             .write(DOING, move |connection| {
                 if !queue::insert(connection, &delivery, Some(&body), &keys)? {
-                    return Ok(Accepted::Duplicate);
+                    return Ok((Accepted::Duplicate, Vec::new()));
                 }
-                queue::mark(connection, &marks, delivery.received, &timing)?;
-                Ok(Accepted::Stored)
+                let damaged = queue::mark(connection, &marks, delivery.received, &timing)?;
+                Ok((Accepted::Stored, damaged))
             })
-            .await
+            .await?;
+        self.damaged.add(damaged);
+        Ok(accepted)
     }
 
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
@@ -64,9 +67,10 @@ impl Inbox for SqliteStore {
 impl Queue for SqliteStore {
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
         let timing = self.timing;
-        self.writer
-            .write("marking keys as due", move |connection| queue::mark(connection, &marks, now, &timing))
-            .await
+        let mark = move |connection: &Connection| queue::mark(connection, &marks, now, &timing);
+        let damaged = self.writer.write("marking keys as due", mark).await?;
+        self.damaged.add(damaged);
+        Ok(())
     }
 
     async fn claim_except(
@@ -178,10 +182,10 @@ impl Queue for SqliteStore {
 
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
         let scopes = scopes.to_vec();
-        self.read("counting waiting keys", move |connection| {
-            queue::count_waiting(connection, &scopes, since, most)
-        })
-        .await
+        let count = move |connection: &Connection| queue::count_waiting(connection, &scopes, since, most);
+        let (count, damaged) = self.read("counting waiting keys", count).await?;
+        self.damaged.add(damaged);
+        Ok(count)
     }
 
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
@@ -247,21 +251,24 @@ impl GuardStore for SqliteStore {
             .await
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        self.writer.write("releasing holds", move |connection| guard::release(connection, &seen)).await
     }
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         let (digest, decision, timing) = (digest.to_owned(), decision.clone(), self.timing);
-        self.writer
+        let (hold, damaged) = self
+            .writer
             .write("storing a decision", move |connection| {
                 let hold = guard::settle(connection, &digest, &decision, now)?;
-                if let Some(hold) = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve) {
-                    queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
-                }
-                Ok(hold)
+                let approved = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve);
+                let mark = approved.map(|hold| Mark::new(hold.key.clone(), Lane::Manual));
+                let damaged = queue::mark(connection, mark.as_slice(), now, &timing)?;
+                Ok((hold, damaged))
             })
-            .await
+            .await?;
+        self.damaged.add(damaged);
+        Ok(hold)
     }
 
     async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {

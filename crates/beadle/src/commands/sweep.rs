@@ -396,20 +396,8 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
 /// Returns the hold of a change that the command line approves.
 fn hold_of((key, plan): (&Key, &Plan<()>), change: &Change<()>, now: Time) -> Hold {
     Hold {
-        digest: change.digest(key),
-        key: key.clone(),
-        subject: plan.subject.clone(),
-        since: now,
         why: "approved on the command line".into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
-        newer: serde_json::Map::new(),
-        generation: plan.generation.clone(),
-        change: change.describe(),
+        ..Hold::new(key, &plan.subject, &plan.generation, change.clone(), now)
     }
 }
 

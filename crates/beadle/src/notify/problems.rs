@@ -289,20 +289,10 @@ mod tests {
     #[test]
     fn a_hold_names_the_thing_and_the_code_of_its_group_and_no_value() {
         let hold = |n: u64, what: &str, contested| Hold {
-            digest: format!("d{n}"),
-            key: Key::new("repository", "acme", n),
-            subject: format!("acme/r{n}"),
-            since: Time(0),
             why: "guard limit reached".into(),
             contested,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: "g".into(),
             change: change("teams", what, &[Risk::Removes]),
+            ..testing::hold(n)
         };
         let groups =
             group_holds(vec![hold(1, "team engineering", false), hold(2, "team engineering", false)]);

@@ -70,20 +70,9 @@ pub(super) async fn check_guard<W>(
         if may && (risks.is_guarded() || stop.is_some()) {
             places.push(at);
             asked.push(Hold {
-                digest: change.digest(key),
-                key: key.clone(),
-                subject: plan.subject.clone(),
-                since: now,
                 why: stop.cloned().unwrap_or_default(),
                 contested: fought_over.is_some(),
-                approved_by: None,
-                approval_reason: None,
-                rejected: None,
-                spent: false,
-                intent: None,
-                newer: serde_json::Map::new(),
-                generation: context.generation.clone(),
-                change: change.describe(),
+                ..Hold::new(key, &plan.subject, &context.generation, change.describe(), now)
             });
         }
     }

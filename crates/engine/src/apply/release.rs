@@ -111,7 +111,7 @@ pub async fn release_resolved_holds<W>(
     };
     let replaced: Vec<Hold> = over.iter().filter(is_planned_otherwise).cloned().collect();
     VoidApproval::record(context.store.as_ref(), &replaced, context.clock.now()).await?;
-    context.store.release(over.into_iter().map(|hold| hold.digest).collect()).await?;
+    context.store.release(over).await?;
     Ok(remembered)
 }
 

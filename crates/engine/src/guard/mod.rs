@@ -192,6 +192,27 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Creates a hold without a decision of an operator. `why` is empty and `contested` is false, so
+    /// the guard decides about the change. The digest is the digest of the change.
+    pub fn new(key: &Key, subject: &str, generation: &str, change: Change<()>, since: Time) -> Self {
+        Self {
+            digest: change.digest(key),
+            key: key.clone(),
+            subject: subject.to_owned(),
+            since,
+            why: String::new(),
+            contested: false,
+            approved_by: None,
+            approval_reason: None,
+            rejected: None,
+            spent: false,
+            intent: None,
+            generation: generation.to_owned(),
+            change,
+            newer: Map::new(),
+        }
+    }
+
     /// Returns whether the hold ends. A hold ends if it belongs to this instance but not to
     /// `generation`. A rejection stays after its generation ends, unless the change is contested.
     /// Without this rule, an unrelated change of the policy could let the rejected change pass. The
@@ -229,6 +250,17 @@ mod tests {
         }
         assert_eq!(short_undo("undo of 7, 8, 9, 10"), "undo of 7 and 3 more");
         assert_eq!(short_undo("7, 8, 9, 10"), "7, 8, 9, 10", "this is no undo");
+    }
+
+    #[test]
+    fn a_new_hold_has_the_digest_of_its_change_and_no_decision() {
+        let key = Key::new("repository", "acme", 1);
+        let change = crate::testing::change("teams", "team a", &[Risk::Removes]);
+        let hold = Hold::new(&key, "acme/widgets", "g1", change.clone(), Time(5));
+        assert_eq!((&hold.digest, &hold.change), (&change.digest(&key), &change));
+        assert_eq!((&hold.key, hold.subject.as_str(), hold.since), (&key, "acme/widgets", Time(5)));
+        assert_eq!((hold.generation.as_str(), hold.why.as_str()), ("g1", ""));
+        assert!(hold.is_open() && !hold.contested && !hold.spent && hold.newer.is_empty());
     }
 
     #[test]

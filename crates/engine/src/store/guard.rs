@@ -66,10 +66,13 @@ pub trait GuardStore: Send + Sync + 'static {
     /// changes. If an approved change was written, its approval ends. A second call with the same
     /// ends changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
-    /// Deletes the holds of changes that are no longer planned.
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
+    /// Deletes the holds that are still exactly as the caller saw them. If a stored hold differs
+    /// from the hold in `seen`, the stored hold stays. An operator can approve or reject the change
+    /// between the caller's read and this call. A deletion of that hold would lose the decision of
+    /// the operator, and a rejected change could pass the guard.
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
-    /// also makes the key due. Returns the hold after this decision. If an earlier decision stays
+    /// also makes the key due, see [`super::Queue::mark`]. Returns the hold after this decision. If an earlier decision stays
     /// in force, the returned hold contains the earlier decision. Returns `None` if no hold has
     /// this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;

@@ -47,7 +47,8 @@ impl DeliveryRow {
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// Stores a delivery and makes its keys due, in one transaction. If the id of the delivery is
-    /// already stored, the call changes nothing.
+    /// already stored, the call changes nothing. A key with an unreadable row is skipped, see
+    /// [`super::Queue::mark`].
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError>;
     /// Lists deliveries, with the newest delivery first.
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError>;

@@ -56,7 +56,11 @@ impl Depth {
 /// Stores the queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Makes the keys of these marks due.
+    /// Makes the keys of these marks due. An unreadable row does not cause an error: its key is
+    /// skipped, the row stays as it is, and the log and [`Queue::all_rows`] name the row. If one
+    /// unreadable row caused an error, a sweep of thousands of keys could not begin, and a sender
+    /// would repeat a delivery in vain. No mark is lost forever, because the next sweep marks the key
+    /// again after somebody has corrected the row.
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError>;
     /// Claims at most `limit` due keys, with the most urgent keys first. Paused keys are not
     /// claimed.
@@ -114,7 +118,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;
     /// Counts the keys of these scopes that wait for a run because of a mark made at `since` or
-    /// earlier. Parked keys do not count. The count stops at `most`.
+    /// earlier. Parked keys do not count. Unreadable rows do not count either: no worker can claim
+    /// their keys, so a sweep that waited for these keys would never end. [`Queue::all_rows`] still
+    /// names these rows. The count stops at `most`.
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError>;
     /// Counts the keys in the queue, by lane and by state.
     async fn depth(&self, now: Time) -> Result<Depth, StoreError>;

@@ -33,20 +33,11 @@ pub fn change(aspect: &str, what: &str, risks: &[Risk]) -> Change<()> {
 /// Returns a held removal of the team engineering in the repository `acme/rN`. Its digest is `dN`,
 /// and no operator has decided about it.
 pub fn hold(n: u64) -> Hold {
+    let key = Key::new("repository", "acme", n);
+    let change = change("teams", "team engineering", &[Risk::Removes]);
     Hold {
         digest: format!("d{n}"),
-        key: Key::new("repository", "acme", n),
-        subject: format!("acme/r{n}"),
-        since: Time(0),
         why: "limit".into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
-        newer: serde_json::Map::new(),
-        generation: "g".into(),
-        change: change("teams", "team engineering", &[Risk::Removes]),
+        ..Hold::new(&key, &format!("acme/r{n}"), "g", change, Time(0))
     }
 }

@@ -247,9 +247,9 @@ pub(super) async fn the_version_of_the_holds_tells_each_change(store: SharedStor
     versions.push(store.holds_version().await.unwrap());
     store.decide("d1", &Decision::approve("mona", None).seeing(&rejected), LATER).await.unwrap();
     versions.push(store.holds_version().await.unwrap());
-    store.release(vec!["d1".into()]).await.unwrap();
+    store.release(store.holds_of(&key(1)).await.unwrap()).await.unwrap();
     versions.push(store.holds_version().await.unwrap());
-    store.release(vec!["d2".into()]).await.unwrap();
+    store.release(store.holds_of(&key(2)).await.unwrap()).await.unwrap();
     assert_eq!(store.holds_version().await.unwrap(), versions[0], "no hold is left");
     let different: BTreeSet<&String> = versions.iter().collect();
     assert_eq!(different.len(), versions.len(), "{versions:?}");
@@ -259,9 +259,36 @@ pub(super) async fn what_was_released_is_not_approved(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let asked = vec![asked_hold(1, "r1", Risk::Removes, "g1")];
     store.reserve(None, &limits, asked, Time(0)).await.unwrap();
-    assert_eq!(store.holds().await.unwrap().len(), 1);
-    store.release(vec!["r1".into()]).await.unwrap();
+    let seen = store.holds().await.unwrap();
+    assert_eq!(seen.len(), 1);
+    store.release(seen).await.unwrap();
     assert_eq!(store.approve("r1", "ann", Time(0)).await.unwrap(), None);
+    assert!(store.holds().await.unwrap().is_empty());
+}
+
+pub(super) async fn a_release_deletes_only_a_hold_that_is_as_its_caller_saw_it(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = |n: u64, digest: &str| asked_hold(n, digest, Risk::Removes, "g1");
+    let all = vec![asked(1, "rejected"), asked(2, "approved"), asked(3, "withdrawn"), asked(4, "open")];
+    store.reserve(None, &limits, all, LATER).await.unwrap();
+    store.approve("withdrawn", "ann", LATER).await.unwrap().unwrap();
+    let seen = store.holds().await.unwrap();
+    assert_eq!(seen.len(), 4);
+    // The operators decide between the caller's read and the release.
+    let reject = Decision::reject("bob", Some("the team stays"));
+    let mut kept = Vec::new();
+    for (digest, decision) in
+        [("rejected", &reject), ("approved", &Decision::approve("ann", None)), ("withdrawn", &reject)]
+    {
+        kept.push(store.decide(digest, decision, LATER).await.unwrap().unwrap());
+    }
+    store.release(seen).await.unwrap();
+    kept.sort_by(|one, other| one.digest.cmp(&other.digest));
+    let mut stored = store.holds().await.unwrap();
+    stored.sort_by(|one, other| one.digest.cmp(&other.digest));
+    assert_eq!(stored, kept, "the decisions stay, and the open hold is gone");
+    // The next caller sees the decisions.
+    store.release(stored).await.unwrap();
     assert!(store.holds().await.unwrap().is_empty());
 }
 
@@ -293,7 +320,7 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
     );
     assert_eq!(store.claim(5, LATER).await.unwrap()[0].lease.key, key(1), "an approval makes its key due");
     assert_eq!(store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(), [Verdict::Pass]);
-    store.release(vec!["a".into()]).await.unwrap();
+    store.release(store.holds().await.unwrap()).await.unwrap();
     assert_eq!(store.decide("a", &reject, LATER).await.unwrap(), None, "the change is no longer planned");
 }
 

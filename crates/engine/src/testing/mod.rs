@@ -113,6 +113,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::pruning_keeps_ids_longer_than_bodies(open().await).await;
     records::the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
     guard::what_was_released_is_not_approved(open().await).await;
+    guard::a_release_deletes_only_a_hold_that_is_as_its_caller_saw_it(open().await).await;
     guard::what_is_contested_is_held_until_it_is_approved(open().await).await;
     guard::a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
     guard::an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;

@@ -258,8 +258,11 @@ impl GuardStore for Line {
         .await
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
         self.call("release", |state| {
+            let is_unchanged = |hold: &&Hold| state.model.holds.get(&hold.digest) == Some(*hold);
+            let unchanged = seen.iter().filter(is_unchanged).map(|hold| hold.digest.clone());
+            let digests: Vec<String> = unchanged.collect();
             state.promises.released(&digests);
             state.model.holds.retain(|digest, _| !digests.contains(digest));
         })

@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(world.changed(&mut before).await, ["overview", "holds"], "rejected");
         store.decide("d2", &Decision::approve("mona", None), now).await.unwrap();
         assert_eq!(world.changed(&mut before).await, ["overview", "holds", "queue"], "approved and due");
-        store.release(vec!["d3".into()]).await.unwrap();
+        store.release(store.holds_of(&testing::hold(3).key).await.unwrap()).await.unwrap();
         assert_eq!(world.changed(&mut before).await, ["overview", "holds"], "released");
 
         store.mark(vec![Mark::new(Key::new("repository", "acme", 8), Lane::Event)], now).await.unwrap();

@@ -26,32 +26,18 @@ fn key() -> Key {
 fn hold(generation: &str) -> Hold {
     let risk = Risk::Removes;
     let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
-    Hold {
-        digest: "a".into(),
-        key: key(),
-        subject: "acme/shop".into(),
-        since: NOW,
-        why: String::new(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
-        newer: serde_json::Map::new(),
-        generation: generation.into(),
-        change: Change {
-            aspect: "teams".into(),
-            what: "team a".into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            undone: false,
-            reaches: 1,
-            write: (),
-        },
-    }
+    let change = Change {
+        aspect: "teams".into(),
+        what: "team a".into(),
+        fields: vec![field],
+        mode: Mode::Enforce,
+        after: Vec::new(),
+        stop: None,
+        undone: false,
+        reaches: 1,
+        write: (),
+    };
+    Hold { digest: "a".into(), ..Hold::new(&key(), "acme/shop", generation, change, NOW) }
 }
 
 async fn ask(store: &DynamoStore) -> Verdict {
@@ -116,11 +102,24 @@ async fn what_is_released_between_the_reads_and_the_write_does_not_begin_and_doe
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
     let begun = tokio::spawn(async move { begin(&stopped).await });
     proxy.until_stopped().await;
-    direct.release(vec!["a".into()]).await.unwrap();
+    direct.release(direct.holds().await.unwrap()).await.unwrap();
     proxy.go_on();
     assert_eq!(begun.await.unwrap(), Begun::Lapsed);
     assert!(direct.holds().await.unwrap().is_empty());
     assert!(direct.open_intents().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_between_the_read_and_the_deletion_of_a_release_stays() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    let seen = direct.holds().await.unwrap();
+    let released = tokio::spawn(async move { stopped.release(seen).await });
+    proxy.until_stopped().await;
+    let rejected = direct.decide("a", &Decision::reject("bob", None), NOW).await.unwrap().unwrap();
+    proxy.go_on();
+    released.await.unwrap().unwrap();
+    assert_eq!(direct.holds().await.unwrap(), [rejected]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,9 @@
 use beadle_emulate::Moto;
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
-use beadle_engine::{Hold, Key, Lane, Limits, Mark, Pause, Time};
+use beadle_engine::{
+    Accepted, Delivery, Hold, Key, KeyScope, Lane, Limits, Mark, Outcome, Pause, Time, sweep,
+};
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::{Value, json};
 
@@ -47,6 +49,48 @@ async fn a_row_that_cannot_be_read_stops_no_other_key() {
     assert!(store.rows(10).await.is_err(), "a decision must know every row");
     let depth = store.depth(Time(60_000)).await.unwrap();
     assert_eq!((depth.leased, depth.lane(Lane::Event)), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
+    const LATER: Time = Time(1_000_000);
+    let moto = Moto::start().await;
+    let store: DynamoStore = moto.table("beadle", DynamoSettings::default()).await;
+    let mark = |n: u64| Mark::new(key(n), Lane::Sweep);
+    store.mark(vec![mark(2)], Time(0)).await.unwrap();
+    let row = ("row#repository:acme:2", "row");
+    set(&moto, "beadle", row, ("row", json!({ "S": "[2]" }))).await;
+    assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
+    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    let delivery = Delivery {
+        source: "github".into(),
+        id: "1".into(),
+        event: "push".into(),
+        actor: None,
+        instance: "acme".into(),
+        received: Time(5),
+        body: Vec::new(),
+    };
+    assert_eq!(store.accept(delivery, vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    assert_eq!(store.settle(LATER).await.unwrap(), 0, "the delivery is complete");
+    let scopes = [KeyScope::new("repository", "acme")];
+    for (most, expected) in [(1, 1), (10, 3)] {
+        assert_eq!(store.count_waiting(&scopes, LATER, most).await.unwrap(), expected, "{most}");
+    }
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap(), None);
+    let mut claims = Vec::new();
+    for _ in 0..2 {
+        claims.extend(store.claim(10, LATER).await.unwrap());
+    }
+    let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    keys.sort();
+    assert_eq!(keys, [key(1), key(3), key(4)]);
+    for claim in &claims {
+        assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    }
+    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let list = store.all_rows(10).await.unwrap();
+    assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,8 @@
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Entry, EntryKind, Hold, Key, Lane, Limits, Listing, Mark, Outcome, Retention, StoreError, Time, Verdict,
+    Accepted, Delivery, Entry, EntryKind, Hold, Key, KeyScope, Lane, Limits, Listing, Mark, Outcome,
+    Retention, StoreError, Time, Verdict, sweep,
 };
 
 use crate::cluster::{check, new_schema, open, run};
@@ -54,7 +55,51 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     let names: Vec<&str> = list.unreadable_names().collect();
     assert_eq!(names, ["the row of repository:acme:2 in the table `work`"]);
     check_names(store.claim_key(&key(2), LATER).await, "repository:acme:2", "`work`");
-    check_names(store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await, "repository:acme:2", "`work`");
+    store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await.unwrap();
+    check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    let mark = |n: u64| Mark::new(key(n), Lane::Sweep);
+    store.mark(vec![mark(2)], Time(0)).await.unwrap();
+    // The damaged row is the first one in each order.
+    run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1").await;
+    assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
+    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    let delivery = Delivery {
+        source: "github".into(),
+        id: "1".into(),
+        event: "push".into(),
+        actor: None,
+        instance: "acme".into(),
+        received: Time(5),
+        body: Vec::new(),
+    };
+    assert_eq!(store.accept(delivery, vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    let scopes = [KeyScope::new("repository", "acme")];
+    for (most, expected) in [(1, 1), (10, 3)] {
+        assert_eq!(store.count_waiting(&scopes, LATER, most).await.unwrap(), expected, "{most}");
+    }
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap(), None);
+    let claims = store.claim(9, LATER).await.unwrap();
+    let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    keys.sort();
+    assert_eq!(keys, [key(1), key(3), key(4)]);
+    for claim in &claims {
+        assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    }
+    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let list = store.all_rows(10).await.unwrap();
+    let names: Vec<&str> = list.unreadable_names().collect();
+    assert_eq!(names, ["the row of repository:acme:2 in the table `work`"]);
+    // An approval marks its key in a transaction of its own.
+    let limits = Limits { removes: 0, ..Limits::default() };
+    store.reserve(None, &limits, vec![hold(2)], LATER).await.unwrap().unwrap();
+    let approved = store.approve("d2", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(approved.approved_by.as_deref(), Some("ann"));
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
 }
 

@@ -6,7 +6,8 @@ use beadle_engine::journal::{Detail, Entry, EntryKind, RefusedWebhook};
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Delivery, History, Hold, Key, Lane, Limits, Listing, Mark, Outcome, StoreError, Time, Verdict,
+    Accepted, Delivery, History, Hold, Key, KeyScope, Lane, Limits, Listing, Mark, Outcome, StoreError, Time,
+    Verdict, sweep,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rusqlite::Connection;
@@ -56,9 +57,8 @@ const VALUES: [&str; 11] = [
     "-9223372036854775808",
 ];
 
-/// Fills a store so that each table has one row.
-async fn fill(store: &SqliteStore) {
-    let delivery = Delivery {
+fn delivery() -> Delivery {
+    Delivery {
         source: "github".into(),
         id: "d1".into(),
         event: "ping".into(),
@@ -66,9 +66,13 @@ async fn fill(store: &SqliteStore) {
         instance: "acme".into(),
         received: Time(1),
         body: Vec::new(),
-    };
+    }
+}
+
+/// Fills a store so that each table has one row.
+async fn fill(store: &SqliteStore) {
     let mark = Mark::new(Key::new("repository", "acme", 1), Lane::Event);
-    store.accept(delivery, vec![mark]).await.unwrap();
+    store.accept(delivery(), vec![mark]).await.unwrap();
     let entry = Entry {
         seq: 0,
         at: Time(1),
@@ -189,6 +193,40 @@ async fn a_claim_passes_over_a_row_that_cannot_be_read() {
     let kept: i64 = file
         .query_row("SELECT wanted FROM work WHERE key = 'repository:acme:2'", [], |row| row.get(0))
         .unwrap();
+    assert_eq!(kept, -1, "nothing changes the row");
+}
+
+#[tokio::test]
+async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
+    const LATER: Time = Time(60_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let mark = |n: u64| Mark::new(Key::new("repository", "acme", n), Lane::Sweep);
+    store.mark(vec![mark(2)], Time(0)).await.unwrap();
+    let file = Connection::open(&path).unwrap();
+    // The damaged row is the first one in each order.
+    let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, due = -1";
+    file.execute(damage, []).unwrap();
+    assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
+    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    assert_eq!(store.accept(delivery(), vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    let scopes = [KeyScope::new("repository", "acme")];
+    for (most, expected) in [(1, 1), (10, 3)] {
+        assert_eq!(store.count_waiting(&scopes, LATER, most).await.unwrap(), expected, "{most}");
+    }
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap(), None);
+    let claims = store.claim(9, LATER).await.unwrap();
+    let keys: BTreeSet<&str> = claims.iter().map(|claim| claim.lease.key.as_str()).collect();
+    assert_eq!(keys, BTreeSet::from(["repository:acme:1", "repository:acme:3", "repository:acme:4"]));
+    for claim in &claims {
+        assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    }
+    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let list = store.all_rows(10).await.unwrap();
+    assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
+    let of_damaged = "SELECT wanted FROM work WHERE key = 'repository:acme:2'";
+    let kept: i64 = file.query_row(of_damaged, [], |row| row.get(0)).unwrap();
     assert_eq!(kept, -1, "nothing changes the row");
 }
 

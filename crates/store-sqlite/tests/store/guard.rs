@@ -147,32 +147,19 @@ impl World {
     fn hold(&self, what: &What) -> Hold {
         let field =
             Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk: what.risk };
-        Hold {
-            digest: digest(what),
-            key: Key::new("repository", "acme", what.key),
-            subject: "acme/shop".into(),
-            since: self.now,
-            why: String::new(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: self.generation.to_string(),
-            change: Change {
-                aspect: ASPECTS[what.aspect].into(),
-                what: String::new(),
-                fields: vec![field],
-                mode: Mode::Enforce,
-                after: Vec::new(),
-                stop: None,
-                undone: false,
-                reaches: what.reaches,
-                write: (),
-            },
-        }
+        let change = Change {
+            aspect: ASPECTS[what.aspect].into(),
+            what: String::new(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            undone: false,
+            reaches: what.reaches,
+            write: (),
+        };
+        let (key, generation) = (Key::new("repository", "acme", what.key), self.generation.to_string());
+        Hold { digest: digest(what), ..Hold::new(&key, "acme/shop", &generation, change, self.now) }
     }
 
     async fn apply(&mut self, op: Op) {

@@ -31,20 +31,10 @@ pub(in crate::app) async fn let_pass(
             change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
         });
         holds.extend(guarded.map(|change| Hold {
-            digest: change.digest(key),
-            key: key.clone(),
-            subject: plan.subject.clone(),
-            since: now,
             why: format!("approved with the generation {generation}"),
-            contested: false,
             approved_by: Some(approval.by.clone()),
             approval_reason: Some(approval.reason.clone()),
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: generation.to_owned(),
-            change: change.clone(),
+            ..Hold::new(key, &plan.subject, generation, change.clone(), now)
         }));
     }
     for batch in holds.chunks(BATCH) {
@@ -55,7 +45,7 @@ pub(in crate::app) async fn let_pass(
 
 /// Deletes the approved holds that [`let_pass`] stored. This is necessary if another process
 /// accepted a generation at the same moment. If a change still needs an approval, the guard then
-/// holds the change again.
+/// holds the change again. A hold stays if an operator rejects its change during this call.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
@@ -68,8 +58,8 @@ pub(in crate::app) async fn take_back(
     // can have rejected its change.
     let holds = store.all_holds().await?.holds.into_iter();
     let approved = holds.filter(|hold| hold.rejected.is_none() && planned.contains(&hold.digest));
-    let digests: Vec<String> = approved.map(|hold| hold.digest).collect();
-    for batch in digests.chunks(BATCH) {
+    let approved: Vec<Hold> = approved.collect();
+    for batch in approved.chunks(BATCH) {
         store.release(batch.to_vec()).await?;
     }
     Ok(())

@@ -251,12 +251,11 @@ fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
 }
 
 /// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if an
-/// operator has decided about its change.
+/// operator has decided about its change, even if the decision arrives during this call.
 async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), StoreError> {
     let is_open = |hold: &Hold| hold.is_open() && !is_undo(&hold.generation);
     let holds = store.holds().await?.into_iter();
-    let open = holds.filter(|hold| digests.contains(&hold.digest) && is_open(hold));
-    let open: Vec<String> = open.map(|hold| hold.digest).collect();
+    let open: Vec<Hold> = holds.filter(|hold| digests.contains(&hold.digest) && is_open(hold)).collect();
     if open.is_empty() { Ok(()) } else { store.release(open).await }
 }
 
@@ -348,21 +347,12 @@ mod tests {
     use crate::app::store;
 
     fn hold(id: u64, digest: &str) -> Hold {
+        let key = Key::new("repository", "acme", id);
+        let change = change("teams", "team a", &[Risk::Removes]);
         Hold {
             digest: digest.to_owned(),
-            key: Key::new("repository", "acme", id),
-            subject: format!("acme/r{id}"),
-            since: Time(0),
             why: "guard limit reached".to_owned(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: "g1".to_owned(),
-            change: change("teams", "team a", &[Risk::Removes]),
+            ..Hold::new(&key, &format!("acme/r{id}"), "g1", change, Time(0))
         }
     }
 

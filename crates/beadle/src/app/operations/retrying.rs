@@ -40,6 +40,8 @@ pub(crate) async fn retry(
     now: Time,
 ) -> anyhow::Result<String> {
     let known = key_names::name(store, key).await?;
+    // A mark skips an unreadable row. The error of this read tells the operator the reason.
+    store.row(key).await?;
     store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
     let DecidedBy { name: by, reason } = by.clone();
     let action = OperatorAction::Retried { retried: true, by, reason };
@@ -74,5 +76,19 @@ mod tests {
         let action =
             OperatorAction::Retried { retried: true, by: "ann".into(), reason: Some("granted".into()) };
         assert_eq!(last.detail, Detail::Operator(action));
+    }
+
+    #[tokio::test]
+    async fn the_retry_of_a_key_with_an_unreadable_row_is_an_error_that_names_the_row() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let (store, key) = (store.as_ref(), Key::new("repository", "acme", 7));
+        store.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(1)).await.unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE work SET wanted = -1", []).unwrap();
+        let ann = DecidedBy { name: "ann".into(), reason: None };
+        let error = retry(store, (&key, "acme/shop"), &ann, Time(2)).await.unwrap_err().to_string();
+        assert!(error.contains("the row of repository:acme:7"), "{error}");
+        let entries = store.entries(Listing { limit: 5, ..Listing::default() }).await.unwrap();
+        assert!(entries.is_empty(), "{entries:?}");
     }
 }

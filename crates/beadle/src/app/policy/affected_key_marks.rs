@@ -41,7 +41,7 @@ pub(super) async fn store(
     let outdated: Vec<Hold> = outdated.collect();
     if !outdated.is_empty() {
         VoidApproval::record(store, &outdated, now).await?;
-        store.release(outdated.into_iter().map(|hold| hold.digest).collect()).await?;
+        store.release(outdated).await?;
     }
     let marks = marks(affected);
     for batch in marks.chunks(BATCH) {

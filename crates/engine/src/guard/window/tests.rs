@@ -10,32 +10,19 @@ const NOW: Time = Time(100_000_000);
 
 fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
     let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
-    Hold {
-        digest: format!("{aspect}{n}"),
-        key: Key::new("repository", "acme", n),
-        subject: "acme/shop".into(),
-        since: NOW,
-        why: String::new(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
-        newer: serde_json::Map::new(),
-        generation: "g".into(),
-        change: Change {
-            aspect: aspect.into(),
-            what: String::new(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            undone: false,
-            reaches,
-            write: (),
-        },
-    }
+    let change = Change {
+        aspect: aspect.into(),
+        what: String::new(),
+        fields: vec![field],
+        mode: Mode::Enforce,
+        after: Vec::new(),
+        stop: None,
+        undone: false,
+        reaches,
+        write: (),
+    };
+    let key = Key::new("repository", "acme", n);
+    Hold { digest: format!("{aspect}{n}"), ..Hold::new(&key, "acme/shop", "g", change, NOW) }
 }
 
 fn ask(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Verdict {

@@ -207,8 +207,8 @@ impl GuardStore for MortalStore {
         passes!(self, self.inner.conclude(instance, ends))
     }
 
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        passes!(self, self.inner.release(digests))
+    async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError> {
+        passes!(self, self.inner.release(seen))
     }
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {

@@ -59,7 +59,7 @@ pub(super) fn with_problem(things: &[Thing], holds: &[Hold], wanted: &str) -> Ha
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::Rejection;
-    use beadle_engine::{Finding, Risk, Time, testing};
+    use beadle_engine::{Finding, Time, testing};
 
     use super::*;
 
@@ -70,20 +70,9 @@ mod tests {
             Thing { key, subject, state, why: String::new(), since: Time(1), pending: 0, further: Vec::new() }
         };
         let hold = |id: u64, rejected: bool| Hold {
-            digest: format!("d{id}"),
-            key: Key::new("repository", "acme", id),
-            subject: format!("acme/r{id}"),
             since: Time(1),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
             rejected: rejected.then(|| Rejection { by: "mona".into(), reason: None, at: Time(2) }),
-            spent: false,
-            intent: None,
-            newer: serde_json::Map::new(),
-            generation: "g1".into(),
-            change: testing::change("teams", "team core", &[Risk::Removes]),
+            ..testing::hold(id)
         };
         let contested = Finding { state: Condition::Contested, why: "another writer".into(), since: Time(1) };
         let things = [

@@ -259,9 +259,10 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 23] = [
+const SHOWN: [(&str, &str); 25] = [
     ("/", "1</a>"),
     ("/", "<code>beadle undo 3</code>"),
+    ("/", "onerror=alert(2)&gt; --org acme</code>"),
     ("/", "1 change waits for approval"),
     ("/", "Open pull requests that change the policy"),
     ("/", "Installations of the App"),
@@ -277,6 +278,7 @@ const SHOWN: [(&str, &str); 23] = [
     ("/queue", "due"),
     ("/policy", "170 of 400"),
     ("/policy", "href=\"/policy/previews\""),
+    ("/policy", "onerror=alert(2)&gt; --org acme</code>"),
     ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
@@ -314,6 +316,14 @@ async fn the_overview_shows_the_most_important_state_first() {
     let overview: Value = serde_json::from_str(&overview).unwrap();
     let states = overview["attention"].as_array().unwrap().iter().map(|thing| thing["state"].as_str());
     assert_eq!(states.collect::<Vec<_>>(), ["parked", "parked", "held", "failing"].map(Some));
+}
+
+#[tokio::test]
+async fn the_undo_of_the_last_writes_follows_what_is_wrong_now() {
+    let (_, page) = get("/").await;
+    let parts = ["<h2>Needs attention</h2>", "<h2>Undo</h2>", "<h2>Open pull", "<h2>Find who", "<h2>Organ"];
+    let places = parts.map(|part| page.find(part).unwrap_or_else(|| panic!("no {part}: {page}")));
+    assert!(places.is_sorted(), "{places:?}: {page}");
 }
 
 #[tokio::test]

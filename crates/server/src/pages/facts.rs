@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
 use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
-use beadle_engine::{Change, Entry, Field, Key, PolicyLocation, Risk, StoreError, Time};
+use beadle_engine::{Change, Entry, Field, Hold, Key, PolicyLocation, Risk, StoreError, Time};
 use serde::Serialize;
 
 /// A configured organisation, and its policy.
@@ -106,6 +106,18 @@ pub struct WriteFacts {
     pub first: Option<PolicyInForce>,
     /// The lines that last declared the removed entries, by the names of the removed values.
     pub declared: BTreeMap<String, DeclaredFacts>,
+}
+
+/// The policies that asked for a held change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldFacts {
+    /// The policy of the latest plan. `None` if the journal does not have its entry.
+    pub policy: Option<PolicyInForce>,
+    /// The earlier generation that first asked for the change. `None` if there is none, or if it is
+    /// not known.
+    pub first_asked: Option<String>,
+    /// The policy of the generation `first_asked`. `None` if the journal does not have its entry.
+    pub first: Option<PolicyInForce>,
 }
 
 /// The line that declared an entry in the last recorded policy of a repository with this entry.
@@ -325,6 +337,11 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the policies behind the writes of journal entries, by the numbers of the entries. The
     /// result leaves out an entry if Beadle knows nothing about its policies.
     async fn write_facts(&self, _entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+    /// Returns the policies that asked for held changes, by the digests of the changes. The result
+    /// leaves out a change if Beadle knows nothing about its policies.
+    async fn hold_facts(&self, _holds: &[&Hold]) -> Result<BTreeMap<String, HoldFacts>, StoreError> {
         Ok(BTreeMap::new())
     }
 }

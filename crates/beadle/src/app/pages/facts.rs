@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::gate::Holder;
-use beadle_engine::{Change, Entry, Field, Key, StoreError, Time};
+use beadle_engine::{Change, Entry, Field, Hold, Key, StoreError, Time};
 use beadle_repositories::policy::{Waiver, absent_entry};
 use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, Facts, HeldChanges, HeldPolicy,
+    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, Facts, HeldChanges, HeldPolicy, HoldFacts,
     InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
     WriteFacts,
 };
@@ -18,7 +18,7 @@ use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::operations::key_names;
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::pages::{policy_lines, write_facts};
+use crate::app::pages::{hold_facts, policy_lines, write_facts};
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -125,6 +125,10 @@ impl Facts for PageFacts {
 
     async fn write_facts(&self, entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
         write_facts::known(&self.0, entries).await
+    }
+
+    async fn hold_facts(&self, holds: &[&Hold]) -> Result<BTreeMap<String, HoldFacts>, StoreError> {
+        hold_facts::known(&self.0.store, holds).await
     }
 }
 

@@ -218,13 +218,22 @@ pub struct HeldChanges {
     pub more_names: usize,
 }
 
-/// The names of the repositories with one kind of change.
+/// The names of the repositories with one kind of change, or with drift.
 #[derive(Clone, Debug, Default)]
 pub struct ChangedRepositories {
     /// The names.
     pub names: Vec<String>,
     /// The number of further names that `names` does not contain.
     pub more: usize,
+}
+
+/// The names of the repositories in the result of a check.
+#[derive(Clone, Debug, Default)]
+pub struct CheckedRepositories {
+    /// The repositories for each kind of change. Empty if the names are not known.
+    pub changes: Vec<ChangedRepositories>,
+    /// The repositories that drifted before the merge. Empty if the names are not known.
+    pub drifted: ChangedRepositories,
 }
 
 /// The latest check result for an open pull request of a policy. This result shows the effects of a
@@ -284,6 +293,11 @@ pub struct MergeFacts {
     pub changed_groups: u64,
     /// The number of values that drifted before the merge. The sums do not include these values.
     pub drift: u64,
+    /// The names of the repositories with such values. Empty in a list of several pull requests, and
+    /// if the names are not known.
+    pub drifted: Vec<String>,
+    /// The number of further names that `drifted` does not contain.
+    pub more_drifted: usize,
     /// The reason why the gate would hold the policy. `None` if the policy would pass the gate.
     pub held: Option<String>,
     /// The number of parts that Beadle could not plan.
@@ -308,10 +322,9 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the check results of the open pull requests that change a policy. The newest result
     /// comes first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
-    /// Returns the names of the repositories for each kind of change in the result of a check. The
-    /// list is empty if the names are not known.
-    async fn changed_repositories(&self, _pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
-        Ok(Vec::new())
+    /// Returns the names of the repositories in the result of a check.
+    async fn checked_repositories(&self, _pull: &PullFacts) -> Result<CheckedRepositories, StoreError> {
+        Ok(CheckedRepositories::default())
     }
     /// Returns the known installations of the App in `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;

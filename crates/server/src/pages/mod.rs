@@ -87,9 +87,9 @@ use crate::sign_in::SignIn;
 pub use access::Access;
 pub use detail::is_cut;
 pub use facts::{
-    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, DeclaredFacts, Facts, HeldChanges,
-    HeldPolicy, HoldFacts, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts,
-    UndoneFacts, WaiverFacts, WriteFacts,
+    AbsentFacts, AskedLine, ChangedRepositories, CheckedRepositories, CoveringWaivers, DeclaredFacts, Facts,
+    HeldChanges, HeldPolicy, HoldFacts, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts,
+    PullFacts, UndoneFacts, WaiverFacts, WriteFacts,
 };
 pub use live::Live;
 

@@ -42,8 +42,8 @@ use turns::{AT_ONCE, Turns};
 
 pub(crate) use failures::TURN;
 pub use failures::waits_for_turn;
-pub use first_asked::first_asked_note;
 pub(crate) use first_asked::{asked_for_holds, remember_failure};
+pub use first_asked::{first_asked_note, first_asking_generations};
 pub use release::release_resolved_holds;
 pub use remembered::Remembered;
 pub use turns::Turn;

@@ -64,7 +64,7 @@ mod worker;
 
 pub use apply::{
     ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
-    first_asked_note, waits_for_turn,
+    first_asked_note, first_asking_generations, waits_for_turn,
 };
 pub use asking_policies::{AskingPolicies, asking_policies};
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};

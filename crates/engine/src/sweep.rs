@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
+use crate::guard::is_undo;
 use crate::journal::{Detail, Entry, EntryKind, RunCounts, SweepEnd};
 use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
@@ -115,6 +116,8 @@ async fn sum(
 ) -> Result<Summary, StoreError> {
     let mut last_runs: HashMap<String, RunCounts> = HashMap::new();
     let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
+    // The keys whose present run belongs to an undo. Only one run of a key is in progress at a time.
+    let mut undoing: HashSet<String> = HashSet::new();
     let mut after = 0;
     loop {
         let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
@@ -122,14 +125,27 @@ async fn sum(
         let Some(last) = entries.last() else { break };
         after = last.seq;
         for Entry { key, detail, .. } in entries {
-            let Detail::Run(run) = detail else { continue };
+            let run = match detail {
+                Detail::Run(run) => run,
+                Detail::Change(intended) if is_undo(&intended.generation) => {
+                    undoing.insert(key);
+                    continue;
+                }
+                Detail::Change(_) => {
+                    undoing.remove(&key);
+                    continue;
+                }
+                _ => continue,
+            };
+            let is_undoing = undoing.remove(&key);
             if !key.parse::<Key>().is_ok_and(|key| is_its(&key)) {
                 continue;
             }
             if run.changes > 0 {
                 drifted.insert(key.clone());
             }
-            if run.written > 0 {
+            // An undo of a person is no repair, and the undo of the sweep leaves it out.
+            if run.written > 0 && !is_undoing {
                 repaired.insert(key.clone());
             }
             last_runs.insert(key, run);

@@ -250,7 +250,7 @@ fn subjects(group: &HoldGroup) -> String {
 }
 
 /// Returns the decision about held changes, or the reason why they are held.
-fn state(state: &HoldState, why: &str) -> String {
+pub(in crate::commands) fn state(state: &HoldState, why: &str) -> String {
     let because = |reason: Option<&str>| reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     match state {
         HoldState::Open => why.to_owned(),

@@ -53,7 +53,7 @@ pub(crate) async fn run(
     progress.end();
     let groups = groups(app, file, (&before, after.as_ref()), store, printer).await;
     SpawnedShare::end_all(shared).await;
-    let Preview { plans, approvable: _, delayed, drift, affected, total, incomplete, due: _ } = preview?;
+    let Preview { plans, delayed, drift, affected, total, incomplete, .. } = preview?;
     let delayed = delayed_lines(&delayed, |_| true);
     let groups = groups?;
     let drift = drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>();

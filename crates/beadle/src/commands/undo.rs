@@ -168,9 +168,9 @@ async fn words(
     Ok(others.chain(numbers).collect())
 }
 
-/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep
-/// also count the writes of an undo that somebody ran at the same time. So the function skips a sweep
-/// without other writes, and says so.
+/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep by
+/// an earlier version also count the writes of an undo that somebody ran at the same time. So the
+/// function skips a sweep without other writes, and says so.
 async fn sweep_with_writes(
     store: &dyn Store,
     name: &str,

@@ -12,8 +12,7 @@ use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape;
 use crate::output::plural::counted;
 
-/// The maximum number of annotations. More annotations would need many requests, and nobody would
-/// read all annotations.
+/// The maximum number of annotations. More would need many requests, and nobody would read them.
 const ANNOTATIONS: usize = 500;
 /// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
 /// refuses the whole check run.
@@ -28,6 +27,8 @@ pub(super) struct Previewed {
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy of the base also asks for.
     pub(super) drift: u64,
+    /// The names of the repositories with such values.
+    pub(super) drifted: Vec<String>,
     /// One line for each kind of change that waits for the end of a waiver.
     pub(super) delayed: Vec<String>,
     /// The number of repositories whose declared values differ between the two policies.
@@ -59,8 +60,7 @@ impl Previewed {
         self.plans.iter().filter(has_change).count() as u64
     }
 
-    /// Returns the number of all group changes for each risk. Also returns the number of changed
-    /// groups.
+    /// Returns the number of all group changes for each risk, and the number of changed groups.
     pub(super) fn group_risks(&self) -> (Risks, u64) {
         let (mut sums, mut touched) = (Risks::default(), BTreeSet::new());
         for (key, plan) in self.groups.iter().flat_map(ChangedGroups::plans) {
@@ -327,6 +327,7 @@ pub(super) mod tests {
             base: "a".repeat(12),
             plans: names.iter().enumerate().map(plan).collect(),
             drift: 0,
+            drifted: Vec::new(),
             delayed: Vec::new(),
             affected: count,
             total: count + 10,

@@ -29,6 +29,7 @@ pub(super) async fn preview(
         delayed: delayed_lines(&found.delayed, |_| true),
         plans: found.plans,
         drift: found.drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>(),
+        drifted: found.drifted.into_iter().collect(),
         affected: found.affected as u64,
         total: found.total,
         incomplete,

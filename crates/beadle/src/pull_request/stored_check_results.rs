@@ -172,11 +172,14 @@ impl CheckedPull {
         }
     }
 
-    /// Returns the names of all repositories that a merge would change.
+    /// Returns the names of all repositories that a merge would change, and of the repositories that
+    /// drifted before the merge.
     pub(super) fn names(&self, findings: &Findings) -> RepositoryNames {
         let shown = findings.preview.as_ref().map(|preview| shown(preview, findings.is_from_fork));
         let kinds = kinds(&shown.unwrap_or_default()).into_iter().take(KINDS);
-        RepositoryNames::new((&self.head, self.checked), kinds.map(|kind| kind.names).collect())
+        let drifted = findings.preview.as_ref().map(|preview| preview.drifted.clone());
+        let kinds = kinds.map(|kind| kind.names).collect();
+        RepositoryNames::new((&self.head, self.checked), kinds, drifted.unwrap_or_default())
     }
 
     /// Stores the result. If the organisation has too many results, deletes the oldest results.
@@ -226,7 +229,7 @@ impl CheckedPull {
         let Some(merge) = &self.merge else { return Ok(Vec::new()) };
         let stored = RepositoryNames::of_result(&self.key, (&self.head, self.checked), store).await?;
         let examples = |kind: &HeldGroup| NamesOfKind { names: kind.examples.clone(), more: kind.unnamed() };
-        let stored = stored.filter(|kinds| kinds.len() == merge.changes.len());
+        let stored = stored.map(|names| names.kinds).filter(|kinds| kinds.len() == merge.changes.len());
         Ok(stored.unwrap_or_else(|| merge.changes.iter().map(examples).collect()))
     }
 
@@ -299,7 +302,8 @@ mod tests {
         let of_group = Plan { changes: vec![leave], ..Plan::new("teams/Ops") };
         let mapped = vec![(Key::new("target-group", "teams", "into/Ops"), of_group)];
         let groups = vec![ChangedGroups { mapped, ..ChangedGroups::default() }];
-        let previewed = Previewed { drift: 2, groups, ..preview(&names, &[removal]) };
+        let drifted = vec!["acme/wiki".to_owned()];
+        let previewed = Previewed { drift: 2, drifted, groups, ..preview(&names, &[removal]) };
         Findings { is_from_fork, ..findings(Some(previewed)) }
     }
 
@@ -338,6 +342,7 @@ mod tests {
             .map(|kind| kind["names"].as_array().unwrap().len())
             .collect();
         assert_eq!(counts, [30, 1]);
+        assert_eq!(stored["drifted"], json!({ "names": ["acme/wiki"], "more": 0 }));
         let merge = pull.merge.unwrap();
         let kind = &merge.changes[0];
         assert_eq!(kind.sources().as_deref(), Some("repos/r00.yml:12, settings.yml:12"));

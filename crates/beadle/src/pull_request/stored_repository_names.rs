@@ -1,6 +1,6 @@
 //! Stores the names of all repositories that the merge of a pull request would change, sorted by
-//! kind of change. The lists of pull requests do not need these names, so they are a note of their
-//! own.
+//! kind of change, and of the repositories that drifted before the merge. The lists of pull requests
+//! do not need these names, so they are a note of their own.
 
 use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ const MOST: usize = 200_000;
 /// The size of the characters around a name, in bytes.
 const AROUND: usize = 3;
 
-/// The names of the repositories with one kind of change.
+/// The names of the repositories with one kind of change, or with drift.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamesOfKind {
     /// The names, sorted.
@@ -21,7 +21,7 @@ pub(crate) struct NamesOfKind {
     pub(crate) more: usize,
 }
 
-/// The names for each kind of change in one result of a check.
+/// The names for each kind of change, and for the drift, in one result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RepositoryNames {
     /// The checked commit.
@@ -29,7 +29,11 @@ pub(crate) struct RepositoryNames {
     /// The end of the check.
     checked: Time,
     /// The names, in the order of the kinds of changes in the result.
-    kinds: Vec<NamesOfKind>,
+    pub(crate) kinds: Vec<NamesOfKind>,
+    /// The names of the repositories that drifted before the merge. Empty if an older version stored
+    /// the result.
+    #[serde(default)]
+    pub(crate) drifted: NamesOfKind,
 }
 
 impl Metadata for RepositoryNames {
@@ -41,11 +45,12 @@ impl RepositoryNames {
         Note::of(&[key.instance(), key.id()])
     }
 
-    /// Creates the names of a result. `kinds` has the names for each kind of change. If the names
-    /// are too large for the store, leaves out the last ones.
-    pub(super) fn new((head, checked): (&str, Time), kinds: Vec<Vec<String>>) -> Self {
+    /// Creates the names of a result. `kinds` has the names for each kind of change, and `drifted` has
+    /// the names of the repositories that drifted before the merge. If the names are too large for the
+    /// store, leaves out the last ones.
+    pub(super) fn new((head, checked): (&str, Time), kinds: Vec<Vec<String>>, drifted: Vec<String>) -> Self {
         let mut room = MOST;
-        let limit = |mut names: Vec<String>| {
+        let mut limit = |mut names: Vec<String>| {
             names.sort_unstable();
             names.dedup();
             let all = names.len();
@@ -58,8 +63,8 @@ impl RepositoryNames {
             let names: Vec<String> = names.into_iter().take_while(fits).collect();
             NamesOfKind { more: all - names.len(), names }
         };
-        let kinds = kinds.into_iter().map(limit).collect();
-        Self { head: head.to_owned(), checked, kinds }
+        let kinds = kinds.into_iter().map(&mut limit).collect();
+        Self { head: head.to_owned(), checked, kinds, drifted: limit(drifted) }
     }
 
     /// Stores the names of the pull request with this key.
@@ -72,18 +77,17 @@ impl RepositoryNames {
         Self::note(key).forget(store).await
     }
 
-    /// Returns the names for each kind of change in the result of this commit and this time. Returns
-    /// `None` if the store has no names of this result, for example because an older version stored
-    /// the result.
+    /// Returns the names in the result of this commit and this time. Returns `None` if the store has
+    /// no names of this result, for example because an older version stored the result.
     pub(crate) async fn of_result(
         key: &str,
         (head, checked): (&str, Time),
         store: &dyn Store,
-    ) -> Result<Option<Vec<NamesOfKind>>, StoreError> {
+    ) -> Result<Option<Self>, StoreError> {
         let Ok(key) = key.parse::<Key>() else { return Ok(None) };
         let stored = Self::note(&key).get(store).await?;
         let is_its = |stored: &Self| stored.head == head && stored.checked == checked;
-        Ok(stored.filter(is_its).map(|stored| stored.kinds))
+        Ok(stored.filter(is_its))
     }
 }
 
@@ -98,13 +102,14 @@ mod tests {
         let (store, key) = (store.as_ref(), Key::new("check", "acme", "9/7"));
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
         let kinds = vec![names(&["acme/b", "acme/a", "acme/b"]), names(&[])];
-        RepositoryNames::new(("abc", Time(5)), kinds).put(&key, store).await.unwrap();
-        let expected = NamesOfKind { names: names(&["acme/a", "acme/b"]), more: 0 };
-        for (head, checked, found) in [
-            ("abc", Time(5), Some(vec![expected, NamesOfKind::default()])),
-            ("abc", Time(6), None),
-            ("abd", Time(5), None),
-        ] {
+        let result = RepositoryNames::new(("abc", Time(5)), kinds, names(&["acme/d", "acme/c"]));
+        result.put(&key, store).await.unwrap();
+        let of = |all: &[&str]| NamesOfKind { names: names(all), more: 0 };
+        assert_eq!(result.kinds, [of(&["acme/a", "acme/b"]), NamesOfKind::default()]);
+        assert_eq!(result.drifted, of(&["acme/c", "acme/d"]));
+        for (head, checked, found) in
+            [("abc", Time(5), Some(result.clone())), ("abc", Time(6), None), ("abd", Time(5), None)]
+        {
             let stored = RepositoryNames::of_result(key.as_str(), (head, checked), store).await.unwrap();
             assert_eq!(stored, found, "{head} {checked}");
         }
@@ -115,10 +120,11 @@ mod tests {
     #[test]
     fn the_names_fit_into_one_item_of_the_store_and_none_is_lost_from_the_sum() {
         let kind = |n: usize| (0..10_000).map(|at| format!("acme/{n}-{at:05}")).collect::<Vec<String>>();
-        let names = RepositoryNames::new(("abc", Time(5)), vec![kind(1), kind(2)]);
+        let names = RepositoryNames::new(("abc", Time(5)), vec![kind(1), kind(2)], kind(3));
         assert!(serde_json::to_string(&names).unwrap().len() < MOST + 1_000);
-        let sums: Vec<usize> = names.kinds.iter().map(|kind| kind.names.len() + kind.more).collect();
-        assert_eq!(sums, [10_000, 10_000]);
+        let all = names.kinds.iter().chain([&names.drifted]);
+        let sums: Vec<usize> = all.map(|kind| kind.names.len() + kind.more).collect();
+        assert_eq!(sums, [10_000, 10_000, 10_000]);
         assert!(names.kinds[0].more == 0 && names.kinds[1].more > 0, "the gravest kind comes first");
     }
 }

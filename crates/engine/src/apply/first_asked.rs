@@ -83,6 +83,24 @@ pub(crate) async fn asked_for_holds(
     Ok(holds.iter().map(|hold| record(hold).map(known).unwrap_or_default()).collect())
 }
 
+/// Returns for each hold the earlier generation that first asked for its change. The result is `None`
+/// if no generation before the generation of the hold asked for the change, and if the earlier
+/// generation is not known.
+///
+/// # Errors
+///
+/// The store does not answer.
+pub async fn first_asking_generations(
+    store: &dyn Store,
+    holds: &[&Hold],
+) -> Result<Vec<Option<String>>, StoreError> {
+    let known = asked_for_holds(store, holds).await?;
+    let earlier = holds.iter().zip(known).map(|(hold, (first, _))| {
+        first.filter(|first| is_of_policy(&hold.generation) && *first != hold.generation)
+    });
+    Ok(earlier.collect())
+}
+
 /// Records the unwritten changes of a run. `first` contains the unwritten changes before the run. If
 /// the run did not reach a change, its result is `None`.
 pub(super) async fn remember<W>(

@@ -241,7 +241,8 @@ pub struct SweepSummary {
     pub checked: u64,
     /// The number of repositories or groups that were not as declared.
     pub drifted: u64,
-    /// The number of repositories or groups where Beadle wrote at least one change.
+    /// The number of repositories or groups where Beadle wrote at least one change. The writes of an
+    /// undo do not count.
     pub repaired: u64,
     /// The number of repositories or groups with changes that the guard holds.
     pub held: u64,

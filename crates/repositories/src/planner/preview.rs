@@ -1,7 +1,7 @@
 //! Compares a new policy with the earlier policy, and plans the changes that the new policy would
 //! cause. A preview does not write anything, and does not change the planner's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use beadle_engine::{Class, Failure, Key, Plan, PlannedValues};
@@ -42,6 +42,8 @@ pub struct Preview {
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
     /// The number of values that both policies plan, the new policy and the earlier policy.
     pub drift: usize,
+    /// The names of the repositories with such values, and of the organisation if it has some itself.
+    pub drifted: BTreeSet<String>,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
     /// The number of repositories in the organisation.
@@ -432,6 +434,9 @@ impl Preview {
     fn add(&mut self, key: Key, found: Consequences) {
         let Consequences { plan, approvable, delayed, drift } = found;
         self.drift += drift;
+        if drift > 0 {
+            self.drifted.insert(plan.subject.clone());
+        }
         for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
             self.incomplete.push(format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why));
         }

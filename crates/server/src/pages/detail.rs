@@ -121,7 +121,7 @@ pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
 
 /// Returns the policy generation that asked for a change, and its author. The generation is a link to
 /// the journal entries about it.
-fn policy(generation: &str, known: Option<&PolicyInForce>) -> Html {
+pub(super) fn policy(generation: &str, known: Option<&PolicyInForce>) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     let by = known.map(|policy| {
         let by = |of: &PolicyCommitted| format!("by {}: {}", of.author, of.subject);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
 use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
-use beadle_engine::{Change, Entry, Field, Key, PolicyLocation, Risk, StoreError, Time};
+use beadle_engine::{Change, Entry, Field, Hold, Key, PolicyLocation, Risk, StoreError, Time};
 use serde::Serialize;
 
 /// A configured organisation, and its policy.
@@ -108,6 +108,18 @@ pub struct WriteFacts {
     pub declared: BTreeMap<String, DeclaredFacts>,
 }
 
+/// The policies that asked for a held change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldFacts {
+    /// The policy of the latest plan. `None` if the journal does not have its entry.
+    pub policy: Option<PolicyInForce>,
+    /// The earlier generation that first asked for the change. `None` if there is none, or if it is
+    /// not known.
+    pub first_asked: Option<String>,
+    /// The policy of the generation `first_asked`. `None` if the journal does not have its entry.
+    pub first: Option<PolicyInForce>,
+}
+
 /// The line that declared an entry in the last recorded policy of a repository with this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredFacts {
@@ -206,13 +218,22 @@ pub struct HeldChanges {
     pub more_names: usize,
 }
 
-/// The names of the repositories with one kind of change.
+/// The names of the repositories with one kind of change, or with drift.
 #[derive(Clone, Debug, Default)]
 pub struct ChangedRepositories {
     /// The names.
     pub names: Vec<String>,
     /// The number of further names that `names` does not contain.
     pub more: usize,
+}
+
+/// The names of the repositories in the result of a check.
+#[derive(Clone, Debug, Default)]
+pub struct CheckedRepositories {
+    /// The repositories for each kind of change. Empty if the names are not known.
+    pub changes: Vec<ChangedRepositories>,
+    /// The repositories that drifted before the merge. Empty if the names are not known.
+    pub drifted: ChangedRepositories,
 }
 
 /// The latest check result for an open pull request of a policy. This result shows the effects of a
@@ -272,6 +293,11 @@ pub struct MergeFacts {
     pub changed_groups: u64,
     /// The number of values that drifted before the merge. The sums do not include these values.
     pub drift: u64,
+    /// The names of the repositories with such values. Empty in a list of several pull requests, and
+    /// if the names are not known.
+    pub drifted: Vec<String>,
+    /// The number of further names that `drifted` does not contain.
+    pub more_drifted: usize,
     /// The reason why the gate would hold the policy. `None` if the policy would pass the gate.
     pub held: Option<String>,
     /// The number of parts that Beadle could not plan.
@@ -296,10 +322,9 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the check results of the open pull requests that change a policy. The newest result
     /// comes first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
-    /// Returns the names of the repositories for each kind of change in the result of a check. The
-    /// list is empty if the names are not known.
-    async fn changed_repositories(&self, _pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
-        Ok(Vec::new())
+    /// Returns the names of the repositories in the result of a check.
+    async fn checked_repositories(&self, _pull: &PullFacts) -> Result<CheckedRepositories, StoreError> {
+        Ok(CheckedRepositories::default())
     }
     /// Returns the known installations of the App in `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
@@ -325,6 +350,11 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the policies behind the writes of journal entries, by the numbers of the entries. The
     /// result leaves out an entry if Beadle knows nothing about its policies.
     async fn write_facts(&self, _entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+    /// Returns the policies that asked for held changes, by the digests of the changes. The result
+    /// leaves out a change if Beadle knows nothing about its policies.
+    async fn hold_facts(&self, _holds: &[&Hold]) -> Result<BTreeMap<String, HoldFacts>, StoreError> {
         Ok(BTreeMap::new())
     }
 }

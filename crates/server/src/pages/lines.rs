@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beadle_engine::guard::is_undo;
 use beadle_engine::{Change, Detail, Entry, Field, Hold, Key, PolicyLocation};
 
-use super::facts::{AbsentFacts, AskedLine, DeclaredFacts, LineFacts, WriteFacts};
+use super::facts::{AbsentFacts, AskedLine, DeclaredFacts, HoldFacts, LineFacts, WriteFacts};
 use super::html::{Attribute, Html, Tag, element, joined, text};
 use super::link::Link;
 use super::parts::code;
@@ -26,6 +26,8 @@ pub(super) struct Lines {
     absent: BTreeMap<ChangedValue, AbsentFacts>,
     /// The policies behind the writes of the journal, by the numbers of the entries.
     writes: BTreeMap<u64, WriteFacts>,
+    /// The policies that asked for the held changes, by the digests of the changes.
+    holds: BTreeMap<String, HoldFacts>,
 }
 
 /// The known lines of one generation of a policy.
@@ -48,6 +50,10 @@ pub(super) trait HasLines {
     /// Returns the journal entries on the page.
     fn entries(&self) -> &[Entry] {
         &[]
+    }
+    /// Returns the held changes on the page.
+    fn holds(&self) -> Vec<&Hold> {
+        Vec::new()
     }
     /// Adds what Beadle knows about the lines, and returns the page.
     fn with_lines(self, lines: Lines) -> Self;
@@ -77,6 +83,17 @@ impl Lines {
     /// Adds the policies behind the writes of the journal.
     pub(super) fn with_writes(self, writes: BTreeMap<u64, WriteFacts>) -> Self {
         Self { writes, ..self }
+    }
+
+    /// Adds the policies that asked for the held changes.
+    pub(super) fn with_holds(self, holds: BTreeMap<String, HoldFacts>) -> Self {
+        Self { holds, ..self }
+    }
+
+    /// Returns the policies that asked for a held change. Returns `None` if nothing is known about
+    /// them.
+    pub(super) fn asked_for(&self, hold: &Hold) -> Option<&HoldFacts> {
+        self.holds.get(&hold.digest)
     }
 
     /// Returns the lines of the policy that planned a held change.

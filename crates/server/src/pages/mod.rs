@@ -87,9 +87,9 @@ use crate::sign_in::SignIn;
 pub use access::Access;
 pub use detail::is_cut;
 pub use facts::{
-    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, DeclaredFacts, Facts, HeldChanges,
-    HeldPolicy, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
-    WaiverFacts, WriteFacts,
+    AbsentFacts, AskedLine, ChangedRepositories, CheckedRepositories, CoveringWaivers, DeclaredFacts, Facts,
+    HeldChanges, HeldPolicy, HoldFacts, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts,
+    PullFacts, UndoneFacts, WaiverFacts, WriteFacts,
 };
 pub use live::Live;
 
@@ -244,9 +244,11 @@ impl Pages {
         let asked = page.asked_lines();
         let known = in_time(async { Ok(self.facts.policy_lines(asked).await?) }).await;
         let writes = in_time(async { Ok(self.facts.write_facts(page.entries()).await?) }).await;
+        let of_holds = in_time(async { Ok(self.facts.hold_facts(&page.holds()).await?) }).await;
         let lines = Lines::new(known.unwrap_or_default())
             .with_absent(&page.changes(), |change, field| self.facts.absent(change, field))
-            .with_writes(writes.unwrap_or_default());
+            .with_writes(writes.unwrap_or_default())
+            .with_holds(of_holds.unwrap_or_default());
         Ok(page.with_lines(lines))
     }
 

@@ -176,6 +176,21 @@ pub(super) fn undo_plan_button(visitor: Option<&Visitor>, sweep: u64) -> Html {
     }
 }
 
+/// Returns a button that shows the plan for the undo of everything that a policy wrote to an
+/// organisation. `generation` is the generation of the policy. If the person has no right to undo,
+/// returns the command that undoes the same writes.
+pub(super) fn undo_policy_button(
+    visitor: Option<&Visitor>,
+    (organisation, generation): (&str, &str),
+) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else {
+        let command = format!("beadle undo {generation} --org {organisation}");
+        return paragraph([text("To undo what this policy wrote: "), code(command)]);
+    };
+    let fields = vec![hidden("runs", generation), hidden(ORGANISATION, organisation)];
+    post(UNDO_PLAN_PATH, visitor, fields, "Show the plan of this policy's undo")
+}
+
 /// Returns a link to the form that undoes what a policy wrote. `entry` is the number of the journal
 /// entry about the policy. If the person has no right to undo, returns the command that undoes the
 /// same writes.
@@ -326,6 +341,24 @@ mod tests {
         let approver = undo_policy_link(Some(&Visitor::example(Role::Approver)), 269);
         assert!(approver.as_str().contains("href=\"/undo?runs=269\""), "{}", approver.as_str());
         assert!(approver.as_str().contains("Undo what this policy wrote"), "{}", approver.as_str());
+    }
+
+    #[test]
+    fn the_policy_in_force_leads_to_the_plan_of_its_undo_in_its_organisation() {
+        let of = ("acme", "3c9f0a1b2d4e");
+        for visitor in [None, Some(&Visitor::example(Role::Operator))] {
+            let shown = undo_policy_button(visitor, of);
+            let command = "<code>beadle undo 3c9f0a1b2d4e --org acme</code>";
+            assert!(shown.as_str().contains(command), "{}", shown.as_str());
+        }
+        let approver = undo_policy_button(Some(&Visitor::example(Role::Approver)), of);
+        for part in [
+            "action=\"/undo/plan\"",
+            "name=\"runs\" value=\"3c9f0a1b2d4e\"",
+            "name=\"organisation\" value=\"acme\"",
+        ] {
+            assert!(approver.as_str().contains(part), "{part} is not in {}", approver.as_str());
+        }
     }
 
     #[test]

@@ -97,6 +97,8 @@ impl Facts for HostileFacts {
             total: 400,
             changed_groups: 1,
             drift: 3,
+            drifted: Vec::new(),
+            more_drifted: 0,
             held: Some(HOSTILE.into()),
             incomplete: 1,
             changes: held.groups,
@@ -120,10 +122,12 @@ impl Facts for HostileFacts {
         }])
     }
 
-    async fn changed_repositories(&self, pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+    async fn checked_repositories(&self, pull: &PullFacts) -> Result<CheckedRepositories, StoreError> {
         assert_eq!((pull.head.as_str(), pull.checked), (HOSTILE, Time(1)));
         let names = (0..40).map(|n| format!("{HOSTILE}{n}")).collect();
-        Ok(vec![ChangedRepositories { names, more: 130 }])
+        let changes = vec![ChangedRepositories { names, more: 130 }];
+        let drifted = ChangedRepositories { names: vec!["acme/wiki".into(), HOSTILE.into()], more: 5 };
+        Ok(CheckedRepositories { changes, drifted })
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -259,9 +263,10 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 23] = [
+const SHOWN: [(&str, &str); 27] = [
     ("/", "1</a>"),
     ("/", "<code>beadle undo 3</code>"),
+    ("/", "onerror=alert(2)&gt; --org acme</code>"),
     ("/", "1 change waits for approval"),
     ("/", "Open pull requests that change the policy"),
     ("/", "Installations of the App"),
@@ -277,8 +282,11 @@ const SHOWN: [(&str, &str); 23] = [
     ("/queue", "due"),
     ("/policy", "170 of 400"),
     ("/policy", "href=\"/policy/previews\""),
+    ("/policy", "onerror=alert(2)&gt; --org acme</code>"),
     ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "<summary>7 repositories: acme/wiki, "),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "<li>and 5 more</li></ul></details></dd>"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "alert(2)&gt;39</li><li>and 130 more</li></ul></details>"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "</code></li><li>and 2 more</li></ul>"),
@@ -314,6 +322,14 @@ async fn the_overview_shows_the_most_important_state_first() {
     let overview: Value = serde_json::from_str(&overview).unwrap();
     let states = overview["attention"].as_array().unwrap().iter().map(|thing| thing["state"].as_str());
     assert_eq!(states.collect::<Vec<_>>(), ["parked", "parked", "held", "failing"].map(Some));
+}
+
+#[tokio::test]
+async fn the_undo_of_the_last_writes_follows_what_is_wrong_now() {
+    let (_, page) = get("/").await;
+    let parts = ["<h2>Needs attention</h2>", "<h2>Undo</h2>", "<h2>Open pull", "<h2>Find who", "<h2>Organ"];
+    let places = parts.map(|part| page.find(part).unwrap_or_else(|| panic!("no {part}: {page}")));
+    assert!(places.is_sorted(), "{places:?}: {page}");
 }
 
 #[tokio::test]

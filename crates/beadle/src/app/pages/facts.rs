@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::gate::Holder;
-use beadle_engine::{Change, Entry, Field, Key, StoreError, Time};
+use beadle_engine::{Change, Entry, Field, Hold, Key, StoreError, Time};
 use beadle_repositories::policy::{Waiver, absent_entry};
 use beadle_repositories::{readable_waivers, undo};
 use beadle_server::pages::{
-    AbsentFacts, AskedLine, ChangedRepositories, CoveringWaivers, Facts, HeldChanges, HeldPolicy,
-    InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
-    WriteFacts,
+    AbsentFacts, AskedLine, ChangedRepositories, CheckedRepositories, CoveringWaivers, Facts, HeldChanges,
+    HeldPolicy, HoldFacts, InstallationFacts, LineFacts, MergeFacts, OrganisationFacts, PullFacts,
+    UndoneFacts, WaiverFacts, WriteFacts,
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::operations::key_names;
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::pages::{policy_lines, write_facts};
+use crate::app::pages::{hold_facts, policy_lines, write_facts};
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -66,11 +66,13 @@ impl Facts for PageFacts {
         Ok(facts.collect())
     }
 
-    async fn changed_repositories(&self, pull: &PullFacts) -> Result<Vec<ChangedRepositories>, StoreError> {
+    async fn checked_repositories(&self, pull: &PullFacts) -> Result<CheckedRepositories, StoreError> {
         let result = (pull.head.as_str(), pull.checked);
         let stored = RepositoryNames::of_result(&pull.key, result, self.0.store.as_ref()).await?;
-        let kinds = stored.into_iter().flatten();
-        Ok(kinds.map(|NamesOfKind { names, more }| ChangedRepositories { names, more }).collect())
+        let Some(stored) = stored else { return Ok(CheckedRepositories::default()) };
+        let of = |NamesOfKind { names, more }: NamesOfKind| ChangedRepositories { names, more };
+        let changes = stored.kinds.into_iter().map(of).collect();
+        Ok(CheckedRepositories { changes, drifted: of(stored.drifted) })
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -125,6 +127,10 @@ impl Facts for PageFacts {
 
     async fn write_facts(&self, entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
         write_facts::known(&self.0, entries).await
+    }
+
+    async fn hold_facts(&self, holds: &[&Hold]) -> Result<BTreeMap<String, HoldFacts>, StoreError> {
+        hold_facts::known(&self.0.store, holds).await
     }
 }
 
@@ -213,6 +219,8 @@ fn merge(of: Merge, in_force: Option<&str>) -> MergeFacts {
         total: of.total,
         changed_groups: of.changed_groups,
         drift: of.drift,
+        drifted: Vec::new(),
+        more_drifted: 0,
         held: of.held,
         incomplete: of.incomplete,
         changes: of.changes.into_iter().map(changes).collect(),

@@ -4,6 +4,7 @@
 mod approver;
 mod decisions;
 pub(crate) mod facts;
+mod hold_facts;
 pub(super) mod operations;
 mod policy_lines;
 mod refusal;

@@ -160,6 +160,10 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
+    /// Why Beadle holds the changes, or the decision of the operator about them, as `beadle holds`
+    /// shows it. `None` for any other problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) held_because: Option<String>,
     /// The time at which the problem began, at the first affected repository or group.
     pub(super) since: Time,
     pub(super) count: usize,

@@ -4,9 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use beadle_engine::guard::{HoldState, is_undo, short_undo};
 use beadle_engine::{Finding, Hold, HoldsByKey, Key, KeyCondition, KeyState, Risk, Row, Time, key_findings};
 
 use super::model::{KeyCounts, Problem};
+use crate::commands::holds;
 
 /// The kind of the key of an organisation itself.
 const ORGANISATION: &str = "organisation";
@@ -20,14 +22,43 @@ struct Group {
     instance: String,
     of: String,
     cause: String,
+    /// The reason of a held change, without its numbers. The reasons of the guard differ in them.
+    held_because: Option<String>,
+}
+
+/// A text about one key.
+#[derive(Clone)]
+struct KeyText {
+    own: String,
+    /// The text without the name of the key.
+    common: String,
+}
+
+impl KeyText {
+    /// If a text contains the name of the repository itself, the function replaces this name. Then the
+    /// same cause has the same text for all repositories. The function replaces only names with an
+    /// owner, because a name without an owner might be an ordinary word.
+    fn new(text: &str, KnownKey { key, name, .. }: &KnownKey) -> Self {
+        let common = text.replace(key.as_str(), "this one");
+        let common = if name.contains('/') { common.replace(name.as_str(), "this one") } else { common };
+        Self { own: text.to_owned(), common }
+    }
+
+    /// Returns the text for this number of keys. A text such as `/repos/this one` is only for several
+    /// keys.
+    fn of(self, count: usize) -> String {
+        if count == 1 { self.own } else { self.common }
+    }
 }
 
 /// The repositories or groups with one problem, each with its name, and the time at which the
 /// problem began.
 struct Members {
     since: Time,
-    /// The cause at the first member, with the name of this member.
-    cause: String,
+    /// The cause at the first member.
+    cause: KeyText,
+    /// The reason of the oldest held change.
+    held_because: Option<KeyText>,
     names: BTreeMap<Key, String>,
 }
 
@@ -36,23 +67,40 @@ struct Members {
 struct Problems(BTreeMap<Group, Members>);
 
 impl Problems {
-    fn add(&mut self, kind: KeyCondition, of: &KnownKey, cause: &str, since: Time) {
+    /// Adds a problem of a key. If the problem is a held change, `hold` is this change.
+    fn add(&mut self, kind: KeyCondition, of: &KnownKey, cause: &str, (since, hold): (Time, Option<&Hold>)) {
         let KnownKey { key, name, .. } = of;
-        // If a cause contains the name of the repository itself, the function replaces this name.
-        // Then the same cause has the same text for all repositories. The function replaces only
-        // names with an owner, because a name without an owner might be an ordinary word.
-        let common = cause.replace(key.as_str(), "this one");
-        let common = if name.contains('/') { common.replace(name.as_str(), "this one") } else { common };
-        let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
-        let group = Group { kind, instance, of, cause: common };
+        let cause = KeyText::new(cause, of);
+        let held_because = hold.map(|hold| KeyText::new(&reason(hold), of));
+        let group = Group {
+            kind,
+            instance: key.instance().to_owned(),
+            of: key.kind().to_owned(),
+            cause: cause.common.clone(),
+            held_because: held_because.as_ref().map(|why| without_numbers(&why.common)),
+        };
+        let first = held_because.clone();
         let members = self.0.entry(group).or_insert_with(|| Members {
             since,
-            cause: cause.to_owned(),
+            cause,
+            held_because: first,
             names: BTreeMap::new(),
         });
-        members.since = members.since.min(since);
+        if since < members.since {
+            (members.since, members.held_because) = (since, held_because);
+        }
         members.names.insert(key.clone(), name.clone());
     }
+}
+
+/// Returns why Beadle holds a change, or the decision of the operator about it.
+fn reason(hold: &Hold) -> String {
+    let why = holds::state(&HoldState::of(hold), &hold.why);
+    if is_undo(&hold.generation) { format!("{}: {why}", short_undo(&hold.generation)) } else { why }
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// Everything that the store knows about one key, except its holds.
@@ -95,12 +143,13 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], at: (Time, u32)) -> Fo
         count(counts.entry(known.key.instance().to_owned()).or_default(), &known.key, &kinds);
     }
     let problem = |(group, members): (Group, Members)| {
-        let Group { kind, instance, of, cause } = group;
-        let mut names: Vec<String> = members.names.into_values().collect();
+        let Group { kind, instance, of, .. } = group;
+        let Members { since, cause, held_because, names } = members;
+        let mut names: Vec<String> = names.into_values().collect();
         names.sort_unstable();
-        // A text such as `/repos/this one` is only for several repositories.
-        let cause = if names.len() == 1 { members.cause } else { cause };
-        Problem { kind, instance, of, cause, since: members.since, count: names.len(), names }
+        let count = names.len();
+        let (cause, held_because) = (cause.of(count), held_because.map(|why| why.of(count)));
+        Problem { kind, instance, of, cause, held_because, since, count, names }
     };
     let mut problems: Vec<Problem> = found.0.into_iter().map(problem).collect();
     problems.sort_by_key(|problem| (problem.kind.rank(), Reverse(problem.count)));
@@ -126,7 +175,7 @@ fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) 
     match finding.state {
         KeyCondition::Held if !holds.is_empty() => {
             for hold in holds {
-                found.add(finding.state, of, &change(hold), hold.since);
+                found.add(finding.state, of, &change(hold), (hold.since, Some(hold)));
             }
         }
         KeyCondition::Unknown => {
@@ -134,10 +183,10 @@ fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) 
                 let part = unknown.part.as_deref().filter(|part| !unknown.why.contains(*part));
                 let part = part.map(|part| format!(" {part}")).unwrap_or_default();
                 let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
-                found.add(finding.state, of, &cause, finding.since);
+                found.add(finding.state, of, &cause, (finding.since, None));
             }
         }
-        _ => found.add(finding.state, of, &finding.why, finding.since),
+        _ => found.add(finding.state, of, &finding.why, (finding.since, None)),
     }
 }
 
@@ -373,6 +422,45 @@ mod tests {
         rejected.rejected = Some(Rejection { by: "mona".into(), reason: None, at: Time(9) });
         let found = found(&[known(5, None)], &[rejected]);
         assert_eq!(lines(&found.problems), ["held 1 since 5: removes teams: team engineering"]);
+    }
+
+    #[test]
+    fn held_changes_have_a_line_for_each_reason() {
+        let limit = |id: u64, used: u32| {
+            let why = format!("guard limit reached: at most 50 removals in 60 min, {used} used");
+            Hold { why, ..hold(id, false, None) }
+        };
+        let contested = |id: u64| {
+            let why = format!("contested: see `beadle journal --key {}`", key(id));
+            Hold { why, ..hold(id, true, None) }
+        };
+        let rejection = Rejection { by: "mona".into(), reason: Some("it stays".into()), at: Time(9) };
+        let holds = [
+            limit(2, 50),
+            limit(1, 49),
+            Hold { generation: "undo of 7".into(), ..limit(3, 50) },
+            Hold { rejected: Some(rejection), ..limit(4, 50) },
+            contested(5),
+        ];
+        let keys: Vec<KnownKey> = (1..=5).map(|id| known(id, None)).collect();
+        let reasons = |holds: &[Hold]| {
+            let held = found(&keys, holds).problems.into_iter();
+            let held = held.filter(|problem| problem.kind == KeyCondition::Held);
+            let mut reasons: Vec<(usize, String)> =
+                held.map(|problem| (problem.count, problem.held_because.unwrap())).collect();
+            reasons.sort();
+            reasons
+        };
+        let guard = "guard limit reached: at most 50 removals in 60 min";
+        let expected = [
+            (1, "contested: see `beadle journal --key repository:acme:5`".to_owned()),
+            (1, "rejected by mona (it stays)".to_owned()),
+            (1, format!("undo of 7: {guard}, 50 used")),
+            (2, format!("{guard}, 49 used")),
+        ];
+        assert_eq!(reasons(&holds), expected);
+        let several = [(2, "contested: see `beadle journal --key this one`".to_owned())];
+        assert_eq!(reasons(&[contested(4), contested(5)]), several);
     }
 
     #[test]

@@ -197,8 +197,9 @@ fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
         names.push(format!("{more} more"));
     }
     let next = if of.kind == KeyCondition::Held { "; see `beadle holds`" } else { "" };
+    let because = of.held_because.as_ref().map(|why| format!(" ({})", reason(why))).unwrap_or_default();
     format!(
-        "{} {} of {}, for {}: {} [{}]{next}",
+        "{} {} of {}, for {}: {}{because} [{}]{next}",
         label(of.kind.as_str(), tone, printer),
         counted(of.count as u64, one, many),
         short(&of.instance),
@@ -370,6 +371,7 @@ mod tests {
             instance: "acme".into(),
             of: "repository".into(),
             cause: "teams: team `security` does not exist".into(),
+            held_because: None,
             since: Time(7 * HOUR),
             count: 8,
             names: (1..=8).map(|n| format!("acme/r{n}")).collect(),
@@ -380,23 +382,26 @@ mod tests {
     }
 
     #[test]
-    fn a_held_change_leads_to_the_holds() {
+    fn a_held_change_has_its_reason_and_leads_to_the_holds() {
         let mut status = status();
-        for kind in [KeyCondition::Held, KeyCondition::Unknown] {
+        for (kind, why) in [(KeyCondition::Held, Some("guard limit reached")), (KeyCondition::Unknown, None)]
+        {
             status.problems.push(Problem {
                 kind,
                 instance: "acme".into(),
                 of: "repository".into(),
                 cause: "removes teams: team contractors".into(),
+                held_because: why.map(str::to_owned),
                 since: Time(7 * HOUR),
                 count: 1,
                 names: vec!["acme/shop".into()],
             });
         }
         let shown = shown(&status);
-        let row = "1 repository of acme, for 3 h: removes teams: team contractors [acme/shop]";
-        assert!(shown.contains(&format!("held      {row}; see `beadle holds`\n")), "{shown}");
-        assert!(shown.contains(&format!("unknown   {row}\n")), "{shown}");
+        let row = "1 repository of acme, for 3 h: removes teams: team contractors";
+        let held = format!("held      {row} (guard limit reached) [acme/shop]; see `beadle holds`\n");
+        assert!(shown.contains(&held), "{shown}");
+        assert!(shown.contains(&format!("unknown   {row} [acme/shop]\n")), "{shown}");
     }
 
     #[test]
@@ -463,6 +468,7 @@ mod tests {
             instance: "acme".into(),
             of: "repository".into(),
             cause: String::new(),
+            held_because: None,
             since: Time(0),
             count: 1,
             names: Vec::new(),

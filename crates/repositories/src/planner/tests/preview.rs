@@ -182,6 +182,7 @@ async fn a_preview_has_what_the_policy_changes_after_its_own_writes() {
     // The new topic adds the repository to the layer, and the layer removes a team.
     assert_eq!(changes, [("topics", ""), ("topics", ""), ("teams", "team engineering")]);
     assert_eq!(preview.drift, 2, "each wiki is drift");
+    assert!(preview.drifted.iter().eq(["acme/other", "acme/web00"]), "{:?}", preview.drifted);
     world.check_calls();
 }
 

@@ -1,14 +1,15 @@
 //! `/holds`: the held changes, sorted into groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds, is_undo};
+use beadle_engine::journal::PolicyInForce;
 use beadle_engine::{Change, FirstHeld, Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
-use crate::pages::facts::AskedLine;
+use crate::pages::facts::{AskedLine, HoldFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::lines::{HasLines, Lines, changes_of_holds, of_holds};
 use crate::pages::link::Link;
@@ -94,6 +95,10 @@ impl HasLines for HoldsPage {
 
     fn changes(&self) -> Vec<&Change<()>> {
         changes_of_holds(self.groups.iter().flat_map(|group| &group.examples).chain(&self.holds))
+    }
+
+    fn holds(&self) -> Vec<&Hold> {
+        self.groups.iter().flat_map(|group| &group.examples).chain(&self.holds).collect()
     }
 
     fn with_lines(self, lines: Lines) -> Self {
@@ -228,7 +233,7 @@ impl Group {
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let can_approve = self.examples.iter().all(is_for_pages);
         let form = ruling_form(visitor, (&self.code, self.changes), self.decision, can_approve);
-        let mut since = vec![moment(self.since, now), planned_with(&self.generation)];
+        let mut since = vec![moment(self.since, now), asked_by(&self.examples, lines)];
         if let Some(first) = &self.first_held {
             let policy = [text(", when the policy was commit "), detail::commit(&first.policy.from)];
             let held = [text("first held "), moment(first.at, now)];
@@ -239,13 +244,23 @@ impl Group {
     }
 }
 
-/// Returns the policy of the latest plan of a held change, or the name of an undo. This policy is
-/// often not the first one that asked for the change: a later policy plans the change again.
-fn planned_with(generation: &str) -> Html {
+/// Returns the policy of the latest plan of held changes with the same generation, or the name of an
+/// undo. This policy is often not the first one that asked for a change: a later policy plans the
+/// change again. So the line also names the policies that first asked for the changes.
+fn asked_by(holds: &[Hold], lines: &Lines) -> Html {
+    let Some(Hold { generation, .. }) = holds.first() else { return Html::default() };
     if is_undo(generation) {
         return faint(format!(" {generation}"));
     }
-    faint(format!(" planned with policy {generation}"))
+    let known: Vec<&HoldFacts> = holds.iter().filter_map(|hold| lines.asked_for(hold)).collect();
+    let latest = known.iter().find_map(|facts| facts.policy.as_ref());
+    let earlier = |facts: &&HoldFacts| Some((facts.first_asked.clone()?, facts.first.clone()));
+    let earlier: BTreeMap<String, Option<PolicyInForce>> = known.iter().filter_map(earlier).collect();
+    let first = earlier.iter().map(|(generation, policy)| {
+        joined([text(", first asked for by "), detail::policy(generation, policy.as_ref())])
+    });
+    let own = [text("planned with "), detail::policy(generation, latest)];
+    paragraph(own.into_iter().chain(first))
 }
 
 /// Returns the decision of an operator, or the command for an approval.
@@ -268,7 +283,7 @@ pub(in crate::pages) fn table_of(
             subject(hold.key.as_str(), &hold.subject),
             detail::change(&hold.change, &lines.of_hold(hold)),
             text(&hold.why),
-            joined([moment(hold.since, now), planned_with(&hold.generation)]),
+            joined([moment(hold.since, now), asked_by(std::slice::from_ref(hold), lines)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
                 ruling_form(visitor, (&hold.digest, 1), decision, is_for_pages(hold)),
@@ -320,6 +335,7 @@ impl View for HoldsPage {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::journal::PolicyCommitted;
     use beadle_engine::{Entry, EntryKind, Limits, testing};
     use serde_json::{Value, json};
 
@@ -375,10 +391,53 @@ mod tests {
         let shown: String = page.content(Time(50)).iter().map(Html::as_str).collect();
         for part in [
             ", when the policy was commit <code>f16e</code> of acme/admin by ann: Close &lt;engineering&gt;",
-            " planned with policy g</span>",
+            "<p>planned with policy <a href=\"/journal?kind=policy&amp;text=g\">g</a></p>",
         ] {
             assert!(shown.contains(part), "`{part}` is not in {shown}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_held_change_names_the_authors_of_the_policies_that_asked_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let limits = Limits { removes: 0, ..Limits::default() };
+        let asked = vec![testing::hold(1), testing::hold(2)];
+        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+        let policy = |generation: &str, author: &str| PolicyInForce {
+            in_force: generation.into(),
+            from: PolicyCommitted {
+                repository: "acme/admin".into(),
+                commit: generation.into(),
+                author: author.into(),
+                subject: "Close <b>".into(),
+            },
+            base: None,
+        };
+        let facts = HoldFacts {
+            policy: Some(policy("g", "zoe")),
+            first_asked: Some("f16e".into()),
+            first: Some(policy("f16e", "mona")),
+        };
+        let lines = || Lines::default().with_holds(BTreeMap::from([("d1".to_owned(), facts.clone())]));
+        let expected = [
+            "planned with policy <a href=\"/journal?kind=policy&amp;text=g\">g</a> by zoe: Close &lt;b&gt;",
+            ", first asked for by policy <a href=\"/journal?kind=policy&amp;text=f16e\">f16e</a> by mona: Close",
+        ];
+        let page = load(store.as_ref(), &Asked::default()).await.unwrap();
+        assert_eq!(page.holds().len(), 2, "the page asks about both changes of the group");
+        let page = page.with_lines(lines());
+        let shown: String = page.content(Time(50)).iter().map(Html::as_str).collect();
+        for part in expected {
+            assert_eq!(shown.matches(part).count(), 1, "`{part}` is not once in {shown}");
+        }
+        let single = table_of(&[testing::hold(1)], &lines(), Time(50), None);
+        for part in expected {
+            assert!(single.as_str().contains(part), "`{part}` is not in {}", single.as_str());
+        }
+        let undo = Hold { generation: "undo of 7".into(), ..testing::hold(1) };
+        let undo = table_of(&[undo], &lines(), Time(50), None);
+        assert!(!undo.as_str().contains("planned with"), "{}", undo.as_str());
     }
 
     #[tokio::test]

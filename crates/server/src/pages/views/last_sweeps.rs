@@ -1,6 +1,7 @@
 //! The newest sweep of each organisation in which Beadle wrote something. A person can undo such a
 //! sweep from the overview.
 
+use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Detail, Entry, EntryKind, History, Store, StoreError, Time, last_writing_sweep};
 use serde::Serialize;
@@ -50,7 +51,8 @@ async fn undone(store: &dyn Store, sweep: u64) -> Result<Option<Time>, StoreErro
     let kind = Some(EntryKind::Operator);
     let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };
     // The name of an undo of single values ends with the names of these values.
-    let (whole, part) = (format!("undo of {sweep}"), format!("undo of {sweep} ("));
+    let whole = format!("{UNDO_GENERATION}{sweep}");
+    let part = format!("{whole} (");
     let is_its = |entry: &Entry| match &entry.detail {
         Detail::Operator(OperatorAction::Undid { undid, .. }) => *undid == whole || undid.starts_with(&part),
         _ => false,

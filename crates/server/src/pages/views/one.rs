@@ -95,6 +95,11 @@ impl Work {
         changes
     }
 
+    /// Returns the held changes.
+    pub(in crate::pages) fn holds(&self) -> Vec<&Hold> {
+        self.holds.iter().collect()
+    }
+
     /// Returns the journal entries.
     pub(in crate::pages) fn entries(&self) -> &[Entry] {
         &self.journal

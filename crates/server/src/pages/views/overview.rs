@@ -10,6 +10,7 @@ use super::attention::{Problem, problems, rows};
 use super::last_sweeps::{SweepToUndo, last_sweeps};
 use super::needing::needing_attention;
 use super::open_pulls::OpenPulls;
+use super::policy::policy_with_undo;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
@@ -193,9 +194,7 @@ impl View for Overview {
                 count => link(&Link::to("/policy"), count),
             };
             let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| states(own));
-            let sweep = self.sweeps.iter().find(|sweep| sweep.organisation == org.name);
-            let sweep = sweep.map_or_else(|| text("-"), |sweep| sweep.html(now, self.visitor.as_ref()));
-            vec![text(&org.name), text(&org.mode), code(policy), held, its, sweep]
+            vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {
             let since = task.failing_since.map(|since| moment(since, now)).unwrap_or_default();
@@ -216,8 +215,6 @@ impl View for Overview {
         vec![
             calls(self.waiting, held_policies),
             sums,
-            self.open_pulls.html(now),
-            section("Find who changed what", [search()]),
             section(
                 "Needs attention",
                 [
@@ -242,6 +239,9 @@ impl View for Overview {
                     unreadable_list(&self.unreadable),
                 ],
             ),
+            self.undos(now),
+            self.open_pulls.html(now),
+            section("Find who changed what", [search()]),
             section(
                 "Organisations",
                 [table(
@@ -252,7 +252,6 @@ impl View for Overview {
                         "Policy in force",
                         "Policies that the gate holds",
                         "Organisation itself",
-                        "Last sweep with repairs",
                     ],
                     self.organisations.iter().map(organisation).collect(),
                     "The configuration has no organisation.",
@@ -261,6 +260,25 @@ impl View for Overview {
             if self.installations.is_empty() { Html::default() } else { installations },
             paragraph([text("The API has the same values as JSON: "), link(&Link::to(API), API)]),
         ]
+    }
+}
+
+impl Overview {
+    /// Returns the section with the last writes of each organisation, and how to undo them.
+    fn undos(&self, now: Time) -> Html {
+        let visitor = self.visitor.as_ref();
+        let row = |org: &OrganisationFacts| {
+            let sweep = self.sweeps.iter().find(|sweep| sweep.organisation == org.name);
+            let sweep = sweep.map_or_else(|| text("-"), |sweep| sweep.html(now, visitor));
+            vec![text(&org.name), sweep, policy_with_undo(org, visitor).unwrap_or_else(|| text("-"))]
+        };
+        let writes = table(
+            "How to undo the last writes of Beadle",
+            &["Organisation", "Last sweep with repairs", "Policy in force"],
+            self.organisations.iter().map(row).collect(),
+            "The configuration has no organisation.",
+        );
+        section("Undo", [writes])
     }
 }
 

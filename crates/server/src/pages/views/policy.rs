@@ -12,7 +12,7 @@ use crate::pages::html::{Html, joined, text};
 use crate::pages::lines::Lines;
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
-use crate::pages::operation_forms::{end_waiver_form, policy_form};
+use crate::pages::operation_forms::{end_waiver_form, policy_form, undo_policy_button};
 use crate::pages::parts::{code, existing_drift, facts, link, list, moment, more, paragraph, section, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
@@ -54,6 +54,14 @@ pub(in crate::pages) async fn load(
     let kind = Some(EntryKind::Policy);
     let found = newest_of(store, kind, ("", before), ENTRIES, &|_: &Entry| true).await?;
     Ok(Policies { organisations, history: found.entries, older: found.older, visitor: None })
+}
+
+/// Returns the generation of the policy in force, and how to undo what this policy wrote. Returns
+/// `None` if the organisation is not open.
+pub(super) fn policy_with_undo(org: &OrganisationFacts, visitor: Option<&Visitor>) -> Option<Html> {
+    let generation = org.generation.as_deref()?;
+    let undo = undo_policy_button(visitor, (&org.name, generation));
+    Some(joined([code(generation), undo]))
 }
 
 /// Returns a policy of this organisation that the gate holds.
@@ -146,10 +154,8 @@ impl View for Policies {
 
     fn content(&self, now: Time) -> Vec<Html> {
         let organisation = |org: &OrganisationFacts| {
-            let generation = match &org.generation {
-                Some(generation) => code(generation),
-                None => text("the organisation is not open"),
-            };
+            let generation = policy_with_undo(org, self.visitor.as_ref());
+            let generation = generation.unwrap_or_else(|| text("the organisation is not open"));
             let commit = org.commit.as_ref().map(detail::commit).unwrap_or_default();
             let modes: Vec<String> =
                 org.modes.iter().map(|(aspect, mode)| format!("{aspect}: {mode}")).collect();

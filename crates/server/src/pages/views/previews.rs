@@ -4,11 +4,14 @@ use beadle_engine::{Risk, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused};
-use crate::pages::facts::{ChangedRepositories, Facts, HeldChanges, MergeFacts, PullFacts};
+use crate::pages::facts::{
+    ChangedRepositories, CheckedRepositories, Facts, HeldChanges, MergeFacts, PullFacts,
+};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::parts::{
-    code, counted, existing_drift, facts, folded, link, list, moment, paragraph, state, table,
+    code, counted, existing_drift, facts, folded, link, list, moment, paragraph, repository as page_of,
+    state, table,
 };
 use crate::pages::view::View;
 
@@ -49,11 +52,12 @@ pub(in crate::pages) async fn load(facts: &dyn Facts, asked: &Asked) -> Result<P
             return Err(Refused::NotFound(why));
         }
         for pull in &mut pulls {
-            let names = facts.changed_repositories(pull).await?;
-            let changes = pull.merge.iter_mut().flat_map(|merge| &mut merge.changes);
-            for (change, ChangedRepositories { names, more }) in changes.zip(names) {
+            let CheckedRepositories { changes, drifted } = facts.checked_repositories(pull).await?;
+            let Some(merge) = &mut pull.merge else { continue };
+            for (change, ChangedRepositories { names, more }) in merge.changes.iter_mut().zip(changes) {
                 (change.names, change.more_names) = (names, more);
             }
+            (merge.drifted, merge.more_drifted) = (drifted.names, drifted.more);
         }
         return Ok(Previews { pulls, more: 0, is_one: true });
     }
@@ -97,6 +101,14 @@ fn repositories(change: &HeldChanges) -> Html {
         return joined([text(format!("{count}: ")), shown]);
     }
     shown
+}
+
+/// Returns the number and the names of the repositories that drifted before the merge.
+fn drifted(merge: &MergeFacts) -> Html {
+    let count = counted(merge.drifted.len() + merge.more_drifted, "repository", "repositories");
+    // The page of a repository shows its drift. The organisation itself has no such page.
+    let page = |name: &str| page_of(name).map_or_else(|| text(name), |to| link(&to, name));
+    folded(&count, merge.drifted.iter().map(|name| (name.as_str(), page(name))), merge.more_drifted)
 }
 
 fn gate(merge: Option<&MergeFacts>) -> String {
@@ -172,6 +184,9 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ("Groups with a change", text(merge.changed_groups)),
         ("Drift that exists already", existing_drift(merge.drift, DRIFT, &pull.organisation)),
     ]);
+    if merge.drifted.len() + merge.more_drifted > 0 {
+        rows.push(("Repositories with this drift", drifted(merge)));
+    }
     if merge.incomplete > 0 {
         rows.push(("Parts that could not be planned", text(merge.incomplete)));
     }

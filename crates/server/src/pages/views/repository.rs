@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Change, Entry, LastRead, Store, Time, UnwrittenChange};
+use beadle_engine::{Change, Entry, Hold, LastRead, Store, Time, UnwrittenChange};
 use serde::Serialize;
 
 use super::one::Work;
@@ -67,6 +67,10 @@ impl HasLines for RepositoryPage {
 
     fn entries(&self) -> &[Entry] {
         self.work.entries()
+    }
+
+    fn holds(&self) -> Vec<&Hold> {
+        self.work.holds()
     }
 
     fn with_lines(self, lines: Lines) -> Self {

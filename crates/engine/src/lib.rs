@@ -7,6 +7,7 @@
 
 pub mod apply;
 mod asking_policies;
+mod authored_policies;
 pub mod background;
 pub mod backoff;
 pub mod budget;
@@ -67,6 +68,7 @@ pub use apply::{
     first_asked_note, waits_for_turn,
 };
 pub use asking_policies::{AskingPolicies, asking_policies};
+pub use authored_policies::AuthoredPolicies;
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use caused::{Caused, Instructions, PlannedValues};

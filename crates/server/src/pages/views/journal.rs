@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Change, Detail, Entry, EntryKind, Store, Time};
+use beadle_engine::{AuthoredPolicies, Change, Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -15,7 +15,7 @@ use crate::pages::lines::{HasLines, Lines, changes_of_entries, of_entries};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of_keys;
 use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
-use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
+use crate::pages::parts::{choice, code, field, filter, moment, more, paragraph, subject, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -47,6 +47,10 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
+    /// True if Beadle did not read all policies, so writes can be missing whose author has the text
+    /// in the name.
+    #[serde(skip)]
+    has_unread_policies: bool,
     /// The configured organisations.
     #[serde(skip)]
     organisations: Vec<String>,
@@ -95,17 +99,23 @@ pub(in crate::pages) async fn load(
         name => Some(KINDS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| unknown_kind(name))?),
     };
     let wanted = asked.text.to_lowercase();
+    let mut authored = AuthoredPolicies::default();
+    // Only a write has an author who is not a part of its entry.
+    if !wanted.is_empty() && kind.is_none_or(|kind| kind == EntryKind::Intent) {
+        authored.read_newer(store, &|author: &str| contains(author, &wanted)).await?;
+    }
     let is_wanted = |entry: &Entry| {
         let has =
             |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
         let is_trace = || entry.trace.is_some_and(|trace| trace.to_string() == wanted);
-        wanted.is_empty() || has(&wanted) || is_trace()
+        wanted.is_empty() || has(&wanted) || is_trace() || authored.asked_for(entry)
     };
     let keys = keys_meant(facts, &asked.key).await?;
     let found = newest_of_keys(store, kind, (&keys, before), ROWS, &is_wanted).await?;
     let (entries, older) = (found.entries, found.older);
     let (asked, lines, organisations) = (asked.clone(), Lines::default(), facts.names());
-    Ok(Journal { entries, older, asked, organisations, lines, visitor: None })
+    let has_unread_policies = authored.has_unread();
+    Ok(Journal { entries, older, asked, has_unread_policies, organisations, lines, visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -188,10 +198,11 @@ impl View for Journal {
                 Self::PLACE,
                 vec![
                     choice("kind", "Kind", KINDS.map(EntryKind::as_str), kind),
-                    field("text", "Name or facts contain", wanted),
+                    field("text", "Name, facts or author contain", wanted),
                     field("key", "Key or name", key),
                 ],
             ),
+            if self.has_unread_policies { unread() } else { Html::default() },
             table(
                 "The newest entries first",
                 &COLUMNS,
@@ -201,6 +212,16 @@ impl View for Journal {
             more(older, "Older entries"),
         ]
     }
+}
+
+/// Returns the note about a search for the policies of an author that stopped at its limit.
+fn unread() -> Html {
+    let note = format!(
+        "Beadle searched only the newest {} entries about policies for an author with this text: writes of older \
+         policies can be missing.",
+        AuthoredPolicies::LIMIT
+    );
+    paragraph([text(note)])
 }
 
 #[cfg(test)]

@@ -127,7 +127,13 @@ fn unknown_kind(name: &str) -> Refused {
 
 /// Returns the facts of an entry. If the entry has a trace, also returns the id of the trace.
 fn facts(entry: &Entry, lines: &Lines) -> Html {
-    let facts = detail::detail(&entry.detail, &lines.of_entry(entry));
+    let facts = match (&entry.detail, entry.begun_sweep()) {
+        (Detail::Operator(OperatorAction::Retried { by, reason, .. }), Some(name)) => {
+            let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            text(format!("{by} began a sweep of {name}{because}"))
+        }
+        _ => detail::detail(&entry.detail, &lines.of_entry(entry)),
+    };
     match entry.trace {
         Some(trace) => joined([facts, text(" trace "), code(trace)]),
         None => facts,
@@ -148,11 +154,12 @@ pub(in crate::pages) fn rows(
             Some(intent) => format!("{} (of {intent})", entry.seq),
             None => entry.seq.to_string(),
         };
+        let swept = entry.begun_sweep();
         vec![
             text(number),
             moment(entry.at, now),
             text(entry.kind.as_str()),
-            subject(&entry.key, &entry.subject),
+            subject(&entry.key, swept.as_deref().unwrap_or(&entry.subject)),
             joined([facts(entry, lines), undo_of(entry, organisations, visitor)]),
         ]
     };
@@ -250,6 +257,16 @@ mod tests {
         };
         assert!(shown("acme").contains("beadle undo 12"), "{}", shown("acme"));
         assert_eq!(shown("okta"), "");
+    }
+
+    #[test]
+    fn a_sweep_that_a_person_began_has_words_and_no_key() {
+        let action = OperatorAction::Retried { retried: true, by: "mona".into(), reason: None };
+        let entry = Entry::of_operator(action, ("sweep:acme:1", ""), Time(1));
+        let row = rows((&[entry], &Lines::default()), &[], Time(1), None).remove(0);
+        let shown: Vec<&str> = row.iter().map(Html::as_str).collect();
+        assert!(shown[3].ends_with(">acme</a>"), "{}", shown[3]);
+        assert_eq!(shown[4], "mona began a sweep of acme");
     }
 
     #[test]

@@ -215,7 +215,7 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
             printer.paint(Tone::Notice, text)
         }
         StepResult::Held { digest, why } => {
-            let command = format!("beadle approve {digest} --reason TEXT");
+            let command = format!("beadle approve {digest} --reason \"TEXT\"");
             printer.paint(Tone::Danger, format!("held: {why}; to approve it: `{command}`"))
         }
         StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),

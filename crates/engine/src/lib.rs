@@ -64,8 +64,8 @@ mod void_approval;
 mod worker;
 
 pub use apply::{
-    ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
-    first_asked_note, waits_for_turn,
+    ApplyContext, GuardPreview, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn,
+    apply, first_asked_note, preview_guard, waits_for_turn,
 };
 pub use asking_policies::{AskingPolicies, asking_policies};
 pub use authored_policies::AuthoredPolicies;

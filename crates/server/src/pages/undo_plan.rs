@@ -96,6 +96,8 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     let left = if preview.left.is_empty() { Html::default() } else { left };
     let notes = section("Other policies", [short_list(preview.notes.iter().map(text), MOST)]);
     let notes = if preview.notes.is_empty() { Html::default() } else { notes };
+    let guard = section("Held by the guard", [short_list(preview.guard.iter().map(text), MOST)]);
+    let guard = if preview.guard.is_empty() { Html::default() } else { guard };
     let afterwards = section("After the undo", [short_list(preview.afterwards.iter().map(text), MOST)]);
     let afterwards = if preview.afterwards.is_empty() || count == 0 { Html::default() } else { afterwards };
     let confirm = match count {
@@ -114,7 +116,7 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }
-    vec![facts(about), notes, plans, silent(preview), left, afterwards, confirm]
+    vec![facts(about), notes, plans, silent(preview), left, guard, afterwards, confirm]
 }
 
 #[cfg(test)]
@@ -140,6 +142,7 @@ mod tests {
             plans: vec![KeyPlan { key: key(7), plan }],
             left: vec![HOSTILE.into()],
             notes: vec![HOSTILE.into()],
+            guard: vec![HOSTILE.into()],
             afterwards: vec![HOSTILE.into()],
         }
     }
@@ -163,6 +166,9 @@ mod tests {
         assert!(shown.contains("name=\"plan\" value=\"0a1b2c3d4e5f\""), "{shown}");
         assert!(shown.contains("name=\"keys\" value=\"&lt;img"), "{shown}");
         assert!(shown.contains("2 changes<") && shown.contains("After the undo"), "{shown}");
+        assert!(shown.contains("Held by the guard"), "{shown}");
+        preview.guard.clear();
+        assert!(!page(&preview).contains("Held by the guard"));
     }
 
     #[test]

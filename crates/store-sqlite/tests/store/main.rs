@@ -12,6 +12,7 @@ mod damaged;
 mod faults;
 mod first_asked;
 mod guard;
+mod guard_preview;
 mod key_state;
 mod model;
 mod newer;

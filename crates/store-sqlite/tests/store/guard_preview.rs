@@ -34,10 +34,10 @@ async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
     // The write of another run uses a part of the window, and the guard of another organisation is
     // another window.
-    let of = |key: Key| Hold { key, why: String::new(), ..testing::hold(9) };
-    for (key, limit) in [(Key::new("repository", "acme", 9), 1), (Key::new("repository", "labs", 9), 9)] {
-        let limits = Limits { removes: limit, ..Limits::default() };
-        let verdicts = store.reserve(None, &limits, vec![of(key)], NOW).await.unwrap().unwrap();
+    for (organisation, id) in [("acme", 8), ("labs", 9)] {
+        let key = Key::new("repository", organisation, id);
+        let hold = Hold { key, why: String::new(), ..testing::hold(id) };
+        let verdicts = store.reserve(None, &Limits::default(), vec![hold], NOW).await.unwrap().unwrap();
         assert_eq!(verdicts, [Verdict::Pass]);
     }
     let (limits, plans) = (Limits { removes: 2, ..Limits::default() }, plans());

@@ -4,6 +4,7 @@
 mod check_guard;
 mod failures;
 mod first_asked;
+mod guard_preview;
 mod hidden;
 mod release;
 mod remembered;
@@ -44,6 +45,7 @@ pub(crate) use failures::TURN;
 pub use failures::waits_for_turn;
 pub(crate) use first_asked::{asked_for_holds, remember_failure};
 pub use first_asked::{first_asked_note, first_asking_generations};
+pub use guard_preview::{GuardPreview, preview_guard};
 pub use release::release_resolved_holds;
 pub use remembered::Remembered;
 pub use turns::Turn;

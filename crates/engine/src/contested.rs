@@ -111,6 +111,7 @@ pub(crate) async fn contested<W>(
             continue;
         }
         let name = if plan.subject.is_empty() { key.as_str() } else { &plan.subject };
+        let name = argument(name);
         let why = format!(
             "contested: Beadle made the same change {times} times within an hour, and another writer undid it each \
              time; find the other writer (`beadle history {name}`)"
@@ -188,6 +189,11 @@ fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }
 
+/// Returns a name as one argument of a command. The name of a group can have several words.
+fn argument(name: &str) -> String {
+    if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -229,6 +235,11 @@ mod tests {
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         let (kind, detail) = (EntryKind::Result, detail.into());
         Entry { seq: 0, at: Time(0), kind, key, subject, intent: Some(intent), trace: None, detail }
+    }
+
+    #[test]
+    fn a_name_of_several_words_is_one_argument() {
+        assert_eq!((argument("acme/shop"), argument("Dev Ops")), ("acme/shop".into(), "\"Dev Ops\"".into()));
     }
 
     #[test]

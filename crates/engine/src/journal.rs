@@ -12,6 +12,7 @@ mod waiver;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
+use crate::key::Key;
 use crate::trace::TraceId;
 
 pub use changed_part::ChangedPart;
@@ -117,5 +118,15 @@ impl Entry {
             trace: crate::trace::current_id(),
             detail: Detail::Operator(action),
         }
+    }
+
+    /// If the entry records that an operator began a sweep, returns the organisation or the directory
+    /// of the sweep.
+    pub fn begun_sweep(&self) -> Option<String> {
+        if !matches!(self.detail, Detail::Operator(OperatorAction::Retried { .. })) {
+            return None;
+        }
+        let key = self.key.parse::<Key>().ok()?;
+        (key.kind() == "sweep").then(|| key.instance().to_owned())
     }
 }

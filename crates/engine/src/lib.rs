@@ -7,6 +7,7 @@
 
 pub mod apply;
 mod asking_policies;
+mod authored_policies;
 pub mod background;
 pub mod backoff;
 pub mod budget;
@@ -63,10 +64,11 @@ mod void_approval;
 mod worker;
 
 pub use apply::{
-    ApplyContext, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn, apply,
-    first_asked_note, first_asking_generations, waits_for_turn,
+    ApplyContext, GuardPreview, PlanWriter, Planner, Remembered, Report, Session, Step, StepResult, Turn,
+    apply, first_asked_note, first_asking_generations, preview_guard, waits_for_turn,
 };
 pub use asking_policies::{AskingPolicies, asking_policies};
+pub use authored_policies::AuthoredPolicies;
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use caused::{Caused, Instructions, PlannedValues};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::key::Key;
-use crate::plan::{Change, Plan, Risk, Unknown, Waiting};
+use crate::plan::{Change, Plan, Risk, Unknown, Waiting, Waived};
 
 /// A change of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct UndoPart<'a> {
     pub unknowns: Vec<&'a Unknown>,
     /// The values that the undo does not restore, or restores only in part.
     pub waits: Vec<&'a Waiting>,
+    /// The keys of the waivers that cover restored values.
+    pub waived: Vec<&'a Waived>,
     /// The reasons why Beadle skips the keys.
     pub skipped: Vec<&'a str>,
 }
@@ -86,6 +88,7 @@ pub fn undo_parts<'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<()>)>) 
         let items = plan.changes.iter().map(Item::Change);
         let items = items.chain(plan.unknowns.iter().map(Item::Unknown));
         let items = items.chain(plan.waits.iter().map(Item::Waiting));
+        let items = items.chain(plan.waived.iter().map(Item::Waived));
         let items = items.chain(plan.skipped.iter().map(|why| Item::Skipped(why)));
         for item in items {
             all.push(Placed { at: all.len(), key, subject: &plan.subject, item });
@@ -117,6 +120,7 @@ enum Item<'a> {
     Change(&'a Change<()>),
     Unknown(&'a Unknown),
     Waiting(&'a Waiting),
+    Waived(&'a Waived),
     Skipped(&'a str),
 }
 
@@ -136,6 +140,7 @@ fn part(mut equal: Vec<Vec<Placed<'_>>>) -> (usize, UndoPart<'_>) {
             Some(Item::Change(change)) => part.changes.push(change),
             Some(Item::Unknown(unknown)) => part.unknowns.push(unknown),
             Some(Item::Waiting(wait)) => part.waits.push(wait),
+            Some(Item::Waived(waived)) => part.waived.push(waived),
             Some(Item::Skipped(why)) => part.skipped.push(why),
             None => {}
         }
@@ -158,6 +163,10 @@ fn content(item: Item<'_>) -> String {
         }
         Item::Unknown(unknown) => format!("unknown\0{}\0{:?}\0{}", unknown.aspect, unknown.part, unknown.why),
         Item::Waiting(wait) => format!("waiting\0{}\0{}", wait.aspect, wait.why),
+        Item::Waived(waived) => {
+            let Waived { key, until, reason, owner, .. } = waived;
+            format!("waived\0{key}\0{until}\0{reason}\0{owner}")
+        }
         Item::Skipped(why) => format!("skipped\0{why}"),
     }
 }

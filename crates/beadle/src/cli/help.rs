@@ -245,7 +245,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
             ("beadle journal --only policy", "the policies that came into force, with their authors"),
             ("beadle journal --only sweep", "the sweeps, with the commands that undo them"),
-            ("beadle journal --who mona --since 2d", "what mona caused or decided"),
+            ("beadle journal --who mona --since 2d", "what mona and the policies of mona did"),
             ("beadle journal --follow", "new entries as they arrive"),
             (
                 "beadle journal --format ndjson --after 1200",

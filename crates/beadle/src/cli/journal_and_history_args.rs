@@ -102,8 +102,8 @@ pub(crate) struct JournalArgs {
     /// Limit to a group, by its present or a former name, such as `Developers`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "repo"])]
     pub(crate) group: Option<String>,
-    /// Limit to what a person or program caused or decided, such as `mona`; also finds
-    /// `mona (signed in with GitHub)`
+    /// Limit to what a person or program caused or decided, such as `mona`, and to the writes of the
+    /// policies of this author; also finds `mona (signed in with GitHub)`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) who: Option<String>,
     /// Limit to entries of these kinds, such as `removed,exposed`, `sweep` or `policy`

@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &ApproveArgs, printer: &Printer) 
         }
         let Some(reason) = &reason else {
             printer.error(&format!(
-                "{name}: approving a generation needs a reason\nhint: `beadle approve {name} --reason TEXT`"
+                "{name}: approving a generation needs a reason\nhint: `beadle approve {name} --reason \"TEXT\"`"
             ));
             code = FAILED;
             continue;

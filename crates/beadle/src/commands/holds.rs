@@ -176,7 +176,7 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
         ));
     }
     if held.approved.is_none() {
-        printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));
+        printer.line(format!("  to approve it: `beadle approve {generation} --reason \"TEXT\"`"));
     }
 }
 
@@ -209,7 +209,7 @@ fn show_group(group: &HoldGroup, now: Time, printer: &Printer) {
     if group.state == HoldState::Open {
         let code = &group.code;
         printer.line(format!(
-            "  to approve all of them: `beadle approve {code} --reason TEXT`; to see each change: `beadle holds {code}`"
+            "  to approve all of them: `beadle approve {code} --reason \"TEXT\"`; to see each change: `beadle holds {code}`"
         ));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Clock, Entry, EntryKind, History, Key, Listing, Risk, Store, Time};
+use beadle_engine::{AuthoredPolicies, Clock, Entry, EntryKind, History, Key, Listing, Risk, Store, Time};
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names::{self as names, PAGE};
@@ -14,7 +14,7 @@ use crate::commands::shared::write_policies::WritePolicies;
 use crate::config::Config;
 use crate::journal::stories::Stories;
 use crate::journal::stories_forwards::StoriesForwards;
-use crate::journal::story::Story;
+use crate::journal::story::{Story, is_named};
 use crate::output::journal_attribution::POLICIES;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::left_out::LeftOut;
@@ -86,9 +86,11 @@ impl Search<'_> {
         };
         let mut stories = Stories::new(&self.store, &self.keys, &history);
         let mut policies = WritePolicies::new(&self.store, self.config);
+        let mut authored = AuthoredPolicies::default();
+        self.read_authored(&mut authored).await?;
         let (mut shown, mut has_policy) = (0, false);
         while let Some(story) = stories.next_story().await? {
-            if !self.has(&story) {
+            if !self.has(&story, &authored) {
                 continue;
             }
             if shown == self.args.limit {
@@ -104,10 +106,21 @@ impl Search<'_> {
                 break;
             }
         }
+        if authored.has_unread() {
+            printer.note(unread());
+        }
         if has_policy {
             printer.note(POLICIES);
         }
         Ok(shown)
+    }
+
+    /// With `--who`, finds the policies of this author that came into force since the previous call.
+    async fn read_authored(&self, authored: &mut AuthoredPolicies) -> anyhow::Result<()> {
+        if let Some(who) = &self.args.who {
+            authored.read_newer(self.store.as_ref(), &|author: &str| is_named(author, who)).await?;
+        }
+        Ok(())
     }
 
     /// Returns the line for a story. The line includes the number of the entry if the user wants
@@ -133,6 +146,11 @@ impl Search<'_> {
     /// nobody reads the output any more. Returns the number of sentences.
     async fn follow(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
         let mut forwards = StoriesForwards::default();
+        let mut authored = AuthoredPolicies::default();
+        self.read_authored(&mut authored).await?;
+        if authored.has_unread() {
+            printer.note(unread());
+        }
         let (mut after, mut shown) = (self.args.after, 0);
         if after == 0 && self.since.is_none() {
             let newest = self.store.newest_entries(History { limit: 1, ..History::default() }).await?;
@@ -150,7 +168,10 @@ impl Search<'_> {
             }
             // A new generation might have come into force since the last look.
             let mut policies = WritePolicies::new(&self.store, self.config);
-            for story in stories.into_iter().filter(|story| self.has(story)) {
+            if !stories.is_empty() {
+                self.read_authored(&mut authored).await?;
+            }
+            for story in stories.into_iter().filter(|story| self.has(story, &authored)) {
                 shown += 1;
                 let story = policies.add_to(self.named(story).await?).await?;
                 printer.line(self.line(&story, printer));
@@ -215,16 +236,27 @@ impl Search<'_> {
         }
     }
 
-    /// Returns whether the command shows a story.
-    fn has(&self, story: &Story) -> bool {
+    /// Returns whether the command shows a story. `authored` are the policies of the author in
+    /// `--who`.
+    fn has(&self, story: &Story, authored: &AuthoredPolicies) -> bool {
         let risks = self.risks();
         let has_risk = || {
             let fields = story.change().map(|change| change.fields.as_slice()).unwrap_or_default();
             fields.iter().any(|field| risks.contains(&field.risk))
         };
         let is_of_kind = self.kinds().contains(&story.entry.kind);
+        let is_of = |who: &String| story.is_about(who) || authored.asked_for(&story.entry);
         (self.args.numbers || is_of_kind || is_shown(story))
             && (self.args.only.is_empty() || is_of_kind || has_risk())
-            && self.args.who.as_ref().is_none_or(|who| story.is_about(who))
+            && self.args.who.as_ref().is_none_or(is_of)
     }
+}
+
+/// Returns the note about a search for the policies of an author that stopped at its limit.
+fn unread() -> String {
+    format!(
+        "Beadle searched only the newest {} journal entries about policies for policies of this author: writes of \
+         older policies can be missing",
+        AuthoredPolicies::LIMIT
+    )
 }

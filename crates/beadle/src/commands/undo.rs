@@ -45,8 +45,9 @@ struct UndoCommand<'a> {
 
 /// What the command did in an organisation.
 enum Went {
-    /// It only planned the undo, for the output as JSON.
-    Planned(Box<WholePlan>),
+    /// It only planned the undo, for the output as JSON. The sentences are about the changes that
+    /// the guard would hold.
+    Planned(Box<WholePlan>, Vec<String>),
     /// It wrote the undo.
     Wrote(Wrote),
     /// The operator declined the plan.
@@ -95,6 +96,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     let by_number = by_number.then(|| format!("beadle undo {}", asked.what.join(" ")));
     let command = UndoCommand { undo, args, printer, afterwards: &selected.afterwards, by_number };
     let (mut plans, mut all): (Vec<WholePlan>, Vec<Wrote>) = (Vec::new(), Vec::new());
+    let mut guard: Vec<String> = Vec::new();
     for file in config.orgs(args.org.as_deref())? {
         let changes = selected.of_organisation(&file.name);
         if changes.is_empty() {
@@ -105,7 +107,10 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         let went = command.organisation(&org, &changes).await;
         SpawnedShare::end_all(shared).await;
         match went? {
-            Went::Planned(plan) => plans.push(*plan),
+            Went::Planned(plan, held) => {
+                plans.push(*plan);
+                guard.extend(held);
+            }
             Went::Wrote(wrote) => all.push(wrote),
             Went::Declined => {
                 let tally = sum(&all);
@@ -117,7 +122,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         }
     }
     if args.json {
-        printer.json(&as_json(&selected, &plans).to_string());
+        printer.json(&as_json(&selected, &plans, &guard).to_string());
         return Ok(json_code(&plans, selected.left.len()));
     }
     let (tally, left) = (sum(&all), all.iter().map(|wrote| wrote.left).sum::<usize>());
@@ -220,8 +225,8 @@ fn hints(all: &[Wrote], printer: &Printer) {
 }
 
 /// Returns the plans of an undo as JSON. Parts that could not be read are errors, as when the
-/// command writes.
-fn as_json(selected: &SelectedWrites, plans: &[WholePlan]) -> Value {
+/// command writes. `guard` are sentences about the changes that the guard would hold.
+fn as_json(selected: &SelectedWrites, plans: &[WholePlan], guard: &[String]) -> Value {
     let not_undone = selected.left.iter().map(|one| {
         let write = &one.write;
         json!({ "key": write.key, "name": write.subject, "change": write.change, "why": one.why() })
@@ -229,7 +234,7 @@ fn as_json(selected: &SelectedWrites, plans: &[WholePlan]) -> Value {
     let not_undone: Vec<Value> = not_undone.collect();
     let organisations = plans_and_results::json(plans, Shard::default())["organisations"].take();
     json!({
-        "undo": selected.name, "notes": selected.notes, "afterwards": selected.afterwards,
+        "undo": selected.name, "notes": selected.notes, "guard": guard, "afterwards": selected.afterwards,
         "organisations": organisations, "not_undone": not_undone,
     })
 }
@@ -253,19 +258,18 @@ impl UndoCommand<'_> {
         org: &GithubOrganisation,
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Went> {
-        if !self.args.json {
-            // An undo must not use raised limits earlier than the runs of the policy.
-            limit_organisation(org, self.undo.store, self.printer).await?;
-        }
+        // An undo must not use raised limits earlier than the runs of the policy.
+        limit_organisation(org, self.undo.store, self.printer).await?;
         let planned = self.undo.plan(org, changes).await?;
         let shown = planned.whole(org);
+        let guard = self.undo.guard_sentences(org, &planned).await?;
         if self.args.json {
-            return Ok(Went::Planned(Box::new(shown)));
+            return Ok(Went::Planned(Box::new(shown), guard));
         }
         self.printer.lines(undo_plan::text(self.printer, &shown, most(self.args)));
         let mut number = None;
         if writes(&shown) {
-            for sentence in self.afterwards {
+            for sentence in guard.iter().chain(self.afterwards) {
                 self.printer.note(sentence);
             }
             if !self.args.yes && undo_plan::leaves_names_out(&shown, most(self.args)) {

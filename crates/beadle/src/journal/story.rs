@@ -93,6 +93,7 @@ impl Story {
     }
 
     /// Returns whether a person or program was involved in the event. The comparison ignores case.
+    /// The author of the policy behind a write does not count: the write does not name them.
     pub(crate) fn is_about(&self, who: &str) -> bool {
         let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());
@@ -103,8 +104,12 @@ impl Story {
             Detail::WaiverEnded(ended) => Some(ended.owner.as_str()),
             _ => None,
         };
+        let base = match &self.entry.detail {
+            Detail::Policy(policy) => policy.base.as_ref().map(|base| base.author.as_str()),
+            _ => None,
+        };
         let approver = self.approval.as_ref().map(|approval| approval.by.as_str());
-        of_causes.chain(own).chain(approver).any(is)
+        of_causes.chain(own).chain(base).chain(approver).any(is)
     }
 }
 
@@ -113,7 +118,7 @@ impl Story {
 /// decision on the pages contains the login and then the provider, such as `mona (signed in with
 /// GitHub)`. Only the last addition counts, because a person can choose a name that imitates an
 /// addition.
-fn is_named(name: &str, who: &str) -> bool {
+pub(crate) fn is_named(name: &str, who: &str) -> bool {
     let is = |name: &str| name.eq_ignore_ascii_case(who);
     let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" ("));
     let is_part = |(person, addition): (&str, &str)| match addition.strip_prefix("system user ") {

@@ -240,8 +240,6 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use beadle_engine::testing::{self, change};
     use beadle_engine::{
         Class, Failure, Lane, Limits, Mark, Note, Outcome, ParkReason, PolicyLocation, Risk, TaskRecord,
@@ -250,25 +248,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::app::application::App;
-    use crate::app::connections::budget_and_cache_options::ClientOptions;
-    use crate::config::Config;
+    use crate::app::service;
 
     #[tokio::test]
     async fn each_denied_credential_of_the_configuration_is_a_problem() {
-        let (folder, store) = crate::app::store::temporary().unwrap();
-        let path = folder.path().join("beadle.toml");
-        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"file:t\"\n\
-                    [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"file:t\"\n\
-                    [[target]]\nname = \"aws\"\n\
-                    scim = { url = \"https://x.example/scim\", token = \"file:t\", dialect = \"rfc7644\" }\n\
-                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"a\"]\n";
-        std::fs::write(&path, text).unwrap();
-        std::fs::write(folder.path().join("t"), "secret").unwrap();
-        let config = Arc::new(Config::load(&path).unwrap());
-        let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
-        let directories = app.directories().unwrap();
-        let service = Service::new(app, store, directories, &(FAILING..=FAILING));
+        let acme = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"file:t\"\n";
+        let (_folder, service) = service::testing::service(acme, FAILING);
         let now = Time::from_seconds(1000);
         let instances = async || -> Vec<String> {
             let found = find(&service, &Place::default(), &Names::default(), now).await.unwrap();
@@ -279,7 +264,7 @@ mod tests {
             found.into_iter().map(|problem| problem.topic.instance).collect()
         };
         assert_eq!(instances().await, Vec::<String>::new());
-        service.app.reader(&config.file.org[0]).unwrap().budgets().deny(Time(0));
+        service.app.reader(&service.config().file.org[0]).unwrap().budgets().deny(Time(0));
         for budgets in service.directories.budgets() {
             budgets.deny(Time(0));
         }

@@ -120,7 +120,7 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
              `beadle reject CODE`."
         }
         ProblemKind::Contested => {
-            "Find the other writer with `beadle history NAME`. If a line has a code, decide with \
+            "Find the other writer with `beadle history \"NAME\"`. If a line has a code, decide with \
              `beadle approve CODE` or `beadle reject CODE`."
         }
         ProblemKind::Parked => {
@@ -139,7 +139,7 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
         ProblemKind::Reverted => {
             "To keep a change, propose it as a change of the policy. For a limited time, propose a \
              waiver in `waivers.yml`, or ask an operator for `beadle waive NAME --keys KEYS --until TIME \
-             --reason TEXT`. `beadle explain NAME` shows the keys."
+             --reason \"TEXT\"`. `beadle explain NAME` shows the keys."
         }
         ProblemKind::Unreadable => {
             "Use the newest version of Beadle that has used this store. `beadle status` names each value and \

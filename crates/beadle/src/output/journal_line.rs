@@ -29,8 +29,12 @@ pub(crate) fn is_shown(story: &Story) -> bool {
 /// about a sweep of such an organisation.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
-    let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };
-    let name = printer.paint(Tone::Heading, escape::cut(name, VALUE));
+    let name = match entry.begun_sweep() {
+        Some(swept) => swept,
+        None if entry.subject.is_empty() => entry.key.clone(),
+        None => entry.subject.clone(),
+    };
+    let name = printer.paint(Tone::Heading, escape::cut(&name, VALUE));
     let text = escape::cut(&text(story, organisations), SENTENCE);
     let text = if is_guarded(story) { printer.paint(Tone::Danger, text) } else { text };
     format!("{}  {name}  {text}", entry.at)
@@ -68,7 +72,12 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Detail::Operator(action @ OperatorAction::Undid { .. }) => {
             return format!("{}; to undo this undo: `beadle undo {}`", operator(action), story.entry.seq);
         }
-        Detail::Operator(action) => operator(action),
+        Detail::Operator(action) => match (action, story.entry.begun_sweep()) {
+            (OperatorAction::Retried { by, reason, .. }, Some(name)) => {
+                format!("{by} began a sweep of {name}{}", because(reason.as_deref()))
+            }
+            _ => operator(action),
+        },
         Detail::Refused(refused) => refused.to_string(),
         // `beadle undo` needs the number of the sweep. This is the number of the sweep's journal
         // entry. Beadle does not undo writes to groups, and the sweep of a directory has no other
@@ -309,6 +318,21 @@ mod tests {
         let shown = text(&story, &[]);
         let end = "Add a team; to undo what this policy wrote: `beadle undo 1`";
         assert!(shown.starts_with("policy 0123456789ab in force") && shown.ends_with(end), "{shown}");
+    }
+
+    #[test]
+    fn a_sweep_that_a_person_began_has_words_and_no_key() {
+        let mut story = story(EntryKind::Operator, json!({ "retried": true, "by": "ann" }));
+        story.entry.subject = String::new();
+        for (key, expected) in [
+            ("sweep:acme:1", "acme  ann began a sweep of acme"),
+            ("sweep:corp:groups", "corp  ann began a sweep of corp"),
+            ("repository:acme:1", "repository:acme:1  ann made the key due"),
+        ] {
+            story.entry.key = key.into();
+            let shown = line(&story, &[], &Printer::plain());
+            assert_eq!(shown, format!("1970-01-01T00:00:00Z  {expected}"));
+        }
     }
 
     #[test]

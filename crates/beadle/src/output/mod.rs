@@ -2,6 +2,7 @@
 
 pub(crate) mod equal_lines;
 pub(crate) mod escape;
+pub(crate) mod guard_preview;
 pub(crate) mod journal_attribution;
 pub(crate) mod journal_line;
 pub(crate) mod journal_run_and_policy;

@@ -215,7 +215,7 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
             printer.paint(Tone::Notice, text)
         }
         StepResult::Held { digest, why } => {
-            let command = format!("beadle approve {digest} --reason TEXT");
+            let command = format!("beadle approve {digest} --reason \"TEXT\"");
             printer.paint(Tone::Danger, format!("held: {why}; to approve it: `{command}`"))
         }
         StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
@@ -293,16 +293,16 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
-/// Returns the reason and the end of a waiver for a key.
-fn waived_until(waived: &Waived) -> String {
-    format!("until {}: {} ({})", waived.until, waived.reason, waived.owner)
+/// Returns the key of a waiver, the end of the waiver and its reason.
+pub(crate) fn waived_until(waived: &Waived) -> String {
+    format!("{} until {}: {} ({})", waived.key, waived.until, waived.reason, waived.owner)
 }
 
 /// A waiver exempts a key. Returns the line of text about this key.
 pub(crate) fn waived_line(printer: &Printer, waived: &Waived) -> String {
     let label = printer.paint(Tone::Notice, " ~ waived ");
     let place = waived.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string);
-    let text = escape::one_line(&format!("{} {}", waived.key, waived_until(waived)));
+    let text = escape::one_line(&waived_until(waived));
     format!("{label} {text}{}", printer.paint(Tone::Faint, format!("  [{}]", escape::one_line(&place))))
 }
 
@@ -443,7 +443,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
             page.row(&[Piece::own("waits"), aspect, why, Piece::own("")]);
         }
         for waived in &repository.waived {
-            let what = Piece::value(format!("{} {}", waived.key, waived_until(waived)));
+            let what = Piece::value(waived_until(waived));
             let asked = waived.asked.as_ref().map_or(Piece::own(""), Piece::value);
             page.row(&[Piece::own("waived"), Piece::own(""), what, asked]);
         }

@@ -7,7 +7,7 @@ use beadle_engine::{UndoPart, undo_parts};
 
 use crate::output::equal_lines::{self, noun};
 use crate::output::escape;
-use crate::output::plans_and_results::{WholePlan, label, lines_of, summary};
+use crate::output::plans_and_results::{WholePlan, label, lines_of, summary, waived_until};
 use crate::output::printer::{Printer, Tone};
 
 /// Returns the plan of an undo as text. The changes that give access come first. `most` is the
@@ -53,13 +53,17 @@ fn lines(printer: &Printer, part: &UndoPart<'_>) -> Vec<String> {
         let label = printer.paint(Tone::Notice, label("~", "waits", true));
         format!("  {label} {:13} {}", wait.aspect, wait.why)
     });
-    changes.chain(unknowns).chain(waits).collect()
+    let waived = part.waived.iter().map(|waived| {
+        let label = printer.paint(Tone::Notice, label("~", "waived", true));
+        format!("  {label} {}; a waiver does not stop an undo", waived_until(waived))
+    });
+    changes.chain(unknowns).chain(waits).chain(waived).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
-    use beadle_engine::{Change, Key, Mode, Plan, Risk, Unknown, Waiting};
+    use beadle_engine::{Change, Key, Mode, Plan, Risk, Unknown, Waiting, Waived};
     use serde_json::{Value, json};
 
     use super::*;
@@ -120,20 +124,29 @@ mod tests {
         let why = "incomplete list of topics\nhint".to_owned();
         plan.unknowns.push(Unknown { aspect: "topics".into(), part: None, why, transient: true });
         plan.waits.push(Waiting { aspect: "secrets".into(), why: "secret T is not restored".into() });
+        plan.waived.push(Waived {
+            key: "teams[a]".into(),
+            until: "2026-12-01T00:00:00Z".into(),
+            reason: "release\nx".into(),
+            owner: "mona".into(),
+            asked: None,
+        });
         let silent = Plan::new("acme/silent");
         let shown = text(&Printer::plain(), &whole(vec![plan, silent]), EXAMPLES);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(
-            lines[..5],
+            lines[..6],
             [
                 "acme/shop\\nx",
                 "  !! exposes  visibility    x: true → none",
                 "   + restores teams         team a: permission: pull",
                 "   ? unknown  topics        incomplete list of topics\\nhint",
                 "   ~ waits    secrets       secret T is not restored",
+                "   ~ waived   teams[a] until 2026-12-01T00:00:00Z: release\\nx (mona); a waiver does not stop an undo",
             ]
         );
         assert!(!shown.contains("acme/silent"), "{shown}");
-        assert!(lines[6].contains("1 exposure, 1 restoration; 1 unknown; 1 waiting"), "{shown}");
+        let numbers = "1 exposure, 1 restoration; 1 unknown; 1 waiting for a person; waivers in 1 repository";
+        assert!(lines[7].contains(numbers), "{shown}");
     }
 }

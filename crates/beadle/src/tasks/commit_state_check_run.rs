@@ -181,7 +181,7 @@ fn output(commit: &PolicyCommit, (organisation, mode): (&str, Mode), readers: Re
                 Piece::own("Show it with"),
                 Piece::value("beadle holds"),
                 Piece::own("and approve it with"),
-                Piece::value(format!("beadle approve {} --reason TEXT", held.generation)),
+                Piece::value(format!("beadle approve {} --reason \"TEXT\"", held.generation)),
             ]);
             page.paragraph(&[Piece::own("The last accepted policy stays in force.")]);
             (Conclusion::ActionRequired, "The gate holds the policy")
@@ -246,7 +246,7 @@ mod tests {
         assert!(shown(in_force(), Mode::Observe, PRIVATE).title.contains("writes nothing"));
         let found = shown(held(), Mode::Enforce, PRIVATE);
         assert_eq!(found.conclusion, Conclusion::ActionRequired);
-        assert!(found.summary.contains("`beadle approve g1 --reason TEXT`"), "{}", found.summary);
+        assert!(found.summary.contains("`beadle approve g1 --reason \"TEXT\"`"), "{}", found.summary);
         assert!(found.summary.contains("1 removal in 1 of 40 repositories"), "{}", found.summary);
         assert!(found.summary.contains("acme/secret-project"), "{}", found.summary);
         let found = shown(rejected(), Mode::Enforce, PRIVATE);

@@ -120,6 +120,8 @@ async fn a_team_that_a_merge_removes_names_the_author_and_the_last_line_of_the_t
         assert!(journal.out.contains(&part), "{part}: {}", journal.out);
     }
     assert!(history.err.contains("`beadle journal --only policy`"), "{}", history.err);
+    let of_ann = world.beadle(&["journal", "--who", "Ann", "--only", "intent"]).await.expect(0).out;
+    assert!(of_ann.contains("by ann: Drop engineering"), "{of_ann}");
     let json = world.beadle(&["history", "widgets", "--setting", "team engineering", "--json"]).await;
     let json = json.expect(0).json();
     assert_eq!((&json["policy"]["author"], &json["policy"]["commit"]), (&json!("ann"), &json!(head)));

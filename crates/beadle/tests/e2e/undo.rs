@@ -166,15 +166,18 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
     world.beadle(&["undo", &group, "--yes"]).await.expect(0);
     assert!(have(&json!({ "contractors": "push", "platform": "admin" })));
 
-    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
+    let held = world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
     assert!(have(&json!({ "contractors": "push", "platform": "admin" })), "the guard allows no removal");
+    let reason = "the guard would hold 2 of these 2 changes: guard limit reached: at most 0 removals in 60 min, 0 used";
+    assert!(held.err.contains(reason), "{}", held.err);
     let group = held_group(&world).await;
     let approved = world.beadle(&["approve", &group, "--reason", "the wrong team"]).await.expect(0);
     assert!(approved.err.contains("run the same `beadle undo` again"), "{}", approved.err);
     // The policy does not ask for these changes. So a run of the policy does not write these
     // changes, and does not end their holds.
     world.beadle(&["apply", "--yes"]).await.expect(2);
-    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    let undone = world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    assert!(!undone.err.contains("the guard would hold"), "{}", undone.err);
     assert!(have(&json!({ "contractors": "push" })));
 }
 

@@ -6,12 +6,14 @@ use std::collections::{HashMap, HashSet};
 use super::failures::lease_lost;
 use super::severity::more_severe;
 use super::{ApplyContext, StepResult};
+use crate::clock::Time;
 use crate::contested::contested;
 use crate::failure::{Class, Failure};
 use crate::guard::{Hold, Limits, RepositoryCount, Verdict};
 use crate::key::{Key, Lane};
-use crate::plan::{Plan, Risk};
+use crate::plan::{Change, Plan, Risk};
 use crate::refused::Refusals;
+use crate::store::{Store, StoreError};
 
 /// The result of the checks before the first write.
 pub(super) struct CheckedPlan {
@@ -45,12 +47,8 @@ pub(super) async fn check_guard<W>(
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
-        // If an aspect is unknown, Beadle never writes a removal in this aspect, even if a planner
-        // planned the removal.
-        let doubtful = risks.count(Risk::Removes) > 0
-            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
-        let result = if !change.mode.allows(&risks) || doubtful {
+        let result = if !is_allowed(plan, change) {
             Some(StepResult::Withheld)
         } else if let Some(refused) = refused {
             // The time of the next try is not a part of the failure. So all tries of all keys with
@@ -72,7 +70,8 @@ pub(super) async fn check_guard<W>(
             asked.push(Hold {
                 why: stop.cloned().unwrap_or_default(),
                 contested: fought_over.is_some(),
-                ..Hold::new(key, &plan.subject, &context.generation, change.describe(), now)
+                generation: context.generation.clone(),
+                ..submitted((key, plan), change, now)
             });
         }
     }
@@ -81,7 +80,7 @@ pub(super) async fn check_guard<W>(
         return Ok(CheckedPlan { results, asked: guarded, approved: HashMap::new(), failure });
     }
     let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
-    let limits = with_count(context, key).await?;
+    let limits = with_count(context.limits, key.instance(), store).await?;
     let verdicts = context.store.reserve(context.lease.as_ref(), &limits, asked, now).await?;
     let verdicts = verdicts.ok_or_else(lease_lost)?;
     let mut passed: HashMap<String, usize> = HashMap::new();
@@ -112,11 +111,34 @@ async fn approvals(
     Ok(holds.into_iter().filter_map(approval).collect())
 }
 
+/// Returns whether the mode allows Beadle to write a change. If an aspect is unknown, Beadle never
+/// writes a removal in this aspect, even if a planner planned the removal.
+pub(super) fn is_allowed<W>(plan: &Plan<W>, change: &Change<W>) -> bool {
+    let risks = change.risks();
+    let is_doubtful = || {
+        risks.count(Risk::Removes) > 0
+            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none())
+    };
+    change.mode.allows(&risks) && !is_doubtful()
+}
+
+/// Returns a change in the form in which Beadle submits it to the guard. If the planner stops the
+/// change, the reason is the reason of the hold.
+pub(super) fn submitted<W>((key, plan): (&Key, &Plan<W>), change: &Change<W>, now: Time) -> Hold {
+    Hold {
+        why: change.stop.clone().unwrap_or_default(),
+        ..Hold::new(key, &plan.subject, &plan.generation, change.describe(), now)
+    }
+}
+
 /// Returns the guard's limits, including the number of repositories from the previous sweep.
-async fn with_count(context: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
-    let mut limits = context.limits;
+pub(super) async fn with_count(
+    mut limits: Limits,
+    instance: &str,
+    store: &dyn Store,
+) -> Result<Limits, StoreError> {
     if limits.among.is_none() {
-        let counted = RepositoryCount::note(key.instance()).get(context.store.as_ref()).await?;
+        let counted = RepositoryCount::note(instance).get(store).await?;
         limits.among = counted.map(|RepositoryCount(count)| count);
     }
     Ok(limits)

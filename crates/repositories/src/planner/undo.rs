@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::plan::NOT_FOUND;
-use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting};
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting, Waived};
 use beadle_github::{Reader, Repository, SelectedBy};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
@@ -16,7 +16,7 @@ use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
 use crate::import::{self, Observed};
 use crate::overrides::Overrides;
-use crate::policy::Policy;
+use crate::policy::{Policy, Waiver};
 use crate::secret_memory::SecretMemory;
 use crate::undo::{KEPT, Past, Planned, Reversal, chosen, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
@@ -202,11 +202,27 @@ impl UndoPlanner {
             let said = left.chain(partly).filter_map(|(at, why)| Some(waiting(all.get(at)?, &why)));
             let said: Vec<Waiting> = said.collect();
             plan.waits = said;
+            if let Some(seen) = seen {
+                let at = all.iter().enumerate();
+                let restored = at.filter(|(at, _)| restored(at)).map(|(_, one)| one.clone());
+                plan.waived = waived(planner, seen, &restored.collect::<Vec<_>>()).await;
+            }
             return Ok(plan);
         }
         let text = format!("{subject}: the plan of the undo is different in each attempt");
         Err(Failure::new(Class::Retry, text))
     }
+}
+
+/// Returns the keys of the waivers in force that cover restored values. A waiver does not stop an
+/// undo, so the plan only names these keys.
+async fn waived(planner: &RepositoryPlanner, seen: &Repository, restored: &[Reversal]) -> Vec<Waived> {
+    // An unreadable waiver must not stop an undo either.
+    let waivers = planner.waivers.of(&planner.policy.current(), &seen.name).await.unwrap_or_default();
+    let covers = |waived: &Waived| {
+        !chosen(restored, std::slice::from_ref(&waived.key), seen.default_branch.as_deref()).is_empty()
+    };
+    waivers.iter().flat_map(Waiver::waived).filter(covers).collect()
 }
 
 /// Returns the text in the plan for a value that the undo cannot restore completely.

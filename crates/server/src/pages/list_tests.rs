@@ -1,14 +1,16 @@
 //! Tests the lists of the pages: their pages, their groups and their filters.
 
 use beadle_engine::guard::Decision;
-use beadle_engine::{Delivery, Hold, Key, KeyState, Lane, Limits, Mark, Risk, Store, Time, Unknown, testing};
-use serde_json::Value;
+use beadle_engine::{
+    Delivery, Entry, EntryKind, Hold, Key, KeyState, Lane, Limits, Mark, Risk, Store, Time, Unknown, testing,
+};
+use serde_json::{Value, json};
 
 use super::asked::{Asked, Refused};
 use super::tests::{HostileFacts, report};
 use super::view::View as _;
 use super::views::things::{self, REPOSITORY, Repositories};
-use super::views::{deliveries, holds};
+use super::views::{deliveries, holds, journal};
 use crate::exchange::store;
 
 /// Stores the states of `count` repositories. Every 400th repository has an unknown part.
@@ -132,4 +134,50 @@ async fn a_name_means_the_deliveries_of_each_repository_that_has_or_had_it() {
     assert_eq!(found("", "").await.unwrap().0.len(), 50);
     let refused = found("acme/shop", "10001").await.unwrap_err();
     assert_eq!(refused.why(), "`skip` must be at most 10000, found `10001`");
+}
+
+#[tokio::test]
+async fn the_author_of_a_policy_finds_the_writes_of_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let entry = |kind: EntryKind, key: &str, detail: Value| Entry {
+        seq: 0,
+        at: Time(1),
+        kind,
+        key: key.to_owned(),
+        subject: "acme".to_owned(),
+        intent: None,
+        trace: None,
+        detail: detail.into(),
+    };
+    let policy = |generation: &str, author: &str| {
+        let detail = json!({
+            "in_force": generation, "repository": "acme/admin", "commit": generation, "author": author,
+            "subject": "Change it",
+        });
+        entry(EntryKind::Policy, "-", detail)
+    };
+    let write = |generation: &str| {
+        let detail = json!({
+            "aspect": "topics", "what": "", "fields": [], "mode": "enforce", "after": [], "write": null,
+            "generation": generation,
+        });
+        entry(EntryKind::Intent, "repository:acme:1", detail)
+    };
+    let entries = vec![policy("g1", "ada"), policy("g2", "zoe"), write("g1"), write("g2")];
+    store.journal(None, entries, Time(1)).await.unwrap();
+    for (kind, text, expected) in [
+        ("", "ADA", &[3, 1][..]),
+        ("intent", "ada", &[3]),
+        ("intent", "zoe", &[4]),
+        ("policy", "ada", &[1]),
+        ("intent", "ann", &[]),
+    ] {
+        let asked = Asked { kind: kind.into(), text: text.into(), ..Asked::default() };
+        let page = journal::load(store.as_ref(), &HostileFacts, &asked).await.unwrap();
+        let page = serde_json::to_value(&page).unwrap();
+        let numbers: Vec<u64> =
+            page["entries"].as_array().unwrap().iter().filter_map(|entry| entry["seq"].as_u64()).collect();
+        assert_eq!(numbers, expected, "{kind} {text}");
+    }
 }

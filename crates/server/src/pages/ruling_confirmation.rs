@@ -49,9 +49,10 @@ pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_
     if holds.len() > MOST_CHANGES {
         let why = format!("Nothing is approved. This page can show only {MOST_CHANGES} changes. ");
         let how = match asked.codes {
-            [one] => {
-                [text("To approve all of them, run "), code(format!("beadle approve {one} --reason TEXT"))]
-            }
+            [one] => [
+                text("To approve all of them, run "),
+                code(format!("beadle approve {one} --reason \"TEXT\"")),
+            ],
             _ => [text("Use the filter of the page before to choose a part of them."), Html::default()],
         };
         return vec![paragraph(std::iter::once(text(why)).chain(how)), about, back, changes];
@@ -220,7 +221,7 @@ mod tests {
         assert!(whole.contains("<form") && whole.contains("<code>beadle holds --json</code>"));
         let short = shown(MOST_CHANGES + 1);
         assert!(!short.contains("<form") && !short.contains("<button"));
-        assert!(short.contains("<code>beadle approve c0de --reason TEXT</code>"));
+        assert!(short.contains("<code>beadle approve c0de --reason &quot;TEXT&quot;</code>"));
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Decisions for Remembered {
         let summary = vec!["undo in <b>acme</b>: 1 restoration".to_owned()];
         let notes = vec!["policy <b>g1</b> first asked for 1 write".to_owned()];
         let afterwards = vec!["policy <b>g1</b> asked for this write".to_owned()];
-        Ok(UndoPreview { name, plan, summary, request: asked.clone(), plans, left, notes, afterwards })
+        let (request, guard) = (asked.clone(), Vec::new());
+        Ok(UndoPreview { name, plan, summary, request, plans, left, notes, guard, afterwards })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shows the plan of an undo, and the form that confirms the plan.
 
 use beadle_engine::guard::short_undo;
-use beadle_engine::{Change, Key, Plan, UndoPart, examples, undo_parts};
+use beadle_engine::{Change, Key, Plan, UndoPart, Waived, examples, undo_parts};
 
 use super::detail;
 use super::html::{Html, Tag, element, joined, text};
@@ -61,9 +61,13 @@ fn row(part: &UndoPart<'_>) -> Vec<Html> {
     let waits = part.waits.iter().map(|wait| text(format!("{}: {}", wait.aspect, wait.why)));
     let unknowns = part.unknowns.iter().map(|unknown| text(format!("{}: {}", unknown.aspect, unknown.why)));
     let skipped = part.skipped.iter().map(text);
+    let waived = part.waived.iter().map(|waived| {
+        let Waived { key, until, reason, owner, .. } = waived;
+        text(format!("{key} is waived until {until}: {reason} ({owner}); a waiver does not stop an undo"))
+    });
     vec![
         names(part),
-        items(part.changes.iter().map(|one| change(one))),
+        items(part.changes.iter().map(|one| change(one)).chain(waived)),
         items(skipped.chain(waits).chain(unknowns)),
     ]
 }
@@ -96,6 +100,8 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     let left = if preview.left.is_empty() { Html::default() } else { left };
     let notes = section("Other policies", [short_list(preview.notes.iter().map(text), MOST)]);
     let notes = if preview.notes.is_empty() { Html::default() } else { notes };
+    let guard = section("Held by the guard", [short_list(preview.guard.iter().map(text), MOST)]);
+    let guard = if preview.guard.is_empty() { Html::default() } else { guard };
     let afterwards = section("After the undo", [short_list(preview.afterwards.iter().map(text), MOST)]);
     let afterwards = if preview.afterwards.is_empty() || count == 0 { Html::default() } else { afterwards };
     let confirm = match count {
@@ -114,7 +120,7 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }
-    vec![facts(about), notes, plans, silent(preview), left, afterwards, confirm]
+    vec![facts(about), notes, plans, silent(preview), left, guard, afterwards, confirm]
 }
 
 #[cfg(test)]
@@ -130,6 +136,13 @@ mod tests {
         let mut plan = Plan::new(HOSTILE);
         plan.changes.push(Change { mode, ..testing::change(HOSTILE, HOSTILE, &[Risk::Removes]) });
         plan.waits.push(Waiting { aspect: HOSTILE.into(), why: HOSTILE.into() });
+        plan.waived.push(Waived {
+            key: HOSTILE.into(),
+            until: HOSTILE.into(),
+            reason: HOSTILE.into(),
+            owner: HOSTILE.into(),
+            asked: None,
+        });
         let request =
             UndoRequest { runs: vec![HOSTILE.into()], keys: vec![HOSTILE.into()], ..UndoRequest::default() };
         UndoPreview {
@@ -140,6 +153,7 @@ mod tests {
             plans: vec![KeyPlan { key: key(7), plan }],
             left: vec![HOSTILE.into()],
             notes: vec![HOSTILE.into()],
+            guard: vec![HOSTILE.into()],
             afterwards: vec![HOSTILE.into()],
         }
     }
@@ -163,6 +177,9 @@ mod tests {
         assert!(shown.contains("name=\"plan\" value=\"0a1b2c3d4e5f\""), "{shown}");
         assert!(shown.contains("name=\"keys\" value=\"&lt;img"), "{shown}");
         assert!(shown.contains("2 changes<") && shown.contains("After the undo"), "{shown}");
+        assert!(shown.contains("Held by the guard") && shown.contains(" is waived until "), "{shown}");
+        preview.guard.clear();
+        assert!(!page(&preview).contains("Held by the guard"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl WaitingChanges {
             if self.codes.len() > CODES {
                 return Html::default();
             }
-            let command = code(format!("beadle approve {} --reason TEXT", self.codes.join(" ")));
+            let command = code(format!("beadle approve {} --reason \"TEXT\"", self.codes.join(" ")));
             return paragraph([text("To approve all of them, run "), command]);
         }
         if self.changes > MOST_CHANGES || self.codes.len() > MOST_GROUPS {
@@ -139,7 +139,8 @@ mod tests {
         assert!(filtered.contains("171 changes of this filter wait for approval."), "{filtered}");
         for role in [None, Some(Role::Viewer), Some(Role::Operator)] {
             let page = shown_to(role);
-            let command = format!("<code>beadle approve {} --reason TEXT</code>", codes.join(" "));
+            let command =
+                format!("<code>beadle approve {} --reason &quot;TEXT&quot;</code>", codes.join(" "));
             assert!(page.contains(&command) && !page.contains("<form"), "{role:?}: {page}");
         }
     }

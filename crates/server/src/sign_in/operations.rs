@@ -165,6 +165,8 @@ pub struct UndoPreview {
     /// Sentences about writes that belong to two policies: one policy first asked for the change,
     /// and another policy was in force when Beadle wrote it.
     pub notes: Vec<String>,
+    /// Sentences about the changes that the guard would hold: how many, why, and the next step.
+    pub guard: Vec<String>,
     /// Sentences about what happens after the undo: the policies that ask for the values, and the
     /// end of the observation.
     pub afterwards: Vec<String>,

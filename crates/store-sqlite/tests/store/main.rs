@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod authored_policies;
 mod background;
 mod bell;
 mod causes;
@@ -11,6 +12,7 @@ mod damaged;
 mod faults;
 mod first_asked;
 mod guard;
+mod guard_preview;
 mod key_state;
 mod model;
 mod newer;

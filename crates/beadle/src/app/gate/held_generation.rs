@@ -264,7 +264,7 @@ impl HeldGeneration {
         let state = match &self.approved {
             Some(GenerationApproval { by, .. }) => format!("approved by {by}, not in force yet"),
             None => format!(
-                "{}; see `beadle holds`, then run `beadle approve {generation} --reason TEXT`",
+                "{}; see `beadle holds`, then run `beadle approve {generation} --reason \"TEXT\"`",
                 self.why
             ),
         };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{
-    Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, Time, run_counts,
+    Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, StoreError, Time,
+    preview_guard, run_counts,
 };
 use beadle_repositories::creation::name_in;
 use beadle_repositories::undo::{reversals, touches};
@@ -22,6 +23,7 @@ use crate::app::operations::waiving::meant_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
+use crate::output::guard_preview;
 use crate::output::plans_and_results::{PlanScope, WholePlan};
 
 /// What an operator wants to undo.
@@ -210,6 +212,17 @@ impl<'a> Undo<'a> {
         let (planner, writer) = org.undo((wanted, &self.keys), named, (self.store, self.clock));
         let plans = planner.plans(Lane::Manual).await?;
         Ok(PlannedUndo { planner, writer, plans })
+    }
+
+    /// Returns sentences about the planned changes that the guard would hold.
+    pub(crate) async fn guard_sentences(
+        &self,
+        org: &GithubOrganisation,
+        planned: &PlannedUndo,
+    ) -> Result<Vec<String>, StoreError> {
+        let (limits, now) = (org.limits.current(), self.clock.now());
+        let preview = preview_guard(self.store.as_ref(), limits, &planned.describe(), now).await?;
+        Ok(guard_preview::sentences(&preview))
     }
 
     /// Records the undo, its operator and the reason in the journal. Returns the number of the

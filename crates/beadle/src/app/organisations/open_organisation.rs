@@ -127,6 +127,7 @@ impl GithubOrganisation {
         let reader = Reader::new(self.api.clone(), Asks::default());
         let planner = RepositoryPlanner::new(reader.clone(), self.policy.clone(), config::modes(&self.file))
             .remembering(store.clone())
+            .waiving(config::waiver_rules(&self.file))
             .only_looking();
         let writer = RepositoryWriter::new(Writer::new(self.api.clone()), reader);
         let writer = UndoWriter::new(writer, store.clone(), clock.clone(), by.to_owned());

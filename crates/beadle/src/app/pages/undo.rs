@@ -35,6 +35,8 @@ pub(crate) struct PageUndo {
 struct Prepared {
     selected: SelectedWrites,
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
+    /// Sentences about the changes that the guard would hold.
+    guard: Vec<String>,
 }
 
 impl PageUndo {
@@ -47,7 +49,8 @@ impl PageUndo {
         let _alone = self.begin()?;
         let prepared = Box::pin(self.prepare(asked, "")).await?;
         let (plans, summary) = (prepared.describe(), prepared.summary());
-        let SelectedWrites { name, left, keys, notes, afterwards, .. } = prepared.selected;
+        let Prepared { selected, guard, .. } = prepared;
+        let SelectedWrites { name, left, keys, notes, afterwards, .. } = selected;
         Ok(UndoPreview {
             name,
             plan: code(&plans),
@@ -55,6 +58,7 @@ impl PageUndo {
             request: UndoRequest { keys, ..asked.clone() },
             left: not_undone::lines(&left, EXAMPLES),
             notes,
+            guard,
             afterwards,
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),
         })
@@ -117,7 +121,7 @@ impl PageUndo {
         let selected = selected.map_err(|error| refusal(&error))?;
         let (name, by, keys) = (selected.name.clone(), by.to_owned(), selected.keys.clone());
         let undo = Undo { name, by, keys, store: &service.store, clock: service.clock() };
-        let mut organisations = Vec::new();
+        let (mut organisations, mut guard) = (Vec::new(), Vec::new());
         for org in &service.orgs {
             let changes = selected.of_organisation(&org.file.name);
             if changes.is_empty() {
@@ -129,9 +133,11 @@ impl PageUndo {
             };
             let planned = undo.plan(&open, &changes).await;
             let planned = planned.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+            let held = undo.guard_sentences(&open, &planned).await;
+            guard.extend(held.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?);
             organisations.push((open, planned));
         }
-        Ok(Prepared { selected, organisations })
+        Ok(Prepared { selected, organisations, guard })
     }
 }
 
@@ -161,7 +167,7 @@ fn has_writes<W>(plan: &Plan<W>) -> bool {
 
 /// Writes an undo. Returns sentences about the results, and the numbers of the undo in the journal.
 async fn carry_out(service: &Service, prepared: Prepared, by: DecidedBy) -> OperationDone {
-    let Prepared { selected, organisations } = prepared;
+    let Prepared { selected, organisations, .. } = prepared;
     let DecidedBy { name: by, reason } = by;
     // The prepared planners already know the keys.
     let (name, keys) = (selected.name, Vec::new());

@@ -8,6 +8,8 @@ pub(crate) mod metric_values;
 mod other_accepted_generation;
 pub(crate) mod reconciler_registry;
 pub(crate) mod record;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
@@ -317,23 +319,11 @@ mod tests {
     use beadle_engine::{Key, Lane, Lease, Run};
 
     use super::*;
-    use crate::app::connections::budget_and_cache_options::ClientOptions;
 
     #[tokio::test]
     async fn the_worker_runs_the_keys_of_a_target_after_the_target_begins() {
-        let (folder, store) = crate::app::store::temporary().unwrap();
-        let path = folder.path().join("beadle.toml");
-        let text = "[[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"file:t\"\n\
-                    [[target]]\nname = \"aws\"\n\
-                    scim = { url = \"https://x.example/scim\", token = \"file:t\", dialect = \"rfc7644\" }\n\
-                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"a\"]\n";
-        std::fs::write(&path, text).unwrap();
-        std::fs::write(folder.path().join("t"), "secret").unwrap();
-        let config = Arc::new(Config::load(&path).unwrap());
-        let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
-        let directories = app.directories().unwrap();
         let second = Duration::from_secs(1);
-        let service = Service::new(app, store, directories, &(second..=second));
+        let (_folder, service) = testing::service("", second);
         let worker = service.worker();
         // The planner refuses this key before it sends a request.
         let key = Key::new(beadle_groups::mark::KIND, "aws", "1");

@@ -36,7 +36,7 @@ pub(in crate::commands) async fn is_held(
     let held = command_plans::held_plan((&org.file, &guard), &policy, plans, store, clock).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
-        "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
+        "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason \"TEXT\"`, \
          and then run this command again",
         org.file.name, held.why, held.generation
     ));
@@ -102,7 +102,7 @@ pub(in crate::commands) async fn are_mappings_held(
         && let Some(held) = new_or_moved_target::held(config, file, store.as_ref()).await?
     {
         printer.error(&format!(
-            "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
+            "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason \"TEXT\"`",
             held.why, held.generation
         ));
         return Ok(true);
@@ -120,7 +120,7 @@ pub(in crate::commands) async fn are_mappings_held(
     let held = command_plans::held_mappings(config, directories, target, store.as_ref()).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
-        "{target}: the service holds these mappings: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
+        "{target}: the service holds these mappings: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason \"TEXT\"`",
         held.why, held.generation
     ));
     Ok(true)

@@ -98,7 +98,7 @@ fn chosen(named: &mut Vec<NamedChange<'_>>, args: &DecideArgs, decision: &Decisi
         };
         let name = one.group.unwrap_or(&one.hold.digest);
         return Err(format!(
-            "{name}: {what} in the mode `enforce` needs a reason\nhint: `beadle {command} {name} --reason TEXT`"
+            "{name}: {what} in the mode `enforce` needs a reason\nhint: `beadle {command} {name} --reason \"TEXT\"`"
         ));
     }
     Ok(())

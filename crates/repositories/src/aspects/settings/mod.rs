@@ -112,11 +112,36 @@ impl Step for Patch {
         if parts.len() == 1 {
             return Err(Failure::new(Class::Rejected, refusal));
         }
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         for part in parts {
-            refused.extend(named.try_update(Value::Object(part)).await?);
+            let keys = part.keys().cloned().collect();
+            if let Some(refusal) = named.try_update(Value::Object(part)).await? {
+                refused.add(keys, refusal);
+            }
         }
-        if refused.is_empty() { Ok(()) } else { Err(Failure::new(Class::Rejected, refused.join("; "))) }
+        if refused.0.is_empty() { Ok(()) } else { Err(Failure::new(Class::Rejected, refused.text())) }
+    }
+}
+
+/// The refusals of parts of a body. Each refusal comes with the settings that GitHub refused with
+/// this text.
+#[derive(Default)]
+struct Refused(Vec<(Vec<String>, String)>);
+
+impl Refused {
+    /// Adds the refusal of some settings.
+    fn add(&mut self, keys: Vec<String>, refusal: String) {
+        match self.0.iter_mut().find(|(_, known)| *known == refusal) {
+            Some((known, _)) => known.extend(keys),
+            None => self.0.push((keys, refusal)),
+        }
+    }
+
+    /// Returns a text such as `has_projects, has_wiki: 422 Validation Failed`. Each refusal is in the
+    /// text only once.
+    fn text(&self) -> String {
+        let each = self.0.iter().map(|(keys, refusal)| format!("{}: {refusal}", keys.join(", ")));
+        each.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -415,6 +440,15 @@ mod tests {
         let settings: Vec<&str> = KEYS.iter().map(|(name, ..)| *name).collect();
         let described: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
         assert_eq!(settings, described);
+    }
+
+    #[test]
+    fn equal_refusals_of_several_settings_are_one_text() {
+        let mut refused = Refused::default();
+        for (key, refusal) in [("description", "422 a"), ("has_wiki", "422 b"), ("homepage", "422 a")] {
+            refused.add(vec![key.to_owned()], refusal.to_owned());
+        }
+        assert_eq!(refused.text(), "description, homepage: 422 a; has_wiki: 422 b");
     }
 
     #[test]

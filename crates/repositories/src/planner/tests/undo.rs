@@ -369,7 +369,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     Box::pin(world.apply()).await;
     let (_, last) = written(&world, 0).await;
     let waiver = Waiver {
-        keys: vec!["repository.has_wiki".into()],
+        keys: vec!["repository.has_wiki".into(), "labels".into()],
         repositories: vec!["shop".into()],
         until: world.clock.now() + Duration::from_secs(2 * 86_400),
         reason: "release".into(),
@@ -377,6 +377,12 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
         asked: None,
     };
     stored_waiver("acme", &waiver.id()).put(world.store.as_ref(), &waiver).await.unwrap();
+    let (changes, _) = written(&world, 0).await;
+    let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes))).collect();
+    let planner = UndoPlanner::new(&world.parts().0, wanted, format!("{UNDO_GENERATION}{last}"));
+    let plans = Box::pin(planner.plans(Lane::Manual)).await.unwrap();
+    let waived = plans.iter().flat_map(|(_, plan)| &plan.waived).map(|waived| waived.key.as_str());
+    assert_eq!(waived.collect::<Vec<_>>(), ["repository.has_wiki"], "the plan names the waiver");
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);

@@ -265,7 +265,7 @@ fn asked_by(holds: &[Hold], lines: &Lines) -> Html {
 
 /// Returns the decision of an operator, or the command for an approval.
 fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), approved: &str) -> Html {
-    let Some(by) = by else { return code(format!("beadle approve {approved} --reason TEXT")) };
+    let Some(by) = by else { return code(format!("beadle approve {approved} --reason \"TEXT\"")) };
     let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     text(format!("{decision} by {by}{because}"))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Change, Detail, Entry, EntryKind, Store, Time};
+use beadle_engine::{AuthoredPolicies, Change, Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -15,7 +15,7 @@ use crate::pages::lines::{HasLines, Lines, changes_of_entries, of_entries};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of_keys;
 use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
-use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
+use crate::pages::parts::{choice, code, field, filter, moment, more, paragraph, subject, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -47,6 +47,10 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
+    /// True if Beadle did not read all policies, so writes can be missing whose author has the text
+    /// in the name.
+    #[serde(skip)]
+    has_unread_policies: bool,
     /// The configured organisations.
     #[serde(skip)]
     organisations: Vec<String>,
@@ -95,17 +99,23 @@ pub(in crate::pages) async fn load(
         name => Some(KINDS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| unknown_kind(name))?),
     };
     let wanted = asked.text.to_lowercase();
+    let mut authored = AuthoredPolicies::default();
+    // Only a write has an author who is not a part of its entry.
+    if !wanted.is_empty() && kind.is_none_or(|kind| kind == EntryKind::Intent) {
+        authored.read_newer(store, &|author: &str| contains(author, &wanted)).await?;
+    }
     let is_wanted = |entry: &Entry| {
         let has =
             |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
         let is_trace = || entry.trace.is_some_and(|trace| trace.to_string() == wanted);
-        wanted.is_empty() || has(&wanted) || is_trace()
+        wanted.is_empty() || has(&wanted) || is_trace() || authored.asked_for(entry)
     };
     let keys = keys_meant(facts, &asked.key).await?;
     let found = newest_of_keys(store, kind, (&keys, before), ROWS, &is_wanted).await?;
     let (entries, older) = (found.entries, found.older);
     let (asked, lines, organisations) = (asked.clone(), Lines::default(), facts.names());
-    Ok(Journal { entries, older, asked, organisations, lines, visitor: None })
+    let has_unread_policies = authored.has_unread();
+    Ok(Journal { entries, older, asked, has_unread_policies, organisations, lines, visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -117,7 +127,13 @@ fn unknown_kind(name: &str) -> Refused {
 
 /// Returns the facts of an entry. If the entry has a trace, also returns the id of the trace.
 fn facts(entry: &Entry, lines: &Lines) -> Html {
-    let facts = detail::detail(&entry.detail, &lines.of_entry(entry));
+    let facts = match (&entry.detail, entry.begun_sweep()) {
+        (Detail::Operator(OperatorAction::Retried { by, reason, .. }), Some(name)) => {
+            let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            text(format!("{by} began a sweep of {name}{because}"))
+        }
+        _ => detail::detail(&entry.detail, &lines.of_entry(entry)),
+    };
     match entry.trace {
         Some(trace) => joined([facts, text(" trace "), code(trace)]),
         None => facts,
@@ -138,11 +154,12 @@ pub(in crate::pages) fn rows(
             Some(intent) => format!("{} (of {intent})", entry.seq),
             None => entry.seq.to_string(),
         };
+        let swept = entry.begun_sweep();
         vec![
             text(number),
             moment(entry.at, now),
             text(entry.kind.as_str()),
-            subject(&entry.key, &entry.subject),
+            subject(&entry.key, swept.as_deref().unwrap_or(&entry.subject)),
             joined([facts(entry, lines), undo_of(entry, organisations, visitor)]),
         ]
     };
@@ -188,10 +205,11 @@ impl View for Journal {
                 Self::PLACE,
                 vec![
                     choice("kind", "Kind", KINDS.map(EntryKind::as_str), kind),
-                    field("text", "Name or facts contain", wanted),
+                    field("text", "Name, facts or author contain", wanted),
                     field("key", "Key or name", key),
                 ],
             ),
+            if self.has_unread_policies { unread() } else { Html::default() },
             table(
                 "The newest entries first",
                 &COLUMNS,
@@ -201,6 +219,16 @@ impl View for Journal {
             more(older, "Older entries"),
         ]
     }
+}
+
+/// Returns the note about a search for the policies of an author that stopped at its limit.
+fn unread() -> Html {
+    let note = format!(
+        "Beadle searched only the newest {} entries about policies for an author with this text: writes of older \
+         policies can be missing.",
+        AuthoredPolicies::LIMIT
+    );
+    paragraph([text(note)])
 }
 
 #[cfg(test)]
@@ -229,6 +257,16 @@ mod tests {
         };
         assert!(shown("acme").contains("beadle undo 12"), "{}", shown("acme"));
         assert_eq!(shown("okta"), "");
+    }
+
+    #[test]
+    fn a_sweep_that_a_person_began_has_words_and_no_key() {
+        let action = OperatorAction::Retried { retried: true, by: "mona".into(), reason: None };
+        let entry = Entry::of_operator(action, ("sweep:acme:1", ""), Time(1));
+        let row = rows((&[entry], &Lines::default()), &[], Time(1), None).remove(0);
+        let shown: Vec<&str> = row.iter().map(Html::as_str).collect();
+        assert!(shown[3].ends_with(">acme</a>"), "{}", shown[3]);
+        assert_eq!(shown[4], "mona began a sweep of acme");
     }
 
     #[test]

@@ -290,7 +290,7 @@ fn search() -> Html {
         vec![
             hidden("kind", EntryKind::Intent.as_str()),
             field("key", "Repository or group", ""),
-            field("text", "Team, label, setting or other text", ""),
+            field("text", "Team, label, setting, author of the policy or other text", ""),
         ],
     )
 }

@@ -71,7 +71,7 @@ fn held((organisation, held): (&str, &HeldPolicy), now: Time, visitor: Option<&V
     let sums: Vec<String> = sums.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
     let approval = match &held.approved_by {
         Some(by) => text(format!("approved by {by}")),
-        None => code(format!("beadle approve {} --reason TEXT", held.generation)),
+        None => code(format!("beadle approve {} --reason \"TEXT\"", held.generation)),
     };
     let mut rows = vec![
         ("Generation", code(&held.generation)),

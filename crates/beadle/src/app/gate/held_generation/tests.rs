@@ -81,7 +81,7 @@ fn a_notice_says_who_holds_which_policy_since_when_and_how_to_approve_it() {
     assert_eq!(
         held.notice(Holder::Service),
         "acme: the service holds the policy g1 since 1970-01-01T00:00:00Z: too many; see `beadle holds`, then \
-         run `beadle approve g1 --reason TEXT`"
+         run `beadle approve g1 --reason \"TEXT\"`"
     );
     held.approved = Some(GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) });
     assert!(held.notice(Holder::Command).ends_with(": approved by ann, not in force yet"));

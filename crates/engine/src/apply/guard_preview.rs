@@ -1,0 +1,62 @@
+//! Finds out before a run which changes of a plan the guard would hold.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::check_guard::{is_allowed, submitted, with_count};
+use crate::clock::Time;
+use crate::guard::window::check_guard;
+use crate::guard::{Hold, Limits, Verdict};
+use crate::key::Key;
+use crate::plan::Plan;
+use crate::store::{Store, StoreError};
+
+/// The changes of a plan that the guard would hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardPreview {
+    /// The number of changes that Beadle would write without the guard.
+    pub writes: usize,
+    /// The reasons for holds, each with its number of changes, in the order of the plans.
+    pub held: Vec<(String, usize)>,
+}
+
+/// Returns the changes that the guard would hold if Beadle wrote these plans now, in their order. All
+/// plans belong to one instance. Writes and reserves nothing, so other runs can use the room of the
+/// window first. A change that is contested or that the vendor refused earlier counts as a write.
+///
+/// # Errors
+///
+/// Returns an error if the store cannot be read.
+pub async fn preview_guard(
+    store: &dyn Store,
+    limits: Limits,
+    plans: &[(Key, Plan<()>)],
+    now: Time,
+) -> Result<GuardPreview, StoreError> {
+    let mut preview = GuardPreview::default();
+    let mut asked: Vec<Hold> = Vec::new();
+    for (key, plan) in plans {
+        for change in plan.changes.iter().filter(|change| is_allowed(plan, change)) {
+            preview.writes += 1;
+            if change.risks().is_guarded() || change.stop.is_some() {
+                asked.push(submitted((key, plan), change, now));
+            }
+        }
+    }
+    let Some(instance) = asked.first().map(|hold| hold.key.instance()) else { return Ok(preview) };
+    let limits = with_count(limits, instance, store).await?;
+    let digests: HashSet<&str> = asked.iter().map(|hold| hold.digest.as_str()).collect();
+    let known = store.all_holds().await?.holds.into_iter();
+    let known = known.filter(|hold| digests.contains(hold.digest.as_str()));
+    let known: BTreeMap<String, Hold> = known.map(|hold| (hold.digest.clone(), hold)).collect();
+    let mut window = store.bookings(now - limits.window).await?;
+    window.retain(|booking| booking.instance == instance);
+    let judged = check_guard(&mut window, &known, &limits, &asked.iter().collect::<Vec<_>>(), now);
+    for verdict in judged.verdicts {
+        let Verdict::Hold(why) = verdict else { continue };
+        match preview.held.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, count)) => *count += 1,
+            None => preview.held.push((why, 1)),
+        }
+    }
+    Ok(preview)
+}

@@ -13,7 +13,7 @@ use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
-use crate::commands::shared::write_policies::WritePolicies;
+use crate::commands::shared::policies_behind_writes::WritePolicies;
 use crate::config::Config;
 use crate::journal::approval::Approval;
 use crate::journal::attribution::KnownPolicy;

@@ -10,7 +10,7 @@ use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
-use crate::commands::shared::write_policies::WritePolicies;
+use crate::commands::shared::policies_behind_writes::WritePolicies;
 use crate::config::Config;
 use crate::journal::stories::Stories;
 use crate::journal::stories_forwards::StoriesForwards;

@@ -17,11 +17,11 @@ use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 use super::check_outcome::{Examined, LIMIT};
 use super::check_runs::{Runs, cancelled};
 use super::findings::{Findings, PullNames};
-use super::own_and_base_parts::{Folders, Part, Sides};
+use super::policy_parts::{Folders, Part, Sides};
 use super::review_approval::ByReview;
 use super::stored_check_results::CheckedPull;
 use super::unfinished_check::unfinished;
-use super::{base_and_head, findings_markdown, followed_checks, own_and_base_parts, policy_preview};
+use super::{base_and_head, findings_markdown, policy_parts, policy_preview, rechecks};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::organisation_members_file;
 use crate::app::policy::group_changes_between_versions;
@@ -256,7 +256,7 @@ impl PolicyCheck {
             );
             runs.conclude(&check_run, &pull.head, output).await?;
             self.remember(&run.lease.key, (&subject, number), &examined).await?;
-            followed_checks::follow_again(self.store.as_ref(), &self.organisation, &in_force).await?;
+            rechecks::follow_again(self.store.as_ref(), &self.organisation, &in_force).await?;
             if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review) {
                 let digest = findings.shown_plan().filter(|_| findings_markdown::shows_all_changes(findings));
                 by_review.remember(&pull.head, digest).await?;
@@ -328,7 +328,7 @@ impl PolicyCheck {
             preview: None,
         };
         let changed: Vec<bool> = self.parts.iter().map(|part| self.is_changed(part, pull)).collect();
-        let sides = match own_and_base_parts::sides(&self.parts, &changed, lane, pull).await? {
+        let sides = match policy_parts::sides(&self.parts, &changed, lane, pull).await? {
             Ok(sides) if sides.is_changed => sides,
             Ok(_) => return Ok(Examined::Unchanged),
             Err(why) => {
@@ -358,7 +358,7 @@ impl PolicyCheck {
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
-        let texts = match own_and_base_parts::texts(&self.parts, lane, sides, known).await {
+        let texts = match policy_parts::texts(&self.parts, lane, sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
                 return Ok(());

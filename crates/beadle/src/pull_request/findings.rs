@@ -7,7 +7,7 @@ use beadle_github::{Annotation, Conclusion, Pull};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
 
-use super::own_and_base_parts::Folders;
+use super::policy_parts::Folders;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape;
 use crate::output::plural::counted;

@@ -7,6 +7,7 @@
 
 mod base_and_head;
 mod change_groups;
+mod change_kinds;
 pub(crate) mod check;
 mod check_outcome;
 pub(crate) mod check_router;
@@ -14,12 +15,11 @@ mod check_runs;
 pub(crate) mod concurrency_limit;
 mod findings;
 mod findings_markdown;
-pub(crate) mod followed_checks;
 mod group_section;
-pub(crate) mod own_and_base_parts;
+pub(crate) mod policy_parts;
 mod policy_preview;
+pub(crate) mod rechecks;
 mod review_approval;
-mod stored_change_kinds;
 pub(crate) mod stored_check_results;
 pub(crate) mod stored_repository_names;
 mod unfinished_check;

@@ -4,8 +4,8 @@
 use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::change_kinds::{ChangeKind, kinds};
 use super::findings::{Findings, Previewed};
-use super::stored_change_kinds::{ChangeKind, kinds};
 use super::stored_repository_names::{NamesOfKind, RepositoryNames};
 use crate::app::gate::held_generation::HeldGroup;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;

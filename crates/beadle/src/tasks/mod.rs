@@ -30,7 +30,7 @@
 //! | `notifications` | process | one | sends notifications to the channels |
 //! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
 //! | `store_clock_check` | process with a shared store | all | compares the clock with the clock of the store |
-//! | `missing_secrets` | `beadle serve` | all | reads missing secrets from AWS |
+//! | `secret_retries` | `beadle serve` | all | reads missing secrets from AWS |
 //! | `metrics_update` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `inbox_journal_pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
@@ -51,12 +51,12 @@ mod limits_reload;
 mod mappings_reload;
 mod metrics_update;
 mod missed_webhooks;
-mod missing_secrets;
 mod notifications;
 mod organisation_opening;
 mod own_login_lookup;
 mod policy_reload;
 mod rest_answer_pruning;
+mod secret_retries;
 mod service_record_update;
 mod store_clock_check;
 mod sweep_start;
@@ -117,7 +117,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     ];
     match host {
         Host::Service => {
-            all.push(Arc::new(missing_secrets::Secrets(service.clone())));
+            all.push(Arc::new(secret_retries::Secrets(service.clone())));
             all.push(Arc::new(inbox_journal_pruning::Pruning(service.clone())));
             all.push(Arc::new(metrics_update::ConditionMetrics(service.clone())));
             if store::is_shared(&service.config().place) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beadle_engine::guard::is_undo;
 use beadle_engine::{Key, PolicyLocation, Store, examples};
 
-use crate::app::operations::other_policies::commits;
+use crate::app::operations::shared_writes::commits;
 use crate::app::operations::written_changes::Written;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::plural::counted;

@@ -16,8 +16,8 @@ use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 use crate::app::operations::applier::{Applier, NotShown, write};
 use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::not_undone::NotUndone;
-use crate::app::operations::other_policies;
 use crate::app::operations::overwritten_values::without_overwritten;
+use crate::app::operations::shared_writes;
 use crate::app::operations::undo_afterwards;
 use crate::app::operations::waiving::meant_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
@@ -54,7 +54,7 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<NotUndone>,
     /// The paths of the keys whose values Beadle restores. An empty list means all values.
     pub(crate) keys: Vec<String>,
-    /// Sentences about writes that belong to two policies, see [`other_policies::notes`], and about
+    /// Sentences about writes that belong to two policies, see [`shared_writes::notes`], and about
     /// keys without a write.
     pub(crate) notes: Vec<String>,
     /// Sentences about what happens after the undo, see [`undo_afterwards::sentences`].
@@ -89,7 +89,7 @@ pub(crate) async fn select(
     let is_wanted = |one: &Written| is_selected(one, asked, (&called, &keys));
     found.retain(is_wanted);
     of_others.retain(is_wanted);
-    let mut notes = other_policies::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
+    let mut notes = shared_writes::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
     notes.extend(idle_keys(&keys, || found.iter().map(|one| &one.change)));
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {

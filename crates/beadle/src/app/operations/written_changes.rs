@@ -10,9 +10,9 @@ use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Mod
 
 use crate::app::operations::key_names::PAGE;
 
-mod repairs;
+mod repeated_writes;
 
-use repairs::assign_repairs;
+use repeated_writes::assign_repairs;
 
 /// The number of characters of a digest.
 const DIGEST: usize = 12;

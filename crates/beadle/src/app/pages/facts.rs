@@ -18,7 +18,7 @@ use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::operations::key_names;
 use crate::app::organisations::installations;
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::pages::{hold_facts, policy_lines, write_facts};
+use crate::app::pages::{hold_facts, policies_behind_writes, policy_lines};
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -126,7 +126,7 @@ impl Facts for PageFacts {
     }
 
     async fn write_facts(&self, entries: &[Entry]) -> Result<BTreeMap<u64, WriteFacts>, StoreError> {
-        write_facts::known(&self.0, entries).await
+        policies_behind_writes::known(&self.0, entries).await
     }
 
     async fn hold_facts(&self, holds: &[&Hold]) -> Result<BTreeMap<String, HoldFacts>, StoreError> {

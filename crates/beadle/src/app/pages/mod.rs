@@ -6,7 +6,7 @@ mod decisions;
 pub(crate) mod facts;
 mod hold_facts;
 pub(super) mod operations;
+mod policies_behind_writes;
 mod policy_lines;
 mod refusal;
 mod undo;
-mod write_facts;

@@ -17,7 +17,7 @@ use crate::app::policy::affected_key_marks;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::output::plural::counted;
-use crate::pull_request::followed_checks;
+use crate::pull_request::rechecks;
 
 /// The failure text if the caller's organisation is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
@@ -390,7 +390,7 @@ async fn try_follow_with_checks(
     if file.mode != Mode::Observe && !organisation.is_accepted(store, &policy).await? {
         return Ok(false);
     }
-    followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
+    rechecks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
 /// Marks the affected keys as due again after this process started to use the accepted generation

@@ -12,7 +12,7 @@ use crate::config::OrgConfig;
 use crate::pull_request::check::PolicyCheck;
 use crate::pull_request::check_router::{NothingToCheck, PolicyChecks};
 use crate::pull_request::concurrency_limit::CheckTurns;
-use crate::pull_request::own_and_base_parts::Part;
+use crate::pull_request::policy_parts::Part;
 
 /// Returns the reconciler for the `check` keys of an organisation. If Beadle cannot open the check,
 /// Beadle logs the reason. The runs of the keys then end without a check.

@@ -5,5 +5,5 @@ pub(super) mod command_gate;
 pub(super) mod decided_by;
 pub(super) mod expected_write_duration;
 pub(super) mod hold_decision;
+pub(super) mod policies_behind_writes;
 pub(super) mod tally;
-pub(super) mod write_policies;

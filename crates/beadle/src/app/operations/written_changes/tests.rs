@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::app::operations::not_undone::NotUndone;
-use crate::app::operations::other_policies;
 use crate::app::operations::overwritten_values::without_overwritten;
+use crate::app::operations::shared_writes;
 
 mod repeated;
 
@@ -202,7 +202,7 @@ async fn a_write_belongs_to_the_policy_that_first_asked_for_it() {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let found = named(&store, &words).await.unwrap();
         let own = (found.writes.as_slice(), found.of_others.as_slice());
-        let notes = other_policies::notes(&store, &found.policies, own).await.unwrap();
+        let notes = shared_writes::notes(&store, &found.policies, own).await.unwrap();
         let names = |writes: &[Written]| topics(writes).join(", ");
         (names(&found.writes), names(&found.of_others), notes)
     };

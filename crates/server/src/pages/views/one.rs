@@ -96,7 +96,7 @@ impl Work {
     }
 
     /// Returns the held changes.
-    pub(in crate::pages) fn holds(&self) -> Vec<&Hold> {
+    pub(in crate::pages) fn held(&self) -> Vec<&Hold> {
         self.holds.iter().collect()
     }
 

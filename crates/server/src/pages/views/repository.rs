@@ -70,7 +70,7 @@ impl HasLines for RepositoryPage {
     }
 
     fn holds(&self) -> Vec<&Hold> {
-        self.work.holds()
+        self.work.held()
     }
 
     fn with_lines(self, lines: Lines) -> Self {

@@ -1,8 +1,9 @@
 //! Finds out which policies can have asked for held changes. The authors of all these policies must
 //! not approve the changes.
 //!
-//! A sweep plans every key of an organisation. If the plans of a sweep did not show a change, no
-//! policy that was replaced before the sweep asked for the change. So the policies that came into
+//! A sweep plans every key of an organisation, except the keys of unreadable rows. If the plans of a
+//! sweep without such rows did not show a change, no policy that was replaced before the sweep asked
+//! for the change. So the policies that came into
 //! force since the beginning of this sweep are enough.
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,7 +13,7 @@ use crate::clock::Time;
 use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::key_state::KeyState;
-use crate::last_sweep::last_sweep_at;
+use crate::last_sweep::last_whole_sweep_at;
 use crate::store::{Store, StoreError};
 
 /// The policies that can have asked for held changes.
@@ -43,7 +44,7 @@ pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<Askin
     let since = holds.iter().zip(known).map(|(hold, (_, since))| since.unwrap_or_else(|| fallback(hold)));
     let since = since.min().unwrap_or(Time(0));
     let begun = match holds.first() {
-        Some(hold) => last_sweep_at(store, hold.key.instance(), since).await?,
+        Some(hold) => last_whole_sweep_at(store, hold.key.instance(), since).await?,
         None => None,
     };
     Ok(AskingPolicies { since: begun.map_or(Time(0), |sweep| sweep.begun()), generations })

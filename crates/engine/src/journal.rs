@@ -16,7 +16,7 @@ use crate::key::Key;
 use crate::trace::TraceId;
 
 pub use changed_part::ChangedPart;
-pub(crate) use changed_part::is_zero;
+pub(crate) use changed_part::is_default;
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
     ObservedDispatch, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd, SweepSummary, WriteResult,

@@ -159,7 +159,8 @@ pub fn counts_as_parked(row: &Row, max_attempts: u32) -> bool {
 
 /// Returns the state of a key that waits for a person.
 fn parked(left: Option<&KeyState>, row: Option<&Row>, max_attempts: u32) -> Option<Finding> {
-    let refused = left.and_then(|left| Some((left.refused.as_deref()?, left.since)));
+    let refused =
+        left.and_then(|left| Some((left.refused.as_deref()?, left.refused_since.unwrap_or(left.since))));
     if let Some((why, since)) = refused {
         // A later run can have failed for another reason, before it stored a state.
         let parked = row.and_then(|row| row.parked.as_ref());
@@ -252,7 +253,7 @@ fn unknown(left: &KeyState) -> Option<Finding> {
         count => format!(" (and {} more)", count - 1),
     };
     let why = format!("{}: {}{more}", first.aspect, first.why);
-    Some(Finding::new(KeyCondition::Unknown, why, left.since))
+    Some(Finding::new(KeyCondition::Unknown, why, left.unknown_since.unwrap_or(left.since)))
 }
 
 /// Returns the state of a key with a failed change, or with a failed run that stored no state.
@@ -262,7 +263,7 @@ fn failing(left: Option<&KeyState>, row: Option<&Row>) -> Option<Finding> {
             Some(failure) => format!("a change failed: {failure}"),
             None => "the last run ended before its last change".to_owned(),
         };
-        return Some(Finding::new(KeyCondition::Failing, why, left.since));
+        return Some(Finding::new(KeyCondition::Failing, why, left.failed_since.unwrap_or(left.since)));
     }
     // An unknown part and a postponed change are errors of the run too.
     let is_explained = left.is_some_and(|left| !left.unknown.is_empty() || !left.contested.is_empty());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::{Report, StepResult, first_asked_note};
 use crate::clock::Time;
 use crate::failure::Class;
-use crate::journal::{DriftCause, UnwrittenChange, is_zero};
+use crate::journal::{DriftCause, UnwrittenChange, is_default};
 use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
 use crate::plan::Unknown;
@@ -42,7 +42,7 @@ pub struct KeyState {
     pub withheld: usize,
     /// The number of changes that Beadle only observes, because they would replace values that an
     /// undo restored.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub undone: usize,
     /// The aspects with a change that Beadle only observes after an undo, and without another
     /// change that the mode does not allow.
@@ -52,6 +52,16 @@ pub struct KeyState {
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_since: Option<Time>,
+    /// Since when the vendor refuses changes, and since when changes fail or parts are unknown. `None`
+    /// if that is not so, and in states of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Time>,
+    /// See [`Self::refused_since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_since: Option<Time>,
+    /// See [`Self::refused_since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Time>,
     /// The number of changes that the guard holds.
     #[serde(default)]
     pub held: usize,
@@ -117,6 +127,9 @@ impl KeyState {
             undone: report.undone(),
             only_undone: only_undone(report),
             undone_since: None,
+            refused_since: None,
+            failed_since: None,
+            unknown_since: None,
             held: report.count(|result| matches!(result, StepResult::Held { .. })),
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
@@ -290,16 +303,32 @@ impl KeyState {
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };
-        // A key can drift for another reason long before an undo.
-        let undone_since = (found.undone > 0).then(|| match &before {
-            Some(before) if before.undone > 0 => before.undone_since.unwrap_or(before.since).min(now),
-            _ => now,
-        });
+        // A key can differ from the policy for another reason long before.
+        let began = |is: fn(&Self) -> bool, at: fn(&Self) -> Option<Time>| {
+            is(&found).then(|| match &before {
+                Some(before) if is(before) => at(before).unwrap_or(before.since).min(now),
+                _ => now,
+            })
+        };
+        let undone_since = began(|state| state.undone > 0, |state| state.undone_since);
+        let refused_since = began(|state| state.refused.is_some(), |state| state.refused_since);
+        let failed_since = began(|state| state.failed > 0, |state| state.failed_since);
+        let unknown_since = began(|state| !state.unknown.is_empty(), |state| state.unknown_since);
         let contests =
             contests(report, before.as_ref().map_or(&[][..], |before| before.contests.as_slice()), now);
         let writers = writers(report, &contests, news, before.as_ref().map(|before| &before.writers));
         let unwritten_digest = list.digest();
-        let state = Self { since, undone_since, contests, writers, unwritten_digest, ..found };
+        let state = Self {
+            since,
+            undone_since,
+            refused_since,
+            failed_since,
+            unknown_since,
+            contests,
+            writers,
+            unwritten_digest,
+            ..found
+        };
         if before.as_ref() == Some(&state) {
             return Ok(());
         }

@@ -47,14 +47,14 @@ pub async fn last_writing_sweep(
     newest(store, name, (before, MOST_FOR_WRITES), wrote).await
 }
 
-/// Returns the newest sweep of an organisation or a directory that ended at this time or earlier.
-/// Returns `None` if it is not among the newest 10,000 sweeps.
-pub(crate) async fn last_sweep_at(
+/// Returns the newest sweep of an organisation or a directory that planned all keys, and that ended
+/// at this time or earlier. Returns `None` if it is not among the newest 10,000 sweeps.
+pub(crate) async fn last_whole_sweep_at(
     store: &dyn Store,
     name: &str,
     time: Time,
 ) -> Result<Option<EndedSweep>, StoreError> {
-    newest(store, name, (None, MOST_FOR_TIME), |sweep| sweep.at <= time).await
+    newest(store, name, (None, MOST_FOR_TIME), |sweep| sweep.at <= time && sweep.end.unreadable == 0).await
 }
 
 /// Returns the newest sweep before the number `before` that meets the condition. Reads at most `most`

@@ -32,7 +32,7 @@ pub async fn revive(
     let rows = rows.filter(|row| is_its(&row.key) && waits(row));
     let marks: Vec<Mark> = rows.map(|row| Mark::new(row.key, Lane::Manual)).collect();
     for batch in marks.chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
+        store.mark_readable(batch.to_vec(), now).await?;
     }
     Ok(marks.len())
 }

@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::guard::is_undo;
 use crate::journal::{Detail, Entry, EntryKind, RunCounts, SweepEnd};
 use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
 use crate::queue::Row;
-use crate::store::{Listing, Store, StoreError};
+use crate::store::{Listing, RowList, Store, StoreError};
 
 pub use crate::journal::SweepSummary as Summary;
 
@@ -69,7 +68,7 @@ pub async fn summarise(
     }
     let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
     // Nobody works on the key of an unreadable row, so such a row does not delay the end of the sweep.
-    let rows = store.all_rows(u32::MAX).await?.rows;
+    let RowList { rows, unreadable_keys, .. } = store.all_rows(u32::MAX).await?;
     // The writes of a run cause webhooks, which mark the key again during the run. Such a row no
     // longer shows that the run belongs to the sweep. Beadle therefore waits for all runs that are
     // in progress now. Beadle does not wait for runs that begin later, because the sweep of a busy
@@ -89,8 +88,14 @@ pub async fn summarise(
     }
     let is_parked =
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
-    let parked = rows.iter().filter(is_parked).map(|row| row.key.to_string()).collect();
-    let summary = sum(store, &begun, &is_its, parked).await?;
+    // The row of an unreadable key can belong to each sweep.
+    let mut failed: HashSet<String> = unreadable_keys
+        .into_iter()
+        .filter(|key| key.parse::<Key>().map_or(true, |key| is_its(&key)))
+        .collect();
+    let unreadable = failed.len() as u64;
+    failed.extend(rows.iter().filter(is_parked).map(|row| row.key.to_string()));
+    let summary = sum(store, &begun, &is_its, failed).await?;
     let entry = Entry {
         seq: 0,
         at: now,
@@ -99,7 +104,7 @@ pub async fn summarise(
         subject: name.to_owned(),
         intent: None,
         trace: crate::trace::current_id(),
-        detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs() }),
+        detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs(), unreadable }),
     };
     store.journal(None, vec![entry], now).await?;
     note(name).forget(store).await?;
@@ -107,7 +112,7 @@ pub async fn summarise(
 }
 
 /// Sums up the results of all runs in the journal after the start of a sweep. `failed` contains the
-/// parked keys.
+/// parked keys and the keys of unreadable rows.
 async fn sum(
     store: &dyn Store,
     begun: &Begun,
@@ -116,8 +121,6 @@ async fn sum(
 ) -> Result<Summary, StoreError> {
     let mut last_runs: HashMap<String, RunCounts> = HashMap::new();
     let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
-    // The keys whose present run belongs to an undo. Only one run of a key is in progress at a time.
-    let mut undoing: HashSet<String> = HashSet::new();
     let mut after = 0;
     loop {
         let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
@@ -125,19 +128,7 @@ async fn sum(
         let Some(last) = entries.last() else { break };
         after = last.seq;
         for Entry { key, detail, .. } in entries {
-            let run = match detail {
-                Detail::Run(run) => run,
-                Detail::Change(intended) if is_undo(&intended.generation) => {
-                    undoing.insert(key);
-                    continue;
-                }
-                Detail::Change(_) => {
-                    undoing.remove(&key);
-                    continue;
-                }
-                _ => continue,
-            };
-            let is_undoing = undoing.remove(&key);
+            let Detail::Run(run) = detail else { continue };
             if !key.parse::<Key>().is_ok_and(|key| is_its(&key)) {
                 continue;
             }
@@ -145,7 +136,7 @@ async fn sum(
                 drifted.insert(key.clone());
             }
             // An undo of a person is no repair, and the undo of the sweep leaves it out.
-            if run.written > 0 && !is_undoing {
+            if run.written > 0 && !run.is_undo {
                 repaired.insert(key.clone());
             }
             last_runs.insert(key, run);

@@ -32,6 +32,7 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         unknown: report.unknowns.clone(),
         unwritten: Some(in_journal(report)).filter(|changes| !changes.is_empty()),
         after: Some(after),
+        is_undo: false,
     }
 }
 

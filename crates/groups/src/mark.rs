@@ -44,7 +44,7 @@ impl Reconcile for Marker {
         // If the key of the event is in the sweep lane, the new marks are in the sweep lane too.
         let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, run.lane, None)).collect();
         if !marks.is_empty() {
-            self.store.mark(marks, self.clock.now()).await?;
+            self.store.mark_readable(marks, self.clock.now()).await?;
         }
         if let Some(failure) = broken {
             return Err(failure);
@@ -77,7 +77,7 @@ impl Reconcile for TeamMarker {
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {
-            self.store.mark(marks, self.clock.now()).await?;
+            self.store.mark_readable(marks, self.clock.now()).await?;
         }
         Ok(marked(key))
     }

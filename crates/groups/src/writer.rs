@@ -318,7 +318,8 @@ impl Run {
             let (source, person) = (whose.source.clone(), whose.person.clone());
             due(Key::new(KIND, name, GroupKey::TargetAccount { source, person }), self.lane, None)
         };
-        Ok(store.mark(watched.iter().map(mark).collect(), clock.now()).await?)
+        store.mark_readable(watched.iter().map(mark).collect(), clock.now()).await?;
+        Ok(())
     }
 
     async fn keep(&self, state: &mut State, link: GroupLink) -> Result<(), Failure> {

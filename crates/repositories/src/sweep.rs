@@ -83,7 +83,8 @@ impl Reconcile for Sweep {
             creations.map(|creation| Mark::new(creation_key(instance, &creation.name), Lane::Sweep));
         let marks: Vec<Mark> = std::iter::once(own).chain(repositories).chain(creations).collect();
         for batch in marks.chunks(BATCH) {
-            self.store.mark(batch.to_vec(), now).await?;
+            // The sweep counts a key with an unreadable row as failed.
+            self.store.mark_readable(batch.to_vec(), now).await?;
         }
         // The sweep did not mark these keys. There are two possible reasons. Somebody deleted or
         // transferred the repository, or the key was for a creation and the repository exists now.

@@ -224,7 +224,10 @@ impl DynamoStore {
             };
             if is_stored {
                 if decision.ruling == Ruling::Approve {
-                    self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
+                    let mark = Mark::new(hold.key.clone(), Lane::Manual);
+                    if let Some(why) = self.mark_all(DOING, &[mark], now).await?.pop() {
+                        return Err(StoreError::Corrupt { doing: DOING, why });
+                    }
                 }
                 return Ok(Some(hold));
             }

@@ -1,6 +1,8 @@
 //! Stores the inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking
 //! is interrupted, a later call completes the marking.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -54,7 +56,7 @@ impl DynamoStore {
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
             None => {
-                self.mark_all(DOING, &marks, delivery.received).await?;
+                self.mark_some(DOING, &marks, delivery.received).await?;
                 if !marks.is_empty() {
                     self.set_marked(DOING, &pk).await?;
                 }
@@ -133,9 +135,20 @@ impl DynamoStore {
             return Ok(false);
         }
         let marks = self.marks(doing, pk, head).await?;
-        self.mark_all(doing, &marks, now).await?;
+        self.mark_some(doing, &marks, now).await?;
         self.set_marked(doing, pk).await?;
         Ok(true)
+    }
+
+    /// Marks the keys of a delivery. If the rows of all keys are unreadable, returns an error, so that
+    /// the delivery stays unmarked and the store tries again.
+    async fn mark_some(&self, doing: &'static str, marks: &[Mark], now: Time) -> Result<(), StoreError> {
+        let keys: BTreeSet<&Key> = marks.iter().map(|mark| &mark.key).collect();
+        let mut skipped = self.mark_all(doing, marks, now).await?;
+        match skipped.pop() {
+            Some(why) if skipped.len() + 1 == keys.len() => Err(StoreError::Corrupt { doing, why }),
+            _ => Ok(()),
+        }
     }
 
     /// Records that all keys of a delivery are marked.

@@ -30,13 +30,15 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 
 impl DynamoStore {
     /// Marks keys. If several marks are for one key, the store writes them one after the other. The
-    /// store writes the marks for different keys in parallel. Skips the keys of unreadable rows.
+    /// store writes the marks for different keys in parallel. Skips the keys of unreadable rows, and
+    /// returns the reason for each of them.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
         marks: &[Mark],
         now: Time,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
+        let mut skipped = Vec::new();
         let mut by_key: Vec<(&Key, Vec<&Mark>)> = Vec::new();
         for mark in marks {
             match by_key.iter_mut().find(|(key, _)| *key == &mark.key) {
@@ -58,13 +60,14 @@ impl DynamoStore {
                     Err(error) => failure = Some(error),
                 }
             }
+            skipped.extend(damaged.iter().map(|(_, why)| why.clone()));
             self.damaged.add(damaged);
             self.send_wakes(due, now).await;
             if let Some(error) = failure {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(skipped)
     }
 
     /// Returns rows, sorted by their times. According to the index, these rows are due at `until`

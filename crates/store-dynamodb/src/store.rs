@@ -30,7 +30,7 @@ impl Inbox for DynamoStore {
 
 #[async_trait]
 impl Queue for DynamoStore {
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
         self.mark_all("marking keys as due", &marks, now).await
     }
 

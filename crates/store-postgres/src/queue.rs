@@ -12,39 +12,32 @@ use crate::pipeline;
 use crate::rows::{self, COLUMNS, Sorted};
 use crate::sql::{self, Call, Param, get, number};
 
-/// The result of [`mark`].
-#[derive(Default)]
-pub(crate) struct Marked {
-    /// True if a sleeping worker must get a message.
-    pub(crate) wakes: bool,
-    /// The keys of the rows that cannot be read, each with the reason. These keys are not marked.
-    pub(crate) damaged: Vec<(String, String)>,
-}
-
-/// Makes keys due. Skips the rows that cannot be read.
-pub(crate) async fn mark(
+/// Makes a key due. Returns whether a sleeping worker must get a message.
+pub(crate) async fn mark_one(
     transaction: &Transaction<'_>,
-    marks: &[Mark],
+    mark: &Mark,
     now: Time,
     timing: &Timing,
-) -> Result<Marked, Failed> {
-    let keys: BTreeSet<&Key> = marks.iter().map(|mark| &mark.key).collect();
-    let Sorted { rows: found, damaged } = rows::lock_or_create(transaction, &keys).await?;
-    let before: BTreeMap<Key, Row> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
-    let mut after = before.clone();
-    for mark in marks {
-        if let Some(row) = after.get_mut(&mark.key) {
-            row.mark(mark, now, timing);
-        }
-    }
+) -> Result<bool, Failed> {
+    let Some(before) = locked_row(transaction, &mark.key).await? else { return Ok(false) };
+    let mut row = before.clone();
+    row.mark(mark, now, timing);
     // A claim skips the rows that this transaction has locked. If a row was due already, a claim
     // might have skipped the key. So the workers must check again.
-    let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
-    let mut pairs = after.values().zip(before.values());
-    let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
-    let after: Vec<Row> = after.into_values().collect();
-    rows::save(transaction, &after).await?;
-    Ok(Marked { wakes, damaged })
+    let is_passed_over = before.due_at().is_some_and(|due| due <= now);
+    let wakes = row.wakes(&before, now).is_some() || is_passed_over;
+    rows::save(transaction, &[row]).await?;
+    Ok(wakes)
+}
+
+/// Locks the row of a key, and returns the row. Creates the row if there is none. Returns an error if
+/// the row cannot be read.
+async fn locked_row(transaction: &Transaction<'_>, key: &Key) -> Result<Option<Row>, Failed> {
+    let Sorted { mut rows, damaged } = rows::lock_or_create(transaction, &BTreeSet::from([key])).await?;
+    match damaged.into_iter().next() {
+        Some((_, why)) => Err(Failed::Damaged(why)),
+        None => Ok(rows.pop()),
+    }
 }
 
 /// Returns whether a claim has anything to do. A claim is necessary if a key is due and is not in
@@ -149,12 +142,7 @@ pub(crate) async fn claim_key(
     now: Time,
     timing: &Timing,
 ) -> Result<Option<Claim>, Failed> {
-    let Sorted { rows: mut found, damaged } =
-        rows::lock_or_create(transaction, &BTreeSet::from([key])).await?;
-    if let Some((_, why)) = damaged.into_iter().next() {
-        return Err(Failed::Damaged(why));
-    }
-    let Some(mut row) = found.pop() else { return Ok(None) };
+    let Some(mut row) = locked_row(transaction, key).await? else { return Ok(None) };
     row.mark(&Mark::new(key.clone(), Lane::Manual), now, timing);
     let claim = row.claim(now, timing);
     if claim.is_some() {

@@ -31,7 +31,10 @@ impl Request for Accept {
             return Ok((Accepted::Duplicate, Vec::new()));
         }
         let damaged = loaded.mark(&self.marks, self.arrived.delivery.received)?;
-        Ok((Accepted::Stored, damaged))
+        match damaged.first() {
+            Some((_, why)) if damaged.len() == self.marks.len() => Err(Failed::Damaged(why.clone())),
+            _ => Ok((Accepted::Stored, damaged)),
+        }
     }
 }
 

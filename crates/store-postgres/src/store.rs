@@ -11,7 +11,7 @@ use beadle_engine::{
 use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
-use crate::queue::{Claimed, Marked};
+use crate::queue::Claimed;
 use crate::requests::{Accept, Append, Finish, MarkKeys, Renew};
 use crate::retry::{repeat, transaction};
 use crate::rows::Sorted;
@@ -82,10 +82,11 @@ impl Inbox for PostgresStore {
 
 #[async_trait]
 impl Queue for PostgresStore {
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
         let damaged = self.intake.write(MarkKeys { marks, now }).await?.output;
+        let skipped = damaged.iter().map(|(_, why)| why.clone()).collect();
         self.damaged.add(damaged);
-        Ok(())
+        Ok(skipped)
     }
 
     async fn claim_except(
@@ -271,21 +272,20 @@ impl GuardStore for PostgresStore {
             // If somebody releases the hold in the meantime, the mark only causes one more run.
             match holds::find(&tx, digest).await? {
                 Some(found) => {
-                    let marked = if decision.ruling == Ruling::Approve {
-                        let marks = [Mark::new(found.key.clone(), Lane::Manual)];
-                        queue::mark(&tx, &marks, now, &self.timing).await?
+                    let wakes = if decision.ruling == Ruling::Approve {
+                        let mark = Mark::new(found.key.clone(), Lane::Manual);
+                        queue::mark_one(&tx, &mark, now, &self.timing).await?
                     } else {
-                        Marked::default()
+                        false
                     };
                     guard::lock(&tx, found.key.instance()).await?;
-                    (holds::settle(&tx, digest, decision, now).await?, marked)
+                    (holds::settle(&tx, digest, decision, now).await?, wakes)
                 }
-                None => (None, Marked::default()),
+                None => (None, false),
             }
         });
-        let (hold, marked) = done.map_err(error_of("storing a decision"))?;
-        self.damaged.add(marked.damaged);
-        self.announce_if(marked.wakes).await;
+        let (hold, wakes) = done.map_err(error_of("storing a decision"))?;
+        self.announce_if(wakes).await;
         Ok(hold)
     }
 

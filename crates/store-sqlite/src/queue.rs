@@ -42,17 +42,23 @@ pub(crate) fn mark(
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let mut damaged = Vec::new();
     for mark in marks {
-        let mut row = match load(connection, &mark.key) {
-            Ok(row) => row.unwrap_or_else(|| Row::new(mark.key.clone())),
-            Err(error) => {
-                damaged.push((mark.key.to_string(), unreadable(error)?));
-                continue;
-            }
-        };
-        row.mark(mark, now, timing);
-        save(connection, &row)?;
+        if let Err(error) = mark_one(connection, mark, now, timing) {
+            damaged.push((mark.key.to_string(), unreadable(error)?));
+        }
     }
     Ok(damaged)
+}
+
+/// Makes a key due. Returns an error if the row of the key cannot be read.
+pub(crate) fn mark_one(
+    connection: &Connection,
+    mark: &Mark,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<()> {
+    let mut row = load(connection, &mark.key)?.unwrap_or_else(|| Row::new(mark.key.clone()));
+    row.mark(mark, now, timing);
+    save(connection, &row)
 }
 
 /// The keys that a claim leaves out. Each field is a JSON list.

@@ -11,7 +11,7 @@ use beadle_engine::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::queue::LeftOut;
-use crate::rows::Sorted;
+use crate::rows::{self, Sorted};
 use crate::{SqliteStore, bodies, guard, journal, queue};
 
 impl SqliteStore {
@@ -42,7 +42,11 @@ impl Inbox for SqliteStore {
                     return Ok((Accepted::Duplicate, Vec::new()));
                 }
                 let damaged = queue::mark(connection, &marks, delivery.received, &timing)?;
-                Ok((Accepted::Stored, damaged))
+                match damaged.first() {
+                    // The error undoes the transaction.
+                    Some((_, why)) if damaged.len() == marks.len() => Err(rows::damaged(0, why)),
+                    _ => Ok((Accepted::Stored, damaged)),
+                }
             })
             .await?;
         self.damaged.add(damaged);
@@ -65,12 +69,13 @@ impl Inbox for SqliteStore {
 
 #[async_trait]
 impl Queue for SqliteStore {
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
         let timing = self.timing;
         let mark = move |connection: &Connection| queue::mark(connection, &marks, now, &timing);
         let damaged = self.writer.write("marking keys as due", mark).await?;
+        let skipped = damaged.iter().map(|(_, why)| why.clone()).collect();
         self.damaged.add(damaged);
-        Ok(())
+        Ok(skipped)
     }
 
     async fn claim_except(
@@ -257,18 +262,15 @@ impl GuardStore for SqliteStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         let (digest, decision, timing) = (digest.to_owned(), decision.clone(), self.timing);
-        let (hold, damaged) = self
-            .writer
+        self.writer
             .write("storing a decision", move |connection| {
                 let hold = guard::settle(connection, &digest, &decision, now)?;
-                let approved = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve);
-                let mark = approved.map(|hold| Mark::new(hold.key.clone(), Lane::Manual));
-                let damaged = queue::mark(connection, mark.as_slice(), now, &timing)?;
-                Ok((hold, damaged))
+                if let Some(hold) = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve) {
+                    queue::mark_one(connection, &Mark::new(hold.key.clone(), Lane::Manual), now, &timing)?;
+                }
+                Ok(hold)
             })
-            .await?;
-        self.damaged.add(damaged);
-        Ok(hold)
+            .await
     }
 
     async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError> {

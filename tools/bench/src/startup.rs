@@ -110,6 +110,7 @@ fn details() -> [String; 3] {
         unknown: Vec::new(),
         unwritten: None,
         after: None,
+        is_undo: false,
     };
     [
         Detail::Change(IntendedChange { change, generation, approved_by: None, first_asked: None })

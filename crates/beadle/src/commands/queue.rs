@@ -47,7 +47,7 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Prin
         None => left_out(store.as_ref(), (list.count(), wanted.limit), now).await?,
         Some(_) => None,
     };
-    let RowList { rows, unreadable } = list;
+    let RowList { rows, unreadable, .. } = list;
     for why in &unreadable {
         printer.error(&format!(
             "cannot read {why}\nhint: Beadle does not work on this key; use the newest version of Beadle that has used \

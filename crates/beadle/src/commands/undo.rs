@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::{Change, EndedSweep, Key, StepResult, Store, last_writing_sweep};
+use beadle_engine::{Change, EndedSweep, GuardPreview, Key, StepResult, Store, last_writing_sweep};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ use crate::commands::shared::decided_by::decided_by;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
 use crate::output::equal_lines::EXAMPLES;
+use crate::output::guard_preview;
 use crate::output::plans_and_results::{self, WholePlan};
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
@@ -45,9 +46,9 @@ struct UndoCommand<'a> {
 
 /// What the command did in an organisation.
 enum Went {
-    /// It only planned the undo, for the output as JSON. The sentences are about the changes that
-    /// the guard would hold.
-    Planned(Box<WholePlan>, Vec<String>),
+    /// It only planned the undo, for the output as JSON. The preview names the changes that the guard
+    /// would hold.
+    Planned(Box<WholePlan>, (String, GuardPreview)),
     /// It wrote the undo.
     Wrote(Wrote),
     /// The operator declined the plan.
@@ -96,7 +97,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     let by_number = by_number.then(|| format!("beadle undo {}", asked.what.join(" ")));
     let command = UndoCommand { undo, args, printer, afterwards: &selected.afterwards, by_number };
     let (mut plans, mut all): (Vec<WholePlan>, Vec<Wrote>) = (Vec::new(), Vec::new());
-    let mut guard: Vec<String> = Vec::new();
+    let mut guard: Vec<(String, GuardPreview)> = Vec::new();
     for file in config.orgs(args.org.as_deref())? {
         let changes = selected.of_organisation(&file.name);
         if changes.is_empty() {
@@ -109,7 +110,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         match went? {
             Went::Planned(plan, held) => {
                 plans.push(*plan);
-                guard.extend(held);
+                guard.push(held);
             }
             Went::Wrote(wrote) => all.push(wrote),
             Went::Declined => {
@@ -122,7 +123,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         }
     }
     if args.json {
-        printer.json(&as_json(&selected, &plans, &guard).to_string());
+        printer.json(&as_json(&selected, &plans, &guard_preview::sentences(&guard)).to_string());
         return Ok(json_code(&plans, selected.left.len()));
     }
     let (tally, left) = (sum(&all), all.iter().map(|wrote| wrote.left).sum::<usize>());
@@ -262,14 +263,14 @@ impl UndoCommand<'_> {
         limit_organisation(org, self.undo.store, self.printer).await?;
         let planned = self.undo.plan(org, changes).await?;
         let shown = planned.whole(org);
-        let guard = self.undo.guard_sentences(org, &planned).await?;
+        let guard = self.undo.preview_guard(org, &planned).await?;
         if self.args.json {
             return Ok(Went::Planned(Box::new(shown), guard));
         }
         self.printer.lines(undo_plan::text(self.printer, &shown, most(self.args)));
         let mut number = None;
         if writes(&shown) {
-            for sentence in guard.iter().chain(self.afterwards) {
+            for sentence in guard_preview::sentences(&[guard]).iter().chain(self.afterwards) {
                 self.printer.note(sentence);
             }
             if !self.args.yes && undo_plan::leaves_names_out(&shown, most(self.args)) {

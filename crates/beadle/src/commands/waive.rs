@@ -77,8 +77,8 @@ async fn note_idle_keys(
     if idle > 0 {
         let keys = counted(idle as u64, "key", "keys");
         printer.note(format!(
-            "the policy does not declare {keys} of the waiver for {}/{repository}; `beadle explain {0}/{repository}` \
-             shows the paths",
+            "the policy does not declare {keys} of the waiver for {}/{repository}: if Beadle would remove such an \
+             entry, the waiver keeps it; otherwise, check the paths with `beadle explain {0}/{repository}`",
             file.name
         ));
     }

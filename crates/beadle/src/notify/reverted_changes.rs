@@ -136,6 +136,7 @@ mod tests {
             unknown: Vec::new(),
             unwritten: None,
             after: Some(causes.iter().map(cause).collect()),
+            is_undo: false,
         };
         entry(EntryKind::Run, key, None, Detail::Run(counts))
     }

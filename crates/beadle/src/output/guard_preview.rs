@@ -7,14 +7,26 @@ use crate::output::plural::counted;
 /// The maximum number of reasons that the output names.
 const MOST: usize = 5;
 
-/// Returns sentences about the changes that the guard would hold: how many, why, and the next step.
-/// Returns no sentences if the guard would hold nothing.
-pub(crate) fn sentences(preview: &GuardPreview) -> Vec<String> {
-    let of = match preview.writes {
-        1 => "this change".to_owned(),
-        writes => format!("of these {writes} changes"),
+/// The next step for changes that the guard would hold.
+const NEXT: &str = "to write the held changes too: after the undo, approve them (see `beadle holds`), then undo the \
+                    same writes again";
+
+/// Returns sentences about the changes that the guard would hold: how many of each organisation, why,
+/// and the next step. Returns no sentences if the guard would hold nothing.
+pub(crate) fn sentences(previews: &[(String, GuardPreview)]) -> Vec<String> {
+    let mut sentences: Vec<String> =
+        previews.iter().flat_map(|(organisation, preview)| of_organisation(organisation, preview)).collect();
+    if !sentences.is_empty() {
+        sentences.push(NEXT.to_owned());
+    }
+    sentences
+}
+
+fn of_organisation(organisation: &str, preview: &GuardPreview) -> Vec<String> {
+    let which = |count: usize| match preview.writes {
+        1 => format!("the change in {organisation}"),
+        writes => format!("{count} of the {writes} changes in {organisation}"),
     };
-    let which = |count: usize| if preview.writes == 1 { of.clone() } else { format!("{count} {of}") };
     let mut sentences: Vec<String> = Vec::new();
     for (why, count) in preview.held.iter().take(MOST) {
         sentences.push(format!("the guard would hold {}: {why}", which(*count)));
@@ -22,14 +34,7 @@ pub(crate) fn sentences(preview: &GuardPreview) -> Vec<String> {
     let more: usize = preview.held.iter().skip(MOST).map(|(_, count)| count).sum();
     if more > 0 {
         let changes = counted(more, "further change", "further changes");
-        sentences.push(format!("the guard would hold {changes} for other reasons"));
-    }
-    if !sentences.is_empty() {
-        sentences.push(
-            "to write the held changes too: after the undo, approve them (see `beadle holds`), then undo the same \
-             writes again"
-                .to_owned(),
-        );
+        sentences.push(format!("the guard would hold {changes} in {organisation} for other reasons"));
     }
     sentences
 }
@@ -39,15 +44,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sentences_name_the_number_the_reason_and_the_next_step() {
-        assert!(sentences(&GuardPreview { writes: 3, held: Vec::new() }).is_empty());
+    fn the_sentences_name_the_number_the_organisation_the_reason_and_the_next_step() {
+        let of = |previews: &[(&str, &GuardPreview)]| {
+            sentences(
+                &previews.iter().map(|(name, one)| ((*name).to_owned(), (*one).clone())).collect::<Vec<_>>(),
+            )
+        };
+        assert!(of(&[("acme", &GuardPreview { writes: 3, held: Vec::new() })]).is_empty());
         let one = GuardPreview { writes: 1, held: vec![("guard limit reached".into(), 1)] };
-        assert_eq!(sentences(&one)[0], "the guard would hold this change: guard limit reached");
         let held = (1..=7).map(|n| (format!("reason {n}"), n)).collect();
-        let shown = sentences(&GuardPreview { writes: 190, held });
-        assert_eq!(shown.len(), 7);
-        assert_eq!(shown[2], "the guard would hold 3 of these 190 changes: reason 3");
-        assert_eq!(shown[5], "the guard would hold 13 further changes for other reasons");
-        assert!(shown[6].contains("`beadle holds`"), "{}", shown[6]);
+        let shown = of(&[("acme", &one), ("labs", &GuardPreview { writes: 190, held })]);
+        assert_eq!(shown.len(), 8);
+        assert_eq!(shown[0], "the guard would hold the change in acme: guard limit reached");
+        assert_eq!(shown[3], "the guard would hold 3 of the 190 changes in labs: reason 3");
+        assert_eq!(shown[6], "the guard would hold 13 further changes in labs for other reasons");
+        assert!(shown[7].contains("`beadle holds`"), "the advice comes once: {}", shown[7]);
     }
 }

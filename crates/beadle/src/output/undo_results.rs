@@ -61,7 +61,8 @@ impl UndoResults {
             let all = of_kind.map(|(_, report)| (report.subject.as_str(), numbers(report)));
             for group in equal_lines(all) {
                 let names = heading(&group.names, noun(kind), EXAMPLES);
-                sentences.extend(group.lines.into_iter().map(|line| format!("{names}: {line}")));
+                let each = if group.names.len() > 1 { "in each: " } else { "" };
+                sentences.extend(group.lines.into_iter().map(|line| format!("{names}: {each}{line}")));
             }
         }
         sentences.extend(self.error_lines(EXAMPLES));
@@ -149,7 +150,7 @@ mod tests {
         assert!((0..188).all(|n| all.contains(&format!("acme/r{n:03}"))), "{all}");
         let sentences = shown.sentences();
         assert_eq!(sentences.len(), 2, "{sentences:?}");
-        assert!(sentences[0].ends_with("acme/r005 and 182 more: 1 change written"), "{sentences:?}");
+        assert!(sentences[0].ends_with("acme/r005 and 182 more: in each: 1 change written"), "{sentences:?}");
         assert_eq!(sentences[1], "acme/r003: 0 changes written, 1 failed");
     }
 

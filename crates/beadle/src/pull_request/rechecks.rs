@@ -45,7 +45,7 @@ pub(crate) async fn follow(
     let marks: Vec<Mark> = others.filter_map(mark).collect();
     let is_any_due = !marks.is_empty();
     if is_any_due {
-        store.mark(marks, now).await?;
+        store.mark_readable(marks, now).await?;
     }
     followed.put(store, &FollowedGeneration(in_force.to_owned())).await?;
     Ok(is_any_due)

@@ -81,7 +81,7 @@ impl DeclaredTeamChanges {
         let mark =
             |id: &String| Mark::new(Key::new("group", &self.name, format!("{WHOLE}{id}")), Lane::Event);
         if !changed.is_empty() {
-            store.mark(changed.iter().map(mark).collect(), now).await?;
+            store.mark_readable(changed.iter().map(mark).collect(), now).await?;
             self.service.bell.notify_one();
         }
         // Beadle stores the marks before the note. If the process is killed in between, the next

@@ -178,7 +178,7 @@ impl GroupKey {
             risk,
             title: title(&hold.change, risk),
             asked: its.find_map(|field| field.asked.clone()),
-            cause: cause(hold),
+            cause: hold.cause(),
         }
     }
 }
@@ -193,17 +193,19 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
     std::iter::once(first.clone()).chain(further).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the part of the reason that is the same for all holds with the same cause. A reason of
-/// the guard contains the used part of the limit. That part differs from hold to hold. The reason
-/// of a contested change contains the key of the change.
-fn cause(hold: &Hold) -> String {
-    if hold.contested {
-        return "contested".to_owned();
+impl Hold {
+    /// Returns the part of the reason that is the same for all holds with the same cause. A reason of
+    /// the guard contains the used part of the limit. That part differs from hold to hold. The reason
+    /// of a contested change contains the key of the change.
+    pub fn cause(&self) -> String {
+        if self.contested {
+            return "contested".to_owned();
+        }
+        if self.change.stop.is_some() {
+            return self.why.clone();
+        }
+        self.why.chars().filter(|c| !c.is_ascii_digit()).collect()
     }
-    if hold.change.stop.is_some() {
-        return hold.why.clone();
-    }
-    hold.why.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 fn into_group(key: GroupKey, mut holds: Vec<Hold>) -> HoldGroup {

@@ -17,7 +17,7 @@ pub struct ChangedPart {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     /// The number of further values that `values` does not name.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub more_values: usize,
 }
 
@@ -43,9 +43,9 @@ impl ChangedPart {
     }
 }
 
-/// Returns whether a count is 0. Some stored forms leave out a count of 0.
-pub(crate) fn is_zero(count: &usize) -> bool {
-    *count == 0
+/// Returns whether a value has its default. Some stored forms leave out such a value.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::is_default;
 use super::operator::OperatorAction;
 use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
 use super::unwritten::UnwrittenChange;
@@ -204,6 +205,9 @@ pub struct RunCounts {
     /// The deliveries that made the key due. `None` in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Cause>>,
+    /// True if the run wrote an undo. False in entries of older versions.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_undo: bool,
 }
 
 /// A delivery that made a key due. The delivery can explain the drift.
@@ -232,6 +236,10 @@ pub struct SweepEnd {
     pub summary: SweepSummary,
     /// The duration of the sweep, in seconds.
     pub took_s: u64,
+    /// The number of keys that the sweep did not plan, because their rows of the queue were
+    /// unreadable. The summary counts these keys as failed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unreadable: u64,
 }
 
 /// The results of a sweep of repositories or groups.

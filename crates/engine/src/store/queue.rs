@@ -56,12 +56,19 @@ impl Depth {
 /// Stores the queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Makes the keys of these marks due. An unreadable row does not cause an error: its key is
-    /// skipped, the row stays as it is, and the log and [`Queue::all_rows`] name the row. If one
-    /// unreadable row caused an error, a sweep of thousands of keys could not begin, and a sender
-    /// would repeat a delivery in vain. No mark is lost forever, because the next sweep marks the key
-    /// again after somebody has corrected the row.
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError>;
+    /// Makes the keys of these marks due, except the keys of unreadable rows. Such a row stays as it
+    /// is, and the log and [`Queue::all_rows`] name it. Returns one text for each of these rows, as in
+    /// [`super::RowList::unreadable`]. This call is for many keys: one unreadable row must not delay
+    /// the others, and a later sweep marks its key again.
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError>;
+    /// Makes the keys of these marks due. If the row of a key is unreadable, returns an error that
+    /// names the row. All other keys are due then.
+    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+        match self.mark_readable(marks, now).await?.into_iter().next() {
+            Some(why) => Err(StoreError::Corrupt { doing: "marking keys as due", why }),
+            None => Ok(()),
+        }
+    }
     /// Claims at most `limit` due keys, with the most urgent keys first. Paused keys are not
     /// claimed.
     async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {

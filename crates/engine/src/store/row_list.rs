@@ -13,13 +13,16 @@ pub struct RowList {
     /// cannot read it. For example, `the row of repository:acme:1: ...`. The reason quotes no stored
     /// text.
     pub unreadable: Vec<String>,
+    /// The keys of the unreadable rows, as the store has them, in the same order.
+    pub unreadable_keys: Vec<String>,
 }
 
 impl RowList {
     /// Creates a list. `unreadable` contains the key of each unreadable row, and the text about the
     /// row.
     pub fn new(rows: Vec<Row>, unreadable: &[(String, String)]) -> Self {
-        Self { rows, unreadable: unreadable.iter().map(|(_, text)| text.clone()).collect() }
+        let (unreadable_keys, unreadable) = unreadable.iter().cloned().unzip();
+        Self { rows, unreadable, unreadable_keys }
     }
 
     /// Returns all rows, for a decision. A decision must not treat an unreadable row as a missing

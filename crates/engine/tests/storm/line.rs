@@ -96,10 +96,11 @@ fn claimed(state: &mut State, claims: &[Claim], now: Time) {
 
 #[async_trait]
 impl Queue for Line {
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
         self.call("mark", |state| {
             state.model.mark(&marks, now);
             state.marked(&marks);
+            Vec::new()
         })
         .await
     }

@@ -246,7 +246,9 @@ async fn invite(
         };
         match found {
             Err(why) => {
-                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no collaborator"));
+                plan.cannot_resolve(format!(
+                    "{why}; until this is fixed, Beadle removes no collaborator of this repository"
+                ));
             }
             Ok(found) => plan.change(
                 format!("collaborator {}", want.login),

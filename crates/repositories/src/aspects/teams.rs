@@ -226,7 +226,9 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan
         let team = match found {
             Ok(found) => Grantee::resolved_team(&found),
             Err(why) => {
-                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no team"));
+                plan.cannot_resolve(format!(
+                    "{why}; until this is fixed, Beadle removes no team of this repository"
+                ));
                 continue;
             }
         };

@@ -204,7 +204,7 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     let keys: Vec<Key> = notes.iter().filter_map(|(_, key)| key.clone()).collect();
     for batch in keys.chunks(BATCH) {
         let marks = batch.iter().map(|key| Mark::new(key.clone(), Lane::Manual));
-        store.mark(marks.collect(), now).await?;
+        store.mark_readable(marks.collect(), now).await?;
     }
     Ok(notes.len())
 }

@@ -91,7 +91,7 @@ impl Trouble {
     /// Reads the queue rows of the parked keys and of the failing keys. `holds` are all held
     /// changes.
     pub(super) async fn read(store: &dyn Store, holds: &[Hold], now: Time) -> Result<Self, StoreError> {
-        let RowList { rows, unreadable } = store.troubled().await?;
+        let RowList { rows, unreadable, .. } = store.troubled().await?;
         let rows = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
         let max_attempts = store.timing().max_attempts;
         Ok(Self { rows, unreadable, holds: HoldsByKey::new(holds), now, max_attempts })

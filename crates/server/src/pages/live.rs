@@ -70,7 +70,7 @@ impl Versions {
     /// the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
-        let RowList { rows, unreadable } = store.all_rows(ROWS).await?;
+        let RowList { rows, unreadable, .. } = store.all_rows(ROWS).await?;
         let (depth, pauses) = (store.depth(now).await?, store.pauses(now).await?);
         let newest = store.newest_entries(History { limit: 1, ..History::default() }).await?;
         let newest = newest.first().map(|entry| entry.seq);

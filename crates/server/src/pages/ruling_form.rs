@@ -1,7 +1,7 @@
 //! The forms for decisions about held changes and for waivers. Only a signed-in person sees them.
 
 use super::html::{Attribute, Html, Tag, element, filled_line, hidden, line, suggesting_line, text};
-use super::parts::counted;
+use super::parts::{counted, faint, paragraph};
 use crate::sign_in::{Role, Visitor};
 
 /// The path for a decision.
@@ -37,7 +37,10 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
     };
     let keys = "Keys, separated by commas, such as repository.topics or teams[core]";
     let options = known.iter().map(|key| element(Tag::Option, &[Attribute::Value(key)], []));
+    let scope = "Until the end of the waiver, Beadle neither changes nor reports these values of this repository. To \
+                 exempt the whole repository, pause it.";
     let fields = [
+        paragraph([faint(scope)]),
         hidden("repository", values.repository),
         hidden("token", &visitor.token),
         element(Tag::Label, &[], [text(keys), suggesting_line("keys", values.keys, KEYS_ID)]),

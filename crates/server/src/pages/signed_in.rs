@@ -304,7 +304,10 @@ fn undeclared_keys(count: Option<usize>) -> Html {
         Some(0) => return Html::default(),
         Some(count) => {
             let keys = counted(count, "key", "keys");
-            format!("The policy does not declare {keys} of the waiver: check the names and the spelling.")
+            format!(
+                "The policy does not declare {keys} of the waiver. If Beadle would remove such an entry, the waiver keeps \
+                 it. Otherwise, check the spelling."
+            )
         }
         None => "Beadle could not compare the keys with the policy.".to_owned(),
     };

@@ -216,7 +216,7 @@ async fn fill(store: &dyn Store) {
     };
     let intent = IntendedChange { change, generation: HOSTILE.into(), approved_by: None, first_asked: None };
     let summary = SweepSummary { repaired: 1, ..SweepSummary::default() };
-    let sweep = entry(EntryKind::Sweep, Detail::Sweep(SweepEnd { summary, took_s: 1 }));
+    let sweep = entry(EntryKind::Sweep, Detail::Sweep(SweepEnd { summary, took_s: 1, unreadable: 0 }));
     let entries = vec![
         entry(EntryKind::Intent, Detail::Change(intent)),
         entry(EntryKind::Policy, Detail::Other(json!({ HOSTILE: HOSTILE }))),

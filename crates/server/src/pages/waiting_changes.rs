@@ -62,6 +62,8 @@ impl WaitingChanges {
         let matching = if is_filtered { " of this filter" } else { "" };
         let sum = text(format!("{changes}{matching} {wait} for approval."));
         let sum = element(Tag::P, &[Attribute::Class("call")], [sum]);
+        let limit = "The limits of the guard do not apply to approved changes: Beadle writes all of them.";
+        let sum = joined([sum, paragraph([faint(limit)])]);
         joined([Some(sum), Some(self.decide(visitor)), elsewhere].into_iter().flatten())
     }
 

@@ -61,7 +61,8 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     let row = ("row#repository:acme:2", "row");
     set(&moto, "beadle", row, ("row", json!({ "S": "[2]" }))).await;
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
-    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    let skipped = store.mark_readable((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    assert!(skipped.len() == 1 && skipped[0].contains("the row of repository:acme:2"), "{skipped:?}");
     let delivery = Delivery {
         source: "github".into(),
         id: "1".into(),
@@ -88,7 +89,8 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     for claim in &claims {
         assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     }
-    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let summary = sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap();
+    assert_eq!(summary.map(|summary| summary.failed), Some(1), "the sweep ends, and names the key as failed");
     let list = store.all_rows(10).await.unwrap();
     assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
 }

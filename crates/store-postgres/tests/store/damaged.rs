@@ -55,7 +55,7 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     let names: Vec<&str> = list.unreadable_names().collect();
     assert_eq!(names, ["the row of repository:acme:2 in the table `work`"]);
     check_names(store.claim_key(&key(2), LATER).await, "repository:acme:2", "`work`");
-    store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await.unwrap();
+    check_names(store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await, "repository:acme:2", "`work`");
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
 }
 
@@ -68,7 +68,8 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     // The damaged row is the first one in each order.
     run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1").await;
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
-    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    let skipped = store.mark_readable((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    assert!(skipped.len() == 1 && skipped[0].contains("the row of repository:acme:2"), "{skipped:?}");
     let delivery = Delivery {
         source: "github".into(),
         id: "1".into(),
@@ -91,15 +92,16 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     for claim in &claims {
         assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     }
-    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let summary = sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap();
+    assert_eq!(summary.map(|summary| summary.failed), Some(1), "the sweep ends, and names the key as failed");
     let list = store.all_rows(10).await.unwrap();
     let names: Vec<&str> = list.unreadable_names().collect();
     assert_eq!(names, ["the row of repository:acme:2 in the table `work`"]);
     // An approval marks its key in a transaction of its own.
     let limits = Limits { removes: 0, ..Limits::default() };
     store.reserve(None, &limits, vec![hold(2)], LATER).await.unwrap().unwrap();
-    let approved = store.approve("d2", "ann", LATER).await.unwrap().unwrap();
-    assert_eq!(approved.approved_by.as_deref(), Some("ann"));
+    check_names(store.approve("d2", "ann", LATER).await, "repository:acme:2", "`work`");
+    assert_eq!(store.holds().await.unwrap()[0].approved_by, None, "the approval is not stored");
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
 }
 

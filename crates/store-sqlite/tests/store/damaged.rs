@@ -209,7 +209,8 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, due = -1";
     file.execute(damage, []).unwrap();
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
-    store.mark((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    let skipped = store.mark_readable((1..=3).map(mark).collect(), Time(0)).await.unwrap();
+    assert!(skipped.len() == 1 && skipped[0].contains("the row of repository:acme:2"), "{skipped:?}");
     assert_eq!(store.accept(delivery(), vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
     let scopes = [KeyScope::new("repository", "acme")];
     for (most, expected) in [(1, 1), (10, 3)] {
@@ -222,7 +223,8 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     for claim in &claims {
         assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     }
-    assert!(sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap().is_some(), "the sweep ends");
+    let summary = sweep::summarise(&store, "acme", &scopes, LATER).await.unwrap();
+    assert_eq!(summary.map(|summary| summary.failed), Some(1), "the sweep ends, and names the key as failed");
     let list = store.all_rows(10).await.unwrap();
     assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
     let of_damaged = "SELECT wanted FROM work WHERE key = 'repository:acme:2'";

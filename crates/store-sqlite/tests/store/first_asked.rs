@@ -213,7 +213,7 @@ async fn end_sweep(world: &World) {
         subject: "acme".into(),
         intent: None,
         trace: None,
-        detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 60 }),
+        detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 60, unreadable: 0 }),
     };
     world.store.journal(None, vec![entry], world.clock.now()).await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! Tests that a preview of the guard names the changes that the guard then holds.
 
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Change, GuardPreview, Hold, Key, Limits, Mode, Plan, Risk, Time, Unknown, Verdict, preview_guard, testing,
@@ -51,6 +52,29 @@ async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     assert_eq!(preview, expected);
     assert_eq!(store.bookings(Time(0)).await.unwrap(), before);
     assert!(store.holds().await.unwrap().is_empty());
+    // The percentage applies to the number of repositories that the last sweep counted.
+    RepositoryCount::note("acme").put(&store, &RepositoryCount(10)).await.unwrap();
+    let share = Limits { percent: 20, repositories: 1, ..Limits::default() };
+    let part = preview_guard(&store, share, &plans, NOW).await.unwrap();
+    assert_eq!(part.held.iter().map(|(_, count)| count).sum::<usize>(), 3, "{part:?}");
     let wide = preview_guard(&store, Limits::default(), &plans[1..], NOW).await.unwrap();
     assert_eq!(wide, GuardPreview { writes: 2, held: Vec::new() });
+    // The guard then decides in the same way.
+    let asked: Vec<Hold> = plans
+        .iter()
+        .flat_map(|(key, plan)| {
+            let guarded =
+                plan.changes.iter().filter(|change| change.mode == Mode::Enforce && change.aspect == "teams");
+            guarded.map(|change| Hold {
+                why: change.stop.clone().unwrap_or_default(),
+                ..Hold::new(key, &plan.subject, &plan.generation, change.clone(), NOW)
+            })
+        })
+        .collect();
+    let verdicts = store.reserve(None, &limits, asked, NOW).await.unwrap().unwrap();
+    let held = verdicts.into_iter().filter_map(|verdict| match verdict {
+        Verdict::Hold(why) => Some(why),
+        _ => None,
+    });
+    assert_eq!(held.collect::<Vec<_>>(), ["it is the last team", reached, reached]);
 }

@@ -55,23 +55,15 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
 async fn the_writes_of_an_undo_are_no_repairs_of_a_sweep() {
     let at = Time(1_700_000_000_000);
     let key = |id: u64| Key::new("repository", "acme", id);
-    let intent = |id: u64, generation: &str| {
-        let change = json!({
-            "aspect": "labels", "what": "label bug", "fields": [], "mode": "enforce", "after": [], "write": null,
-            "generation": generation,
-        });
-        Entry { kind: EntryKind::Intent, ..run(&key(id), at, change) }
+    let wrote = |id: u64, is_undo: bool| {
+        let counts =
+            json!({ "changes": 1, "written": 1, "held": 0, "failed": 0, "unknown": [], "is_undo": is_undo });
+        run(&key(id), at, counts)
     };
-    let wrote = |id: u64| {
-        run(&key(id), at, json!({ "changes": 1, "written": 1, "held": 0, "failed": 0, "unknown": [] }))
-    };
-    let undo = "undo of 7";
     for (entries, repaired) in [
-        (vec![intent(1, undo), wrote(1)], 0),
-        (vec![intent(1, undo), wrote(1), intent(1, "g1"), wrote(1)], 1),
-        // The service stopped before the end of the undo, so the undo has no run.
-        (vec![intent(1, undo), intent(1, "g1"), wrote(1)], 1),
-        (vec![intent(1, undo), intent(2, "g1"), wrote(2), wrote(1)], 1),
+        (vec![wrote(1, true)], 0),
+        (vec![wrote(1, true), wrote(1, false)], 1),
+        (vec![wrote(2, false), wrote(1, true)], 1),
     ] {
         let shown = format!("{entries:?}");
         let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ impl GenerationGroupChanges {
     /// Marks the affected groups as due.
     pub(in crate::app) async fn mark(&self, store: &dyn Store, now: Time) -> Result<(), StoreError> {
         for batch in self.marks.chunks(BATCH) {
-            store.mark(batch.to_vec(), now).await?;
+            store.mark_readable(batch.to_vec(), now).await?;
         }
         Ok(())
     }

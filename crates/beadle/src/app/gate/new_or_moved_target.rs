@@ -117,7 +117,7 @@ pub(crate) async fn adopt(
     accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
     tracing::info!(target_name = name, generation, "target in use");
     for batch in preview.marks().chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
+        store.mark_readable(batch.to_vec(), now).await?;
     }
     Ok(None)
 }

@@ -263,7 +263,7 @@ async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), St
 async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> {
     let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
     for batch in marks.chunks(BATCH) {
-        service.store.mark(batch.to_vec(), service.clock().now()).await?;
+        service.store.mark_readable(batch.to_vec(), service.clock().now()).await?;
     }
     service.bell.notify_one();
     Ok(())

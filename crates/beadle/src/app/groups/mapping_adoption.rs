@@ -119,7 +119,7 @@ pub(crate) async fn adopt(
     in_force.replace_configured(name, wanted);
     tracing::info!(target_name = name, generation, "mappings in force");
     for batch in preview.marks().chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
+        store.mark_readable(batch.to_vec(), now).await?;
     }
     service.bell.notify_one();
     generation_holds::end(store, name, &generation, now).await?;

@@ -40,8 +40,6 @@ pub(crate) async fn retry(
     now: Time,
 ) -> anyhow::Result<String> {
     let known = key_names::name(store, key).await?;
-    // A mark skips an unreadable row. The error of this read tells the operator the reason.
-    store.row(key).await?;
     store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
     let DecidedBy { name: by, reason } = by.clone();
     let action = OperatorAction::Retried { retried: true, by, reason };

@@ -51,8 +51,8 @@ pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let place = if lines.is_empty() { String::new() } else { format!(" in {}", examples(&lines, MOST)) };
         sentences.push(format!(
-            "policy {policy}{from} asked for {which}{place}: revert this in the policy too; while the policy \
-             declares the values, each run asks for them again"
+            "policy {policy}{from} asked for {which}{place}: revert this in the policy too, otherwise it \
+             still declares the undone values"
         ));
     }
     if more > 0 {
@@ -117,8 +117,8 @@ mod tests {
         let [policy, observed] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(
             policy,
-            "policy g1 asked for these writes in settings.yml:3, settings.yml:7: revert this in the policy too; while \
-             the policy declares the values, each run asks for them again"
+            "policy g1 asked for these writes in settings.yml:3, settings.yml:7: revert this in the policy too, \
+             otherwise it still declares the undone values"
         );
         assert!(observed.ends_with("or until `beadle resume --org acme`"), "{observed}");
         let detail = json!({

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use beadle_engine::guard::UNDO_GENERATION;
-use beadle_engine::journal::OperatorAction;
+use beadle_engine::journal::{OperatorAction, RunCounts};
 use beadle_engine::{
-    Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, StoreError, Time,
-    preview_guard, run_counts,
+    Change, Clock, Detail, Entry, EntryKind, Failure, GuardPreview, Key, Lane, Mark, Plan, Report, Store,
+    StoreError, Time, preview_guard, run_counts,
 };
 use beadle_repositories::creation::name_in;
 use beadle_repositories::undo::{reversals, touches};
@@ -23,7 +23,6 @@ use crate::app::operations::waiving::meant_keys;
 use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
-use crate::output::guard_preview;
 use crate::output::plans_and_results::{PlanScope, WholePlan};
 
 /// What an operator wants to undo.
@@ -214,15 +213,15 @@ impl<'a> Undo<'a> {
         Ok(PlannedUndo { planner, writer, plans })
     }
 
-    /// Returns sentences about the planned changes that the guard would hold.
-    pub(crate) async fn guard_sentences(
+    /// Returns the planned changes that the guard would hold, with the name of the organisation.
+    pub(crate) async fn preview_guard(
         &self,
         org: &GithubOrganisation,
         planned: &PlannedUndo,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<(String, GuardPreview), StoreError> {
         let (limits, now) = (org.limits.current(), self.clock.now());
         let preview = preview_guard(self.store.as_ref(), limits, &planned.describe(), now).await?;
-        Ok(guard_preview::sentences(&preview))
+        Ok((org.file.name.clone(), preview))
     }
 
     /// Records the undo, its operator and the reason in the journal. Returns the number of the
@@ -277,7 +276,8 @@ impl<'a> Undo<'a> {
         let (report, _) = write(applier, key, plan).await?;
         // The next run of the service records the state of the key after the undo.
         self.store.mark(vec![Mark::new(key.clone(), Lane::Manual)], self.clock.now()).await?;
-        let detail = Detail::Run(run_counts(&report, Vec::new()));
+        let counts = run_counts(&report, Vec::new());
+        let detail = Detail::Run(RunCounts { is_undo: true, ..counts });
         let at = self.clock.now();
         let entry = Entry {
             seq: 0,

@@ -26,7 +26,7 @@ pub(crate) async fn mark(
         ..Mark::new(Key::new("repository", organisation, row.id), lane)
     };
     for batch in rows.chunks(BATCH) {
-        store.mark(batch.iter().map(mark).collect(), now).await?;
+        store.mark_readable(batch.iter().map(mark).collect(), now).await?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
 use crate::output::equal_lines::EXAMPLES;
+use crate::output::guard_preview;
 use crate::output::plans_and_results::summary;
 use crate::output::printer::Printer;
 use crate::output::undo_results::UndoResults;
@@ -133,11 +134,11 @@ impl PageUndo {
             };
             let planned = undo.plan(&open, &changes).await;
             let planned = planned.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-            let held = undo.guard_sentences(&open, &planned).await;
-            guard.extend(held.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?);
+            let held = undo.preview_guard(&open, &planned).await;
+            guard.push(held.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?);
             organisations.push((open, planned));
         }
-        Ok(Prepared { selected, organisations, guard })
+        Ok(Prepared { selected, organisations, guard: guard_preview::sentences(&guard) })
     }
 }
 

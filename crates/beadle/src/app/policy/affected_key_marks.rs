@@ -45,7 +45,7 @@ pub(super) async fn store(
     }
     let marks = marks(affected);
     for batch in marks.chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
+        store.mark_readable(batch.to_vec(), now).await?;
         fail::fail_point!("between-generation-marks", |_| std::process::abort());
     }
     Ok(marks.len())

@@ -22,8 +22,7 @@ struct Group {
     instance: String,
     of: String,
     cause: String,
-    /// The reason of a held change, without its numbers. The reasons of the guard differ in them.
-    held_because: Option<String>,
+    held: Option<HeldAs>,
 }
 
 /// A text about one key.
@@ -48,6 +47,22 @@ impl KeyText {
     /// keys.
     fn of(self, count: usize) -> String {
         if count == 1 { self.own } else { self.common }
+    }
+}
+
+/// Why a change is held. Held changes with another decision or another cause are another problem, and
+/// so are the changes of another undo.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct HeldAs {
+    state: HoldState,
+    undo: Option<String>,
+    cause: String,
+}
+
+impl HeldAs {
+    fn of(hold: &Hold) -> Self {
+        let undo = is_undo(&hold.generation).then(|| hold.generation.clone());
+        Self { state: HoldState::of(hold), undo, cause: hold.cause() }
     }
 }
 
@@ -77,7 +92,7 @@ impl Problems {
             instance: key.instance().to_owned(),
             of: key.kind().to_owned(),
             cause: cause.common.clone(),
-            held_because: held_because.as_ref().map(|why| without_numbers(&why.common)),
+            held: hold.map(HeldAs::of),
         };
         let first = held_because.clone();
         let members = self.0.entry(group).or_insert_with(|| Members {
@@ -97,10 +112,6 @@ impl Problems {
 fn reason(hold: &Hold) -> String {
     let why = holds::state(&HoldState::of(hold), &hold.why);
     if is_undo(&hold.generation) { format!("{}: {why}", short_undo(&hold.generation)) } else { why }
-}
-
-fn without_numbers(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// Everything that the store knows about one key, except its holds.

@@ -75,7 +75,7 @@ pub(super) async fn gather(
     let HoldList { mut holds, unreadable } = store.all_holds().await?;
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
-    let RowList { mut rows, unreadable } = store.troubled().await?;
+    let RowList { mut rows, unreadable, .. } = store.troubled().await?;
     status.unreadable.extend(unreadable);
     let max_attempts = store.timing().max_attempts;
     let is_shown = |row: &Row| is_thing(&row.key) || counts_as_parked(row, max_attempts);

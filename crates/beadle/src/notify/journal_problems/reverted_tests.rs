@@ -19,7 +19,7 @@ fn part(seconds: i64, by: &str) -> RevertedPart {
 /// Returns an entry about the key. Only the key and the name in the entry matter here.
 fn entry() -> Entry {
     let (key, subject) = (KEY.to_owned(), "acme/shop".to_owned());
-    let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 1 });
+    let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 1, unreadable: 0 });
     Entry { seq: 1, at: Time(1), kind: EntryKind::Run, key, subject, intent: None, trace: None, detail }
 }
 

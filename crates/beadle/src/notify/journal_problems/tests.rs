@@ -27,6 +27,7 @@ fn run(seconds: i64, aspects: &[&str]) -> Entry {
         unknown: aspects.iter().map(|aspect| unknown(aspect)).collect(),
         unwritten: None,
         after: None,
+        is_undo: false,
     };
     entry(seconds, EntryKind::Run, Detail::Run(counts))
 }
@@ -166,7 +167,8 @@ fn the_last_sweep_of_each_organisation_is_known() {
     let mut troubles = Troubles::default();
     for failed in [3, 0] {
         let summary = SweepSummary { checked: 9, failed, ..SweepSummary::default() };
-        let mut sweep = entry(1, EntryKind::Sweep, Detail::Sweep(SweepEnd { summary, took_s: 1 }));
+        let mut sweep =
+            entry(1, EntryKind::Sweep, Detail::Sweep(SweepEnd { summary, took_s: 1, unreadable: 0 }));
         sweep.subject = "acme".into();
         troubles.take(&sweep);
         assert_eq!(troubles.place.sweeps["acme"], (9, failed));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
+use beadle_engine::{
+    Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, Time,
+};
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +79,21 @@ impl Catchup {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
                     // An event without an id can arrive twice, and Beadle cannot recognise the
                     // repetition. So Beadle marks the keys of the event each time.
-                    self.store.mark(event.marks(self.okta.name()), now).await?;
+                    self.store.mark_readable(event.marks(self.okta.name()), now).await?;
                     continue;
                 };
                 let marked = !marks.is_empty();
-                if self.store.accept(delivery, marks).await? == Accepted::Stored && marked {
+                let accepted = match self.store.accept(delivery, marks).await {
+                    Ok(accepted) => accepted,
+                    // The next sweep marks the keys of this event. Later events must not wait until
+                    // somebody has corrected the rows.
+                    Err(StoreError::Corrupt { why, .. }) => {
+                        tracing::error!(directory = self.okta.name(), why, "event skipped");
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                if accepted == Accepted::Stored && marked {
                     caught.missed += 1;
                 }
             }
@@ -130,7 +142,7 @@ impl Catchup {
         }
         let count = marks.len();
         if count > 0 {
-            self.store.mark(marks, now).await?;
+            self.store.mark_readable(marks, now).await?;
         }
         if after != before {
             note.put(self.store.as_ref(), &after).await?;

@@ -49,7 +49,7 @@ impl Record {
             subject: "acme".into(),
             intent: None,
             trace: None,
-            detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s }),
+            detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s, unreadable: 0 }),
         };
         self.store.journal(None, vec![entry], Time(ended)).await.unwrap();
     }

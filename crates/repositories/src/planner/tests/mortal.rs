@@ -107,8 +107,8 @@ impl Inbox for MortalStore {
 
 #[async_trait]
 impl Queue for MortalStore {
-    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
-        passes!(self, self.inner.mark(marks, now))
+    async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
+        passes!(self, self.inner.mark_readable(marks, now))
     }
 
     async fn claim_except(

@@ -233,7 +233,7 @@ impl Group {
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let can_approve = self.examples.iter().all(is_for_pages);
         let form = ruling_form(visitor, (&self.code, self.changes), self.decision, can_approve);
-        let mut since = vec![moment(self.since, now), asked_by(&self.examples, lines)];
+        let mut since = vec![moment(self.since, now), asked_by(&self.examples, self.changes, lines)];
         if let Some(first) = &self.first_held {
             let policy = [text(", when the policy was commit "), detail::commit(&first.policy.from)];
             let held = [text("first held "), moment(first.at, now)];
@@ -246,8 +246,9 @@ impl Group {
 
 /// Returns the policy of the latest plan of held changes with the same generation, or the name of an
 /// undo. This policy is often not the first one that asked for a change: a later policy plans the
-/// change again. So the line also names the policies that first asked for the changes.
-fn asked_by(holds: &[Hold], lines: &Lines) -> Html {
+/// change again. So the line also names the policies that first asked for the changes. `changes` is the
+/// number of all these changes. `holds` can be only some of them.
+fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     let Some(Hold { generation, .. }) = holds.first() else { return Html::default() };
     if is_undo(generation) {
         return faint(format!(" {generation}"));
@@ -256,9 +257,11 @@ fn asked_by(holds: &[Hold], lines: &Lines) -> Html {
     let latest = known.iter().find_map(|facts| facts.policy.as_ref());
     let earlier = |facts: &&HoldFacts| Some((facts.first_asked.clone()?, facts.first.clone()));
     let earlier: BTreeMap<String, Option<PolicyInForce>> = known.iter().filter_map(earlier).collect();
-    let first = earlier.iter().map(|(generation, policy)| {
-        joined([text(", first asked for by "), detail::policy(generation, policy.as_ref())])
-    });
+    let asked =
+        if holds.len() < changes { ", some of them first asked for by " } else { ", first asked for by " };
+    let first = earlier
+        .iter()
+        .map(|(generation, policy)| joined([text(asked), detail::policy(generation, policy.as_ref())]));
     let own = [text("planned with "), detail::policy(generation, latest)];
     paragraph(own.into_iter().chain(first))
 }
@@ -283,7 +286,7 @@ pub(in crate::pages) fn table_of(
             subject(hold.key.as_str(), &hold.subject),
             detail::change(&hold.change, &lines.of_hold(hold)),
             text(&hold.why),
-            joined([moment(hold.since, now), asked_by(std::slice::from_ref(hold), lines)]),
+            joined([moment(hold.since, now), asked_by(std::slice::from_ref(hold), 1, lines)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
                 ruling_form(visitor, (&hold.digest, 1), decision, is_for_pages(hold)),

@@ -49,7 +49,6 @@ pub(in crate::pages) struct Journal {
     asked: Asked,
     /// True if Beadle did not read all policies, so writes can be missing whose author has the text
     /// in the name.
-    #[serde(skip)]
     has_unread_policies: bool,
     /// The configured organisations.
     #[serde(skip)]

@@ -92,7 +92,7 @@ mod tests {
                 subject: name.to_owned(),
                 intent: None,
                 trace: None,
-                detail: Detail::Sweep(SweepEnd { summary, took_s: 1 }),
+                detail: Detail::Sweep(SweepEnd { summary, took_s: 1, unreadable: 0 }),
             };
             store.journal(None, vec![entry], Time(1_000)).await.unwrap().unwrap()[0]
         };

@@ -53,7 +53,7 @@ pub(in crate::pages) async fn load(
     known: &dyn Facts,
     now: Time,
 ) -> Result<Queue, Refused> {
-    let RowList { rows, unreadable } = store.all_rows(ROWS).await?;
+    let RowList { rows, unreadable, .. } = store.all_rows(ROWS).await?;
     let pauses = store.pauses(now).await?;
     let paused = paused_keys(&pauses);
     let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).chain(&paused).collect();

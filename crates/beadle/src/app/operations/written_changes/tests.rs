@@ -88,6 +88,7 @@ async fn run(store: &SqliteStore, written: usize) -> u64 {
         unknown: Vec::new(),
         unwritten: None,
         after: Some(Vec::new()),
+        is_undo: false,
     };
     let entries = vec![entry(EntryKind::Run, None, Detail::Run(counts))];
     store.journal(None, entries, Time(1000)).await.unwrap().unwrap()[0]
@@ -312,7 +313,7 @@ async fn a_write_of_a_clock_that_was_ahead_is_not_since_a_later_time() {
 async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep() {
     let (_folder, store) = temporary();
     let sweep = async |took_s: u64| {
-        let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s });
+        let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s, unreadable: 0 });
         let end = Entry { key: "sweep:acme".into(), ..entry(EntryKind::Sweep, None, detail) };
         store.journal(None, vec![end], Time(1000)).await.unwrap().unwrap()[0]
     };

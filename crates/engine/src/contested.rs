@@ -193,7 +193,11 @@ fn wait(beyond: u32) -> Duration {
 /// and can contain any characters. Between single quotes, a shell changes only the single quote.
 fn argument(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
-    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+    if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -240,8 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_several_words_is_one_argument() {
-        assert_eq!((argument("acme/shop"), argument("Dev Ops")), ("acme/shop".into(), "\"Dev Ops\"".into()));
+    fn a_shell_reads_each_name_as_one_argument() {
+        for (name, shown) in [
+            ("acme/shop", "acme/shop"),
+            ("Dev Ops", "'Dev Ops'"),
+            ("R&D", "'R&D'"),
+            ("it's", r"'it'\''s'"),
+            ("$(date)", "'$(date)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(argument(name), shown);
+        }
     }
 
     #[test]

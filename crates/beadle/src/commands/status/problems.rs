@@ -355,7 +355,8 @@ mod tests {
             lines(&found.problems),
             [
                 "parked 1 since 9: 403 Forbidden",
-                "held 2 since 2: removes teams: team engineering",
+                "held 1 since 5: removes teams: team engineering",
+                "held 1 since 2: removes teams: team engineering",
                 "contested 1 since 1003: another writer undoes the changes of labels",
                 "contested 1 since 5: another writer undoes the changes of teams: team engineering (team)",
                 "drifted 1 since 1007: an operator undid values, and Beadle only observes them until `beadle resume`",
@@ -445,15 +446,17 @@ mod tests {
             let why = format!("contested: see `beadle journal --key {}`", key(id));
             Hold { why, ..hold(id, true, None) }
         };
-        let rejection = Rejection { by: "mona".into(), reason: Some("it stays".into()), at: Time(9) };
+        let rejection = |why: &str| Rejection { by: "mona".into(), reason: Some(why.into()), at: Time(9) };
         let holds = [
             limit(2, 50),
             limit(1, 49),
             Hold { generation: "undo of 7".into(), ..limit(3, 50) },
-            Hold { rejected: Some(rejection), ..limit(4, 50) },
+            Hold { rejected: Some(rejection("ticket 12")), ..limit(4, 50) },
             contested(5),
+            Hold { generation: "undo of 8".into(), ..limit(6, 50) },
+            Hold { rejected: Some(rejection("ticket 34")), ..limit(7, 50) },
         ];
-        let keys: Vec<KnownKey> = (1..=5).map(|id| known(id, None)).collect();
+        let keys: Vec<KnownKey> = (1..=7).map(|id| known(id, None)).collect();
         let reasons = |holds: &[Hold]| {
             let held = found(&keys, holds).problems.into_iter();
             let held = held.filter(|problem| problem.kind == KeyCondition::Held);
@@ -465,8 +468,10 @@ mod tests {
         let guard = "guard limit reached: at most 50 removals in 60 min";
         let expected = [
             (1, "contested: see `beadle journal --key repository:acme:5`".to_owned()),
-            (1, "rejected by mona (it stays)".to_owned()),
+            (1, "rejected by mona (ticket 12)".to_owned()),
+            (1, "rejected by mona (ticket 34)".to_owned()),
             (1, format!("undo of 7: {guard}, 50 used")),
+            (1, format!("undo of 8: {guard}, 50 used")),
             (2, format!("{guard}, 49 used")),
         ];
         assert_eq!(reasons(&holds), expected);

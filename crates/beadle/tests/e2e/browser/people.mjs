@@ -7,6 +7,8 @@ import { reach, signedIn, until, visitor } from "./harness.mjs";
 
 /** A hostile text. A page that contained this text without encoding would run a script. */
 const HOSTILE = process.env.HOSTILE;
+/** The held change of the label with the hostile name. The subject of the commit is hostile too. */
+const HOSTILE_LABEL = `label ${HOSTILE}`;
 /** The key that a person exempts. */
 const WAIVED = "branches.main.enforce_admins";
 
@@ -99,7 +101,7 @@ async function keyboard(page) {
     assert.equal(await page.locator("main :focus").count(), 1, "the link does not lead to the content");
     done("the link to the content");
 
-    const rejected = await decide(page, HOSTILE, HOSTILE, "Reject");
+    const rejected = await decide(page, HOSTILE_LABEL, HOSTILE, "Reject");
     assert.match(rejected.text, /1 change rejected\./);
     await check(page, "rejected with the keyboard");
     const approved = await decide(page, "contractors", "the team is closed", "Approve");
@@ -113,7 +115,7 @@ async function watched([watching, typing], act) {
     const field = reason(row(typing, "acme/gadgets"));
     await field.fill("nobody uses it");
     await act();
-    const decided = (page) => row(page, HOSTILE).getByText("rejected by ann").waitFor();
+    const decided = (page) => row(page, HOSTILE_LABEL).getByText("rejected by ann").waitFor();
     await decided(watching);
     await check(watching, "updated");
     await typing.getByRole("status").getByText("Newer values are ready").waitFor();

@@ -168,7 +168,7 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
 
     let held = world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
     assert!(have(&json!({ "contractors": "push", "platform": "admin" })), "the guard allows no removal");
-    let reason = "the guard would hold 2 of these 2 changes: guard limit reached: at most 0 removals in 60 min, 0 used";
+    let reason = "the guard would hold 2 of the 2 changes in acme: guard limit reached: at most 0 removals in 60 min, 0 used";
     assert!(held.err.contains(reason), "{}", held.err);
     let group = held_group(&world).await;
     let approved = world.beadle(&["approve", &group, "--reason", "the wrong team"]).await.expect(0);

@@ -123,10 +123,7 @@ enum Wrong<'a> {
 /// Checks that a waiver can use this path for a key. The error describes a valid path.
 pub fn check_waived_key(path: &str) -> Result<(), String> {
     look_up(path).map_err(|wrong| match wrong {
-        Wrong::Unknown("*", _) => {
-            "name a key, such as `repository.topics` or `teams`; to exempt a whole repository, pause it"
-                .to_owned()
-        }
+        Wrong::Unknown("*", _) => "name a key; to exempt the whole repository, pause it".to_owned(),
         Wrong::Form => "be a path such as `teams[core].permission`".to_owned(),
         Wrong::Unknown(part, near) => {
             let near = near.map(|near| corrected(path, part, &near).unwrap_or(near));

@@ -30,8 +30,8 @@ use crate::senders::senders;
 
 /// The maximum age of the secrets. The intake reads older secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// The maximum age of the secrets after an invalid signature. The intake then reads older secrets
-/// again, because somebody might have replaced the secret.
+/// The maximum age of the secrets after an invalid signature. If the secrets are older, the intake
+/// reads them again, because somebody might have replaced a secret.
 const DOUBT: Duration = Duration::from_secs(10);
 
 /// The reason why the intake cannot start.
@@ -45,7 +45,7 @@ pub enum IntakeError {
     Environment(#[from] crate::environment::EnvironmentError),
 }
 
-/// The intake function. It keeps its routes and secrets between two requests.
+/// The intake function. It keeps its routes and secrets between requests.
 pub struct Function {
     file: File,
     references: Vec<Reference>,
@@ -182,8 +182,7 @@ impl Function {
     }
 }
 
-/// Removes everything before the route from an address. For example, this is the name of a
-/// gateway's stage.
+/// Removes from an address everything before the route, for example the name of a gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

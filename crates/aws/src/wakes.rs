@@ -36,10 +36,10 @@ pub struct WakeHandler {
 }
 
 impl WakeHandler {
-    /// Runs the keys of the messages. Returns the messages that the queue must deliver again. The
-    /// handler could not parse such a message, or could not claim its key because of an error. The
-    /// queue can delete all other messages, because the row of each key contains the time of its
-    /// next run.
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again. These
+    /// are the messages that the handler could not parse, and the messages whose key it could not
+    /// claim because of an error. The queue can delete all other messages, because the row of each
+    /// key contains the time of its next run.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -116,8 +116,8 @@ impl WakeHandler {
 
     /// Handles the keys that the handler tried to claim at the time `tried`, but could not claim.
     /// If a key becomes due soon, the handler waits and claims it. If a new mark has delayed a key
-    /// for longer, the handler sends a message for the later time. All other keys get their message
-    /// when their current run ends.
+    /// for longer than this wait, the handler sends a message for the later time. All other keys
+    /// get their message when their current run ends.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,

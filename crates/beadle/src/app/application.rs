@@ -34,7 +34,7 @@ impl App {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
 
-    /// Returns the store for the answers that the clients keep. Returns `None` if there is no such
+    /// Returns the store in which the clients keep answers. Returns `None` if there is no such
     /// store.
     pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
         self.options.store.as_ref()
@@ -77,8 +77,9 @@ impl App {
         })
     }
 
-    /// Returns the readers of the repositories that have the policy of an organisation and the base
-    /// of the policy. Returns none if the policy is in a folder. Sends no request.
+    /// Returns one reader for the repository with an organisation's policy, and one reader for the
+    /// repository with the base of this policy. Returns no reader if the policy is in a folder.
+    /// Sends no request.
     pub(crate) fn policy_readers(&self, file: &OrgConfig) -> anyhow::Result<Vec<Reader>> {
         let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
         let RepositoryPolicy { own, base, .. } = self.repository_policy(file, source)?;
@@ -142,8 +143,8 @@ impl App {
     }
 
     /// Opens the available directories and targets. Also reads the mappings in the policies of all
-    /// organisations except `without`. Also returns one error for each directory or target that it
-    /// could not open.
+    /// organisations except `without`. Also returns one error for each unavailable directory or
+    /// target.
     pub(crate) async fn available_directories_without(
         &self,
         organisation: &str,
@@ -168,8 +169,8 @@ impl App {
         Ok(())
     }
 
-    /// Opens the available directories and targets. Also returns one error for each directory or
-    /// target that it could not open.
+    /// Opens the available directories and targets. Also returns one error for each unavailable
+    /// directory or target.
     pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
         Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)
     }

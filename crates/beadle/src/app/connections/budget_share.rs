@@ -58,7 +58,7 @@ impl BudgetShare {
         }
     }
 
-    /// Gives the whole budget to the other processes. If the store does not answer in time, the
+    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
     /// other processes still notice that this process has ended, because this process no longer
     /// updates its share.
     pub(crate) async fn leave(&mut self) {

@@ -20,7 +20,7 @@ const MOST_AT_ONCE: usize = 90;
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 
 impl GithubClients {
-    /// Returns clients among which only the client of this organisation is open.
+    /// Returns a value in which only the client of this organisation is open.
     #[cfg(test)]
     pub(crate) fn with(organisation: &str, client: (Api, WritePace)) -> Self {
         Self(Mutex::new(HashMap::from([(organisation.to_owned(), client)])))
@@ -38,8 +38,8 @@ impl GithubClients {
         if let Some(client) = self.get(&file.name) {
             return Ok(client);
         }
-        // Beadle does not hold the lock here. So a secret on a slow file system does not delay
-        // other organisations.
+        // Beadle does not hold the lock here. So if the secret of one organisation is on a slow
+        // file system, other organisations do not wait.
         let client = open(config, file, clock, options)?;
         let mut clients = self.0.lock();
         Ok(clients.entry(file.name.clone()).or_insert(client).clone())

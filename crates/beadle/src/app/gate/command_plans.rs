@@ -1,5 +1,5 @@
 //! The gate for the plans of commands. If no service has accepted the policy, the plan of a command
-//! must pass the gate. A new generation of a service must pass the gate too.
+//! must pass the gate, in the same way as a new generation of a service.
 
 use std::sync::Arc;
 

@@ -16,8 +16,8 @@ pub(in crate::app) enum GateDecision {
 
 /// Compares the changes of a planned generation with the limits. If the changes exceed a limit and
 /// nobody approved exactly this plan, stores the hold in the note with the name `note`. The reason
-/// of the hold begins with `cause`. The caller has finished the plan, so the function sees an
-/// approval that an operator gave during the plan.
+/// of the hold begins with `cause`. The plan is complete before the caller calls this function. So
+/// the function also sees an approval that an operator gave while Beadle made the plan.
 pub(in crate::app) async fn decide(
     store: &dyn Store,
     note: &str,

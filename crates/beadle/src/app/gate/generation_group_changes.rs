@@ -24,11 +24,11 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the plan of the policy in force also contains.
     pub(in crate::app) drift: u64,
-    /// The total number of groups at those targets whose mappings, teams or members differ.
+    /// The total number of groups at those targets whose mappings, teams or members would change.
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks for the groups with different mappings. If a file that declares a group differs, a
+    /// The marks for the groups whose mappings would change. If a changed file declares a group, a
     /// background task marks this group.
     marks: Vec<Mark>,
 }

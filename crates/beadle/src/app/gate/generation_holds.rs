@@ -57,8 +57,8 @@ pub(crate) async fn end(
     Ok(Some(held))
 }
 
-/// Ends the holds of a service for unknown organisations and targets. The configuration no longer
-/// has these organisations and targets, so no task looks at their holds.
+/// Ends the holds of a service for organisations and targets that the configuration no longer
+/// contains. No task looks at these holds.
 pub(crate) async fn end_unknown(
     store: &dyn Store,
     is_known: &(dyn Fn(&str) -> bool + Sync),

@@ -55,7 +55,7 @@ pub(in crate::app) async fn take_back(
     };
     let planned: BTreeSet<String> = plans.iter().flat_map(digests).collect();
     // This version can read the holds that it stored. An unreadable hold stays, because an operator
-    // can have rejected its change.
+    // might have rejected its change.
     let holds = store.all_holds().await?.holds.into_iter();
     let approved = holds.filter(|hold| hold.rejected.is_none() && planned.contains(&hold.digest));
     let approved: Vec<Hold> = approved.collect();
@@ -65,9 +65,9 @@ pub(in crate::app) async fn take_back(
     Ok(())
 }
 
-/// Returns an error if a hold of a planned key is unreadable, because an operator can have rejected
-/// the change. An unreadable hold of another key does not matter, so it does not stop the policy of
-/// another organisation.
+/// Returns an error if a hold of a planned key is unreadable, because an operator might have
+/// rejected the change. An unreadable hold of another key does not matter, so it does not stop the
+/// policy of another organisation.
 async fn check_readable(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> Result<(), StoreError> {
     if store.all_holds().await?.unreadable.is_empty() {
         return Ok(());

@@ -50,9 +50,9 @@ pub(crate) struct HeldGeneration {
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
-    /// The number of drifted values. The policy in force asks for the same values, so the sums do
-    /// not contain these values. The mode, the guard or a missing approval can prevent the repair
-    /// of this drift.
+    /// The number of drifted values. The policy in force already asks for these values, so the sums
+    /// do not contain them. The mode, the guard or a missing approval can prevent the repair of
+    /// this drift.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].
@@ -252,7 +252,8 @@ impl HeldGeneration {
     }
 
     /// Returns one line for each hold of an organisation. The line contains the generation, the
-    /// holder and the start of the hold. The line also explains how to approve the generation.
+    /// start of the hold, and whether a service or a command holds the generation. The line also
+    /// explains how to approve the generation.
     pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
         let all = Self::all(store).await?.into_iter();
         let its = all.filter(|(_, held)| held.organisation == organisation);
@@ -300,8 +301,9 @@ impl HeldGroup {
         }
     }
 
-    /// Returns the number of repositories that the examples leave out. A group with few examples has
-    /// the names of all its repositories, and a change of the organisation can reach further ones.
+    /// Returns the number of repositories that the examples leave out. If the list of examples is
+    /// not full, the examples are complete. The number of repositories can still be larger, because
+    /// a change of the organisation itself can reach further repositories.
     pub(crate) fn unnamed(&self) -> usize {
         if self.examples.len() < EXAMPLES {
             return 0;

@@ -49,9 +49,9 @@ pub(crate) async fn held(
 
 /// Returns `None` if the gate lets the target pass. Otherwise, returns the exceeded limits. Until
 /// the gate lets the target pass, Beadle writes nothing to the target. If the process ends at any
-/// point of this function, the next call continues. `planned` is the generation of the mappings in
-/// this process's last plan of the held target. If the mappings have changed since that plan, the
-/// target can pass.
+/// point of this function, the next call continues. `planned` is the generation of the mappings
+/// with which this process last planned the held target. If the mappings have changed since that
+/// plan, the target can pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,
@@ -123,9 +123,9 @@ pub(crate) async fn adopt(
 }
 
 /// Returns whether Beadle can use a target without the gate, although no service has accepted the
-/// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
-/// place. In that case an older version of Beadle might have used the target. The store then
-/// contains the groups of the target.
+/// target. This is possible in two cases. In the first case, Beadle writes nothing because of the
+/// mode `observe`. In the second case, no service has accepted any place (`is_new`), but the store
+/// contains the groups of the target, because an older version of Beadle used the target.
 async fn needs_none(
     is_new: bool,
     name: &str,

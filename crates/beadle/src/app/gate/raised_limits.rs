@@ -77,7 +77,7 @@ impl Limited {
         }
     }
 
-    /// Returns the limits of the gate. If the gate has no limits of its own, the gate uses the
+    /// Returns the limits of the gate. If the gate has no separate limits, the gate uses the
     /// guard's limits in force, and not the raised limits.
     async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
         match self {

@@ -52,8 +52,8 @@ pub(crate) struct Directories {
     /// The policy files that declare groups, by the names of their sources.
     pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
-    /// The names of the unavailable targets. Beadle could not open such a target itself, or could
-    /// not open one of its directories.
+    /// The names of the unavailable targets. A target is unavailable if Beadle could not open the
+    /// target itself or one of its directories.
     pub(crate) unavailable: BTreeSet<String>,
     /// The targets whose groups are teams at GitHub, each with the organisation of the teams.
     teams: Vec<(String, String)>,
@@ -73,8 +73,8 @@ impl Directories {
         failures.into_iter().next().map_or(Ok(opened), Err)
     }
 
-    /// Opens the available directories and targets. Also returns one error for each directory or
-    /// target that it could not open.
+    /// Opens the available directories and targets. Also returns one error for each unavailable
+    /// directory or target.
     pub(crate) fn open_available(
         config: &Config,
         clock: &Clock,

@@ -136,7 +136,7 @@ async fn has_newer(service: &Service) -> Result<bool, StoreError> {
     Ok(running.iter().any(is_newer))
 }
 
-/// Plans the groups with different mappings. Returns an error if Beadle cannot plan a part.
+/// Plans the groups whose mappings would change. Returns an error if Beadle cannot plan a part.
 async fn plan(
     service: &Service,
     name: &str,

@@ -32,7 +32,7 @@ struct OfPolicy {
 }
 
 impl MappingsInForce {
-    /// Creates the value with only the mappings of the configuration.
+    /// Creates the value. At first, it contains only the mappings of the configuration.
     pub(super) fn new(configured: &Mappings) -> Self {
         let mut by_target = ByTarget::new();
         for mapping in &configured.all {

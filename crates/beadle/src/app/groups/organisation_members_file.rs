@@ -39,8 +39,8 @@ fn least(teams: &TeamsFile) -> usize {
     membership_limits(teams).map_or(1, |limits| limits.owners)
 }
 
-/// Returns why the organisation cannot have these owners. In that case the content of the file is
-/// unknown, so Beadle removes no member because of the file.
+/// If the organisation cannot have these owners, returns the reason. The content of the file then
+/// counts as unknown, so Beadle removes no member because of the file.
 fn wrong_owners(declared: &DeclaredMembers, least: usize, required: &[String]) -> Option<String> {
     let owners: BTreeSet<String> = declared.owners.iter().map(|login| login.to_lowercase()).collect();
     if owners.len() < least {

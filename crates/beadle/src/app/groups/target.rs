@@ -176,14 +176,14 @@ impl GroupTarget {
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Allows Beadle to write to a stopped target again. Also marks all keys that the stop parked
-    /// as due.
+    /// Allows Beadle to write to a stopped target again. Also marks as due all keys that the stop
+    /// parked.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// If the target is not stopped any more, marks all keys that the stop parked as due. If this
+    /// If the target is not stopped any more, marks as due all keys that the stop parked. If this
     /// service itself stopped the target, the service parks the keys again until its next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
@@ -218,15 +218,15 @@ impl GroupTarget {
         Ok(())
     }
 
-    /// Returns the end of the target's token, or `None` if the configuration does not have the
-    /// date.
+    /// Returns the time at which the target's token expires, or `None` if the configuration does
+    /// not contain this time.
     pub(crate) fn token_end(&self) -> Option<Time> {
         let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(Time(ends.as_millisecond()))
     }
 
-    /// Returns the number of days until the target's token ends, or `None` if the configuration
-    /// does not have the date.
+    /// Returns the number of days until the target's token expires, or `None` if the configuration
+    /// does not contain the time at which it expires.
     pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
         Some((self.token_end()?.seconds() - clock.now().seconds()).div_euclid(24 * 3600))
     }

@@ -11,8 +11,9 @@ use crate::app::operations::held_change_decisions::NamedChange;
 /// The policy in force.
 pub(crate) struct PolicyFacts<'a> {
     pub(crate) generation: &'a str,
-    /// The logins of the people who wrote the policy, or another policy that planned the changes. If
-    /// the list is empty, these people are not known.
+    /// The logins of the people who wrote the policy. If the changes were planned with another
+    /// policy, the list also has the people who wrote that policy. If the list is empty, these
+    /// people are not known.
     pub(crate) authors: Vec<String>,
 }
 

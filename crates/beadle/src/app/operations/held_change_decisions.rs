@@ -40,10 +40,11 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 }
 
 /// Stores a decision about each change. If the decision has an effect, the journal gets an entry.
-/// `named` contains the holds that the operator saw. If somebody rejected a change after that, an
-/// approval does not end this rejection. Returns the stored holds in the order of the changes; `None`
-/// for a change that is no longer held. The store has no transaction for several holds. If a change
-/// is decided or written at the same time, the decision is stored for the other changes.
+/// `named` contains the holds that the operator saw. If somebody rejected a change after the
+/// operator saw it, an approval does not end this rejection. Returns the stored holds in the order
+/// of the changes. For a change that is no longer held, the list contains `None`. The store has no
+/// transaction for several holds. If somebody else decides about one change at the same time, or
+/// Beadle writes it, the decision is still stored for all other changes.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],

@@ -100,7 +100,7 @@ pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
 }
 
 /// Returns the readable name of a key. The key of a dispatch or a check begins with the id of a
-/// repository. Such a key has the name of this repository.
+/// repository. The name of such a key contains the name of this repository.
 pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     if let Some(name) = subject(store, key).await? {
         return Ok(Some(name));
@@ -112,7 +112,7 @@ pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
 }
 
-/// Returns the name of a key in the newest journal entry about this key.
+/// Returns the name that the newest journal entry about a key contains.
 async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {

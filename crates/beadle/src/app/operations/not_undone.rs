@@ -17,7 +17,7 @@ pub(crate) struct NotUndone {
     pub(crate) write: Written,
     /// The reason, without the number of the later write.
     why: String,
-    /// The number of the later write that is the reason.
+    /// The number of the later write, if a later write is the reason.
     later: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Leaves out of an undo the values that a later write of Beadle set again.
+//! Removes from an undo the values that a later write of Beadle set again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,15 @@ use beadle_repositories::undo::overwritten;
 use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::written_changes::{Written, others_after};
 
-/// The writes of an undo, and the writes that the undo leaves out, each with the reason.
+/// Two lists: the writes of an undo, and the writes that the undo leaves out. Each left-out write
+/// has the reason.
 pub(crate) type Split = (Vec<Written>, Vec<NotUndone>);
 
-/// Splits the selected writes into the values that no later write set again, and the other values,
-/// each with the reason. A write of the selection is not such a later write. Without this check,
-/// an undo of a policy could give back access that a later policy removed again, because GitHub
-/// then has the value of the first policy.
+/// Splits the selected writes into two lists. The first list has the values that no later write set
+/// again. The second list has all other values, each with the reason. A selected write does not
+/// count as a later write. Without this check, an undo could wrongly give back access. For example,
+/// one policy removed the access, and a later policy removed it again. GitHub then has the value
+/// that the first policy wrote, so an undo of the first policy could give back the access.
 pub(crate) async fn without_overwritten(store: &dyn Store, selected: Vec<Written>) -> anyhow::Result<Split> {
     let others = others_after(store, &selected).await?;
     Ok(split(selected, &others))

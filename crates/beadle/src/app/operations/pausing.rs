@@ -13,8 +13,7 @@ use beadle_repositories::undo;
 use crate::app::operations::decided_by::DecidedBy;
 use crate::config::{Config, OrgConfig, TargetConfig};
 
-/// The maximum length of a pause. Because of this limit, a pause ends even if everybody forgets the
-/// pause.
+/// The maximum length of a pause. Because of this limit, even a forgotten pause ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The names by which an operator specifies the scope of a pause.

@@ -11,9 +11,10 @@ use crate::app::policy::generations::newest_generations;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::plural::counted;
 
-/// Returns one sentence for each other policy with such writes. `policies` contains the generations
-/// of the undone policies, `undone` contains the writes of the undo, and `of_others` contains the
-/// writes that the undo leaves out, because an earlier policy first asked for them.
+/// Returns one sentence for each other policy that shares writes with an undone policy. `policies`
+/// contains the generations of the undone policies. `undone` contains the writes of the undo.
+/// `of_others` contains the writes that the undo leaves out because an earlier policy first asked
+/// for them.
 pub(crate) async fn notes(
     store: &dyn Store,
     policies: &BTreeSet<String>,

@@ -81,7 +81,7 @@ fn observed(writes: &[Written]) -> String {
 }
 
 /// Returns the command that lets Beadle follow the policy again in the repositories of an undo.
-/// Each repository has its key and its name.
+/// `of` contains the key and the name of each repository.
 pub(crate) fn resume<'a>(of: impl Iterator<Item = (&'a Key, &'a str)>) -> String {
     let of: BTreeMap<&Key, &str> = of.collect();
     let mut organisations: Vec<&str> = of.keys().map(|key| key.instance()).collect();

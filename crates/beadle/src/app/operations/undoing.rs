@@ -28,8 +28,9 @@ use crate::output::plans_and_results::{PlanScope, WholePlan};
 /// What an operator wants to undo.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UndoSelection {
-    /// The numbers of runs, sweeps, policies, undos or writes in the journal, the codes of changes
-    /// or approved groups, and the generations of policies. Empty if `since` is set.
+    /// The list is empty if `since` is set. Each entry is one of these: the number of a run, sweep,
+    /// policy, undo or write in the journal; the code of a change or of an approved group; the
+    /// generation of a policy.
     pub(crate) what: Vec<String>,
     /// Beadle undoes all its writes after this time.
     pub(crate) since: Option<Time>,
@@ -37,8 +38,8 @@ pub(crate) struct UndoSelection {
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
-    /// The keys of the policy whose values Beadle restores, such as `branches[main]`, or the texts
-    /// with which a plan shows the values. An empty list means all values.
+    /// The policy keys whose values Beadle restores, such as `branches[main]`. The text with which
+    /// a plan shows a value is also allowed. An empty list means all values.
     pub(crate) keys: Vec<String>,
 }
 
@@ -99,7 +100,7 @@ pub(crate) async fn select(
     }
     let (mut writes, overwritten) = without_overwritten(store.as_ref(), writes).await?;
     left.extend(overwritten);
-    // The split can leave a part of a write without a value that the operator selected.
+    // After the split, a part of a write might no longer have a value that the operator selected.
     writes.retain(is_wanted);
     left.retain(|one| is_wanted(&one.write));
     let afterwards = undo_afterwards::sentences(store.as_ref(), &writes).await?;
@@ -129,7 +130,7 @@ fn is_selected(one: &Written, asked: &UndoSelection, (called, keys): (&BTreeSet<
         && (keys.is_empty() || has_key())
 }
 
-/// Returns a sentence for each key that selects no value of the changes. The name of such a key
+/// Returns a sentence for each key that matches no value in the changes. The name of such a key
 /// might have a spelling error.
 fn idle_keys<'a, C>(keys: &[String], changes: impl Fn() -> C) -> Vec<String>
 where
@@ -159,7 +160,7 @@ pub(crate) struct Undo<'a> {
     pub(crate) name: String,
     /// The operator.
     pub(crate) by: String,
-    /// The keys of the policy whose values the undo restores. An empty list means all values.
+    /// The policy keys whose values the undo restores. An empty list means all values.
     pub(crate) keys: Vec<String>,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,

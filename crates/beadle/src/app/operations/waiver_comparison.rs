@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 /// The time between Beadle's notice of a waiver's end and the end itself.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// For a waiver that is not longer than [`NOTICE`], the notice comes when this part of its length
-/// remains: an eighth. Otherwise, the notice would come when the waiver begins.
+/// If a waiver is not longer than [`NOTICE`], the notice comes when an eighth of the waiver's
+/// length remains. Without this rule, the notice would come when the waiver begins.
 const SHARE: u32 = 8;
 
 /// The waivers in force at the last look, for one organisation.
@@ -100,7 +100,7 @@ impl KnownWaivers {
         Look { ended, ..found }
     }
 
-    /// Returns an error that names each unreadable waiver, if there is one.
+    /// If at least one waiver is unreadable, returns an error that names each unreadable waiver.
     pub(crate) fn check(&self, organisation: &str) -> Result<(), StoreError> {
         if self.unreadable.is_empty() {
             return Ok(());

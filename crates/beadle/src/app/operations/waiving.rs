@@ -12,7 +12,7 @@ use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
 
 /// The maximum number of repositories with a separate entry in the journal. If a waiver covers more
-/// repositories, the journal has one entry of the organisation.
+/// repositories, the journal has one entry about the organisation.
 const OWN_ENTRIES: usize = 20;
 
 /// Parses the end of a waiver: a duration from now, a date or a time. `name` is the name of the
@@ -81,9 +81,9 @@ pub(crate) async fn waive(
     Ok(())
 }
 
-/// Returns the number of keys of a stored waiver that the policy does not declare for a repository.
-/// The operator might have misspelled the name of an entry. Returns `None` if there is no
-/// repository with this name.
+/// Returns how many keys of a stored waiver the policy does not declare for a repository. The
+/// operator might have misspelled the name of an entry. Returns `None` if there is no repository
+/// with this name.
 pub(crate) async fn undeclared(
     planner: &RepositoryPlanner,
     repository: &str,
@@ -93,8 +93,8 @@ pub(crate) async fn undeclared(
     Ok(Some(idle(waiver, &explained.waived, &explained.absent_waived)))
 }
 
-/// Returns the number of keys of a waiver that are not among the exempt keys of a repository. A key
-/// of an absent entry is exempt, but the policy does not declare the entry.
+/// Returns how many keys of a waiver are not among the exempt keys of a repository. A key of an
+/// absent entry also counts: the key is exempt, but the policy does not declare the entry.
 fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
     let own = exempt.iter().filter(|waived| waiver.is_source_of(waived) && !absent.contains(&waived.key));
     waiver.keys.len().saturating_sub(own.count())
@@ -102,7 +102,7 @@ fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
 /// stops all runs of the organisation, so an operator must be able to end the waiver. The function
-/// returns such a waiver as a waiver of all keys of all repositories.
+/// returns such a waiver as a waiver for all keys in all repositories.
 pub(crate) async fn to_end(
     store: &dyn Store,
     file: &OrgConfig,
@@ -144,7 +144,8 @@ pub(crate) async fn end(
 
 /// Records an action about a waiver in the journal. The journal of each covered repository shows
 /// the action, unless the waiver covers too many repositories. In that case, and if the waiver
-/// covers no repository, the entry belongs to the organisation, and `subject` is its name.
+/// covers no repository, the entry belongs to the organisation, and `subject` is the name of the
+/// organisation.
 async fn record(
     store: &dyn Store,
     (file, subject): (&OrgConfig, &str),

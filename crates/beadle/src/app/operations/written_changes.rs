@@ -30,7 +30,8 @@ pub(crate) struct Written {
     /// The generation of the policy that was in force, or the name of the undo that wrote the
     /// change. `None` if this version cannot read it.
     pub(crate) generation: Option<String>,
-    /// The earlier generation that first asked for the change. `None` if `generation` did.
+    /// The earlier generation that first asked for the change. `None` if `generation` itself first
+    /// asked for it.
     first_asked: Option<String>,
     /// True if the vendor confirmed the write.
     is_confirmed: bool,
@@ -61,19 +62,19 @@ impl Written {
         Self { first_asked: Some(policy.to_owned()), ..self }
     }
 
-    /// Returns whether this is a later write of the same key.
+    /// Returns whether this write is later than `other` and has the same key.
     pub(crate) fn is_after(&self, other: &Self) -> bool {
         self.key == other.key && self.seq > other.seq
     }
 }
 
-/// Returns the confirmed writes of the same keys after the oldest of these writes, without these
-/// writes, from the oldest to the newest.
+/// Returns the confirmed later writes of the same keys, from the oldest to the newest. A later
+/// write is newer than the oldest selected write, and is not itself selected.
 pub(crate) async fn others_after(store: &dyn Store, selected: &[Written]) -> anyhow::Result<Vec<Written>> {
     let Some(oldest) = selected.iter().map(|one| one.seq).min() else { return Ok(Vec::new()) };
     let own: BTreeSet<u64> = selected.iter().map(|one| one.seq).collect();
     let keys: BTreeSet<&Key> = selected.iter().map(|one| &one.key).collect();
-    // A list of one key is shorter.
+    // If there is only one key, the list of this key is shorter.
     let only = keys.first().filter(|_| keys.len() == 1).map(ToString::to_string);
     let listing = Listing { after: oldest, key: only, limit: PAGE, ..Listing::default() };
     let is_other = |one: &Written| keys.contains(&one.key) && !own.contains(&one.seq);
@@ -387,8 +388,8 @@ async fn of_keys(
 
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
 /// certainly did not happen. Returns an error if this version cannot read a wanted write. Without
-/// that write, the result would be incomplete. The function would also assign writes of the
-/// previous run to this run.
+/// the unreadable write, the result would be incomplete. The result for a run would also contain
+/// writes of the previous run.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,

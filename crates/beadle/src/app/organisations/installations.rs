@@ -17,7 +17,7 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// Adds the organisations that the service accepted through `[installations]` to the configuration.
+/// Adds to the configuration the organisations that the service accepted through `[installations]`.
 /// A command reads these organisations from the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()

@@ -115,9 +115,9 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
-    /// repository, and only the values of `keys` if there are keys. `generation` is the name of the
-    /// undo, and `by` is the operator. The undo reads all parts of a repository, so the undo does
-    /// not share its reads with other planners.
+    /// repository. If there are `keys`, the undo restores only their values. `generation` is the
+    /// name of the undo, and `by` is the operator. The undo reads all parts of a repository, so the
+    /// undo does not share its reads with other planners.
     pub(crate) fn undo(
         &self,
         (wanted, keys): (BTreeMap<Key, Vec<Reversal>>, &[String]),

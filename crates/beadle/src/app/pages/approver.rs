@@ -27,8 +27,8 @@ pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
 /// A hold together with the name of its note.
 type Noted = (String, HeldGeneration);
 
-/// Returns the holds that have the shown generation and the shown plan. A hold that still waits for
-/// an approval comes first.
+/// Returns the holds with the generation and the plan that the page showed. A hold that still waits
+/// for an approval comes first.
 ///
 /// The code of a plan does not identify a generation. Another generation with the same plan might
 /// have another author, and might have other effects later.

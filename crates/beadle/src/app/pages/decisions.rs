@@ -67,8 +67,8 @@ impl PageDecisions {
         outcome(&decided, &decision).map(DecisionEnd::Done)
     }
 
-    /// Approves the shown generation with the shown plan, if a hold still contains both. A service
-    /// and a command can hold the same plan.
+    /// Approves the generation that the page showed, if a hold still has this generation and the
+    /// same plan. A service and a command can hold the same plan.
     pub(crate) async fn approve_policy(
         &self,
         (plan, generation): (&str, &str),

@@ -18,7 +18,8 @@ pub(super) async fn known(
     let mut policies = PoliciesInForce::new(store);
     let mut known = BTreeMap::new();
     for (hold, first_asked) in holds.iter().zip(first) {
-        // A target of groups can have the name of an organisation, but it has no policy.
+        // A target of groups has no policy, even if the target and an organisation have the same
+        // name.
         let has_policy = matches!(hold.key.kind(), "repository" | "organisation");
         if !has_policy || is_undo(&hold.generation) {
             continue;

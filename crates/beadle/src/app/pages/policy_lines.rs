@@ -128,8 +128,8 @@ fn at_commit(origin: &PolicyOrigin, other: &PolicyCommitted) -> Option<PolicyOri
     (origin.repository == other.repository).then(|| PolicyOrigin { commit, ..origin.clone() })
 }
 
-/// Returns the address of a line at an earlier commit of an organisation's policy, or of the base of
-/// the policy. Returns `None` if the policy was in a folder at that time.
+/// Returns the address of a line at an earlier commit. The commit belongs to an organisation's
+/// policy or to the base of this policy. Returns `None` if the policy was in a folder at that time.
 pub(super) fn link_at(
     service: &Service,
     organisation: &str,

@@ -25,8 +25,8 @@ use crate::output::undo_results::UndoResults;
 /// continue after this time.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Carries out the undos of people. A process runs only one undo at a time, because each undo makes
-/// many calls to GitHub.
+/// Carries out the undos that people request. A process runs only one undo at a time, because each
+/// undo makes many calls to GitHub.
 pub(crate) struct PageUndo {
     service: Arc<Service>,
     alone: Arc<Mutex<()>>,

@@ -38,8 +38,8 @@ pub(crate) struct AcceptedPolicy {
 
 impl Metadata for AcceptedPolicy {
     const KIND: &'static str = "accepted-policy";
-    // An old process must not ignore this note. Such a process would accept its own generation
-    // again, and the fence would never stop the process.
+    // An old process must not ignore this note. Otherwise, the process would accept its own
+    // generation again, and the fence would never stop the process.
     const IS_NEEDED: bool = true;
 }
 

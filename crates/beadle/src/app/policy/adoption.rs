@@ -135,8 +135,8 @@ pub(crate) async fn reload(
             return Err(error);
         }
     };
-    // Before the first generation has passed the gate, the current policy is the waiting
-    // generation.
+    // Before the first generation has passed the gate, the current policy is the generation that
+    // waits for the gate.
     let first = || organisation.open().filter(|_| organisation.is_first());
     let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
     *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());

@@ -1,5 +1,5 @@
-//! Finds out who asked for the writes of the journal: the authors of the policies, and the lines that
-//! last declared the removed entries. Only a person who looks at a write makes Beadle read this.
+//! Finds out who asked for the writes of the journal: the authors of the policies, and the lines
+//! that last declared the removed entries. Beadle reads this only when a person looks at a write.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ impl Attributions {
         let (Detail::Change(intended), Ok(key)) = (&intent.detail, intent.key.parse::<Key>()) else {
             return Ok(Attribution::default());
         };
-        // A target of groups can have the name of an organisation, but it has no policy.
+        // A target of groups has no policy, even if the target and an organisation have the same
+        // name.
         let has_policy = matches!(key.kind(), "repository" | "organisation");
         if !has_policy || is_undo(&intended.generation) {
             return Ok(Attribution::default());

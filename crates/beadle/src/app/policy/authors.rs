@@ -46,10 +46,10 @@ async fn authors_of(
     Ok(authors(&found))
 }
 
-/// Returns the logins of the people who wrote the policies that can have asked for held changes: the
-/// policy in force, and the policies since the last sweep whose plans did not show the changes. The
-/// policy in force is not enough. After a commit of another person, the author of the commit that
-/// asked for a change could approve it.
+/// Returns the logins of the people who wrote the policies that might have asked for held changes:
+/// the policy in force, and the policies since the last sweep whose plans did not show the changes.
+/// The people who wrote the policy in force are not enough. After a later commit by another person,
+/// the author of the commit that asked for a change could approve this change.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is unknown at this server, returns an empty list.
@@ -67,7 +67,7 @@ pub(crate) async fn change_authors(
     let origins = policy.origin.iter().chain(&policy.base);
     let mut commits: BTreeSet<(&str, &str)> =
         origins.map(|origin| (origin.repository.as_str(), origin.commit.id.as_str())).collect();
-    // Without a commit of its own, the policy in force has no known authors.
+    // If the policy in force does not come from a commit, its authors are not known.
     if commits.is_empty() {
         return Ok(Vec::new());
     }
@@ -79,9 +79,9 @@ pub(crate) async fn change_authors(
     authors_of(app, open, &commits).await
 }
 
-/// Returns the policies before the policy in force that can have asked for held changes. `name` is
-/// the name of the organisation. Returns `None` if the journal does not have all these policies, or
-/// if there are more than [`MOST`].
+/// Returns the policies that might have asked for held changes and that are older than the policy
+/// in force. `name` is the name of the organisation. Returns `None` if the journal does not have
+/// all these policies, or if there are more than [`MOST`].
 async fn earlier_policies(
     store: &dyn Store,
     name: &str,
@@ -104,10 +104,10 @@ async fn earlier_policies(
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
-/// committers of all commits from the policy in force to the held policy. The last commit is not
-/// enough. After a further commit of another person, the author of an earlier commit could approve
-/// their own commit. A hold does not contain the commit of the base. So if the policy has a base,
-/// the people are not known.
+/// committers of all commits from the policy in force to the held policy. The people of the last
+/// commit are not enough. After a further commit by another person, the author of an earlier commit
+/// could approve their own commit. A hold does not contain the commit of the base. So if the policy
+/// has a base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

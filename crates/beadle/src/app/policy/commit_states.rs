@@ -50,7 +50,8 @@ pub(crate) struct PolicyCommit {
 
 /// Returns the commits with a known state of the policy. Each commit occurs only once. If the
 /// policy has a base, one commit can belong to two generations, with different commits of the base.
-/// If one of the two generations is in force and the other is held, the commit is in force.
+/// If one of the two generations is in force and the other one is held, the commit counts as in
+/// force.
 pub(crate) async fn policy_commits(
     store: &dyn Store,
     organisation: &ServedOrganisation,

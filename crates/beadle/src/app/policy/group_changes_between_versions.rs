@@ -152,7 +152,7 @@ fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
     FileSource::fixed(teams)
 }
 
-/// Returns the limit of the target's guard that all these changes would exceed in one window.
+/// Returns the limit of the target's guard that these changes together would exceed in one window.
 /// Returns `None` if the changes exceed no limit. Does not count changes that need an approval
 /// anyway.
 fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {

@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
-/// these targets wait until the policy is known again.
+/// The targets for which an organisation's policy in force has mappings. After a restart, the
+/// groups of these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);
@@ -25,8 +25,8 @@ fn note(organisation: &str) -> Note<MappedTargets> {
     Note::of(&[organisation])
 }
 
-/// Makes a target wait if the policy of an organisation contains its mappings and the organisation
-/// is not open yet. If Beadle cannot read the store, all targets wait.
+/// Makes a target wait if the policy of an organisation has mappings to this target and the
+/// organisation is not open yet. If Beadle cannot read the store, all targets wait.
 pub(in crate::app) async fn await_all(
     config: &Config,
     directories: &Directories,

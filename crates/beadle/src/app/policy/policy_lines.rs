@@ -1,7 +1,7 @@
 //! Finds the texts of the policy's lines that asked for changes, for the commands.
 //!
-//! The store has the files of few generations: of the policy in force, of the accepted policy, and
-//! of the newest policy that Beadle has read. The lines of older generations have no text here.
+//! The store has the files of only these policies: the policy in force, the accepted policy, and
+//! the newest policy that Beadle has read. So the lines of older generations have no text here.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -179,8 +179,8 @@ pub(crate) async fn text(
 
 /// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
 /// Keeps this policy, the policy in force and the accepted policy, and deletes all others. The
-/// accepted policy can differ from the policy in force. A process might end after it accepted a
-/// policy and before it recorded this policy as the policy in force.
+/// accepted policy can differ from the policy in force, because a process might end after it
+/// accepts a policy and before it records that this policy is in force.
 pub(crate) async fn keep(
     store: &dyn Store,
     organisation: &str,

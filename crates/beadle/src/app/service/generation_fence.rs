@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// An answer of the store that takes this long.
+    /// An answer of the store that arrives only after this time.
     struct Slow(Duration);
 
     #[async_trait]

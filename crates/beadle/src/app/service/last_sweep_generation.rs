@@ -32,8 +32,8 @@ impl LastSweep {
         self.swept.split_once(' ').map(|(_, modes)| modes)
     }
 
-    /// Records that a new generation needs no sweep of its own, because all affected keys are due.
-    /// If the last sweep did not use the previous generation, a sweep is still needed.
+    /// Records that a new generation needs no separate sweep, because all affected keys are due. If
+    /// the last sweep did not use the previous generation, a sweep is still needed.
     pub(crate) async fn follow(
         store: &dyn Store,
         file: &OrgConfig,

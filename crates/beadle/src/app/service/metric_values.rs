@@ -95,7 +95,7 @@ async fn organisation(
     })
 }
 
-/// Returns the time at which a generation came into force. The first call with a generation stores
+/// Returns the time at which a generation came into force. The first call for a generation stores
 /// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,

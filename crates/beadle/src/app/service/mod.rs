@@ -154,9 +154,9 @@ impl Service {
     }
 
     /// Returns the budget of each credential, with the name of its organisation, directory or
-    /// target. An organisation need not be open: its policy can be in a repository that Beadle
-    /// cannot read with a denied credential. A credential whose secret is missing is not in the
-    /// list.
+    /// target. The list also has the budgets of organisations that are not open. For example, an
+    /// organisation cannot open if its credential is denied and Beadle needs it to read the
+    /// policy's repository. A credential whose secret is missing is not in the list.
     pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
         let of_org = |org: &Arc<ServedOrganisation>| {
             let (api, _) = self.app.client_of(&org.file).ok()?;

@@ -89,10 +89,10 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// Makes the runs of a reconciler use the permissions of the App that an owner has accepted. The
-/// reconciler of sweeps needs no such addition. A sweep only lists the repositories, and the list
-/// needs no new permission. The reconcilers of team events and of installations need no token of
-/// the organisation.
+/// Makes the runs of a reconciler use the App permissions that an owner has accepted. The
+/// reconciler of sweeps does not need this. A sweep only lists the repositories, and the list needs
+/// no new permission. The reconcilers of team events and of installations need no token of the
+/// organisation.
 fn with_accepted_permissions(reader: &Reader, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
     Arc::new(WithAcceptedPermissions { inner, reader: reader.clone() })
 }
@@ -191,7 +191,7 @@ impl ReconcilerRegistry {
     }
 
     /// Adds the reconciler for the pushes to the repository of an organisation's policy. `readers`
-    /// are the organisations that have the policy and its base.
+    /// are the organisations that contain the policy and its base.
     pub(crate) fn add_policy(&self, org: &str, readers: &[&Reader], reading: Arc<dyn Reconcile>) {
         let reading = readers.iter().fold(reading, |inner, reader| with_accepted_permissions(reader, inner));
         self.policies.add(org, reading);
@@ -278,7 +278,8 @@ mod tests {
         Api::new(&endpoint, "acme", credential, budgets, clock, settings).unwrap().keeping(store.clone())
     }
 
-    /// GitHub knows nothing, and each of its tokens has the permissions at that time.
+    /// Simulates a GitHub without data. Each token has the permissions that are accepted when
+    /// GitHub creates the token.
     fn github(is_accepted: &Arc<AtomicBool>) -> Arc<Recorder> {
         let is_accepted = is_accepted.clone();
         Recorder::new(move |arrived| {

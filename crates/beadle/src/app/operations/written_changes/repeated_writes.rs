@@ -34,9 +34,9 @@ struct EarlierWrite {
 /// Gives each write that repeats an earlier write the policy of the earlier write. `all` contains
 /// the writes of some keys from the oldest to the newest.
 ///
-/// The drift that such a write repaired is nobody's policy. So the write restores nothing of its
-/// own: its values before and after become the same, and an undo restores the values before the
-/// earlier write.
+/// No policy asked for the drift that such a write repaired, so an undo must not restore this
+/// drift. For this, the values before and after the repeated write become the same. The undo then
+/// restores only the values from before the earlier write.
 pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
     let asked = policies(store, all).await?;
     for (one, (asked, is_repair)) in all.iter_mut().zip(asked) {
@@ -55,7 +55,8 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
     let mut found = Vec::with_capacity(all.len());
     for one in all {
         let is_known = one.generation.as_deref().is_none_or(is_undo);
-        // A policy can also be the first to plan the repair of an earlier policy's value.
+        // A policy can also be the first one that plans a repair, although an earlier policy asked
+        // for the value.
         let mut earlier = if is_known { None } else { repeated(one, &last) };
         if let Some(found) = &earlier
             && is_declared_again(&mut past, one, found).await?
@@ -77,8 +78,9 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
     Ok(found)
 }
 
-/// Returns whether another policy than the earlier one declares the values of a write again, after
-/// a policy did not declare all of them or declared other values.
+/// Returns whether a policy other than the earlier one declares the values of a write again after
+/// they were dropped. Values are dropped if a policy between the two writes did not declare all of
+/// them, or declared other values.
 async fn is_declared_again(
     past: &mut PastPolicies<'_>,
     one: &Written,
@@ -94,7 +96,8 @@ fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
 }
 
 /// Returns the earlier write of all values of a write. Returns `None` if the last write of one of
-/// the values wrote something else, if two policies asked for the values, or if an undo did a write.
+/// the values wrote something else, if two policies asked for the values, or if an undo wrote one
+/// of the values.
 fn repeated(one: &Written, last: &BTreeMap<Place<'_>, LastWrite<'_>>) -> Option<EarlierWrite> {
     let mut earlier: Option<(&str, Time)> = None;
     for (place, value) in values(one) {

@@ -41,15 +41,15 @@ async fn write_at(store: &SqliteStore, topic: &str, written: Happened, at: Time)
     write_of(store, (topic, "g"), written, at).await
 }
 
-/// Stores a write of a topic that a generation asked for, with its result. Returns the number of
-/// the intent.
+/// Stores a write of a topic, with its result. A generation asked for this write. Returns the
+/// number of the intent.
 async fn write_of(store: &SqliteStore, of: (&str, &str), written: Happened, at: Time) -> u64 {
     let (topic, generation) = of;
     write_asked(store, (topic, generation, None), written, at).await
 }
 
 /// Stores a write of a topic, with its result. The write has the generation in force, and the
-/// earlier generation that first asked for it. Returns the number of the intent.
+/// earlier generation that first asked for the write. Returns the number of the intent.
 async fn write_asked(
     store: &SqliteStore,
     (topic, generation, first): (&str, &str, Option<&str>),
@@ -225,7 +225,7 @@ async fn a_write_belongs_to_the_policy_that_first_asked_for_it() {
         assert_eq!((own.as_str(), others.as_str()), ("own", "held, failed, older"), "{word}");
         assert_eq!(notes, left_out, "{word}");
     }
-    // The other word names the writes too.
+    // The first word names some of the writes that the second word leaves out.
     let (own, others, _) = found(&[first, second]).await;
     assert_eq!((own.as_str(), others.as_str()), ("at once, held, failed, own", "older"));
     // Beadle did all writes of this policy while a later policy was in force.

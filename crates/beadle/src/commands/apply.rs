@@ -137,8 +137,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     say: &dyn Fn(),
     (rounds, printer): (&mut Rounds, &Printer),
 ) -> anyhow::Result<Went> {
-    // Only the first round reports names without a repository. If a round deletes a repository, the
-    // next round would otherwise report the name of this repository.
+    // Only the first round reports names that no repository has. If a round deletes a repository,
+    // the next round would otherwise report the name of this repository.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
@@ -180,7 +180,7 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
 
 /// Returns whether a change needs `--yes` if Beadle cannot ask on a terminal.
 pub(super) type NeedsYes = fn(&Change<()>) -> bool;
-/// What an operator does without a terminal, after they checked the plan.
+/// The instruction for an operator who has checked the plan and has no terminal.
 const ADD_YES: &str = "add `--yes`";
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In

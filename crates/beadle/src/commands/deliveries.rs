@@ -72,7 +72,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// Returns the newest deliveries that concern one of the keys, and the deliveries that the list
+/// Returns the newest deliveries that concern one of the keys, and how many deliveries the list
 /// leaves out. Without keys, returns the newest of all deliveries.
 async fn newest(
     store: &dyn Store,
@@ -99,7 +99,8 @@ async fn newest(
         let listing = Listing { after: 0, since, key: Some(key), limit: limit.saturating_add(further) };
         rows.extend(store.deliveries(listing).await?);
     }
-    // Several deliveries can have the same time, and the duplicates must be neighbours.
+    // Several deliveries can have the same time. Duplicates must be next to each other in the
+    // sorted list.
     rows.sort_by_cached_key(|row| (Reverse(row.received), row.source.clone(), row.id.clone()));
     rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
     let left = rows.len().saturating_sub(shown);

@@ -26,7 +26,7 @@ use crate::output::journal_line::operator;
 use crate::output::journal_write::{asked_by, value};
 use crate::output::printer::{Printer, Tone};
 
-/// The maximum number of characters in the line of a waiver.
+/// The maximum number of characters in the line about a waiver.
 const WAIVER: usize = 4 * VALUE;
 
 /// One change of a setting.
@@ -60,7 +60,7 @@ struct Asking {
     first_asked: Option<String>,
     /// The policy of this generation, if the journal has its entry.
     first_policy: Option<KnownPolicy>,
-    /// The path of the list that does not have a removed entry.
+    /// The path of the list in which a removed entry is missing.
     absent_from: Option<String>,
     /// The line that last declared a removed entry.
     declared: Option<LastDeclared>,

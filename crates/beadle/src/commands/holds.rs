@@ -98,7 +98,8 @@ fn absence(hold: &Hold) -> Option<String> {
 }
 
 /// Returns the lines of the policy that the output quotes for a group. Several changes have only
-/// the line of the group in common. For a single change, the limit is the same as in the journal.
+/// the line of the group in common, so the function returns this line. For a single change, the
+/// limit is the same as in the journal.
 fn quoted_lines(group: &HoldGroup) -> BTreeSet<&PolicyLocation> {
     if group.holds.len() > 1 {
         return group.asked.iter().collect();

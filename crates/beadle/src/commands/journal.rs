@@ -252,7 +252,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns the note about a search for the policies of an author that stopped at its limit.
+/// Returns the note for a search that stopped at its limit. This is the search for the policies of
+/// an author.
 fn unread() -> String {
     format!(
         "Beadle searched only the newest {} journal entries about policies for policies of this author: writes of \

@@ -145,7 +145,7 @@ async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow
     Ok(file.gate_limits_with(&usable.guard))
 }
 
-/// Compares two versions of the policy. Plans the groups with different mappings, teams or members.
+/// Compares two versions of the policy. Plans the groups whose mappings, teams or members differ.
 /// If Beadle cannot open a directory or a target, only the groups of this directory or target are
 /// unknown.
 async fn groups(

@@ -80,9 +80,9 @@ fn json(pull: &CheckedPull, names: Vec<NamesOfKind>, in_force: Option<&str>) -> 
     Ok(shown)
 }
 
-/// Returns the lines of text that describe a pull request. `names` are the names of the repositories
-/// for each kind of change. Each line contains at most `most` of them. `in_force` is the generation
-/// of the policy in force.
+/// Returns the lines of text that describe a pull request. `names` are the names of the
+/// repositories for each kind of change. Each line contains at most `most` names. `in_force` is the
+/// generation of the policy in force.
 fn lines(
     pull: &CheckedPull,
     (names, most): (&[NamesOfKind], usize),

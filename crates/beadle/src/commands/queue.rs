@@ -95,7 +95,7 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: &QueueArgs, printer: &Prin
     Ok(code)
 }
 
-/// Returns the keys that a list with this limit leaves out. `shown` is the number of listed keys.
+/// Returns how many keys a list with this limit leaves out. `shown` is the number of listed keys.
 async fn left_out(
     store: &dyn Store,
     (shown, limit): (usize, u32),
@@ -113,7 +113,8 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
     match retrying::keys_to_retry(config, store, name).await {
         Ok(found) => Ok(found),
         Err(unknown) => {
-            // The journal has no entry about a repository that was always as declared.
+            // If a repository has always matched the policy, the journal has no entry about this
+            // repository.
             let scope = Scope { org: None, repo: Some(name.to_owned()), target: None };
             let Ok(found) = pause::resolve(config, &scope).await else { return Err(unknown) };
             Ok(vec![found.scope.parse()?])

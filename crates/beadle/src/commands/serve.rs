@@ -49,8 +49,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         // store accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
-    // The service catches signals before it listens, because an operator might stop it as soon as
-    // it answers.
+    // The service catches signals before it listens, because an operator might stop the service as
+    // soon as the service answers.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let mut reload_signal = ReloadSignal::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;

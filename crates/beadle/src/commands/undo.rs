@@ -32,7 +32,7 @@ use crate::output::progress::Progress;
 use crate::output::undo_plan;
 use crate::output::undo_results::UndoResults;
 
-/// An undo of `beadle undo`.
+/// An undo that `beadle undo` carries out.
 struct UndoCommand<'a> {
     undo: Undo<'a>,
     args: &'a UndoArgs,
@@ -89,7 +89,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(Tally::default().code_with(selected.left.len()));
     }
-    // A plan as JSON writes nothing, so nobody decides.
+    // With `--json`, the command writes nothing, so nobody makes a decision.
     let by = if args.json { String::new() } else { decided_by(config, &args.decider, printer).await?.name };
     let (name, keys) = (selected.name.clone(), selected.keys.clone());
     let undo = Undo { name, by, keys, store: &store, clock: &app.clock };
@@ -174,9 +174,9 @@ async fn words(
     Ok(others.chain(numbers).collect())
 }
 
-/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep by
-/// an earlier version also count the writes of an undo that somebody ran at the same time. So the
-/// function skips a sweep without other writes, and says so.
+/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep
+/// by an earlier version also count the writes of an undo that somebody ran at the same time. So
+/// the function skips a sweep without other writes, and prints a note about it.
 async fn sweep_with_writes(
     store: &dyn Store,
     name: &str,
@@ -225,8 +225,9 @@ fn hints(all: &[Wrote], printer: &Printer) {
     printer.note(format!("to follow the policy again: {resume}"));
 }
 
-/// Returns the plans of an undo as JSON. Parts that could not be read are errors, as when the
-/// command writes. `guard` are sentences about the changes that the guard would hold.
+/// Returns the plans of an undo as JSON. A part that could not be read counts as an error. The same
+/// is true when the command writes. `guard` are sentences about the changes that the guard would
+/// hold.
 fn as_json(selected: &SelectedWrites, plans: &[WholePlan], guard: &[String]) -> Value {
     let not_undone = selected.left.iter().map(|one| {
         let write = &one.write;

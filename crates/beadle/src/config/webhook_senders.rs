@@ -25,7 +25,8 @@ pub(crate) fn github(
     Ok(senders)
 }
 
-/// If the configuration has the section `[installations]`, returns its App as a sender of webhooks.
+/// If the configuration has the section `[installations]`, returns the App of this section as a
+/// sender of webhooks.
 pub(crate) fn installations(config: &Config) -> anyhow::Result<Option<github_hooks::Sender>> {
     let Some(from) = &config.file.installations else { return Ok(None) };
     let secrets = config.valid_secrets(&from.webhook_secrets, "the webhook secret of [installations]")?;

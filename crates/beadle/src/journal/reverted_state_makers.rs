@@ -31,16 +31,16 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     found
 }
 
-/// Returns whether the policy, and not a directory, is the source of the values of a key. A person
-/// can then only change what Beadle reverts.
+/// Returns whether the policy, and not a directory, is the source of the values of a key. If this
+/// is true, a person can only make changes that Beadle reverts.
 fn is_of_vendor(story: &Story) -> bool {
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
     matches!(kind.as_deref(), Some("repository" | "organisation"))
 }
 
-/// Returns a text about the cause of a write. If a person made the change that Beadle reverted, the
-/// text is such as `reverts a change by ann (team.edited)`. If Beadle wrote to a group, the person
-/// can have changed the directory, and the text is such as `after a change by ann
+/// Returns a text about the cause of a write. If a person made the change that Beadle reverted, an
+/// example of the text is `reverts a change by ann (team.edited)`. If Beadle wrote to a group, the
+/// person might have changed the directory. An example is then `after a change by ann
 /// (group.user_membership.add)`. If an approval let the write pass, the text begins with the
 /// approval. If no webhook names a person and there is no approval, the text has the webhooks that
 /// made Beadle read the key. For the write of an undo, the text is the short name of the undo.

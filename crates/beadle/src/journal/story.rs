@@ -23,9 +23,10 @@ pub(crate) struct Story {
     pub(crate) causes: Vec<Cause>,
     /// The approval that let the write pass, if the write needed one.
     pub(crate) approval: Option<Approval>,
-    /// The known texts of the lines that asked for the write. A reader of the journal knows none.
+    /// The known texts of the lines that asked for the write. A reader of the journal leaves this
+    /// field empty.
     pub(crate) quotes: Quotes,
-    /// The policies behind the write. A reader of the journal knows none.
+    /// The policies behind the write. A reader of the journal leaves this field empty.
     pub(crate) attribution: Attribution,
 }
 
@@ -93,7 +94,8 @@ impl Story {
     }
 
     /// Returns whether a person or program was involved in the event. The comparison ignores case.
-    /// The author of the policy behind a write does not count: the write does not name them.
+    /// The author of the policy behind a write does not count, because the write does not name this
+    /// author.
     pub(crate) fn is_about(&self, who: &str) -> bool {
         let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());

@@ -118,7 +118,7 @@ impl Places {
 }
 
 /// Writes the first policy into another folder. So the command can read this policy before the
-/// setup writes it.
+/// setup writes it into the policy's folder.
 pub(super) fn write_first_policy(folder: &Path) -> anyhow::Result<()> {
     write_new(&folder.join(SETTINGS), FIRST_POLICY, SHARED)
 }

@@ -9,8 +9,8 @@ use beadle_repositories::policy::parse_until;
 const DATE: usize = 10;
 
 /// Parses the moment of a report. A date means the last moment of this day in UTC. If this day has
-/// not ended, the date means the present time. A time has its own time zone. The error explains the
-/// valid forms.
+/// not ended, the date means the present time. A time contains its time zone. The error explains
+/// the valid forms.
 pub(super) fn moment(text: &str, now: Time) -> Result<Time, String> {
     let time = parse_until(text).map_err(|must| format!("it must {must}"))?;
     if text.len() != DATE {

@@ -1,5 +1,5 @@
-//! The service with one configuration. After a reload, a service with another configuration
-//! replaces it.
+//! A service that works with one configuration. After a reload, a service with another
+//! configuration replaces this service.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! The rounds of `beadle apply`. `beadle sweep` uses the same limits and waits for its rounds. A
-//! write can change which repositories a layer selects. Then the declared values of a repository
-//! might change too. So Beadle plans again after the writes. It stops when Beadle has already tried
-//! to write all changes of a plan.
+//! The rounds of `beadle apply`. The rounds of `beadle sweep` use the same limits and waiting
+//! times. A write can change which repositories a layer selects. Then the declared values of a
+//! repository might change too. So Beadle plans again after the writes. Beadle stops when a plan
+//! has only changes that Beadle has already tried to write.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) struct Rounds {
     /// The digest of every change that Beadle tried to write, and whether the write succeeded.
     tried: HashMap<String, bool>,
     tally: Tally,
-    /// True if the command line has a name without a repository or group.
+    /// True if the command line has a name that no repository or group has.
     pub(crate) misnamed: bool,
 }
 

@@ -128,7 +128,7 @@ pub(in crate::commands) async fn are_mappings_held(
 
 /// Records that a command applied an organisation's policy to all repositories of this
 /// organisation. If a part of the plan was unknown, the plan did not show all changes. In that case
-/// the next plan must pass the gate too.
+/// the next plan must also pass the gate.
 pub(in crate::commands) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,

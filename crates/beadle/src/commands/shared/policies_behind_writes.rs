@@ -1,4 +1,4 @@
-//! Adds what Beadle knows about the policies behind writes to what the commands show.
+//! Adds facts about the policies behind writes to the output of the commands.
 
 use std::sync::Arc;
 

@@ -36,8 +36,8 @@ pub(super) struct Status {
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
-    /// The stored holds, waivers and rows of the queue that this version cannot read. Beadle does not
-    /// work on a repository or group if such data concerns it.
+    /// The stored holds, waivers and rows of the queue that this version cannot read. Beadle does
+    /// not work on a repository or group that has such data.
     pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,
@@ -160,11 +160,11 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// Why Beadle holds the changes, or the decision of the operator about them, as `beadle holds`
-    /// shows it. `None` for any other problem.
+    /// Why Beadle holds the changes, or the decision of the operator about them. `beadle holds`
+    /// shows the same text. `None` for any other problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held_because: Option<String>,
-    /// The time at which the problem began, at the first affected repository or group.
+    /// The time at which the problem began at the first affected repository or group.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.

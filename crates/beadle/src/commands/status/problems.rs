@@ -50,8 +50,8 @@ impl KeyText {
     }
 }
 
-/// Why a change is held. Held changes with another decision or another cause are another problem, and
-/// so are the changes of another undo.
+/// Why a change is held. Two held changes are separate problems if their decisions, their causes or
+/// their undos differ.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct HeldAs {
     state: HoldState,
@@ -133,8 +133,8 @@ pub(super) struct Found {
 }
 
 /// Returns the problems of these keys. The most important kind comes first. Within a kind, the
-/// problem with the most names comes first. `holds` are the held changes of all these keys. `at` is
-/// the present time, and the number of tries after which the queue parks a key.
+/// problem with the most names comes first. `holds` are the held changes of all these keys. `at`
+/// contains the present time, and the number of tries after which the queue parks a key.
 pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], at: (Time, u32)) -> Found {
     let (mut found, mut counts) = (Problems::default(), BTreeMap::new());
     let by_key = HoldsByKey::new(holds);
@@ -174,7 +174,7 @@ fn is_shown(known: &KnownKey, finding: &Finding) -> bool {
     !finding.state.is_fine() && (is_thing(&known.key) || finding.state == KeyCondition::Parked)
 }
 
-/// Returns whether a key has a state. Only the row of such a key, or a parked row, can be a problem.
+/// Returns whether a key has a state. The row of any other key is a problem only if it is parked.
 pub(super) fn is_thing(key: &Key) -> bool {
     key.kind() == ORGANISATION || COUNTED.contains(&key.kind())
 }

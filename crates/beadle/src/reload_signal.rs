@@ -21,7 +21,8 @@ impl ReloadSignal {
     }
 }
 
-/// The signal that tells the service to read its configuration again. This system does not have it.
+/// The signal that tells the service to read its configuration again. This system has no such
+/// signal.
 #[cfg(not(unix))]
 pub(crate) struct ReloadSignal;
 

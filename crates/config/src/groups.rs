@@ -23,7 +23,8 @@ pub struct GroupsFile {
     pub strip_prefix: Option<String>,
     /// A text that Beadle removes from the end of the group's name.
     pub strip_suffix: Option<String>,
-    /// Replacements in the group's name. Each is a pair of a regular expression and the new text.
+    /// Replacements in the group's name. Each replacement is a pair of a regular expression and the
+    /// new text.
     #[serde(default)]
     pub replace: Vec<(String, String)>,
     /// Whether Beadle converts the group's name to upper or lower case.
@@ -54,8 +55,8 @@ pub struct GroupsFile {
     /// True if Beadle takes over an existing group of the target that has the same name.
     #[serde(default)]
     pub adopt: bool,
-    /// True if a group of the directory may have no members. If it is `false`, the removals for
-    /// such a group need an approval.
+    /// True if a group of the directory may have no members. If the value is `false`, the removals
+    /// for such a group need an approval.
     #[serde(default)]
     pub may_empty: bool,
     /// Patterns of groups. If a group matches a pattern, its limit is `group_guard.count`, even if
@@ -138,7 +139,7 @@ pub enum Users {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRename {
-    /// Beadle gives the group of the target the new name too.
+    /// Beadle gives the same new name to the group of the target.
     #[default]
     Follow,
     /// Beadle holds the rename until an operator approves it.

@@ -43,7 +43,7 @@ impl InstallationState {
 }
 
 /// All known installations of an App. The store keeps the installations in one note, because the
-/// intake on AWS has the permission to read single items of the table, but no lists.
+/// intake on AWS may read single items of the table, but may not list items.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AllInstalled(Vec<Installed>);

@@ -43,7 +43,7 @@ pub struct OktaFile {
     pub push_apps: Vec<String>,
     /// The time between two sweeps. If `schedule` is not set, the default is one day.
     pub sweep_every: Option<Span>,
-    /// When sweeps begin, as a cron expression in UTC.
+    /// The cron expression, in UTC, that sets when sweeps begin.
     pub schedule: Option<String>,
     /// How often Beadle reads the System Log.
     #[serde(default = "minute")]

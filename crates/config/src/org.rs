@@ -72,7 +72,7 @@ pub struct OrgFile {
     pub budget: BudgetFile,
     /// The time between two sweeps. If `schedule` is not set, the default is 2 hours.
     pub sweep_every: Option<Span>,
-    /// When sweeps begin, as a cron expression in UTC.
+    /// The cron expression, in UTC, that sets when sweeps begin.
     pub schedule: Option<String>,
     /// How often sweeps read the parts of a repository that only the REST API shows. The default is
     /// once in 22 hours.
@@ -246,7 +246,7 @@ pub struct AppFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardFile {
-    /// The length of the window that the guard counts.
+    /// The length of the window in which the guard counts changes.
     pub window: Option<Span>,
     /// The maximum number of removals in a window.
     pub removes: Option<u32>,
@@ -257,8 +257,8 @@ pub struct GuardFile {
     /// How many times Beadle may make the same change within an hour. After that, the change is
     /// contested.
     pub repeats: Option<u32>,
-    /// The maximum percentage of the repositories where Beadle may remove or weaken something in
-    /// one aspect within a window.
+    /// In one aspect and one window, Beadle may remove or weaken something in at most this
+    /// percentage of the repositories.
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
@@ -293,8 +293,8 @@ pub struct GateFile {
     pub exposes: Option<u32>,
     /// The maximum number of additions.
     pub creates: Option<u32>,
-    /// The maximum percentage of the repositories where a generation may remove, weaken or expose
-    /// something.
+    /// A generation may remove, weaken or expose something in at most this percentage of the
+    /// repositories.
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,

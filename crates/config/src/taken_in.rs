@@ -36,7 +36,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Returns the standing as a sentence about the organisation, without its name.
+    /// Returns the standing as a sentence about the organisation, without the organisation's name.
     pub fn describe(self) -> &'static str {
         match self {
             Self::TakenIn => "taken in, mode observe",
@@ -100,8 +100,8 @@ impl File {
         self.org.extend(taken);
     }
 
-    /// Returns an example of the organisations that Beadle adds. A check of the files uses it,
-    /// because the check knows no real organisation.
+    /// Returns an example of the organisations that Beadle adds. A check of the files uses this
+    /// example, because the check knows no real organisation.
     pub fn any_taken_in(&self) -> Option<Arc<OrgFile>> {
         let from = self.installations.as_ref()?;
         Some(Arc::new(organisation(from, "[installations]", None)))
@@ -141,7 +141,7 @@ impl File {
     }
 }
 
-/// Returns the organisation of an installation, as an `[[org]]` in mode `observe` describes it.
+/// Returns the organisation of an installation in the form of an `[[org]]` in mode `observe`.
 fn organisation(from: &InstallationsFile, login: &str, installation: Option<u64>) -> OrgFile {
     OrgFile {
         name: login.to_owned(),

@@ -14,7 +14,7 @@ use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 pub struct TargetFile {
     /// The name of the target in Beadle and in its keys.
     pub name: String,
-    /// The SCIM server, if the target is one.
+    /// The SCIM server, if the target is a SCIM server.
     pub scim: Option<ScimFile>,
     /// The GitHub organisation, if its teams are the groups of the target.
     pub github: Option<TeamsFile>,
@@ -67,7 +67,7 @@ pub struct TeamsFile {
     /// The path of a file that assigns accounts to people. The lines of the file have the form
     /// `"login, address or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
-    /// True if `teams.yml` in the policy of the organisation declares teams too.
+    /// True if `teams.yml` in the policy of the organisation also declares teams.
     #[serde(default)]
     pub teams_from_policy: bool,
     /// True if `members.yml` in the policy declares the members and the owners of the organisation.
@@ -78,8 +78,8 @@ pub struct TeamsFile {
     /// The logins that must always be owners in `members.yml`.
     #[serde(default)]
     pub required_owners: Vec<String>,
-    /// The maximum percentage of the members who may leave the organisation within the window of
-    /// `group_guard` without an approval.
+    /// Without an approval, at most this percentage of the members may leave the organisation
+    /// within the window of `group_guard`.
     pub members_percent: Option<usize>,
 }
 

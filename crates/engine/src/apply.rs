@@ -77,12 +77,12 @@ pub trait Planner: Send + Sync + 'static {
     fn reports(&self, _aspect: &str, _event: &str, _sender: Option<&str>) -> bool {
         false
     }
-    /// Returns whether a waiver of a key of the policy can hide a change of an aspect and its part.
+    /// Returns whether a waiver of a policy key can hide a change of this part of the aspect.
     fn can_hide(&self, _waived: &str, _aspect: &str, _what: &str) -> bool {
         true
     }
     /// Records the end of a run. Reports about the past use this record. The engine calls this
-    /// method after the last write of a plan, also if the plan has no changes.
+    /// method after the last write of a plan, even if the plan has no changes.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }

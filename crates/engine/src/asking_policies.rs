@@ -1,10 +1,10 @@
 //! Finds out which policies can have asked for held changes. The authors of all these policies must
 //! not approve the changes.
 //!
-//! A sweep plans every key of an organisation, except the keys of unreadable rows. If the plans of a
-//! sweep without such rows did not show a change, no policy that was replaced before the sweep asked
-//! for the change. So the policies that came into
-//! force since the beginning of this sweep are enough.
+//! A sweep plans every key of an organisation, except the keys of unreadable rows. Suppose that the
+//! plans of a sweep without such rows did not show a change. Then no policy that was replaced
+//! before this sweep asked for the change. So it is enough to look at the policies that came into
+//! force since the beginning of this sweep.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,12 +21,13 @@ use crate::store::{Store, StoreError};
 pub struct AskingPolicies {
     /// The policies that came into force at this time or later can have asked for the changes.
     pub since: Time,
-    /// The generations that asked for the changes: of the first plans, and of the latest ones.
+    /// The generations that asked for the changes: the generations of the first plans and of the
+    /// latest plans.
     pub generations: BTreeSet<String>,
 }
 
-/// Finds the policies that can have asked for these held changes. The policy in force can have asked
-/// for them too. All holds belong to one organisation.
+/// Finds the policies that can have asked for these held changes. The policy in force can also have
+/// asked for these changes. All holds belong to one organisation.
 pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<AskingPolicies, StoreError> {
     let known = asked_for_holds(store, holds).await?;
     let first = known.iter().filter_map(|(first, _)| first.clone());
@@ -39,7 +40,7 @@ pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<Askin
         .map(|(hold, _)| &hold.key)
         .collect();
     let states: HashMap<Key, KeyState> = KeyState::of_keys(store, &unknown).await?.into_iter().collect();
-    // Before this time, the key was as declared, so no plan contained the change.
+    // Before this time, the key had the declared state, so no plan contained the change.
     let fallback = |hold: &Hold| states.get(&hold.key).map_or(Time(0), |state| state.since);
     let since = holds.iter().zip(known).map(|(hold, (_, since))| since.unwrap_or_else(|| fallback(hold)));
     let since = since.min().unwrap_or(Time(0));

@@ -62,8 +62,7 @@ pub trait BackgroundTask: Send + Sync + 'static {
     fn period(&self) -> Duration;
     /// Returns the time limit of a run. The driver cancels a longer run and counts it as failed.
     fn timeout(&self) -> Duration;
-    /// Returns how long the driver waits before the next run after a run that failed or did not
-    /// finish.
+    /// Returns how long the driver waits before the next run if a run failed or did not finish.
     fn retry(&self) -> Duration {
         self.period()
     }
@@ -166,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// Returns the driver of a process that shares its store with others. The driver runs the tasks
-    /// of [`Runs::Once`] only while the process holds the lease.
+    /// Returns the driver of a process that shares its store with other processes. The driver runs
+    /// the tasks of [`Runs::Once`] only while the process holds the lease.
     #[must_use]
     pub fn sharing(self, lease: Option<Arc<TaskLease>>) -> Self {
         Self { lease, ..self }
@@ -263,7 +262,7 @@ impl Driver {
         }
     }
 
-    /// Runs the due tasks that `is_one` selects, in parallel. Tasks that are nearly due run too.
+    /// Runs the due tasks that `is_one` selects, in parallel. Also runs tasks that are nearly due.
     /// Runs that have not ended at `deadline` are cancelled. If a run wakes other tasks, these
     /// tasks run afterwards. Returns the tasks that failed or had no time left, each with the
     /// reason.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 /// Returns the wait before the next try. The wait doubles with each attempt, from `base` up to
-/// `cap`; the first attempt is number 1. A hash of `what` varies the upper half of the wait, so
-/// that two keys do not retry at the same time after they failed at the same time. The same key and
-/// attempt always get the same wait.
+/// `cap`; the first attempt is number 1. A hash of `what` varies the upper half of the wait. Two
+/// keys that failed at the same time therefore retry at different times. The same key and attempt
+/// always get the same wait.
 pub fn backoff(what: &str, attempt: u32, base: Duration, cap: Duration) -> Duration {
     let whole = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(cap);
     let half = whole / 2;

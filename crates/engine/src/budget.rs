@@ -179,8 +179,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// Asks for permission to request a token. The vendor counts no such request, so the only
-    /// reason to wait is a denied credential.
+    /// Asks for permission to request a token. The vendor does not count these requests, so the
+    /// only reason to wait is a denied credential.
     pub fn admit_token(&self, now: Time) -> Result<(), Wait> {
         let until = self.state().blocked_until(Resource::Credential, now);
         until.map_or(Ok(()), |until| Err(self.wait(Resource::Credential, until, false)))
@@ -262,7 +262,7 @@ impl Budgets {
     }
 
     /// Returns the time since which the vendor has denied the credential. Returns `None` if the
-    /// vendor accepted the credential last.
+    /// vendor does not deny the credential now.
     pub fn denied_since(&self) -> Option<Time> {
         self.state().denied_since
     }

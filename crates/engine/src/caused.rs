@@ -83,9 +83,9 @@ type Leaves = BTreeMap<Leave, usize>;
 /// The values that occur in some plans of one key, such as the plans of the earlier policy.
 #[derive(Debug, Default)]
 pub struct PlannedValues {
-    /// For each value, the highest number of times that it occurs in one of the added plans. If a
-    /// compared plan has the same value twice, both values are known only if one of the added plans
-    /// has the value twice too.
+    /// For each value, the highest number of times that it occurs in one of the added plans. A
+    /// compared plan can have the same value twice. Both values are known only if one of the added
+    /// plans also has the value twice.
     counts: HashMap<Identity, Leaves>,
     /// The new contents that are objects.
     objects: HashMap<(Place, Leave), Vec<Map<String, Value>>>,
@@ -144,8 +144,8 @@ impl PlannedValues {
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
     /// plan has. A value also counts as new if all writes of the added plans with this value need
-    /// more approval. A change stays in the returned part, even if it depends on a change that is
-    /// left out.
+    /// more approval than the write of this plan. A change stays in the returned part, even if it
+    /// depends on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
@@ -228,8 +228,8 @@ fn values<W>(change: &Change<W>) -> Vec<Field> {
     vec![Field { name: String::new(), before, after, asked: None, risk: Risk::Changes }]
 }
 
-/// Uses up one known value of `leaves`. Its writes need at most as much approval as `leave`.
-/// Returns `false` if there is no such value.
+/// Uses up one known value of `leaves` whose writes need at most as much approval as `leave`.
+/// Returns `false` if `leaves` has no such value.
 fn take(leaves: &mut Leaves, leave: Leave) -> bool {
     let found = leaves.range_mut(leave..).find(|(_, count)| **count > 0);
     let Some((_, count)) = found else { return false };

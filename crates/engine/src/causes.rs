@@ -11,7 +11,7 @@ use crate::store::{DeliveryRow, Listing, Store, StoreError};
 const MOST: usize = 5;
 /// The number of deliveries that one call reads.
 const PAGE: u32 = 50;
-/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and the list
+/// The maximum number of calls for one key. Beadle's own writes also cause deliveries, and the list
 /// begins with these deliveries.
 const PAGES: u32 = 10;
 /// The maximum time from a delivery about an origin until the run of the origin marks the key. This
@@ -20,7 +20,7 @@ const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was
 /// made. A later delivery cannot explain the drift in the plan. The runs of the keys in `origins`
-/// mark this key too, so the deliveries of those keys also count.
+/// also mark this key, so the deliveries of those keys count too.
 pub(crate) async fn causes(
     store: &dyn Store,
     key: &Key,
@@ -58,8 +58,8 @@ async fn deliveries(
         let rows = store.deliveries(Listing { after, since: Some(since), key, limit: PAGE }).await?;
         let is_last = rows.len() < PAGE as usize;
         for row in rows.into_iter().filter(|row| row.received <= until) {
-            // A delivery that arrives during the search moves others to the next page, so the
-            // search can find the same delivery twice.
+            // A delivery that arrives during the search moves other deliveries to the next page, so
+            // the search can find the same delivery twice.
             if !found.iter().any(|known| (&known.source, &known.id) == (&row.source, &row.id)) {
                 found.push(row);
             }

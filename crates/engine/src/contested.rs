@@ -79,7 +79,7 @@ struct Writes {
 }
 
 /// Searches the last hour of the journal, and returns the contested changes of a plan. A change is
-/// contested after `repeats` writes of the same value, also if several generations asked for this
+/// contested after `repeats` writes of the same value, even if several generations asked for this
 /// value. If `repeats` is zero, no change is ever contested.
 pub(crate) async fn contested<W>(
     key: &Key,
@@ -147,8 +147,8 @@ pub(crate) async fn contested<W>(
 }
 
 /// Counts in the journal how often each value was written. A new generation can ask for the same
-/// value, so it does not restart the count. If another generation or an undo wrote another value to
-/// the same place, the count starts again, because no other writer undid the value.
+/// value, so it does not restart the count. The count starts again if another generation or an undo
+/// wrote another value to the same place, because then no other writer undid the value.
 fn made(entries: &[Entry]) -> HashMap<Place, Writes> {
     let missed: HashMap<u64, Missed> = entries
         .iter()

@@ -1,6 +1,6 @@
 //! Finds the policy that was in force when the guard first held a change. A hold names the policy
-//! of the latest plan, which is often an unrelated later commit: each new policy plans the change
-//! again.
+//! of the latest plan, because each new policy plans the change again. This policy is often an
+//! unrelated later commit.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::store::{History, Store, StoreError};
 use crate::unwritten::IN_JOURNAL;
 
 /// The maximum number of runs of a key that Beadle searches. If a change is held for more runs, the
-/// first one is not known.
+/// first hold is not known.
 const RUNS: u32 = 200;
 /// The maximum number of policies that Beadle searches.
 const POLICIES: u32 = 200;
@@ -20,15 +20,16 @@ const POLICIES: u32 = 200;
 /// The first hold of a change that is still held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FirstHeld {
-    /// The end of the first run that planned the change, and whose change the guard held.
+    /// The end of the first run in which Beadle planned the change and the guard held the change.
     pub at: Time,
     /// The policy that was in force at that time.
     pub policy: PolicyInForce,
 }
 
 impl FirstHeld {
-    /// Searches the journal for the first hold of a change. Returns `None` for the hold of an undo,
-    /// for a policy that is not in Git, and if the journal does not reach back to the first hold.
+    /// Searches the journal for the first hold of a change. Returns `None` for the hold of an undo
+    /// and for a policy that is not in Git. Also returns `None` if the journal does not reach back
+    /// to the first hold.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl FirstHeld {
         if is_undo(&hold.generation) {
             return Ok(None);
         }
-        // Before this time, the key was as declared, so the change was not planned.
+        // Before this time, the key had the declared state, so the change was not planned.
         let begun = KeyState::get(store, &hold.key).await?.map(|state| state.since);
         let history = History {
             key: Some(hold.key.to_string()),
@@ -64,9 +65,10 @@ impl FirstHeld {
     }
 }
 
-/// Returns the time of the first run of the latest runs in a row that held a change. The newest run
-/// comes first. `since` is the beginning of the hold. A later run without the change does not end the
-/// row: it can be the run of an undo, which does not plan the changes of the policy.
+/// Finds the latest row of runs that held a change, and returns the time of the first run in this
+/// row. `runs` begins with the newest run. `since` is the beginning of the hold. A later run
+/// without the change does not end the row, because it can be the run of an undo. An undo does not
+/// plan the changes of the policy.
 fn first_run(runs: &[Entry], digest: &str, since: Time) -> Option<Time> {
     let is_of_hold = |run: &Entry| run.at >= since && holds(run, digest) == Some(true);
     let before = &runs[runs.iter().rposition(is_of_hold).unwrap_or(0)..];
@@ -79,7 +81,7 @@ fn first_run(runs: &[Entry], digest: &str, since: Time) -> Option<Time> {
 }
 
 /// Returns whether the guard held a change in a run. Returns `None` if the entry does not show
-/// this: the list of the unwritten changes can be incomplete, and an unknown aspect can hide a
+/// this. For example, the list of the unwritten changes is incomplete, or an unknown aspect hides a
 /// planned change.
 fn holds(run: &Entry, digest: &str) -> Option<bool> {
     let Detail::Run(RunCounts { unwritten, unknown, .. }) = &run.detail else { return None };

@@ -73,8 +73,8 @@ pub struct GateLimits {
     pub exposes: u32,
     /// The maximum number of additions.
     pub creates: u32,
-    /// The maximum percentage of the repositories where the generation may remove, weaken or expose
-    /// something.
+    /// The generation may remove, weaken or expose something in at most this percentage of the
+    /// repositories.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.

@@ -1,7 +1,7 @@
-//! The hint of a mark: the vendor's name for the thing. The hint also says whether the run may use
-//! answers of earlier reads. Only a sweep makes a hint that allows such answers. The lane cannot
-//! replace the hint, because some events also have the lane of a sweep: the events that Beadle's
-//! own login caused.
+//! The hint of a mark: the vendor's name for the thing. The hint also states whether the run may
+//! use answers of earlier reads. Only a sweep makes a hint that allows such answers. The lane
+//! cannot replace the hint, because the events that Beadle's own login caused also have the lane of
+//! a sweep.
 
 /// If a hint ends with this text, the run may use earlier answers. No node id ends with this text.
 const SWEPT: &str = "#swept";
@@ -20,8 +20,8 @@ pub fn read_hint(hint: &str) -> (&str, bool) {
     }
 }
 
-/// Returns the hint of a key after a mark. `before` is the hint of the key, and `mark` the hint of
-/// the mark. `is_covered` is true if completed runs cover all earlier marks of the key.
+/// Returns the hint that a key has after a mark. `before` is the hint of the key, and `mark` the
+/// hint of the mark. `is_covered` is true if completed runs cover all earlier marks of the key.
 ///
 /// A run that covers several marks may use earlier answers only if each of the marks allows it.
 pub(crate) fn merged_hint(before: Option<&str>, mark: Option<&str>, is_covered: bool) -> Option<String> {

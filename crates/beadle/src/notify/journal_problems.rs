@@ -18,15 +18,16 @@ mod reverted_tests;
 
 /// If a part is unknown for this time, Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// The time for which a change is a problem after the journal reported the change as contested.
-/// While the change stays contested, the journal reports the change again within an hour.
+/// After the journal reports a change as contested, Beadle reports this change as a problem for
+/// this time. While the change stays contested, the journal reports the change again within an
+/// hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 /// After Beadle reverts a person's change, Beadle reports this change as a problem for this time.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
-/// The age of the oldest entry that the first pass reads. The same limit applies to the first pass
-/// after a long interruption.
+/// The maximum age of the entries that the first pass reads. The same limit applies to the first
+/// pass after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
@@ -34,10 +35,10 @@ const PAGES: usize = 20;
 /// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
 /// For one key, Beadle stores at most this number of unknown parts, and the same number of
-/// contested changes. The note of the key must stay small.
+/// contested changes, because the note of the key must stay small.
 const PARTS: usize = 50;
-/// The maximum time that a process needs to write an entry of the journal after it has reserved the
-/// entry's number. In DynamoDB, an entry can become visible later than an entry with a larger
+/// After a process has reserved the number of a journal entry, the process needs at most this time
+/// to write the entry. In DynamoDB, an entry can become visible later than an entry with a larger
 /// number.
 const WRITING: Duration = Duration::from_secs(60);
 
@@ -109,9 +110,9 @@ impl Troubles {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
         let mut all = Self { keys, place, touched: BTreeSet::new() };
-        // A run stores the state of its key before it writes its entry in the journal. So Beadle
-        // reads the states before the journal. If a run ends between these two reads, its entry is
-        // newer than the state.
+        // A run first stores the state of its key, and then writes its journal entry. So Beadle
+        // first reads the states, and then the journal. If a run ends between these two reads, its
+        // journal entry is newer than the state that Beadle read.
         let mut known = all.known(store, turn).await?;
         let (mut after, mut has_gap) = (all.place.after, false);
         for _ in 0..PAGES {
@@ -186,8 +187,7 @@ impl Troubles {
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
-            // The guard holds all other contested changes, so Beadle already reports them as held
-            // changes.
+            // The guard holds this contested change, so Beadle already reports it as a held change.
             Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
             Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
@@ -309,10 +309,10 @@ impl Troubles {
     }
 }
 
-/// Returns the number of the last entry before a gap in the journal. `entries` are the entries
-/// after `after`. The next pass reads the entries after a gap again, because another process might
-/// still write the missing entry. Beadle does not wait for the entry of an old gap, because no
-/// process wrote this entry, or the entry was deleted.
+/// Returns the number of the last entry before a gap in the journal. `entries` contains the entries
+/// after the number `after`. The next pass reads the entries after a gap again, because another
+/// process might still write the missing entry. Beadle does not wait for the entry of an old gap,
+/// because no process wrote this entry, or the entry was deleted.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;

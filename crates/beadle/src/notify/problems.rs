@@ -20,9 +20,9 @@ use crate::notify::problem::{FAILING, problem};
 
 /// The maximum delay of a sweep. If a sweep is later, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
-/// The number of keys that Beadle lists in addition to the counted keys. The additional number is
-/// necessary because more keys might become parked after the count, and because the row of another
-/// key can be unreadable.
+/// The number of keys that Beadle lists in addition to the counted keys. The additional keys are
+/// necessary because more keys might become parked after the count. Also, the row of another key
+/// can be unreadable.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
@@ -33,8 +33,8 @@ const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
 const MAPPINGS: &str = "mappings";
-/// The instance of unreadable held changes and rows. Beadle does not know to which organisation or
-/// target such data belongs.
+/// The instance in the problem of an unreadable held change or row. Beadle does not know to which
+/// organisation or target such data belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
 const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \
@@ -87,8 +87,8 @@ pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS, STORE]).collect()
 }
 
-/// Returns the problems of the held changes and of the held policies. An unreadable hold does not
-/// hide the other holds, and is also a problem.
+/// Returns the problems of the held changes and of the held policies. An unreadable hold is itself
+/// a problem, and does not hide the other holds.
 async fn held_and_unreadable(store: &dyn Store) -> Result<Vec<Problem>, StoreError> {
     let list = store.all_holds().await?;
     let names = list.unreadable_names();
@@ -151,7 +151,8 @@ fn held_policy(note: &str, held: &HeldGeneration) -> Problem {
 }
 
 /// Returns the problems of the parked keys and of the unreadable rows. `count` was the number of
-/// parked keys a moment ago. An unreadable row does not hide the other rows, and is also a problem.
+/// parked keys a moment ago. An unreadable row is itself a problem, and does not hide the other
+/// rows.
 async fn parked_and_unreadable(
     store: &dyn Store,
     names: &Names,
@@ -227,8 +228,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // The list is necessary. The loop waits for the store, and the future of this function cannot
-    // contain an iterator with closures.
+    // The list is necessary because the loop waits for the store, and the future of this function
+    // cannot contain an iterator with closures.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };

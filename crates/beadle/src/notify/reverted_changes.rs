@@ -54,7 +54,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// Returns the change of a known person, if the write reverted such a change.
+/// Returns the change that the write reverted, if a known person made the change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation, .. }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {

@@ -43,7 +43,8 @@ pub(crate) fn equal_lines<'a>(all: impl IntoIterator<Item = (&'a str, String)>) 
     groups
 }
 
-/// Returns the only name, or the number of the names and the first `most` of them.
+/// Returns the name if there is only one. Otherwise, returns the number of names and the first
+/// `most` names.
 pub(crate) fn heading(names: &[&str], (one, many): (&str, &str), most: usize) -> String {
     match names {
         [name] => (*name).to_owned(),
@@ -51,8 +52,8 @@ pub(crate) fn heading(names: &[&str], (one, many): (&str, &str), most: usize) ->
     }
 }
 
-/// Returns the noun for the keys of an undo, in the singular and in the plural. `kind` is the kind
-/// of these keys.
+/// Returns the noun for the keys of an undo that have this `kind`, in the singular and in the
+/// plural.
 pub(crate) fn noun(kind: &str) -> (&'static str, &'static str) {
     if kind == "organisation" { ("organisation", "organisations") } else { ("repository", "repositories") }
 }

@@ -1,5 +1,5 @@
-//! Shows the policies behind a write: the list that does not have a removed entry, the line that
-//! declared the entry before, and the authors of the policies.
+//! Shows the policies behind a write: the list from which a removed entry is missing, the line that
+//! declared this entry earlier, and the authors of the policies.
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{IntendedChange, PolicyCommitted};
@@ -18,7 +18,7 @@ pub(crate) const POLICIES: &str =
     "the policies with their commits and authors: `beadle journal --only policy`";
 
 /// Returns the parts of a sentence that tell who asked for some values of a write, and why. Returns
-/// no parts if no policy asked for them.
+/// no parts if no policy asked for these values.
 pub(crate) fn clauses(intended: &IntendedChange, fields: &[Field], attribution: &Attribution) -> Vec<String> {
     let IntendedChange { change, generation, first_asked, .. } = intended;
     if is_undo(generation) {
@@ -44,8 +44,8 @@ fn by(known: &KnownPolicy) -> String {
     format!("by {author}: {subject}{base} (entry {})", known.entry)
 }
 
-/// If some values of a change remove entries, returns a text such as `the list `teams` does not have
-/// core`. All entries of a change are of one list.
+/// If some values of a change remove entries, returns a text such as `the list `teams` does not
+/// have core`. All entries of one change belong to the same list.
 pub(crate) fn missing(change: &Change<()>, fields: &[Field]) -> Option<String> {
     let removed = |field: &Field| absent_entry(&change.aspect, &change.what, field);
     let absent: Vec<AbsentEntry> = fields.iter().filter_map(removed).collect();
@@ -58,8 +58,9 @@ pub(crate) fn missing(change: &Change<()>, fields: &[Field]) -> Option<String> {
 /// Returns a text such as `the policy of the repository last declared `teams[core]` in settings.yml:9
 /// at 1a2b`.
 fn last_declared(fields: &[Field], attribution: &Attribution) -> Option<String> {
-    // The record does not tell who removed the entry. The file can still have the entry, if the
-    // repository lost the topic that the file selects. Or a policy between two runs removed it.
+    // The record does not tell who removed the entry. If the repository lost the topic that the
+    // file selects, the file can still have the entry. It is also possible that a policy between
+    // two runs removed the entry.
     let declared = fields.iter().filter_map(|field| attribution.declared.get(&field.name));
     let places: Vec<String> = declared
         .map(|declared| {

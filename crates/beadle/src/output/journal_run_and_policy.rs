@@ -13,7 +13,8 @@ const DIGITS: usize = 12;
 /// The maximum number of deliveries in a sentence.
 const CAUSES: usize = 3;
 
-/// Returns the sentence for an entry about a run, a policy or the end of a waiver. Returns `None` for all other entries.
+/// Returns the sentence for an entry about a run, a policy or the end of a waiver. Returns `None`
+/// for all other entries.
 pub(crate) fn sentence(detail: &Detail) -> Option<String> {
     match detail {
         Detail::Run(counts) => Some(run(counts)),

@@ -46,8 +46,8 @@ pub(crate) fn change(
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
 /// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The same line can have another content in another
-/// generation. If the text of a line is in `quotes`, it follows the line. Returns `None` if no line
-/// asked for the change.
+/// generation. If the text of a line is in `quotes`, this text follows the line. Returns `None` if
+/// no line asked for the change.
 pub(crate) fn asked_by<'a>(
     lines: impl IntoIterator<Item = &'a PolicyLocation>,
     generation: &str,

@@ -19,13 +19,14 @@ pub(crate) enum LeftOut {
 }
 
 impl LeftOut {
-    /// Returns the left-out items from their complete number. Returns `None` if there are none.
+    /// Creates the value from the complete number of left-out items. Returns `None` if the number
+    /// is 0.
     pub(crate) fn exactly(count: u64) -> Option<Self> {
         (count > 0).then_some(Self::Exactly(count))
     }
 
-    /// Returns the left-out items from a count that stops after [`COUNTED`] items plus one. Returns
-    /// `None` if there are none.
+    /// Creates the value from a count of left-out items. The count stops at one item more than
+    /// [`COUNTED`]. Returns `None` if the count is 0.
     pub(crate) fn counted(count: usize) -> Option<Self> {
         let (count, most) = (count as u64, u64::from(COUNTED));
         if count > most { Some(Self::MoreThan(most)) } else { Self::exactly(count) }

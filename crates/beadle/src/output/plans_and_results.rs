@@ -293,12 +293,12 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
-/// Returns the key of a waiver, the end of the waiver and its reason.
+/// Returns the key, the end and the reason of a waiver.
 pub(crate) fn waived_until(waived: &Waived) -> String {
     format!("{} until {}: {} ({})", waived.key, waived.until, waived.reason, waived.owner)
 }
 
-/// A waiver exempts a key. Returns the line of text about this key.
+/// Returns the line of text about a key that a waiver exempts.
 pub(crate) fn waived_line(printer: &Printer, waived: &Waived) -> String {
     let label = printer.paint(Tone::Notice, " ~ waived ");
     let place = waived.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string);

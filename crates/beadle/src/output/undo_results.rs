@@ -103,7 +103,7 @@ fn result(printer: &Printer, step: &Step) -> String {
     }
 }
 
-/// Returns the numbers of changes by result.
+/// Returns how many changes have each result.
 fn numbers(report: &Report) -> String {
     let written = report.count(|result| *result == StepResult::Written);
     let mut parts = vec![format!("{} written", counted(written, "change", "changes"))];

@@ -61,7 +61,7 @@ fn from_anything(change: &Change<()>) -> Change<()> {
     change
 }
 
-/// Returns the values of a change, and the reason why the change needs an approval of its own.
+/// Returns the values of a change, and the reason why the change needs a separate approval.
 fn line(change: &Change<()>) -> String {
     let values = differences(change);
     match &change.stop {

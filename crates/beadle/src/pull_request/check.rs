@@ -111,7 +111,7 @@ impl PolicyCheck {
     }
 
     /// Returns whether a pull request can change a part of the policy. The part must be in the pull
-    /// request's repository, and at its base branch.
+    /// request's repository, and at the pull request's base branch.
     fn is_changed(&self, part: &Part, pull: &Pull) -> bool {
         self.is_in(part) && is_branch(&part.source.reference, &pull.base)
     }
@@ -408,8 +408,8 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        // If the files are equal, the policy of the base is the policy in force, even if its files
-        // come from a later commit.
+        // If the files are equal, the policy of the base is the policy in force, even if the files
+        // of the base come from a later commit.
         let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
         let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =

@@ -82,9 +82,9 @@ impl Runs<'_> {
         self.writer.begin(&name(self.key), head, &self.external_id(head)).await
     }
 
-    /// Ends a check run. The few calls for this are allowed to use the reserve of the budget.
-    /// Without the reserve, a check run in the lane `sweep` could stay in progress until the budget
-    /// allows the next call.
+    /// Ends a check run. The few calls that end the check run are allowed to use the reserve of the
+    /// budget. Without the reserve, a check run in the lane `sweep` could stay in progress until
+    /// the budget allows the next call.
     pub(super) async fn conclude(
         &self,
         run: &CheckRun,

@@ -27,7 +27,7 @@ pub(super) struct Previewed {
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy of the base also asks for.
     pub(super) drift: u64,
-    /// The names of the repositories with such values.
+    /// The names of the repositories to which these values belong.
     pub(super) drifted: Vec<String>,
     /// One line for each kind of change that waits for the end of a waiver.
     pub(super) delayed: Vec<String>,
@@ -114,7 +114,7 @@ pub(super) struct Findings {
     pub(super) base: String,
     /// The last commit of the pull request.
     pub(super) head: String,
-    /// True if everybody or the members of the base's organisation can read the check and the
+    /// True if everybody, or each member of the base's organisation, can read the check and the
     /// comment.
     pub(super) is_public: bool,
     /// True if the pull request is in the base, and the base belongs to another organisation.
@@ -135,7 +135,7 @@ pub(super) struct Findings {
     pub(super) approving_team: Option<String>,
     /// The problems in the files of the head.
     pub(super) problems: Vec<Problem>,
-    /// The number of the policy's tests.
+    /// How many tests the policy has.
     pub(super) tests: usize,
     /// The failures of the policy's tests. The check also reports these failures as problems.
     pub(super) failures: Vec<Problem>,
@@ -196,7 +196,7 @@ impl Findings {
 
     /// Removes the findings about the organisation's own policy, if the members of another
     /// organisation can read the findings. `own` contains the files of the organisation's own
-    /// policy. The check still fails because of the removed errors.
+    /// policy. The removed errors still make the check fail.
     pub(super) fn hide_own(&mut self, own: &[&str]) {
         let folders = &self.folders;
         let names_own = |text: &str| own.iter().any(|file| text.contains(file));
@@ -220,7 +220,7 @@ impl Findings {
     }
 
     /// Removes parts of the configuration from the findings, if everybody can read the findings.
-    /// The hint of an error in a mapping can contain the name of a target or a directory. With
+    /// The hint of an error in a mapping can contain the name of a target or a directory. By trying
     /// other mappings, a stranger could find out more names. So the check does not show the error
     /// in a stranger's mapping.
     pub(super) fn hide_configuration(&mut self) {

@@ -21,7 +21,7 @@ const REST: usize = 2_000;
 const FIRST: usize = 5;
 /// The maximum number of further names in the folded part of a group.
 const FOLDED: usize = 200;
-/// The maximum number of findings, and also of unknown parts.
+/// The maximum number of findings. The same limit applies to unknown parts.
 const PROBLEMS: usize = 25;
 /// The maximum length of each list of findings or unknown parts, in bytes. Without this limit, the
 /// author of a pull request could fill the text with long findings. Then the text would have no

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stored_check_results::CheckedPull;
 
-/// The generation in force at the last comparison with the results of an organisation.
+/// The generation that was in force when Beadle last looked at the results of an organisation.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct FollowedGeneration(String);

@@ -11,8 +11,8 @@ use crate::app::gate::held_generation::HeldGroup;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::escape::cut;
 
-/// The maximum number of stored results of one organisation. Everybody who can read a repository
-/// can open pull requests from a fork.
+/// The maximum number of stored results of one organisation. The limit is necessary because
+/// everybody who can read a repository can open pull requests from a fork.
 const MOST: usize = 200;
 /// The maximum number of different kinds of changes in one pull request.
 const KINDS: usize = 50;
@@ -32,7 +32,7 @@ pub(crate) struct CheckedPull {
     pub(crate) number: u64,
     /// The last commit of the pull request at the time of the check.
     pub(crate) head: String,
-    /// The end of the check.
+    /// The time when the check ended.
     pub(crate) checked: Time,
     /// The conclusion of the check, such as `success`.
     pub(crate) conclusion: String,
@@ -172,8 +172,8 @@ impl CheckedPull {
         }
     }
 
-    /// Returns the names of all repositories that a merge would change, and of the repositories that
-    /// drifted before the merge.
+    /// Returns the names of all repositories that a merge would change, and the names of the
+    /// repositories that drifted before the merge.
     pub(super) fn names(&self, findings: &Findings) -> RepositoryNames {
         let shown = findings.preview.as_ref().map(|preview| shown(preview, findings.is_from_fork));
         let kinds = kinds(&shown.unwrap_or_default()).into_iter().take(KINDS);

@@ -1,6 +1,7 @@
-//! Stores the names of all repositories that the merge of a pull request would change, sorted by
-//! kind of change, and of the repositories that drifted before the merge. The lists of pull requests
-//! do not need these names, so they are a note of their own.
+//! Stores two lists of repository names. The first list has the repositories that the merge of a
+//! pull request would change, sorted by kind of change. The second list has the repositories that
+//! drifted before the merge. The lists of pull requests do not need these names, so the names are
+//! in a separate note.
 
 use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub(crate) struct NamesOfKind {
 pub(crate) struct RepositoryNames {
     /// The checked commit.
     head: String,
-    /// The end of the check.
+    /// The time when the check ended.
     checked: Time,
     /// The names, in the order of the kinds of changes in the result.
     pub(crate) kinds: Vec<NamesOfKind>,

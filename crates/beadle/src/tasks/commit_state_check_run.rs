@@ -50,8 +50,8 @@ impl Shown {
 }
 
 /// Returns a commit's state as text. Beadle compares this text with the state that the check run
-/// shows. The text contains the name of the generation, because the same commit forms another
-/// generation with another commit of the base.
+/// shows. The text contains the name of the generation, because the same commit forms a different
+/// generation together with each commit of the base.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),

@@ -30,8 +30,8 @@ pub(super) struct DeclaredTeamChanges {
     pub(super) name: String,
     pub(super) of: TeamSource,
     /// The teams at the last look of this process. This list is necessary because another process
-    /// might mark a changed team before this process uses the new file. This process might then
-    /// have worked on the marked team with the old file.
+    /// might mark a changed team before this process uses the new file. In this case, this process
+    /// might work on the marked team with the old file.
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 

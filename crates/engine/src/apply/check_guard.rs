@@ -123,7 +123,7 @@ pub(super) fn is_allowed<W>(plan: &Plan<W>, change: &Change<W>) -> bool {
 }
 
 /// Returns a change in the form in which Beadle submits it to the guard. If the planner stops the
-/// change, the reason is the reason of the hold.
+/// change, the planner's reason becomes the reason of the hold.
 pub(super) fn submitted<W>((key, plan): (&Key, &Plan<W>), change: &Change<W>, now: Time) -> Hold {
     Hold {
         why: change.stop.clone().unwrap_or_default(),

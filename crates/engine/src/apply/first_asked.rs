@@ -18,8 +18,8 @@ use crate::store::{Store, StoreError};
 /// The maximum number of changes in the note of a key, because a note must stay small.
 const MOST: usize = 200;
 
-/// Maps the digest of each new change of a plan to the time since when the policy can have asked for
-/// the change. The time is `None` if it is not known.
+/// Maps the digest of each new change of a plan to the earliest time at which the policy can have
+/// asked for the change. The time is `None` if it is not known.
 pub(super) type NewChanges = BTreeMap<String, Option<Time>>;
 
 /// The unwritten changes of one key, by their digests.
@@ -40,14 +40,16 @@ struct AskedChange {
     /// The part of the aspect. Empty in the notes of versions that did not store the part.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     what: String,
-    /// Since when a policy can have asked for the change. `None` in the notes of older versions.
+    /// The earliest time at which a policy can have asked for the change. `None` in the notes of
+    /// older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Time>,
 }
 
 impl AskedChange {
     /// Returns whether an unknown part of a plan can hide the change. A name that does not resolve
-    /// stays unknown until a person corrects the policy, so it hides only the changes of its part.
+    /// hides only the changes of its part, because the name stays unknown until a person corrects
+    /// the policy.
     fn is_unknown(&self, unknown: &Unknown) -> bool {
         let is_part = |part: &String| {
             self.what.strip_suffix(part.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with(' '))
@@ -67,8 +69,8 @@ pub fn first_asked_note(key: &Key) -> String {
     FirstAsked::note(key).name().to_owned()
 }
 
-/// Returns for each hold the generation that first asked for its change, and since when a policy can
-/// have asked for the change. Both are `None` if they are not known.
+/// For each hold, returns the generation that first asked for the held change, and the earliest
+/// time at which a policy can have asked for the change. Both are `None` if they are not known.
 pub(crate) async fn asked_for_holds(
     store: &dyn Store,
     holds: &[&Hold],
@@ -83,9 +85,9 @@ pub(crate) async fn asked_for_holds(
     Ok(holds.iter().map(|hold| record(hold).map(known).unwrap_or_default()).collect())
 }
 
-/// Returns for each hold the earlier generation that first asked for its change. The result is `None`
-/// if no generation before the generation of the hold asked for the change, and if the earlier
-/// generation is not known.
+/// For each hold, returns the earlier generation that first asked for the held change. The result
+/// is `None` if no earlier generation asked for the change, or if the earlier generation is not
+/// known.
 ///
 /// # Errors
 ///
@@ -121,10 +123,11 @@ pub(crate) async fn remember_failure(key: &Key, store: &dyn Store, now: Time) ->
     Ok(())
 }
 
-/// Forgets the unwritten changes that are no longer planned. A change stays if it is unknown, or if a waiver can hide it. If Beadle skips a repository because the repository is
+/// Forgets the unwritten changes that are no longer planned. A change stays if an unknown part of
+/// the plan or a waiver can hide it. If Beadle skips a repository because the repository is
 /// archived or not found, all changes stay. Returns the changes that the store has now, and the new
-/// changes of the plan. `planned` contains the digests of the planned changes, and of the holds that
-/// stay without a plan.
+/// changes of the plan. `planned` contains the digests of the planned changes, and of the holds
+/// that stay without a plan.
 pub(super) async fn forget_unplanned<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -159,9 +162,10 @@ impl FirstAsked {
         (asked.generation != generation).then(|| asked.generation.clone())
     }
 
-    /// Returns the changes of a plan that have no record yet. If another value of the same part is
-    /// unwritten, the policy can have asked for the change as early as for this value: the value
-    /// before the change, or another field of the part, can have changed in the meantime.
+    /// Returns the changes of a plan that have no record yet. If another change of the same part
+    /// has a record, the policy can have asked for the new change as early as for the recorded one.
+    /// The reason is that the value before the change, or another field of the part, can have
+    /// changed in the meantime.
     fn new_changes<W>(&self, key: &Key, plan: &Plan<W>, now: Time, can_hide: CanHide<'_>) -> NewChanges {
         let changes = plan.changes.iter().map(|change| (change.digest(key), change));
         let new = changes.filter(|(digest, _)| !self.changes.contains_key(digest));
@@ -198,7 +202,8 @@ impl FirstAsked {
             }
             open.push((digest, change));
         }
-        // The write ended all other differences of its part, except those that the plan has too.
+        // The write ended all other differences of its part, except the differences that are also
+        // in the plan.
         let is_open = |digest: &String| open.iter().any(|(its, _)| its == digest);
         after.changes.retain(|digest, asked| {
             !written.contains(&(asked.aspect.as_str(), asked.what.as_str())) || is_open(digest)
@@ -217,8 +222,8 @@ impl FirstAsked {
         after
     }
 
-    /// Removes changes until the note is small. The held ones stay longest, because an approval needs
-    /// their authors.
+    /// Removes changes until the note is small. Held changes stay longest, because an approval
+    /// needs the authors of these changes.
     fn shorten(&mut self, held: &BTreeSet<String>) {
         for keeps_held in [true, false] {
             let excess = self.changes.len().saturating_sub(MOST);

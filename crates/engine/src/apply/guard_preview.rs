@@ -19,9 +19,10 @@ pub struct GuardPreview {
     pub held: Vec<(String, usize)>,
 }
 
-/// Returns the changes that the guard would hold if Beadle wrote these plans now, in their order. All
-/// plans belong to one instance. Writes and reserves nothing, so other runs can use the room of the
-/// window first. A change that is contested or that the vendor refused earlier counts as a write.
+/// Returns the changes that the guard would hold if Beadle wrote these plans now, in the order of
+/// the list. All plans belong to one instance. Writes and reserves nothing, so other runs can use
+/// the room of the window first. A change that is contested or that the vendor refused earlier
+/// counts as a write.
 ///
 /// # Errors
 ///

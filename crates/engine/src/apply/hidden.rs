@@ -1,5 +1,6 @@
 //! Remembers what the plans of a key could not show. A policy can ask for a change long before a
-//! plan shows it: an aspect was unknown, a waiver exempted the value, or no plan could be made.
+//! plan shows it. Until then, an aspect was unknown, a waiver exempted the value, or no plan could
+//! be made.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ const ALL: &str = "";
 /// The maximum number of names in a note, because a note must stay small.
 const MOST: usize = 100;
 
-/// The aspects and the waived keys of the policy that plans could not show, each with the time of
-/// the first of these plans.
+/// What plans could not show: aspects, and waived keys of the policy. Each has the time of the
+/// first plan that could not show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Hidden(BTreeMap<String, Time>);
@@ -50,8 +51,8 @@ impl Hidden {
         Self(after)
     }
 
-    /// Returns since when plans could not show a change. Returns `None` if the plan before this one
-    /// would have shown the change.
+    /// Returns the time since which plans could not show a change. Returns `None` if the plan
+    /// before this one would have shown the change.
     pub(super) fn since(&self, aspect: &str, what: &str, can_hide: CanHide<'_>) -> Option<Time> {
         let hides = |name: &str| name == ALL || name == aspect || can_hide(name, aspect, what);
         self.0.iter().filter(|(name, _)| hides(name)).map(|(_, since)| *since).min()

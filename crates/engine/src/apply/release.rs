@@ -66,7 +66,7 @@ pub(super) async fn give_back<W>(
 /// deleted hold is deleted too. If another change takes the place of the approved change, a note
 /// records the deletion. If an aspect is unknown, its holds and refusals stay. A plan without
 /// changes also deletes holds and refusals. A plan of the policy does not affect the holds of an
-/// undo, and an undo does not affect the holds of the policy or the decisions about another undo.
+/// undo. An undo affects neither the holds of the policy nor the decisions about another undo.
 /// `can_hide` decides whether a waiver can hide a change, see [`super::Planner::can_hide`]. Returns
 /// the notes of the key for [`super::apply`], so that a run reads them once.
 pub async fn release_resolved_holds<W>(
@@ -116,9 +116,9 @@ pub async fn release_resolved_holds<W>(
 }
 
 /// Returns whether a plan of this generation can end a hold. An undo ends its own holds. It also
-/// ends the undecided holds of another undo, because the time in the name of an undo can differ
-/// when an operator repeats the undo. But two undos can contain different values of a repository,
-/// so an undo keeps each approval and each rejection of another undo.
+/// ends the undecided holds of another undo. The reason is that an operator can repeat an undo, and
+/// the repeated undo can have another time in its name. But two undos can contain different values
+/// of a repository, so an undo keeps each approval and each rejection of another undo.
 fn is_own(hold: &Hold, generation: &str) -> bool {
     match (is_undo(&hold.generation), is_undo(generation)) {
         (true, true) => {

@@ -43,9 +43,9 @@ impl Turns {
         Self { turns: plan.changes.iter().map(turn).collect(), begun: HashSet::new() }
     }
 
-    /// Returns the next change that may begin, and marks it as begun. A change may begin after all
-    /// of these changes have ended: the changes of earlier stages, the earlier changes of its
-    /// track, and the changes that it depends on.
+    /// Returns the next change that may begin, and marks it as begun. Before a change may begin,
+    /// three kinds of changes must have ended: the changes of earlier stages, the earlier changes
+    /// of its track, and the changes that it depends on.
     pub(super) fn next<W>(&mut self, plan: &Plan<W>, results: &[Option<StepResult>]) -> Option<usize> {
         let mut tracks = HashSet::new();
         let mut current = None;

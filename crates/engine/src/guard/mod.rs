@@ -39,8 +39,8 @@ pub fn is_undo(generation: &str) -> bool {
 const ITEMS: usize = 3;
 
 /// Returns the name of an undo for a line of text. If the undo has many items, the line names only
-/// the first item and the number of the others, such as `undo of 270 and 188 more`. Returns the name
-/// of a generation as it is.
+/// the first item and the number of the others, such as `undo of 270 and 188 more`. Returns the
+/// name of a generation unchanged.
 pub fn short_undo(name: &str) -> Cow<'_, str> {
     let Some(items) = name.strip_prefix(UNDO_GENERATION) else { return Cow::Borrowed(name) };
     let mut items = items.split(", ");
@@ -66,8 +66,8 @@ pub struct Limits {
     /// The maximum number of times that Beadle may make the same change within an hour. After that,
     /// the change is contested. Zero means that no change is ever contested.
     pub repeats: u32,
-    /// The maximum percentage of the instance's repositories where Beadle may remove or weaken
-    /// something in one aspect within a window.
+    /// In one aspect and one window, Beadle may remove or weaken something in at most this
+    /// percentage of the instance's repositories.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -104,9 +104,9 @@ impl Limits {
         }
     }
 
-    /// Returns two numbers. The first one is the maximum number of repositories where Beadle may
-    /// remove or weaken something in one aspect within a window. The second one is the number of
-    /// all repositories. Returns `None` if the number of repositories is unknown.
+    /// Returns two numbers. The first number is a maximum: in one aspect and one window, Beadle may
+    /// remove or weaken something in this number of repositories. The second number counts all
+    /// repositories. Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
@@ -186,7 +186,7 @@ pub struct Hold {
     /// The change, without the instructions for the write.
     pub change: Change<()>,
     /// The fields that only a newer version knows. A decision does not change these fields. A new
-    /// hold has none.
+    /// hold has no such fields.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
 }

@@ -43,8 +43,8 @@ impl Spent {
         }
     }
 
-    /// Returns the state with this stored name. If a newer version wrote the state and this version
-    /// does not know the state, the result is [`Self::Unknown`], so that the room stays used.
+    /// Returns the state with this stored name. If this version does not know the state, a newer
+    /// version wrote it. The result is then [`Self::Unknown`], so that the room stays used.
     pub fn stored(name: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Unknown)
     }

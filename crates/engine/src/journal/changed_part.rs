@@ -12,8 +12,9 @@ pub struct ChangedPart {
     /// The part of the aspect, such as `team platform`. The text is empty if the change is about
     /// the repository as a whole.
     pub what: String,
-    /// The names of some of the values that the change sets or removes. Only the state of a key has
-    /// names. The journal has none, because older versions cannot read them.
+    /// The names of some of the values that the change sets or removes. Only the state of a key
+    /// stores these names. The journal does not store them, because older versions cannot read
+    /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     /// The number of further values that `values` does not name.

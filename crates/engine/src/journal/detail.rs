@@ -247,7 +247,7 @@ pub struct SweepEnd {
 pub struct SweepSummary {
     /// The number of repositories or groups that the sweep checked.
     pub checked: u64,
-    /// The number of repositories or groups that were not as declared.
+    /// The number of repositories or groups that differed from their declared state.
     pub drifted: u64,
     /// The number of repositories or groups where Beadle wrote at least one change. The writes of an
     /// undo do not count.

@@ -2,7 +2,7 @@
 //! looks only while changes wait for a decision.
 //!
 //! A comment is valid only if a member of the configured team wrote the comment, and if nobody
-//! edited it. If a member of the team wrote the comment, Beadle answers with a comment.
+//! edited the comment. If a member of the team wrote the comment, Beadle answers with a comment.
 
 mod rules;
 

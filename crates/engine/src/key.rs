@@ -66,8 +66,8 @@ impl FromStr for Key {
     }
 }
 
-/// Replaces the character U+0000, which PostgreSQL cannot store. One id with this character in a
-/// vendor's list would otherwise prevent all keys of the list from becoming due.
+/// Replaces the character U+0000, which PostgreSQL cannot store. Otherwise, if one id in a vendor's
+/// list had this character, no key of the list could become due.
 fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

@@ -1,5 +1,5 @@
-//! Decides in which states a key counts, and for which reasons. The pages, the API and `beadle
-//! status` use this decision, so that all of them show the same numbers.
+//! Decides which states a key has, and for which reasons. The pages, the API and `beadle status`
+//! use this decision, so that all of them show the same numbers.
 
 mod held;
 
@@ -34,9 +34,9 @@ pub enum KeyCondition {
     Unknown,
     /// The last run, or a change of the last run, failed. Beadle retries.
     Failing,
-    /// A person must act: the key is parked, or the vendor refuses a change. Such a key is neither
-    /// failing nor drifted, because Beadle only tries it again after an event and in a sweep. The key
-    /// stays in this state during these tries.
+    /// A person must act: the key is parked, or the vendor refuses a change. Such a key does not
+    /// count as failing or drifted, because Beadle retries it only after an event and in a sweep.
+    /// The key stays in this state during these retries.
     Parked,
     /// Beadle skips the key.
     Skipped,
@@ -115,10 +115,10 @@ impl Finding {
     }
 }
 
-/// Returns the states of a key: the most important one, and the further ones. A key can be in one
-/// state for several reasons. `left` is the state after the last run, `row` is the row of the key
-/// in the queue, and `holds` are the held changes of the key. `max_attempts` is the number of tries
-/// after which the queue parks a key.
+/// Returns the most important state of a key, and the other states of the key. One state can have
+/// several reasons. `left` is the state after the last run. `row` is the key's row in the queue.
+/// `holds` are the held changes of the key. `max_attempts` is the number of tries after which the
+/// queue parks a key.
 pub fn key_findings(
     left: Option<&KeyState>,
     row: Option<&Row>,
@@ -176,8 +176,8 @@ fn parked(left: Option<&KeyState>, row: Option<&Row>, max_attempts: u32) -> Opti
     })
 }
 
-/// Returns the state of a key whose change the guard holds. The holds in the store count, because
-/// an operator can decide about them after the last run.
+/// Returns the state of a key whose change the guard holds. Uses the holds in the store, because an
+/// operator can decide about them after the last run.
 fn held(left: Option<&KeyState>, holds: Option<&KeyHolds>) -> Option<Finding> {
     let (count, since) = match (holds, left) {
         (Some(holds), _) => (holds.held, holds.since),
@@ -196,8 +196,8 @@ struct ContestedAspect {
 }
 
 /// Returns one finding for each aspect with a contested change. A contest stays for an hour after
-/// the last run that postponed the change. A contested change that the guard holds stays until a
-/// decision.
+/// the last run that postponed the change. If the guard holds a contested change, the contest stays
+/// until an operator decides.
 fn contested(left: Option<&KeyState>, holds: Option<&KeyHolds>, now: Time) -> Vec<Finding> {
     let mut aspects: BTreeMap<&str, ContestedAspect> = BTreeMap::new();
     let mut add = |aspect, part: Option<String>, since: Time| {
@@ -265,14 +265,15 @@ fn failing(left: Option<&KeyState>, row: Option<&Row>) -> Option<Finding> {
         };
         return Some(Finding::new(KeyCondition::Failing, why, left.failed_since.unwrap_or(left.since)));
     }
-    // An unknown part and a postponed change are errors of the run too.
+    // An unknown part and a postponed change also count as errors of the run.
     let is_explained = left.is_some_and(|left| !left.unknown.is_empty() || !left.contested.is_empty());
     let row = row.filter(|_| !is_explained)?;
     Some(Finding::new(KeyCondition::Failing, row.failure()?, row.first_dirty))
 }
 
-/// Returns the reasons why the key differs from the policy, besides the guard, another writer and a
-/// failure. The reasons are separate, so that an undo does not hide other drift.
+/// Returns the reasons why the key differs from the policy. Leaves out three reasons: the guard,
+/// another writer and a failure. The reasons are separate, so that an undo does not hide other
+/// drift.
 fn drifted(left: &KeyState, holds: Option<&KeyHolds>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |why: String, since: Time| found.push(Finding::new(KeyCondition::Drifted, why, since));

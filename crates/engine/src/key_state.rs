@@ -44,16 +44,17 @@ pub struct KeyState {
     /// undo restored.
     #[serde(default, skip_serializing_if = "is_default")]
     pub undone: usize,
-    /// The aspects with a change that Beadle only observes after an undo, and without another
-    /// change that the mode does not allow.
+    /// The aspects with a change that Beadle only observes after an undo. An aspect is not in the
+    /// set if it has another change that the mode does not allow.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub only_undone: BTreeSet<String>,
     /// Since when Beadle only observes such changes. `None` if there are none, and in states of older
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_since: Option<Time>,
-    /// Since when the vendor refuses changes, and since when changes fail or parts are unknown. `None`
-    /// if that is not so, and in states of older versions.
+    /// Since when the vendor has refused changes. The next two fields are the same for failed
+    /// changes and for unknown parts. `None` if there is no such problem, and in states of older
+    /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Time>,
     /// See [`Self::refused_since`].
@@ -78,8 +79,8 @@ pub struct KeyState {
     /// The aspects with a contested change that the last run postponed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
-    /// The contested changes that a run postponed in the last hour, at most 20. Such a change can
-    /// be written in the meantime. States of older versions have no list.
+    /// The contested changes that a run postponed in the last hour, at most 20. A later run might
+    /// have written such a change. States of older versions have no list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contests: Vec<Contest>,
     /// Maps each aspect with a held or contested change to the person or program that changed the
@@ -111,7 +112,8 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns the state of a key after a run, as far as it does not depend on the state before.
+    /// Returns the state of a key after a run, without the fields that depend on the previous
+    /// state.
     fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
@@ -156,7 +158,7 @@ impl KeyState {
     }
 
     /// Returns the contests of the key: the contested changes that are not written, and the recent
-    /// ones that are written in the meantime.
+    /// ones that a later run wrote.
     pub fn present_contests(&self, now: Time) -> impl Iterator<Item = &Contest> {
         self.contests
             .iter()
@@ -201,7 +203,7 @@ impl KeyState {
         Ok(all)
     }
 
-    /// Lists all keys, each with its state, also the keys that are as declared.
+    /// Lists all keys, each with its state. The list includes the keys that are as declared.
     pub async fn stored(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
         Self::listed(store, "").await
     }
@@ -256,9 +258,10 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys in a scope, their lists of unwritten changes and the notes
-    /// about the policies of these changes, but keeps those of the keys in `keys`. The repositories or groups of the deleted states no longer
-    /// exist, so no run reads these states.
+    /// Deletes the states of the keys in a scope, except the keys in `keys`. With each state, also
+    /// deletes the list of unwritten changes, and the notes about the policies of these changes.
+    /// The repositories or groups of the deleted states no longer exist, so no run reads these
+    /// states.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,
@@ -266,7 +269,8 @@ impl KeyState {
     ) -> Result<(), StoreError> {
         for (key, _) in Self::listed(store, scope.prefix()).await? {
             if !keys.contains(&key) {
-                // The other notes come first. Without the state, no later call would find them.
+                // The state is deleted last. Without the state, no later call would find the other
+                // notes.
                 ChangeList::note(&key).forget(store).await?;
                 store.forget(&first_asked_note(&key)).await?;
                 Self::note(&key).forget(store).await?;
@@ -303,7 +307,7 @@ impl KeyState {
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };
-        // A key can differ from the policy for another reason long before.
+        // The key might have differed from the policy long before, for another reason.
         let began = |is: fn(&Self) -> bool, at: fn(&Self) -> Option<Time>| {
             is(&found).then(|| match &before {
                 Some(before) if is(before) => at(before).unwrap_or(before.since).min(now),
@@ -335,7 +339,7 @@ impl KeyState {
         let stored = before.and_then(|before| before.unwritten_digest);
         if stored != state.unwritten_digest {
             // If the process ends before it stores the list and the state, the state has no digest.
-            // The next run then stores its own list, even if it is the previous list again.
+            // The next run then stores its list, even if this list equals the previous one.
             if stored.is_some() {
                 note.put(store, &Self { unwritten_digest: None, ..state.clone() }).await?;
             }

@@ -25,7 +25,7 @@ pub struct PartRead {
     pub agreed: Option<String>,
 }
 
-/// The time of the last read of each part of a thing.
+/// The last read of each part that one key has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRead {
     /// The reads, by the name of the part.

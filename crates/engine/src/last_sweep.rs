@@ -27,14 +27,14 @@ pub struct EndedSweep {
 }
 
 impl EndedSweep {
-    /// Returns the beginning of the sweep. The duration of a sweep is in whole seconds, so the result
-    /// can be up to a second too early.
+    /// Returns the beginning of the sweep. The store has the duration of a sweep only in whole
+    /// seconds, so the result can be up to a second too early.
     pub(crate) fn begun(&self) -> Time {
         self.at - Duration::from_secs(self.end.took_s + 1)
     }
 }
 
-/// Returns the newest sweep of an organisation or a directory in which Beadle wrote something.
+/// Returns the newest sweep in which Beadle wrote something, for one organisation or directory.
 /// `name` is the name of the organisation or the directory. If `before` is a number in the journal,
 /// only the sweeps before this number count. Returns `None` if the newest 500 of these sweeps wrote
 /// nothing.
@@ -47,8 +47,8 @@ pub async fn last_writing_sweep(
     newest(store, name, (before, MOST_FOR_WRITES), wrote).await
 }
 
-/// Returns the newest sweep of an organisation or a directory that planned all keys, and that ended
-/// at this time or earlier. Returns `None` if it is not among the newest 10,000 sweeps.
+/// Returns the newest sweep that planned all keys and ended at this time or earlier, for one
+/// organisation or directory. Returns `None` if this sweep is not among the newest 10,000 sweeps.
 pub(crate) async fn last_whole_sweep_at(
     store: &dyn Store,
     name: &str,

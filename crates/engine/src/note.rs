@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError};
 
 /// A kind of note. It defines the type of the value, and the first part of the note's name.
 pub trait Metadata: Serialize + DeserializeOwned {
-    /// The first part of the names of all notes of this kind.
+    /// The first part of the name of each note of this kind.
     const KIND: &'static str;
     /// True if the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
@@ -26,8 +26,8 @@ pub trait Metadata: Serialize + DeserializeOwned {
     const IS_NEEDED: bool = false;
 }
 
-/// The name of a note. The name is also a prefix for the names of other notes. [`Note::list`] lists
-/// those notes.
+/// The name of a note. The name can also be a prefix for the names of other notes, which
+/// [`Note::list`] lists.
 #[derive(Debug)]
 pub struct Note<M> {
     name: String,
@@ -93,7 +93,7 @@ impl<M: Metadata> Note<M> {
         names.iter().zip(&texts).map(|(name, text)| found(name, text.as_deref())).collect()
     }
 
-    /// Reads the value of this note and the value of another note with one call of the store.
+    /// Reads the values of this note and of another note with one call of the store.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ pub(crate) struct Places {
 /// The number of keys that the worker may claim next, and the instances to leave out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The number of keys. Even if all of these keys belong to one instance outside `full`, that
-    /// instance stays within its limit.
+    /// The number of keys. Even if all of these keys belong to one instance that is not in `full`,
+    /// this instance stays within its limit.
     pub(crate) keys: usize,
     /// The instances that occupy the maximum number of places.
     pub(crate) full: Vec<String>,

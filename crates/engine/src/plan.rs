@@ -230,8 +230,8 @@ impl<W> Change<W> {
         risks
     }
 
-    /// Returns the place of the change in the list of an undo: the first place in [`Risk::OF_UNDO`] of
-    /// all its risks. A change without values comes last.
+    /// Returns the place of the change in the list of an undo: the first place that one of the
+    /// change's risks has in [`Risk::OF_UNDO`]. A change without values comes last.
     pub fn undo_place(&self) -> usize {
         let is_here = |risk: &Risk| self.fields.iter().any(|field| field.risk == *risk);
         Risk::OF_UNDO.iter().position(is_here).unwrap_or(Risk::OF_UNDO.len())
@@ -344,8 +344,8 @@ pub struct Waived {
 pub struct Plan<W> {
     /// The name that people use for the key, such as `acme/widgets`.
     pub subject: String,
-    /// The plan was made from this generation of the policy. A printed plan does not contain the
-    /// generation, because all keys have the same generation.
+    /// The generation of the policy from which the plan was made. A printed plan does not contain
+    /// the generation, because all keys have the same generation.
     #[serde(skip)]
     pub generation: String,
     /// The changes, in the order of their writes.
@@ -410,8 +410,8 @@ impl<W> Plan<W> {
         risks
     }
 
-    /// Returns the place of the plan in the list of an undo: the first place of its changes. A plan
-    /// without changes comes last.
+    /// Returns the place of the plan in the list of an undo: the place of the change that comes
+    /// first in this list. A plan without changes comes last.
     pub fn undo_place(&self) -> usize {
         self.changes.iter().map(Change::undo_place).min().unwrap_or(Risk::OF_UNDO.len())
     }

@@ -81,7 +81,7 @@ impl<'a> UndoPart<'a> {
 }
 
 /// Divides the plans of an undo into parts. The parts that give access come first, and then the
-/// parts of most keys.
+/// parts with the most keys.
 pub fn undo_parts<'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<()>)>) -> Vec<UndoPart<'a>> {
     let mut all: Vec<Placed<'a>> = Vec::new();
     for (key, plan) in plans {
@@ -200,7 +200,8 @@ mod tests {
         change("teams", &format!("team {name}"), &[risk])
     }
 
-    /// Returns the names of each part, and the parts of the aspect that its changes are about.
+    /// Returns for each part of an undo the names of the part's keys, and the things that the
+    /// part's changes are about.
     fn parts(plans: &[(Key, Plan<()>)]) -> Vec<(String, Vec<&str>)> {
         let mut shown = Vec::new();
         for part in undo_parts(plans.iter().map(|(key, plan)| (key, plan))) {
@@ -257,7 +258,7 @@ mod tests {
         let (_, of_organisation) = plan(1, vec![own()]);
         let organisation = (Key::new("organisation", "acme", 1), of_organisation);
         assert_eq!(parts(&[plan(0, vec![own()]), organisation]).len(), 2);
-        // The order of the writes is another one, but the changes are equal.
+        // The writes have another order, but the changes are equal.
         let later = Change { after: vec![0], ..own() };
         assert_eq!(parts(&[plan(0, vec![own()]), plan(1, vec![later])]).len(), 1);
     }

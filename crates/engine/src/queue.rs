@@ -100,8 +100,8 @@ impl From<Parked> for StoredParked {
 pub struct Row {
     /// The key that the row belongs to.
     pub key: Key,
-    /// The most urgent lane of the uncovered marks. Neither a completed run nor the run in progress
-    /// covers these marks.
+    /// The most urgent lane of the marks that neither a completed run nor the run in progress
+    /// covers.
     pub lane: Lane,
     /// The number of marks since the row was created.
     pub wanted: u64,

@@ -143,17 +143,18 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     }
 }
 
-/// Returns for each aspect with a held or postponed change who changed the aspect, as far as the
-/// deliveries tell. `after` contains the deliveries that made the key due, the newest first.
+/// Maps each aspect with a held or postponed change to the person or program that changed the
+/// aspect. An aspect is missing if no delivery names the writer. `after` contains the deliveries
+/// that made the key due, the newest first.
 fn writers<P: Planner>(
     planner: &P,
     report: &Report,
     after: &[Cause],
     lane: Lane,
 ) -> BTreeMap<String, String> {
-    // Beadle's own writes cause deliveries too. Such a delivery makes a key due in the lane of the
-    // sweeps. If the delivery of another writer is about the same key, the planner leaves out
-    // Beadle's own delivery.
+    // Beadle's own writes also cause deliveries, which make keys due in the lane of the sweeps. If
+    // a delivery of another writer is about the same key, the planner leaves out the delivery of
+    // Beadle's write.
     if lane != Lane::Event {
         return BTreeMap::new();
     }

@@ -99,8 +99,8 @@ impl Refusals {
         Self { generation: generation.to_owned(), changes: BTreeMap::new() }
     }
 
-    /// Returns the refusal because of which a sweep must not send this change now; `None` if it may
-    /// send the change.
+    /// Returns the refusal that prevents a sweep from sending this change now. Returns `None` if
+    /// the sweep may send the change.
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<&RefusedChange> {
         self.changes.get(digest).filter(|refusal| now < refusal.until())
     }

@@ -1,5 +1,6 @@
 //! Makes keys due after an operator has removed the cause that stopped them, such as a pause.
-//! Without this, such keys would start only at the end of their wait, or with the next sweep.
+//! Without this module, such keys would start only at the end of their wait, or with the next
+//! sweep.
 
 use crate::clock::Time;
 use crate::delivery::Mark;

@@ -18,8 +18,8 @@ const MOST: usize = 1000;
 pub(crate) struct Said(Mutex<HashMap<String, Time>>);
 
 impl Said {
-    /// Returns whether `cause` must be logged now, because it was never logged or its log line is
-    /// old. The function then remembers the cause as logged.
+    /// Returns whether `cause` must be logged now, because the log has no line about the cause, or
+    /// only an old one. The function then remembers that the cause is in the log.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
         let mut said = self.0.lock();
         // A time in the future was stored while the clock was ahead, so it does not count.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
 /// A read that several callers share. Each caller gets the result of a read that began after the
-/// call. An earlier read could miss a change that the caller must see.
+/// call. A read that began before the call could miss a change that the caller must see.
 #[derive(Debug)]
 pub struct SharedRead<T> {
     /// The number of calls of [`SharedRead::get`].

@@ -1,5 +1,5 @@
-//! Parses durations that people write, and shows durations to people. The configuration, the command line and the intake on AWS
-//! all accept the same forms.
+//! Parses durations that people write, and shows durations to people. The configuration, the
+//! command line and the intake on AWS all accept the same forms.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const LONGEST: u64 = 100 * 365 * 24 * 3_600 * 1_000;
 /// The units of a shown duration, with the length of each unit in seconds.
 const SHOWN_UNITS: [(u64, &str); 3] = [(24 * 3_600, "days"), (3_600, "h"), (60, "min")];
 
-/// Returns a duration as text, such as `90 s`, `60 min`, `24 h` or `7 days`. The text has the
-/// longest unit that divides the duration and fits into it at least twice.
+/// Returns a duration as text, such as `90 s`, `60 min`, `24 h` or `7 days`. The unit is the
+/// longest one that divides the duration without a remainder and fits into it at least twice.
 pub fn span_text(span: Duration) -> String {
     let seconds = span.as_secs();
     let fits = |length: u64| seconds / length >= 2 && seconds.is_multiple_of(length);

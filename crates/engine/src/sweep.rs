@@ -135,7 +135,8 @@ async fn sum(
             if run.changes > 0 {
                 drifted.insert(key.clone());
             }
-            // An undo of a person is no repair, and the undo of the sweep leaves it out.
+            // A run of a person's undo does not count as a repair, and the undo of the sweep leaves
+            // out this run.
             if run.written > 0 && !run.is_undo {
                 repaired.insert(key.clone());
             }

@@ -2,10 +2,10 @@
 //! must run in only one of these processes: the process that holds the lease.
 //!
 //! The lease does not depend on the clocks of the machines. The holder replaces the stored lease at
-//! regular times, and counts the time since its last replacement. If that time reaches [`VALID`],
-//! the holder stops its runs, whether it can reach the store or not. Another process takes the
-//! lease over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer
-//! than [`VALID`].
+//! regular times, and counts the time since its last replacement. When this time reaches [`VALID`],
+//! the holder stops its runs, even if it cannot reach the store. Another process takes the lease
+//! over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer than
+//! [`VALID`].
 //!
 //! If a machine was suspended, its process might go on with a run although the lease is lost. The
 //! run notices this only when it looks at the clock again. A task must therefore not rely on the
@@ -32,7 +32,7 @@ const VALID: Duration = Duration::from_secs(10);
 const UNCHANGED: Duration = Duration::from_secs(15);
 /// The time between two renewals.
 const RENEWED: Duration = Duration::from_secs(3);
-/// The time between two looks of a process that does not hold the lease.
+/// The time between two looks at the stored lease, for a process that does not hold the lease.
 const LOOK: Duration = Duration::from_secs(2);
 /// The maximum time that one look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -114,7 +114,7 @@ impl TaskLease {
     }
 
     /// Looks at the stored lease once. Then this process renews the lease, takes the lease over if
-    /// that is allowed, or notices that another process holds the lease.
+    /// it may do so, or notices that another process holds the lease.
     pub async fn look(&self) -> Result<(), StoreError> {
         // The time counts from the moment before the call, because the store can store the lease
         // long before this process gets the answer.

@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
-/// The result after a successful run of a task.
+/// The result of a successful run of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "status", content = "detail")]
 pub enum TaskStatus {

@@ -19,13 +19,14 @@ const AT_ONCE: usize = 16;
 const NOTES: u32 = 100;
 /// The number of journal entries in one record.
 const ENTRIES: u32 = 500;
-/// A call of the source store counts as interrupted if it takes longer than this.
+/// If a call of the source store takes longer than this time, the call counts as interrupted.
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// The name of the note that marks the target as incomplete. The note stays until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
 /// The names of the notes about the store itself, which a copy leaves out. One is the note of the
 /// store's health check. The other contains a number of a journal entry: all intents up to this
-/// number have results. In another journal, the numbers can begin again.
+/// number have results. The copy leaves out this note because the numbers of another journal can
+/// begin again.
 const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.
@@ -45,7 +46,7 @@ pub struct Copied {
     pub pauses: u64,
 }
 
-/// The reason why a copy did not begin or did not end.
+/// The reason why a copy did not begin, or began and did not end.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CopyError {
     /// The target store already contains data. Beadle does not mix the data of two stores.
@@ -71,7 +72,7 @@ pub enum CopyError {
 }
 
 /// Copies all data. The protections come first: the pauses, the holds, and the reservations that
-/// still count in the guard's windows. During the copy, nobody must write to one of the two stores.
+/// still count in the guard's windows. During the copy, no other process may write to either store.
 /// Before the copy, the function completes interrupted calls in `from`. `on_progress` gets the
 /// number of copied deliveries and the number of all deliveries.
 pub async fn copy(

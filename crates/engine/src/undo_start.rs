@@ -1,5 +1,5 @@
-//! The start of an undo, as `beadle undo --since` and the pages accept it. Beadle undoes its writes
-//! from this start until now.
+//! The start of an undo, in the forms that `beadle undo --since` and the pages accept. Beadle
+//! undoes its writes from this start until now.
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
 }
 
 /// Returns the number of changes that failed or were not reached, plus the number of changes that
-/// depend on them. A postponed change has a separate number, so it does not count.
+/// depend on these changes. A postponed change has a separate number, so it does not count.
 fn failed(report: &Report) -> usize {
     let broken = report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached));
     if broken == 0 { 0 } else { broken + report.count(|result| *result == StepResult::Blocked) }
@@ -56,10 +56,10 @@ pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
     }
 }
 
-/// Returns the unwritten changes of a run in the form of the journal. The previous version cannot
-/// read an entry that has a field or a cause that it does not know. So the form has no
-/// names of values, and a blocked change has the cause that the previous version gave it. The state
-/// of the key has the names and the exact cause.
+/// Returns the unwritten changes of a run in the form of the journal. If an entry has a field or a
+/// cause that the previous version does not know, that version cannot read the entry. The form
+/// therefore has no names of values, and a blocked change has the cause that the previous version
+/// gave to such a change. The state of the key has the names and the exact cause.
 fn in_journal(report: &Report) -> Vec<UnwrittenChange> {
     let form = |change: UnwrittenChange| UnwrittenChange {
         part: ChangedPart { values: Vec::new(), more_values: 0, ..change.part },

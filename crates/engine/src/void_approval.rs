@@ -1,6 +1,6 @@
-//! Approvals that ended before Beadle wrote the approved change, because the facts that the
-//! operator saw have changed. With this record, an operator sees why an approved change is held
-//! again.
+//! Approvals that ended before Beadle wrote the approved change. These approvals ended because the
+//! facts that the operator saw have changed. With this record, an operator sees why an approved
+//! change is held again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,9 +19,8 @@ use crate::store::{History, Store, StoreError};
 const MOST: usize = 20;
 /// The number of decisions about a key that Beadle searches for the time of an approval.
 const DECISIONS: u32 = 200;
-/// A new hold can take the place of an approved change. This is the maximum time between the end of
-/// the approval and the new hold. A sweep can plan the key later than the generation that ended the
-/// approval.
+/// The maximum time between the end of an approval and the new hold of the same change. A sweep can
+/// plan the key some time after the new generation that ended the approval.
 const LATER: Duration = Duration::from_secs(24 * 3600);
 
 /// An approval that ended before Beadle wrote the change.

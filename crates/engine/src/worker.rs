@@ -61,7 +61,7 @@ impl Default for WorkerSettings {
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
-/// How long the worker still waits for a claim in progress after a request to stop.
+/// After a request to stop, the worker still waits this long for a claim in progress.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
 /// How long the worker waits until the interrupted runs have returned their keys to the queue.
 const HAND_BACK: Duration = Duration::from_secs(5);
@@ -69,8 +69,8 @@ const HAND_BACK: Duration = Duration::from_secs(5);
 /// The numbers of runs and changes by result, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
-    /// The number of runs after which no work is left. Changes that a mode or the guard stops do
-    /// not count as work.
+    /// The number of runs that left no work. Changes that a mode or the guard stops do not count as
+    /// work.
     pub done: AtomicU64,
     /// The number of runs that failed and are retried.
     pub retried: AtomicU64,
@@ -133,8 +133,8 @@ impl Worker {
                 let claim = self.store.claim_except(room.keys, &room.full, self.clock.now());
                 let claims = tokio::select! {
                     claims = claim => claims,
-                    // If the store claims the keys nevertheless, their leases end, and another
-                    // worker claims the keys.
+                    // If the store still completes the claim, the leases of the keys end, and
+                    // another worker claims the keys.
                     () = self.given_up(&stop) => break,
                 };
                 let claims = match claims {
@@ -305,7 +305,7 @@ impl Worker {
         }
     }
 
-    /// Returns whether this cause must be logged now, because it is new for its instance.
+    /// Returns whether this cause must be logged now, because it is new for the key's instance.
     fn is_news(&self, key: &Key, why: &str) -> bool {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }

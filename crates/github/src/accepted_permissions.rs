@@ -1,6 +1,7 @@
-//! Remembers the permissions of the App that a token had after the last event about permissions. A
-//! token keeps the permissions that the installation had when GitHub created the token. So every
-//! process that uses the store gets a new token if its token has other permissions.
+//! Remembers which permissions of the App a token had after the last event about permissions. A
+//! token keeps the permissions that the installation had when GitHub created the token. Every
+//! process that uses the store therefore gets a new token if the permissions of its token differ
+//! from the remembered ones.
 
 use beadle_engine::{Failure, Metadata, Note, StoreError, Time};
 use beadle_transport::TransportError;
@@ -12,8 +13,8 @@ use crate::read::Reader;
 /// The permissions of the token that a process requested after an event.
 #[derive(Serialize, Deserialize)]
 struct AppPermissions {
-    /// The time at which the process stored the note. The same permissions can come back later, and
-    /// the time tells this note from the earlier one.
+    /// The time at which the process stored the note. The same permissions can come back later. The
+    /// time then distinguishes this note from the earlier one.
     at: Time,
     /// The digest of the App and of the permissions of the token.
     permissions: CredentialDigest,
@@ -35,16 +36,16 @@ impl Reader {
         self.api().drop_token().await;
     }
 
-    /// Replaces the token of the App after an event that can concern its permissions. If the new
-    /// token has other permissions than the token after the last such event, the other processes
-    /// get a new token when they call [`Self::heed_accepted_permissions`]. Many events concern no
-    /// permissions, and then the other processes keep their tokens. This method does nothing if the
-    /// credential is a token.
+    /// Replaces the token of the App after an event that can change the permissions of the App. The
+    /// method compares the permissions of the new token with those of the token after the last such
+    /// event. If they differ, the other processes get a new token when they call
+    /// [`Self::heed_accepted_permissions`]. Many events change no permissions, and then the other
+    /// processes keep their tokens. This method does nothing if the credential is a token.
     ///
     /// # Errors
     ///
-    /// Returns the error of the store, or the refusal of the token. The other processes then keep
-    /// their tokens.
+    /// Returns the error of the store, or GitHub's refusal to create the new token. The other
+    /// processes then keep their tokens.
     pub async fn renew_token(&self) -> Result<(), Failure> {
         if !self.api().is_app() {
             return Ok(());
@@ -62,8 +63,9 @@ impl Reader {
     }
 
     /// Makes the next request get a new token of the App, if another process called
-    /// [`Self::renew_token`] and found other permissions than those of this process's token. Reads
-    /// one note from the store and sends no request. It does nothing if the credential is a token.
+    /// [`Self::renew_token`] and found permissions that differ from those of this process's token.
+    /// Reads one note from the store and sends no request. This method does nothing if the
+    /// credential is a token.
     ///
     /// # Errors
     ///

@@ -305,8 +305,8 @@ impl Api {
         self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
-    /// Sends a write to a path that contains a name. After the time `by`, the name might have
-    /// another owner, so Beadle no longer sends the write.
+    /// Sends a write to a path that contains a name. After the time `by`, the name might belong to
+    /// something else, so Beadle no longer sends the write.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -391,7 +391,7 @@ struct Call<'a> {
     accept: &'static str,
     writes: bool,
     /// The time at which the name in the path becomes too old to use. `None` if the path contains
-    /// no name that can get another owner.
+    /// no name that can belong to something else later.
     by: Option<Time>,
     /// The `ETag` to send. If a request has an `ETag`, GitHub sends the body only if the body has
     /// changed.

@@ -107,8 +107,8 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// Returns the runs of a workflow, newest first. Somebody dispatched each of these runs at the
-    /// time `since` or later.
+    /// Returns the runs of a workflow, newest first. The list has only the runs that somebody
+    /// dispatched at the time `since` or later.
     pub async fn dispatched(
         &self,
         repository: &str,

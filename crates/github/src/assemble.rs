@@ -23,9 +23,9 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// Converts the failed read of a part into the reason why the part is unknown. If a budget is used
-/// up, the function returns the failure instead. The read of the whole repository then fails, and
-/// Beadle repeats this read later.
+/// Converts the failure of a part's read into the reason why the part is unknown. If a budget is
+/// used up, the function returns the failure instead. The read of the whole repository then fails,
+/// and Beadle repeats this read later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
@@ -292,7 +292,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
-    // If GitHub lists the same check twice, Beadle keeps the check once.
+    // If GitHub lists the same check twice, Beadle keeps only one of the two entries.
     let mut checks: Vec<StatusCheck> = Vec::new();
     for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
         if !checks.contains(&check) {

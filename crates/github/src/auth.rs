@@ -18,8 +18,9 @@ use crate::organisation_memory::another_organisation;
 
 /// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The number of notes about permissions that a process remembers. Runs can read a note at the same
-/// time and follow it later in any order, so a process must recognise more than the last note.
+/// The number of notes about permissions that a process remembers. Several runs can read notes at
+/// the same time and follow them later in any order. A process must therefore recognise more notes
+/// than the last one.
 const HEEDED: usize = 16;
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock can be ahead of GitHub's clock.
@@ -49,9 +50,9 @@ pub enum Credential {
 pub(crate) struct Access {
     /// The value of the `Authorization` header.
     pub(crate) authorization: SecretString,
-    /// A digest of the configured token, or of the App and the permissions of the App's token. The
-    /// digest changes only if somebody changes the configured token or the permissions. If two
-    /// requests have the same digest, GitHub shows the same data to both.
+    /// A digest of the configured token. For an App, a digest of the App and the permissions of its
+    /// token. The digest changes only if somebody changes the configured token or the permissions.
+    /// If two requests have the same digest, GitHub shows the same data to both.
     pub(crate) digest: CredentialDigest,
 }
 
@@ -186,9 +187,9 @@ impl Auth {
     }
 
     /// Forgets the token of the App if it has other permissions than the note. `at` is the time of
-    /// the note, and only tells one note from another, so a wrong clock does no harm. This process
-    /// forgets at most one token for the same note. Otherwise, every run could request a token if
-    /// the note is out of date.
+    /// the note. It only distinguishes the notes, so a wrong clock does no harm. This process
+    /// forgets at most one token because of the same note. Otherwise, every run could request a
+    /// token while the note is out of date.
     pub(crate) async fn heed_accepted_permissions(&self, at: Time, permissions: CredentialDigest) {
         let mut slot = self.token.lock().await;
         let is_news = {
@@ -309,8 +310,8 @@ mod tests {
 
     const NOW: Time = Time(1_000_000_000_000);
 
-    /// Returns the credential of an App, and the client and the network of this credential. In this
-    /// test, an owner accepts a permission after GitHub has created the first token.
+    /// Returns the credential of an App, and the client and the network for this credential. In
+    /// this test, an owner accepts a permission after GitHub has created the first token.
     fn app() -> (Auth, Client, Arc<Recorder>) {
         let minted = AtomicUsize::new(0);
         let wire = Recorder::new(move |_| {

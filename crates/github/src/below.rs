@@ -1,5 +1,5 @@
-//! Paths for writes. Beadle need not check the names in these paths. Such paths are below a
-//! repository or an organisation. The name of a team or an account needs a check, because another
+//! Paths for writes in which Beadle need not check the names. Such paths are below a repository or
+//! an organisation. In other paths, the name of a team or an account needs a check, because another
 //! team or account might have this name now: see [`crate::Grantee`].
 
 use beadle_transport::Path;

@@ -95,7 +95,7 @@ impl Kept {
 
     /// Returns whether a run can use the stored answer instead of a new read. The stored answer can
     /// be too old, because a failed run did not read all paths. The stored answer can also be about
-    /// another repository that had the path.
+    /// another repository that had the path before.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)

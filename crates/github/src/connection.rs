@@ -106,9 +106,9 @@ impl Distinct {
 }
 
 /// Returns the digest of a row. Two rows about the same thing have the same digest. If an entry
-/// changes between the reads of two pages, its two rows have the same id but other fields. So the
-/// digest covers only the id or the number of the row, and the login of an account. GitHub has no
-/// id 0.
+/// changes between the reads of two pages, its two rows have the same id but different fields. So
+/// the digest covers only the id or the number of the row, and the login of an account. GitHub has
+/// no id 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);

@@ -1,5 +1,5 @@
 //! How long Beadle trusts the answer about the owner of a name. The path of a REST write contains
-//! names, and a name can get another owner at any time.
+//! names, and another team or account can take a name at any time.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Teams and accounts that get or lose access through a write. At GitHub, the address of a team or
-//! an account contains a name, not an id. Such a name, a slug or a login, can get another owner at
-//! any time. So a planned change contains the id of the team or the account. A write uses the name
-//! only if GitHub confirmed a moment ago that the name belongs to this id.
+//! an account contains a name, not an id. Another team or account can take this name (a slug or a
+//! login) at any time. A planned change therefore contains the id of the team or the account. A
+//! write uses the name only if GitHub confirmed a moment ago that the name belongs to this id.
 
 use beadle_engine::{Class, Failure, Time};
 

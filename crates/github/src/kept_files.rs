@@ -21,7 +21,7 @@ use crate::read::Reader;
 use crate::shape::shape;
 use crate::write::Writer;
 
-/// What a branch has at the path of a file.
+/// What exists at the path of a file on a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AtPath {
     /// Nothing exists at the path.
@@ -166,7 +166,7 @@ fn pull(row: &Value, doing: &str) -> Result<Option<FilesPull>, Failure> {
         _ => return Err(unreadable(doing)),
     };
     let PullNode { id, number, viewer_did_author: is_own, body, .. } = row;
-    // Everybody who can read the repository can open a pull request from a fork. So the list
+    // Anyone who can read the repository can open a pull request from a fork. The list therefore
     // contains no pull requests from forks.
     Ok((!row.is_cross_repository).then(|| FilesPull {
         id,

@@ -1,5 +1,5 @@
-//! Reads many repositories with one query. The loader collects the requests of several reconcilers
-//! that arrive at the same moment, and reads all of their repositories together. An error in the
+//! Reads many repositories with one query. The loader collects requests that several reconcilers
+//! send at the same moment, and reads all of the requested repositories together. An error in the
 //! answer affects only one repository: the repository at the error's path.
 
 use parking_lot::Mutex;
@@ -30,8 +30,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// sweep do not ask at the same moment, and each batch needs at least one query.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams of the whole
-/// organisation instead of the teams of each repository. Beadle makes an exception if it knows that
-/// a read of the whole organisation needs more calls.
+/// organisation in place of each repository's teams. Beadle does not do so if it knows that a read
+/// of the whole organisation needs more calls.
 const MANY: usize = 20;
 
 /// Data of the whole organisation. Beadle reads this data once and uses it for many repositories.
@@ -187,8 +187,8 @@ impl Loader {
             read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now) && read.knows(one.1.id))
         };
         let (served, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_served);
-        // Beadle reads the lists after all requests of the batch, so every sweep of the batch can
-        // use them.
+        // Beadle reads the lists after it has received all requests of the batch, so every sweep of
+        // the batch can use the lists.
         let sweep = others.iter().filter_map(sweep_of).max();
         let bulk = self.bulk_with(api, others.len(), std::future::ready(missing.clone())).await;
         if let (Some(shared), Some(sweep)) = (&mut shared, sweep)

@@ -123,8 +123,8 @@ impl OrganisationMembers {
     }
 
     /// Writes to the membership of an account. If GitHub refuses the write, returns GitHub's
-    /// reason. If the write has to wait, a login can get another owner. So Beadle then looks up the
-    /// logins again.
+    /// reason. If the write has to wait, another account can take a login in the meantime. Beadle
+    /// then looks up the logins again.
     async fn send(
         &self,
         method: Method,

@@ -35,7 +35,8 @@ pub struct Resolved {
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
-    /// The time at which Beadle asked GitHub about the name. Another owner can get the name later.
+    /// The time at which Beadle asked GitHub about the name. The name can belong to another team,
+    /// account or App later.
     pub asked: Time,
 }
 

@@ -54,8 +54,8 @@ impl Writer {
     }
 
     /// Sends a write to a path below the organisation. `path` builds the path from the name of a
-    /// team or an account. If the write has to wait, the name can get another owner. So Beadle then
-    /// looks up the name again.
+    /// team or an account. If the write has to wait, another team or account can take the name in
+    /// the meantime. Beadle then looks up the name again.
     async fn write_to(
         &self,
         method: Method,

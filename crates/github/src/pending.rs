@@ -13,7 +13,7 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 pub(crate) struct Ask {
     pub(crate) node_id: String,
     pub(crate) reply: Reply,
-    /// The earliest allowed time of an earlier read. Beadle can use such a read for the parts that
+    /// The earliest time that a stored read may have. Beadle can use such a read for the parts that
     /// only REST shows.
     pub(crate) last_seen: Option<Time>,
     /// The sweep of the request, see [`Reader::in_sweep`](crate::Reader::in_sweep).
@@ -41,23 +41,23 @@ impl Pending {
     }
 
     /// Closes the batch. The caller must do so before Beadle reads anything for the batch. A later
-    /// request goes into the next batch. So if a read answers a request, the read began after this
+    /// request goes into the next batch. A read that answers a request therefore began after this
     /// request. A run never uses data that is older than the event that caused the run.
     pub(crate) fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
 }
 
-/// The number of calls in the last read of the whole organisation, for each kind of read.
+/// For each kind of read, the number of calls that the last read of the whole organisation took.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CallCounts {
     pub(crate) teams: usize,
     pub(crate) properties: usize,
 }
 
-/// Returns the nodes for which stored answers are allowed, and the earliest time of such an answer.
-/// If one of several requests for a repository needs a new read, all these requests get the new
-/// read.
+/// Maps each node for which stored answers are allowed to the earliest time that such an answer may
+/// have. If one of several requests for a repository needs a new read, all these requests get the
+/// new read.
 pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     let mut nodes: HashMap<String, Time> = HashMap::new();
     for ask in asks {

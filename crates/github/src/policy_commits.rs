@@ -28,8 +28,8 @@ impl Reader {
     }
 }
 
-/// Returns the commits in the rows before the commit `base`, or `None` if no row has the commit
-/// `base`.
+/// Returns the commits in the rows that come before the row of the commit `base`. Returns `None` if
+/// no row has this commit.
 fn after(rows: Vec<CommitRow>, base: &str) -> Result<Option<Vec<Commit>>, Failure> {
     let mut commits = Vec::new();
     for row in rows {

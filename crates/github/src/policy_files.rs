@@ -49,9 +49,9 @@ pub struct Commit {
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
     /// The logins of the author, the committer and the co-authors. The list is empty if one of
-    /// these people has no known account, because everybody can write any name into a commit. The
-    /// list is also empty for a merge commit. The author of a merge commit is the person who
-    /// merged. This person is not always the author of the merged commits.
+    /// these people has no known account, because anyone can write any name into a commit. The list
+    /// is also empty for a merge commit. The author of a merge commit is the person who merged.
+    /// This person is not always the author of the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,

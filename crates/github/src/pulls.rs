@@ -26,10 +26,10 @@ pub struct Pull {
     pub base: String,
     /// The id of the repository that the pull request changes.
     pub repository: u64,
-    /// True if everybody can read the repository that the pull request changes. Also true if GitHub
+    /// True if anyone can read the repository that the pull request changes. Also true if GitHub
     /// does not state who can read the repository.
     pub is_public: bool,
-    /// True if the pull request comes from a branch of another repository. Everybody who can read a
+    /// True if the pull request comes from a branch of another repository. Anyone who can read a
     /// repository can fork it and open such a pull request.
     pub is_from_fork: bool,
     /// The title of the pull request. The author of the pull request wrote the title.
@@ -138,7 +138,8 @@ impl From<PullRow> for Pull {
 }
 
 impl Reader {
-    /// Returns a pull request of a repository of this organisation, or `None` if it does not exist.
+    /// Returns a pull request of a repository of this organisation, or `None` if the pull request
+    /// does not exist.
     pub async fn pull(&self, repository: &str, number: u64) -> Result<Option<Pull>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
         match self.api().get(&path).await {

@@ -99,7 +99,8 @@ pub struct Reader {
     own_login: Arc<OnceLock<String>>,
 }
 
-/// The time of a ruleset's last change, and the digest of the state that the policy then wanted.
+/// The time of a ruleset's last change, and the digest of the state that the policy wanted at that
+/// time.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -133,8 +134,9 @@ impl Reader {
         }
     }
 
-    /// Returns a reader that uses the same connection and reads these parts. The two readers share
-    /// nothing else except the login of the App, so the new reader does not affect this reader.
+    /// Returns a reader that uses the same connection and reads these parts. Besides the
+    /// connection, the two readers share only the login of the App, so the new reader does not
+    /// affect this reader.
     #[must_use]
     pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
         let reader = Self { own_login: self.own_login.clone(), ..Self::new(self.api.clone(), asks) };
@@ -263,7 +265,7 @@ impl Reader {
     }
 
     /// Returns a repository, as [`Self::repository`] does. But the parts that only REST shows can
-    /// come from stored reads at the time `since` or later.
+    /// come from stored reads of the time `since` or later.
     pub async fn repository_last_seen(
         &self,
         node_id: &str,

@@ -85,7 +85,7 @@ pub enum Visibility {
     Private,
     /// All members of the enterprise.
     Internal,
-    /// Everybody.
+    /// Anyone.
     Public,
 }
 
@@ -282,7 +282,7 @@ pub struct Rule {
     pub checks: Vec<StatusCheck>,
     /// The environments that need a successful deployment before a merge.
     pub environments: Vec<String>,
-    /// The actors who can do what the rule forbids to others.
+    /// The actors who can do things that the rule forbids to all others.
     pub allowances: Allowances,
     /// The lists of actors that GitHub shows incompletely. Each list has the name of its GraphQL
     /// connection.
@@ -356,8 +356,8 @@ pub struct Repository {
     /// True if the teams or the properties come from a read of the whole organisation. This data
     /// can be older than the other parts.
     pub has_age: bool,
-    /// The time of the earliest stored read, for the parts that only REST shows. `None` if Beadle
-    /// has read these parts now.
+    /// The time of the earliest stored read that gave the parts that only REST shows. `None` if
+    /// Beadle has read these parts now.
     pub last_seen: Option<Time>,
     /// The names that do not exist, although layers use them to select repositories.
     pub missing: std::sync::Arc<crate::Missing>,

@@ -8,7 +8,7 @@ use crate::connection::each;
 use crate::read::Reader;
 use crate::repository::Repository;
 
-/// The number of rows on a page of a list that is part of a JSON object. The number is GitHub's
+/// The number of rows on one page, if the list is part of a JSON object. The number is GitHub's
 /// maximum for lists of variables.
 const ROWS_PER_PAGE: u32 = 30;
 

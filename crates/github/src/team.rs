@@ -106,8 +106,8 @@ struct MadeBelow {
 
 impl Writer {
     /// `POST /orgs/{org}/teams`: creates a team. All members of the organisation can see a team
-    /// that is not secret. GitHub requires this for a team that has a team above or below it.
-    /// Returns `None` if a team already has this name.
+    /// that is not secret. GitHub requires a team to be visible in this way if it has a team above
+    /// or below it. Returns `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let path = Path::at("orgs").value(api.organisation()).then("teams");
@@ -173,8 +173,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to a path below it. If the write has to wait, a name can get another
-    /// owner. So Beadle then looks up the names again.
+    /// Writes to the team, or to a path below it. If the write has to wait, another team or account
+    /// can take one of the names in the meantime. Beadle then looks up the names again.
     async fn send(
         &self,
         method: Method,

@@ -25,8 +25,8 @@ pub struct TeamPermission {
     pub id: u64,
     /// The slug of the team.
     pub slug: String,
-    /// The permission. The team can have two permissions: its own permission, and the permission of
-    /// the team above it. This field has the greater of the two permissions.
+    /// The permission. The team can have two permissions: one that the team itself has, and one
+    /// that it gets from the team above it. This field has the greater of the two permissions.
     pub permission: Permission,
     /// The slug of the team directly above the team.
     #[serde(default)]

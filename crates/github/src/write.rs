@@ -201,7 +201,8 @@ impl Named {
     }
 
     /// Sends a write to a path. `path` builds the path from the repository's name. If the write has
-    /// to wait, the name can get another owner. So Beadle then looks up the name again.
+    /// to wait, another repository can take the name in the meantime. Beadle then looks up the name
+    /// again.
     async fn attempt(
         &self,
         method: Method,
@@ -317,8 +318,8 @@ impl Named {
     }
 
     /// Sends a write to a path. `path` builds the path from two names: the repository's name and
-    /// the name of the team or account. If the write has to wait, one of the names can get another
-    /// owner. So Beadle then looks up both names again.
+    /// the name of the team or account. If the write has to wait, another repository, team or
+    /// account can take one of the names in the meantime. Beadle then looks up both names again.
     async fn write_for(
         &self,
         method: Method,

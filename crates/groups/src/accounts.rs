@@ -110,8 +110,8 @@ impl Accounts {
     }
 
     /// Returns the remembered accounts at a target that belong to people of this directory. The
-    /// flag is true if two things are true: Beadle created the account, and the person left a group
-    /// after the last activation of the account.
+    /// flag is true if both of these facts are true: Beadle created the account, and the person
+    /// left a group after the last activation of the account.
     pub(crate) async fn all(
         &self,
         target: &str,

@@ -1,5 +1,5 @@
-//! Remembers which members left a group of a target within the window. So the limit counts all of
-//! these members, even if they leave one after the other.
+//! Remembers which members left a group of a target within the window. With this record, the limit
+//! counts all of these members, even if they leave one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +64,8 @@ impl Departures {
         Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 
-    /// Removes the accounts with an approved departure from the count. All other departures still
-    /// count.
+    /// Records that the departures of these accounts are approved, so they no longer count. All
+    /// other departures still count.
     pub(crate) async fn approved(
         &self,
         target: &str,

@@ -164,7 +164,7 @@ impl GroupLinks {
     }
 
     /// Returns the groups of a target that wait for a name. The keys of the map are the groups' ids
-    /// at the target, and the values are these names.
+    /// at the target. The values are the names that the groups wait for.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
         let waits = |(_, link): (GroupKey, GroupLink)| {
             let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;

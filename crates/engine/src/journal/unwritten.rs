@@ -1,4 +1,4 @@
-//! A change that a run did not write, as the journal and the state of a key store it.
+//! A change that a run did not write, in the form that the journal and the state of a key store.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub enum DriftCause {
     /// Another writer undoes the change. Beadle writes it again later.
     Contested,
     /// The run ended before it reached the change. In the journal, a change that depends on another
-    /// change also has this cause, because older versions do not know the other cause.
+    /// change also has this cause, because older versions do not know [`DriftCause::Blocked`].
     NotReached,
     /// The write failed.
     Failed,

@@ -1,4 +1,4 @@
-//! The held changes of each key, as far as they decide about the state of the key.
+//! The facts about the held changes of each key that affect the state of the key.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use crate::clock::Time;
 use crate::guard::Hold;
 use crate::key::Key;
 
-/// The maximum number of names of values of one contested change.
+/// The maximum number of values that one contested change names.
 const VALUES: usize = 5;
 
 /// A contested change that waits for a decision.
@@ -26,7 +26,7 @@ pub struct KeyHolds {
     pub subject: String,
     /// The number of changes that no operator approved. A rejected change stays held, so it counts.
     pub(super) held: usize,
-    /// The beginning of the oldest one of these holds.
+    /// The time when the oldest of these holds began.
     pub(super) since: Time,
     /// The number of approved changes that are not written yet.
     pub(super) approved: usize,

@@ -1,4 +1,4 @@
-//! Tests of the decision in which states a key counts.
+//! Tests of the decision which states a key has.
 
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ impl Queued {
         self.row.mark(&Mark::new(self.row.key.clone(), lane), self.now, &self.timing);
     }
 
-    /// Claims the key, passes the row to `look` during the run, and ends the run.
+    /// Claims the key, passes the key's row to `look` during the run, and ends the run.
     fn run(&mut self, outcome: Outcome, mut look: impl FnMut(&Row)) {
         self.now = self.now.max(self.row.due_at().unwrap());
         let claim = self.row.claim(self.now, &self.timing).unwrap();
@@ -278,7 +278,7 @@ fn a_contest_names_its_writer_and_its_values_and_stays_for_an_hour_after_the_rep
     let found = all(Some(&repaired), None, &[], Time(HOUR));
     assert_eq!((texts(&found), found[0].since), (vec![shown.to_owned()], Time(7)));
     assert_eq!(texts(&all(Some(&repaired), None, &[], Time(10 + HOUR))), ["as-declared: "]);
-    // The last run postponed the change, and no run has looked since then.
+    // The last run postponed the change, and no run has checked the key since then.
     let waits =
         left(&json!({ "pending": 1, "contested": ["settings"], "contests": [contest], "writers": {} }));
     assert_eq!(

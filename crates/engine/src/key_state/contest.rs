@@ -1,6 +1,6 @@
 //! The contested changes of a key. Beadle writes a contested change again and again, and the key is
 //! as declared for a short time after each write. The state of the key keeps the contests, so that
-//! an operator finds the key in the meantime too.
+//! an operator also finds the key during this short time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::journal::ChangedPart;
 
 /// The maximum number of contests in a state, because a note must stay small.
 const CONTESTS: usize = 20;
-/// The maximum number of names of values in one contest.
+/// The maximum number of values that one contest names.
 const VALUES: usize = 5;
 
 /// A change that Beadle writes again and again, because another writer undoes it.
@@ -33,8 +33,8 @@ impl Contest {
         Self { part: ChangedPart::of(&step.change, VALUES), since: now, at: now }
     }
 
-    /// Returns whether the period in which Beadle looks for repeated writes still contains the
-    /// contest.
+    /// Returns whether the contest is still in the period in which Beadle looks for repeated
+    /// writes.
     pub fn is_recent(&self, now: Time) -> bool {
         self.at + HOUR > now
     }
@@ -66,9 +66,9 @@ pub(super) fn contests(report: &Report, before: &[Contest], now: Time) -> Vec<Co
     found
 }
 
-/// Returns for each aspect with a held or contested change who changed the aspect last, as far as
-/// webhooks tell. `news` are the names from the webhooks that made the run necessary. `before` are
-/// the names before the run.
+/// Maps each aspect with a held or contested change to the person or program that changed the
+/// aspect last. An aspect is missing if no webhook names the writer. `news` are the names from the
+/// webhooks that made the run necessary. `before` are the names before the run.
 pub(super) fn writers(
     report: &Report,
     contests: &[Contest],

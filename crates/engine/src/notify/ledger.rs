@@ -13,10 +13,10 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// The maximum wait of a message for problems that still change is [`Rules::settle`] times this
-/// number. A problem or a topic also counts as ended only after it has been over for this time. The
-/// reason: after a new generation of the policy, the guard forgets its holds, and the next runs
-/// hold the changes again.
+/// While problems still change, a message waits for at most [`Rules::settle`] times this number. A
+/// problem or a topic counts as ended only after it has been gone for the same time. The reason:
+/// after a new generation of the policy, the guard forgets its holds, and the next runs hold the
+/// changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
@@ -30,7 +30,7 @@ const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
 const CAP: Duration = Duration::from_secs(15 * 60);
 /// How long a message counts as being sent. No other process sends the message in this time. If the
-/// process ends in between, the message is sent again afterwards.
+/// process ends before the message is sent, the message is sent again after this time.
 const SENDING: Duration = Duration::from_secs(60);
 
 /// The rules of one channel.
@@ -73,7 +73,7 @@ pub struct Item {
     pub found: Found,
 }
 
-/// A message that is on its way. A repeated message has the same content, with two exceptions: the
+/// A message that is on its way. A repeated message has the same content, except in two cases: the
 /// receiver refused the content, or an older version repeats the message without the topics that it
 /// does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,13 +110,13 @@ struct Told {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Changing {
     topic: Topic,
-    /// A hash of the problems. The hash differs after a further change.
+    /// A hash of the problems. If the problems change, the hash changes too.
     state: u32,
     /// True if the topic has problems that the channel does not know.
     #[serde(default)]
     is_news: bool,
     /// The time when the topic began to differ from what the channel knows. If the topic got its
-    /// first new problem later, it is the time of this problem.
+    /// first new problem later, this field contains the time of this problem.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -158,8 +158,9 @@ struct StoredLedger {
 #[serde(from = "StoredLedger", into = "StoredLedger")]
 pub struct Ledger {
     told: Vec<Told>,
-    /// The topics of kinds that only a newer version knows. They stay in the ledger, so that a newer
-    /// version neither repeats their messages nor forgets to tell their ends.
+    /// The topics of kinds that only a newer version knows. They stay in the ledger, so that a
+    /// newer version does not repeat messages about these topics, and still reports when the topics
+    /// end.
     newer: Vec<Value>,
     changing: Vec<Changing>,
     outbox: Option<Outgoing>,
@@ -179,8 +180,8 @@ impl From<StoredLedger> for Ledger {
                 StoredTold::Newer(one) => newer.push(one),
             }
         }
-        // A newer version makes a message about the left out topics again, because the ledger has
-        // not recorded that the channel knows them.
+        // A newer version makes a message about the missing topics again, because the ledger has
+        // not recorded that the channel knows these topics.
         let outbox = outbox.filter(|outgoing| !outgoing.items.is_empty());
         Self { told, newer, changing, outbox, sent, made }
     }
@@ -341,11 +342,11 @@ impl Ledger {
     }
 
     /// Begins to send the message that is on its way, if it is due. Returns a copy of the message.
-    /// The caller must store the ledger before it sends the message, so that no other process sends
-    /// the message too.
+    /// The caller must store the ledger before it sends the message, so that no other process also
+    /// sends the message.
     pub fn begin(&mut self, is_quiet: bool, now: Time) -> Option<Outgoing> {
         let outgoing = self.outbox.as_mut().filter(|_| !is_quiet)?;
-        // If the time is more than an hour away, a clock that was ahead stored it.
+        // If the time is more than an hour away, it was stored while the clock was ahead.
         if outgoing.not_before > now && outgoing.not_before.since(now) <= HOUR {
             return None;
         }
@@ -354,8 +355,9 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
-    /// Returns the reason why the last try to send the message failed. Returns `None` if a later
-    /// try has succeeded. In quiet hours there is no next try, so the result is also `None`.
+    /// Returns the reason why the last try to send the message failed. Returns `None` if the
+    /// message has been sent since then. In quiet hours there is no next try, so the result is also
+    /// `None`.
     pub fn failure(&self, is_quiet: bool) -> Option<&str> {
         self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
     }

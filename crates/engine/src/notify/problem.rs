@@ -16,8 +16,8 @@ const TEXT: usize = 300;
 /// The maximum length of a name in a line, in bytes.
 const NAME: usize = 100;
 /// The maximum number of problem identities that the ledger stores for one topic. For a larger
-/// topic, the ledger stores only the smallest identities. Two states that Beadle compares then
-/// contain the same selection.
+/// topic, the ledger stores only the smallest identities. When Beadle compares two states, both
+/// therefore contain the same selection.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A table of DynamoDB limits the size of a
 /// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the
@@ -99,7 +99,7 @@ pub struct Topic {
     pub kind: ProblemKind,
     /// The organisation, the directory or the target.
     pub instance: String,
-    /// The aspect; empty if the problem concerns no single aspect.
+    /// The aspect; empty if the problem is not about one aspect.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aspect: String,
 }
@@ -201,10 +201,10 @@ impl Members {
         if self.is_cut() || before.is_cut() { new.max(self.count.saturating_sub(before.count)) } else { new }
     }
 
-    /// Returns the problems of both values together.
+    /// Returns all problems that at least one of the two values contains.
     pub(super) fn with(&self, other: &Self) -> Self {
-        // If one of the two values left hashes out, the union is complete only up to the largest
-        // hash of that value.
+        // If hashes are missing in one of the two values, the union is complete only up to the
+        // largest hash of this value.
         let cut = [self, other].into_iter().filter(|members| members.is_cut());
         let known = cut.filter_map(|members| members.hashes.last().copied()).min();
         let all: BTreeSet<u32> = self.hashes.union(&other.hashes).copied().collect();
@@ -213,7 +213,7 @@ impl Members {
         Self { count, hashes: all.into_iter().filter(is_known).take(MEMBERS).collect() }
     }
 
-    /// Returns the problems that are also among `other`.
+    /// Returns the problems that both values contain.
     pub(super) fn within(&self, other: &Self) -> Self {
         let hashes: BTreeSet<u32> = self.hashes.intersection(&other.hashes).copied().collect();
         let is_cut = self.is_cut() || other.is_cut();

@@ -91,8 +91,8 @@ fn only_further_problems_make_a_further_message() {
 fn holds_that_a_new_generation_makes_again_are_no_news() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..100), 0..100);
-    // The guard forgets the holds. The runs of a sweep then hold the same changes again, one after
-    // the other, and also hold one new change.
+    // The guard forgets the holds. The runs of a sweep then hold the same changes again, one change
+    // after the other, and also hold one new change.
     channel.watch(&held([]), 100..150);
     for n in 0..100 {
         let from = 150 + 20 * i64::from(n);

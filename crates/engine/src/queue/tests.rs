@@ -19,7 +19,7 @@ fn mark(lane: Lane) -> Mark {
     Mark::new(Key::new("repository", "acme", 1), lane)
 }
 
-/// Returns the time of the message that a sleeping worker needs about `change`.
+/// Returns the time when a message about `change` must wake a sleeping worker.
 fn told(row: &mut Row, now: Time, change: impl FnOnce(&mut Row)) -> Option<Time> {
     let before = row.clone();
     change(row);

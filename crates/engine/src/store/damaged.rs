@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long each claim skips an unreadable row. After this time, a claim tries to read the row
+/// How long the claims skip an unreadable row. After this time, a claim tries to read the row
 /// again, because somebody might have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
@@ -27,10 +27,10 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// From now on, each claim skips these unreadable rows. Logs only the rows that no claim
-    /// skipped before. The log must not get a line each time a page shows the rows. `rows` contains
-    /// the key of each row, and why the row is unreadable. Returns whether the next claim skips a row
-    /// that this claim did not skip.
+    /// Makes each later claim skip these unreadable rows. Logs only the rows that no earlier claim
+    /// skipped, because the log must not get a line each time a page shows the rows. `rows`
+    /// contains the key of each row, and why the row is unreadable. Returns whether the next claim
+    /// skips a row that this claim did not skip.
     pub fn add(&self, rows: Vec<(String, String)>) -> bool {
         let mut has_news = false;
         for (key, why) in rows {

@@ -16,9 +16,9 @@ use crate::queue::Lease;
 #[async_trait]
 pub trait GuardStore: Send + Sync + 'static {
     /// Submits changes to the guard, in their order. The guard reserves room in the window for each
-    /// change that fits. Every other change becomes a stored hold. A change with reserved room does
-    /// not reserve more room. An approved change passes until its hold is deleted. Returns `None`,
-    /// and stores nothing, if the lease is not valid.
+    /// change that fits. Every other change becomes a stored hold. If a change already has reserved
+    /// room, the guard reserves no more room for it. An approved change passes until its hold is
+    /// deleted. Returns `None`, and stores nothing, if the lease is not valid.
     async fn reserve(
         &self,
         lease: Option<&Lease>,
@@ -62,14 +62,14 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records how each of these changes of the instance ended. The guard had allowed these
-    /// changes. If an approved change was written, its approval ends. A second call with the same
-    /// ends changes nothing.
+    /// Records how each of these changes of the instance ended. The guard has allowed all of them.
+    /// If an approved change was written, its approval ends. A second call with the same ends
+    /// changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
-    /// Deletes the holds that are still exactly as the caller saw them. If a stored hold differs
-    /// from the hold in `seen`, the stored hold stays. An operator can approve or reject the change
-    /// between the caller's read and this call. A deletion of that hold would lose the decision of
-    /// the operator, and a rejected change could pass the guard.
+    /// Deletes the holds in `seen` that have not changed since the caller read them. If a stored
+    /// hold differs from the hold in `seen`, the stored hold stays. An operator can approve or
+    /// reject the change between the caller's read and this call. A deletion of that hold would
+    /// lose the decision of the operator, and a rejected change could pass the guard.
     async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
     /// also makes the key due, see [`super::Queue::mark`]. Returns the hold after this decision. If an
@@ -80,9 +80,9 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         self.decide(digest, &Decision::approve(by, None), now).await
     }
-    /// Stores approved holds for the changes of a generation that an operator approved as a whole. So
-    /// these changes pass the guard. If an operator rejected one of the changes, the stored hold stays,
-    /// see [`crate::guard::may_let_pass`].
+    /// Stores approved holds for the changes of a generation. An operator approved this generation
+    /// as a whole, so its changes pass the guard. If an operator rejected one of the changes, the
+    /// stored hold stays, see [`crate::guard::may_let_pass`].
     async fn let_pass(&self, approved: Vec<Hold>) -> Result<(), StoreError>;
     /// Deletes the holds of this instance, except the holds that belong to `generation`. Returns
     /// the number of deleted holds.

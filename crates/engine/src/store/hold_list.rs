@@ -35,7 +35,8 @@ impl HoldList {
         self.unreadable.iter().map(|text| name_of(text))
     }
 
-    /// Returns the number of holds that wait for an operator. An unreadable hold waits too.
+    /// Returns the number of holds that wait for an operator. An unreadable hold also counts as
+    /// waiting.
     pub fn count_waiting(&self) -> usize {
         self.holds.iter().filter(|hold| hold.is_open()).count() + self.unreadable.len()
     }

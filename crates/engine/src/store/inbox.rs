@@ -12,7 +12,7 @@ use crate::key::Key;
 /// A delivery without its body, for lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveryRow {
-    /// The sender and the kind of its hook, such as `github` or `okta`.
+    /// The sender and the kind of the sender's hook, such as `github` or `okta`.
     pub source: String,
     /// The id that the sender gave to the delivery.
     pub id: String,
@@ -47,10 +47,10 @@ impl DeliveryRow {
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// Stores a delivery and makes its keys due, in one transaction. If the id of the delivery is
-    /// already stored, the call changes nothing. A key with an unreadable row is skipped. If
-    /// the rows of all keys are unreadable, the store keeps nothing and returns an error that names
-    /// one of the rows, so that the sender sends the delivery again. A store without such
-    /// transactions keeps the delivery, and tries to mark its keys again.
+    /// already stored, the call changes nothing. A key with an unreadable row is skipped. If the
+    /// rows of all keys are unreadable, the store keeps nothing and returns an error that names one
+    /// of the rows. The sender then sends the delivery again. A store without such transactions
+    /// keeps the delivery, and tries to mark its keys again.
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError>;
     /// Lists deliveries, with the newest delivery first.
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError>;

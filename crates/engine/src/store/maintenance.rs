@@ -52,7 +52,7 @@ pub trait Maintenance: Send + Sync + 'static {
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// Stores a record from another store without changing the record: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;
-    /// Makes all written data visible to a backup. For a store in a file, all data must be in that
+    /// Makes all written data visible to a backup. If the store is a file, all data must be in this
     /// one file afterwards.
     async fn flush(&self) -> Result<(), StoreError> {
         Ok(())

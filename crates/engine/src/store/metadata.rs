@@ -14,8 +14,8 @@ const AT_ONCE: usize = 16;
 pub trait MetadataStore: Send + Sync + 'static {
     /// Returns the value with this name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError>;
-    /// Returns the values with these names, in the order of the names. A name without a value gives
-    /// `None`.
+    /// Returns the values with these names, in the order of the names. The result for a name
+    /// without a value is `None`.
     async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
         let mut values = Vec::with_capacity(names.len());
         for part in names.chunks(AT_ONCE) {

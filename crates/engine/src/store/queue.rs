@@ -56,13 +56,13 @@ impl Depth {
 /// Stores the queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Makes the keys of these marks due, except the keys of unreadable rows. Such a row stays as it
-    /// is, and the log and [`Queue::all_rows`] name it. Returns one text for each of these rows, as in
-    /// [`super::RowList::unreadable`]. This call is for many keys: one unreadable row must not delay
-    /// the others, and a later sweep marks its key again.
+    /// Makes the keys of these marks due, except the keys of unreadable rows. Such a row stays as
+    /// it is, and the log and [`Queue::all_rows`] name it. Returns one text for each of these rows,
+    /// as in [`super::RowList::unreadable`]. This call is for many keys: one unreadable row must
+    /// not delay the others, and a later sweep marks the key of this row again.
     async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError>;
-    /// Makes the keys of these marks due. If the row of a key is unreadable, returns an error that
-    /// names the row. All other keys are due then.
+    /// Makes the keys of these marks due. If the row of a key is unreadable, the call returns an
+    /// error that names the row. It still makes all other keys due.
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
         match self.mark_readable(marks, now).await?.into_iter().next() {
             Some(why) => Err(StoreError::Corrupt { doing: "marking keys as due", why }),
@@ -116,7 +116,7 @@ pub trait Queue: Send + Sync + 'static {
     }
     /// Lists the rows of keys that are parked, or that failed in their last run. The rows have no
     /// particular order. An unreadable row does not cause an error. A sweep can make thousands of
-    /// keys due. A store with an index of the troubled rows does not read the other rows.
+    /// keys due, but a store with an index of the troubled rows does not read the other rows.
     async fn troubled(&self) -> Result<RowList, StoreError> {
         let mut list = self.all_rows(u32::MAX).await?;
         list.rows.retain(Row::is_troubled);

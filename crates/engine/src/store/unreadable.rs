@@ -3,8 +3,8 @@
 
 use serde_json::error::Category;
 
-/// Returns the name in a text that consists of a name, `: ` and a reason, such as `the hold
-/// 5d0c1e2f` of `the hold 5d0c1e2f: ...`.
+/// Returns the name in a text that consists of a name, `: ` and a reason. For example, the name in
+/// `the hold 5d0c1e2f: ...` is `the hold 5d0c1e2f`.
 pub fn name_of(text: &str) -> &str {
     text.split_once(": ").map_or(text, |(name, _)| name)
 }
@@ -16,7 +16,7 @@ pub fn without_reason(text: &str) -> String {
     format!("{} is unreadable, `beadle holds` shows the reason", name_of(text))
 }
 
-/// Returns the reason why stored JSON is unreadable. The error's own text can quote a stored value,
+/// Returns the reason why stored JSON is unreadable. The text of `error` can quote a stored value,
 /// so the result has only the place of the error.
 pub fn json_reason(error: &serde_json::Error) -> String {
     let what = match error.classify() {

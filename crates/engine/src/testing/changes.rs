@@ -1,4 +1,4 @@
-//! Changes and holds for the tests of plans, of the guard and of the gate.
+//! Changes and holds for the tests of plans, the guard and the gate.
 
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use crate::key::Key;
 use crate::mode::Mode;
 use crate::plan::{Change, Field, Risk};
 
-/// Returns a change of one repository in the mode `enforce`. It takes away one value for each risk.
+/// Returns a change of one repository in the mode `enforce`. The change removes one value for each
+/// risk.
 pub fn change(aspect: &str, what: &str, risks: &[Risk]) -> Change<()> {
     let field = |risk: &Risk| Field {
         name: "x".into(),

@@ -349,7 +349,8 @@ pub(super) async fn an_approval_ends_only_a_rejection_that_its_operator_saw(stor
     let open = store.holds().await.unwrap().remove(0);
     let (approve, reject) = (Decision::approve("ann", None), Decision::reject("bob", Some("the team stays")));
     let rejected = store.decide("a", &reject, LATER).await.unwrap().unwrap();
-    // The rejection arrives between the look of the operator and the approval.
+    // The rejection arrives after the operator has looked at the hold and before the operator
+    // approves it.
     for decision in [approve.clone(), approve.seeing(&open)] {
         assert_eq!(store.decide("a", &decision, LATER).await.unwrap().as_ref(), Some(&rejected));
         assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&rejected), "nothing is stored");

@@ -146,8 +146,8 @@ pub(super) async fn a_park_is_seen_and_retried(store: SharedStore) {
     let row = store.row(&key(1)).await.unwrap().unwrap();
     assert_eq!(row.parked.as_ref().map(|parked| parked.why.as_str()), Some("403"));
     assert_eq!(store.rows(10).await.unwrap(), std::slice::from_ref(&row));
-    // A key with a failed run is troubled too. A key that is due, or waits for a budget, is not
-    // troubled.
+    // A key with a failed run also counts as troubled. A key that is due, or waits for a budget, is
+    // not troubled.
     store.mark((2..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     let failed = store.claim_key(&key(2), LATER).await.unwrap().unwrap().lease;
     assert!(store.finish(&failed, Outcome::Retry("502".into()), LATER).await.unwrap());

@@ -128,7 +128,7 @@ pub(super) async fn a_note_is_replaced_only_while_it_is_as_it_was_read(store: Sh
     }
 }
 
-/// PostgreSQL cannot store the character U+0000. A delivery or a name that contains it must not
+/// PostgreSQL cannot store the character U+0000. A delivery or a name with this character must not
 /// stop the other keys.
 pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
     let odd = Key::new("group", "okta", "a\0b");

@@ -63,8 +63,8 @@ impl TryFrom<String> for TraceId {
     }
 }
 
-/// The place of a span: its trace, its id, and whether the trace is exported. Its text has the form
-/// of the header `traceparent`.
+/// The place of a span: its trace, its id, and whether the trace is exported. The text of a place
+/// has the form of the header `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TraceContext {

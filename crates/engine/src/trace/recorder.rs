@@ -62,7 +62,7 @@ impl From<Vec<String>> for SpanValue {
 pub struct NewSpan {
     /// The name, which is the same for all spans of this kind of work.
     pub name: Cow<'static, str>,
-    /// The side of a call that the span shows.
+    /// Whether the span shows work inside of Beadle, or one side of a call.
     pub kind: SpanKind,
     /// The span that contains this span. Without a parent, the span begins a trace.
     pub parent: Option<TraceContext>,
@@ -85,7 +85,7 @@ impl NewSpan {
         Self { kind, ..self }
     }
 
-    /// Sets an earlier beginning.
+    /// Sets a beginning of the span that is earlier than now.
     #[must_use]
     pub fn since(self, since: Time) -> Self {
         Self { since: Some(since), ..self }

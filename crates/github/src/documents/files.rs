@@ -31,8 +31,9 @@ const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 
 /// Returns the document that reads three things: files of the default branch, Beadle's branch with
 /// its open pull request, and the latest pull requests that are closed or merged. The document does
-/// not read a list of all pull requests. Everybody can open many pull requests from a fork with the
-/// same branch name. So such a list could lack the pull request of Beadle.
+/// not read a list of all pull requests. Anyone can open many pull requests from a branch with the
+/// same name in a fork. A list of all pull requests could therefore lack the pull request of
+/// Beadle.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{

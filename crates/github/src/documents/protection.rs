@@ -22,7 +22,7 @@ pub(super) const RULE: &str = "
 const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
 /// Returns the GraphQL fragments for the four lists of actors of a rule. Each list has a separate
-/// GraphQL type with the same fields. So each list needs its own fragment.
+/// GraphQL type with the same fields, so each list needs a separate fragment.
 pub(super) fn allowance_fragments() -> String {
     let page = format!("{{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }} }}");
     format!(

@@ -1,7 +1,7 @@
 //! The identity of a group or an account at a target.
 
-/// The identity of a group at a target. This identity consists of ids of the source, so no rename
-/// of a group changes it. The last part of the group's key is this identity.
+/// The identity of a group at a target. The identity consists of ids of the source, so it does not
+/// change when somebody renames a group. The last part of the group's key is this identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupKey {
     /// A group that is made from one group of a directory.

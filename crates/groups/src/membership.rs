@@ -1,5 +1,5 @@
-//! The membership of an organisation, treated as a group: its identity and its limits. These limits
-//! apply in addition to the limits of groups.
+//! The membership of an organisation, which Beadle treats as a group. This module defines the
+//! group's identity and its limits. These limits apply in addition to the usual limits of a group.
 
 use crate::guard::GroupLimits;
 
@@ -10,8 +10,7 @@ pub const SOURCE_GROUP: &str = "@organisation";
 pub const NAME: &str = "members of the organisation";
 /// The id of this group at the target. The webhooks about members also use this id.
 pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
-/// The name of a value of each account. This value shows whether the person has accepted the
-/// invitation.
+/// The name of an account's value that shows whether the person has accepted the invitation.
 pub(crate) const STATE: &str = "state";
 /// The state of an account with an open invitation.
 pub(crate) const PENDING: &str = "pending";
@@ -28,7 +27,7 @@ pub struct MembershipLimits {
 }
 
 impl MembershipLimits {
-    /// Returns the limits of the group. `usual` has the limits of all other groups of the target.
+    /// Returns the limits of the group. `usual` has the limits of every other group of the target.
     pub(crate) fn of_group(self, usual: GroupLimits) -> GroupLimits {
         // If a group has fewer members than this, the percentage allows less than one member.
         let large = 100_usize.div_ceil(self.percent.max(1));

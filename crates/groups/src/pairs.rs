@@ -26,10 +26,10 @@ pub struct GroupPair {
 /// The groups of one target that an import can map.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct GroupPairs {
-    /// The pairs, by the names of their directories and groups.
+    /// The pairs, sorted by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// The reasons why Beadle does not map further groups. Either these groups look like pairs, or
-    /// Beadle could not read them.
+    /// For each group that possibly has a pair: the reason why Beadle does not map the group. For
+    /// example, Beadle could not read the group.
     pub doubts: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ struct Held {
     name: String,
     accounts: BTreeSet<String>,
     roles: BTreeSet<Role>,
-    /// The other system that manages the members.
+    /// If another system manages the members: a text about this system.
     kept_by: Option<String>,
 }
 
@@ -97,8 +97,8 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
     Ok(pairs)
 }
 
-/// Returns those groups at the target that have the same members as one group of a directory.
-/// Returns `None` if no group has the same members, or if the directory's group has no members.
+/// Finds the groups of the target that have the same members as one group of a directory. Returns
+/// `None` if no group has the same members, or if the directory's group has no members.
 async fn candidate(
     target: &dyn TargetReader,
     (name, source): (&str, &dyn Source),
@@ -144,8 +144,8 @@ async fn read(target: &dyn TargetReader, id: &str) -> Result<Option<Held>, Failu
     Ok(Some(Held { name: group.name, accounts, roles, kept_by: target.kept_by(id).await? }))
 }
 
-/// Divides the candidates into pairs and doubts. A pair is certain only if no other group of the
-/// directories or of the target has the same members.
+/// Divides the candidates into certain pairs and doubts. A pair is certain only if no third group,
+/// at a directory or at the target, has the same members.
 fn decide(candidates: &[Candidate]) -> GroupPairs {
     let mut found = GroupPairs::default();
     for one in candidates {

@@ -48,8 +48,8 @@ impl Named {
     }
 }
 
-/// Returns the keys of a directory's groups at one target. Either a mapping includes such a group
-/// now, or Beadle remembers the group.
+/// Returns the keys of a directory's groups at one target: the groups that a mapping includes now,
+/// and the groups that Beadle remembers.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -176,13 +176,13 @@ pub async fn summarise(
 }
 
 impl GroupSweep {
-    /// Forgets the accounts that the target does not have any more, because Beadle cannot
-    /// deactivate them.
+    /// Forgets the accounts that no longer exist at the target, because Beadle cannot deactivate
+    /// them.
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
         // If the target has none of the remembered groups, another server might use the same
-        // address now. In that case, a missing account does not mean that somebody deleted the
+        // address now. In this case, a missing account does not mean that somebody deleted the
         // account.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
@@ -222,8 +222,8 @@ impl GroupSweep {
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
         let is_own = |key: &Key| match key.id().parse() {
             Ok(GroupKey::One { source, .. }) => source == self.source,
-            // A union can also have source groups in another directory. For accounts, the sweep's
-            // list might be incomplete.
+            // Unions and accounts stay: a union can also have source groups in another directory,
+            // and the sweep's list of accounts might be incomplete.
             Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
         };
         let mut kept: BTreeSet<Key> = states.into_iter().map(|(key, _)| key).collect();

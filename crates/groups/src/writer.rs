@@ -37,8 +37,8 @@ pub struct GroupWriter {
 }
 
 impl GroupWriter {
-    /// Creates a writer that stores links and departures in `store`. Beadle keeps departures for
-    /// the duration `window`.
+    /// Creates a writer that stores links and departures in `store`. Beadle keeps each departure
+    /// for the duration `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -126,12 +126,12 @@ impl Session<Write> for Run {
                         external_id: &facts.external_id,
                         description: facts.description.as_deref(),
                         parent: facts.parent.as_deref(),
-                        // Without this value, everybody could see a secret group until Beadle
-                        // writes the settings.
+                        // Without this value, anyone could see a secret group until Beadle writes
+                        // the settings.
                         is_secret: facts.settings.get("privacy").is_some_and(|value| value == "secret"),
                     })
                     .await?;
-                // The target can show the same name in its own form.
+                // The target can show the same name in a different form.
                 let known = if is_form_of(&facts.name, &made.name) {
                     GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
@@ -165,8 +165,8 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // With this note, other processes know about the wait. Another process can
-                        // rename the group that has this name.
+                        // This note tells other processes about the wait. It can be another process
+                        // that renames the group that still has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
                         return Err(failure);
@@ -213,7 +213,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // If one person has no account, Beadle still adds the other people.
+                // If one of the people has no account, Beadle still adds all others.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
@@ -291,8 +291,8 @@ impl Session<Write> for Run {
 impl Run {
     /// Runs a write. If the write stopped the target, stores this fact, so that all processes stop
     /// writing until a probe succeeds. If the target was already stopped before the write, this
-    /// function stores nothing. It is possible that a probe succeeded after that stop and that this
-    /// process does not know about it.
+    /// function stores nothing: a probe might have succeeded after the earlier stop, and this
+    /// process might not know about the probe.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,

@@ -54,7 +54,7 @@ impl Okta {
         })
     }
 
-    /// Returns the same client, but its requests use this lane.
+    /// Returns a copy of this client that uses this lane for its requests.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Okta {
         [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
-    /// Returns all groups. The groups have no number of members.
+    /// Returns all groups, without their numbers of members.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
@@ -102,8 +102,8 @@ impl Okta {
         }
     }
 
-    /// Returns the number of members from Okta's statistics, or `None` if Okta does not show this
-    /// number. The statistics can be slightly out of date.
+    /// Returns the number of a group's members from Okta's statistics, or `None` if Okta does not
+    /// show this number. The statistics can be slightly out of date.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
         let filter = comparison("id", "eq", group)?;
         let path =
@@ -219,8 +219,8 @@ impl Okta {
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
-            // One client requests the tokens of all families, because Okta refuses the token for
-            // all of them. So there is one request for a token per wait.
+            // All families share one client for token requests, because a refusal by Okta applies
+            // to the tokens of all families. So there is only one request for a token per wait.
             let authorization = self.auth.authorization(&self.groups).await?;
             let request = Request {
                 method: Method::GET,
@@ -241,8 +241,8 @@ impl Okta {
                 {
                     again = false;
                 }
-                // A 403 does not mean that Okta denies the credential: an admin role can be
-                // restricted to some groups, and a token can lack the scope of one kind of object.
+                // A 403 does not mean that Okta denies the whole credential: an admin role can be
+                // restricted to some groups, and a token can lack the scope for one kind of object.
                 Err(error) if error.status() == Some(401) => return Err(client.denied(error)),
                 result => return result,
             }
@@ -259,9 +259,9 @@ mod tests {
 
     use super::*;
 
-    /// If Okta denies one group, Beadle parks only the key of this group. If Beadle treated the
-    /// answer 403 as a denied credential, one forbidden group would stop all other groups of the
-    /// directory.
+    /// If Okta denies access to one group, Beadle parks only the key of this group. If Beadle
+    /// treated this answer 403 as a denied credential, one forbidden group would stop all other
+    /// groups of the directory.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for (status, is_denied) in [(401, true), (403, false)] {

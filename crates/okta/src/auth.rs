@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 const MARGIN: Duration = Duration::from_secs(300);
 /// How long an assertion is valid, in seconds. Okta accepts at most one hour.
 const LIFE: i64 = 300;
-/// The path of Okta's token endpoint. Beadle appends the path to the organisation's address.
+/// The path of Okta's token endpoint. Beadle appends this path to the address of the organisation.
 const TOKEN: &str = "oauth2/v1/token";
 
 /// A credential for a directory.
@@ -78,8 +78,8 @@ impl Auth {
         app: (&str, Option<&str>, &SigningKey),
         scopes: &[String],
     ) -> Result<SecretString, TokenError> {
-        // This method holds the lock until the token has arrived, so that concurrent requests cause
-        // only one request for a token, or one refusal.
+        // This method holds the lock until the token has arrived. So concurrent requests cause only
+        // one request for a token, and at most one refusal.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());

@@ -1,5 +1,5 @@
-//! Creates filters. No other code puts a value into a filter. So no value can change the comparison
-//! of a filter. (`beadle_transport::Path` puts ids and logins into addresses.)
+//! Creates filters. Only this code puts a value into a filter, so that no value can change what the
+//! filter compares. (`beadle_transport::Path` puts ids and logins into addresses.)
 
 use beadle_engine::{Class, Failure};
 

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 
 use beadle_transport::TransportError;
 
-/// The maximum number of pages in a list. Every real directory has fewer pages.
+/// The maximum number of pages in a list. The lists of every real directory have fewer pages.
 const MOST_PAGES: usize = 10_000;
-/// The maximum number of consecutive pages without rows. Each of these pages has the address of a
-/// next page.
+/// The maximum number of consecutive pages that have no rows but the address of a next page.
 const MOST_EMPTY: usize = 10;
 
 /// A row of a list. Two rows with the same id are the same row.
@@ -17,7 +16,7 @@ pub(crate) trait Row {
     fn id(&self) -> &str;
 }
 
-/// A list during its read.
+/// A list while Beadle reads it.
 pub(crate) struct Listed<T> {
     /// The address of the first page. Errors identify the list by this address.
     request: String,
@@ -48,8 +47,8 @@ impl<T: Row> Listed<T> {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // A row appears twice if rows move between pages during the read. So another row might
-            // be missing.
+            // A row appears twice if rows move between pages during the read. In this case, another
+            // row might be missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }

@@ -14,8 +14,8 @@ const PAGE: usize = 1000;
 /// Where a read of the log begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The address of the next page. The previous page contains this address. Even an empty page
-    /// contains an address: the address of later events.
+    /// The address of the next page, as the previous page contains it. Even an empty page contains
+    /// such an address: later events will appear there.
     Cursor(String),
     /// A time. Beadle uses a time for the first read, or if Okta no longer accepts the cursor.
     Time(Time),
@@ -29,7 +29,7 @@ pub struct LogPage {
     /// Where the next read begins. Process or store all events of this page before you store
     /// `next`.
     pub next: Option<String>,
-    /// True if the log possibly has further entries after this page.
+    /// True if the log possibly has more entries after this page.
     pub is_full: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Groups and users as Okta shows them. Attributes that Beadle does not use are left out.
+//! Groups and users as Okta shows them, without the attributes that Beadle does not use.
 
 use std::fmt;
 

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
-/// A reconciler that uses no token with other permissions than after the last event about them. The
-/// process that starts the sweep of such an event stores the permissions before it marks any key.
-/// So a run that begins after the mark finds the permissions in the store, in every process.
+/// A reconciler that does not use a token with outdated permissions: the token must have the
+/// permissions that the last event about permissions reported. One process starts the sweep for
+/// such an event. This process stores the permissions before it marks any key. So a run that begins
+/// after the mark finds the permissions in the store, in every process.
 pub struct WithAcceptedPermissions {
     /// The reconciler of the keys.
     pub inner: Arc<dyn Reconcile>,
-    /// The reader. It contains the token that the reconciler uses.
+    /// The reader, which contains the token that the reconciler uses.
     pub reader: Reader,
 }
 
@@ -90,7 +91,7 @@ mod tests {
                 let end = "2001-09-10T01:46:40Z";
                 (201, json!({ "token": "t", "expires_at": end, "permissions": permissions }))
             }
-            // The sweep fails when it lists the repositories. It has stored the permissions before.
+            // The sweep fails when it lists the repositories, after it has stored the permissions.
             Some("graphql") => (400, json!({ "message": "Problems parsing JSON" })),
             _ => (200, json!({})),
         });

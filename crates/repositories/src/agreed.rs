@@ -1,8 +1,8 @@
 //! Some answers of GitHub can contain secrets, so the store must not keep them. If such an answer
 //! matches the policy, Beadle stores only a digest of the compared values. This digest is the
-//! agreement. A sweep reads the part again if the agreement has changed. It also reads the part
-//! again if the read is due (`reread.rs`). A change needs GitHub's answer, so Beadle never plans a
-//! change from an agreement.
+//! agreement. A sweep reads the part again if the agreement has changed, or if the read is due
+//! (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so an agreement alone never leads
+//! to a change.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +13,8 @@ use crate::aspects::{Aspect, Context};
 use crate::policy::{Node, Section};
 use crate::secret_memory::SecretName;
 
-/// For these aspects, the store keeps only the agreement, not the answer. The addresses of webhooks
-/// can contain secrets.
+/// For these aspects, the store keeps only the agreement, not GitHub's answer, because the
+/// addresses of webhooks can contain secrets.
 pub(crate) const AGREED: &[&str] = &["webhooks"];
 
 /// Returns a short digest of a value.
@@ -25,9 +25,9 @@ pub(crate) fn digest(value: &Value) -> String {
 
 /// Returns the agreement for the declared values of an aspect. The agreement is a digest of two
 /// things: the secrets that are named in the policy, and the version of Beadle. The version is part
-/// of the digest, because another version might compare other values. The digests of the secrets
-/// are keyed, like all stored digests of secrets. [`beadle_engine::PartRead::declared`] contains
-/// the other declared values.
+/// of the digest, because another version might compare other values. Beadle makes the digests of
+/// the secrets with a key, like all stored digests of secrets.
+/// [`beadle_engine::PartRead::declared`] contains the other declared values.
 ///
 /// Returns `None` if the configuration lacks a secret. Also returns `None` if the store does not
 /// contain the key for the digests. The run must then read the aspect.

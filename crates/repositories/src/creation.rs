@@ -7,9 +7,9 @@
 //! after it has applied the rest of the policy. The only exception is a fork of a public
 //! repository: GitHub always creates such a fork as public.
 //!
-//! The plan needs one or two GraphQL queries. The write needs one query before the call (two for a
-//! private fork), the call itself, and one query after the call. If the repository already exists,
-//! no call is necessary.
+//! The plan needs one or two GraphQL queries. The write needs one query before the call that
+//! creates the repository (two for a private fork), the call itself, and one query after it. If the
+//! repository already exists, no call is necessary.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::aspects::{Step, WriteTarget};
 use crate::policy::Creation;
 
-/// The name for the creation of repositories. Plans and modes use this name.
+/// The name that plans and modes use for the creation of repositories.
 pub(crate) const ASPECT: &str = "creation";
 /// The beginning of the id in the key of a repository that does not exist yet.
 const BY_NAME: &str = "name/";
@@ -37,7 +37,7 @@ pub fn name_in(key: &Key) -> Option<&str> {
     key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
 }
 
-/// The source from which GitHub creates a repository.
+/// The thing from which GitHub creates a repository.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     /// From a template. GitHub copies the files of the template. The values are the owner and the
@@ -129,8 +129,8 @@ impl Step for Create {
     }
 }
 
-/// Reconciles repositories. After the run of a key with a name, this reconciler marks the key with
-/// the id as due.
+/// Reconciles repositories. After a run whose key contains a name, this reconciler marks the key
+/// that contains the repository's id as due.
 pub struct WithCreations<R> {
     /// The reconciler of all keys.
     pub inner: R,
@@ -144,9 +144,9 @@ pub struct WithCreations<R> {
 
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
-    /// The process might end before it marks the key with the id as due. The key with the name is
-    /// then still due. The next run of the key with the name finds the repository, and marks the
-    /// key with the id as due.
+    /// The process might end before it marks the key with the id as due. In this case, the key with
+    /// the name is still due. Its next run finds the repository, and marks the key with the id as
+    /// due.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

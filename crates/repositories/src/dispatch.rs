@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 /// The maximum time until GitHub shows a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// If a template uses a value that is missing in the payload, the template fails. A template must
-/// not replace a missing value with an empty text.
+/// A template fails if it uses a value that is missing in the payload. It must not replace the
+/// missing value with an empty text.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
 /// A rule of the configuration. The rule defines when Beadle dispatches a workflow, and which
@@ -43,8 +43,9 @@ pub struct DispatchRule {
     pub reference: String,
     /// The inputs of the workflow. Each value is a template that can use the payload.
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token. The workflow's `run-name` must contain this input. If GitHub's
-    /// answer to a dispatch is lost, Beadle uses this token to find the run.
+    /// The workflow input to which Beadle gives a token. The workflow's `run-name` must contain
+    /// this input. If GitHub's answer to a dispatch is lost, Beadle uses this token to find the
+    /// run.
     pub token_input: Option<String>,
     /// The mode of the rule. In `observe`, Beadle dispatches nothing.
     pub mode: Mode,
@@ -149,7 +150,7 @@ impl Reconcile for Dispatch {
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
             // The evaluation of a template can take a long time, and all runs share the threads of
-            // the runtime. Beadle therefore evaluates the template on another thread.
+            // the runtime. So Beadle evaluates the template on a separate thread.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -209,7 +210,7 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // Here, the earlier process ended before it recorded GitHub's answer.
+                // In this case, the earlier process ended before it recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {
@@ -217,8 +218,7 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, it received the request between the intent and the
-            // result.
+            // If GitHub received the request, this was at a time between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
                 // The workflow run might belong to any of the tries. Beadle therefore waits until
@@ -230,7 +230,8 @@ impl Dispatch {
         Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
-    /// Finds the run that was started by an earlier try. The run's name contains the token.
+    /// Finds the workflow run that an earlier try started. The name of the workflow run contains
+    /// the token.
     async fn find(
         &self,
         run: &Run,
@@ -272,8 +273,8 @@ impl Dispatch {
         let detail = match &sent {
             Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),
             Err(failure) => {
-                // If the answer is lost, Beadle does not know whether GitHub carried out the
-                // request.
+                // If GitHub's answer is lost, Beadle does not know whether GitHub started the
+                // workflow.
                 let dispatched = if failure.changed_nothing() { Happened::No } else { Happened::Unknown };
                 Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
             }

@@ -28,8 +28,8 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 
 impl Facts {
     /// Returns the facts of a repository. If Beadle did not read a list, the facts of this list
-    /// come from `before`. If an entry was removed from the list in the meantime, Beadle notices
-    /// the removal at the next read of the list.
+    /// come from `before`. If somebody has removed an entry from the list since then, Beadle
+    /// notices this at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
@@ -69,9 +69,9 @@ impl Facts {
     }
 }
 
-/// Returns whether a list of the policy explains a difference. If the entry exists now, the list
-/// must contain the entry. If the entry no longer exists, the list must be exclusive and must not
-/// contain the entry.
+/// Returns whether a list of the policy explains a difference. A list explains that an entry exists
+/// now if the list contains the entry. A list explains that an entry no longer exists if the list
+/// is exclusive and does not contain the entry.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }

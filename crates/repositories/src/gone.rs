@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory, undo};
 
-/// The time between two checks for repositories that are gone.
+/// How much time passes between two checks for gone repositories.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// If a repository has been gone for this time, Beadle deletes the notes about the repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -40,8 +40,8 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. If the time of the previous check is in the future, this
-    /// time comes from a wrong clock. A check is then due.
+    /// Returns whether a check is due. A check is also due if the time of the previous check is in
+    /// the future, because this time comes from a wrong clock.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
@@ -66,10 +66,10 @@ impl Gone {
 }
 
 /// Returns the names of the stored notes about each repository. The key is the id of the
-/// repository. A file in repos/ belongs to one repository, its owner. If the policy still contains
-/// the file, the function omits the notes about the owner, so that Beadle keeps these notes. While
-/// the notes exist, another repository with the same name gets the file only if an operator
-/// confirms it. If the owner returns under another name, the file still belongs to the owner.
+/// repository. A file in repos/ belongs to one repository. If the policy still contains the file,
+/// the function omits the notes that show this, so that Beadle keeps these notes. While the notes
+/// exist, another repository with the same name gets the file only if an operator confirms it. If
+/// the first repository returns under another name, the file still belongs to it.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -119,8 +119,8 @@ async fn remembered(
 }
 
 /// If a check is due, deletes the notes about repositories that have been gone for a long time.
-/// `there` contains the ids of all repositories. `has_file` takes the path of a file in lower case,
-/// and returns whether the policy contains the file. Returns the number of deleted notes.
+/// `there` contains the ids of all repositories. `has_file` takes the path of a file, in lower
+/// case, and returns whether the policy contains this file. Returns the number of deleted notes.
 pub(crate) async fn forget(
     store: &dyn Store,
     (organisation, instance): (&str, &str),

@@ -1,5 +1,5 @@
-//! Plans changes to the account of one person. Beadle created the account. The person might be in
-//! no group.
+//! Plans changes to an account that Beadle created for one person. It is possible that the person
+//! is in no group.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account. Beadle asks the directory about this one person. Beadle
-    /// plans the change in two cases: the person must lose the access, or the person has left the
-    /// last mapped group.
+    /// Plans to deactivate an account. Beadle asks the directory about the owner of the account,
+    /// and plans the change in two cases: the person must lose the access, or the person has left
+    /// the last mapped group.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,

@@ -102,9 +102,9 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // Sorts all joiners by name, both with and without an existing account. The run of
-            // another group can create an account after Beadle showed this change, and the change
-            // must then stay the same.
+            // Sorts all joiners by name, whether they have an account or not. After Beadle has
+            // shown this change, the run of another group can create an account for a joiner. The
+            // shown change must then stay the same.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
                 .iter()

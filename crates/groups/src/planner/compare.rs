@@ -24,7 +24,7 @@ pub(super) struct Difference {
     pub(super) joiners: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) leavers: Vec<TargetAccount>,
-    /// The accounts of members who stay, because they are in the source groups.
+    /// The accounts of members who stay because they are in the source groups.
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
@@ -50,8 +50,8 @@ impl Difference {
         }
     }
 
-    /// Returns the ids of all accounts that should be in the group. The result does not have the
-    /// accounts that stay only because their owner is unknown.
+    /// Returns the ids of all accounts that should be in the group. The result does not contain
+    /// accounts that stay only because Beadle does not know their owners.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(joiners).cloned().collect()
@@ -122,8 +122,8 @@ impl GroupPlanner {
                 None => strange.push(person.clone()),
             }
         }
-        // The names and addresses of people without a known account. A member with one of these
-        // names might be such a person, so the member must stay.
+        // The names and addresses of people without a known account. If a member has one of these
+        // names, the member might be one of these people, so the member must stay.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -143,8 +143,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // The values of a found account can come from an earlier read. The values of a
-                // member come from a read of this run, so Beadle uses them.
+                // A search can return values that Beadle read earlier. The list of members comes
+                // from a read of this run, so Beadle uses the values from the list.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -252,9 +252,9 @@ impl GroupPlanner {
         Ok(difference)
     }
 
-    /// Returns why an account possibly belongs to another person, or `None` if the account belongs
-    /// to `person`. The account has the address of `person`. If another person signs in at the
-    /// directory with this address, the account belongs to that other person.
+    /// Returns why an account with the address of `person` possibly belongs to another person, or
+    /// `None` if the account belongs to `person`. If another person signs in at the directory with
+    /// this address, the account belongs to that other person.
     async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
@@ -291,8 +291,9 @@ impl GroupPlanner {
     }
 
     /// Returns whether Beadle can remove a member. The answer is `false` if the member is possibly
-    /// a person of the source with an unknown account. Such an account might lack an id, and might
-    /// have an older name of the person. A member without a name might be any person, or a group.
+    /// a person of the source whose account Beadle does not know. The account of such a person
+    /// might have no id, and might have an older name of the person. A member without a name might
+    /// be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
@@ -307,8 +308,8 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory knows the owner of a name. If the source groups contain the owner, the
-        // member stays.
+        // The directory knows which person owns a name. If the source groups contain this person,
+        // the member stays.
         for name in &account.known_as {
             for source in desired.sources() {
                 if *asked >= self.limits.leavers * 5 {
@@ -330,8 +331,8 @@ impl GroupPlanner {
     }
 
     /// Returns why a list of members can be incomplete although its length equals the directory's
-    /// count. If a person joined after the count, the list can contain this person and lack another
-    /// person.
+    /// count. If one person joined after the count, the list can contain this new person, while
+    /// another person is missing.
     pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
@@ -349,7 +350,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns a text with the first few names of the list, and the number of further names.
+/// Returns a text with the first few names of the list and the number of the remaining names.
 fn named(all: &[&str]) -> String {
     const MOST: usize = 10;
     let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");

@@ -12,14 +12,14 @@ use crate::targets::EXTERNAL_GROUP;
 
 /// Returns the risk of changing the connection.
 fn risk(before: &Value) -> Risk {
-    // If there is an earlier group, its members can lose the access of this group. If there is no
-    // earlier group, nobody loses access.
+    // If another identity provider's group was connected before, its members can lose the access
+    // that this group gives. Otherwise, nobody loses access.
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
 /// Returns why a change of the connection needs an approval. The guard would count such a change as
-/// one removal. But all members of the earlier group can lose their access, because Beadle does not
-/// know who is in the new group.
+/// one removal. But all members of the previously connected group can lose their access, because
+/// Beadle does not know who is in the new group.
 fn stop(risk: Risk, members: usize) -> Option<String> {
     let why = "every member of the earlier group of the identity provider can lose the access of the group";
     (risk == Risk::Removes && members > 0).then(|| why.to_owned())

@@ -1,5 +1,5 @@
-//! Plans the changes that a new text of a policy file, such as `teams.yml`, would cause in the
-//! groups of a target. A preview writes nothing.
+//! Plans which changes a new text of a policy file, such as `teams.yml`, would cause in the groups
+//! of a target. A preview writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ pub struct ChangedFile {
 }
 
 impl GroupPlanner {
-    /// Plans some groups of the target: the groups whose declarations in the files have changed.
-    /// The result contains only the values that the earlier texts do not require. The total in the
-    /// result is the number of groups that Beadle makes from the new texts. `mappings` contains the
-    /// mappings that are in force with the new texts.
+    /// Plans those groups of the target whose declarations in the files have changed. The result
+    /// contains only the values that the earlier texts do not require. The total in the result is
+    /// the number of groups that Beadle makes from the new texts. `mappings` contains the mappings
+    /// that are in force with the new texts.
     pub async fn preview_files(
         &self,
         mappings: &Mappings,
@@ -62,8 +62,8 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the teams that differ between two texts of a file. The result contains a changed team in
-/// both forms, because a mapping selects groups by their names.
+/// Returns the teams that differ between two texts of a file. The result contains both the old and
+/// the new form of a changed team, because a mapping selects groups by their names.
 fn changed<'a>(before: &'a [FileTeam], after: &'a [FileTeam]) -> Vec<&'a FileTeam> {
     let lacks = |teams: &[FileTeam], team: &FileTeam| !teams.contains(team);
     let old = before.iter().filter(|team| lacks(after, team));

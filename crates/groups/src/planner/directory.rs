@@ -27,7 +27,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Returns a copy whose reads use this lane.
+    /// Returns a copy that uses this lane for its reads.
     pub(crate) fn in_lane(&self, lane: Lane) -> Self {
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.in_lane(lane)));
         Self { sources: sources.collect(), target: self.target.in_lane(lane), ..self.clone() }
@@ -56,9 +56,9 @@ impl Directory {
         sources.iter().find(|source| pushed.contains(*source))
     }
 
-    /// Returns the person with exactly this id. In place of an id, Okta also accepts a sign-in name
-    /// or a part of this name. So the result is an error if the person in Okta's answer has another
-    /// id.
+    /// Returns the person with exactly this id. Okta also accepts a sign-in name, or a part of this
+    /// name, instead of an id. So this method returns an error if the person in Okta's answer has
+    /// another id.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{Desired, Seen, What, Write};
 
 impl Seen {
-    /// If no mapping includes a former source group any more, returns why the leavers must wait for
-    /// an approval.
+    /// If no mapping includes one of the former source groups any more, returns why the leavers
+    /// must wait for an approval.
     pub(super) fn why_vanished(&self) -> Option<String> {
         let source = self.vanished.first()?;
         Some(format!("{source} was a source of the group, and no mapping includes it now"))
@@ -17,7 +17,7 @@ impl Seen {
 
 impl Desired<'_> {
     /// If a source group had members at the last write and is empty now, returns why the leavers
-    /// must wait for an approval. Beadle does not know which leavers were members because of the
+    /// must wait for an approval. Beadle does not know which leavers got their membership from the
     /// empty source group.
     pub(super) fn why_emptied(&self, seen: &Seen) -> Option<String> {
         let source = emptied(&self.empty, &seen.filled)?;
@@ -30,7 +30,7 @@ impl Desired<'_> {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that a further source group of a union has members. Plans nothing if
+    /// Plans to remember that one more source group of a union now has members. Plans nothing if
     /// another change of the plan already remembers this source group. The change is needed even if
     /// no member joins, because the people of the source group can already be in the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {

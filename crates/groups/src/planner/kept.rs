@@ -1,14 +1,13 @@
 //! Remembers the members of unchanged groups. So a sweep reads the members of an unchanged group
 //! only once a day.
 //!
-//! If Beadle read data before the run's key was last marked, the run must not use this data. If the
-//! last mark comes from a sweep, the runs of the sweep share one
-//! [`Survey`](crate::sources::Survey). Beadle reads this survey after the mark. A survey is a list
-//! of all users, and a list of all groups. For each group, the list shows when the members last
-//! changed. From an earlier read, Beadle remembers the ids of a group's members. These ids are
-//! valid if the survey shows the same time of change. All other facts about the members come from
-//! the list of users. Remembered members never cause a removal: before a removal, Beadle reads the
-//! group again and counts its members.
+//! A run must not use data that Beadle read before the last mark of the run's key. If the last mark
+//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
+//! reads this survey after the mark. A survey is a list of all users, and a list of all groups. For
+//! each group, the list shows when the members last changed. From an earlier read, Beadle remembers
+//! the ids of a group's members. These ids are valid if the survey shows the same time of change.
+//! All other facts about the members come from the list of users. Remembered members never cause a
+//! removal: before a removal, Beadle reads the group again and counts its members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::{People, Person};
 
-/// Beadle trusts a group's time of change only if the time is older than this. A more recent time
-/// is not reliable: a later change can get the same time, or the directory can show a change late.
+/// Beadle trusts a group's time of change only if the change is older than this. A more recent time
+/// is not reliable: a second change can get the same time, or the directory can show a change late.
 const SETTLED: Duration = Duration::from_secs(600);
 /// How long Beadle uses remembered members. After this duration, Beadle reads the group again, even
 /// if the group's time of change is the same.
@@ -38,7 +37,7 @@ pub(super) struct Kept {
     /// The ids of the people who belong to the group.
     stay: Vec<String>,
     /// The ids of those people in the group who must lose their access. The directory's list of
-    /// users can lack these people.
+    /// users does not always contain these people.
     leave: Vec<String>,
 }
 
@@ -55,10 +54,10 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 }
 
 impl Kept {
-    /// Returns the members to remember. Returns `None` if a later change could have the same time
-    /// of change. Otherwise, Beadle would not notice the later change. `theirs` is the time before
-    /// the read, by the directory's clock. The time of change comes from the directory's clock too,
-    /// so the clock of this machine does not matter.
+    /// Returns the members to remember. Returns `None` if a later change could get the same time of
+    /// change, because Beadle would then not notice the later change. `theirs` is the time before
+    /// the read, by the directory's clock. The time of change also comes from the directory's
+    /// clock, so the clock of this machine does not matter.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
@@ -78,8 +77,8 @@ impl Kept {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }
 
-    /// Returns the members with their present values from a list of all users. Returns `None` if
-    /// the list lacks a member who stays.
+    /// Returns the members, with their present values from a list of all users. Returns `None` if a
+    /// member who stays is missing from the list.
     pub(super) fn members(&self, people: &People) -> Option<Vec<Person>> {
         let stay = self.stay.iter().map(|id| people.get(id).cloned());
         // A person who must lose the access can be missing from the list. This person still leaves
@@ -135,7 +134,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Returns the time that is this number of seconds after the change.
+    /// Returns a time that is later than the change by this number of seconds.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

@@ -7,9 +7,9 @@ use crate::accounts::PersonAccount;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Returns whether Beadle created the account and no group needs the account any more. The
-    /// owner of such an account is in no mapped group of the directory. The owner is also in no
-    /// group of the target that Beadle does not manage.
+    /// Returns whether Beadle created the account and no group needs the account any more. No group
+    /// needs the account if two conditions are true. The owner of the account is in no mapped group
+    /// of the directory. At the target, the account is only in groups that Beadle manages.
     pub(super) async fn left_last_group(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         let (mappings, target) = (self.directory.mappings(), &self.directory.name);
         if !self.accounts.is_made(target, whose).await? {

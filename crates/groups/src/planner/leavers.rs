@@ -35,7 +35,8 @@ enum Named<'a> {
     Name(&'a str),
 }
 
-/// A part of the leavers: either all who leave immediately, or all who wait for an approval.
+/// One part of the leavers: either all people who leave immediately, or all people who wait for an
+/// approval.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
     /// The accounts of these leavers.
@@ -44,22 +45,22 @@ pub(super) struct SomeLeavers {
     pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of the accounts of people who must lose their access. For each of these people, a
-    /// separate answer of the directory confirmed this.
+    /// The accounts, by id, of people who must lose their access. For each of these people, the
+    /// directory confirmed this in a separate answer.
     pub(super) confirmed: Vec<String>,
     /// Why these leavers wait for an approval, or `None` if they leave immediately.
     pub(super) stop: Option<String>,
 }
 
-/// For each person who can leave beyond the group's limit, Beadle can send this number of requests
-/// to the directory.
+/// The number of requests that Beadle can send to the directory for each person who can leave
+/// beyond the group's limit.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
     /// Splits the leavers: some leave immediately, and some wait for an approval. Before Beadle
     /// deactivates an account, it asks the directory about this one person, and the directory must
     /// confirm that the person must lose the access. If the removal of a leaver waits for an
-    /// approval, the deactivation of the account waits too.
+    /// approval, the deactivation of the leaver's account also waits.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
@@ -89,8 +90,8 @@ impl GroupPlanner {
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
         let mut looks = asks;
-        // The number of people who can still leave immediately. All further leavers wait for an
-        // approval.
+        // The number of people who can still leave immediately. All leavers beyond this number wait
+        // for an approval.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,
@@ -181,8 +182,9 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether a person left the last group. If so, Beadle deactivates the account. If a
-    /// read fails, returns `false`, and Beadle checks the account again after the removal.
+    /// Returns whether a person left the last group. If the answer is `true`, Beadle deactivates
+    /// the account. If a read fails, the answer is `false`, and Beadle checks the account again
+    /// after the removal.
     async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         match self.left_last_group(whose).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
@@ -225,8 +227,8 @@ impl GroupPlanner {
     }
 
     /// Returns the directory of a person who is in no list, or `None` if several directories are
-    /// possible. A wrong directory does not have the id, so Beadle would wrongly believe that
-    /// somebody deleted the person.
+    /// possible. If Beadle asked the wrong directory, the directory would not know the id, and
+    /// Beadle would wrongly believe that somebody deleted the person.
     async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
         let sources = desired.sources();
         if desired.homes.contains_key(person) || sources.len() == 1 {

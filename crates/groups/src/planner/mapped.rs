@@ -42,7 +42,7 @@ impl GroupPlanner {
 
 /// Returns the changes of mapped attributes. The removal of a value is a separate change, so that
 /// the guard can hold only the removals. For example, an expression with a wrong name would remove
-/// the value from everybody.
+/// the value from all accounts.
 pub(super) fn attribute_changes(desired: &Desired<'_>, difference: &Difference) -> Vec<Change<Write>> {
     let mut changes = Vec::new();
     for (whose, values) in &difference.attributes {

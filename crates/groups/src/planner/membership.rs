@@ -21,7 +21,8 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Returns the words for the membership of an organisation or for any other group.
+    /// Returns the words for this group: the membership of an organisation has other words than all
+    /// other groups.
     pub(super) fn of(is_membership: bool) -> Self {
         if is_membership {
             Self {
@@ -84,8 +85,9 @@ fn is_owner(account: &TargetAccount) -> bool {
     account.role == Some(Role::Maintainer)
 }
 
-/// Drops the changes that would remove the last owners, and returns the reason. If owners need an
-/// approval before they become ordinary members, stores this reason in the difference.
+/// Drops the changes that would remove the last owners, and returns why it dropped them. If owners
+/// need an approval before they become ordinary members, stores the reason for the approval in the
+/// difference.
 fn restrict(
     members: &[TargetAccount],
     limits: MembershipLimits,

@@ -79,7 +79,7 @@ pub struct GroupPlanner {
 /// The declared state of a group, which Beadle compares with the group at the target.
 struct Desired<'a> {
     mapping: &'a Mapping,
-    /// The most careful mode among all mappings of the group.
+    /// The most careful mode of all the mappings that include the group.
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
@@ -88,7 +88,7 @@ struct Desired<'a> {
     /// For each source group: the directory, the id, and the number of people in the list. This
     /// number includes people of any status.
     listed: Vec<(&'a str, String, usize)>,
-    /// The source groups, as `source/id`, that are empty although they must not be empty.
+    /// The source groups that are empty although they must not be empty, as `source/id`.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
     /// The role of each person. `None` if no mapping sets a role.
@@ -144,7 +144,8 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // If no mapping includes the group, for whatever reason, Beadle removes no member.
+            // If no mapping includes the group, Beadle removes no member. The reason does not
+            // matter.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -185,8 +186,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Before a removal, Beadle must know the owners of the accounts. Beadle must read the
-            // owners no earlier than the list of members.
+            // Before a removal, Beadle must know the owners of the accounts. Beadle must not read
+            // the owners before it reads the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -367,12 +368,12 @@ impl Desired<'_> {
         self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
     }
 
-    /// Returns the directory of a person. If no list has the person, returns the first directory.
+    /// Returns the directory of a person, or the first directory if the person is in no list.
     fn home(&self, person: &str) -> &str {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
     }
 
-    /// Returns the owner of an account, if the lists show that this person must lose the access.
+    /// Returns the owner of an account, if the lists show that the owner must lose the access.
     fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {
@@ -384,7 +385,7 @@ impl Desired<'_> {
         self.leaving.get(id)
     }
 
-    /// Returns a person's account in the form that Beadle remembers.
+    /// Returns the data about a person's account that Beadle remembers.
     fn whose(&self, person: &str, account: &TargetAccount) -> PersonAccount {
         PersonAccount {
             source: self.home(person).to_owned(),

@@ -1,4 +1,4 @@
-//! The name of a group at the target, and the text that a plan shows for a change of this name.
+//! The name of a group at the target, and how a plan shows a change of this name.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) fn name_of(
     }
 }
 
-/// Returns the field that shows a change of the name in a plan.
+/// Returns the field of a plan that shows a change of the name.
 pub(super) fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
     Field {

@@ -1,5 +1,5 @@
-//! Plans the changes that new mappings would cause in the groups of a target. The earlier mappings
-//! would not cause these changes. A preview writes nothing.
+//! Plans which changes new mappings would cause in the groups of a target. The plans leave out the
+//! changes that the earlier mappings would also cause. A preview writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
-/// The maximum number of keys that run as events. If new mappings affect more groups, the other
+/// The maximum number of keys that run as events. If new mappings affect more groups, the remaining
 /// keys run in the sweep lane, so that they do not delay later events.
 const AS_EVENTS: usize = 500;
 
@@ -24,34 +24,34 @@ const AS_EVENTS: usize = 500;
 pub struct GroupPreview {
     /// The plans. They contain only the values that the earlier mappings do not require.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that Beadle writes if an operator approves `plans`. Each change has all values
-    /// of its write. See [`Caused::approvable`].
+    /// The changes that Beadle writes if an operator approves `plans`. Each of these changes has
+    /// all the values that Beadle writes. See [`Caused::approvable`].
     pub approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that Beadle would also plan with the earlier mappings.
     pub drift: usize,
-    /// The plans without a change, but with an unknown part. A retry does not help for this part.
-    /// For example, another group has the name.
+    /// The plans that have no change, but an unknown part. A retry does not help for the unknown
+    /// part. For example, another group has the name.
     pub unknown: Vec<(Key, Plan<()>)>,
-    /// The keys of groups and accounts with different mappings.
+    /// The keys of the groups and accounts that get different mappings.
     pub due: Vec<Key>,
-    /// The number of groups that the new mappings make at the target.
+    /// The number of groups that Beadle makes at the target from the new mappings.
     pub total: u64,
     /// Why Beadle could not plan some parts.
     pub incomplete: Vec<String>,
 }
 
-/// Selects the values of a write for a preview. The variants differ only if the earlier side also
-/// requires some of these values.
+/// Selects which values of a write a preview shows. The variants have different results only if the
+/// earlier side already requires some of these values.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// Only the values that the earlier side does not require.
+    /// Only the values that the earlier side does not require yet.
     Caused,
     /// All values of the write.
     Writes,
 }
 
 impl GroupPreview {
-    /// Returns one mark for each key with different mappings. The marks make these keys due.
+    /// Returns one mark for each key that gets different mappings. The marks make these keys due.
     pub fn marks(&self) -> Vec<Mark> {
         let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
         self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
@@ -175,7 +175,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns those unions of the target that have different mappings.
+/// Returns those unions of the target whose old and new mappings differ.
 fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet<GroupKey> {
     let names: BTreeSet<&String> = before
         .all
@@ -191,7 +191,7 @@ fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet
     changed.map(|into| GroupKey::Union(into.clone())).collect()
 }
 
-/// Returns whether the mappings differ for a group with one source group.
+/// Returns whether the old and the new mappings differ for a group that has one source group.
 fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, name: &str) -> bool {
     let GroupKey::One { source, group } = key else { return false };
     let of = |mappings: &Mappings| {
@@ -200,8 +200,8 @@ fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, na
     of(before) != of(after)
 }
 
-/// Returns what a mapping declares for a group that it includes, and whether it protects the group.
-/// The patterns that include the group are not a part of the result.
+/// Returns what a mapping declares for a group that it includes, and whether the mapping protects
+/// the group. The result leaves out the patterns that include the group.
 fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
     let without_patterns =
         Mapping { include: Vec::new(), exclude: Vec::new(), protected: Vec::new(), ..mapping.clone() };

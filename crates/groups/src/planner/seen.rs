@@ -9,7 +9,7 @@ pub(super) struct Seen {
     pub(super) members: Vec<TargetAccount>,
     /// The change that Beadle must write before all other changes of the group.
     pub(super) first: Option<usize>,
-    /// The former source groups that no mapping includes any more.
+    /// The group's former source groups that no mapping includes any more.
     pub(super) vanished: Vec<String>,
     /// The source groups that had members at the last write.
     pub(super) filled: Vec<String>,

@@ -1,4 +1,5 @@
-//! Reads the directory. If the run can use the survey of a sweep, the answers come from the survey.
+//! Reads the directory. If the run can use the survey of a sweep, Beadle takes the answers from
+//! this survey.
 
 use std::sync::Arc;
 

@@ -10,8 +10,9 @@ pub(super) fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> 
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
 }
 
-/// Returns the value of a read. If the read failed, adds a report to the plan and returns `None`.
-/// If the budget is used up, returns an error instead, because the whole run must then wait.
+/// Returns the value that a read returned. If the read failed, adds a report to the plan and
+/// returns `None`. If the budget is used up, returns an error instead, because the whole run must
+/// then wait.
 pub(super) fn known<T>(
     result: Result<T, Failure>,
     aspect: &str,

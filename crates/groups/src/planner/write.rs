@@ -44,8 +44,8 @@ pub struct Write {
 }
 
 impl Instructions for Write {
-    /// The plan of a group shows all values of a change: every person and every setting. So nothing
-    /// is missing.
+    /// The plan of a group shows all values of a change: every person and every setting. So the
+    /// plan leaves out no value.
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -96,12 +96,13 @@ pub(crate) enum What {
         values: Vec<(Attribute, Value)>,
     },
     /// Adds accounts to the group, or changes their role. If an earlier change of the plan creates
-    /// an account, the account has no id yet. This change then contains the person instead.
+    /// an account, the account has no id yet. This change then contains the person instead of the
+    /// account's id.
     Add {
         /// The ids of existing accounts.
         accounts: Vec<String>,
-        /// The people who get an account from an earlier change: the id and the sign-in name of
-        /// each.
+        /// The people for whom an earlier change creates an account: the id and the sign-in name of
+        /// each person.
         people: Vec<(String, String)>,
         /// The role in the group.
         role: Role,
@@ -119,13 +120,13 @@ pub(crate) enum What {
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
-        /// The ids of the accounts of people who must lose their access. For each of these people,
-        /// a separate answer of the directory confirmed this.
+        /// The accounts, by id, of people who must lose their access. For each of these people, the
+        /// directory confirmed this in a separate answer.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after the person has left the last group.
         watched: Vec<PersonAccount>,
-        /// True if Beadle forgets the former source groups after this write, because the write
-        /// removes the last of their members.
+        /// True if this write removes the last members of the former source groups. Beadle then
+        /// forgets these source groups after the write.
         settles: bool,
         /// The ids of all accounts that should be in the group after the whole plan.
         wanted: Arc<BTreeSet<String>>,

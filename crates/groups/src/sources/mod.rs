@@ -45,11 +45,11 @@ pub struct Person {
     pub family: String,
     /// The display name.
     pub display: String,
-    /// True if Beadle must remove the person's access, because of the person's status.
+    /// True if the person's status requires that Beadle removes the person's access.
     pub is_leaving: bool,
     /// The directory's word for the status of the person.
     pub status: String,
-    /// True if Beadle can create an account for the person, because of the person's status.
+    /// True if the person's status allows that Beadle creates an account for the person.
     pub may_be_made: bool,
     /// The person's attributes that an expression of a target uses.
     pub profile: Map<String, Value>,
@@ -82,7 +82,8 @@ impl Person {
 /// The methods that Beadle needs to read a directory.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// Returns the same directory, but its reads use this lane. Both values share their surveys.
+    /// Returns a copy of this directory that uses this lane for its reads. The copy shares the
+    /// surveys of the original.
     fn in_lane(&self, lane: Lane) -> Arc<dyn Source>;
     /// Returns all groups of the source.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
@@ -106,8 +107,8 @@ pub trait Source: Send + Sync + 'static {
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
     /// Returns a survey of the whole directory. Returns `None` if each run must read the directory
     /// itself. Runs share a survey if their last marks come from the same sweep. `mark` is the time
-    /// of the sweep's marks, and the read of the survey begins after this time. `now` is the
-    /// present time.
+    /// of the sweep's marks. The read of the survey begins after this time. `now` is the present
+    /// time.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
     /// Returns all people of the directory except the deactivated ones. The read of the list begins
     /// after the start of the survey. Returns `None` if the read fails, or if the list would cost

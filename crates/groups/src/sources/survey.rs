@@ -23,8 +23,8 @@ pub struct Surveyed {
 pub struct Survey {
     /// The time at which the read began, by this machine's clock.
     pub(crate) began: Time,
-    /// The time at which the read began, by the directory's clock. The directory's times of changes
-    /// come from the same clock.
+    /// The time at which the read began, by the directory's clock. The times of change that the
+    /// directory shows come from the same clock.
     pub(crate) theirs: Option<Time>,
     groups: Vec<Surveyed>,
     places: HashMap<String, usize>,

@@ -94,8 +94,8 @@ impl Arrived {
     /// the list is unknown.
     fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
         for user in users {
-            // A member appears twice if members moved between pages during the read. So another
-            // member might be missing.
+            // A member appears twice if members moved between pages during the read. In this case,
+            // another member might be missing.
             if !self.known.insert(user.clone()) {
                 return Err(format!("the list shows the member {user} twice"));
             }
@@ -113,7 +113,7 @@ impl Arrived {
     }
 }
 
-/// Returns the text of an error, followed by the texts of the error's causes.
+/// Returns the text of an error and, after it, the texts of the error's causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -31,8 +31,8 @@ pub struct TargetGroup {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the creator of the group gave to the group. If Beadle created the group, this id
-    /// is Beadle's id.
+    /// The id that the group got from its creator. If Beadle created the group, this is Beadle's id
+    /// for the group.
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
@@ -63,7 +63,7 @@ pub struct TargetAccount {
     pub id: String,
     /// The user name, if the target shows it.
     pub name: Option<String>,
-    /// The id that the account's owner has at the directory, if the target shows this id.
+    /// The directory's id of the account's owner, if the target shows this id.
     pub person: Option<String>,
     /// The possible names of the person at the directory. Beadle uses these names if the target
     /// does not show the person's id.
@@ -124,8 +124,8 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
 }
 
 /// A server can show a number or a boolean as a text, or remove the spaces around a text. So Beadle
-/// treats values of a mapped attribute as equal if they differ only in this way. Otherwise, each
-/// run would write the value again.
+/// treats two values of a mapped attribute as equal if they differ only in these two ways.
+/// Otherwise, each run would write the value again.
 fn is_same_attribute(one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -160,8 +160,8 @@ pub const EXTERNAL_GROUP: &str = "external_group";
 /// The methods that Beadle needs to read a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
-    /// Returns the same reader, but its reads use this lane. Both readers share all remembered
-    /// data.
+    /// Returns a copy of this reader that uses this lane for its reads. The copy shares all
+    /// remembered data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
     /// Returns the group with this id, or `None` if the group does not exist.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
@@ -187,7 +187,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
     /// Returns the ids of the groups that contain the account with this id. `person` is the owner
-    /// of the account. It is possible that the account does not have the person's id.
+    /// of the account. The account itself need not contain the person's id.
     async fn groups_of_account(&self, _account: &str, person: &str) -> Result<Vec<String>, Failure> {
         self.groups_of(person).await
     }
@@ -233,25 +233,28 @@ pub struct Refused {
     pub why: String,
 }
 
-/// The connection of a writer to the store and to the plan. The writer makes notes for all
-/// processes, and needs some facts about the plan.
+/// The connection of a writer to the store and to the plan. The writer stores notes that all
+/// processes read, and needs some facts about the plan.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Records in the store that the target is stopped. The writer does so before it puts lost
-    /// members back. So the target is stopped even if the process is killed in between.
+    /// Records in the store that the target is stopped. The writer records this before it puts lost
+    /// members back. So the target is stopped even if the process is killed between these two
+    /// steps.
     async fn put(&self, why: &str) -> Result<(), Failure>;
-    /// Deletes the note with this reason, because the target need not be stopped.
+    /// Deletes the note that stops the target for this reason, because the target need not be
+    /// stopped.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
-    /// Makes a note about a write of a group's members, before Beadle sends the write. The note
-    /// replaces the note of the group's previous write.
+    /// Stores a note about a write of a group's members, before Beadle sends the write. The new
+    /// note replaces the note about the group's previous write.
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns the write in the note of a group, if the effect of the write is still unknown.
+    /// Returns the write that a group's note describes, if the effect of this write is still
+    /// unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }
-    /// Deletes the note of a group's last write, because the effect of the write is known.
+    /// Deletes the note about a group's last write, because the effect of the write is known.
     async fn forget_write(&self, _group: &str) -> Result<(), Failure> {
         Ok(())
     }
@@ -259,9 +262,9 @@ pub trait StopNote: Send + Sync {
     fn wants(&self, _account: &str) -> bool {
         true
     }
-    /// Returns whether the plan removes this account from the group without an approval. Some
-    /// accounts are neither wanted nor removed. Such accounts stay, because their removal waits for
-    /// an approval or because their owner is unknown.
+    /// Returns whether the plan removes this account from the group without an approval. There are
+    /// also accounts that the plan neither wants nor removes. They stay, because their removal
+    /// waits for an approval or because Beadle does not know their owner.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
@@ -270,8 +273,8 @@ pub trait StopNote: Send + Sync {
 /// The methods that Beadle needs to write to a target. Beadle can repeat each write without harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
-    /// Returns the same writer, but its requests use this lane. Both writers share all remembered
-    /// data.
+    /// Returns a copy of this writer that uses this lane for its requests. The copy shares all
+    /// remembered data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter>;
     /// Returns why the target is stopped, or `None` if the target is not stopped.
     fn stopped(&self) -> Option<String> {
@@ -279,9 +282,9 @@ pub trait TargetWriter: Send + Sync + 'static {
     }
     /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Renames a group without creating a new one. If the target shows another name than the given
-    /// name, returns the shown name. `waiting` contains the groups that wait for a name, by id. It
-    /// also contains such groups from the notes of other processes.
+    /// Renames a group without creating a new one. If the target then shows another name than the
+    /// given name, returns the name that the target shows. `waiting` contains the groups that wait
+    /// for a name, by id. Some of these groups come from the notes of other processes.
     async fn rename(
         &self,
         group: &str,
@@ -315,7 +318,7 @@ pub trait TargetWriter: Send + Sync + 'static {
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
     /// Sets these values of an account. All other values of the account do not change.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
-    /// Sets mapped attributes of an account. Removes an attribute with the value null. All other
+    /// Sets mapped attributes of an account. If a value is null, removes the attribute. All other
     /// values of the account do not change.
     async fn set_attributes(&self, _account: &str, _values: &[(Attribute, Value)]) -> Result<(), Failure> {
         Err(Failure::new(Class::Rejected, "this target has no mapped attributes"))

@@ -9,12 +9,12 @@ use super::payload::{Payload, PushedCommit};
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
 
-/// After these actions of a pull request, Beadle checks the files of the pull request. Other
+/// After these actions on a pull request, Beadle checks the files of the pull request. Other
 /// actions, such as a new label, change neither the proposed files nor the target branch.
 const ACTIONS: [&str; 5] = ["closed", "edited", "opened", "reopened", "synchronize"];
 
-/// Returns whether the event can change one of these: the files that Beadle keeps, the branch that
-/// proposes them, or the pull request of this branch.
+/// Returns whether the event can change the files that Beadle keeps, the branch that proposes these
+/// files, or the pull request of this branch.
 pub(super) fn concerns(event: &str, payload: &Payload<'_>, known: &OrgFacts) -> bool {
     match event {
         "push" => is_pushed(payload, known),

@@ -33,7 +33,7 @@ pub const MEMBERSHIP: &str = "organisation";
 /// The key kind for the list of an App's installations.
 pub const INSTALLATIONS: &str = "installations";
 
-/// Returns the mark for an event that reports an installation, a removal or a suspension of the
+/// Returns the mark for an event about the App itself: somebody installed, removed or suspended the
 /// App.
 pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
     let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
@@ -147,8 +147,8 @@ fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     }
 }
 
-/// Returns whether the event reports that Beadle has created a team. A new team has no access to a
-/// repository, so no repository becomes due.
+/// Returns whether the event reports that Beadle has created a team. A new team cannot access any
+/// repository yet, so no repository becomes due.
 fn is_own_team(event: &str, payload: &Payload<'_>, lane: Lane) -> bool {
     lane == Lane::Sweep && event == "team" && payload.action.as_deref() == Some("created")
 }

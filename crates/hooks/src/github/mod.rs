@@ -1,5 +1,5 @@
-//! Verifies webhooks of a GitHub App or of an organisation, and finds the keys that these webhooks
-//! mark as due.
+//! Verifies webhooks that a GitHub App or an organisation sends, and finds the keys that these
+//! webhooks mark as due.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
@@ -36,19 +36,19 @@ pub struct Sender {
     pub app_id: Option<u64>,
     /// The valid secrets. Usually there is one secret. During a rotation, there are two secrets.
     pub secrets: Vec<SecretString>,
-    /// Facts about the organisation that can change while the service runs.
+    /// Those facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
     /// The events that make Beadle dispatch a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// True if teams of this organisation are the groups of a target. Beadle then manages the
-    /// members of these teams.
+    /// True if the organisation's teams are the groups of a target. Beadle then manages the members
+    /// of these teams.
     pub keeps_teams: bool,
-    /// The policies in repositories of this organisation. Other organisations can use these
-    /// policies too.
+    /// The policies that are in repositories of this organisation. Other organisations can also use
+    /// these policies.
     pub policies: Vec<WatchedPolicy>,
     /// True if the sender is an App, and not an organisation. Beadle keeps a list of the
-    /// organisations that have installed the App. So Beadle accepts the App's events about
-    /// installations from all organisations.
+    /// organisations that have installed the App. For this list, Beadle accepts the App's events
+    /// about installations in any organisation.
     pub takes_installations: bool,
 }
 
@@ -80,7 +80,8 @@ pub struct Headers<'a> {
     pub signature: Option<&'a str>,
     /// The value of `X-GitHub-Event`.
     pub event: Option<&'a str>,
-    /// The value of `X-GitHub-Delivery`. If GitHub sends a delivery again, the value is the same.
+    /// The value of `X-GitHub-Delivery`. If GitHub sends a delivery again, the value does not
+    /// change.
     pub delivery: Option<&'a str>,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a str>,
@@ -101,7 +102,7 @@ pub enum WebhookRefusal {
         "X-Hub-Signature-256 is missing: set a secret for the webhook (X-Hub-Signature is SHA-1 and not accepted)"
     )]
     Unsigned,
-    /// The signature was not made with any configured secret. The status is 401.
+    /// None of the configured secrets matches the signature. The status is 401.
     #[error("the signature does not match the body with any configured secret")]
     BadSignature,
     /// A header is missing or invalid. The status is 400.
@@ -124,11 +125,11 @@ pub struct VerifiedWebhook {
     pub marks: Vec<Mark>,
 }
 
-/// The instance of deliveries and keys that belong to no organisation.
+/// The instance for deliveries and keys that do not belong to an organisation.
 pub const NO_INSTANCE: &str = "-";
 
-/// Returns whether a text can be an event name or an id at GitHub. The names of events are words,
-/// and the ids are UUIDs. So Beadle refuses longer texts.
+/// Returns whether a text can be an event name or an id at GitHub. Event names are words, and ids
+/// are UUIDs, so Beadle refuses longer texts.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

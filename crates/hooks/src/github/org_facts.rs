@@ -32,8 +32,8 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches that the policy declares. The default branch always matters too. Before the
-    /// policy is loaded, the value is `None`, and all branches matter.
+    /// The branches that the policy declares. In addition, the default branch always matters.
+    /// Before the policy is loaded, the value is `None`, and all branches matter.
     branches: Option<BTreeSet<String>>,
     /// The files that the policy declares. Before the policy is loaded, the value is `None`, and
     /// every file matters.
@@ -64,8 +64,8 @@ impl OrgFacts {
         (facts.branches, facts.files) = (Some(branches), Some(files));
     }
 
-    /// Sets the login of the App. Events with this login as their actor come from Beadle's own
-    /// writes.
+    /// Sets the login of the App. If an event has this login as its actor, one of Beadle's writes
+    /// caused the event.
     pub fn set_own(&self, login: String) {
         self.0.write().own = Some(login);
     }

@@ -73,7 +73,7 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
-/// A pull request, as in the event `pull_request` and in the check events of a commit.
+/// A pull request, as the event `pull_request` and the check events of a commit contain it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,
@@ -123,8 +123,7 @@ impl PushedCommit {
     }
 }
 
-/// The commit of a check suite or a check run, and the pull requests that have this commit as their
-/// head.
+/// The commit of a check suite or a check run, and the pull requests whose head is this commit.
 #[derive(Debug, Deserialize)]
 pub(super) struct CheckedCommit<'a> {
     #[serde(borrow)]

@@ -1,4 +1,5 @@
-//! Finds the pull requests that Beadle must check after an event in a policy's repository.
+//! Finds the pull requests that Beadle must check after an event in a repository that contains a
+//! policy.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request>,
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#check_suite>

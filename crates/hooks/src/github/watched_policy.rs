@@ -3,7 +3,7 @@
 /// A policy in a repository of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPolicy {
-    /// The configured name of the organisation that uses the policy.
+    /// The name, in the configuration, of the organisation that uses the policy.
     pub instance: String,
     /// The name of the repository. Comparisons ignore case.
     pub repository: String,
@@ -12,8 +12,8 @@ pub struct WatchedPolicy {
 }
 
 impl WatchedPolicy {
-    /// Returns whether a push to `reference` of a repository can change the policy. In a payload,
-    /// the reference is complete, such as `refs/heads/main`.
+    /// Returns whether a push to `reference` of a repository can change the policy. A payload
+    /// contains the complete reference, such as `refs/heads/main`.
     pub(super) fn is_pushed(&self, repository: &str, reference: &str) -> bool {
         self.repository.eq_ignore_ascii_case(repository) && short(&self.reference) == short(reference)
     }

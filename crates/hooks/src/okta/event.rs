@@ -29,8 +29,8 @@ pub const TYPES: &[&str] = &[
     "application.user_membership.update",
 ];
 
-/// The type of an event that reports a changed profile. Such a change affects no access. If Okta
-/// fills in a field for all people, thousands of these events arrive.
+/// The type of an event that reports a changed profile. Such a change does not affect access. If
+/// Okta fills in a field for all people, thousands of these events arrive.
 const PROFILE: &str = "user.account.update_profile";
 /// The beginning of the event types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Event {
         let event = Value::deserialize(from)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let targets = event["target"].as_array().into_iter().flatten();
-        // The comparison ignores case, because Okta's console shows an example in another case.
+        // The comparison ignores case, because an example in Okta's console has another case.
         let result = event["outcome"]["result"].as_str();
         Ok(Self {
             uuid: text(&event["uuid"]),

@@ -47,11 +47,11 @@ pub enum HookRefusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
     /// The events of the request, each with the marks of its keys. The store must get the events
-    /// before the delivery. The store might already have an event from another delivery or from the
-    /// System Log. The keys of such an event do not become due again.
+    /// before the delivery. The store might already have an event, from another delivery or from
+    /// the System Log. In this case, the event's keys do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself. The store must get the delivery after all events of the delivery. So if
-    /// the store contains a delivery, the store also contains all events of the delivery.
+    /// The delivery itself. The store must get the delivery after all events of the delivery. So a
+    /// delivery in the store means that all its events are in the store.
     pub delivery: Delivery,
 }
 
@@ -80,8 +80,8 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Returns the sender if the request has the sender's required headers. `header` returns the value
-/// of a request header.
+/// Returns the sender whose required headers the request has. `header` returns the value of a
+/// request header.
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],
     header: &dyn Fn(&str) -> Option<&'h [u8]>,

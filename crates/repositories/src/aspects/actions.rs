@@ -97,9 +97,9 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step. They are in the order of sending. Each request has a path and a
-/// body. The order matters: GitHub accepts the list of selected actions only after
-/// `allowed_actions` is `selected`.
+/// The PUT requests of a step, each with a path and a body. Beadle sends them in this order. The
+/// order matters: GitHub accepts the list of selected actions only after `allowed_actions` is
+/// `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -163,7 +163,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // If a GitHub server is too old for a value, it does not show this value. Such a value
+        // A GitHub server that is too old for a value does not show this value. The value then
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
@@ -171,8 +171,8 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     differ.collect()
 }
 
-/// Returns the complete body of a PUT request: the wanted values, and the observed values of all
-/// fields that the policy does not set.
+/// Returns the complete body of a PUT request. The body contains the wanted values. For fields that
+/// the policy does not set, it contains the observed values.
 fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     let mut body = Map::new();
     for key in keys {

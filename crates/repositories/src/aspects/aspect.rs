@@ -43,13 +43,13 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Returns the policy sections that this aspect applies completely or partly.
+    /// Returns the policy sections that this aspect applies as a whole or in part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
     }
 
-    /// Returns whether this aspect applies a section completely or partly.
+    /// Returns whether this aspect applies a section as a whole or in part.
     pub(crate) fn owns(&self, section: &str) -> bool {
         self.owned().any(|own| own == section)
     }
@@ -156,7 +156,7 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// True if the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
-    /// Stores the id behind each name in the policy.
+    /// Stores the id that belongs to each name in the policy.
     pub names: &'a Names,
     /// Stores digests of the secret values that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
@@ -199,8 +199,8 @@ pub trait Step: Send + Sync + 'static {
         Turn::default()
     }
     /// Returns the values that the step sets in addition to the fields of its change. A step that
-    /// creates a thing returns the whole body. If only one of two policies declares a key, this key
-    /// is in the body, but not in the fields. See [`Instructions::unshown`].
+    /// creates a thing returns the whole body of its request. If only one of two policies declares
+    /// a key, this key is in the body, but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -216,8 +216,7 @@ impl Instructions for Box<dyn Step> {
 pub struct WriteTarget {
     /// The writer for the repository, or `None` if the step writes to the organisation.
     pub(crate) named: Option<Named>,
-    /// The writer for two kinds of targets: objects with a node id, and paths below the
-    /// organisation.
+    /// The writer for objects with a node id, and for paths below the organisation.
     pub(crate) writer: Writer,
     /// The reader for GitHub. A step uses this reader to find objects that were created by an
     /// earlier step of the run.
@@ -273,8 +272,9 @@ pub enum Stage {
     Open,
     /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. Some rules need a setting that is already on. A restriction can
-    /// list a person or a team only after this person or team has access.
+    /// Changes settings and access. This stage comes before the rules, because some rules need a
+    /// setting that is already on. Also, a restriction can list a person or a team only after this
+    /// person or team has access.
     Access,
     /// Makes every change that does not belong to another stage.
     Body,
@@ -321,8 +321,8 @@ pub struct Unresolved {
 
 impl AspectPlan {
     /// Creates the plan of an aspect after the planner of the aspect failed. The whole aspect is
-    /// then unknown. If the failure must end the whole run, the function does not return a plan,
-    /// but the failure.
+    /// then unknown. If the failure must end the whole run, the function returns the failure
+    /// instead of a plan.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
@@ -390,8 +390,8 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// Records that Beadle has done its part, and that a person must act now. Such a wait is not an
-    /// error.
+    /// Records that Beadle has done its part, and that a person must act now. It is not an error
+    /// that Beadle waits for this person.
     pub(crate) fn wait(&mut self, why: impl Into<String>) {
         self.waits.push(why.into());
     }

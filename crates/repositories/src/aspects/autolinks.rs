@@ -1,7 +1,7 @@
 //! Plans and writes the autolinks of a repository. GitHub has no call to change an autolink, so
 //! Beadle deletes the autolink and creates it again. GitHub does not document whether the case of a
-//! prefix matters. Sometimes a live autolink and a listed autolink differ only in the case of their
-//! prefixes. Beadle then treats both as the same autolink, and does not delete the live autolink.
+//! prefix matters. If the prefixes of a live autolink and a listed autolink differ only in case,
+//! Beadle treats both as the same autolink, and does not delete the live autolink.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -50,7 +50,7 @@ const PATH: &str = "autolinks";
 
 struct Autolinks;
 
-/// Returns the write of an autolink.
+/// Returns the step that writes an autolink.
 fn write(entry: Entry) -> EntryWrite {
     EntryWrite { list: PATH, entry }
 }

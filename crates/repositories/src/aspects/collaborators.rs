@@ -1,5 +1,5 @@
-//! Plans and writes the accounts that have direct access to a repository, and the open invitations
-//! to this repository.
+//! Plans and writes which accounts have direct access to a repository. Also plans and writes the
+//! open invitations to this repository.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -75,8 +75,8 @@ impl Step for Write {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
                 let put = to.named()?.put_collaborator(account, permission).await;
-                // A failure at this point leaves the change half done: Beadle has already withdrawn
-                // the expired invitation.
+                // If this request fails, the change is half done: Beadle has already withdrawn the
+                // expired invitation.
                 put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
@@ -118,12 +118,13 @@ impl AspectPlanner for Collaborators {
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// The login now belongs to another account. Beadle changes nothing for that account.
+    /// The login in the policy now belongs to another account. Beadle changes nothing for this
+    /// other account.
     Another,
 }
 
-/// Finds the account that is named in an entry of the policy. Beadle looks for the login first. If
-/// the account was renamed, Beadle finds the account by the stored id.
+/// Finds the account that an entry of the policy names. Beadle looks for the login first. If the
+/// account was renamed, Beadle finds the account by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -154,7 +155,7 @@ async fn meant<'a>(
     Ok(Some((id, found)))
 }
 
-/// Returns a reason if the login in an entry now belongs to another account.
+/// If the login in an entry now belongs to another account, returns a text about this problem.
 async fn names_another(
     context: &Context<'_>,
     want: &CollaboratorWant,

@@ -1,8 +1,9 @@
-//! Plans and writes the deploy keys of a repository. The public key identifies an entry. The
-//! comment of the public key is ignored. GitHub has no call to change a deploy key, and refuses to
+//! Plans and writes the deploy keys of a repository. The public key identifies an entry. Beadle
+//! ignores the comment in the public key. GitHub has no call to change a deploy key, and refuses to
 //! add the same key twice. To change a key, Beadle therefore deletes the key and adds it again.
 //! Beadle reads the keys of many repositories together. If the keys of a repository differ from the
-//! policy, Beadle makes one REST call. A deletion needs ids, and GraphQL does not show these ids.
+//! policy, Beadle makes one more call, to the REST API: a deletion needs ids, and GraphQL does not
+//! show these ids.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 
@@ -54,7 +55,7 @@ fn reads(sections: &Sections<'_>) -> Asks {
 
 struct DeployKeys;
 
-/// Returns the write of a deploy key.
+/// Returns the step that writes a deploy key.
 fn write(entry: Entry) -> EntryWrite {
     EntryWrite { list: PATH, entry }
 }

@@ -1,5 +1,5 @@
 //! Plans and writes the interaction limit of a public repository. Each limit at GitHub ends after
-//! at most six months. The policy declares a permanent limit. Beadle therefore treats the end of a
+//! at most six months, but the policy declares a permanent limit. So Beadle treats the end of a
 //! limit as drift, and sets the limit again in the next run. Beadle does not compare the end times,
 //! because each new limit has a different end time. If the policy has the section, Beadle makes one
 //! conditional REST call for each public repository.

@@ -1,6 +1,6 @@
 //! Plans and writes the labels of a repository. GitHub ignores upper and lower case in the names of
-//! labels. If the name of a label differs from the declared name, Beadle renames the label. A
-//! renamed label stays on its issues.
+//! labels. If the name of a label differs from the declared name only in case, Beadle renames the
+//! label. A renamed label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -94,8 +94,8 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // In the policy, `null` means that the label has no description. It has the same
-            // meaning at GitHub.
+            // In the policy, `null` means that the label has no description. GitHub uses `null` in
+            // the same way.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
@@ -147,10 +147,9 @@ impl AspectPlanner for Labels {
     }
 }
 
-/// Matches the labels of the policy with live labels. A label of the policy matches the live label
-/// with the same name. If no live label has this name, the label of the policy matches the live
-/// label that has the former name. Each label has at most one match. If two labels of the policy
-/// have the same former name, the first of these labels gets the match.
+/// Finds the live label for each label of the policy: the live label with the same name, or, if
+/// there is none, the live label with the former name. Each label has at most one match. If two
+/// labels of the policy have the same former name, the first of them gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();

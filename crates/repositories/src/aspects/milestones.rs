@@ -1,7 +1,7 @@
 //! Plans and writes the milestones of a repository. The title identifies a milestone. GitHub does
-//! not document whether the case of a title matters. So Beadle does not delete a milestone whose
-//! title differs from the policy only in upper and lower case. Beadle reads the milestones of many
-//! repositories together.
+//! not document whether the case of a title matters. So Beadle does not delete a milestone if its
+//! title differs from a declared title only in upper and lower case. Beadle reads the milestones of
+//! many repositories together.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 
@@ -98,10 +98,10 @@ fn comparable(name: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field in a form that GitHub accepts.
+/// Returns the value of a field in the form that GitHub accepts.
 fn sent(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub converts the time to its own time zone. The time is noon, so that the conversion
+        // GitHub converts the time to its own time zone. Beadle sends noon, so that the conversion
         // does not change the day.
         ("due_on", Some(text)) => json!(format!("{}T12:00:00Z", day(text))),
         _ => value.clone(),

@@ -1,6 +1,6 @@
-//! Plans and writes the subject in the OpenID Connect tokens of a repository's workflows. Cloud
-//! providers use this subject to decide what a workflow is allowed to do. If the policy has the
-//! section, Beadle makes one conditional REST call for each repository.
+//! Plans and writes which subject GitHub puts into the OpenID Connect tokens of a repository's
+//! workflows. Cloud providers use this subject to decide what a workflow is allowed to do. If the
+//! policy has the section, Beadle makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 

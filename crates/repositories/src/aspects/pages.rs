@@ -1,6 +1,6 @@
 //! Plans and writes the GitHub Pages site of a repository. If the policy has the section, Beadle
-//! makes one conditional REST call for each repository. Before Beadle publishes another branch, it
-//! makes one GraphQL call.
+//! makes one conditional REST call for each repository. Before Beadle changes the published branch,
+//! it makes one GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 
@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step. They are in the order of sending.
+/// The requests of a step. Beadle sends them in this order.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]
@@ -78,7 +78,7 @@ fn is_built_by_github(want: &Node, seen: &Value) -> bool {
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // Everybody can see the site, so its new content is an exposure.
+        // Anyone can see the site, so new content is an exposure.
         "build_type" | "source" => Risk::Exposes,
         "public" if *after == json!(true) => Risk::Exposes,
         "https_enforced" if *after == json!(false) => Risk::Weakens,
@@ -143,8 +143,8 @@ fn more(want: &Node) -> Map<String, Value> {
     more
 }
 
-/// Plans a site for a repository without a site. GitHub accepts the domain and the other keys only
-/// after the site exists.
+/// Plans a site for a repository that has no site yet. GitHub accepts the domain and the other keys
+/// only after the site exists.
 fn create(want: &Node, plan: &mut AspectPlan) {
     let by_github = is_built_by_github(want, &Value::Null);
     let source = source(want);
@@ -177,8 +177,8 @@ fn create(want: &Node, plan: &mut AspectPlan) {
     if !more.is_empty() {
         requests.push((Method::PUT, Some(Value::Object(more))));
     }
-    // Without a paid plan, only a public repository can have a site. Beadle therefore changes the
-    // visibility first.
+    // Without a paid plan at GitHub, only a public repository can have a site. So Beadle changes
+    // the visibility first.
     plan.change_at(Stage::Security, "", fields, Write(requests));
 }
 

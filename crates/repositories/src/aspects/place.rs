@@ -12,7 +12,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Returns the path for reads of a list in this place.
+    /// Returns the path from which Beadle reads a list in this place.
     pub(crate) fn path(&self, list: &'static str) -> Path {
         match self {
             Self::Product(product) => Path::at(product).then(list),
@@ -20,7 +20,7 @@ impl Place {
         }
     }
 
-    /// Returns the path for writes to a list in this place.
+    /// Returns the path to which Beadle writes a list in this place.
     pub(crate) fn below(&self, list: &'static str) -> Below {
         match self {
             Self::Product(product) => Below::at(product).then(list),

@@ -72,8 +72,9 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns a declared value in the form of the observed value. A property with several values is a
-/// list at GitHub, even if it has only one value.
+/// Returns the declared value `after` in the same form as the observed value `before`. If a
+/// property can have several values, GitHub shows a list, even if the property has only one value
+/// at the moment.
 pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     match (before, after) {
         (Value::Array(_), Value::String(text)) if !text.is_empty() => json!([text]),
@@ -84,8 +85,8 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns the properties of the policy that are not defined in the organisation. Such a name might
-/// be the former name of a property that has a value. The whole list is therefore unknown.
+/// Returns the properties in the policy that the organisation does not define. Such a name might be
+/// the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

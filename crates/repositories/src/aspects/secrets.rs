@@ -1,13 +1,12 @@
 //! Plans and writes the secrets of a repository. A repository has secrets for Actions, Dependabot
-//! and Codespaces, and each environment has its own secrets. The configuration contains the
-//! secret's value. The policy contains only the name that the secret has in the configuration.
+//! and Codespaces, and each environment has its own secrets. The configuration contains the values
+//! of the secrets. The policy contains only the name that a secret has in the configuration.
 //!
 //! GitHub shows each secret's name and the time of its most recent change, but never its value.
 //! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle
 //! writes a secret if at least one of these is true: the secret is missing, the configured value
 //! has changed, Beadle has never written the secret, or somebody else has written the secret after
-//! Beadle. Beadle keeps a secret that is missing in the policy. If the list is `exclusive`, Beadle
-//! removes such a secret.
+//! Beadle. If a secret is missing in the policy, Beadle keeps it, unless the list is `exclusive`.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product. One call reads up to 30
 //! secrets. If the answer to a call has not changed, the call does not count toward the hourly

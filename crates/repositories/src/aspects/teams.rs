@@ -1,4 +1,4 @@
-//! Plans and writes the teams that have access to a repository, and the permissions of these teams.
+//! Plans and writes which teams have access to a repository, and with which permissions.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -145,8 +145,8 @@ impl AspectPlanner for Teams {
     }
 }
 
-/// Finds the team that is named in an entry of the policy. Beadle looks for the slug first. If the
-/// team was renamed, Beadle finds the team by the stored id.
+/// Finds the team that an entry of the policy names. Beadle looks for the slug first. If the team
+/// was renamed, Beadle finds the team by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
@@ -168,14 +168,14 @@ async fn meant<'a>(
     Ok(found)
 }
 
-/// Returns a reason if the slug in an entry now belongs to another team.
+/// If the slug in an entry now belongs to another team, returns a text about this problem.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// A parent team's permission on the repository can hide the team's own permission. The function
-/// returns this parent permission. GitHub then does not show the team's own permission, even if
-/// somebody changed or removed it.
+/// Returns the permission of the parent team on the repository, if it hides the permission of the
+/// team itself. GitHub then does not show the team's own permission, even if somebody changed or
+/// removed this permission.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -186,9 +186,9 @@ pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Op
     reaches.then_some(above)
 }
 
-/// Returns whether the parent team already has at least the wanted permission. GitHub would then
-/// not show the team's own permission. Beadle does not know what a custom role permits, so only
-/// `admin` counts as more than a custom role.
+/// Returns whether the parent team already has at least the wanted permission. In this case, GitHub
+/// would not show the team's own permission. Beadle does not know what a custom role permits, so
+/// only `admin` counts as more than a custom role.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());

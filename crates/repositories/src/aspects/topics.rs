@@ -66,8 +66,8 @@ impl AspectPlanner for Topics {
         }
         let gone: Vec<&String> = seen.iter().filter(|topic| !wants.contains_key(*topic)).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // The removal of topics is a separate change. So Beadle adds the new topics even if the
-            // guard holds the removal.
+            // The removal of topics is a separate change, so that Beadle adds the new topics even
+            // if the guard holds the removal.
             let asked = Some(&wanted.asked);
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));

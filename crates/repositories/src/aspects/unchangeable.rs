@@ -12,8 +12,8 @@ use super::aspect::{Step, WriteTarget};
 pub(super) enum Entry {
     /// Creates the entry with this body.
     Create(Value),
-    /// Deletes the entry and creates it again. If GitHub refuses the new body, Beadle restores the
-    /// entry with the old body. The step therefore keeps the old body.
+    /// Deletes the entry and creates it again. The step keeps the old body: if GitHub refuses the
+    /// new body, Beadle restores the entry with the old body.
     Replace {
         id: u64,
         body: Value,
@@ -43,7 +43,8 @@ impl Step for EntryWrite {
                 named.send(Method::DELETE, one(*id), None).await?;
                 let made = named.send(Method::POST, self.list, Some(body.clone())).await;
                 if made.is_err() {
-                    // If the restoring request fails too, the next run creates the entry.
+                    // If the request that restores the entry also fails, the next run creates the
+                    // entry.
                     let _ = named.send(Method::POST, self.list, Some(before.clone())).await;
                 }
                 made.map_err(Failure::after_a_part)

@@ -1,6 +1,7 @@
-//! The pattern for repository names. If a name does not match the pattern, Beadle changes nothing.
-//! The plan shows the repository, and a person must rename it. safe-settings adds the topic
-//! `validation-error` to such a repository. Beadle needs no call to GitHub for this section.
+//! The pattern for repository names. If a name does not match the pattern, Beadle does not rename
+//! the repository. The plan shows the repository, and a person must rename it. safe-settings adds
+//! the topic `validation-error` to such a repository. Beadle needs no call to GitHub for this
+//! section.
 //!
 //! <https://github.com/github/safe-settings/blob/main-enterprise/lib/plugins/validator.js>
 

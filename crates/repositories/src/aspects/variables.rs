@@ -1,5 +1,5 @@
 //! Plans and writes the variables of Actions. A repository and each of its environments can have
-//! variables. GitHub ignores the case of a name, and shows the name in upper case.
+//! variables. GitHub ignores the case of a variable's name, and shows the name in upper case.
 //!
 //! One call reads up to 30 variables of a repository. If the answer to a call has not changed, the
 //! call does not count toward the hourly limit. GraphQL shows no variables.
@@ -92,7 +92,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
     context.reader.rows_below(context.repository, place.path(LIST), LIST, &["name", "value"]).await
 }
 
-/// Returns the value of an entry in GitHub's stored form.
+/// Returns the value of an entry in the form in which GitHub stores it.
 fn text(node: &Node) -> String {
     match node.json() {
         Value::String(text) => text,

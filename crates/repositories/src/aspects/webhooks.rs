@@ -102,9 +102,9 @@ impl Remembered {
     }
 
     /// Returns whether the present value differs from the secret that Beadle wrote most recently.
-    /// The function also checks the secret that was stored under the address `url` when Beadle
-    /// created the webhook. If Beadle has stored no digest, it assumes that the webhook has the
-    /// present value.
+    /// When Beadle created the webhook, it stored the digest under the address `url`, so the
+    /// function also checks this address. If there is no digest, Beadle assumes that the webhook
+    /// has the present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -216,8 +216,8 @@ impl AspectPlanner for Webhooks {
 
 /// Plans the changes for a list of webhooks. `declared` contains three things: the entries of the
 /// policy, the list that contains these entries, and whether Beadle removes other webhooks. The
-/// next parameter contains the configured secrets, the owner of the webhooks, and the digests of
-/// the secrets that Beadle wrote.
+/// parameter after it contains the configured secrets, the owner of the webhooks, and the digests
+/// of the secrets that Beadle wrote.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
@@ -273,8 +273,8 @@ pub(crate) async fn compare(
     Ok(())
 }
 
-/// Returns an address without the parts that can be secret. The result contains a hash of the
-/// hidden parts. So two different addresses have different results.
+/// Returns an address without the parts that can be secret. Instead of these parts, the result
+/// contains their hash. So two different addresses have different results.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));

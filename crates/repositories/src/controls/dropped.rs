@@ -1,5 +1,5 @@
-//! Finds out whether the policy of a repository stopped declaring a value between two writes, or
-//! declared another value.
+//! Finds out what the policy of a repository declared between two writes: whether it no longer
+//! declared a value, or declared another value.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -15,17 +15,17 @@ use crate::undo::value_paths;
 /// The number of notes that one call reads.
 const PAGE: u32 = 100;
 
-/// The parts of a policy by their digests. `None` if the store no longer has a part.
+/// The parts of a policy, by their digests. `None` if the store no longer has a part.
 type PolicyParts = HashMap<String, Option<ControlLines>>;
 
 /// The declared values at a path. Each value comes with the rest of its path.
 type Declared<'a> = BTreeSet<(Vec<&'a str>, &'a str)>;
 
-/// The record of controls, for many questions in a row. Reads each note at most once.
+/// Answers many questions about the record of controls, and reads each note at most once.
 pub struct PastPolicies<'a> {
     store: &'a dyn Store,
     states: HashMap<Key, PastStates>,
-    /// The parts of the policies of each organisation.
+    /// For each organisation, the parts of its policies.
     parts: HashMap<String, PolicyParts>,
 }
 
@@ -47,17 +47,17 @@ struct WrittenValue<'a> {
 }
 
 impl<'a> PastPolicies<'a> {
-    /// Begins with nothing read.
+    /// Creates the value. At first, no note is read.
     #[must_use]
     pub fn new(store: &'a dyn Store) -> Self {
         Self { store, states: HashMap::new(), parts: HashMap::new() }
     }
 
-    /// Returns whether a run found a policy that did not declare one of the values of a change,
-    /// although an earlier policy had declared this value, or a policy that declared another value.
-    /// For a removed entry, a policy with this entry counts. The function looks at the record of the
-    /// repository between two writes of the same values. If the record does not show the values, the
-    /// result is `false`. Only repositories have such a record.
+    /// Returns whether the policy dropped one of the values of a change. The policy dropped a value
+    /// if it did not declare the value any more, or declared another value. The policy dropped the
+    /// removal of an entry if it declared the entry. The function looks at the record of the
+    /// repository between two writes of the same values. If the record does not show the values,
+    /// the result is `false`. Only repositories have such a record.
     pub async fn was_dropped(
         &mut self,
         key: &Key,
@@ -99,8 +99,9 @@ impl PastStates {
     }
 
     /// Returns the states between two times, from the oldest to the newest. The first state can be
-    /// older, because it is valid until the next one. Leaves out the states without a policy: the
-    /// run failed, or the policy did not apply to the repository.
+    /// older than this period, because a state is valid until the next state. The result has no
+    /// states without a policy: the states of failed runs, and of runs in which the policy did not
+    /// apply to the repository.
     fn between(&self, first: Time, second: Time) -> Vec<&ControlState> {
         let mut found = Vec::new();
         for state in self.states.iter().filter(|state| state.at < second) {
@@ -117,14 +118,15 @@ impl PastStates {
 }
 
 impl WrittenValue<'_> {
-    /// Returns whether a state does not declare the value that an earlier state declared, or
-    /// declares another value than an earlier state.
+    /// Returns whether one of the states no longer declares the value that an earlier state
+    /// declared, or declares another value than an earlier state.
     fn is_dropped(&self, states: &[&ControlState], parts: &PolicyParts) -> bool {
         let mut is_declared = false;
         let mut base: Option<Declared<'_>> = None;
         for state in states {
             let Some(mut declared) = self.declared(state, parts) else { continue };
-            // A state before the first write can show the policy before the policy of this write.
+            // A state from before the first write can show an older policy than the policy that
+            // caused this write.
             if state.at <= self.first && !self.is_written(&declared) {
                 is_declared = !self.after.is_null() && !declared.is_empty();
                 continue;
@@ -151,9 +153,9 @@ impl WrittenValue<'_> {
         false
     }
 
-    /// Returns what a state declares for the path, for a part of it, or for a block that contains
-    /// it. Returns `None` if a waiver can hide the path, or if the store no longer has the declared
-    /// values.
+    /// Returns what a state declares for the path, for a path below it, or for a block that
+    /// contains the path. Returns `None` if a waiver can hide the path, or if the store no longer
+    /// has the declared values.
     fn declared<'a>(&self, state: &'a ControlState, policy: &'a PolicyParts) -> Option<Declared<'a>> {
         if state.waived.iter().any(|waived| exempts(&waived.key, self.path)) {
             return None;
@@ -168,8 +170,8 @@ impl WrittenValue<'_> {
                 }
                 let names = parts(control).unwrap_or_default();
                 if names.len() < depth && line.is_list() {
-                    // A list without other entries declares that an entry is absent. It does not
-                    // declare the values of an entry.
+                    // A list that forbids other entries declares only that an entry is absent. It
+                    // does not declare the values of an entry.
                     if self.after.is_null() {
                         found.insert((Vec::new(), NO_OTHERS));
                     }
@@ -194,7 +196,9 @@ impl WrittenValue<'_> {
         parts(self.path).map_or(0, |names| names.len())
     }
 
-    /// Returns whether the declared values at the path tell two policies apart. A value without a path of its own has the path of its section, which also contains others.
+    /// Returns whether the declared values at the path can show that two policies differ. This is
+    /// not the case for the path of a section: some values have no separate path, and several of
+    /// them share the path of their section.
     fn is_comparable(&self) -> bool {
         self.depth() > 1
     }
@@ -214,7 +218,8 @@ mod tests {
     use super::super::state::ControlLine;
     use super::*;
 
-    /// The control of the list of teams, which forbids other teams.
+    /// The control that belongs to the whole list of teams. It forbids teams that are not in the
+    /// list.
     const LIST: &str = "teams = \"no other entries\"";
 
     /// Returns a change of a value.

@@ -1,7 +1,7 @@
 //! Finds the controls that are still not met after a run. A change contains its aspect, the object
 //! that changes, and the line of the policy. But a change does not contain the path of a control.
 //! If several controls match a change, all of them count as not met, because a report must never
-//! show a failed control as met.
+//! show an unmet control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -154,8 +154,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The change removes an entry. So the affected control belongs to the list that must not
-        // contain this entry.
+        // The change removes an entry. So it affects the control of the list that must not contain
+        // this entry.
         let lists = paths(own, |control| control.line.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
@@ -176,7 +176,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if similar.is_empty() { paths(own, |_| true) } else { similar }
 }
 
-/// Returns the beginning of a path up to the name of the first entry, such as `branches[main]`.
+/// Returns the beginning of a path, up to and including the name of the first entry, such as
+/// `branches[main]`.
 fn entry_of(path: &str) -> Option<&str> {
     path.find(']').and_then(|end| path.get(..=end))
 }
@@ -221,7 +222,8 @@ mod tests {
         Report { subject: "acme/shop".into(), steps, unknowns, skipped: None, failure: None }
     }
 
-    /// Returns the controls that are not met if Beadle does not write a change with one field.
+    /// For a change with one field: returns the controls that are not met if Beadle does not write
+    /// the change.
     fn not_met(aspect: &str, what: &str, name: &str, line: Option<u32>, after: Option<i64>) -> Vec<String> {
         let asked = line.map(|line| json!({ "file": "settings.yml", "line": line }));
         let field = json!({ "name": name, "before": 1, "after": after, "asked": asked, "risk": "changes" });

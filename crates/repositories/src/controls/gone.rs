@@ -1,5 +1,5 @@
-//! Records that repositories are gone. A report about a later day does not contain such a
-//! repository.
+//! Records that repositories are gone. A report about a later day does not contain these
+//! repositories.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ pub(crate) async fn record_gone(
         let (page, next) = notes.page(store, &begin, PAGE).await?;
         for (rest, state) in page {
             let Some((id, _)) = rest.split_once(':') else { continue };
-            // The newest state of a repository comes first. If a state is from the future, its time
-            // comes from a wrong clock.
+            // The newest state of a repository comes first. If the time of a state is in the
+            // future, the time comes from a wrong clock.
             if id == last || state.at > now + SKEW {
                 continue;
             }

@@ -16,8 +16,8 @@ use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
 use crate::undo::UndoneChanges;
 
-/// The maximum number of parts in memory. An organisation uses far fewer parts at the same time.
-/// But after each new generation of the policy, some parts are no longer used.
+/// The maximum number of parts in memory. An organisation uses far fewer parts at the same time,
+/// but each new generation of the policy leaves some unused parts in memory.
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
@@ -84,7 +84,7 @@ impl ControlLog {
         }
     }
 
-    /// Returns the part from memory that is equal to `part`. So several repositories share one
+    /// Returns the part from memory that is equal to `part`, so that several repositories share one
     /// part.
     fn shared(&self, part: Part) -> Arc<Part> {
         let mut all = self.parts.lock();
@@ -109,9 +109,8 @@ impl ControlLog {
         let declared = self.found.lock().remove(&id);
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
-        // A command can wait for a person after its plan. If the plan has no changes, the command
-        // does not plan again. The findings of the command might then be older than the findings of
-        // another run.
+        // After its plan, a command can wait for a person. If the plan has no changes, the command
+        // does not plan again. So its findings might be older than the findings of another run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
@@ -119,8 +118,8 @@ impl ControlLog {
         }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // The repository might now have another owner and another name. The record
-                // therefore keeps the name from the newest record.
+                // The repository might now have another owner and another name. So the new record
+                // keeps the name from the newest earlier record.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
@@ -177,8 +176,8 @@ impl ControlLog {
     }
 
     /// Returns the newest state of a repository. The function ignores a state from the future,
-    /// because the time of such a state comes from a wrong clock. The store keeps such a state. The
-    /// present clock might be the wrong one, and a record of findings must not be lost.
+    /// because the time of such a state comes from a wrong clock. But the store keeps such a state:
+    /// the present clock might be the wrong one, and a record of findings must not be lost.
     async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
         let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());

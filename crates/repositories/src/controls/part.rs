@@ -1,6 +1,6 @@
 //! Divides the declared values of a repository into parts. There is one part for each file of the
 //! policy. If several repositories have the same values from a file, these repositories share one
-//! part. The store then contains this part only one time.
+//! part, and the store contains this part only once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,14 +28,14 @@ pub(super) struct Part {
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit that a policy file comes from. For a policy in a folder, the function returns
-/// the generation instead.
+/// Returns the commit from which a policy file comes. For a policy in a folder, the function
+/// returns the generation instead of a commit.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())
 }
 
-/// Divides the values of a repository by the files that declare the values.
+/// Divides the values of a repository into parts, one part for each file that declares values.
 pub(super) fn parts(policy: &Policy, controls: Vec<DeclaredControl>) -> Vec<Part> {
     let mut files: BTreeMap<Arc<str>, BTreeMap<String, (String, u32)>> = BTreeMap::new();
     for DeclaredControl { path, value, asked } in controls {
@@ -66,7 +66,7 @@ fn digest(file: &str, controls: &BTreeMap<String, (String, u32)>) -> String {
     })
 }
 
-/// Returns the part of a value that the record has.
+/// Returns the part of a value that the record stores.
 pub(super) fn cut(value: String) -> String {
     match value.char_indices().nth(VALUE) {
         Some((at, _)) => format!("{}…", &value[..at]),

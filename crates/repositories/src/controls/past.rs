@@ -1,7 +1,7 @@
-//! Finds the line of the policy that last declared an entry for a repository before Beadle removed the
-//! entry. A removal names the line of the list, because no line of the policy in force declares the
-//! entry for the repository. The record does not tell why: a file of the policy can still have the
-//! entry, but no longer apply to the repository.
+//! Finds the line of the policy that last declared an entry for a repository before Beadle removed
+//! the entry. The removal itself names only the line of the list, because no line of the policy in
+//! force declares the entry for the repository. The record does not show the reason: a file of the
+//! policy can still have the entry, but no longer apply to the repository.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use beadle_engine::{Key, PolicyLocation, Store, StoreError, Time};
 use super::state::{ControlLines, ControlState};
 use crate::policy::{AbsentEntry, contains, exempts};
 
-/// The maximum number of states of a repository, and of versions of a part's lines, that Beadle
-/// reads. A search for the entry of a recent removal needs few of them.
+/// For each repository, Beadle reads at most this number of states. For each part, it reads at most
+/// this number of versions of the lines. A search for a recently removed entry needs few of them.
 const NOTES: u32 = 200;
 
-/// The line that declared an entry in the last recorded policy of a repository with this entry.
+/// The line that declared an entry for a repository, in the last recorded policy that has this
+/// entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastDeclared {
     /// The path of the entry, such as `teams[core]`.
@@ -42,9 +43,10 @@ impl PastDeclarations {
         Self { store: store.clone(), states: HashMap::new(), lines: HashMap::new() }
     }
 
-    /// Returns the line that last declared an entry before Beadle removed the entry at the time `at`.
-    /// Returns `None` if the record does not have such a line, or if the repository had no such entry
-    /// in the meantime. For example, a person added the entry at GitHub, and no policy declared it.
+    /// Returns the line that last declared an entry before Beadle removed the entry at the time
+    /// `at`. Returns `None` if the record does not have such a line. Also returns `None` if the
+    /// repository did not have the entry at some time between this line and the removal: then
+    /// somebody added the entry at GitHub, and no policy declared it.
     pub async fn find(
         &mut self,
         key: &Key,
@@ -56,13 +58,13 @@ impl PastDeclarations {
             return Ok(None);
         }
         let states = self.states(key).await?;
-        // The run of the removal records its own state after the removal.
+        // The run that removes the entry records a state after the removal.
         for state in states.iter().filter(|state| state.at < at) {
             if let Some(found) = self.declared(key.instance(), (state, at), entry).await? {
                 return Ok(Some(found));
             }
-            // Here, the repository had no such entry although the policy did not declare it. So
-            // somebody added the entry afterwards.
+            // At the time of this state, the policy did not declare the entry and the repository
+            // did not have it. So somebody added the entry afterwards.
             if is_met(state, entry) {
                 return Ok(None);
             }
@@ -117,8 +119,8 @@ impl PastDeclarations {
     }
 }
 
-/// Returns whether a repository had no such undeclared entry at the time of a state. The control of
-/// the list is not met if the repository has an undeclared entry. The controls of other entries tell
+/// Returns whether the repository did not have this undeclared entry at the time of a state. If it
+/// had the entry, the control of the list would not be met. The controls of other entries show
 /// nothing about this entry.
 fn is_met(state: &ControlState, entry: &AbsentEntry) -> bool {
     let (list, path) = (&entry.list, entry.path());
@@ -154,7 +156,7 @@ mod tests {
         absent_entry("teams", what, &field).unwrap()
     }
 
-    /// Stores the lines of one file from a time. Each entry of the file is a team.
+    /// Stores the lines of one file, valid from the given time. Each entry of the file is a team.
     async fn lines(store: &dyn Store, digest: &str, at: i64, teams: &[(&str, u32)]) {
         let mut controls = BTreeMap::new();
         controls.insert("teams".to_owned(), ControlLine { value: "\"no other entries\"".into(), line: 1 });
@@ -181,11 +183,11 @@ mod tests {
         let path = folder.path().join("beadle.db");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
         lines(store.as_ref(), "with", 10, &[("core", 2), ("ops", 4)]).await;
-        // A comment moves the lines.
+        // A new comment in the file moves the lines.
         lines(store.as_ref(), "with", 20, &[("core", 3), ("ops", 5)]).await;
         lines(store.as_ref(), "without", 30, &[("core", 3)]).await;
         state(store.as_ref(), "with", 10, &[]).await;
-        // The guard holds the removal first.
+        // At first, the guard holds the removal.
         state(store.as_ref(), "without", 30, &["teams"]).await;
         state(store.as_ref(), "without", 50, &[]).await;
         let mut past = PastDeclarations::new(&store);
@@ -221,7 +223,7 @@ mod tests {
             let mut past = PastDeclarations::new(&store);
             let found = past.find(&key(), Time(60), &entry("team ops")).await.unwrap();
             assert_eq!(found.map(|found| found.at.line), expected, "{not_met}");
-            // The removal at the time 30 was because of the policy.
+            // The policy caused the removal at the time 30.
             let directly = past.find(&key(), Time(30), &entry("team ops")).await.unwrap();
             assert_eq!(directly.map(|found| found.at.line), Some(4), "{not_met}");
         }

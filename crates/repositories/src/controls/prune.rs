@@ -1,5 +1,5 @@
 //! Deletes old records of controls. A report about a moment needs the newest record before that
-//! moment. Beadle keeps such a record, even if it is very old.
+//! moment. So Beadle keeps this record, even if it is very old.
 
 use std::collections::HashSet;
 
@@ -62,8 +62,8 @@ struct Newest {
 }
 
 impl Newest {
-    /// Returns whether the function has already seen a newer record of the same thing. This newer
-    /// record must also be older than the limit.
+    /// Returns whether the function has already seen another record of the same thing that is newer
+    /// than this record, but older than the limit.
     fn is_older(&mut self, thing: &str, is_before: bool) -> bool {
         if self.thing != thing {
             thing.clone_into(&mut self.thing);

@@ -85,11 +85,11 @@ impl ControlState {
 
 /// The values that one file of the policy declares for repositories. Each value comes with its line
 /// at a commit. The name of the note contains a digest. The digest covers the file, the paths and
-/// the values, but not the lines. So if only lines move, the states of the repositories stay the
+/// the values, but not the lines. So if lines only move, the states of the repositories stay the
 /// same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time since which the values are on these lines.
+    /// The time from which the values are on these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
@@ -142,8 +142,8 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. In sorted order, the text of a later time comes first. So a store finds
-/// the newest note first.
+/// Returns a time as text. The text of a later time sorts before the text of an earlier time, so
+/// that a store finds the newest note first.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))
 }

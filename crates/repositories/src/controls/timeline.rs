@@ -35,7 +35,7 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of a stored answer. A sweep can use such an answer without a read.
+    /// A sweep can use a stored answer without a read if the answer is not older than this.
     age: Duration,
 }
 
@@ -93,7 +93,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of a stored answer. A sweep can use such an answer without a read.
+    /// Sets the maximum age of a stored answer that a sweep can use without a read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -188,7 +188,7 @@ impl Timeline {
     }
 
     /// Returns the time of the most recent recorded check. A completed sweep has checked every
-    /// repository, except the repositories whose runs fail.
+    /// repository, except those whose runs fail.
     fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
         let states = &repository.states;
         let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
@@ -201,9 +201,9 @@ impl Timeline {
     }
 
     /// Returns the time of the most recent check of one control. `checked` is the time of the
-    /// repository's most recent check. For some parts, a sweep compares a stored answer. The time
-    /// of the check is then the time of this answer. If the store does not contain this time, the
-    /// function returns the earliest possible time.
+    /// repository's most recent check. For some parts, a sweep compares a stored answer. In this
+    /// case, the control was checked at the time of this answer. If the store does not contain this
+    /// time, the function returns the earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,

@@ -1,11 +1,11 @@
-//! Decides which entries of two lists are the same entry at GitHub. Four parts of Beadle use this
-//! decision: the check of the policy, the merge of layers, the comparison with GitHub, and the
+//! Decides which entries of two lists are the same entry at GitHub. Four parts of Beadle use these
+//! decisions: the check of the policy, the merge of layers, the comparison with GitHub, and the
 //! writes.
 //!
 //! The identity of an entry consists of all fields that distinguish the entry from other entries.
 //! An entry matches at most one entry of the other list. An entry that omits an optional field
-//! matches any value of this field. Beadle first matches the entries whose identifying fields all
-//! have equal values.
+//! matches any value of this field. Beadle first matches entries that have equal values in all
+//! identifying fields.
 
 mod pair;
 mod table;
@@ -25,7 +25,7 @@ pub(crate) trait Entry {
     fn value(&self, path: &str) -> Option<Value>;
     /// Returns the entry as JSON.
     fn whole(&self) -> Value;
-    /// Returns whether the entry is a block of keys and not a single value such as a text.
+    /// Returns whether the entry is a block of keys. If not, it is a single value such as a text.
     fn is_block(&self) -> bool;
 }
 
@@ -63,12 +63,12 @@ enum Identity {
     Whole(Value),
 }
 
-/// Each kind of difference adds a number to the distance between two entries. Beadle first matches
-/// the entries with the smallest distance.
+/// Each kind of difference between two entries adds one of these numbers to their distance. Beadle
+/// first matches the entries with the smallest distance.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// If the distance is at least this number, Beadle does not know whether the entries are the same
-/// at GitHub.
+/// If the distance of two entries is at least this number, Beadle does not know whether they are
+/// the same entry at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -83,8 +83,8 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most different entries already differ in this form, so one comparison is
-                        // usually enough.
+                        // If two entries are different, they usually already differ in this form.
+                        // So one comparison is usually enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
@@ -105,9 +105,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 }
 
 /// Matches the entries of a policy with the entries at GitHub. GitHub might ignore the case of a
-/// name. After all better matches, the function therefore also matches entries whose names differ
-/// only in upper and lower case. Without this match, Beadle would delete the entry and create it
-/// again.
+/// name. So after all better matches, the function also matches entries whose names differ only in
+/// upper and lower case. Otherwise, Beadle would delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -137,14 +136,14 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// Returns the repeated entries of a list. A repeated entry is certainly the same at GitHub as an
-/// earlier entry.
+/// Returns the repeated entries of a list. An entry is repeated if it is certainly the same at
+/// GitHub as an earlier entry.
 pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
     for item in items {
         // A list can have tens of thousands of entries, so the function computes each identity only
-        // one time.
+        // once.
         let own = Identity::of(kind, item);
         let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
         if earlier.iter().any(is_same) {
@@ -155,11 +154,11 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
     repeated
 }
 
-/// The lists of names for which GitHub ignores case.
+/// The lists that contain names. GitHub ignores the case of these names.
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
-/// Returns whether `named` means the given entry of a list. `named` is an entry of `without`. If
-/// `named` omits an optional field, this field can have any value.
+/// Returns whether `named`, an entry of `without`, means the given entry of a list. If `named`
+/// omits an optional field, the entry can have any value in this field.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -210,12 +209,12 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // If the list has the form of a block, the entries are below these keys.
+        // The keys that contain the entries if the list has the form of a block.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }
     let items = node.items();
-    // This check ignores rules, because another check reports two rules of the same type.
+    // This check ignores rules, because another check already reports two rules of the same type.
     let is_checked = is_nested(list) && list != "rules";
     let of_items = if is_checked { identities(kind(list), items) } else { Vec::new() };
     for (at, item) in items.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Matches desired entries with observed entries. Each entry matches at most one entry of the other
 //! list.
 
-/// The matches between the entries of two lists. An entry is identified by its index in its list.
+/// The matches between the entries of two lists. The index of an entry in its list identifies the
+/// entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
     /// For each match, the index of the desired entry and the index of the observed entry.

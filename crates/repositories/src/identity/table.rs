@@ -55,7 +55,7 @@ pub(crate) struct Kind {
     /// The identifying fields. If two entries have the same values in these fields, they are the
     /// same at GitHub.
     fields: &'static [Field],
-    /// The optional fields of an entry. If the entry omits such a field, the field has no value at
+    /// The optional fields of an entry. If an entry omits such a field, the field is not set at
     /// GitHub.
     pub(crate) unset: &'static [&'static str],
     /// True if the list is inside an entry of another list.
@@ -140,9 +140,8 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of lists. If `are_nested` is true, the function returns the lists inside
-/// entries of other lists. If `are_nested` is false, the function returns the lists that are
-/// sections.
+/// Returns the keys of lists. If `are_nested` is true, these are the lists inside entries of other
+/// lists. If `are_nested` is false, these are the lists that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()

@@ -1,5 +1,5 @@
-//! Omits live values that the check of a policy refuses. An example is a label whose name cannot be
-//! part of a path. Such values might be older than GitHub's present rules.
+//! Omits live values that would not pass the check of a policy. An example is a label whose name
+//! cannot be part of a path. Such values might be older than GitHub's present rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,7 +55,8 @@ fn put(observed: &mut Observed, list: &'static str, entry: Value) {
     observed.lists.entry(list).or_default().push(entry);
 }
 
-/// Builds a policy with all values of a repository, and returns why the check refuses this policy.
+/// Builds a policy with all values of a repository, and returns the reasons why the check refuses
+/// this policy.
 fn refusal(observed: &Observed) -> Option<String> {
     let sections = Content::of(observed).sections();
     if sections.is_empty() {

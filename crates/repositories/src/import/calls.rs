@@ -206,8 +206,8 @@ pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observe
         };
         if rows.iter().filter(|other| other["config"]["url"] == url).count() > 1 {
             // An entry of the policy identifies a webhook only by its address. So the policy cannot
-            // have several webhooks with the same address. If the list were exclusive, Beadle would
-            // remove these webhooks.
+            // have several webhooks with the same address. If the import made the list exclusive,
+            // Beadle would remove these webhooks.
             observed.additive.insert("webhooks");
             let note =
                 format!("webhooks: several webhooks have the address {}, so they are not listed", shown(url));

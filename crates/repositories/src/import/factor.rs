@@ -1,4 +1,4 @@
-//! Divides the values of repositories into files in the same way as a person. `settings.yml`
+//! Divides the values of repositories into files in the way a person would do it. `settings.yml`
 //! contains the values that most repositories share. A layer contains the values that are common to
 //! repositories with the same topic, property or team. A file in repos/ contains the values of a
 //! single repository.
@@ -9,7 +9,8 @@
 //!   repository overrides the value of `settings.yml`.
 //! - A layer sets a value only if every repository in the layer has this value.
 //! - A file contains an entry of a list only if every repository that the file applies to has this
-//!   entry. Together, all files of a repository therefore contain exactly the repository's entries.
+//!   entry. So all files that apply to a repository together contain exactly the entries of the
+//!   repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +25,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories. This field has a value only if this visibility would
-    /// expose new repositories. `settings.yml` must then not set the visibility.
+    /// The visibility of most repositories, if this visibility would expose new repositories. In
+    /// this case, `settings.yml` must not set the visibility.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -49,7 +50,8 @@ impl Part {
     }
 }
 
-/// A value of some repositories. At least one of them does not get the value from `settings.yml`.
+/// A value that some repositories have. At least one of these repositories does not get the value
+/// from `settings.yml`.
 struct Fact {
     part: Part,
     /// For a unit: the keys that a file must set, with their values. For a list: the entry.
@@ -61,8 +63,8 @@ struct Fact {
     left: Members,
 }
 
-/// Divides the values of all repositories. If `is_whole` is false, the organisation has other
-/// repositories too. The function then makes no shared files.
+/// Divides the values of all repositories. If `is_whole` is false, the organisation also has other
+/// repositories, so the function makes no shared files.
 pub(super) fn factor(all: &[Observed], is_whole: bool) -> Factored {
     let mut made = Factored { repositories: vec![Content::default(); all.len()], ..Factored::default() };
     let mut facts = Vec::new();
@@ -142,7 +144,7 @@ fn shared_unit(
             shared.is_some_and(|shared| shared.get(unit.name).is_some_and(|value| value == "private"))
         }
     };
-    // The value of a repository if no other file sets the unit.
+    // The value that a repository gets if no other file sets the unit.
     let base = match (unit.sharing, shared) {
         (Sharing::Careful, Some(shared)) => {
             if !is_said {
@@ -234,8 +236,8 @@ struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// The number of values that the repositories' own files no longer need if this layer exists.
-    /// When more layers exist, this number can only become smaller.
+    /// If this layer exists, the files of single repositories can omit this number of values. With
+    /// each further layer, this number can only become smaller.
     gain: usize,
 }
 
@@ -303,8 +305,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             add(&mut content, fact);
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
-                // This layer might also apply to repositories of another fact about the same unit.
-                // Another layer must not set a second value for these repositories.
+                // This layer might also apply to repositories that have another fact about the same
+                // unit. No other layer must set a second value for these repositories.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
                 for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))

@@ -9,7 +9,7 @@ use super::observed::{Content, Observed, shared_notes};
 use super::yaml::{comment, yaml};
 
 /// Returns the text of each file. The key is the file's path in the policy's folder. `own` contains
-/// the sections of the organisation itself. Without `own`, the result has no settings.yml.
+/// the sections of the organisation itself. If `own` is missing, the result has no settings.yml.
 pub(super) fn files(
     organisation: &str,
     all: &[Observed],
@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // A policy needs at least one file. If the policy has no settings.yml, the import therefore
-        // writes even an empty file.
+        // A policy needs at least one file. So if the policy has no settings.yml, the import writes
+        // a file even if this file is empty.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }

@@ -16,7 +16,8 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let Some(shown) = known(read, &["interaction_limit"], observed)? else { return Ok(()) };
     let shown = shown.unwrap_or_default();
     if shown["origin"].as_str().is_some_and(|origin| origin != "repository") {
-        // The policy of a repository cannot change the limit of the organisation.
+        // A limit that the organisation sets is not imported, because the policy of a repository
+        // cannot change it.
         observed.unknown.insert("interaction_limit", String::new());
         return Ok(());
     }

@@ -31,9 +31,9 @@ const EXCEPTIONS: usize = 20;
 impl Label {
     /// Returns whether a layer that has this selector is allowed to set a part. The values of a
     /// layer must not change which repositories the layer selects. Layers must also not depend on
-    /// each other in a circle. In a new organisation, layers in a circle would never apply to a
-    /// repository. A layer that sets topics can therefore select only by properties. A layer that
-    /// sets teams can select only by properties and topics.
+    /// each other in a circle: in a new organisation, such layers would never apply to a
+    /// repository. So a layer that sets topics can select only by properties, and a layer that sets
+    /// teams can select only by properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],
@@ -45,7 +45,7 @@ impl Label {
         !decided.contains(&part)
     }
 
-    /// Returns the keys for the layer's selector.
+    /// Returns the keys of a layer that contain this selector.
     pub(crate) fn selector(&self) -> Map<String, Value> {
         let (key, choice) = match self {
             Self::Topic(topic) => ("select", json!({ "topic": topic })),
@@ -92,8 +92,8 @@ impl Label {
 }
 
 /// Returns the selectors that match at least two repositories, but not all of them. If a list is
-/// unknown for one repository, the function does not use the values of this list as selectors.
-/// Beadle could not know whether such a selector matches this repository.
+/// unknown for one repository, the function does not use the values of this list as selectors,
+/// because Beadle could not know whether such a selector matches this repository.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));

@@ -93,23 +93,23 @@ pub(super) fn ordered(value: &Value) -> Value {
     }
 }
 
-/// Returns whether a unit has no effect on the repository. For such a unit, Beadle never changes
-/// anything.
+/// Returns whether a unit has no effect on the repository. Beadle never changes such a unit.
 fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     let is_off = |method: &str| seen.settings.get(method) == Some(&json!(false));
     match unit {
         // GitHub rejects the title and the message of a merge method that is off.
         "squash_merge_commit" => is_off("allow_squash_merge"),
         "merge_commit" => is_off("allow_merge_commit"),
-        // Everybody can fork a public repository, so `allow_forking` has no effect there.
+        // Anyone can fork a public repository, so `allow_forking` has no effect in a public
+        // repository.
         "allow_forking" => seen.visibility == Visibility::Public,
         _ => false,
     }
 }
 
-/// Returns the value of a setting. Returns `None` if the value does not exist yet, because the
-/// repository has no branch. If the value is unknown, returns `Err` with a reason. If this GitHub
-/// server does not have the setting, the reason is empty.
+/// Returns the value of a setting. Returns `None` if the repository has no branch and thus does not
+/// have the value yet. If the value is unknown, returns `Err` with a reason. If this GitHub server
+/// does not have the setting, the reason is empty.
 fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
     let value = if is_rest_only(key) {
         match &seen.rest_settings {
@@ -181,8 +181,8 @@ fn collaborators(seen: &Repository, observed: &mut Observed) {
     }
     observed.lists.insert("collaborators", entries);
     if !expired.is_empty() {
-        // If the policy listed an expired invitation, Beadle would send the invitation again. If
-        // the list omitted the invitation and were exclusive, Beadle would withdraw the invitation.
+        // If the policy listed an expired invitation, Beadle would send the invitation again. If an
+        // exclusive list omitted the invitation, Beadle would withdraw it.
         observed.additive.insert("collaborators");
         let note = format!(
             "collaborators: the invitations of {} have expired, so they are not listed",

@@ -1,5 +1,5 @@
 //! Writes a policy that declares the live state. An import reads every repository of an
-//! organisation. The import divides the values into files in the same way as a person.
+//! organisation, and divides the values into files in the way a person would do it.
 
 mod accepted;
 mod calls;
@@ -261,7 +261,7 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns a text for a list of names. The text contains the first names and the number of
+/// Returns a text for a list of names. The text contains the first few names and the number of the
 /// remaining names.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");

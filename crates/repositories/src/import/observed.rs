@@ -18,8 +18,8 @@ pub(crate) struct Observed {
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
     /// The units and lists that must not be in any file. Each unit or list comes with its reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
-    /// The lists that the policy can declare only partly. A policy file must not remove the
-    /// remaining entries.
+    /// The lists of which the policy can declare only some entries. A policy file must not remove
+    /// the remaining entries.
     pub(crate) additive: BTreeSet<&'static str>,
     /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
@@ -38,8 +38,8 @@ impl Observed {
         unknown.chain(self.notes.iter().cloned()).collect()
     }
 
-    /// Replaces the path of this repository in the reasons. Repositories with the same problem then
-    /// have the same reason. `path` is the path of the repository at GitHub.
+    /// Replaces the path of this repository in the reasons, so that repositories with the same
+    /// problem have the same reason. `path` is the path of the repository at GitHub.
     pub(crate) fn forget_path(&mut self, path: &str, placeholder: &str) {
         for why in self.unknown.values_mut() {
             *why = why.replace(path, placeholder);
@@ -47,8 +47,8 @@ impl Observed {
     }
 }
 
-/// Returns the notes that all repositories have. If there is only one repository, the function
-/// returns no notes, because all notes then belong to this repository.
+/// Returns the notes that all repositories share. If there is only one repository, the function
+/// returns no notes, because all notes belong to this repository.
 pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
     let mut lists = all.iter().map(|one| one.all_notes().into_iter().collect::<BTreeSet<_>>());
     match (all.len(), lists.next()) {

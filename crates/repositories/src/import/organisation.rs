@@ -69,8 +69,9 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // The policy also gets the values `not_set`. Without these values, a configuration that
-            // Beadle creates again would turn off most of the omitted features.
+            // The policy also gets the values `not_set`. Otherwise, if Beadle had to create the
+            // configuration again, the new configuration would turn off most of the omitted
+            // features.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }

@@ -9,7 +9,7 @@ use super::observed::Observed;
 use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// The setting that an import omits. This setting is not public, but many policies are public.
+/// The setting that an import omits, because the setting is not public but many policies are.
 const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
@@ -107,8 +107,8 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for
-/// each call that failed.
+/// Returns those Actions permissions that differ from the permissions of a new organisation. Adds a
+/// note for each call that failed.
 async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
@@ -153,7 +153,8 @@ async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Valu
     Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
-/// Returns the settings of the OpenID Connect subject that differ from a new organisation.
+/// Returns those settings of the OpenID Connect subject that differ from the settings of a new
+/// organisation.
 async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     let seen = reader.of_organisation(Path::at("actions/oidc/customization/sub")).await?;
     let usual = [("include_claim_keys", json!(["repo", "context"])), ("use_immutable_subject", json!(false))];
@@ -211,8 +212,8 @@ pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Fail
     Ok(rows.iter().map(role).collect())
 }
 
-/// Returns the custom roles of the organisation. Also returns each of GitHub's own roles that is
-/// assigned to at least one person or team.
+/// Returns the custom roles of the organisation. Also returns GitHub's predefined roles that at
+/// least one person or team has.
 async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("organization-roles");
     let rows = reader.rows_of_organisation(at(), "roles", &["id", "name"]).await?;
@@ -239,8 +240,8 @@ async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
-/// Returns the runner groups of the organisation. If the default group is the same as in a new
-/// organisation, the function omits it.
+/// Returns the runner groups of the organisation. The function omits the default group if it is the
+/// same as in a new organisation.
 async fn runner_groups(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/runner-groups");
     let path = at().query("per_page", 100);

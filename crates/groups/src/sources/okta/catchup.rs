@@ -11,8 +11,8 @@ use beadle_engine::{
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// The overlap of two reads by time. Such a read begins before the end of the last read, because
-/// Okta can record events late. A read by cursor has no overlap.
+/// How much the periods of two reads by time overlap. Each read begins some time before the end of
+/// the previous read, because Okta can record events late. A read by cursor has no overlap.
 const OVERLAP: Duration = Duration::from_secs(300);
 /// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -85,8 +85,8 @@ impl Catchup {
                 let marked = !marks.is_empty();
                 let accepted = match self.store.accept(delivery, marks).await {
                     Ok(accepted) => accepted,
-                    // The next sweep marks the keys of this event. Later events must not wait until
-                    // somebody has corrected the rows.
+                    // The next sweep marks the keys of this event. The events after this one must
+                    // not wait until somebody has corrected the rows.
                     Err(StoreError::Corrupt { why, .. }) => {
                         tracing::error!(directory = self.okta.name(), why, "event skipped");
                         continue;
@@ -98,14 +98,14 @@ impl Catchup {
                 }
             }
             if gap {
-                // Beadle marks the sweep before it stores the new place, because the new place no
-                // longer shows that events are missing.
+                // Beadle marks the sweep before it stores the new place in the log, because the new
+                // place no longer shows that events are missing.
                 let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
             }
-            // Beadle stores the place after everything else. If the process is killed before that,
-            // Beadle reads the same events again and recognises them by their ids.
+            // Beadle stores the new place after everything else. If the process is killed before
+            // this last step, Beadle reads the same events again and recognises them by their ids.
             let until = if page.is_full { place.until } else { now };
             place = LogPlace { cursor: page.next.or(place.cursor), until };
             note.put(self.store.as_ref(), &place).await?;
@@ -151,7 +151,7 @@ impl Catchup {
     }
 }
 
-/// The changed groups that the last read showed, as they are stored.
+/// The stored form of the changed groups that the last read showed.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Changed {
     /// The time of the newest change, by the directory's clock.

@@ -38,13 +38,13 @@ pub struct OktaSource {
     asking: Arc<AtomicUsize>,
     /// The most recent surveys. The newest survey comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// The list of all users has more pages than this number.
+    /// The list of all users has more than this number of pages.
     long: Arc<AtomicUsize>,
-    /// Counts the periods of the rate limit that ended before the list of all users was complete.
+    /// The rate-limit periods that ended before the list of all users was complete.
     cut: Arc<Cuts>,
 }
 
-/// The maximum age of a survey. In a long sweep, later runs then share a new survey.
+/// The maximum age of a survey. If a sweep takes longer, its later runs share a new survey.
 const FRESH: Duration = Duration::from_secs(900);
 
 /// The number of surveys to keep. Beadle keeps more than one survey, because the sweeps of two
@@ -65,15 +65,15 @@ struct Surveying {
 /// assumes that the list does not fit into one period.
 const CUTS: usize = 3;
 
-/// The periods of the rate limit that ended before a list was complete. Each period is identified
-/// by its end. Okta can refuse several runs in the same period, and Beadle must count this period
-/// only once.
+/// The rate-limit periods that ended before a list was complete. The end of a period identifies the
+/// period. Okta can refuse several runs in the same period, and Beadle must count this period only
+/// once.
 #[derive(Default)]
 struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
-    /// Records that a period ended before the list was complete. Returns whether the list possibly
-    /// fits into the next period.
+    /// Records that a period ended before the list was complete. Returns whether it is still
+    /// possible that the list fits into one period.
     fn may_fit_after(&self, window: Time) -> bool {
         let mut windows = self.0.lock();
         windows.insert(window);
@@ -86,8 +86,8 @@ impl Cuts {
     }
 }
 
-/// An unanswered request for a single group. As long as this value exists, [`OktaSource`] counts
-/// the request.
+/// A request for a single group that Okta has not answered yet. As long as this value exists,
+/// [`OktaSource`] counts the request.
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -106,7 +106,7 @@ impl Drop for Asking<'_> {
 impl OktaSource {
     /// Creates a source. `leaving` has the statuses of people who must lose their access. `made`
     /// has the statuses of people who can get an account from Beadle. `apps` has the applications
-    /// that can get groups from Okta itself.
+    /// to which Okta itself can push groups.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -207,7 +207,7 @@ impl Source for OktaSource {
     }
 
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        // A run for an event never waits until a read for a sweep ends.
+        // A run for an event never waits for the end of a sweep's read.
         if self.okta.lane() == Lane::Sweep {
             return Ok(self.listed.get(self.list()).await?.to_vec());
         }
@@ -215,8 +215,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // A sweep has many runs at the same time. All these runs can use one list, if the read of
-        // the list begins after the start of the runs.
+        // A sweep has many runs at the same time. One list is enough for all these runs if the read
+        // of the list begins after the start of the runs.
         let _asking = Asking::new(&self.asking);
         if self.okta.lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;

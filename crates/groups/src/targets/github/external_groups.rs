@@ -1,6 +1,6 @@
 //! Reads the identity provider's groups. Such a group can set the members of teams. Only
-//! enterprises with managed users have such groups. Each read is one call. The call costs nothing
-//! from the budget if the answer has not changed.
+//! enterprises with managed users have such groups. Each read is one call. If the answer has not
+//! changed, the call uses nothing of the budget.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 
@@ -35,7 +35,8 @@ impl TeamReader {
 /// Returns the id of the only group in `groups` with this name. `groups` is GitHub's answer.
 fn id_of(groups: &[Value], name: &str) -> Result<u64, Failure> {
     if groups.len() >= PAGE {
-        // The answer has no total, so another group with the same name might be on the next page.
+        // The answer does not show the total number of groups, so another group with the same name
+        // might be on the next page.
         let text = format!(
             "GitHub has {PAGE} or more groups of the identity provider whose names contain `{name}`, so the \
              group is unknown; give it a name that fewer groups contain"

@@ -28,11 +28,11 @@ pub use writer::TeamWriter;
 use people::{People, account};
 
 /// How long Beadle remembers the list of the organisation's members, and the owner of each account.
-/// Beadle never uses a remembered list of the members of a team.
+/// But Beadle never uses a remembered list of a team's members.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// When Beadle takes over a team by its name, the list of teams must not be older than this.
+/// The maximum age of the list of teams when Beadle takes over a team by its name.
 const SURE: Duration = Duration::from_secs(60);
-/// How long Beadle uses the answer that no identity provider manages a team.
+/// How long Beadle remembers that no identity provider manages a team.
 const KEPT: Duration = Duration::from_secs(3600);
 /// The beginning of Beadle's mark. Beadle writes the mark at the end of a team's description. If a
 /// process is killed before it stores which team it created, Beadle finds the team by this mark.
@@ -78,8 +78,8 @@ fn marked(description: &str) -> (&str, Option<String>) {
     mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
 }
 
-/// Returns the slug that GitHub derives from a name. Two names with the same slug mean the same
-/// team.
+/// Returns the slug that GitHub makes from a name. If two names have the same slug, they are names
+/// of the same team.
 fn slug_of(name: &str) -> String {
     let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
     let text: String = name.to_lowercase().chars().map(kept).collect();
@@ -140,7 +140,7 @@ impl TeamReader {
         Self { membership, ..self }
     }
 
-    /// Returns the same reader, but its reads use this lane.
+    /// Returns a copy of this reader that uses this lane for its reads.
     fn with_lane(&self, lane: Lane) -> Self {
         Self { github: self.github.in_lane(lane), ..self.clone() }
     }
@@ -273,8 +273,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // Beadle forgets only accounts that it read more than a minute ago, because a probe might
-        // have just read them.
+        // Beadle keeps accounts that it read in the last minute, because a probe might have just
+        // read them.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }
@@ -372,9 +372,9 @@ impl TargetReader for TeamReader {
     }
 
     fn changes_at_once(&self) -> usize {
-        // Beadle sends one request for each change. Before these requests, one query reads the
-        // present logins of the accounts. This number is the maximum number of accounts in the
-        // query.
+        // Beadle sends one request for each change. Before these requests, it reads the present
+        // logins of the accounts with one query. This number is the maximum number of accounts in
+        // this query.
         10
     }
 }

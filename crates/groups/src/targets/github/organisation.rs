@@ -1,9 +1,9 @@
-//! The membership of the organisation itself, as a group of the target. In this group, the owners
-//! of the organisation are the maintainers. People with an open invitation count as members.
+//! The membership of the organisation itself, as a group of the target. The owners of the
+//! organisation are the maintainers of this group. People with an open invitation count as members.
 //!
-//! A read of the membership takes one call for each 100 members, one for each 100 invitations, and
-//! one for each invited account. A write of 10 accounts takes one call for the present logins, and
-//! one call for each account.
+//! A read of the membership takes one call for each 100 members, one call for each 100 invitations,
+//! and one call for each invited account. A write of 10 accounts takes one call for the present
+//! logins, and one call for each account.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -53,8 +53,8 @@ impl TeamReader {
     /// Returns the members of the organisation and the invited people, or an error if one of the
     /// two lists is incomplete.
     pub(super) async fn everybody(&self) -> Result<Vec<TargetAccount>, Failure> {
-        // If a person accepts an invitation between the two reads, the person is in both lists.
-        // With the other order of the reads, the person could be in neither list.
+        // If a person accepts an invitation between the two reads, the person is in both lists. If
+        // Beadle read the two lists in the other order, the person could be missing in both.
         let invitations = self.github.invitations().await?;
         let members = self.github.members().await?;
         let mut accounts: Vec<TargetAccount> =
@@ -73,7 +73,7 @@ impl TeamReader {
         Ok(accounts)
     }
 
-    /// Finds the account with the login from a source. The account need not be a member.
+    /// Finds the account for a login that a source contains. The account need not be a member.
     pub(super) async fn find_anybody(&self, people: &People, person: &Person) -> Result<Found, Failure> {
         let login = person.account.as_deref().unwrap_or(&person.login);
         let known = {

@@ -21,12 +21,12 @@ pub enum Match {
     Saml,
     /// By a mail address in a verified domain of the organisation.
     Mail,
-    /// By the list in the file of `users_from`.
+    /// By the list in the file that `users_from` names.
     File,
 }
 
-/// A function that reads this list. The list maps a login, an address or an id at the directory to
-/// a login at GitHub.
+/// A function that reads the list of `users_from`. At the directory, a person has a login, an
+/// address or an id. The list maps one of these names to a login at GitHub.
 pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
 /// The members of the organisation, and the people who own the members' accounts.
@@ -41,8 +41,8 @@ pub(super) struct People {
     pub(super) logins: HashMap<String, u64>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
-    /// The logins in the list that do not belong to members of the organisation. The keys are the
-    /// people's names at the directory.
+    /// Those logins in the list that do not belong to members of the organisation. The key of each
+    /// login is the person's name at the directory.
     pub(super) strangers: HashMap<String, String>,
 }
 
@@ -58,7 +58,7 @@ impl TeamReader {
         }
         let now = self.now();
         // Beadle reads the list and the identity provider first. If one of these reads fails,
-        // Beadle has spent no calls on the pages of members.
+        // Beadle has not yet spent calls on the list of members.
         let listed = if self.matches.contains(&Match::File) {
             (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {
@@ -160,7 +160,7 @@ impl TeamReader {
         Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
     }
 
-    /// Finds the account with the login from a source.
+    /// Finds the account for a login that a source contains.
     fn find_login(&self, people: &People, login: &str, group: Option<u64>) -> Found {
         let found = {
             let mut seen = lock(&self.seen);
@@ -190,8 +190,8 @@ impl TeamReader {
     }
 }
 
-/// Returns the accounts in the list. Adds to `strangers` the logins that do not belong to members
-/// of the organisation.
+/// Returns the accounts in the list. If a login does not belong to a member of the organisation,
+/// adds the login to `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],

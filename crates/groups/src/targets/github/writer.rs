@@ -98,9 +98,9 @@ impl TeamWriter {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Returns whether Beadle can add an account to the team without inviting the person to the
-    /// organisation. Beadle can add an account that is a member of the organisation, or that
-    /// somebody has already invited to the team.
+    /// Returns whether Beadle can add an account to the team without an invitation to the
+    /// organisation. This is possible if the account is a member of the organisation, or if
+    /// somebody has already invited the account to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)
@@ -152,7 +152,7 @@ impl TargetWriter for TeamWriter {
     ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
-        // With a new name the team also has a new slug, so Beadle reads the teams again.
+        // A new name gives the team a new slug, so Beadle reads the teams again.
         self.reader.reload_teams().await?;
         Ok(None)
     }

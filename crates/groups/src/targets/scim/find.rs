@@ -8,8 +8,8 @@ use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
 impl ScimReader {
-    /// Finds the account of a person. Uses a remembered account if the account is recent enough for
-    /// the lane of this reader.
+    /// Finds the account of a person. Uses a remembered account if Beadle read it recently enough
+    /// for the lane of this reader.
     pub(super) async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
         self.find_since(person, self.believed_since()).await
     }

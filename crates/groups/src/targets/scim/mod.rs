@@ -28,12 +28,11 @@ pub use self::writer::ScimWriter;
 /// If Beadle searches for at least this number of people, it lists all users. One page of the list
 /// costs as much as the search for one person.
 const MANY: usize = 20;
-/// Beadle reports a person as missing only if the list of users is not older than this.
+/// The maximum age of the list of users when Beadle reports that a person is missing.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event uses only accounts that it reads itself, because the event might be about one of these
-/// accounts.
+/// event reads the accounts itself, because the event might be about one of them.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// Another source of a group's members. Beadle reads the members from this source instead of the
@@ -131,20 +130,20 @@ impl ScimReader {
         }
     }
 
-    /// Returns the same reader, but its reads use this lane.
+    /// Returns a copy of this reader that uses this lane for its reads.
     fn with_lane(&self, lane: Lane) -> Self {
         Self { scim: self.scim.in_lane(lane), ..self.clone() }
     }
 
-    /// Sets another source of the members of groups. The reader uses `memberships` instead of the
-    /// SCIM server.
+    /// Sets another source of the groups' members. The reader then reads members from `memberships`
+    /// instead of the SCIM server.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
     }
 
-    /// Adds mapped attributes. The reader then also reads these attributes of accounts.
+    /// Adds mapped attributes. When the reader reads accounts, it then also reads these attributes.
     #[must_use]
     pub fn mapping(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
@@ -189,8 +188,9 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the earliest allowed read time of a remembered account. If the read of an account is
-    /// older, Beadle must read the account again before it gives a person access.
+    /// Returns the earliest time at which Beadle may have read a remembered account. If Beadle read
+    /// the account before this time, it must read the account again before it gives a person
+    /// access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
@@ -241,8 +241,8 @@ impl ScimReader {
     }
 
     /// Searches for one group. Beadle asks the server with a filter. If the server's answer is not
-    /// reliable, Beadle searches the list of all groups. `anew` is true if Beadle must read this
-    /// list again.
+    /// reliable, Beadle searches the list of all groups. `anew` is true if Beadle must read the
+    /// list of all groups again.
     async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
         let answered = match by {
             By::Name => self.scim.group_named(value).await?,
@@ -283,9 +283,9 @@ impl ScimReader {
         }
     }
 
-    /// Checks the members who are missing in a list. A different request must confirm that these
-    /// members have really left. Without this check, Beadle would never remove a member that the
-    /// list hides.
+    /// Checks the members who are missing in a list. For each of them, another request must confirm
+    /// that the member has really left. Without this check, Beadle would never remove a member that
+    /// the list hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -298,7 +298,8 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// Finds out whether a member is a user or a group, if the list of users lacks the member.
+    /// For a member who is not in the list of users: finds out whether the member is a user or a
+    /// group.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {
@@ -403,8 +404,8 @@ impl TargetReader for ScimReader {
     }
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
-        // The id in an account shows the owner of the account. If a group shows only ids of
-        // accounts, Beadle uses the accounts that it has read after the last sweep.
+        // An account contains the id of its owner. If a group shows only the ids of accounts,
+        // Beadle uses the accounts that it has read after the last sweep.
         Ok(false)
     }
 

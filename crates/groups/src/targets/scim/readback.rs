@@ -13,10 +13,10 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// How long Beadle waits before it checks an unexpected result with another request. At first, a
-/// list can be incomplete or late.
+/// How long Beadle waits before it checks an unexpected result with another request. Directly after
+/// a write, a list can be incomplete or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// The maximum number of members that Beadle checks one by one. For all further members, Beadle
+/// The maximum number of members that Beadle checks one by one. For all other members, Beadle
 /// relies on the list.
 const ASKED: usize = 5;
 /// If a group has more than this number of members, Beadle checks only some of the members after a
@@ -24,7 +24,7 @@ const ASKED: usize = 5;
 const LARGE: usize = 100;
 
 impl ScimReader {
-    /// Reads the members back. Returns the present members, and their differences from the expected
+    /// Reads the members back. Returns the present members, and how they differ from the expected
     /// members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
@@ -52,7 +52,7 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Returns the members that a write removed although they were not in its request.
+    /// Returns the members that a write removed although its request did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
@@ -63,7 +63,7 @@ impl ScimReader {
     }
 
     /// Checks the differences with a separate request for each member. Keeps only the differences
-    /// that are confirmed.
+    /// that these requests confirm.
     async fn ask_for(&self, surprise: &mut Surprise, written: &Written<'_>) -> Result<(), Failure> {
         for (list, was_lost) in [(&mut surprise.lost, true), (&mut surprise.undone, false)] {
             let (mut kept, mut confirmed) = (Vec::new(), 0);
@@ -78,7 +78,7 @@ impl ScimReader {
                 kept.push(id);
             }
             // If the list is right about all members that Beadle checked one by one, Beadle also
-            // trusts the list for the other members.
+            // trusts what the list shows about the remaining members.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -86,8 +86,8 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Returns whether a large group is as expected. Beadle checks only one added, one removed and
-    /// one unchanged member.
+    /// Returns whether a large group is as expected. Beadle checks only three members: one that the
+    /// write added, one that it removed, and one that did not change.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -176,8 +176,8 @@ impl ScimWriter {
         })
     }
 
-    /// Reads the group after a failed write. Even if the answer was lost, the server might have
-    /// made the write, or a larger change. If the write had several parts, the server might have
+    /// Reads the group after a failed write. The server might have made the write, or a larger
+    /// change, although the answer was lost. If the write had several parts, the server might have
     /// made only the first part.
     pub(super) async fn verify_failed(
         &self,
@@ -216,7 +216,7 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // If somebody deleted the group after the write, its list of members is empty too.
+        // The list of members is also empty if somebody deleted the group after the write.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
             let text = format!("the group {group} is gone; Beadle reads the group again");
@@ -269,8 +269,8 @@ impl ScimWriter {
     }
 }
 
-/// Returns the text with the reason why the target is stopped. `done` describes what Beadle did for
-/// the lost members.
+/// Returns the text with the reason why the target is stopped. `done` describes what Beadle did
+/// about the lost members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),
@@ -286,7 +286,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     )
 }
 
-/// Returns the error for a write that the server confirmed but did not make.
+/// Returns the error for a write that the server confirmed although it did not make the write.
 fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
     let what = if written.added.is_empty() { "removed" } else { "added" };
     let hint = match shows {

@@ -1,7 +1,7 @@
-//! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets
-//! people and accounts. If a group shows only ids of accounts, the remembered answers show the
-//! owners of the accounts. If a remembered account cannot sign in, Beadle asks the server again
-//! before it decides that the account needs no deactivation.
+//! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets the
+//! remembered people and accounts. If a group shows only the ids of accounts, the remembered
+//! answers show who owns the accounts. If a remembered account cannot sign in, Beadle asks the
+//! server again before it decides that the account needs no deactivation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     pub(super) groups_short: Option<String>,
     /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,
-    /// The accounts, by their ids. An account shows its owner.
+    /// The accounts, by their ids. Each account shows who owns it.
     pub(super) accounts: HashMap<String, TargetAccount>,
     /// When Beadle last read each account, by the account's id.
     read: HashMap<String, Time>,
@@ -84,7 +84,7 @@ impl Seen {
         self.accounts.contains_key(member) || self.nested.contains(member)
     }
 
-    /// Logs each invalid record, but only the first time that Beadle sees it.
+    /// Logs each invalid record the first time that Beadle sees the record.
     pub(super) fn log_odd(&mut self, kind: &str, odd: &[Odd]) {
         for record in odd {
             if self.logged.insert(format!("{kind}/{}", record.id)) {

@@ -1,7 +1,7 @@
 //! Keeps a note about each write of members until Beadle has read the members back. If Beadle could
 //! not read the members back after a write, it reads them before the next write. The note remains
 //! in the store if the process is killed after the write. Without the note, nobody would notice
-//! that the write removed further members.
+//! that the write removed more members than requested.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::targets::StopNote;
 /// With this number, Beadle can still find out whether a write removed members by mistake.
 const MOST: usize = 1000;
 /// If a write is older than this, somebody else might have removed the missing members. Beadle then
-/// treats the write as the cause only if the group lost all of its members.
+/// assumes that the write removed them only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members. Beadle has not read the members back yet.
@@ -34,7 +34,7 @@ struct Unread {
 }
 
 impl ScimWriter {
-    /// Makes a note about a write of members. The caller must call this function before it sends
+    /// Stores a note about a write of members. The caller must call this function before it sends
     /// the write.
     pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.before.is_none() {
@@ -49,7 +49,7 @@ impl ScimWriter {
         stop.note_write(written.group, &json!(unread).to_string()).await
     }
 
-    /// Deletes the note of a write, because the effect of the write is known.
+    /// Deletes the note about a write, because the effect of the write is known.
     pub(super) async fn forget(&self, written: &Written<'_>, stop: &dyn StopNote) {
         if written.before.is_none() {
             return;
@@ -81,8 +81,8 @@ impl ScimWriter {
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
-        // The plan is more recent than the write. So Beadle does not put back a member whom the
-        // plan does not want: perhaps this member had to leave after the write.
+        // The plan is more recent than the write. So Beadle puts back only members that the plan
+        // wants: any other member possibly had to leave after the write.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

@@ -53,7 +53,7 @@ impl ScimWriter {
     }
 
     /// Returns the name that a server shows for a group, if this name can differ from the given
-    /// name. A server with a documented dialect shows the given name.
+    /// name. A server with a documented dialect always shows the given name.
     async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
         if self.reader.scim.dialect().trusted {
             return Ok(None);
@@ -63,13 +63,13 @@ impl ScimWriter {
 
     /// Returns the members of a group before a write of members. If the remembered members are
     /// recent, returns the remembered members. Otherwise, reads the present members. Returns `None`
-    /// if the group does not exist. Also returns `None` if the members come from another source
-    /// than SCIM, because Beadle does not read such members back.
+    /// if the group does not exist. Also returns `None` if the members do not come from SCIM,
+    /// because Beadle does not read such members back.
     ///
-    /// Beadle then forgets the members until it has read the write back. A write with an unknown
-    /// effect can remove a member, and Beadle could treat the next write as the cause of this
-    /// removal. If Beadle has not read back the previous write yet, this function reads it back
-    /// before the next write.
+    /// Beadle then forgets the members until it has read the write back. If the effect of a write
+    /// is unknown, the write possibly removed a member, and Beadle could wrongly treat the next
+    /// write as the cause of this removal. So if Beadle has not read back the previous write yet,
+    /// this function reads it back first.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -123,8 +123,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // It is possible that the other group waits for the name of this group. This process
-            // remembers such a wait, or another process has stored it.
+            // It is possible that the other group waits until it can get the name of this group.
+            // This process remembers such a wait, or another process has stored it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -316,8 +316,8 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        // The account already exists. So Beadle leaves the removal of a value to the next plan. The
-        // guard counts the removal there.
+        // The account already exists. So Beadle leaves the removal of a value to the next plan, in
+        // which the guard counts the removal.
         let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
         let wanted = wanted.filter(|(.., after)| !after.is_null());
         let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();

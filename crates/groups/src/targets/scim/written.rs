@@ -16,8 +16,8 @@ pub(super) struct Written<'a> {
 /// The differences between the members of a group after a write and the expected members.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surprise {
-    /// Members with a wrong result: the write added a member who is missing now, or removed a
-    /// member who is still there.
+    /// Members for whom the write had no effect: the write should have added a member who is
+    /// missing now, or should have removed a member who is still there.
     pub(super) undone: Vec<String>,
     /// Members that are missing although the write did not remove them.
     pub(super) lost: Vec<String>,

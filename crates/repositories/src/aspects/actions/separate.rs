@@ -1,5 +1,6 @@
-//! The Actions settings that have their own API addresses. Beadle makes one conditional REST call
-//! for each repository and each declared key. For other keys, Beadle makes no call.
+//! Those Actions settings for which the API has a separate address each. Beadle makes one
+//! conditional REST call for each repository and each declared key. For other keys, Beadle makes no
+//! call.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
 //! <https://docs.github.com/rest/actions/permissions#get-artifact-and-log-retention-settings-for-a-repository>,
@@ -24,7 +25,7 @@ enum Of {
     Hidden,
 }
 
-/// A setting with its own address at GitHub.
+/// A setting that has a separate address at GitHub.
 #[derive(Debug)]
 struct Setting {
     /// The key of the policy.
@@ -153,7 +154,7 @@ fn one(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut AspectPl
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |order: &[&str], value: &Value| order.iter().position(|known| value == known);
     match key {
-        // With this value, more repositories can use the workflows and actions of this repository.
+        // The wanted value lets more repositories use the workflows and actions of this repository.
         "access_level" if place(LEVELS, before) < place(LEVELS, after) => Risk::Exposes,
         // A shorter retention is a weakening, because logs are evidence. An unknown number of days
         // counts as a longer retention.

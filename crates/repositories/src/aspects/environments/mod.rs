@@ -2,10 +2,10 @@
 //! GitHub ignores the case of an environment's name.
 //!
 //! One call reads up to 30 environments of a repository. Beadle does not use GraphQL here, because
-//! GraphQL does not show the Apps and the branches that can deploy. Beadle makes one more call for
-//! each of these parts, if the policy declares the part: the branch patterns, the Apps, the
-//! variables and the secrets. If the answer to a call has not changed, the call does not count
-//! toward the hourly limit.
+//! GraphQL does not show the Apps and the branches that can deploy. The branch patterns, the Apps,
+//! the variables and the secrets need one more call each. Beadle makes this call only if the policy
+//! declares the part. If the answer to a call has not changed, the call does not count toward the
+//! hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,
@@ -185,8 +185,8 @@ impl Change<'_> {
                     all.sort();
                     json!(all)
                 };
-                // GitHub needs only one approval, so a new reviewer can now approve alone. Before
-                // this change, this person could not approve.
+                // GitHub needs only one approval. So a new reviewer, who could not approve before
+                // this change, can now approve alone.
                 let is_weaker = !seen.reviewers.is_empty();
                 self.differs("reviewers", shown(&seen.reviewers), shown(&wanted), &list.asked, is_weaker);
                 self.wanted.reviewers = wanted;

@@ -9,9 +9,9 @@ use crate::aspects::aspect::{AspectPlan, Context};
 use crate::names::Named;
 use crate::policy::Node;
 
-/// Returns the reviewers that are listed in the policy. In two cases, the function records the
-/// reason and returns `None`: a name does not exist, or a name now belongs to another team or user.
-/// If GitHub already shows a reviewer with this name, the function makes no call.
+/// Returns the reviewers that the policy lists. If a name does not exist, or if it now belongs to
+/// another team or user, the function records the reason and returns `None`. If GitHub already
+/// shows a reviewer with this name, the function makes no call.
 pub(super) async fn reviewers(
     context: &Context<'_>,
     part: &str,
@@ -93,8 +93,8 @@ pub(super) fn is_whole(rule: &Value) -> bool {
     rule["id"].is_u64() && rule["app"]["id"].is_u64()
 }
 
-/// Returns the id of each App that is listed in the policy. If an App does not exist, the function
-/// records the reason and returns `None`. `seen` contains the rules at GitHub.
+/// Returns the id of each App that the policy lists. If an App does not exist, the function records
+/// the reason and returns `None`. `seen` contains the rules at GitHub.
 pub(super) async fn apps(
     context: &Context<'_>,
     part: &str,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{Step, WriteTarget};
 
 /// The write requests for one environment. Their order is: the settings, the new patterns and
-/// rules, the removals. So a branch can deploy at any time only if the old patterns or the new
-/// patterns allow the branch.
+/// rules, the removals. So at any time, a branch can deploy only if the old or the new patterns
+/// allow the branch.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,

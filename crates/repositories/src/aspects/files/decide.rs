@@ -14,7 +14,7 @@ use super::write::{Onto, OwnBranch, Pull, Write};
 /// The action that Beadle must take.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
-    /// Beadle must do nothing.
+    /// There is nothing to do.
     Nothing,
     /// Beadle has done its part and waits for a person.
     Wait(String),
@@ -32,7 +32,7 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if everybody can read the repository. If so, the text of the pull request must not
+    /// True if anyone can read the repository. In this case, the text of the pull request must not
     /// mention the policy.
     pub(super) is_public: bool,
 }
@@ -47,8 +47,8 @@ pub(super) fn differing<'a>(wanted: &'a [Wanted], seen: &KeptFiles) -> Vec<&'a W
     wanted.iter().filter(|file| file.differs(found(&seen.files, file))).collect()
 }
 
-/// Returns the files whose content was refused by a person. Each file comes with the number of the
-/// closed pull request.
+/// Returns the files whose content a person refused. Each file comes with the number of the closed
+/// pull request.
 pub(super) fn refused<'a>(differing: &[&'a Wanted], seen: &KeptFiles) -> Vec<(&'a Wanted, u64)> {
     differing.iter().filter_map(|file| Some((*file, refusal(file, &seen.pulls)?))).collect()
 }
@@ -121,8 +121,8 @@ fn update<'a>(
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
         // The branch contains a file that must not get into the default branch, so Beadle must
-        // reset the branch. After the reset, the branch has no own commit, so GitHub closes the
-        // pull request.
+        // reset the branch. After the reset, the branch has no commit that the default branch
+        // lacks, so GitHub closes the pull request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);
@@ -178,7 +178,7 @@ fn propose<'a>(
 /// Decides what Beadle must still do if the default branch already has all files.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // If a person creates a branch without a commit, the person only reserves the branch's name.
+    // If a person creates the branch without a commit, this only reserves the branch's name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

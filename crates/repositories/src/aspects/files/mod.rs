@@ -1,12 +1,12 @@
 //! Files of a repository, such as `CODEOWNERS` and workflows. Beadle compares each file by the id
-//! of its content. For all files that differ, Beadle opens one pull request from its own branch.
-//! Beadle updates the open pull request. When the default branch has all files, Beadle closes the
-//! pull request. If somebody else commits to the branch, Beadle does not change the branch and its
-//! pull request.
+//! of its content. For all files that differ, Beadle opens one pull request from its own branch,
+//! and updates this pull request while it is open. When the default branch has all files, Beadle
+//! closes the pull request. If somebody else commits to the branch, Beadle does not change the
+//! branch and its pull request.
 //!
-//! If the policy has the section, Beadle makes one GraphQL query for each repository. While
-//! Beadle's branch exists, Beadle makes a second query. If a template uses the topics or the custom
-//! properties, Beadle reads these values for many repositories together.
+//! If the policy has the section for files, Beadle makes one GraphQL query for each repository.
+//! While Beadle's branch exists, Beadle makes a second query. If a template uses the topics or the
+//! custom properties, Beadle reads these values for many repositories together.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 
@@ -99,9 +99,9 @@ fn named(entries: &[Node]) -> Asks {
 }
 
 /// Returns whether the change of a file weakens the protection of the repository. A workflow
-/// weakens the protection, because a workflow can use the secrets of the repository. GitHub runs a
-/// workflow even from a branch that is not merged. A direct commit to `CODEOWNERS` weakens the
-/// protection too. This file decides who reviews, and nobody reviews the commit.
+/// weakens it, because a workflow can use the secrets of the repository, and GitHub runs a workflow
+/// even from a branch that is not merged. A direct commit to `CODEOWNERS` also weakens it: this
+/// file decides who reviews, and nobody reviews a direct commit.
 fn weakens(file: &Wanted) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")

@@ -1,13 +1,13 @@
 //! The text of the pull request. A comment in the text lists the files and the ids of their
-//! contents. GitHub does not show the comment. Later, Beadle reads this comment to find the files
-//! that were merged or refused by a person.
+//! contents. GitHub does not show the comment. Later, Beadle reads this comment to find out which
+//! files a person merged or refused.
 
 use std::collections::BTreeMap;
 
 use super::wanted::Wanted;
 
-/// The title of the pull request. Each commit of the pull request has a message with the same first
-/// line.
+/// The title of the pull request. It is also the first line of each commit message in the pull
+/// request.
 pub(super) const TITLE: &str = "Update files to match the policy";
 
 /// The text of a pull request that Beadle closes. This text has no list of files, because nobody
@@ -34,8 +34,8 @@ pub(super) fn body(files: &[&Wanted], has_places: bool) -> String {
     )
 }
 
-/// Returns the files that are listed in a text. The key is the file's path, and the value is the
-/// content's id.
+/// Returns the files that a text lists. The key is the path of the file, and the value is the id of
+/// its content.
 pub(super) fn listed(body: &str) -> BTreeMap<&str, &str> {
     let list = body.split_once(START).and_then(|(_, rest)| rest.split_once(END));
     let lines = list.map(|(list, _)| list).unwrap_or_default().lines();

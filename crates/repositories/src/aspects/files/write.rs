@@ -61,8 +61,8 @@ pub(super) enum Write {
         /// The node id of the repository.
         repository: String,
         onto: Onto,
-        /// The commit, with its files. The write itself sets two fields of this value: the branch
-        /// and the parent commit.
+        /// The commit, with its files. The branch and the parent commit are not set here: the write
+        /// sets these two fields.
         commit: FilesCommit,
         pull: Pull,
         body: String,
@@ -79,7 +79,7 @@ pub(super) enum Write {
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        // Only a repository has files. The organisation itself has none.
+        // Only a repository has files. The organisation itself has no files.
         to.named()?;
         match self {
             Self::Push(commit) => to.writer.commit_files(commit).await,

@@ -1,5 +1,5 @@
-//! The status checks that a branch rule requires. A check is identified by its name and by the App
-//! that must report it.
+//! The status checks that a branch rule requires. The name of a check, together with the App that
+//! must report the check, identifies the check.
 
 use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
@@ -25,8 +25,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // The rule does not become weaker if it still requires every live check from the same App. If
-    // every App can report the live check, the policy can restrict the check to one App.
+    // The rule does not become weaker if it still requires every live check from the same App. It
+    // also does not become weaker if every App can report a live check now, and the policy
+    // restricts this check to one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -54,9 +55,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     Some((shown, json!(input)))
 }
 
-/// Returns a reason if Beadle cannot write the list of checks. If the App of a check does not
-/// exist, GitHub rejects the whole rule. If a live rule contains an App, this App certainly exists.
-/// Beadle resolves all other Apps with one call.
+/// If Beadle cannot write the list of checks, returns the reason. If the App of a check does not
+/// exist, GitHub rejects the whole rule. An App in a live rule certainly exists. Beadle resolves
+/// all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -79,8 +80,8 @@ pub(super) async fn missing_apps(
     Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// Returns the Apps that are named in the declared checks, but in no live rule. Each App appears
-/// one time in the result, together with its first check.
+/// Returns the Apps that the declared checks name but no live rule contains. Each App appears only
+/// once in the result, together with the first check that names it.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -93,9 +94,9 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// Returns a number for the match of a live check with a declared check. The best match has the
-/// lowest number. A declared check without an App matches a live check only if no other declared
-/// check matches this live check. The best match is then a live check that is bound to an App.
+/// Returns how well a live check matches a declared check. The best match has the lowest number. A
+/// declared check without an App gets only those live checks that match no other declared check.
+/// Among these live checks, the best match is one that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -117,7 +118,7 @@ fn label(context: &str, app: Option<i64>) -> String {
     app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
 }
 
-/// Returns the names sorted and without duplicates.
+/// Returns the names in sorted order and without duplicates.
 pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();

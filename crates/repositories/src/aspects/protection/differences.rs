@@ -1,5 +1,5 @@
 //! Compares a live branch rule with the declared rule. A restriction and its exceptions are one
-//! difference. Beadle therefore writes both of them or neither of them.
+//! difference, so that Beadle writes either both or neither of them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::names::Named;
 
 /// A group of rule values that Beadle must write together.
 pub(super) struct Difference {
-    /// The fields that differ, in the form of a plan.
+    /// The fields that differ, as a plan shows them.
     pub(super) fields: Vec<Field>,
     /// The input fields of the mutation, with their values.
     pub(super) input: Vec<(&'static str, Value)>,
@@ -204,9 +204,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns the actors without write access among the new exceptions of a push restriction. GitHub
-/// silently removes such actors. Without this check, Beadle would try to add these actors in every
-/// run.
+/// Returns those new exceptions of a push restriction that are actors without write access. GitHub
+/// silently removes such actors. Without this check, Beadle would try to add them in every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -231,14 +230,15 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // Another check reports the actors that do not exist, so this function omits them.
+    // Another check reports actors that do not exist, so this function omits such actors.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
 /// Compares one list of actors, and the flag that turns the list on. If an actor does not exist,
-/// the function returns `Err` with a reason that contains the actor's name. Like GitHub, Beadle
-/// omits actors without write access. If no actor remains, Beadle does not write the restriction.
+/// the function returns `Err` with a reason that contains the actor's name. Beadle omits actors
+/// without write access, like GitHub does. If no actor remains, Beadle does not write the
+/// restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -305,8 +305,8 @@ async fn actors(
     Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
 }
 
-/// Returns the node ids of actors. Beadle knows the ids of actors in a live rule. GitHub resolves
-/// the names of all other actors.
+/// Returns the node ids of actors. For actors in a live rule, Beadle already knows the ids. For all
+/// other actors, GitHub resolves the names.
 async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
@@ -343,7 +343,7 @@ async fn ids(
     Ok(Ok(ids))
 }
 
-/// Returns a reason if the name of an actor now belongs to another actor.
+/// If the name of an actor now belongs to another actor, returns a text about this problem.
 async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
     let named = match actor.kind {
         ActorKind::User => Named::User,

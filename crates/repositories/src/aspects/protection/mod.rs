@@ -1,6 +1,6 @@
 //! Plans and writes the branch protection rules of a repository. The pattern for branch names
-//! identifies a rule. Beadle writes the rules by GraphQL. GraphQL can protect a branch that does
-//! not exist yet, and can update a rule without deleting it.
+//! identifies a rule. Beadle writes the rules with GraphQL, because GraphQL can protect a branch
+//! that does not exist yet, and can update a rule without deleting it.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -74,7 +74,7 @@ impl Step for Write {
 }
 
 /// The declared protection for one pattern, merged from all layers. If the entry `default` means
-/// the same branch, Beadle also merges the values of `default`.
+/// the same branch, the merge includes the values of `default`.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -107,11 +107,11 @@ impl AspectPlanner for Protection {
 }
 
 /// Returns the branches to which the entry `default` applies. Usually, `default` means the present
-/// default branch. If the policy declares another default branch and this branch exists, the same
-/// run makes this branch the default branch. `default` then means only the declared branch.
-/// Without this behaviour, Beadle would create a rule for the wrong branch after somebody changed
-/// the default branch by hand. If the mode does not let the run change the default branch,
-/// `default` means both branches.
+/// default branch. But if the policy declares another branch as the default branch, and this branch
+/// exists, the same run makes it the default branch. `default` then means only the declared branch.
+/// Otherwise, Beadle would create a rule for the wrong branch after somebody changed the default
+/// branch by hand. If the mode does not let the run change the default branch, `default` means both
+/// branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -135,7 +135,7 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
 }
 
 /// Returns the declared patterns. A layer of higher rank wins over a layer of lower rank. In the
-/// same layer, an entry with the name of the branch wins over the entry `default`.
+/// same layer, an entry that names the branch wins over the entry `default`.
 fn patterns<'a>(
     branches: &'a [BranchWant],
     defaults: &'a [String],
@@ -224,8 +224,8 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these differences. Beadle writes the guarded differences as a
-    // separate change, so that the other changes do not have to wait.
+    // The guard can hold some of these differences. These differences become a separate change, so
+    // that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {

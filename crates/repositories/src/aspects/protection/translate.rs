@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("required_deployment_environments", "requiresDeployments", true),
 ];
 
-/// The flags that are keys of the rule itself and not of a block in the rule.
+/// The flags that are direct keys of the rule, and not keys of a block in the rule.
 pub(super) const OWN: &[&str] = &[
     "enforce_admins",
     "required_linear_history",
@@ -90,7 +90,7 @@ pub(super) struct List {
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
-/// All lists of actors of a rule.
+/// All lists of actors in a rule.
 pub(super) const LISTS: &[List] = &[
     List {
         rest: "restrictions",
@@ -141,8 +141,8 @@ pub(super) struct WantedCheck {
     pub(super) binding: Binding,
 }
 
-/// The marker for checks that are managed outside of the policy. Policies of safe-settings contain
-/// this marker. If a list has the marker, Beadle keeps the live checks.
+/// The marker for checks that somebody manages outside of the policy. Policies of safe-settings
+/// contain this marker. If a list has the marker, Beadle keeps the live checks.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// The declared values of a rule. The keys are the names in GraphQL.
@@ -222,8 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists contain the same check, Beadle uses the entry of `checks`. Only the
-            // entry of `checks` also contains the App.
+            // If both lists contain the same check, Beadle uses the entry of `checks`, because only
+            // this entry contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -241,8 +241,8 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // An empty block means that everybody with write access can dismiss reviews. In REST,
-            // an empty block has the same meaning.
+            // An empty block means that every person with write access can dismiss reviews. It has
+            // the same meaning in REST.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);
@@ -268,8 +268,8 @@ pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }
 }
 
-/// Returns the node id of an App. Beadle computes the old form of the node id from the App's id, so
-/// this function needs no read.
+/// Returns the node id of an App. Beadle computes this node id in its old form from the App's id,
+/// so this function needs no read.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

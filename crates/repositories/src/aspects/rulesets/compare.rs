@@ -28,7 +28,7 @@ enum Part {
 /// A difference between a part of a live ruleset and the policy.
 pub(crate) struct Difference {
     part: Part,
-    /// The fields of the part that differ, in the form of a plan.
+    /// Those fields of the part that differ, as a plan shows them.
     pub(crate) fields: Vec<Field>,
     /// The declared value of the part. `None` if Beadle removes the part.
     after: Option<Value>,
@@ -41,8 +41,8 @@ impl Difference {
     }
 }
 
-/// Returns a bypass actor in a form for comparisons. Some kinds of actors need no id, but GitHub
-/// shows an id. For these kinds, the function always uses the same id.
+/// Returns a bypass actor in a form for comparisons. For kinds of actors that need no id, the
+/// function always uses the same id, because GitHub shows an id even for these kinds.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -152,7 +152,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // The new list of bypass actors is not weaker if all of its actors could already bypass the
+    // The new list of bypass actors is not weaker if every actor in it could already bypass the
     // ruleset in the same cases.
     let known = |actor: &Value| {
         before.iter().any(|old| {
@@ -198,8 +198,7 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // With another kind of condition, the ruleset might no longer apply to some of its
-        // repositories.
+        // With another kind of condition, the ruleset might no longer apply to some repositories.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
                 && within(&after["exclude"], &before["exclude"])
@@ -280,8 +279,8 @@ fn is_known(kind: &str) -> bool {
     crate::policy::known_rule(kind).is_some()
 }
 
-/// Completes a new rule for REST. Adds the parameters that GitHub requires. Removes the marker for
-/// checks that are managed outside of the policy.
+/// Completes a new rule for REST: adds the parameters that GitHub requires, and removes the marker
+/// for checks that somebody manages outside of the policy.
 fn complete(rule: &mut Value) {
     let demanded = match rule["type"].as_str() {
         Some("pull_request") => json!({
@@ -314,14 +313,14 @@ fn complete(rule: &mut Value) {
 }
 
 /// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
-/// Beadle omits the rule. This case occurs if the checks are managed outside of the policy, and
-/// nobody has added a check yet.
+/// Beadle omits the rule. This case occurs if somebody manages the checks outside of the policy,
+/// but has not added a check yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
 
-/// Returns the body of a PUT request. The body is the live ruleset, but the given parts have their
-/// declared values.
+/// Returns the body of a PUT request. The body is the live ruleset, in which the given parts have
+/// their declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
     let mut body: Map<String, Value> = kept.collect();

@@ -138,8 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // Another layer sets the rest of the ruleset, but the other layer does not apply to
-                // the repository.
+                // The rest of the ruleset is in another layer, and this other layer does not apply
+                // to the repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -173,8 +173,8 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns the reason for a ruleset that Beadle does not plan. The layers of this repository set
-/// only a part of this ruleset.
+/// Returns why Beadle does not plan a ruleset: the layers that apply to this repository set only a
+/// part of the ruleset.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
@@ -192,8 +192,8 @@ fn checks(want: &Node) -> Option<&Node> {
     want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
 }
 
-/// Returns the reason for a ruleset that Beadle does not plan. A layer removes all required checks
-/// of this ruleset. GitHub refuses a ruleset whose rule for checks is empty.
+/// Returns why Beadle does not plan a ruleset: a layer removes all required checks of the ruleset,
+/// and GitHub refuses a ruleset whose rule for checks is empty.
 fn without_check(list: &Node) -> String {
     format!(
         "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \
@@ -250,8 +250,8 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
 }
 
 /// Adds the changes that make a ruleset match the policy. Returns whether there are any changes. If
-/// the guard can hold a difference, this difference becomes a separate change. The other changes
-/// then do not have to wait.
+/// the guard can hold a difference, this difference becomes a separate change, so that the other
+/// changes do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

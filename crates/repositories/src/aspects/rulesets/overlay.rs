@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::identity::{Kind, kind, pair_entries};
 use crate::policy::at_least;
 
-/// The marker for checks that are managed outside of the policy. Policies of safe-settings contain
-/// this marker. If a list has the marker, Beadle keeps the live checks.
+/// The marker for checks that somebody manages outside of the policy. Policies of safe-settings
+/// contain this marker. If a list has the marker, Beadle keeps the live checks.
 pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns the entries of a list. A value that is not a list has no entries.
@@ -15,7 +15,7 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns whether a value means the same as a missing value, such as null or an empty list.
+/// Returns whether a value, such as null or an empty list, means the same as a missing value.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -58,8 +58,8 @@ pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     form(one) != form(other)
 }
 
-/// Returns a value without its null fields. GitHub always accepts a missing field, but not always
-/// null.
+/// Returns a value without its null fields. GitHub always accepts that a field is missing, but does
+/// not always accept null.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => map

@@ -239,7 +239,7 @@ proptest! {
         let mut refused = Vec::new();
         contradictions("", &policy, &mut refused);
         prop_assume!(refused.is_empty());
-        // GitHub stores the same entry only one time.
+        // GitHub stores equal entries only once.
         let mut kept: Vec<Value> = Vec::new();
         for entry in before {
             if !kept.contains(&entry) {

@@ -1,9 +1,8 @@
 //! Renames or creates the declared default branch if this branch does not exist.
 //!
-//! Beadle renames or creates the branch after all other changes. So Beadle protects the present
-//! default branch before the rename, and the branch keeps this protection under the new name. A new
-//! branch has its protection from the start, because Beadle has already written the protection
-//! rule.
+//! Beadle renames or creates the branch after all other changes. So before a rename, the present
+//! default branch gets its protection, and it keeps this protection under the new name. A new
+//! branch is protected from the start, because Beadle has already written the protection rule.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::{MissingBranch, Want};
 
-/// Adds a missing branch and makes this branch the default branch.
+/// Adds a missing branch, and makes it the default branch.
 enum Write {
     /// Renames the default branch.
     Rename { from: String, to: String },

@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::policy::{Desired, Node, Want};
 
-/// The effect that a setting has on the repository's safety if the setting is on.
+/// How a setting affects the safety of the repository if the setting is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// The setting does not change how safe the repository is.
@@ -123,13 +123,13 @@ impl Step for Patch {
     }
 }
 
-/// The refusals of parts of a body. Each refusal comes with the settings that GitHub refused with
-/// this text.
+/// The texts with which GitHub refused parts of a body. Each text comes with the settings that
+/// GitHub refused.
 #[derive(Default)]
 struct Refused(Vec<(Vec<String>, String)>);
 
 impl Refused {
-    /// Adds the refusal of some settings.
+    /// Adds the text with which GitHub refused some settings.
     fn add(&mut self, keys: Vec<String>, refusal: String) {
         match self.0.iter_mut().find(|(_, known)| *known == refusal) {
             Some((known, _)) => known.extend(keys),
@@ -137,8 +137,8 @@ impl Refused {
         }
     }
 
-    /// Returns a text such as `has_projects, has_wiki: 422 Validation Failed`. Each refusal is in the
-    /// text only once.
+    /// Returns a text such as `has_projects, has_wiki: 422 Validation Failed`. The text contains
+    /// each of GitHub's texts only once.
     fn text(&self) -> String {
         let each = self.0.iter().map(|(keys, refusal)| format!("{}: {refusal}", keys.join(", ")));
         each.collect::<Vec<_>>().join("; ")
@@ -202,8 +202,8 @@ impl AspectPlanner for Settings {
                 // not set the default branch.
                 "default_branch" if seen.is_null() || seen == want.value => {}
                 "default_branch" => default_branch(context, want, seen, plan).await?,
-                // Everybody can fork a public repository, so Beadle does not set `allow_forking`
-                // there.
+                // Anyone can fork a public repository, so Beadle does not set `allow_forking` for
+                // public repositories.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if last_method.is_some() && METHODS.contains(&key) => {}
                 key if off(context.desired, context.repository, key) => {}
@@ -253,8 +253,8 @@ const ALONE: &[&str] = &["allow_forking", "has_projects"];
 /// The merge methods. GitHub requires that at least one of them is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// If the policy would turn off all merge methods, returns a setting that turns off a merge method.
-/// A method that is missing in the policy might already be off at GitHub.
+/// If the policy would turn off all merge methods, returns one of the settings that turn off a
+/// method. A method that is missing in the policy might already be off at GitHub.
 fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     let wants = &context.desired.settings;
     let wanted = |method: &str| wants.iter().find(|want| want.key == method);
@@ -265,8 +265,8 @@ fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     if METHODS.iter().all(is_off) { METHODS.iter().find_map(|method| wanted(method)) } else { None }
 }
 
-/// Returns whether a setting belongs to a merge method that is off. A method counts as off if the
-/// policy turns it off. GitHub rejects such a setting.
+/// Returns whether a setting belongs to a merge method that is off. GitHub rejects such a setting.
+/// A method also counts as off if the policy turns it off.
 fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
@@ -277,8 +277,8 @@ fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     wanted.or(repository.settings.get(method)) == Some(&json!(false))
 }
 
-/// Returns whether Beadle compares a setting in this repository. Beadle ignores a setting if the
-/// repository cannot have it.
+/// Returns whether Beadle compares a setting in this repository. Beadle ignores settings that the
+/// repository cannot have.
 pub(crate) fn is_compared(desired: &Desired, repository: &Repository, key: &str) -> bool {
     match key {
         "allow_forking" => repository.visibility != Visibility::Public,
@@ -390,8 +390,8 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
 }
 
 fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
-    // Nobody can write to an archived repository. If Beadle unarchives the repository, the people
-    // who could write before can write again.
+    // Nobody can write to an archived repository. If Beadle unarchives the repository, all people
+    // with write access can write again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
@@ -425,8 +425,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some features are available only in a public repository, so Beadle writes them in a later
-        // stage. No other change waits for these features.
+        // Some features are available only in a public repository, so Beadle writes the features in
+        // a later stage. No other change depends on these features.
         plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

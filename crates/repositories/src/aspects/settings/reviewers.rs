@@ -1,5 +1,5 @@
 //! Plans and writes who reviews requests to bypass push protection. A policy specifies a team by
-//! the slug or the id, and a role by the id. For each slug, Beadle makes one conditional REST call.
+//! its slug or its id, and a role by its id. For each slug, Beadle makes one conditional REST call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -16,8 +16,8 @@ const FEATURE: &str = "secret_scanning_delegated_bypass";
 /// The key of the feature's options.
 pub(super) const OPTIONS: &str = "secret_scanning_delegated_bypass_options";
 
-/// Returns the reviewers in a form for comparisons. The order has no meaning, and default values
-/// are added.
+/// Returns the reviewers in a form for comparisons. This form has a fixed order, and contains the
+/// default values.
 fn normal(reviewers: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut all: Vec<Value> = reviewers
         .map(|reviewer| {

@@ -1,5 +1,5 @@
 //! Converts the files of other tools to a policy for Beadle. The conversion reports each line that
-//! cannot be converted.
+//! Beadle cannot convert.
 
 mod peribolos;
 mod result;

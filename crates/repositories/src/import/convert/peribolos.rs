@@ -31,8 +31,8 @@ const SETTINGS: &[&str] = &[
 /// The sections of each repository. The key is the repository's name.
 type Repositories = BTreeMap<String, Node>;
 
-/// Converts the organisation with this name. If no name is given, the files must have exactly one
-/// organisation.
+/// Converts the organisation with this name. If there is no name, the files must contain exactly
+/// one organisation.
 pub(super) fn peribolos(
     organisation: Option<&str>,
     sources: &BTreeMap<String, String>,
@@ -109,8 +109,8 @@ fn settings(repos: &Node, repositories: &mut Repositories, made: &mut Conversion
     }
 }
 
-/// Adds the access of the teams. The lists are additive, because peribolos does not always know
-/// every team.
+/// Adds the access of the teams. The lists are additive, because peribolos possibly does not know
+/// all teams.
 fn access(teams: &Node, repositories: &mut Repositories, made: &mut Conversion) {
     for (name, team) in teams.entries() {
         let slug = slug(name.text().unwrap_or_default());

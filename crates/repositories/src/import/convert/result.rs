@@ -39,8 +39,8 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a repository and its file can have this name. If the name is not valid, the
-    /// function adds an error.
+    /// Returns whether a repository and its file can have this name. If they cannot, the function
+    /// adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
             Ok(()) => true,

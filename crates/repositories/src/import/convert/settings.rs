@@ -134,7 +134,7 @@ fn without_own_name(root: &Node, repository: &str) -> Node {
     if is_own { root.with("repository", &block.without(&["name"])) } else { root.clone() }
 }
 
-/// The keys of the Probot settings app. Each key comes with the matching key of Beadle's section
+/// The keys of the Probot settings app, each with the key that matches it in Beadle's section
 /// `security`.
 const SECURITY: &[(&str, &str)] = &[
     ("enable_vulnerability_alerts", "dependabot_alerts"),

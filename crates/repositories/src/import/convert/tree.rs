@@ -30,9 +30,9 @@ pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
 }
 
 /// Returns a copy without the keys at these places. A place is a line and a column. If a block or a
-/// list becomes empty, the function removes the block or the list too, because an empty value has
-/// its own meaning. For example, an empty `protection` removes the rule of the branch, and an empty
-/// list removes all entries.
+/// list becomes empty, the function also removes this block or list, because an empty value would
+/// have another meaning. For example, an empty `protection` removes the rule of the branch, and an
+/// empty list removes all entries.
 pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     let kind = match &node.kind {
         Kind::List(items) => Kind::List(items.iter().filter_map(|item| left(item, places)).collect()),

@@ -1,7 +1,7 @@
-//! Plans and writes the Actions permissions of the organisation. Examples are the repositories that
-//! can run Actions, the allowed actions, the rights of the workflow token, and the retention of
-//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes this call only if the
-//! policy has a key of the setting.
+//! Plans and writes the Actions permissions of the organisation. They control which repositories
+//! can run Actions, and which actions are allowed. They also control the rights of the workflow
+//! token, and the retention of artifacts and logs. Each setting has its own call at GitHub. Beadle
+//! makes this call only if the policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -248,7 +248,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // If a GitHub server is too old for a value, it does not show this value.
+            // A GitHub server that is too old for a value does not show this value.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);

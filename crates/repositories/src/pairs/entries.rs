@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only one time. Upper and lower case make no difference. The check
-        // refuses duplicate names, and GitHub cannot store them.
+        // Each name appears only once. Upper and lower case make no difference. The check refuses
+        // duplicate names, and GitHub cannot store them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);

@@ -77,7 +77,7 @@ impl UndoPlanner {
 
     /// Plans the undo of every repository.
     pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
-        // Beadle reads the list of repositories only one time for all keys.
+        // Beadle reads the list of repositories only once for all keys.
         let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
         let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
         let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane).boxed());

@@ -1,6 +1,6 @@
-//! Finds the list of a policy that does not have an entry, and therefore asks for the removal of the
-//! entry at GitHub. No line of the policy has the removed entry, so people need the name of the
-//! list.
+//! Finds the list of a policy that causes the removal of an entry at GitHub, because the list does
+//! not contain the entry. No line of the policy contains the removed entry, so people need the name
+//! of the list.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub struct AbsentEntry {
     pub list: String,
     /// The name of the entry.
     pub name: String,
-    /// True if the list can have the entry without a value, and the removal of the value looks the
-    /// same as the removal of the entry.
+    /// True if two conditions are true: the list can contain the entry without a value, and the
+    /// removal of the value looks the same as the removal of the entry.
     is_value: bool,
 }
 

@@ -136,7 +136,8 @@ fn names_secret(line: &str) -> bool {
 fn might_contain_secret(line: &str) -> bool {
     // An address can contain a password, or a token in its path. JSON can escape its slashes.
     let has_url = line.contains("://") || line.contains(":\\/");
-    // YAML decodes escapes in double quotes. So such a text can be a secret in another form.
+    // YAML decodes escapes in double quotes. A text with escapes can therefore be a secret in
+    // another form.
     let has_escapes = line.contains('\\') && line.contains('"');
     let mut words = line.split(|c: char| !is_in_word(c));
     let mut texts = line.split(|c: char| !is_in_word(c) && !matches!(c, '+' | '/' | '='));

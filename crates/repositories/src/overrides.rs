@@ -327,8 +327,8 @@ impl Overrides {
     /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
         // Beadle writes the note about the repository first, and then the note about the file. If
-        // the process ends between the two writes, the next run makes the repository the owner
-        // again. So the repository keeps the file even if somebody renames the repository.
+        // the process ends between the two writes, the next run again makes the repository the
+        // owner. So the repository keeps the file even if somebody renames the repository.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }

@@ -260,7 +260,8 @@ impl Call {
     }
 }
 
-/// Compares a list of repositories, and adds the difference to the fields and requests of a change.
+/// Compares a declared list of repositories with GitHub's list, and adds the difference to the
+/// fields and requests of a change.
 async fn repositories(
     context: &Context<'_>,
     list: &List,
@@ -292,8 +293,8 @@ async fn repositories(
     Ok(())
 }
 
-/// Compares the list of allowed actions, and adds the difference to the fields and requests of a
-/// change.
+/// Compares the declared list of allowed actions with GitHub's list, and adds the difference to the
+/// fields and requests of a change.
 async fn selected_actions(
     context: &Context<'_>,
     section: &Node,

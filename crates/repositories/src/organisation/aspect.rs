@@ -88,8 +88,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block for a list in the section `organization`. The block sets whether the list is
-/// exclusive.
+/// If a list in the section `organization` has the form of a block, the block has one of these
+/// keys. The block sets whether the list is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so

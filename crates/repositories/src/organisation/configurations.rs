@@ -110,7 +110,7 @@ const ENTRY: Shape = Shape::Map(&[
 struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// The policy keys that are not body fields of GitHub's API.
+/// The policy keys that are not fields of a request body at GitHub.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
 /// The maximum number of repositories in one call.
 const BATCH: usize = 250;

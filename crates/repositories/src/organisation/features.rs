@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The default values in GitHub's published API description (`@octokit/openapi` 23.0.2). If a new
 /// configuration does not set one of these features, the feature gets this default value. All other
-/// features have no default. If a configuration does not set a feature without a default, GitHub
-/// does not change this feature in the repositories.
+/// features have no default. If a configuration omits a feature that has no default, GitHub does
+/// not change this feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),

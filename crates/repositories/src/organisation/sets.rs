@@ -1,4 +1,4 @@
-//! Compares lists. Two lists do not differ if they differ only in the order of entries or in
+//! Compares lists. Two lists count as equal if they differ only in the order of entries or in
 //! repeated entries.
 
 use serde_json::Value;

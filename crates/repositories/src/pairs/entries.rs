@@ -362,9 +362,9 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Adds the keys that GitHub requires to the entries of a rule's list. If a list of merge methods
-/// or checks is empty, the function adds an entry. GitHub refuses such an empty list, so no live
-/// ruleset has one.
+/// Completes the entries of a rule's list: adds the keys that GitHub requires. If a list of merge
+/// methods or checks is empty, the function adds an entry. GitHub refuses such an empty list, so no
+/// live ruleset has one.
 fn whole(name: &str, value: &mut Value, place: Place) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "required_status_checks" && items.is_empty() && place == Place::Live {

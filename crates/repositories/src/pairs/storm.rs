@@ -67,7 +67,7 @@ struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// The effects of the storm's writes that did not occur in the calm run.
+    /// The effects that writes had in the storm but not in the calm run.
     strange: Vec<String>,
 }
 

@@ -186,7 +186,7 @@ impl UndoPlanner {
             plan.retain(|change| judge(change, all, &open) == Planned::Restores);
             for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
                 // The plan does not show a line, because this policy is generated and has no files
-                // of a person.
+                // that a person wrote.
                 field.asked = None;
             }
             for change in &mut plan.changes {

@@ -3,8 +3,9 @@
 
 use super::waived_key::{EVERY, SECTIONS_OF_ASPECTS, check_waived_key, key_paths, parts};
 
-/// The aspects whose changes are about one entry of a list. Each element contains the aspect, the
-/// section of the policy, and the text before the name of the entry in the title of a change.
+/// The aspects whose changes are about one entry of a list. Each element contains the aspect and
+/// the section of the policy. It also contains the text that comes before the entry's name in the
+/// title of a change.
 const ENTRIES: &[(&str, &str, &str)] = &[
     ("autolinks", "autolinks", "autolink "),
     ("collaborators", "collaborators", "collaborator "),
@@ -19,10 +20,10 @@ const ENTRIES: &[(&str, &str, &str)] = &[
 /// The number of parts in the path of a setting: the section and the key.
 const PARTS: usize = 2;
 
-/// The text between the name of an entry, the key and the value in a plan.
+/// In a plan, this text separates the name of an entry, the key and the value.
 const END: &str = ": ";
 
-/// The text between the two values of a key in a plan.
+/// In a plan, this text separates the two values of a key.
 const ARROW: &str = " → ";
 
 /// Returns the path of the key or entry to which a value of a change belongs. `what` is the part of
@@ -117,7 +118,7 @@ fn without_value(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns the name of a setting if a plan shows a value after it, such as `has_wiki: true`.
+/// Returns the name of a setting if a plan shows a value after the name, such as `has_wiki: true`.
 fn of_setting(text: &str) -> Option<&str> {
     let name = without_value(text);
     (name != text && !name.contains(['.', '[', ' '])).then_some(name)

@@ -65,7 +65,7 @@ pub struct Case {
 /// The mode of a list (`exclusive` or `additive`), and the place in the policy that sets the mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
-    /// True if Beadle removes the entries at GitHub that are missing from the list.
+    /// True if Beadle removes the entries at GitHub that the list does not contain.
     pub exclusive: bool,
     /// The line of the policy that sets the mode.
     pub asked: PolicyLocation,

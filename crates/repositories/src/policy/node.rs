@@ -413,7 +413,7 @@ mod tests {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
         // The test does not check how the parser reads this line. The test only checks that the
-        // file does not count as a file of comments.
+        // file does not count as a file that contains only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

@@ -19,8 +19,8 @@ const HIDDEN: [&str; 9] = [
     "secret",
 ];
 
-/// The ends of words in a line that can also contain a secret. A policy contains only the names of
-/// secrets, but its author can write a value by mistake.
+/// If a word in a line has one of these ends, the line can also contain a secret. A policy contains
+/// only the names of secrets, but its author can write a value by mistake.
 const SECRETIVE: [&str; 11] = [
     "secret",
     "token",
@@ -35,7 +35,8 @@ const SECRETIVE: [&str; 11] = [
     "pass",
 ];
 
-/// The end of a harmless word that also has an end of [`SECRETIVE`].
+/// The end of a harmless word. Without this exception, the word would match an end of
+/// [`SECRETIVE`].
 const HARMLESS: &str = "bypass";
 
 /// The minimum length of a hexadecimal number that can be a secret.

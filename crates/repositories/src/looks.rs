@@ -1,5 +1,5 @@
-//! Decides how a sweep's run gets each part: the run reads the part again, or uses a stored answer.
-//! For each part, the run stores the time of the most recent read.
+//! Decides for each part whether a sweep's run reads the part again or uses a stored answer. For
+//! each part, the run stores the time of the most recent read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Looks {
     }
 }
 
-/// Returns whether sweeps read this aspect only one time in each period.
+/// Returns whether sweeps read this aspect only once in each period.
 pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }

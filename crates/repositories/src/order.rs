@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. For each change, the order lists the earlier changes that must
-//! come first. The order also shows which changes Beadle can write at the same time.
+//! Orders the changes of a plan. For each change, the order lists the changes that Beadle must
+//! write first. The order also shows which changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 

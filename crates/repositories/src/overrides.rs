@@ -195,10 +195,10 @@ impl Overrides {
         Ok(())
     }
 
-    /// Calls [`Self::follow`] one time for each generation of the policy, before Beadle plans the
-    /// first repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately. But in a
-    /// sweep, Beadle does not ask immediately.
+    /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans the first
+    /// repository. While the owner of a file is unknown, Beadle asks GitHub again after some
+    /// minutes. If the repository `id` is a possible owner, Beadle asks again immediately, except
+    /// in a sweep.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
@@ -220,8 +220,8 @@ impl Overrides {
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns a file in repos/ that might belong to the repository `id`, and the reason why the
-    /// owner is not certain.
+    /// Returns a file in repos/ that might belong to the repository `id`. Also returns the reason
+    /// why the owner of the file is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;
@@ -327,8 +327,8 @@ impl Overrides {
     /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
         // Beadle writes the note about the repository first, and then the note about the file. If
-        // the process ends between the two writes, the next run makes the repository the owner
-        // again. So the repository keeps the file even if somebody renames the repository.
+        // the process ends between the two writes, the next run again makes the repository the
+        // owner. So the repository keeps the file even if somebody renames the repository.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }

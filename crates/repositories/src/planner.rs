@@ -84,7 +84,7 @@ pub struct Explanation {
     /// The keys that Beadle does not compare, because waivers exempt them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
-    /// The keys among `waived` that name an entry that the policy does not declare.
+    /// The keys in `waived` whose entry the policy does not declare.
     #[serde(skip)]
     pub absent_waived: Vec<String>,
 }
@@ -285,7 +285,7 @@ impl RepositoryPlanner {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
-        // If the list is incomplete, a repository might exist although it is missing in the list.
+        // If the list is incomplete, a repository might exist although it is not in the list.
         if plan.short.is_none() && shard.is_first() {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             for creation in policy.creations(&names) {

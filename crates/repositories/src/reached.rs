@@ -292,8 +292,9 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // The code uses only the declarations of the layers in the previous run. Otherwise, a layer
-        // that now applies to the repository for the first time could justify its own move.
+        // The code uses only the declarations of the layers that applied in the previous run.
+        // Otherwise, a layer that now applies to the repository for the first time could justify
+        // its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

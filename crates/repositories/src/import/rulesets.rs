@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::policy::known_rule;
 
-/// Converts a ruleset from REST's answer to the form of a policy. The function omits two things:
-/// values that mean the same as a missing value, and rules of an unknown type.
+/// Converts a ruleset from the form of REST's answer to the form of a policy. The function omits
+/// two things: values that mean the same as a missing value, and rules of an unknown type.
 pub(super) fn ruleset(whole: &Value) -> Value {
     let mut made = json!({
         "name": whole["name"], "target": whole["target"], "enforcement": whole["enforcement"],
@@ -52,7 +52,8 @@ fn rule(rule: &Value) -> Option<Value> {
     let known = known_rule(rule["type"].as_str()?)?;
     let parameters = known.parameters.iter().map(|key| (key.name, &rule["parameters"][key.name]));
     let parameters = parameters.filter(|(name, value)| {
-        // The policy must contain each parameter that GitHub requires, even if its value is empty.
+        // The policy must contain each parameter that GitHub requires, even if the parameter's
+        // value is empty.
         !value.is_null() && (known.demanded.contains(name) || !is_nothing(value))
     });
     let parameters: Map<String, Value> =

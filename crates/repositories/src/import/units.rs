@@ -1,5 +1,5 @@
-//! The parts of a policy that are written by an import. A unit is a group of related keys that are
-//! always in the same file. The entries of a list can be in different files.
+//! The parts of a policy that an import writes. A unit is a group of related keys that are always
+//! in the same file. The entries of a list can be in different files.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) enum Usual {
     Text(&'static str),
     /// The key is a security feature that is off.
     Off,
-    /// The key is the setup of a feature. Nobody has configured this feature yet.
+    /// The key is the setup of a feature that nobody has configured yet.
     NotConfigured,
     /// The key is a block that allows no workflows from forks.
     NoForks,
@@ -36,7 +36,7 @@ impl Usual {
     }
 }
 
-/// The condition for a unit in a file for several repositories.
+/// The condition under which a file for several repositories can contain a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// If most repositories have the same value, `settings.yml` contains this value, and other
@@ -58,7 +58,7 @@ pub(crate) struct Unit {
     pub(crate) block: &'static [&'static str],
     /// The keys. Each key comes with its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
-    /// The condition for the unit in a file for several repositories.
+    /// The condition under which a file for several repositories can contain the unit.
     pub(crate) sharing: Sharing,
 }
 
@@ -78,14 +78,15 @@ pub(crate) struct List {
     pub(crate) block: &'static [&'static str],
     /// The key that identifies an entry. If the entries are plain texts, this key is empty.
     pub(crate) id: &'static str,
-    /// True if `settings.yml` can contain entries of the list. The section `rulesets` of
-    /// `settings.yml` contains the rulesets of the organisation.
+    /// True if `settings.yml` can contain entries of the list. In `settings.yml`, the section
+    /// `rulesets` contains the rulesets of the organisation, so this field is false for the list
+    /// `rulesets`.
     pub(crate) is_in_settings: bool,
     /// True if an entry in another file overrides the entry of `settings.yml` with the same
     /// identity.
     pub(crate) can_override: bool,
-    /// True if the list is normally exclusive. Beadle then removes other entries, unless the list
-    /// is additive.
+    /// True if the list is exclusive by default. Beadle then removes unlisted entries, unless the
+    /// policy makes the list additive.
     pub(crate) is_exclusive: bool,
 }
 
@@ -253,7 +254,7 @@ pub(crate) const LISTS: &[List] = &[
     list("labels", "name", true),
     list("autolinks", "key_prefix", false),
     list("milestones", "title", true),
-    // Only one repository can have a key.
+    // At GitHub, the same deploy key can be in only one repository.
     List { is_in_settings: false, ..list("deploy_keys", "key", false) },
     list("custom_properties", "name", true),
     list("webhooks", "url", false),

@@ -1,7 +1,7 @@
-//! Plans and writes the Actions permissions of the organisation. Examples are the repositories that
-//! can run Actions, the allowed actions, the rights of the workflow token, and the retention of
-//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes this call only if the
-//! policy has a key of the setting.
+//! Plans and writes the Actions permissions of the organisation. They control which repositories
+//! can run Actions, and which actions are allowed. They also control the rights of the workflow
+//! token, and the retention of artifacts and logs. Each setting has its own call at GitHub. Beadle
+//! makes this call only if the policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -248,7 +248,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // If a GitHub server is too old for a value, it does not show this value.
+            // A GitHub server that is too old for a value does not show this value.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);
@@ -260,7 +260,8 @@ impl Call {
     }
 }
 
-/// Compares a list of repositories, and adds the difference to the fields and requests of a change.
+/// Compares a declared list of repositories with GitHub's list, and adds the difference to the
+/// fields and requests of a change.
 async fn repositories(
     context: &Context<'_>,
     list: &List,
@@ -292,8 +293,8 @@ async fn repositories(
     Ok(())
 }
 
-/// Compares the list of allowed actions, and adds the difference to the fields and requests of a
-/// change.
+/// Compares the declared list of allowed actions with GitHub's list, and adds the difference to the
+/// fields and requests of a change.
 async fn selected_actions(
     context: &Context<'_>,
     section: &Node,

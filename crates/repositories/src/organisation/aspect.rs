@@ -17,8 +17,8 @@ pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
     /// The section of `settings.yml` that declares this aspect. The aspect can also be declared by
-    /// a key of the section `organization`, such as `organization.webhooks`. In `settings.yml`,
-    /// this section applies to the organisation and not to repositories.
+    /// a key of the section `organization`, such as `organization.webhooks`. In `settings.yml`, the
+    /// aspect's section applies to the organisation and not to repositories.
     pub(crate) section: &'static str,
     /// The description of the section. The list is empty if an aspect of repositories already
     /// describes the section.
@@ -88,8 +88,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block for a list in the section `organization`. The block sets whether the list is
-/// exclusive.
+/// If a list in the section `organization` has the form of a block, the block has one of these
+/// keys. The block sets whether the list is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so
@@ -139,8 +139,8 @@ impl<'a> Context<'a> {
     }
 
     /// Sets the number of affected repositories for each guarded change of a plan. The first of
-    /// these changes is at the index `from`. The function sets the number `narrowed`. If `narrowed`
-    /// is `None`, the function sets the count of all repositories.
+    /// these changes is at the index `from`. The number is `narrowed`. If `narrowed` is `None`, the
+    /// number is the count of all repositories.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

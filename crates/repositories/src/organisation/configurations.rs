@@ -110,7 +110,7 @@ const ENTRY: Shape = Shape::Map(&[
 struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// The policy keys that are not body fields of GitHub's API.
+/// The policy keys that are not fields of a request body at GitHub.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
 /// The maximum number of repositories in one call.
 const BATCH: usize = 250;
@@ -231,8 +231,9 @@ fn whole(seen: &Value, wanted: Value) -> Value {
     }
 }
 
-/// Returns whether the value at GitHub is the declared value. For a block, only the keys in the
-/// block count. A key with the value null is the same as a missing key.
+/// Returns whether the value at GitHub is the declared value. If the declared value is a block, the
+/// function compares only the keys of this block. A key with the value null is the same as a
+/// missing key.
 fn is_kept(seen: &Value, wanted: &Value) -> bool {
     match wanted {
         Value::Object(wanted) => wanted.iter().all(|(key, value)| seen[key] == *value),
@@ -260,8 +261,8 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns the kinds of new repositories that are selected by a value of `default_for_new_repos`.
-/// For each kind, GitHub has one default configuration.
+/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. For each
+/// kind, GitHub has one default configuration.
 fn kinds(value: &Value) -> &'static [&'static str] {
     match value.as_str() {
         Some("all") => &["private_and_internal", "public"],
@@ -292,7 +293,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     let asked = Some(&node.asked);
     let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];
     // This change replaces the present default configuration. The present configuration might be
-    // stricter.
+    // stricter than the new one.
     for row in others {
         for kind in selected(&row).iter().filter(|kind| after.contains(*kind) && !before.contains(*kind)) {
             let what = format!("default of new {} repositories", kind.replace('_', " "));
@@ -341,7 +342,7 @@ async fn attach(
                     );
                     plan.cannot_resolve_part(name, why);
                     // GitHub failed to attach the configuration to this repository. Beadle treats
-                    // the repository as attached, so that it does not try again in every run.
+                    // the repository as attached, so that Beadle does not try again in every run.
                     attached.insert(repository);
                 }
                 _ if known == Some(other) => {
@@ -356,7 +357,7 @@ async fn attach(
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
     // A repository in `taken` loses its present configuration. The present configuration might be
-    // stricter.
+    // stricter than the new one.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
     // Even if a repository has no configuration yet, the new configuration might turn off a feature

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The default values in GitHub's published API description (`@octokit/openapi` 23.0.2). If a new
 /// configuration does not set one of these features, the feature gets this default value. All other
-/// features have no default. If a configuration does not set such a feature, GitHub does not change
-/// the feature in the repositories.
+/// features have no default. If a configuration omits a feature that has no default, GitHub does
+/// not change this feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -70,8 +70,8 @@ pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
-/// Returns the products that are turned on by a value of `advanced_security`. The value turns off
-/// the other products.
+/// Returns the products that a value of `advanced_security` turns on. The value turns off all other
+/// products.
 fn halves(value: &str) -> &'static [&'static str] {
     match value {
         "enabled" => &["code_security", "secret_protection"],
@@ -100,8 +100,8 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// Returns a configuration that sets every feature with the default `disabled`. If a new
-    /// configuration omitted such a feature, the configuration would turn the feature off.
+    /// Returns a configuration that sets `value` for each feature whose default is `disabled`. If a
+    /// new configuration omitted such a feature, the configuration would turn the feature off.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();

@@ -209,8 +209,8 @@ async fn missing(
     context.reach(plan, from, None).await
 }
 
-/// Returns the teams or the accounts that are named in the policy, and whether all names exist. If
-/// a name does not exist, the function records in the plan that the part `part` is unknown.
+/// Returns the teams or the accounts that the policy names. Also returns whether all names exist.
+/// If a name does not exist, the function records in the plan that the part `part` is unknown.
 async fn resolved<'a>(
     context: &Context<'_>,
     part: &str,

@@ -85,8 +85,8 @@ impl Step for Write {
     }
 }
 
-/// Returns a value in a form for comparisons. GitHub can omit a value that is `false`, empty or not
-/// set. In this form, the order of a list has no meaning.
+/// Returns a value in the form that Beadle compares. GitHub can omit a value that is `false`, empty
+/// or not set. In this form, the order of a list has no meaning.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,
@@ -108,7 +108,7 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     }
 }
 
-/// Returns the risk of changing one field. Both values have the form of [`comparable`].
+/// Returns the risk of changing one field. Both values have the form that [`comparable`] returns.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
         // If a value is no longer allowed, the repositories with this value lose it.
@@ -169,8 +169,8 @@ impl OrganisationPlanner for Properties {
     }
 }
 
-/// Returns whether the organisation itself defines a property. The enterprise can define properties
-/// too, and the organisation cannot change them.
+/// Returns whether the organisation itself defines a property. The enterprise can also define
+/// properties, but the organisation cannot change those properties.
 fn is_own(row: &Value) -> bool {
     row["source_type"] != "enterprise"
 }

@@ -1,4 +1,4 @@
-//! The custom repository roles of the organisation. safe-settings has this section too. If the
+//! The custom repository roles of the organisation. safe-settings also has this section. If the
 //! policy has the list, Beadle reads all roles in one call.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>

@@ -16,7 +16,7 @@ const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"]
 /// The fields that differ, and the body that sets them.
 pub(super) type Difference = (Vec<Field>, Map<String, Value>);
 
-/// Returns a value in a form for comparisons.
+/// Returns a value in the form that Beadle compares.
 fn comparable(key: &str, value: &Value) -> Value {
     match (key, value) {
         ("description", Value::Null) => json!(""),
@@ -110,8 +110,7 @@ pub(super) fn removal<'a>(row: &'a Value, list: &PolicyLocation) -> (&'a str, Ve
     (row["name"].as_str().unwrap_or_default(), fields)
 }
 
-/// Returns the role with this name. The comparison ignores the case of letters. GitHub does the
-/// same.
+/// Returns the role with this name. Like GitHub, the comparison ignores the case of letters.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
 }

@@ -47,8 +47,8 @@ impl OrganisationPlanner for Rulesets {
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     let from = plan.changes.len();
                     change(want, name, &whole, plan);
-                    // The change affects every repository that is selected by the old or the new
-                    // conditions.
+                    // The change affects every repository that the old or the new conditions
+                    // select.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));

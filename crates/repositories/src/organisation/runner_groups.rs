@@ -118,8 +118,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
         "visibility" if place(before) < place(after) => Risk::Exposes,
         "visibility" => Risk::Removes,
-        // With this value, everybody who can open a pull request in a public repository can use the
-        // runners.
+        // With this value, each person who can open a pull request in a public repository can use
+        // the runners.
         "allows_public_repositories" if *after == json!(true) => Risk::Exposes,
         "restricted_to_workflows" if *after == json!(false) => Risk::Weakens,
         "selected_workflows" => {

@@ -21,8 +21,8 @@ const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
 pub(super) struct Selected(BTreeMap<u64, String>);
 
 impl Selected {
-    /// Returns the repositories that are named in the policy. If a name does not exist, the
-    /// function returns `None`, and records in the plan that the part `part` is unknown.
+    /// Returns the repositories that the policy names. If a name does not exist, the function
+    /// returns `None`, and records in the plan that the part `part` is unknown.
     pub(super) async fn wanted(
         context: &Context<'_>,
         names: &Node,
@@ -76,8 +76,8 @@ impl Selected {
     }
 }
 
-/// Adds the visibility of a variable or a secret to a body. If repositories are given, the function
-/// also adds the repositories.
+/// Adds the visibility of a variable or a secret to a body. If the caller gives repositories, the
+/// function also adds them.
 pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
     body["visibility"] = json!(visibility);
     if visibility == SELECTED {
@@ -109,8 +109,7 @@ pub(super) async fn compare_reach(
             Selected::default()
         };
         if !selected.is_same(&was) {
-            // If the change adds no repository, the change only takes access away from some
-            // repositories.
+            // A change that adds no repository only takes access away from some repositories.
             let risk = if selected.has_more_than(&was) { Risk::Exposes } else { Risk::Removes };
             let asked = asked("selected_repositories");
             fields.push(field("selected_repositories", was.names(), selected.names(), asked, risk));

@@ -1,10 +1,11 @@
-//! Compares lists. Two lists do not differ if they differ only in the order of entries or in
+//! Compares lists. Two lists count as equal if they differ only in the order of entries or in
 //! repeated entries.
 
 use serde_json::Value;
 
-/// Returns a list in a fixed order and without repeated entries. GitHub stores each entry only one
-/// time, and in its own order. If the value is not a list, the function does not change it.
+/// Returns a list in a fixed order and without repeated entries. GitHub stores each entry only
+/// once, and in an order that GitHub chooses. If the value is not a list, the function does not
+/// change it.
 pub(super) fn as_set(value: &Value) -> Value {
     let Value::Array(items) = value else { return value.clone() };
     let mut items = items.clone();

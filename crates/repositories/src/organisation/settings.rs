@@ -213,8 +213,8 @@ fn wants(section: &Node) -> impl Iterator<Item = (&'static str, &Node)> {
     carried.filter_map(move |key| Some((key.name, section.get(key.name).filter(|node| !node.is_null())?)))
 }
 
-/// Returns a value in a form for comparisons. In this form, a missing text is the same as an empty
-/// text.
+/// Returns a value in the form that Beadle compares. In this form, a missing text is the same as an
+/// empty text.
 fn comparable(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Null if wanted.is_string() => json!(""),

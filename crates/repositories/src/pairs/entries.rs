@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only one time. Upper and lower case make no difference. The check
-        // refuses duplicate names, and GitHub cannot store them.
+        // Each name appears only once. Upper and lower case make no difference. The check refuses
+        // duplicate names, and GitHub cannot store them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -362,9 +362,9 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Adds the keys that GitHub requires to the entries of a rule's list. If a list of merge methods
-/// or checks is empty, the function adds an entry. GitHub refuses such an empty list, so no live
-/// ruleset has one.
+/// Completes the entries of a rule's list: adds the keys that GitHub requires. If a list of merge
+/// methods or checks is empty, the function adds an entry. GitHub refuses such an empty list, so no
+/// live ruleset has one.
 fn whole(name: &str, value: &mut Value, place: Place) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "required_status_checks" && items.is_empty() && place == Place::Live {

@@ -119,7 +119,7 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Changes the sections of a file so that they set the same values as the file's selector.
+/// Changes the sections of a file so that they set the values that the file's selector requires.
 /// Otherwise, a file could change a repository and then no longer select this repository. Every
 /// apply would then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
@@ -163,9 +163,8 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that is set in one of the files. If a
-/// file does so, each apply can cause more changes. Otherwise, a later apply must find nothing to
-/// change.
+/// Returns whether a file selects repositories by a value that one of the files sets. If so, each
+/// apply can cause more changes. Otherwise, a later apply must find nothing to change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

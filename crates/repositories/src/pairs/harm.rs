@@ -1,7 +1,6 @@
-//! Checks the changes of an apply. An apply must change only values that are set in a file. An
-//! apply must not remove anything from an unknown list. The check uses only the files and the state
-//! of the simulator. The check does not use the planner's code, because the planner is the tested
-//! code.
+//! Checks the changes of an apply. An apply must change only values that a file sets. An apply must
+//! not remove anything from an unknown list. The check uses only the files and the state of the
+//! simulator. The check does not use the planner's code, because the planner is the tested code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +57,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// Returns the changes to values that are not set in any file.
+/// Returns the changes to values that no file sets.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -108,7 +107,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     names(before).difference(&names(after)).cloned().collect()
 }
 
-/// The values that the files set for one repository, or for the organisation.
+/// The values that the files set for one repository or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
     /// The contents of all other files that might apply to the repository.

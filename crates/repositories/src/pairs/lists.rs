@@ -1,6 +1,6 @@
-//! Tests random lists. The test covers every list kind that has identities for its entries. After
-//! an apply, the plan must be empty. The test then adds, removes or changes a single entry at
-//! GitHub, and the plan must show this difference.
+//! Tests random lists. The test covers every kind of list whose entries have identities. After an
+//! apply, the plan must be empty. The test then adds, removes or changes a single entry at GitHub,
+//! and the plan must show this difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -112,7 +112,7 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
     })
 }
 
-/// Returns the entry with one value changed.
+/// Returns a copy of the entry in which one value is different.
 fn changed(section: &str, entry: &Value) -> Value {
     let mut other = entry.clone();
     match section {

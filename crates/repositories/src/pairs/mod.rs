@@ -3,7 +3,7 @@
 //! files. For every pair, these conditions must be true:
 //!
 //! - After some applies, the plan is empty or unknown. Another apply then writes nothing.
-//! - Beadle changed only values that are set in a file.
+//! - Beadle changed only values that a file sets.
 //! - Beadle removed nothing from a list that was unknown.
 //!
 //! In some pairs, the first reads fail or are incomplete. In some pairs, somebody else renames,
@@ -91,7 +91,7 @@ struct Counts {
     unknown: usize,
     refused: usize,
     /// The number of pairs in which every apply wrote something. This happens if a layer selects
-    /// repositories by values that are set in other files.
+    /// repositories by values that other files set.
     moved: usize,
     /// The number of pairs that needed more than two applies with writes. An apply that writes an
     /// approved change does not count.
@@ -242,7 +242,7 @@ impl Stage {
     }
 
     /// If the plan of all repositories is empty, the function checks that the plan of a single
-    /// repository is empty too.
+    /// repository is also empty.
     async fn is_quiet_alone(&self) -> Result<(), String> {
         let (planner, _) = self.parts()?;
         let state = self.sim.state();
@@ -293,9 +293,9 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// only in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file never changes its own selection of repositories (`files::agree`). But another file can
-    // change the selection of this file. The check cannot notice such a change, because the other
-    // file might not apply to the repository.
+    // A file never changes which repositories it selects itself (`files::agree`). But another file
+    // can change which repositories this file selects. The check cannot notice such a change,
+    // because the other file might not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)

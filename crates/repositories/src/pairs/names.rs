@@ -31,7 +31,7 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Situation {
-    /// The name does not exist, and Beadle has not stored an id for the name.
+    /// The name does not exist, and Beadle has stored no id for it.
     Missing,
     /// Somebody renamed the owner of the name, and Beadle has stored the owner's id.
     Renamed,

@@ -13,15 +13,15 @@
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.
 //!
-//! The test skips a pair whose calm run is not simple. For example, GitHub refused a change in this
-//! run. In another example, a layer selects repositories by a value from another file.
+//! The test skips a pair whose calm run is not simple. There are two examples: GitHub refused a
+//! change in this run, or a layer selects repositories by a value from another file.
 //!
 //! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
 //! To see the test fail, remove one of these lines and run 2,000 storms:
 //!
 //! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle then
-//!   waits a minute although GitHub asked for more;
+//!   waits a minute although GitHub asked for a longer wait;
 //! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle then sends
 //!   requests while GitHub refuses all requests;
 //! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle then removes an entry
@@ -67,7 +67,7 @@ struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// The effects of the storm's writes that did not occur in the calm run.
+    /// The effects that writes had in the storm but not in the calm run.
     strange: Vec<String>,
 }
 

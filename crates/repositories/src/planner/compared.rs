@@ -42,10 +42,10 @@ impl RepositoryPlanner {
     }
 
     /// Expires the reads of the parts that are different or unknown after a run. The next sweep
-    /// then reads these parts. This run read all parts, but did not record its reads. If a sweep
-    /// used an older agreement or an older stored answer, the sweep would release the holds of this
-    /// run. For example, the run of a command has no rule for sweeps. But a sweep of the service
-    /// might find the holds of this run.
+    /// then reads these parts. This run read all parts, but did not record its reads. For example,
+    /// the run of a command has no rule for sweeps. A sweep of the service might then find the
+    /// holds of this run. If this sweep used an older agreement or an older stored answer, it would
+    /// release the holds.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);
@@ -125,7 +125,7 @@ async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Op
 }
 
 /// Records that the run read an aspect. The record contains the digest of the declared values, and
-/// the agreement. If a part of the aspect is unknown, the next sweep reads the aspect too.
+/// the agreement. If a part of the aspect is unknown, the next sweep also reads the aspect.
 fn record(
     looks: &Looks,
     aspect: &Aspect,

@@ -54,7 +54,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
 /// Merges the values of two files. If both files set a value, the result contains the value of
 /// `over`. A list in the result contains the entries of both files.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
-    // Beadle finds the identifying keys of the entries by the name of the list.
+    // The name of the list determines which keys identify the entries.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);
     let key = Node { kind: Kind::Text(name.to_owned()), ..over.clone() };
     let block = |node: &Node| Node { kind: Kind::Map(vec![(key.clone(), node.clone())]), ..node.clone() };

@@ -9,8 +9,8 @@ use beadle_github::{Cursor, Page, Reader, Repository};
 pub(crate) struct Pages {
     page: Page,
     /// The names of the repositories from all pages so far. The key is the id. If a repository
-    /// appears twice in the list, another repository might be missing. A repository therefore
-    /// counts only one time.
+    /// appears twice in the list, another repository might be missing. Each repository therefore
+    /// counts only once.
     names: BTreeMap<u64, String>,
     /// The number of pages so far.
     taken: u64,
@@ -51,7 +51,7 @@ impl Pages {
         let is_endless =
             (came > 0 && self.names.len() == before) || self.taken > self.total.saturating_add(1);
         if self.page.next.is_some() && is_endless {
-            // Without this check, Beadle could read such pages forever.
+            // Without this check, Beadle could read the pages of an endless list forever.
             self.page.next = None;
             let text = "the list has no end: a page repeats the repositories of other pages";
             self.short.get_or_insert_with(|| text.to_owned());

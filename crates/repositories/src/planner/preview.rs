@@ -40,9 +40,11 @@ pub struct Preview {
     /// The changes of `plans` that wait for the end of a waiver. Each key of the map is a text that
     /// contains the waiver's end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
-    /// The number of values that both policies plan, the new policy and the earlier policy.
+    /// The number of values that are in the plans of the new policy and also in the plans of the
+    /// earlier policy.
     pub drift: usize,
-    /// The names of the repositories with such values, and of the organisation if it has some itself.
+    /// The names of the repositories with such values. If the organisation itself has such a value,
+    /// its name is also in the list.
     pub drifted: BTreeSet<String>,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
@@ -63,7 +65,8 @@ pub struct Affected {
     /// The keys of the repositories that the new policy creates. Each key contains the name of its
     /// repository.
     pub creations: Vec<Key>,
-    /// The key of the organisation, if the sections about the organisation itself differ.
+    /// The key of the organisation, if the two generations differ in the sections about the
+    /// organisation itself.
     pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
     pub total: u64,
@@ -86,9 +89,9 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories for which two policies declare different values. The difference
-    /// exists now, or only after the end of the waivers. The function reads only the parts of a
-    /// repository that the policies use in selectors.
+    /// Finds the repositories for which two policies declare different values. A difference counts
+    /// if it exists now, or if it exists only after the end of the waivers. The function reads only
+    /// the parts of a repository that the policies use in selectors.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -394,7 +397,7 @@ impl Comparison<'_> {
         // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver of
         // `archived` can have the effect that Beadle skips the repository. A waiver might also have
         // ended after the first plans. Such a waiver is no longer in the list, but it hid changes
-        // from the first plans too. So this function does not use the list of waivers.
+        // from the first plans. So this function does not use the list of waivers.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;

@@ -52,7 +52,8 @@ pub(super) struct Consequences {
     /// The changes of `plan` that wait for the end of a waiver. Each key of the map is a text that
     /// contains the waiver's end.
     pub(super) delayed: BTreeMap<String, Plan<()>>,
-    /// The number of values that both policies plan, the new policy and the earlier policy.
+    /// The number of values that are in the plans of the new policy and also in the plans of the
+    /// earlier policy.
     pub(super) drift: usize,
 }
 
@@ -118,8 +119,8 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
 }
 
 /// Returns the changes that occur only in the successive plans of one policy. The function removes
-/// two kinds of changes: those in the successive plans of the earlier policy (`earlier`), and those
-/// in the plans that already count (`counted`). Returns `None` if there are no plans.
+/// two kinds of changes: the changes in the successive plans of the earlier policy (`earlier`), and
+/// the changes in the plans that already count (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {
@@ -137,7 +138,7 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
             of_both.learn(before);
         }
         let caused = known.caused(plan);
-        // A write that already counts is another way too.
+        // A write that `counted` already contains is also another way.
         is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
         of_both.learn(plan);
@@ -198,8 +199,8 @@ mod tests {
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If the guard holds no change of the earlier policy, the later plan of this policy counts
-        // too.
+        // If the guard holds no change of the earlier policy, the later plan of this policy also
+        // counts.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
         assert_eq!(shown(&after, &before), ["settings "]);

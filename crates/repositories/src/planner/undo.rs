@@ -77,7 +77,7 @@ impl UndoPlanner {
 
     /// Plans the undo of every repository.
     pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
-        // Beadle reads the list of repositories only one time for all keys.
+        // Beadle reads the list of repositories only once for all keys.
         let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
         let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
         let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane).boxed());
@@ -186,7 +186,7 @@ impl UndoPlanner {
             plan.retain(|change| judge(change, all, &open) == Planned::Restores);
             for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
                 // The plan does not show a line, because this policy is generated and has no files
-                // of a person.
+                // that a person wrote.
                 field.asked = None;
             }
             for change in &mut plan.changes {

@@ -1,6 +1,6 @@
-//! Finds the list of a policy that does not have an entry, and therefore asks for the removal of the
-//! entry at GitHub. No line of the policy has the removed entry, so people need the name of the
-//! list.
+//! Finds the list of a policy that causes the removal of an entry at GitHub, because the list does
+//! not contain the entry. No line of the policy contains the removed entry, so people need the name
+//! of the list.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub struct AbsentEntry {
     pub list: String,
     /// The name of the entry.
     pub name: String,
-    /// True if the list can have the entry without a value, and the removal of the value looks the
-    /// same as the removal of the entry.
+    /// True if two conditions are true: the list can contain the entry without a value, and the
+    /// removal of the value looks the same as the removal of the entry.
     is_value: bool,
 }
 
@@ -41,12 +41,12 @@ impl fmt::Display for AbsentEntry {
     }
 }
 
-/// The entries of one list in the changes of an aspect.
+/// The form that the entries of one list have in the changes of an aspect.
 struct Removal {
     aspect: &'static str,
     /// The path of the list in the policy.
     list: &'static str,
-    /// The text before the name of the entry in the title of a change.
+    /// The text that comes before the entry's name in the title of a change.
     before: &'static str,
     /// The value that a change removes together with the entry.
     value: &'static str,
@@ -90,7 +90,7 @@ const REMOVALS: &[Removal] = &[
     removal("webhooks", "webhooks", "webhook ", "events"),
 ];
 
-/// The text before the name of an organisation role in the title of a change.
+/// The text that comes before an organisation role's name in the title of a change.
 const ROLE: &str = "organization role ";
 /// The lists of an organisation role. A value of such a list has the name of the list.
 const HOLDERS: [&str; 2] = ["teams", "users"];
@@ -118,7 +118,7 @@ pub fn absent_entry(aspect: &str, what: &str, field: &Field) -> Option<AbsentEnt
             let list = format!("organization.organization_roles[{role}].{}", field.name);
             entry(list, field.before.as_str()?)
         }
-        // The variables of an environment are a list inside its entry.
+        // The variables of an environment are a list inside the environment's entry.
         ("environments", what) if field.name == "value" => {
             let (environment, variable) = what.strip_prefix("environment ")?.split_once(": variable ")?;
             entry(format!("environments[{environment}].variables"), variable)

@@ -1,10 +1,11 @@
-//! Finds the key of a policy that a value of a change belongs to. So a person who sees the change
-//! in a plan or on a page can exempt exactly this key.
+//! Finds the policy key to which a value of a change belongs. A person who sees the change in a
+//! plan or on a page can then exempt exactly this key.
 
 use super::waived_key::{EVERY, SECTIONS_OF_ASPECTS, check_waived_key, key_paths, parts};
 
-/// The aspects whose changes are about one entry of a list. Each element contains the aspect, the
-/// section of the policy, and the text before the name of the entry in the title of a change.
+/// The aspects whose changes are about one entry of a list. Each element contains the aspect and
+/// the section of the policy. It also contains the text that comes before the entry's name in the
+/// title of a change.
 const ENTRIES: &[(&str, &str, &str)] = &[
     ("autolinks", "autolinks", "autolink "),
     ("collaborators", "collaborators", "collaborator "),
@@ -19,15 +20,15 @@ const ENTRIES: &[(&str, &str, &str)] = &[
 /// The number of parts in the path of a setting: the section and the key.
 const PARTS: usize = 2;
 
-/// The text between the name of an entry, the key and the value in a plan.
+/// In a plan, this text separates the name of an entry, the key and the value.
 const END: &str = ": ";
 
-/// The text between the two values of a key in a plan.
+/// In a plan, this text separates the two values of a key.
 const ARROW: &str = " → ";
 
-/// Returns the path of the key or of the entry that a value of a change belongs to. `what` is the
-/// part of the aspect, such as `label bug`. Returns `None` if the title of the change does not
-/// identify one key. A waiver of the whole section would then exempt too much.
+/// Returns the path of the key or entry to which a value of a change belongs. `what` is the part of
+/// the aspect, such as `label bug`. Returns `None` if the title of the change does not identify one
+/// key. A waiver of the whole section would then exempt too much.
 pub fn key_of_value(aspect: &str, what: &str, value: &str) -> Option<String> {
     match (aspect, what) {
         ("settings", "") => setting_path(value),
@@ -48,8 +49,8 @@ pub fn meant_key(text: &str) -> Result<String, String> {
         let bare = bare_name(text).map(|name| format!("have brackets around a name such as `{name}`"));
         return bare.map_or_else(|| Ok(text.to_owned()), Err);
     };
-    // A plan has columns, so it can have several spaces after the aspect. A name can have several
-    // spaces too.
+    // A plan has columns, so it can have several spaces after the aspect. A name can also have
+    // several spaces.
     let text = text.trim();
     let words = text.split_once(char::is_whitespace);
     let text =
@@ -57,8 +58,9 @@ pub fn meant_key(text: &str) -> Result<String, String> {
     in_plan(&text).unwrap_or(Err(must))
 }
 
-/// Returns the path of a value that a plan shows with this text. Returns an error if the text has
-/// the name of an entry, but not one meaning. Returns `None` if the text is not from a plan.
+/// Returns the path of a value that a plan shows with this text. Returns an error if the text
+/// contains the name of an entry, but does not have exactly one meaning. Returns `None` if the text
+/// is not from a plan.
 fn in_plan(text: &str) -> Option<Result<String, String>> {
     if let Some(path) = with_section(text).or_else(|| with_section(of_setting(text)?)) {
         return Some(Ok(path));
@@ -93,14 +95,15 @@ fn meant_entry(section: &str, text: &str) -> Result<String, String> {
     }
 }
 
-/// Returns the path of each possible meaning of a text with the name of an entry. A plan shows a
-/// key after the name, but the name can contain a colon too. The longest name comes first.
+/// Returns a path for each possible meaning of a text that contains the name of an entry. A plan
+/// shows a key after the name and a colon, but the name can also contain a colon. The longest name
+/// comes first.
 fn readings(section: &str, text: &str) -> Vec<String> {
     let with_key =
         |(at, end): (usize, &str)| value_path(section, &text[..at], without_value(&text[at + end.len()..]));
     let mut found: Vec<String> = text.rmatch_indices(END).filter_map(with_key).collect();
-    // A waiver of an unknown entry keeps every undeclared entry of the section. So a text after the
-    // name must not become a part of the name.
+    // If a text after the name became a part of the name, the entry would be unknown. A waiver of
+    // an unknown entry keeps every undeclared entry of the section.
     let is_name = !text.contains(END) && !text.contains(ARROW) && !text.ends_with(':');
     if is_name {
         found.extend(entry_path(section, text));
@@ -115,7 +118,7 @@ fn without_value(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns the name of a setting if a plan shows a value after it, such as `has_wiki: true`.
+/// Returns the name of a setting if a plan shows a value after the name, such as `has_wiki: true`.
 fn of_setting(text: &str) -> Option<&str> {
     let name = without_value(text);
     (name != text && !name.contains(['.', '[', ' '])).then_some(name)
@@ -150,8 +153,8 @@ pub(crate) fn inside_entry(list: &str, name: &str) -> String {
     }
 }
 
-/// Returns the path if the text has the name of an aspect in place of its section, or if the text
-/// leaves out the section and only one section has the key.
+/// Returns the path in two cases: the text has the name of an aspect in place of the section, or
+/// the text omits the section and only one section has the key.
 fn with_section(text: &str) -> Option<String> {
     let (first, rest) = text.split_at(text.find(['.', '[', ' ']).unwrap_or(text.len()));
     let of_aspect = SECTIONS_OF_ASPECTS.iter().find(|(aspect, _)| *aspect == first);

@@ -102,7 +102,7 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks environments. GitHub refuses some combinations of the parts of an environment. Each name
-/// must appear only one time.
+/// must appear only once.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =

@@ -87,7 +87,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// Returns the lines of the values. Each line appears only one time.
+    /// Returns the lines of the values. Each line appears only once.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -180,8 +180,7 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
     for (title, message, method, pairs) in PAIRS {
         // If a merge method is off, Beadle does not send its title and message. If the policy turns
-        // off all methods, Beadle does not change the methods, but it sends the titles and
-        // messages.
+        // off all methods, Beadle does not change the methods, but sends the titles and messages.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
             continue;
@@ -233,7 +232,7 @@ fn fixes<'a>(
 }
 
 /// Refuses `{}` as the list of actors who can push. GitHub also refuses `{}`. The author might mean
-/// nobody or everybody.
+/// that nobody can push, or that everyone can push.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
     if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {

@@ -96,8 +96,8 @@ struct Step<'a> {
     minimums: BTreeMap<String, PolicyLocation>,
 }
 
-/// Returns those values of a repository that have a path beginning with `key`. Each value comes
-/// with an explanation. Also returns the values that a layer removed.
+/// Returns those values of a repository whose path begins with `key`. Each value comes with an
+/// explanation. Also returns the values that a layer removed.
 pub fn explain(
     policy: &Policy,
     target: &MergedLayers,

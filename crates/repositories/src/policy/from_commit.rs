@@ -39,8 +39,8 @@ impl Policy {
             }
         }
         let folder = PathBuf::from(origin.shown());
-        // Without this check, `from_sources` would search the disk for another policy to suggest in
-        // the error.
+        // Without this check, `from_sources` would search the disk for another policy, and suggest
+        // it in the error.
         let is_no_layer = |file: &String| {
             let is_about_groups = is_mapping_file(file) || is_people_file(file);
             let is_other = is_rule_file(file) || is_waiver_file(file) || is_template_file(file);

@@ -20,8 +20,8 @@ pub(super) fn is_people_file(file: &str) -> bool {
     ["teams", "members"].contains(&stem(file))
 }
 
-/// Returns the mistakes in a file for groups, except the mistakes inside mappings. Beadle finds
-/// those mistakes later, because it reads mappings together with the configuration. The
+/// Returns the mistakes in a file for groups, except the mistakes inside mappings. Beadle finds the
+/// mistakes inside mappings later, because it reads mappings together with the configuration. The
 /// configuration contains the directories and the targets.
 pub(super) fn problems_of_groups(file: &str, text: &str) -> Vec<Problem> {
     let whole = |text: &str, hint: &str| {

@@ -94,8 +94,8 @@ fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
     edit.without.iter().filter(is_missing).map(|named| not_listed(list, named, below)).collect()
 }
 
-/// Returns a key in a form for comparisons. `checks` and `contexts` have the same form, because
-/// they are one list at GitHub.
+/// Returns a key in the form that Beadle compares. `checks` and `contexts` have the same form,
+/// because they are one list at GitHub.
 fn one_list(key: &str) -> String {
     match key.strip_suffix(".contexts") {
         Some(block) => format!("{block}.checks"),

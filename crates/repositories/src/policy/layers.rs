@@ -65,7 +65,7 @@ pub struct Case {
 /// The mode of a list (`exclusive` or `additive`), and the place in the policy that sets the mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
-    /// True if Beadle removes the entries at GitHub that are missing from the list.
+    /// True if Beadle removes the entries at GitHub that the list does not contain.
     pub exclusive: bool,
     /// The line of the policy that sets the mode.
     pub asked: PolicyLocation,
@@ -85,7 +85,8 @@ pub struct Layer {
     pub rank: i64,
     /// The values that the file sets.
     pub root: Node,
-    /// The entries of `first_match`. Only the first entry that matches a repository applies to it.
+    /// The entries of `first_match`. Only the first entry that matches a repository applies to this
+    /// repository.
     pub cases: Vec<Case>,
     /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,
@@ -146,7 +147,7 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
 }
 
 /// Returns the list itself, and its mode if the list sets one. If the file edits the list of lower
-/// layers, the function does not return a list, but this edit. `shape` is the shape of the list.
+/// layers, the function returns this edit instead of a list. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));

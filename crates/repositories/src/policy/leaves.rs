@@ -12,9 +12,9 @@ use crate::identity::{self, Name};
 pub struct Leaf {
     /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// The path in a form for comparisons.
+    /// The path in the form that Beadle compares.
     pub key: String,
-    /// The path in a form for comparisons, without the optional fields of identities.
+    /// The path in the form that Beadle compares, without the optional fields of identities.
     pub open: String,
     /// The line that sets the value.
     pub asked: PolicyLocation,
@@ -26,7 +26,7 @@ pub struct Leaf {
 pub struct ListAt<'a> {
     /// The path of the list, such as `branches[main].protection.restrictions.users`.
     pub path: String,
-    /// The path in a form for comparisons.
+    /// The path in the form that Beadle compares.
     pub key: String,
     /// The key of the list, such as `users`.
     pub name: String,

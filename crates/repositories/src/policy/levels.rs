@@ -1,5 +1,5 @@
-//! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
-//! describes this level.
+//! Checks the keys of a file. If a key is unknown at its level but valid at another level of the
+//! file, the hint describes the other level.
 
 use super::keys::{REPOSITORY, SECTIONS};
 use super::node::Node;
@@ -22,14 +22,14 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
 /// The common prefix of the paths of keys in `repository.security_and_analysis`.
 const ANALYSIS: &str = "security_and_analysis.";
 
-/// Returns whether the section `security` turns a feature on or off.
+/// Returns whether the key `name` of the section `security` turns a feature on or off.
 fn is_feature(name: &str) -> bool {
     let security = SECTIONS.iter().find(|section| section.name == "security");
     let Some(Shape::Map(keys)) = security.map(|section| section.shape) else { return false };
     keys.iter().any(|key| key.name == name && matches!(key.shape, Shape::Bool))
 }
 
-/// Returns the level of a policy file at which an unknown key is valid.
+/// If a key is unknown at its level of a policy file, returns the level at which it is valid.
 fn right_level(kind: FileKind, path: &str) -> Option<String> {
     let has =
         |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);

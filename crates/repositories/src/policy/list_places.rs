@@ -14,7 +14,8 @@ pub(super) fn lists_at_keys(root: &Node) -> Node {
 fn move_lists(node: &mut Node) {
     if let Kind::Map(entries) = &mut node.kind {
         for (key, value) in entries {
-            // A list in brackets is usually in the line of its key, and keeps its own column.
+            // A list in brackets is usually on the same line as its key. Such a list keeps its own
+            // column.
             if matches!(value.kind, Kind::List(_)) && value.asked.line > key.asked.line {
                 value.asked = key.asked.clone();
                 value.column = key.column;

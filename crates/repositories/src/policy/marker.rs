@@ -7,9 +7,9 @@ use super::problem::Problem;
 /// A policy contains this marker if other people manage checks at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// Returns errors about wrong spellings of the marker in branch rules and rulesets. Without these
-/// errors, Beadle would require a check with this wrong name, although nobody reports such a check.
-/// Beadle would also remove the checks of other people.
+/// Reports wrong spellings of the marker in branch rules and rulesets. If a wrong spelling were
+/// accepted, Beadle would require a check with this wrong name, although nobody reports such a
+/// check. Beadle would also remove the checks of other people.
 pub(super) fn misspelt(root: &Node, problems: &mut Vec<Problem>) {
     for section in ["branches", "rulesets"] {
         if let Some(node) = root.get(section) {

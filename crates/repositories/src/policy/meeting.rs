@@ -31,8 +31,8 @@ enum Condition<'a> {
     Choice(&'a Choice),
 }
 
-/// Returns all parts of the layers, in the order of the layers. At its end, the result also
-/// contains a part for each name in a selector.
+/// Returns all parts of the layers, in the order of the layers. After these parts, the result
+/// contains one part for each name in a selector.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();

@@ -31,8 +31,8 @@ pub enum Kind {
     /// `true` or `false`. Here, `yes` and `on` are strings. In YAML 1.1, these two words are
     /// booleans.
     Bool(bool),
-    /// A whole number in the usual spelling. Any other number is a string. Examples are `0042`,
-    /// `1.50` and `1e3`. So a property, a label or a version keeps the spelling that it has in the
+    /// A whole number in the usual spelling. Any other number, such as `0042`, `1.50` or `1e3`, is
+    /// a string. A property, a label or a version therefore keeps the spelling that it has in the
     /// file.
     Int(i64),
     /// A string.
@@ -40,7 +40,7 @@ pub enum Kind {
     /// A list.
     List(Vec<Node>),
     /// A block of keys and values. They have the same order as in the file. A key is also a node,
-    /// because a key has a line too.
+    /// because a key also has a line.
     Map(Vec<(Node, Node)>),
     /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
     /// merge of the layers applies this change. The parser itself returns a block of keys instead.
@@ -68,8 +68,8 @@ pub(crate) fn at_least(value: &Value) -> Option<i64> {
 }
 
 impl Node {
-    /// Parses one document. A duplicate key is an error. Aliases that would make the document
-    /// extremely large are an error too.
+    /// Parses one document. A duplicate key is an error. Aliases are also an error if they would
+    /// make the document extremely large.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
         // A document that contains only comments has no value.
@@ -413,7 +413,7 @@ mod tests {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
         // The test does not check how the parser reads this line. The test only checks that the
-        // file does not count as a file of comments.
+        // file does not count as a file that contains only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

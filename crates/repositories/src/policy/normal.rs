@@ -4,8 +4,8 @@
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
 //!   a description in this form.
-//! - If a file in repos/ sets `repository.oldname`, it also gets `repository.name`. The value is
-//!   the name of the file.
+//! - A file in repos/ that sets `repository.oldname` also gets `repository.name`. The value is the
+//!   name of the file.
 //! - `archived: false` in a file for several repositories becomes null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
 

@@ -1,5 +1,5 @@
-//! Checks the sections of the organisation itself. The shapes of the sections cannot express these
-//! rules.
+//! Checks the sections of the organisation itself against rules that the shapes of these sections
+//! cannot express.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;
@@ -117,7 +117,7 @@ fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks the form of a list's block, and the required keys of the list's entries. Also checks that
-/// each entry appears only one time.
+/// each entry appears only once.
 fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
     if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
         problems.push(error(node, format!("`{path}` must have exactly one of `exclusive` and `additive`")));

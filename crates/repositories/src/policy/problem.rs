@@ -106,8 +106,8 @@ impl Problem {
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
 /// file. The author might have written the secret's value, and not the secret's name. This value
-/// must not get into a log. Returns `None` if the file has a lone carriage return: the YAML parser
-/// counts it as the end of a line, so the position would belong to another line here.
+/// must not get into a log. Returns `None` if the file has a lone carriage return. The YAML parser
+/// counts it as the end of a line, so `at` would mean another line here.
 pub(super) fn shown(source: &str, at: usize) -> Option<String> {
     if source.match_indices('\r').any(|(end, _)| !source[end + 1..].starts_with('\n')) {
         return None;

@@ -19,8 +19,8 @@ const HIDDEN: [&str; 9] = [
     "secret",
 ];
 
-/// The ends of words in a line that can also contain a secret. A policy contains only the names of
-/// secrets, but its author can write a value by mistake.
+/// If a word in a line has one of these ends, the line can also contain a secret. A policy contains
+/// only the names of secrets, but its author can write a value by mistake.
 const SECRETIVE: [&str; 11] = [
     "secret",
     "token",
@@ -35,7 +35,8 @@ const SECRETIVE: [&str; 11] = [
     "pass",
 ];
 
-/// The end of a harmless word that also has an end of [`SECRETIVE`].
+/// The end of a harmless word. Without this exception, the word would match an end of
+/// [`SECRETIVE`].
 const HARMLESS: &str = "bypass";
 
 /// The minimum length of a hexadecimal number that can be a secret.
@@ -136,7 +137,8 @@ fn names_secret(line: &str) -> bool {
 fn might_contain_secret(line: &str) -> bool {
     // An address can contain a password, or a token in its path. JSON can escape its slashes.
     let has_url = line.contains("://") || line.contains(":\\/");
-    // YAML decodes escapes in double quotes. So such a text can be a secret in another form.
+    // YAML decodes escapes in double quotes. A text with escapes can therefore be a secret in
+    // another form.
     let has_escapes = line.contains('\\') && line.contains('"');
     let mut words = line.split(|c: char| !is_in_word(c));
     let mut texts = line.split(|c: char| !is_in_word(c) && !matches!(c, '+' | '/' | '='));

@@ -48,8 +48,8 @@ pub(super) struct Pick<'a> {
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that always apply together. They come with the conditions for their
-/// application.
+/// Sections of a file that always apply together. The part also contains the conditions under which
+/// these sections apply.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
@@ -66,9 +66,9 @@ pub(super) struct Effect<'a> {
     pub(super) is_written: bool,
 }
 
-/// Finds each file whose values change the selection of this file. Also finds groups of files that
-/// change each other's selections in a circle. `files` contains the parsed files. `disabled`
-/// contains the sections that Beadle does not apply.
+/// Finds each file whose values change which repositories the file itself selects. Also finds
+/// groups of files that change each other's selections in a circle. `files` contains the parsed
+/// files. `disabled` contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
@@ -117,7 +117,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file whose values change the selection of this file.
+/// Creates the warning about a file whose values change which repositories the file itself selects.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -277,7 +277,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
     }
 }
 
-/// Finds an entry for a team in the sections. The team must be named in the condition.
+/// Finds, in the sections, an entry for a team that the condition names.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);

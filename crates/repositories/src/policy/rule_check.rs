@@ -73,7 +73,7 @@ pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     lowest.is_none_or(|lowest| lowest.file != file)
 }
 
-/// Returns the repository values that are set in a part of a policy.
+/// Returns the repository values that a part of a policy sets.
 fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let own = match layer.kind {

@@ -27,7 +27,7 @@ fn is_selected(key: &str, path: &str, is_same: impl Fn(&str, &str) -> bool) -> b
     key.len() <= path.len() && key.iter().zip(&path).all(|(key, part)| *key == EVERY || is_same(key, part))
 }
 
-/// Returns the path of a key in which the name of the default branch replaces the word `default`.
+/// Returns the path of a key. In the result, the name of the default branch replaces `default`.
 /// Returns any other path as it is.
 pub(crate) fn with_default_branch(path: &str, branch: &str) -> String {
     match parts(path).as_deref() {
@@ -64,7 +64,7 @@ mod tests {
             ("branches[Main].enforce_admins", admins, true),
             ("branches[release]", admins, false),
             ("branches[main].allow_deletions", admins, false),
-            // The value is the whole rule, and the key is only a part of it.
+            // The value is the whole rule, and the key is only a part of the rule.
             ("branches[main].enforce_admins", "branches[main]", false),
             // Another rule of the policy has a pattern.
             ("branches.main", "branches[m*].protection.enforce_admins", false),

@@ -28,9 +28,9 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that Beadle merges together with the layers. A layer can contain the list itself,
-    /// `null`, or a block with these keys. The keys of the block decide how the layer changes the
-    /// list of lower layers.
+    /// A list that Beadle also merges when it merges the layers. A layer can contain the list
+    /// itself, `null`, or a block with these keys. The keys of the block decide how the layer
+    /// changes the list of lower layers.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only its name. The name is the value of the entry's first key.
     Named(&'static Shape),

@@ -40,7 +40,7 @@ macro_rules! listed {
     }};
 }
 /// Describes a list that is part of another value. When Beadle merges layers, it also merges such
-/// lists. The list has no own mode.
+/// lists. The list itself has no mode.
 macro_rules! layered {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};

@@ -53,8 +53,8 @@ pub struct MergedLayers {
     /// repository.
     pub undecided_files: Vec<String>,
     /// The sections that Beadle changes only partly. Each section comes with its reason. There are
-    /// two possible reasons: only a suspended file sets the other part, or values of the section
-    /// `repository` contradict each other.
+    /// two possible reasons: only a suspended file sets the unchanged part, or values of the
+    /// section `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set the mode of a list, the layer of the highest
     /// rank wins.
@@ -62,7 +62,7 @@ pub struct MergedLayers {
     /// The waivers with an effect on the repository. Each waiver contains only the exempted keys of
     /// this repository.
     pub waivers: Vec<Waiver>,
-    /// The keys of these waivers that name an entry that the policy does not declare.
+    /// The keys of these waivers whose entry the policy does not declare.
     pub absent_waived: Vec<String>,
     /// The sections that a layer removes from higher layers with `disable_plugins`. For each
     /// section, the value is the rank of this layer.
@@ -117,7 +117,7 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // A file without text has lost its selectors too. So this file might apply to the
+        // A file that lost its text also lost its selectors. So this file might apply to the
         // repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
@@ -285,8 +285,8 @@ impl MergedLayers {
     }
 
     /// Returns the values of a layer, and the modes of the layer's lists. The result omits the
-    /// sections that are disabled by layers of lower rank. The function also records the sections
-    /// that this layer disables.
+    /// sections that layers of lower rank disable. The function also records the sections that this
+    /// layer disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);

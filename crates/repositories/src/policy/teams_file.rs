@@ -24,11 +24,11 @@ const KEYS: [&str; 9] = [
     "maintainers",
 ];
 
-/// The key of a team's privacy setting in [`DeclaredTeam::settings`].
+/// The key in [`DeclaredTeam::settings`] for a team's privacy.
 const PRIVACY: &str = "privacy";
-/// The key of a team's parent team in [`DeclaredTeam::settings`].
+/// The key in [`DeclaredTeam::settings`] for a team's parent team.
 const PARENT: &str = "parent";
-/// The key of a team's group at the identity provider in [`DeclaredTeam::settings`]. This group
+/// The key in [`DeclaredTeam::settings`] for a team's group at the identity provider. This group
 /// sets the members of the team.
 const EXTERNAL_GROUP: &str = "external_group";
 

@@ -41,7 +41,7 @@ impl<'a> Templates<'a> {
     }
 
     /// Puts the texts of templates into the entries that use these templates. All other code then
-    /// sees only texts. If a template changes, these entries change too.
+    /// sees only texts. If a template changes, these entries also change.
     pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
         let base = if file.starts_with(BASE) { BASE } else { "" };
         each(root, "files", |entry| self.fill_entry(base, entry, problems));
@@ -85,7 +85,7 @@ impl<'a> Templates<'a> {
         value.kind = Kind::Text(text.clone());
     }
 
-    /// Returns a warning for each template that is not used in any entry.
+    /// Returns a warning for each template that no entry uses.
     pub(super) fn unused(&self) -> Vec<Problem> {
         let templates = self.sources.keys().filter(|file| is_template_file(file));
         let unused = templates.filter(|file| !self.used.contains(file.as_str()));

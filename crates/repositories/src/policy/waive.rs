@@ -92,7 +92,7 @@ impl MergedLayers {
     }
 }
 
-/// Returns the path of a key in which the default branch has the same name as in the policy.
+/// Returns the path of a key. In the result, the default branch has the same name as in the policy.
 fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String {
     let (Some(parts), Some(branch)) = (parts(path), default_branch) else { return path.to_owned() };
     let [section, name, rest @ ..] = parts.as_slice() else { return path.to_owned() };
@@ -232,7 +232,7 @@ fn in_section(
             }
         }
     });
-    // Without this line, Beadle would remove the entry at GitHub, because the entry is no longer in
+    // Without this code, Beadle would remove the entry at GitHub, because the entry is no longer in
     // the policy. A waiver can also exempt an entry that was never in the policy.
     let has_mode = section == "topics" || lists().contains(&section);
     if is_entry_waived && has_mode {

@@ -44,7 +44,7 @@ pub struct WaiverRules {
     /// The maximum duration of a waiver. If the end of a waiver is too far away, the waiver is not
     /// in force yet. It comes into force when the remaining time is equal to the maximum duration.
     pub longest: Duration,
-    /// The paths of the keys that must not be exempted by a waiver.
+    /// The paths of the keys that no waiver is allowed to exempt.
     pub never: Vec<String>,
 }
 
@@ -140,9 +140,9 @@ impl Waiver {
         self.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string)
     }
 
-    /// Returns whether an entry of a plan or an explanation comes from this waiver. If the policy
-    /// declares the default branch with the name `default`, the key of the entry has this name
-    /// too, although the waiver has the branch's name at GitHub.
+    /// Returns whether an entry of a plan or an explanation comes from this waiver. The policy can
+    /// declare the default branch with the name `default`. The key of the entry then also has this
+    /// name, although the waiver has the branch's name at GitHub.
     pub fn is_source_of(&self, waived: &Waived) -> bool {
         let is_same = |key: &String| contains(key, &waived.key) && contains(&waived.key, key);
         waived.asked == self.asked

@@ -48,8 +48,8 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
-    /// True if the policy sets a permission. If the value is false and the team already has access,
-    /// Beadle does not change the team's permission.
+    /// True if the policy sets a permission. If the policy sets none and the team already has
+    /// access, Beadle does not change the team's permission.
     pub is_stated: bool,
     /// The line of the policy that declares the team.
     pub asked: PolicyLocation,
@@ -62,7 +62,7 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
-    /// True if the policy sets a permission. If the value is false and the person already has
+    /// True if the policy sets a permission. If the policy sets none and the person already has
     /// access, Beadle does not change the person's permission.
     pub is_stated: bool,
     /// The line of the policy that declares the person.

@@ -109,8 +109,8 @@ pub(super) struct Findings {
     pub(super) seen: usize,
     /// True if every reading reached its start time.
     pub(super) whole: bool,
-    /// The readings agree up to this time, so Beadle does not need to read the log before this time
-    /// again. `None` if the readings do not agree.
+    /// The readings agree up to this time, so Beadle does not need to read the earlier part of the
+    /// log again. `None` if the readings do not agree.
     pub(super) closed: Option<Time>,
 }
 

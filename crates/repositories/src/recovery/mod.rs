@@ -1,4 +1,4 @@
-//! Recovers missed webhooks. GitHub sends each webhook only one time, and logs the answer of the
+//! Recovers missed webhooks. GitHub sends each webhook only once, and logs the answer of the
 //! receiver. Beadle searches this log for deliveries that it did not accept, and asks GitHub to
 //! send them again.
 //!
@@ -38,7 +38,7 @@ const UNSEEN: Duration = Duration::from_secs(600);
 /// The maximum number of redeliveries that Beadle requests for one delivery. After this number of
 /// requests, Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The number of tries that Beadle stores for a delivery after it has given up.
+/// The number of tries that Beadle stores for a delivery after Beadle has given up the delivery.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// The maximum number of pages in one reading. This number is enough for more than three days of
 /// webhooks.
@@ -281,8 +281,8 @@ impl Recovery {
         };
         let key = Key::new("repository", &of.instance, repository);
         match self.store.accept(delivery, vec![Mark::new(key, Lane::Event)]).await {
-            // A sweep marks the key after somebody has corrected its row. The other deliveries must not
-            // wait for that.
+            // A sweep marks the key after somebody has corrected its row. The other deliveries must
+            // not wait for this correction.
             Err(StoreError::Corrupt { why, .. }) => {
                 tracing::error!(app = self.app, why, "missed webhook skipped");
                 Ok(Accepted::Duplicate)

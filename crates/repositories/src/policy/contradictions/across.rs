@@ -55,8 +55,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     let can_meet = |one: usize, two: usize| {
-        // If each of two files applies to only one repository, they never apply to the same
-        // repository.
+        // If each of two files applies to a single repository, these are two different
+        // repositories.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
     };

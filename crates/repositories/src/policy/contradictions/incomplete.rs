@@ -8,8 +8,8 @@ use crate::policy::pattern::short;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules;
 
-/// The required keys of a ruleset at GitHub that have no default. The name is not in this list,
-/// because another check requires the name. Beadle cannot merge an entry without a name.
+/// The keys that GitHub requires in a ruleset, and that have no default. The name is not in this
+/// list, because another check requires the name. Beadle cannot merge an entry without a name.
 const REQUIRED: &[&str] = &["enforcement"];
 
 /// The type of the rule that requires checks, and the name of the parameter that lists these

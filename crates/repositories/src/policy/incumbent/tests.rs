@@ -109,7 +109,7 @@ fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
             Verdict::Skipped(why) => panic!("{why}"),
         }
     };
-    // If the text of a suborg or of a layer is lost, the selectors in this text are lost too. The
+    // If the text of a suborg or of a layer is lost, the selectors in this text are also lost. The
     // file might then apply to any repository.
     for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
         for text in ["", " \n", "\u{feff}\n"] {

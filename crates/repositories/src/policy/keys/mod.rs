@@ -147,7 +147,7 @@ const ADDITIVE: Shape = Shape::List(&Shape::Either(
 /// The description of `disable_plugins` for all files except settings.yml.
 const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a higher rank, or in both.";
 
-/// The key of the Probot settings app for the settings of another repository.
+/// The key with which the Probot settings app uses the settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
 /// In the schemas of safe-settings, the section `repository` also has this name. safe-settings

@@ -2,7 +2,7 @@
 //!
 //! Each such part costs at least one call for each repository. So a sweep reads only a share of
 //! these parts, and uses the stored answers for the other parts. Time is divided into periods, and
-//! each part is due one time in each period. A hash decides when the periods of a part begin. All
+//! each part is due once in each period. A hash decides when the periods of a part begin. All
 //! sweeps of a period therefore read approximately the same number of parts.
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use sha2::{Digest, Sha256};
 
-/// The aspects that sweeps read only one time in each period. Each of these aspects reads a list or
-/// a value that only REST shows.
+/// The aspects that sweeps read only once in each period. Each of these aspects reads a list or a
+/// value that only REST shows.
 pub(crate) const SPREAD: &[&str] = &[
     "actions",
     "autolinks",
@@ -31,8 +31,8 @@ pub(crate) const SPREAD: &[&str] = &[
     "webhooks",
 ];
 
-/// Those aspects of [`SPREAD`] that GitHub sends together with the repository. At the time of this
-/// read, Beadle does not know yet which values the policy declares.
+/// The aspects of [`SPREAD`] that GitHub sends together with the repository. When Beadle reads the
+/// repository, it does not know yet which values the policy declares.
 pub(crate) const LOADED: &[&str] = &["collaborators", "settings"];
 
 /// The rule that limits the age of stored answers in a sweep.
@@ -43,13 +43,13 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// Creates a rule. With this rule, sweeps read each part one time in each `period`.
-    /// `next_sweep` takes the start of a sweep, and returns the start of the next sweep.
+    /// Creates a rule. With this rule, sweeps read each part once in each `period`. `next_sweep`
+    /// takes the start of a sweep, and returns the start of the next sweep.
     pub fn new(period: Duration, next_sweep: impl Fn(Time) -> Time + Send + Sync + 'static) -> Self {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
 
-    /// Returns the moment of a run that begins now.
+    /// Returns the times that a run needs if the run begins at `now`.
     pub(crate) fn moment(&self, now: Time) -> Moment {
         Moment { now, next: (self.next_sweep)(now).max(now), period: self.period }
     }
@@ -70,8 +70,8 @@ impl Moment {
     /// Returns whether the run must read a part of a repository. `read` is the time of the most
     /// recent read.
     ///
-    /// The final sweep before the end of a period reads the part. This sweep might be missing, for
-    /// example if sweeps are rare. The part is then due when its most recent read is one period
+    /// The final sweep before the end of a period reads the part. If sweeps are rare, the period
+    /// might end without such a sweep. The part is then due when its most recent read is one period
     /// old, and the next sweep reads the part.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
         // If the time of the read is in the future, this time comes from a wrong clock.

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// The maximum difference between two times of the same write: the time that GitHub shows, and the
-/// time on Beadle's clock. These times can differ, because the two clocks can differ.
+/// The maximum difference between two timestamps of the same write: the time that GitHub shows, and
+/// the time on Beadle's clock. The timestamps can differ, because the two clocks can differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -61,7 +61,8 @@ pub(crate) fn fingerprint(value: &SecretString) -> String {
 /// The place and the name of a secret at GitHub.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretName {
-    /// The id of the repository, or another word for the owner of the secret.
+    /// The id of the repository. If the secret does not belong to a repository, another word that
+    /// identifies the owner of the secret.
     pub(crate) owner: String,
     /// The place below the owner, such as `actions` or `environments/production`.
     pub(crate) place: String,
@@ -94,7 +95,7 @@ impl Compared {
         }
     }
 
-    /// Returns whether GitHub shows a change after Beadle's own write.
+    /// Returns whether GitHub shows a change that is later than Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };
         updated_at.and_then(time).is_some_and(|changed| changed > at + TOLERANCE)
@@ -210,8 +211,7 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
     // Another process might have created a key at the same time. All processes use the key that is
-    // in the store. If Beadle made a digest with another key, Beadle writes the secret one more
-    // time.
+    // in the store. If Beadle made a digest with another key, Beadle writes the secret again.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))
 }

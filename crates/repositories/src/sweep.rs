@@ -39,17 +39,17 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
-            // The event that started the sweep may report new permissions of the App. The runs of
-            // this sweep must not use a token without these permissions, in any process. So this
-            // happens before the sweep marks the keys. The lane and the hint of the key do not tell
-            // an event about a team from an event about permissions, but the permissions of the new
-            // token do.
+            // The event that started the sweep may report new permissions of the App. In every
+            // process, the runs of this sweep must use a token with these permissions. So the sweep
+            // renews the token before it marks the keys. The lane and the hint of the key do not
+            // show whether the event is about permissions or, for example, about a team. The
+            // permissions of the new token show this.
             self.reader.renew_token().await?;
         }
         if run.lane < Lane::Sweep {
             // For the same reason, the marked runs must send the refused changes again. These runs
-            // have the lane of a sweep. Without this call, the refused changes would wait in this
-            // lane.
+            // have the lane of a sweep. In this lane, the refused changes would wait without this
+            // call.
             for kind in ["repository", "organisation"] {
                 forget_refusals(self.store.as_ref(), kind, instance).await?;
             }
@@ -86,7 +86,7 @@ impl Reconcile for Sweep {
             // The sweep counts a key with an unreadable row as failed.
             self.store.mark_readable(batch.to_vec(), now).await?;
         }
-        // The sweep did not mark these keys. There are two possible reasons. Somebody deleted or
+        // The sweep did not mark these keys. There are two possible reasons: somebody deleted or
         // transferred the repository, or the key was for a creation and the repository exists now.
         // No run uses such a key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();

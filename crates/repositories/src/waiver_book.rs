@@ -12,8 +12,8 @@ impl Metadata for Waiver {
     const IS_NEEDED: bool = true;
 }
 
-/// Returns the note that contains a waiver of `beadle waive`. `id` is the code of the waiver. If
-/// `id` is empty, the name of the note is the common prefix of all such notes.
+/// Returns the note that contains a waiver which `beadle waive` created. `id` is the code of the
+/// waiver. If `id` is empty, the name of the note is the common prefix of all such notes.
 pub fn stored_waiver(organisation: &str, id: &str) -> Note<Waiver> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
@@ -44,8 +44,8 @@ enum Ignored {
     Nothing,
     /// All waivers, including the waivers in the store.
     Everything,
-    /// The keys that another policy's waivers exempt for at least the same time. The waivers in the
-    /// store count for both policies.
+    /// The keys that another policy's waivers exempt for at least as long as this book's waivers.
+    /// The waivers in the store count for both policies.
     AsLongIn(Arc<Vec<Waiver>>),
 }
 
@@ -86,8 +86,9 @@ impl WaiverBook {
         Self { ignored: Ignored::Everything, ..self.clone() }
     }
 
-    /// Ignores the keys that a later policy's waivers exempt for at least the same time. So the
-    /// book finds only keys that the later policy no longer exempts, or exempts for a shorter time.
+    /// Ignores the keys that a later policy's waivers exempt for at least as long as this book's
+    /// waivers. So the book finds only keys that the later policy no longer exempts, or exempts for
+    /// a shorter time.
     pub(crate) fn without_kept(&self, later: Vec<Waiver>) -> Self {
         Self { ignored: Ignored::AsLongIn(Arc::new(later)), ..self.clone() }
     }
@@ -154,7 +155,7 @@ impl WaiverBook {
     }
 }
 
-/// Returns `waivers` without the keys that `others` exempt for at least the same time. The function
+/// Returns `waivers` without the keys that `others` exempt for at least as long. The function
 /// checks each key separately, because the same waiver might have one more key or repository in
 /// another policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {

@@ -230,8 +230,8 @@ impl Api {
                 self.learned().page = Some(first);
                 return Ok((page, first));
             }
-            // After the server has accepted a page size once, an error has another cause than the
-            // page size.
+            // If the server has already accepted a page size, the page size is not the cause of the
+            // error.
             Err(error) if known.is_some() || !may_be_about_size(&error) => return Err(error),
             Err(error) => error,
         };

@@ -48,7 +48,7 @@ const MANAGED: [&str; 11] = [
     "name.familyName",
 ];
 
-/// The attributes with several values. A mapping can set only those parts of these attributes that
+/// The attributes with several values. Of these attributes, a mapping can set only the parts that
 /// are in [`NAMED`].
 const LISTS: [&str; 8] =
     [PHONES, ADDRESSES, "ims", "photos", "entitlements", "roles", "x509Certificates", "emails"];
@@ -72,10 +72,11 @@ enum Known {
 /// The place of an attribute in a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// Below these names in the user. If the attribute belongs to an extension, the first name is
-    /// the schema.
+    /// The value is below these names in the user. If the attribute belongs to an extension, the
+    /// first name is the schema.
     Names(Vec<String>),
-    /// This name in the work entry of a list. For example, the work address is such an entry.
+    /// The value has this name in the work entry of a list. For example, the work address is such
+    /// an entry.
     Entry(&'static str, &'static str),
 }
 

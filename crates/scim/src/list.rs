@@ -66,7 +66,7 @@ pub(crate) enum Next {
     End,
 }
 
-/// A list during its read.
+/// A list that the client is reading.
 pub(crate) struct Rows<T> {
     taken: Vec<T>,
     odd: Vec<Odd>,

@@ -117,7 +117,8 @@ impl Reader {
     }
 
     /// Searches for the only record with a value. Some servers ignore filters or treat the value as
-    /// a pattern, so Beadle compares the value of each returned record itself.
+    /// a pattern, so Beadle itself compares the value of each returned record with the wanted
+    /// value.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,

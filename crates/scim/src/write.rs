@@ -17,7 +17,7 @@ use crate::model::{Group, NewUser, Record as _, User};
 use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// How long to wait before each retry of a write, if the server does not find a new group yet.
+/// The time to wait before each retry of a write to a new group that the server does not find yet.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
@@ -259,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether another body can help. Another body cannot help if the cause of the refusal is
-/// the credential, the rate limit or the address.
+/// Returns whether the server might accept the same request with another body. Another body does
+/// not help if the cause of the refusal is the credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

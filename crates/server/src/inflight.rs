@@ -12,8 +12,8 @@ const GRAIN: u64 = 1024;
 /// The maximum size of a small body, in bytes. Most bodies of webhooks are smaller than this.
 const SMALL: u64 = 64 * 1024;
 
-/// The memory for bodies. Only small bodies can use a quarter of this memory. So large bodies can
-/// never occupy all of it.
+/// The memory for bodies. One quarter of this memory is reserved for small bodies. So large bodies
+/// can never occupy all of the memory.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,

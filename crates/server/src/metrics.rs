@@ -65,7 +65,7 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The possible results when Beadle tries to send a notification.
+/// The possible results of an attempt to send a notification.
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
 /// Statuses of answers to webhooks. Each of these statuses has a series as soon as the process

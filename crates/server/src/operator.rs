@@ -37,8 +37,8 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// Ends the runs of tasks that operators started. After a reload, such a run must not continue
-    /// with the previous configuration.
+    /// Ends the task runs that operators started. After a reload, such a run must not continue with
+    /// the previous configuration.
     pub stop: CancellationToken,
     /// The channel for requests to read the configuration again.
     pub reloads: Reloads,
@@ -88,8 +88,8 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
     }
-    // The service is ready even if a background task fails, because it still accepts webhooks. The
-    // answer only lists the failing tasks.
+    // The service is ready even if a background task fails, because the service still accepts
+    // webhooks. The answer only lists the failing tasks.
     let failing = operator.driver.status().into_iter().filter_map(|task| failure_line(&task));
     let lines = std::iter::once("ready".to_owned()).chain(failing);
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()

@@ -1,4 +1,4 @@
-//! Stores each hold in an item of its own. The store writes a hold only if the stored hold has not
+//! Stores each hold in a separate item. The store writes a hold only if the stored hold has not
 //! changed since the read. So a write cannot replace a new approval or a new hold of another
 //! process.
 
@@ -32,8 +32,8 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Reads a hold from an item. The error names the hold. It is for people, because it can quote a
-    /// value of the hold.
+    /// Reads a hold from an item. The error names the hold. The error is for people, because it can
+    /// quote a value of the hold.
     fn of(doing: &'static str, item: &Item) -> Result<Self, StoreError> {
         let named = |why: &dyn Display| {
             corrupt(doing, &format!("the hold {}: {why}", get(item, "sk").unwrap_or_default()))
@@ -184,7 +184,7 @@ impl DynamoStore {
         readable(holds.into_iter().filter_map(Result::transpose))
     }
 
-    /// Deletes the holds that are still as the caller saw them.
+    /// Deletes the holds that have not changed since the caller saw them.
     pub(crate) async fn release_seen(&self, seen: &[Hold]) -> Result<(), StoreError> {
         for part in seen.chunks(AT_ONCE) {
             try_join_all(part.iter().map(|hold| self.release_one(hold))).await?;

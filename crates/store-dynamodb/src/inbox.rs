@@ -122,8 +122,8 @@ impl DynamoStore {
     }
 
     /// Marks the keys of a delivery after an interrupted marking. If the first process is still
-    /// marking the keys, some keys run once more. This does no harm. Returns whether any key was
-    /// not marked.
+    /// marking the keys, Beadle runs some keys again. This does no harm. Returns whether any key
+    /// was not marked.
     async fn finish(
         &self,
         doing: &'static str,

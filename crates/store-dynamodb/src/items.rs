@@ -93,8 +93,7 @@ where
 }
 
 /// Sleeps before the next attempt of a write. The length of the sleep is random and grows with each
-/// attempt, so that two processes do not retry at the same moment after they failed at the same
-/// moment.
+/// attempt. So two processes that failed at the same moment do not retry at the same moment.
 pub(crate) async fn pause(attempt: u32) {
     let most = 4 << attempt.min(6);
     let wait = rand::rng().random_range(1..=most);

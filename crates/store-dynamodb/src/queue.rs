@@ -262,9 +262,9 @@ impl DynamoStore {
         Ok(list)
     }
 
-    /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the keys wait, it
-    /// is enough to read one page of each shard. This costs approximately 30 read units for 400
-    /// rows of 600 bytes. When none of the keys waits any more, the function reads all due rows.
+    /// Counts waiting keys, beginning with the keys of sweeps. As long as many of the counted keys
+    /// wait, one page of each shard is enough. This costs approximately 30 read units for 400 rows
+    /// of 600 bytes. When none of the counted keys waits any more, the function reads all due rows.
     /// This costs half a read unit for each 4 KB.
     pub(crate) async fn count_due(
         &self,

@@ -43,8 +43,8 @@ fn place(row: &Row) -> Option<(String, String)> {
 }
 
 /// Returns the stored form of a row that this version has changed. The stored form keeps the fields
-/// that only a newer version knows. It also keeps the values that this version did not change,
-/// because this version can read an unknown word of a newer version as another word.
+/// that only a newer version knows. It also keeps the values that this version did not change. The
+/// reason: this version can read an unknown word of a newer version as another word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);
@@ -73,7 +73,7 @@ pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
 pub(crate) struct Sorted {
     /// The rows that can be read.
     pub(crate) rows: Vec<Row>,
-    /// The keys of the other rows, as texts.
+    /// The keys of the unreadable rows, as texts.
     pub(crate) damaged: Vec<(String, String)>,
 }
 
@@ -182,8 +182,8 @@ impl DynamoStore {
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = put.send().await else { return Ok(true) };
-        // DynamoDB might have stored the row, although no answer said so: the answer was lost, and
-        // the repeated request met the stored row, a conflict or a time limit. If the store then
+        // DynamoDB might have stored the row without a confirmation: the answer was lost, and the
+        // repeated request met the stored row, a conflict or a time limit. If the store then
         // counted a claim as failed, the key would wait for the end of its lease.
         let is_ours = |item: &Item| get(item, "token") == Some(&token);
         match error.as_service_error() {

@@ -15,9 +15,9 @@ use crate::failed::Failed;
 use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
-/// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record the ends of changes. The window ends at the newest reservation. A write can end long
-/// after its reservation, and the store must still find the reservation.
+/// The length of the part of the window that the store loads. The store needs this part to record
+/// the ends of changes. The window ends at the newest reservation. A write can end long after its
+/// reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
@@ -143,8 +143,8 @@ pub(crate) async fn let_pass(transaction: &Transaction<'_>, approved: &[Hold]) -
     Ok(())
 }
 
-/// Deletes the holds that are still as the caller saw them. The lock of the window prevents a change
-/// of a hold between the read and the deletion.
+/// Deletes the holds that have not changed since the caller saw them. The lock of the window
+/// prevents a change of a hold between the read and the deletion.
 pub(crate) async fn release(transaction: &Transaction<'_>, seen: &[Hold]) -> Result<(), Failed> {
     // The instances are sorted, so that two transactions lock their windows in the same order.
     for (instance, places) in window::by_instance(seen) {

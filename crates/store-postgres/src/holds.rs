@@ -10,8 +10,8 @@ use deadpool_postgres::{GenericClient, Transaction};
 use crate::failed::Failed;
 use crate::sql::{self, get, storable};
 
-/// Reads a hold from the columns `hold` and `digest`. The error names the hold. It is for people,
-/// because it can quote a value of the hold.
+/// Reads a hold from the columns `hold` and `digest`. The error names the hold. The error is for
+/// people, because it can quote a value of the hold.
 fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
     let (text, digest): (&str, &str) = (get(row, 0)?, get(row, 1)?);
     let hold = serde_json::from_str(text).map_err(Failed::damaged);
@@ -116,8 +116,9 @@ pub(crate) async fn settle(
     Ok(Some(decided))
 }
 
-/// Deletes those holds of an instance that belong to other generations. Returns their number. The
-/// caller has locked the window of the instance.
+/// Deletes the holds of an instance that are outdated, because they belong to other generations
+/// than `generation`. Returns the number of deleted holds. The caller has locked the window of the
+/// instance.
 pub(crate) async fn forget(
     transaction: &Transaction<'_>,
     instance: &str,

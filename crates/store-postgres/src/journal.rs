@@ -29,10 +29,10 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 ///
 /// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
 /// lock of this row until the commit, so entries become visible in the order of their numbers. A
-/// reader can continue after the greatest number that it has seen, and misses no entry. This is the
-/// last step of each transaction that writes entries, because all these transactions wait for this
-/// lock. There is one exception: the beginning of a guarded write stores the number of the write's
-/// intent after this step.
+/// reader can continue after the greatest number that it has seen, and misses no entry. Each
+/// transaction that writes entries runs this statement as its last step, because all these
+/// transactions wait for the lock. There is one exception: the beginning of a guarded write stores
+/// the number of the write's intent after this step.
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
@@ -62,8 +62,8 @@ pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Re
     Call::prepare(on, &statement, params).await
 }
 
-/// `rows` is the result of [`appending`] for `count` entries. Returns the number of the first
-/// entry.
+/// Returns the number of the first entry. `rows` is the result of [`appending`] for `count`
+/// entries.
 pub(crate) fn first_number(rows: &[tokio_postgres::Row], count: usize) -> Result<u64, Failed> {
     let Some(row) = rows.first() else { return Err(Failed::Damaged(ONE_ROW.into())) };
     let last: u64 = number(row, 0)?;

@@ -71,7 +71,7 @@
 //!
 //! # Wake-ups
 //!
-//! If a worker can claim a key earlier after a commit, the store sends `NOTIFY`. A
+//! If a worker can claim a key earlier than before because of a commit, the store sends `NOTIFY`. A
 //! [`PostgresListener`] in each process receives the notification and rings the bell of the worker.
 //! The rows alone decide which keys are due, so a lost notification only delays a run until the
 //! next regular check. The notification is not part of the transaction: if transactions send

@@ -1,5 +1,5 @@
-//! The partitions of the journal. A partition contains the entries of a range of numbers. So the
-//! store deletes old entries together, by dropping their partition. If the store deleted the
+//! The partitions of the journal. A partition contains the entries whose numbers are in one range.
+//! So the store deletes old entries together, by dropping their partition. If the store deleted the
 //! entries one by one, PostgreSQL would write as much as for the insertion of the entries.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal

@@ -52,7 +52,7 @@ pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Ti
 /// The claimed keys, and the rows that cannot be read.
 pub(crate) struct Claimed {
     pub(crate) claims: Vec<Claim>,
-    /// The keys of these rows, each with the reason.
+    /// The keys of the rows that cannot be read, each with the reason.
     pub(crate) damaged: Vec<(String, String)>,
 }
 

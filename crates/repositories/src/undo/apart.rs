@@ -1,6 +1,6 @@
 //! Handles changes that contain both restored values and other values. This code separates the
-//! restored values from the other values. Otherwise, Beadle would not write the other values
-//! either. An example of another value is a protection that somebody switched off after the undo.
+//! restored values from the other values. Without this separation, Beadle would not write the other
+//! values. An example of another value is a protection that somebody switched off after the undo.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,8 @@ const DEPLOY_KEYS: (&str, &str) = ("deploy_keys", "key");
 
 /// Returns whether a change has a value that one of these keys selects. The name of the default
 /// branch is not known here. So if a key names the default branch, the key selects the values of
-/// all branches. The planner of the undo leaves out the values of the other branches.
+/// all branches. Later, the planner of the undo leaves out the values of all branches except the
+/// default branch.
 pub fn touches(change: &Change<()>, keys: &[String]) -> bool {
     let keys = of_branch(keys, "*");
     let values = reversal::values(change);
@@ -63,7 +64,7 @@ fn is_selected(keys: &[String], value: (&str, &str, &str), public: Option<&str>)
 /// the change removes an entry, the list contains the path of the entry.
 pub(crate) fn value_paths(change: &Change<()>) -> Vec<(String, &Value)> {
     let aspect = change.aspect.as_str();
-    // A renamed part has all fields of the change twice.
+    // If the change renames a part, its fields appear twice: for the old name and for the new name.
     let after = change.fields.iter().cycle().map(|field| &field.after);
     let mut found = Vec::new();
     for ((what, name), after) in reversal::values(change).into_iter().zip(after) {

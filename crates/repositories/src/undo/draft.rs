@@ -131,8 +131,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// If the other keys of a block have no effect because of the value of `key`, the function removes
-/// these other keys.
+/// Removes the other keys of a block, if these keys have no effect because of the value of `key`.
 fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
     let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
     if let Some(block) = block.and_then(Value::as_object_mut)

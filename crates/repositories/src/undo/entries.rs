@@ -49,7 +49,7 @@ pub(super) fn put(
     // repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // For these values, the plan does not contain the entry's name. Another value contains this
+    // For these values, the plan does not show the name of the entry. Another value contains the
     // name.
     if one.name == DELETED {
         return Some(Ok(None));

@@ -7,7 +7,7 @@ use super::paths::{entry_of, path_of};
 use super::reversal::Reversal;
 use crate::policy::exempts;
 
-/// The reason why an undo does not restore such a value.
+/// The reason why an undo does not restore a value whose key is in `never_waive`.
 pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
 
 /// Returns whether `never_waive` contains a key that leads to a value. If Beadle undoes a value,

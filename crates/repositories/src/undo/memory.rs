@@ -63,7 +63,7 @@ impl Metadata for Undone {
 }
 
 impl Undone {
-    /// Returns whether a change would replace a restored value with this value.
+    /// Returns whether a change would replace a restored value with the value of `field`.
     pub(super) fn has<W>(&self, change: &Change<W>, field: &Field) -> bool {
         let (what, name) = reversal::named(change, field);
         let (aspect, value) = (change.aspect.clone(), Some(field.after.clone()));
@@ -113,8 +113,9 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
-/// Returns the note about a key. The name of the organisation's own note contains a word and no id,
-/// because Beadle treats an id without a repository as a gone repository.
+/// Returns the note about a key. The name of the organisation's own note contains a word instead of
+/// an id. If the name contained an id without a repository, Beadle would treat the repository as
+/// gone.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }

@@ -1,13 +1,13 @@
-//! Finds the values of a write that a later write of Beadle set again. An undo of the first write
-//! must not restore such a value, because the later write decided about it.
+//! Finds the values that one write of Beadle set and a later write of Beadle set again. An undo of
+//! the first write must not restore such a value, because the later write decided about it.
 
 use beadle_engine::Change;
 use serde_json::Value;
 
 use super::reversal::{is_same, parts, renamed, written};
 
-/// Returns for each field of a change the position of the newest later change that set the value of
-/// the field again. `later` contains the later changes of the same key in the order of their
+/// For each field of a change, returns the position of the newest later change that set the value
+/// of the field again. `later` contains the later changes of the same key in the order of their
 /// writes. The flag of a later change is true if an undo wrote it. An undo that reverts the value
 /// does not count, and neither does an undo of this undo. So an operator can repeat an undo.
 pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Option<usize>> {
@@ -48,8 +48,8 @@ fn newest(name: &str, after: &Value, later: &[(usize, &Change<()>, bool)]) -> Op
     found
 }
 
-/// Returns whether an undo must restore all values of a change or none. This is true if the change
-/// creates, deletes or renames a thing.
+/// Returns whether an undo must restore either all values of a change or none of them. This is true
+/// if the change creates, deletes or renames a thing.
 fn is_indivisible(change: &Change<()>) -> bool {
     let is_branch = change.fields.iter().any(|field| field.name == "default_branch");
     let creates = change.fields.iter().all(|field| field.before.is_null());
@@ -88,7 +88,7 @@ mod tests {
             // The value has its first value again, so the state at GitHub does not show the change.
             (vec![(&given, false), (&removed, false)], Some(1)),
             (vec![(&given, false)], Some(0)),
-            // A person gave the team back between the two writes.
+            // Between the two writes, a person gave the permission back to the team.
             (vec![(&other, false), (&removed, false)], Some(1)),
         ] {
             assert_eq!(overwritten(&removed, &later), [expected], "{later:?}");

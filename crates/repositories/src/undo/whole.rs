@@ -72,8 +72,8 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
 }
 
 /// Returns how a thing has changed since Beadle created it. The function finds only the changes
-/// that the journal shows. `primary` is the value for the thing's creation, and `live` is the
-/// present entry of the thing. `all` contains all values that the undo restores.
+/// that the journal shows. `primary` is the value that represents the thing's creation, and `live`
+/// is the present entry of the thing. `all` contains all values that the undo restores.
 pub(super) fn changed_since(
     list: &str,
     primary: &Reversal,

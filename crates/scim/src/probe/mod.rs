@@ -1,5 +1,5 @@
 //! The probe compares a server with its configuration. The probe uses the server's description of
-//! itself, its behaviour now, and its behaviour at earlier probes.
+//! itself, its present behaviour, and its behaviour at earlier probes.
 
 mod write;
 
@@ -293,8 +293,8 @@ impl Reader {
         Ok(does)
     }
 
-    /// Returns two numbers of a group's members: the number that Beadle reads in this dialect, and
-    /// the number that the group itself shows.
+    /// Counts the members of a group in two ways. Returns the number of members that Beadle reads
+    /// in this dialect, and the number of members that the group itself shows.
     async fn counts(&self, group: &Group) -> Result<(usize, usize), Failure> {
         let members = async {
             let members = self.members(&group.id).await?;

@@ -14,19 +14,18 @@ use crate::write::{Changed, Writer};
 
 /// The number of people that the probe adds to the test group.
 const PEOPLE: usize = 3;
-/// How long the probe waits between two reads, because some servers show a write only after a
-/// moment.
+/// The time that the probe waits between two reads. Some servers show a write only after a moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
-/// A question to a server, and the answer of a correct server: does the server add members?
+/// The question whether a server adds members, and the answer of a correct server.
 pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
-/// A question to a server, and the answer of a correct server: does the server remove members?
+/// The question whether a server removes members, and the answer of a correct server.
 pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
 /// The prefix of the test group's name.
 const PREFIX: &str = "beadle-probe-";
-/// If a test group is younger than this, another process is possibly still running the probe of
-/// this group.
+/// If a test group is younger than this, the probe that created it is possibly still running in
+/// another process.
 const RUNNING: Duration = Duration::from_secs(600);
 
 /// Tests the server's writes with a test group. This function creates and deletes the group.

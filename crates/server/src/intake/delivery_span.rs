@@ -28,8 +28,8 @@ pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
     marks.into_iter().map(|mark| Mark { trace: span.context(), ..mark }).collect()
 }
 
-/// `stored` is the result of storing a delivery. Adds it to the delivery's span, ends the span, and
-/// returns the result.
+/// Adds `stored` to the span of a delivery, ends the span, and returns `stored`. `stored` is the
+/// result of storing the delivery.
 pub(super) fn end<E>(mut span: Span, stored: Result<Accepted, E>) -> Result<Accepted, E> {
     match stored {
         Ok(Accepted::Stored) => span.set("beadle.result", "stored"),

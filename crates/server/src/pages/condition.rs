@@ -53,8 +53,8 @@ impl Thing {
     }
 
     /// Returns whether the list for this state contains the thing. The list contains every thing
-    /// with this problem, even if its own state is more important. Otherwise, for example a hold
-    /// would hide that another writer undoes a change, or that a part is unknown.
+    /// with this problem, even if the thing's own state is a more important problem. Otherwise, a
+    /// hold could hide another problem: another writer undoes a change, or a part is unknown.
     pub(super) fn is_in(&self, state: Condition) -> bool {
         self.findings().any(|(found, ..)| found == state)
     }
@@ -77,7 +77,7 @@ const PAGE: u32 = 1000;
 
 /// What the queue and the holds show about keys, beside the states of their last runs.
 pub(super) struct Trouble {
-    /// The queue rows of those keys that are parked or fail.
+    /// The queue rows of the parked keys and of the failing keys.
     rows: HashMap<Key, Row>,
     /// The queue rows that this version cannot read.
     pub(super) unreadable: Vec<String>,
@@ -141,7 +141,7 @@ pub(super) async fn things(
 /// attention. If none of them needs attention, keeps only one.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     // Until the next sweep, two keys have the same name: the key of a new repository, and the key
-    // that created this repository. Only the id of the repository is a number.
+    // that created this repository. Only the first of these keys has a number as its id.
     things.sort_by_cached_key(|thing| {
         let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
         let is_no_id = thing.key.id().parse::<u64>().is_err();

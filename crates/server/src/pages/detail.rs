@@ -251,7 +251,7 @@ mod tests {
     const HOSTILE: &str = "<img src=x onerror=alert(1)>";
     const INERT: &str = "&lt;img src=x onerror=alert(1)&gt;";
 
-    /// Returns the facts of an entry. Nothing is known about the lines of its policy.
+    /// Returns the facts of an entry if nothing is known about the lines of its policy.
     fn plain(of: &Detail) -> Html {
         detail(of, &LinesOf::default())
     }

@@ -87,7 +87,7 @@ pub struct LineFacts {
     pub link: Option<String>,
 }
 
-/// The list of a policy that does not have an entry which a change removes.
+/// A list of a policy. A change removes an entry, and the list does not have this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentFacts {
     /// The path of the list, such as `teams`.
@@ -104,7 +104,7 @@ pub struct WriteFacts {
     /// The earlier policy that first asked for the change. `None` if there is none, or if the
     /// journal does not have its entry.
     pub first: Option<PolicyInForce>,
-    /// The lines that last declared the removed entries, by the names of the removed values.
+    /// Maps the name of each removed value to the line that last declared the removed entry.
     pub declared: BTreeMap<String, DeclaredFacts>,
 }
 
@@ -120,7 +120,8 @@ pub struct HoldFacts {
     pub first: Option<PolicyInForce>,
 }
 
-/// The line that declared an entry in the last recorded policy of a repository with this entry.
+/// The line that last declared an entry of a repository. It comes from the last recorded policy of
+/// this repository that had the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredFacts {
     /// The path of the entry, such as `teams[core]`.
@@ -139,7 +140,8 @@ pub struct DeclaredFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// A sentence that tells what Beadle does about the installation. The sentence has no subject.
+    /// The end of a sentence, without the subject. It tells what Beadle does about the
+    /// installation.
     pub standing: String,
     /// The start of the installation's present state, as GitHub reports it.
     pub since: Time,
@@ -342,8 +344,8 @@ pub trait Facts: Send + Sync + 'static {
     ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
         Ok(BTreeMap::new())
     }
-    /// Returns the list of the policy that does not have the entry which a value of a change removes.
-    /// Returns `None` if the value does not remove an entry of a list.
+    /// If a value of a change removes an entry of a list, returns the policy's list, which does not
+    /// have this entry. Otherwise, returns `None`.
     fn absent(&self, _change: &Change<()>, _field: &Field) -> Option<AbsentFacts> {
         None
     }

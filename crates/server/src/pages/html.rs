@@ -14,8 +14,8 @@ use super::link::Link;
 /// many characters are missing. A page can have hundreds of texts, and must stay small.
 const LONGEST: usize = 500;
 
-/// The maximum length of a text that is rare on a page, or that a page must show whole if possible, in
-/// characters. Examples are an error, and a value of a change.
+/// The maximum length, in characters, of a text that is rare on a page, or that a page must show
+/// whole if possible. Examples are an error, and a value of a change.
 const LONGEST_ALONE: usize = 4000;
 
 /// A piece of HTML. Every text in it is encoded.

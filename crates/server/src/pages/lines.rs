@@ -65,8 +65,8 @@ impl Lines {
         Self { known, ..Self::default() }
     }
 
-    /// Adds the lists that do not have the entries which these changes remove. `find` returns the
-    /// list of one value.
+    /// Adds each list of the policy that does not have an entry removed by these changes. `find`
+    /// returns the list for one value.
     pub(super) fn with_absent(
         mut self,
         changes: &[&Change<()>],
@@ -278,7 +278,7 @@ mod tests {
         assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
     }
 
-    /// Returns the entry of a write. The write removes a team, or adds the team.
+    /// Returns the journal entry of a write that removes or adds a team.
     fn write(seq: u64, is_removal: bool, generation: &str) -> Entry {
         let (before, after) =
             if is_removal { (json!("push"), Value::Null) } else { (Value::Null, json!("push")) };

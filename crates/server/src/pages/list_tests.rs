@@ -1,4 +1,5 @@
-//! Tests the lists of the pages: their pages, their groups and their filters.
+//! Tests the lists that the pages show: how they continue on further pages, their groups and their
+//! filters.
 
 use beadle_engine::guard::Decision;
 use beadle_engine::{

@@ -139,8 +139,8 @@ impl Live {
     }
 
     /// Returns the version of the values on a page. Returns `None` if the store has not answered
-    /// yet. Callers at the same time share one look. The next look is not earlier than [`PERIOD`]
-    /// after this look.
+    /// yet. If several callers ask at the same time, they share one look. The next look is not
+    /// earlier than [`PERIOD`] after this look.
     pub(super) async fn version(&self, part: Part) -> Option<String> {
         let mut last = self.last.lock().await;
         let now = self.clock.now();

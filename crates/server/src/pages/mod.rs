@@ -184,8 +184,8 @@ impl Pages {
         }
     }
 
-    /// Returns a refusal if the caller must not use the other addresses of the listener. These
-    /// addresses are for programs. A caller must run on the same machine or send the token.
+    /// Returns a refusal if the caller must not use the listener's addresses for programs. A caller
+    /// must run on the same machine or send the token.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }

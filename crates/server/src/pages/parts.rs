@@ -10,7 +10,7 @@ use super::names::Names;
 /// The maximum number of items in a list. Because of this limit, a page stays small.
 const ITEMS: usize = 20;
 
-/// The maximum number of names in a list that a page shows without folding it.
+/// The maximum number of names in an unfolded list. A page folds a list with more names.
 const OPEN: usize = 5;
 /// The number of names that a folded list shows.
 const FIRST: usize = 3;

@@ -88,7 +88,7 @@ fn form(visitor: &Visitor, asked: AskedApproval<'_>, changes: usize) -> Html {
 fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
     let mut found: BTreeMap<String, Vec<&Hold>> = BTreeMap::new();
     for hold in holds {
-        // The positions of other changes in the plan of a repository are no values.
+        // `after` contains positions of other changes in a repository's plan. They are not values.
         let change = Change { after: Vec::new(), ..hold.change.clone() };
         // A change that is not equal to any other one has its own row.
         let values = serde_json::to_string(&change).unwrap_or_else(|_| hold.digest.clone());
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn the_page_counts_changes_risks_and_places() {
         let mut holds = vec![hold(1, "repository", 1), hold(2, "repository", 1), hold(3, "target-group", 1)];
-        // This change also adds something, and counts only as a removal.
+        // This change also adds something, but counts only as a removal.
         let mut added = holds[0].change.fields[0].clone();
         added.risk = Risk::Adds;
         holds[0].change.fields.push(added);

@@ -9,10 +9,10 @@ use super::operation_forms::confirm_undo_form;
 use super::parts::{counted, facts, list, paragraph, section, short_list, subject, table_of};
 use crate::sign_in::{UndoPreview, Visitor};
 
-/// The maximum number of plans on the page, and also of rows, and of names in a row. A person cannot
-/// confirm a plan that the page does not show.
+/// The limit for three numbers: the plans on the page, the rows, and the names in a row. A person
+/// cannot confirm a plan that the page does not show.
 const MOST: usize = 1000;
-/// The number of names that a row shows at first, if it is about several repositories.
+/// The number of names that a row shows at first, if the row is about several repositories.
 const EXAMPLES: usize = 3;
 
 /// Returns the number of changes that Beadle would write.
@@ -73,7 +73,7 @@ fn row(part: &UndoPart<'_>) -> Vec<Html> {
 }
 
 /// Returns a sentence with the number of repositories that the table leaves out, because the undo
-/// finds nothing there. Returns nothing if there are none.
+/// finds nothing in these repositories. Returns nothing if there are none.
 fn silent(preview: &UndoPreview) -> Html {
     let is_silent = |plan: &Plan<()>| plan.is_silent() && plan.skipped.is_none();
     let count = preview.plans.iter().filter(|one| is_silent(&one.plan)).count();

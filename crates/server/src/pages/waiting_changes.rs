@@ -32,7 +32,7 @@ pub(super) fn is_for_pages(hold: &Hold) -> bool {
 }
 
 impl WaitingChanges {
-    /// Returns those of the groups that wait for an approval.
+    /// Returns the groups in `groups` that wait for an approval.
     pub(super) fn of(groups: &[HoldGroup]) -> Self {
         let mut waiting = Self::default();
         for group in groups.iter().filter(|group| group.state == HoldState::Open) {

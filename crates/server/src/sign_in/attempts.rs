@@ -82,7 +82,8 @@ impl Attempts {
     }
 
     /// Ends a sign-in. Returns the secrets only if three conditions are true: the same browser
-    /// brings back the state, it does so in time, and nobody has brought back this state before.
+    /// brings back the state, the time limit has not passed, and nobody has brought back this state
+    /// before.
     pub(super) async fn finish(
         &self,
         cookie: &str,

@@ -83,8 +83,8 @@ pub enum DecisionRefusal {
     /// Either the changes are no longer the changes that the person saw, or somebody has already
     /// decided about them.
     Conflict(String),
-    /// The decision is stored for only a part of the changes. The text has their number, and the
-    /// reason why the others are not decided.
+    /// The decision is stored for only a part of the changes. The text contains the number of these
+    /// changes, and the reason why no decision is stored for the other changes.
     Partial(String),
     /// The person sends too many requests.
     TooMany(String),

@@ -24,9 +24,9 @@ pub enum ScopeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// Each item is the journal number of a run, a sweep, a policy, an undo or a write, the code of
-    /// a change or of an approved group, or the generation of a policy. The list is empty if
-    /// `since` is set.
+    /// Each item is one of these: the journal number of a run, a sweep, a policy, an undo or a
+    /// write; the code of a change or of an approved group; the generation of a policy. The list is
+    /// empty if `since` is set.
     pub runs: Vec<String>,
     /// The start of the undo's period. The undo reverts everything that Beadle wrote after this
     /// time.
@@ -163,7 +163,7 @@ pub struct UndoPreview {
     /// repositories share a text.
     pub left: Vec<String>,
     /// Sentences about writes that belong to two policies: one policy first asked for the change,
-    /// and another policy was in force when Beadle wrote it.
+    /// and another policy was in force when Beadle wrote the change.
     pub notes: Vec<String>,
     /// Sentences about the changes that the guard would hold: how many, why, and the next step.
     pub guard: Vec<String>,

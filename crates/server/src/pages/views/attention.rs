@@ -43,7 +43,7 @@ pub(super) struct Problem {
     since: Time,
     /// The number of keys.
     count: usize,
-    /// The key that has the state for the longest time.
+    /// The key that has been in the state for the longest time.
     key: Key,
     /// The name by which people know this key.
     subject: String,

@@ -77,7 +77,8 @@ async fn of_several(store: &dyn Store, keys: &[String], skip: u64) -> Result<Vec
         let listing = Listing { after: 0, since: None, key: Some(key.clone()), limit: skip + ROWS };
         rows.extend(store.deliveries(listing).await?);
     }
-    // A delivery can concern several of the keys, so the page skips after it removed the duplicates.
+    // A delivery can concern several of the keys. So the function first removes the duplicates, and
+    // then skips rows.
     rows.sort_by_cached_key(|row| (Reverse(row.received), row.source.clone(), row.id.clone()));
     rows.dedup_by(|one, other| (&one.source, &one.id) == (&other.source, &other.id));
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);

@@ -55,8 +55,8 @@ struct Group {
     /// An earlier approval of one of the examples. This approval is no longer valid, because the
     /// plan changed.
     void: Option<VoidApproval>,
-    /// The policy that was in force when the guard first held the first example. Only a request for
-    /// one group searches for it.
+    /// The policy that was in force when the guard first held the first example. The page searches
+    /// for this policy only if the request selects one group.
     first_held: Option<FirstHeld>,
 }
 
@@ -76,8 +76,8 @@ pub(in crate::pages) struct HoldsPage {
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
-    /// The matching groups that wait for an approval, also those on other pages. Empty if the
-    /// request selects a group.
+    /// The matching groups that wait for an approval, including the groups on other pages. Empty if
+    /// the request selects a group.
     #[serde(skip)]
     waiting: WaitingChanges,
     /// The links and texts of the policy lines on the page.
@@ -244,10 +244,11 @@ impl Group {
     }
 }
 
-/// Returns the policy of the latest plan of held changes with the same generation, or the name of an
-/// undo. This policy is often not the first one that asked for a change: a later policy plans the
-/// change again. So the line also names the policies that first asked for the changes. `changes` is the
-/// number of all these changes. `holds` can be only some of them.
+/// Returns the policy that most recently planned these held changes, or the name of an undo. All of
+/// these changes have the same generation. The policy is often not the first one that asked for a
+/// change: a later policy plans the change again. So the line also names the policies that first
+/// asked for the changes. `changes` is the number of all these changes. `holds` can be only some of
+/// them.
 fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     let Some(Hold { generation, .. }) = holds.first() else { return Html::default() };
     if is_undo(generation) {

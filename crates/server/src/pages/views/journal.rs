@@ -47,8 +47,8 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
-    /// True if Beadle did not read all policies, so writes can be missing whose author has the text
-    /// in the name.
+    /// True if Beadle did not read all policies. A write can then be missing although the name of
+    /// its author contains the text.
     has_unread_policies: bool,
     /// The configured organisations.
     #[serde(skip)]
@@ -99,7 +99,7 @@ pub(in crate::pages) async fn load(
     };
     let wanted = asked.text.to_lowercase();
     let mut authored = AuthoredPolicies::default();
-    // Only a write has an author who is not a part of its entry.
+    // Only writes have an author whose name is not in the entry.
     if !wanted.is_empty() && kind.is_none_or(|kind| kind == EntryKind::Intent) {
         authored.read_newer(store, &|author: &str| contains(author, &wanted)).await?;
     }
@@ -220,7 +220,7 @@ impl View for Journal {
     }
 }
 
-/// Returns the note about a search for the policies of an author that stopped at its limit.
+/// Returns the note that the search for an author's policies stopped at its limit.
 fn unread() -> Html {
     let note = format!(
         "Beadle searched only the newest {} entries about policies for an author with this text: writes of older \

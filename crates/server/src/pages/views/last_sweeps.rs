@@ -1,5 +1,5 @@
-//! The newest sweep of each organisation in which Beadle wrote something. A person can undo such a
-//! sweep from the overview.
+//! Finds, for each organisation, the newest sweep during which Beadle wrote something. A person can
+//! undo this sweep from the overview.
 
 use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::journal::OperatorAction;
@@ -25,12 +25,14 @@ pub(super) struct SweepToUndo {
     at: Time,
     /// The number of repositories to which Beadle wrote during the sweep.
     repaired: u64,
-    /// When somebody began to undo the sweep, or a part of it. `None` if nobody did.
+    /// The time at which somebody began to undo the sweep or a part of it. `None` if nobody has
+    /// begun this.
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<Time>,
 }
 
-/// Returns the newest such sweep of each organisation. Leaves out an organisation without one.
+/// Returns, for each organisation, the newest sweep during which Beadle wrote something. Leaves out
+/// an organisation without such a sweep.
 pub(super) async fn last_sweeps(
     store: &dyn Store,
     organisations: &[String],
@@ -46,7 +48,8 @@ pub(super) async fn last_sweeps(
     Ok(found)
 }
 
-/// Returns when somebody began the newest undo of a sweep. Looks only at the newest decisions.
+/// Returns the time at which somebody began the newest undo of a sweep. Looks only at the newest
+/// decisions.
 async fn undone(store: &dyn Store, sweep: u64) -> Result<Option<Time>, StoreError> {
     let kind = Some(EntryKind::Operator);
     let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };

@@ -25,7 +25,7 @@ pub(super) fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds:
     attention
 }
 
-/// Returns the keys with holds, if an operator has decided about each hold of the key.
+/// Returns each key that has holds, if an operator has decided about all of its holds.
 fn decided(holds: &[Hold]) -> HashSet<&Key> {
     let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
     holds.iter().map(|hold| &hold.key).filter(|key| !waiting.contains(key)).collect()
@@ -104,7 +104,8 @@ mod tests {
             thing(1, Condition::Drifted, "the mode does not allow the changes"),
             thing(2, Condition::Drifted, "the mode does not allow the changes of labels"),
             thing(3, Condition::Drifted, "the mode does not allow the changes"),
-            // This list would contain these things, if it had every thing with drift.
+            // If the result contained every thing with drift, it would also contain the next two
+            // things.
             thing(4, Condition::Failing, "the mode does not allow the changes"),
             thing(5, Condition::AsDeclared, "the mode does not allow the changes"),
         ];

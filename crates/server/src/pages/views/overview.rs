@@ -51,7 +51,7 @@ pub(in crate::pages) struct Overview {
     installations: Vec<InstallationFacts>,
     /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,
-    /// The newest sweep of each organisation in which Beadle wrote something.
+    /// For each organisation, the newest sweep during which Beadle wrote something.
     sweeps: Vec<SweepToUndo>,
     repositories: Counts,
     groups: Counts,

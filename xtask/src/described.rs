@@ -212,8 +212,8 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Returns a schema without its explanations. Also adds names to `wanted`: the names of all schemas
-/// that are referenced in the returned schema.
+/// Returns a schema without its explanations. Also adds to `wanted` the names of all schemas that
+/// the returned schema refers to.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {

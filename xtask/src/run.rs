@@ -29,7 +29,8 @@ pub(crate) fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
 ///
 /// For this command, cargo has set variables that describe the package `xtask`. Some build scripts,
 /// for example the one of ring, must run again if these variables change. So this function removes
-/// them. Otherwise `cargo test` and `cargo xtask test` would build some crates again in turn.
+/// these variables. Otherwise, `cargo test` would build some crates again after each `cargo xtask
+/// test`, and `cargo xtask test` after each `cargo test`.
 pub(crate) fn cargo_command() -> Command {
     let mut command = Command::new(env!("CARGO"));
     for (name, _) in std::env::vars_os() {

@@ -25,8 +25,8 @@ struct Ended {
 /// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
 /// job fails, the other jobs still run, and the function returns an error at the end.
 ///
-/// If a job prints the result of a libtest test, the function shows this line immediately, so that
-/// a developer can find a test that does not end. The function shows all other lines of a job
+/// If a job prints the result of a libtest test, the function shows this line immediately. So a
+/// developer can find a test that does not end. The function shows all other lines of a job
 /// together when the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
@@ -81,7 +81,7 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     Ok(Ended { name, took: begun.elapsed(), is_ok: status.success() })
 }
 
-/// `line` is a line of libtest's output. Returns whether it contains the result of one test, or
+/// Returns whether `line`, which is a line of libtest's output, contains the result of one test or
 /// reports a slow test.
 fn is_of_one_test(line: &str) -> bool {
     let ends = [" ... ok", " ... FAILED", " ... ignored", " seconds"];

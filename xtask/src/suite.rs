@@ -4,9 +4,9 @@
 //!
 //! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
 //!   this, because a process reads GitHub's large descriptions only once for all of its tests.
-//!   Tests that emulate AWS run in this way too, so that they can share an emulator.
-//! - **nextest** runs every other test in a process of its own. So the tests of all programs can
-//!   run on all processors, and nextest ends a test that takes too long (`.config/nextest.toml`).
+//!   Tests that emulate AWS also run in this way, so that they can share an emulator.
+//! - **nextest** runs every other test in a separate process. So the tests of all programs can run
+//!   on all processors, and nextest ends a test that takes too long (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +20,7 @@ use crate::run::{self, cargo, cargo_command, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// The arguments for the build of the tests. The arguments are always the same, so that cargo never
+/// The arguments for the build of the tests. All builds use the same arguments, so that cargo never
 /// builds a crate twice.
 pub(crate) const BUILD: &[&str] =
     &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
@@ -80,7 +80,8 @@ struct Program {
 }
 
 /// The programs that must run. `programs` lists the programs that run all of their tests in one
-/// process, each with its arguments. If nextest has tests to run, `nextest` has its arguments.
+/// process, each with its arguments. `nextest` has the arguments of nextest, if nextest has tests
+/// to run.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,
@@ -157,7 +158,7 @@ fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
 }
 
 /// Builds all tests. Then runs those tests of one program whose names contain `name`. Fails if no
-/// test has this name, because a renamed test would then never run.
+/// test matches. Without this check, a renamed test would never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     run::run(&mut one_command(program, name, env)?)
 }

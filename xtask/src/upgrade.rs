@@ -16,7 +16,7 @@ const TESTS: &str = "upgrade::";
 /// The features that the tests need in the older program.
 const FEATURES: [&str; 4] = ["failpoints", "aws", "postgres", "otel"];
 
-/// Builds the program of a commit, and runs the tests of an upgrade from it.
+/// Builds the program of a commit, and runs the tests of an upgrade from this commit.
 pub(crate) fn show(from: &str) -> anyhow::Result<()> {
     if !postgresql::for_tests()? {
         bail!("an upgrade is shown on PostgreSQL too");
@@ -41,8 +41,8 @@ fn commit(from: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(answer.stdout)?.trim().to_owned())
 }
 
-/// Builds the program in a separate worktree, and returns the path of the program. The build has
-/// its own folder, so that it does not replace this tree's build.
+/// Builds the program in a separate worktree, and returns the path of the program. The build has a
+/// separate folder, so that it does not replace the build of this tree.
 fn build(commit: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/upgrade");
     let (tree, target) = (folder.join("tree"), folder.join("build"));

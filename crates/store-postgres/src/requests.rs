@@ -7,8 +7,8 @@ use crate::failed::Failed;
 use crate::inbox::Arrived;
 use crate::writer::{Loaded, Request};
 
-/// Stores a delivery and makes its keys due. The output also contains the keys of the rows that
-/// cannot be read, each with the reason. These keys are not marked.
+/// Stores a delivery and makes its keys due. If the row of a key cannot be read, the key does not
+/// become due, and the output contains the key and the reason.
 pub(crate) struct Accept {
     pub(crate) arrived: Arrived,
     pub(crate) marks: Vec<Mark>,
@@ -38,8 +38,8 @@ impl Request for Accept {
     }
 }
 
-/// Makes keys due. The output contains the keys of the rows that cannot be read, each with the
-/// reason. These keys are not marked.
+/// Makes keys due. If the row of a key cannot be read, the key does not become due, and the output
+/// contains the key and the reason.
 pub(crate) struct MarkKeys {
     pub(crate) marks: Vec<Mark>,
     pub(crate) now: Time,
@@ -109,9 +109,9 @@ impl Request for Finish {
     }
 }
 
-/// Adds journal entries. The output is the place of the first entry in the group, or `None` if the
-/// lease is not valid. Because the row is locked, no other worker can claim the key before the
-/// commit.
+/// Adds journal entries. The output is the position of the first of these entries among all entries
+/// of the group, or `None` if the lease is not valid. Because the row is locked, no other worker
+/// can claim the key before the commit.
 pub(crate) struct Append {
     pub(crate) lease: Option<Lease>,
     pub(crate) entries: Vec<Entry>,

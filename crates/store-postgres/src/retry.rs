@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use crate::failed::Failed;
 use crate::hang::answered;
 
-/// How often the store repeats a cancelled transaction.
+/// How many times the store repeats a cancelled transaction.
 const MOST: u32 = 5;
 
 /// Begins a transaction. The description of the crate explains the isolation level.
@@ -43,7 +43,7 @@ impl Retries {
     }
 }
 
-/// Returns whether a conflict with another transaction was the cause.
+/// Returns whether the transaction failed because of a conflict with another transaction.
 fn is_conflict(failed: &Failed) -> bool {
     let conflicts = [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED];
     failed.code().is_some_and(|code| conflicts.contains(&code))

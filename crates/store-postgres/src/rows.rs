@@ -13,7 +13,7 @@ pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_
      attempts, epoch, lease_until, parked, hint, last_error, trace";
 
 /// Inserts rows. The values arrive as one array for each column. The statement inserts the rows in
-/// the order of their keys, so that two transactions wait for each other's rows in the same order.
+/// the order of their keys, so that two transactions wait for rows in the same order.
 const INSERT: &str = "INSERT INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events,
          first_dirty, attempts, epoch, lease_until, parked, hint, last_error, trace, due, rank)
      SELECT new.key, new.instance, new.lane, new.wanted, new.done, new.claimed, new.run_at, new.not_before,
@@ -71,7 +71,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
 pub(crate) struct Sorted {
     /// The rows that can be read.
     pub(crate) rows: Vec<Row>,
-    /// The keys of the other rows, as texts.
+    /// The keys of the unreadable rows, as texts.
     pub(crate) damaged: Vec<(String, String)>,
 }
 
@@ -107,9 +107,9 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
     sort(&locking(on, keys).await?.run(on).await?)
 }
 
-/// Locks the rows of keys as [`lock`] does. Also creates a row for each key that has none.
-/// Otherwise, two transactions could create the row of a new key at the same time. One transaction
-/// would overwrite the marks of the other transaction.
+/// Locks the rows of keys as [`lock`] does. Also creates a row for each key that has none. Without
+/// this, two transactions could create the row of a new key at the same time, and one would
+/// overwrite the marks of the other.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,

@@ -9,12 +9,11 @@ use crate::{indexes, retry, sql};
 struct Migration {
     /// The statements of the step. After its release, a step never changes.
     statements: &'static str,
-    /// A version of the schema. Programs of this version and of later versions can still work after
-    /// the step. During a rolling upgrade, programs of the version before this one run at the same
-    /// time. Therefore a step must only add tables, or columns that have a default value. If the
-    /// latest release still uses a table or a column, only the next release can remove it.
-    /// `indexes.rs` adds indexes to existing tables, because a step would block all writes while it
-    /// builds an index.
+    /// The lowest version of the schema whose programs can still work after the step. During a
+    /// rolling upgrade, programs of the version before this one run at the same time. Therefore a
+    /// step must only add tables, or columns that have a default value. If the latest release still
+    /// uses a table or a column, only the next release can remove it. `indexes.rs` adds indexes to
+    /// existing tables, because a step would block all writes while it builds an index.
     oldest: i32,
 }
 
@@ -132,10 +131,10 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// The limits while this process waits for the migration of another process.
+/// The time limits while this process waits until another process has finished its migration.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-/// The limit after the wait for other migrations. A step that waits for a table lock makes every
-/// other transaction on this table wait behind it.
+/// The time limit for the steps of this process. While a step waits for a table lock, every other
+/// transaction on this table waits behind the step.
 const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
 
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process
@@ -149,7 +148,7 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
     transaction.batch_execute(HASTY).await?;
     let is_there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
     if sql::find(&transaction, is_there, &[&schema]).await?.is_none() {
-        // The address allows only names that need no quotes.
+        // The name comes from the store's address, which allows only names that need no quotes.
         transaction.batch_execute(&format!("CREATE SCHEMA {schema}")).await?;
     }
     let version = version(&transaction, schema).await?;
@@ -176,15 +175,16 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
     Ok(sql::find(on, tables, &[&schema]).await?.is_some())
 }
 
-/// The version of a schema, together with the version of this program.
+/// The version of a schema, and the version that this program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchemaVersion {
     /// The version of the schema.
     pub stored: i32,
     /// The oldest version of the program that can work with the schema.
     pub oldest: i32,
-    /// The version that this program writes. The program brings a schema of a lower version to this
-    /// version when it opens the store. The program refuses a schema with a higher `oldest`.
+    /// The version that this program writes. When the program opens a store with a lower version,
+    /// it brings the schema to this version. The program refuses a schema whose `oldest` is higher
+    /// than this version.
     pub supported: i32,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Prepares a statement. The connection prepares each text of a statement once.
+    /// Prepares a statement. A connection prepares the same text only once.
     pub(crate) async fn prepare<C: GenericClient>(
         on: &C,
         sql: &str,
@@ -38,7 +38,7 @@ impl Call {
     }
 }
 
-/// Runs a query. The connection prepares each text of a query once.
+/// Runs a query. A connection prepares the same text only once.
 pub(crate) async fn query<C: GenericClient>(
     on: &C,
     sql: &str,
@@ -101,7 +101,8 @@ pub(crate) fn number<T: TryFrom<i64>>(row: &Row, at: usize) -> Result<T, Failed>
     T::try_from(stored).map_err(|_| Failed::Damaged(format!("invalid number {stored} in column {at}")))
 }
 
-/// Returns the stored form of a number. No counter of Beadle reaches the limit.
+/// Returns the stored form of a number. No counter of Beadle reaches the highest number that the
+/// stored form allows.
 pub(crate) fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -33,7 +33,7 @@ impl PostgresStore {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
     }
 
-    /// Returns a list of rows. From now on, each claim skips the unreadable ones.
+    /// Returns a list of rows. From now on, each claim skips the unreadable rows.
     fn listed(&self, sorted: Sorted) -> RowList {
         let list = RowList::new(sorted.rows, &sorted.damaged);
         self.damaged.add(sorted.damaged);
@@ -102,7 +102,7 @@ impl Queue for PostgresStore {
         if !is_due.map_err(error_of("looking for due keys"))? {
             return Ok(Vec::new());
         }
-        // The transaction takes a connection too, and the pool might have only one connection.
+        // The transaction takes a connection from the pool, and the pool might have only one.
         drop(client);
         loop {
             let done = repeat!(&self.pool, self.claim_once(limit, instances, now));
@@ -268,8 +268,9 @@ impl GuardStore for PostgresStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         let done = transaction!(self, tx => {
-            // All transactions lock the row of the key before the window. So the mark comes first.
-            // If somebody releases the hold in the meantime, the mark only causes one more run.
+            // Every transaction locks the row of the key before the window. So the mark comes
+            // first. If somebody releases the hold in the meantime, the mark only causes one more
+            // run.
             match holds::find(&tx, digest).await? {
                 Some(found) => {
                     let wakes = if decision.ruling == Ruling::Approve {

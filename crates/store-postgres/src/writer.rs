@@ -1,9 +1,10 @@
 //! The tasks that do the small writes. If requests arrive during a commit, the next transaction
 //! commits them together. So these requests need only one sync of the server's disk.
 //!
-//! A request must not harm the others of its group. If a request is invalid, the group is written
-//! without this request. If the server refuses the group, each request is written alone. Requests
-//! for a row that another transaction keeps locked wait together on one separate connection.
+//! A request must not harm the other requests of its group. If a request is invalid, the group is
+//! written without this request. If the server refuses the group, each request is written alone.
+//! Requests for a row that another transaction keeps locked wait together on one separate
+//! connection.
 //!
 //! A transaction needs two round trips, regardless of the number of its requests. The first round
 //! trip begins the transaction, stores deliveries and locks rows. The second round trip stores the
@@ -79,7 +80,8 @@ pub(crate) trait Request: Send + Sync + 'static {
 pub(crate) struct Written<T> {
     /// The output of the request.
     pub(crate) output: T,
-    /// The number of the first journal entry of the group. Without entries, it has no meaning.
+    /// The number of the first journal entry of the group. If the group has no entries, this number
+    /// has no meaning.
     pub(crate) first: u64,
 }
 
@@ -94,8 +96,8 @@ trait Work: Send + Sync {
     /// Returns whether the last run of the request failed.
     fn has_failed(&self) -> bool;
     /// Sends the result to the caller after the commit. If the commit succeeded, `committed` is the
-    /// number of the first journal entry of the group. A request whose run failed gets its own
-    /// failure in any case.
+    /// number of the first journal entry of the group. The caller of a request whose run failed
+    /// always gets the error of that run.
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
 }
 
@@ -119,8 +121,8 @@ impl<R: Request> Work for Job<R> {
     }
 
     fn run(&mut self, loaded: &mut Loaded) -> bool {
-        // If one request meets a defect, the other requests of its group must not fail. The changed
-        // rows are dropped with the group.
+        // If a request panics, the other requests of its group must not fail. The changed rows are
+        // dropped with the group.
         let output = catch_unwind(AssertUnwindSafe(|| self.request.run(loaded)));
         let output = output.unwrap_or_else(|_| Err(Failed::Unusable(PANICKED.into())));
         self.output.insert(output).is_ok()
@@ -138,7 +140,7 @@ impl<R: Request> Work for Job<R> {
             (Err(failed), _) => Err(failed.error(R::DOING)),
             (Ok(_), None) => Err(gone(R::DOING)),
         };
-        let _ = job.reply.send(result); // the caller no longer waits, and the write stays
+        let _ = job.reply.send(result); // if the caller no longer waits, the write stays
     }
 }
 
@@ -199,7 +201,7 @@ impl Loaded {
         self.rows.insert(row.key.clone(), row);
     }
 
-    /// Adds journal entries. Returns the place of the first new entry among the entries of the
+    /// Adds journal entries. Returns the position of the first new entry among the entries of the
     /// group.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> u64 {
         let place = self.entries.len() as u64;
@@ -251,7 +253,7 @@ async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn 
         // not wait for them. If the next group fails too, the next group waits for the end of this
         // task. Further requests then wait in the channel, which has a limited size.
         if let Some(before) = alone.take() {
-            let _ = before.await; // a panic is in the log, and the callers got an error
+            let _ = before.await; // after a panic, the log shows it and the callers got an error
         }
         alone = Some(tokio::spawn(write_alone(shared.clone(), group, Some(late.clone()))));
     }
@@ -287,7 +289,7 @@ fn settle(works: impl IntoIterator<Item = Box<dyn Work>>, committed: Result<u64,
     }
 }
 
-/// The requests that have no result yet, and why the server refused their transaction.
+/// The requests that have no result yet, and the reason why the server refused their transaction.
 type Refused = (Vec<Box<dyn Work>>, Failed);
 
 /// Writes a group like [`write_group`]. If the write panics, only the requests of the group are
@@ -333,7 +335,7 @@ async fn write_alone(
         let Err((works, failed)) = write(&shared, vec![work], BRIEF).await else { continue };
         if let Some(late) = late.as_ref().filter(|_| is_locked(&failed)) {
             for work in works {
-                let _ = late.send(work).await; // if nobody receives it, its caller gets an error
+                let _ = late.send(work).await; // without a receiver, the caller of `work` gets an error
             }
             continue;
         }

@@ -12,13 +12,13 @@ use crate::schema;
 /// How long the read waits for a process that has locked the file.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The version of a file's format, together with the version of this program.
+/// The version of a file's format, and the version that this program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatVersion {
     /// The version of the file. 0 means that the file is empty.
     pub stored: usize,
-    /// The version that this program writes. The program brings a file of a lower version to this
-    /// version when it opens the file, and refuses a file of a higher version.
+    /// The version that this program writes. When the program opens a file of a lower version, it
+    /// brings the file to this version. It refuses a file of a higher version.
     pub supported: usize,
 }
 

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::{damaged, named, unreadable};
 
-/// The store loads a part of the window. This is the length of that part. The store needs this part
-/// to record the ends of changes. The window ends at the newest reservation. A write can end long
-/// after its reservation, and the store must still find the reservation.
+/// The length of the part of the window that the store loads. The store needs this part to record
+/// the ends of changes. The window ends at the newest reservation. A write can end long after its
+/// reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The window of one instance, as the store loaded it from the file.
@@ -235,12 +235,12 @@ pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Hol
     readable(rows)
 }
 
-/// Deletes the holds that are still as the caller saw them. The transaction locks the file before
-/// the read, so nobody changes a hold between the read and the deletion.
+/// Deletes the holds that have not changed since the caller read them. The transaction locks the
+/// file before the read, so nobody changes a hold between the read and the deletion.
 pub(crate) fn release(connection: &Connection, seen: &[Hold]) -> rusqlite::Result<()> {
     for hold in seen {
-        // The comparison of the stored texts would not be enough, because an older version writes
-        // the same hold with another text.
+        // A comparison of the stored texts would not be enough, because an older version writes the
+        // same hold with another text.
         if find(connection, &hold.digest)?.as_ref() == Some(hold) {
             delete(connection, &hold.digest)?;
         }

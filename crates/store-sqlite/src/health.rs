@@ -22,8 +22,8 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
-/// The endings of the further files that SQLite keeps while the database file is open: the
-/// write-ahead log, and the memory that the processes share.
+/// The name endings of the files that SQLite keeps next to an open database file: the write-ahead
+/// log, and the memory that the processes share.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// The known facts about the health of the open file.
@@ -61,7 +61,8 @@ impl Health {
     }
 
     /// Returns the reason why a write would be lost. Returns `None` if writes are safe. A new
-    /// commit is only in the write-ahead log. If somebody deletes the log, this commit is lost too.
+    /// commit is at first only in the write-ahead log. So the commit is also lost if somebody
+    /// deletes the log.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         let (path, _) = opened.iter().find(|(path, known)| identity(path).as_ref() != Some(known))?;
@@ -72,7 +73,7 @@ impl Health {
     }
 
     /// Returns an error if a path no longer belongs to the open file. When the process ends, the
-    /// system deletes such a file, and all writes are lost.
+    /// system deletes an open file that has lost its path, and all writes are lost.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {

@@ -68,15 +68,15 @@ fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<Entry>> {
-    // A search with a key and a search without a key have different queries. One query for both
+    // A search with a key and a search without a key use different queries. One query for both
     // would read the whole table.
     let of_key = if listing.key.is_some() { "key = ?3 AND" } else { "?3 IS NULL AND" };
     let sql =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     // If the clocks of all processes agree, an entry with a greater number has a later time. So the
-    // search starts at the first entry with this time or a later one. A later page starts after
-    // this entry.
+    // first page starts at the first entry that is not older than `since`. Each later page starts
+    // after the last entry of the previous page.
     let mut after = listing.after;
     if after == 0 && listing.since.is_some() {
         let first = "SELECT min(seq) FROM journal INDEXED BY journal_at WHERE at >= ?1";
@@ -174,15 +174,15 @@ fn subjects_sql() -> String {
     )
 }
 
-/// The name of the note with the number of an entry. All intents up to this number have results.
-/// Without the note, each start would read all intents of the journal.
+/// The name of the note that stores the number of an entry. All intents up to this number have
+/// results. Without the note, each start would read all intents of the journal.
 const SETTLED: &str = "settled-intents";
 
 /// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process can write between the queries. If the last query does not find an intent up
-    // to this number, it is still certain that the intent has a result.
+    // Another process can write between the queries. Even then, each intent up to this number that
+    // the last query does not find has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;

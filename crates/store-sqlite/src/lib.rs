@@ -35,8 +35,8 @@ use writer::WriterThread;
 pub struct SqliteSettings {
     /// How long a write waits for another process that is writing.
     pub busy: Duration,
-    /// The maximum size of the file, in bytes. If the file has this size, writes fail as on a full
-    /// disk. `None` means that the size has no limit.
+    /// The maximum size of the file, in bytes. When the file has reached this size, writes fail as
+    /// they do on a full disk. `None` means that the size has no limit.
     pub max_bytes: Option<u64>,
     /// The durations that the queue uses.
     pub timing: Timing,

@@ -69,7 +69,7 @@ pub(crate) struct LeftOut {
 }
 
 impl LeftOut {
-    /// Leaves out the keys of these instances, and these keys.
+    /// Leaves out `keys`, and all keys of `instances`.
     pub(crate) fn new(instances: &[String], keys: &[String]) -> Self {
         let json = |texts: &[String]| serde_json::to_string(texts).unwrap_or_default();
         Self { instances: json(instances), keys: json(keys) }
@@ -80,7 +80,7 @@ impl LeftOut {
 #[derive(Default)]
 pub(crate) struct Claimed {
     pub(crate) claims: Vec<Claim>,
-    /// The keys of these rows, each with the reason.
+    /// The keys of the rows that cannot be read, each with the reason.
     pub(crate) damaged: Vec<(String, String)>,
 }
 
@@ -261,8 +261,8 @@ pub(crate) fn next_due(connection: &Connection, left_out: &LeftOut) -> rusqlite:
 }
 
 pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Sorted> {
-    // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part
-    // uses its own index, so that the query does not sort all due rows.
+    // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part of
+    // the query uses a separate index, so that SQLite does not sort all due rows.
     let part = |index: &str, column: &str| {
         format!(
             "SELECT * FROM (SELECT {COLUMNS}, rank FROM work INDEXED BY {index} WHERE {column} IS NOT NULL

@@ -56,8 +56,8 @@ impl Readers {
         let connection = if let Some(connection) = free {
             connection
         } else {
-            // Another file might be at the path now. The open connections still use the file of the
-            // store.
+            // Another file might be at the path now. The open connections still use the file that
+            // was there when the store opened it.
             self.health.check()?;
             crate::connect(&self.path, &self.settings)?
         };

@@ -24,7 +24,8 @@ pub(crate) fn named<T>(read: rusqlite::Result<T>, name: impl FnOnce() -> String)
     read.map_err(|error| damaged(0, format!("{}: {error}", name())))
 }
 
-/// Returns the reason if an error means that a stored row cannot be read. Returns any other error.
+/// Returns the reason if an error means that a stored row cannot be read. Returns any other error
+/// unchanged.
 pub(crate) fn unreadable(error: rusqlite::Error) -> rusqlite::Result<String> {
     match error {
         // The text of the error itself begins with the number of a column.
@@ -38,7 +39,7 @@ pub(crate) fn unreadable(error: rusqlite::Error) -> rusqlite::Result<String> {
 pub(crate) struct Sorted {
     /// The rows that can be read.
     pub(crate) rows: Vec<Row>,
-    /// The keys of the other rows, as texts.
+    /// The keys of the unreadable rows, as texts.
     pub(crate) damaged: Vec<(String, String)>,
 }
 

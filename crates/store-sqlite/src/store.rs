@@ -15,7 +15,7 @@ use crate::rows::{self, Sorted};
 use crate::{SqliteStore, bodies, guard, journal, queue};
 
 impl SqliteStore {
-    /// Returns a list of rows. From now on, each claim skips the unreadable ones.
+    /// Returns a list of rows. From now on, each claim skips the unreadable rows.
     fn listed(&self, sorted: Sorted) -> RowList {
         let list = RowList::new(sorted.rows, &sorted.damaged);
         self.damaged.add(sorted.damaged);

@@ -55,7 +55,7 @@ where
             (Err(error), _) => Err(self.health.explain(self.doing, error)),
             (Ok(()), None) => Err(gone(self.doing)),
         };
-        let _ = self.reply.send(result); // the caller no longer waits, and the write stays
+        let _ = self.reply.send(result); // if the caller no longer waits, the write stays
     }
 }
 
@@ -160,8 +160,8 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     health.check()
 }
 
-/// Moves data from the write-ahead log into the file until `stopped` is closed. This work has its
-/// own thread. The loop notices a lost file even while nobody writes.
+/// Moves data from the write-ahead log into the file until `stopped` is closed. This work has a
+/// separate thread. The loop notices a lost file even while no request writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;

@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// Returns the address of the next page from the header `Link` (RFC 8288). An answer can have
-    /// several such headers.
+    /// several `Link` headers.
     pub fn next(&self) -> Option<&str> {
         let mut links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
         links.find_map(next_link)
@@ -93,9 +93,9 @@ fn date(headers: &HeaderMap) -> Option<Time> {
     Some(Time(date.timestamp().as_millisecond()))
 }
 
-/// Converts a time by the vendor's clock, in seconds, to a time by Beadle's clock. The header
-/// `Date` has only whole seconds, so the function adds a second. Returns `None` if the time is not
-/// credible.
+/// Converts a time of the vendor's clock, in seconds, to the same moment on Beadle's clock. The
+/// header `Date` has only whole seconds, so the function adds a second. Returns `None` if the time
+/// is not credible.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
     // A time is not credible if it is more than a day before or after the time of the clock.
@@ -132,7 +132,7 @@ fn say_absurd(reset: i64) {
     });
 }
 
-/// Returns a figure from the vendor's headers about its limits, such as `remaining`.
+/// Returns a figure from the vendor's rate-limit headers, such as `remaining`.
 pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, what: &str) -> Option<i64> {
     number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
@@ -182,8 +182,8 @@ pub(crate) fn message(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
     let mut text = match &said {
         Some(said) => {
-            // The keys of error messages in the answers of GitHub, Okta, SCIM servers and OAuth
-            // servers.
+            // GitHub, Okta, SCIM servers and OAuth servers send their error messages under these
+            // keys.
             let words = ["message", "errorSummary", "detail", "error_description", "error"];
             let word = words.iter().find_map(|word| said[word].as_str());
             let mut text = word.unwrap_or_default().to_owned();

@@ -26,10 +26,10 @@ const REDIRECTS: usize = 3;
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How far the client spreads waiting requests over time. Otherwise, the client would send all
+/// How far the client spreads waiting requests over time. Without this, the client would send all
 /// waiting requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
-/// How long the client keeps the refusal of a token, if no budget is blocked for this reason.
+/// How long the client keeps the refusal of a token, if the refusal does not block a budget.
 const REFUSED: Duration = Duration::from_secs(10);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
@@ -37,8 +37,8 @@ const READ_RETRIES: u32 = 2;
 /// The settings of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// The maximum number of requests that are in progress at the same time. For each credential,
-    /// GitHub accepts 100 requests, and other programs might use the same credential.
+    /// The maximum number of requests that are in progress at the same time. GitHub accepts 100
+    /// simultaneous requests for each credential, and other programs might use the same credential.
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
@@ -52,8 +52,8 @@ pub struct ClientSettings {
     /// limit.
     pub content: Option<ContentLimits>,
     /// True if the client waits until a used-up budget is available again. Commands set this to
-    /// `true`, because they have no queue for work that must wait. If it is `false`, the client
-    /// returns an error.
+    /// `true`, because they have no queue for work that must wait. If this is `false`, the client
+    /// returns an error instead.
     pub patient: bool,
     /// The names of the headers that report the vendor's limits.
     pub rate_limit_headers: RateLimitHeaders,
@@ -113,7 +113,7 @@ pub struct Client {
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
     content: Option<Arc<ContentPace>>,
-    /// The end of the last wait in the log, so that the client logs each wait only once.
+    /// The end of the last logged wait, so that the client logs each wait only once.
     said: Arc<Mutex<Time>>,
     /// The last refusal of a token, and the time at which the client may request a token again.
     refused_token: Arc<Mutex<Option<(Time, TransportError)>>>,
@@ -179,10 +179,10 @@ impl Client {
         self.content.as_ref().map_or(0, |content| content.created(now))
     }
 
-    /// Sets three numbers: the processes that use the credential, the points that the other
-    /// processes have used within the period, and the requests of other processes that created
-    /// content within [`Self::hour`]. `guessed` means that the number of processes is only an
-    /// estimate.
+    /// Sets three numbers. `processes` is the number of processes that use the credential. `others`
+    /// are the points that the other processes have used within the period. `created` is the number
+    /// of requests of other processes that created content within [`Self::hour`]. `guessed` means
+    /// that the number of processes is only an estimate.
     pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
@@ -212,8 +212,8 @@ impl Client {
     }
 
     /// Converts an error if the vendor denied the credential. The credential is then blocked for
-    /// all requests, so that no key is parked. If a command uses the client, the client is patient,
-    /// and the error stays unchanged.
+    /// all requests, so that no key is parked. If the client is patient, because a command uses it,
+    /// the error stays unchanged.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -223,8 +223,8 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Runs `request`, which requests a token for the credential of this client. If the vendor
-    /// refuses the request, it denies the credential, see [`Self::denied`]. After a refusal, the
+    /// Runs `request`, which requests a token for the credential of this client. A refusal of this
+    /// request counts as a denial of the credential, see [`Self::denied`]. After a refusal, the
     /// client returns an error for some time without running `request`: while the credential is
     /// blocked, or in a command for ten seconds. Otherwise, each read would request a token.
     ///
@@ -248,7 +248,8 @@ impl Client {
         };
         let is_refused = error.status().is_some() && error.class() == Class::Rejected;
         let error = if is_refused { self.denied(error) } else { error };
-        // A credential that Beadle cannot use blocks no budget, because the vendor denied nothing.
+        // If Beadle cannot use the credential, no budget is blocked, because the vendor denied
+        // nothing.
         let is_unusable = matches!(error, TransportError::Credential { .. });
         if is_unusable || (is_refused && self.settings.patient) {
             *self.refused_token.lock() = Some((self.clock.now() + REFUSED, error.clone()));
@@ -262,7 +263,7 @@ impl Client {
             self.budgets.admit_token(now)?;
         }
         match &*self.refused_token.lock() {
-            // If the end is later, the clock was set back.
+            // If `until` is later than `now + REFUSED`, the clock was set back.
             Some((until, error)) if *until > now && *until <= now + REFUSED => Err(error.clone()),
             _ => Ok(()),
         }
@@ -275,9 +276,9 @@ impl Client {
         self.send_by(request, None).await
     }
 
-    /// Sends a request, but not later than `by`, because the path of the request might then be
-    /// outdated. If the request has to wait longer for a budget or for its turn, the client does
-    /// not send it, and the error is [`TransportError::Late`].
+    /// Sends a request, but not later than `by`, because the path of the request might be outdated
+    /// after this time. If the request has to wait longer for a budget or for its turn, the client
+    /// does not send it, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -292,7 +293,7 @@ impl Client {
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
-                    // A short extra wait spreads the requests that wait for the same time.
+                    // A short extra wait spreads the requests that wait until the same time.
                     let later = backoff(&request.path.to_string(), 1, NEARLY, NEARLY);
                     self.clock.sleep_until(until + later).await;
                 }
@@ -301,7 +302,7 @@ impl Client {
         }
     }
 
-    /// Logs that requests wait until `until`. All requests that wait for the same time cause only
+    /// Logs that requests wait until `until`. All requests that wait until the same time cause only
     /// one line.
     fn say_waiting(&self, error: &TransportError, until: Time) {
         let mut said = self.said.lock();

@@ -139,8 +139,8 @@ impl TransportError {
         }
     }
 
-    /// Returns whether Beadle did not send the request. If the error is about a redirect of a read,
-    /// Beadle sent only the read.
+    /// Returns whether Beadle did not send the request. The result is also `true` for an error
+    /// about a redirect: Beadle sent the first request, but that request was only a read.
     fn is_not_sent(&self) -> bool {
         match self {
             Self::Budget(_)
@@ -192,8 +192,8 @@ impl TransportError {
     }
 
     /// Returns the HTTP status of the answer to the request. Returns `None` if there was no answer.
-    /// The answer to a refused token request is not the answer to the request that needed the
-    /// token.
+    /// If the vendor refused to give a token, its answer does not count as the answer to the
+    /// request that needed the token.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -204,9 +204,9 @@ impl TransportError {
 
 /// The reason why Beadle has no token for a request.
 ///
-/// The vendor answered another request: the request for the token. If a caller read this answer as
-/// the answer about a resource, a 404 would mean that the resource does not exist, and a plan could
-/// create or remove something for this reason. So this type shows no status.
+/// The vendor answered another request: the request for the token. A caller must not read this
+/// answer as the answer about a resource. A 404 would then mean that the resource does not exist,
+/// and a plan could create or remove something because of it. So this type shows no status.
 /// [`Client::token`](crate::Client::token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -59,7 +59,7 @@ impl Pace {
     }
 
     /// Sleeps until `at`. If a sweep would have to sleep for a long time, the function immediately
-    /// returns `at` as the error, so that the sweep does not block other requests.
+    /// returns `at` as the error. So the sweep does not block other requests.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
             return Err(at);
@@ -93,8 +93,9 @@ impl Pace {
             own.pop_front();
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
-        // This process may use its equal share, but no more than the other processes have left.
-        // Before this process started, the other processes might have used more than their shares.
+        // This process may use its equal share, but no more points than the other processes have
+        // left unused. Before this process started, the other processes might have used more than
+        // their shares.
         let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {

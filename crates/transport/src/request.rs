@@ -52,7 +52,7 @@ pub struct Request {
     pub body: Option<Body>,
     /// The account of the budget that pays for the request.
     pub resource: Resource,
-    /// True if the rate-limit headers of the answer describe the budget of this credential. It is
+    /// True if the rate-limit headers of the answer describe the budget of this credential. This is
     /// `false` if Beadle sends the request as the App itself, because the App has a separate
     /// budget.
     pub counted: bool,

@@ -34,7 +34,7 @@ pub struct ProcessUsage {
     /// The number of requests that created content within 60 periods.
     #[serde(default)]
     pub created: u32,
-    /// True if the process has ended. Its used points count until the period is over.
+    /// True if the process has ended. The points that it used count until the period is over.
     pub ended: bool,
 }
 

@@ -2,8 +2,8 @@
 //! that makes every call with every dangerous value.
 //!
 //! The test makes each call twice: with a plain value and with a dangerous one. The second call
-//! must send the same requests as the first one, with the dangerous value in the same places. If
-//! the call cannot send the requests in this way, it must not send them.
+//! must send the same requests as the first one, with the dangerous value in the same places. If a
+//! call cannot send the requests with the dangerous value, it must not send them.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -283,8 +283,8 @@ pub struct Entry {
 ///
 /// # Panics
 ///
-/// If a call sends another request than the same call with a plain value. Only the value itself is
-/// allowed to differ.
+/// If a call with a dangerous value sends other requests than the same call with a plain value.
+/// Only the value itself is allowed to differ.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],
@@ -319,7 +319,7 @@ pub async fn walk(
     }
 }
 
-/// Compares the requests of a dangerous value with the requests of [`PLAIN`].
+/// Compares the requests that a call sent for a dangerous value with its requests for [`PLAIN`].
 fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     let is_name = segment(value).is_ok();
     let meant: Vec<(&Arrived, Arrived)> = plain.iter().map(|plain| (plain, plain.with(value))).collect();

@@ -1,6 +1,6 @@
 //! Measures a burst: 500 repositories change at the same time, and GitHub sends webhooks for each
 //! of them. The measurement shows whether each webhook gets its answer within 10 s, because GitHub
-//! gives up a webhook after that time.
+//! does not wait longer for an answer.
 
 use std::time::Duration;
 

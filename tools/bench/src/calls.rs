@@ -134,9 +134,9 @@ async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures 1,000 repositories with a policy that declares everything. In the rate limits, a minute
-/// lasts only 6 s. There are no hourly limits, because a cold sweep needs more calls than GitHub
-/// allows in an hour.
+/// Measures 1,000 repositories with a policy that declares everything. In the simulated rate
+/// limits, a minute lasts only 6 s. There are no hourly limits, because a cold sweep needs more
+/// calls than GitHub allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
     let state = everything::organisation(1_000).await?;
     let minute = Duration::from_secs(6);
@@ -148,7 +148,8 @@ async fn everything_declared() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures the sweeps that the service makes in a day, with the same organisation and policy.
+/// Measures the sweeps that the service makes in a day. The organisation and the policy are the
+/// same as in `everything_declared`.
 pub(crate) async fn day() -> anyhow::Result<()> {
     println!("a day of the service, unchanged organisation, everything declared\n");
     println!("{:52} {:>7} {:>8} {:>9} {:>9}", "", "", "a repo", "REST/repo", "pts/repo");
@@ -164,7 +165,7 @@ pub(crate) async fn day() -> anyhow::Result<()> {
     day::run(&sim, &folder.path.path().join("policy"), 1_000).await
 }
 
-/// Measures 10,000 repositories. In the rate limits, a minute lasts only 6 s, so that the
+/// Measures 10,000 repositories. In the simulated rate limits, a minute lasts only 6 s, so that the
 /// measurement takes only some minutes. The number of calls and the memory do not depend on the
 /// length of that minute.
 async fn ten_thousand() -> anyhow::Result<(f64, f64)> {

@@ -1,6 +1,6 @@
 //! Measures how the throughput grows with the number of processes on one schema of PostgreSQL. The
 //! first figure is the number of deliveries that the processes store in a second. The second figure
-//! is the time that the processes need for keys that became due during a pause.
+//! is the time that the processes need to complete the keys that became due during a pause.
 
 use std::process::Child;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const TIME: Duration = Duration::from_secs(8);
 const REPOSITORIES: usize = 2000;
 /// How long the simulated GitHub needs for each call.
 const LATENCY: Duration = Duration::from_millis(100);
-/// The maximum wait of a measurement.
+/// The maximum time that a measurement waits.
 const PATIENCE: Duration = Duration::from_secs(600);
 const SECRET: &str = "a secret of the benchmark";
 const POLICY: &str = "repository: { has_wiki: false }\n";
@@ -129,7 +129,7 @@ impl Fleet {
     }
 }
 
-/// `url` is the address of an empty database.
+/// Runs the benchmark. `url` is the address of an empty database.
 pub(crate) async fn run(url: &str) -> anyhow::Result<()> {
     let mut repositories = json!({});
     for n in 0..REPOSITORIES {

@@ -1,6 +1,6 @@
 //! Measures how long a function needs from its start to the answer of its first webhook. A local
-//! Runtime API sends the webhook. The measurement compares Beadle's intake function with a handler
-//! of the kind that Beadle replaces.
+//! Runtime API sends the webhook. The measurement compares Beadle's intake function with a typical
+//! handler that Beadle would replace.
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use tokio::net::TcpListener;
 
 use crate::runtime::Runtime;
 
-/// The number of times that each function is started. The result is the median.
+/// How many times the benchmark starts each function. The result is the median.
 const ROUNDS: usize = 9;
 /// The share of a processor that AWS gives a function with 256 MB. A function with 1,769 MB has one
 /// whole processor. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const SHARE: f64 = 256.0 / 1769.0;
-/// The maximum time that a function can need for its start.
+/// The maximum time that the benchmark waits for the start of a function.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The length of one period. In each period, Lambda gives a function its share of the processor.
 const PERIOD: Duration = Duration::from_millis(20);

@@ -11,7 +11,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Returns the cost of these calls. The calls come from the log of the simulator.
+    /// Returns the cost of `calls`, which come from the log of the simulator.
     pub(crate) fn of(calls: &[Value]) -> Self {
         let sum = |graphql: bool| -> f64 {
             let of = |call: &&Value| {

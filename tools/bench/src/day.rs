@@ -1,6 +1,6 @@
 //! Measures the sweeps of one day as the service runs them, with the default times. The first sweep
-//! reads everything. GitHub shows some parts only with REST. Each further sweep reads a share of
-//! these parts. The day passes in simulated time, and no rate limit applies.
+//! reads everything. Some parts can be read only with REST. Each further sweep reads only a share
+//! of these parts. The day passes in simulated time, and no rate limit applies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -63,8 +63,8 @@ fn print(repositories: usize, what: &str, cost: Cost) {
     println!("{name:52} {:>7} {:>8.3} {:>9.3} {:>9.3}", "", cost.calls, cost.rest_units, cost.graphql_points);
 }
 
-/// Prints which REST paths cost most in an ordinary sweep. `patterns` contains the calls of several
-/// sweeps, and `sweeps` is their number.
+/// Prints which REST paths cost the most in an ordinary sweep. `patterns` contains the calls of
+/// several sweeps, and `sweeps` is their number.
 fn print_patterns(patterns: &Patterns, sweeps: usize) -> anyhow::Result<()> {
     let sweeps = f64::from(u32::try_from(sweeps)?);
     println!("\nthe paths that cost most in an ordinary sweep (average of 11)\n");

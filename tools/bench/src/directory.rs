@@ -1,6 +1,6 @@
-//! Measures how many calls Beadle sends to a target: for an event of a directory, and for a sweep
-//! without a change. For comparison, the table also has numbers for other connectors. These numbers
-//! are calculated, not measured.
+//! Measures how many calls Beadle sends to a target: for one event of a directory, and for one
+//! sweep that finds no change. For comparison, the table also has numbers for other connectors.
+//! These numbers are calculated, not measured.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn account(n: usize) -> String {
     format!("a{n:05}")
 }
 
-/// Returns the number of each person in a group. These numbers identify the people.
+/// Returns the numbers that identify the people in a group.
 fn of(group: usize, members: usize) -> impl Iterator<Item = usize> {
     (0..members).map(move |n| (group * 17 + n) % (PEOPLE - 1000))
 }

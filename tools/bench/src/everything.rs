@@ -14,8 +14,8 @@ use crate::generated::name;
 /// the same policy.
 pub(crate) const POLICY: &str = include_str!("../../../crates/repositories/src/planner/tests/everything.yml");
 
-/// The sections that the policy lacks. The lists of deploy keys and secrets are empty, because only
-/// one repository can have a deploy key, and nobody can copy a secret.
+/// The sections that [`POLICY`] does not have. The lists of deploy keys and secrets are empty,
+/// because only one repository can have a deploy key, and nobody can copy a secret.
 pub(crate) const LAYER: &str = "
 pages: { build_type: workflow }
 deploy_keys: []
@@ -70,7 +70,7 @@ pub(crate) fn with_repositories(repositories: &Value) -> Value {
     })
 }
 
-/// Returns the state with copies of its only repository.
+/// Returns the state with this number of copies of its only repository.
 fn copies(state: &Value, repositories: usize) -> Value {
     let mut state = state.clone();
     let all = &mut state["orgs"]["acme"]["repos"];

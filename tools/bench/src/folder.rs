@@ -59,8 +59,8 @@ impl Folder {
         Self::with(sim, source, "", [secret, "60s", "enforce"])
     }
 
-    /// `source` is the value of `policy` in the configuration, and `policy` is the text of
-    /// `settings.yml` in the folder `policy`.
+    /// Creates a folder. `source` is the value of `policy` in the configuration, and `policy` is
+    /// the text of `settings.yml` in the folder `policy`.
     fn with(
         sim: &Sim,
         source: &str,

@@ -1,5 +1,5 @@
 //! Measures how long Beadle needs until a new repository matches the policy. The benchmark compares
-//! this time with the time of the same calls, one after the other.
+//! this time with the time that the same calls need if they run one after the other.
 
 use std::time::Duration;
 

@@ -47,7 +47,7 @@ struct Signed {
     tag: String,
 }
 
-/// The requests of this benchmark, and the handler for the comparison with the service.
+/// The requests of this benchmark, and the handler that the benchmark compares with the service.
 struct Intake {
     /// One request for each connection. Each request is about another repository, because many
     /// simultaneous events of one repository are rare.
@@ -109,8 +109,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 impl Intake {
-    /// Measures processes that use the store at an address, and measures the minimal handler in
-    /// between.
+    /// Measures two services in turn: the minimal handler, and the processes that use the store at
+    /// an address.
     async fn measure(
         &self,
         folder: &Folder,

@@ -20,7 +20,7 @@ pub(crate) struct Spent {
 pub(crate) struct Patterns(BTreeMap<String, Spent>);
 
 impl Patterns {
-    /// Adds the REST calls in these entries. The entries come from the simulator's log.
+    /// Adds the REST calls among `calls`, which are entries of the simulator's log.
     pub(crate) fn add(&mut self, calls: &[Value]) {
         for call in calls {
             let path = call["path"].as_str().unwrap_or_default();
@@ -34,8 +34,8 @@ impl Patterns {
         }
     }
 
-    /// Returns the patterns that cost most units. The most expensive pattern comes first. The list
-    /// leaves out the patterns that cost nothing.
+    /// Returns the patterns that cost the most units. The most expensive pattern comes first. The
+    /// list leaves out the patterns that cost nothing.
     pub(crate) fn most_expensive(&self) -> Vec<(&str, Spent)> {
         let costly = self.0.iter().filter(|(_, spent)| spent.units > 0);
         let mut costly: Vec<(&str, Spent)> =
@@ -48,7 +48,7 @@ impl Patterns {
 
 /// Returns a path with placeholders for names and ids.
 fn pattern(path: &str) -> String {
-    // How many of the next segments are names.
+    // The number of following segments that are names.
     let mut names = 0;
     let segments = path.split('/').map(|segment| {
         if names > 0 {

@@ -1,5 +1,5 @@
-//! Measures the cost of a policy: the check of its files, the resolving of its layers, and the work
-//! on a policy in a repository.
+//! Measures three costs of a policy: the check of its files, the resolving of its layers, and the
+//! work on a policy that is in a repository.
 
 use std::process::Command;
 

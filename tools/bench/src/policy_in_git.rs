@@ -17,7 +17,7 @@ const REPOSITORIES: usize = 1_000;
 const FILES: usize = 2_000;
 /// The repositories that the merged file affects.
 const AFFECTED: [usize; 3] = [3, 500, 999];
-/// The words in the log when a generation comes into force.
+/// The log message that Beadle writes when a generation comes into force.
 const IN_FORCE: &str = "policy in force";
 
 pub(crate) async fn run() -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use crate::folder::{Folder, peak};
 
 /// The name of the log file.
 const LOG: &str = "serve.log";
-/// The maximum wait of a measurement.
+/// The maximum time that a measurement waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// If the service makes no call for this duration, it has nothing left to do. The service checks
 /// its policy every 10 s.
@@ -74,12 +74,12 @@ impl Service {
         self.sim.send_webhooks_to(Hook { url, secret, organisation: false });
     }
 
-    /// Returns the log until now.
+    /// Returns the log that the service has written so far.
     pub(crate) fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.folder.path.path().join(LOG))?)
     }
 
-    /// Waits until the log contains a text this number of times.
+    /// Waits until the log contains `text` at least `times` times.
     pub(crate) async fn until_logged(&self, text: &str, times: usize) -> anyhow::Result<()> {
         let started = now();
         while self.log()?.matches(text).count() < times {

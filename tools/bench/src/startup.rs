@@ -22,7 +22,7 @@ const SPREAD: Duration = Duration::from_secs(300 * 24 * 3600);
 /// How long the benchmark waits before it measures the peak memory again. By then, the background
 /// tasks have run.
 const SETTLED: Duration = Duration::from_secs(20);
-/// The number of starts with the journal. The system might already have parts of the file in
+/// The number of starts with the large journal. The system might already have parts of the file in
 /// memory.
 const STARTS: usize = 3;
 /// Lists the indexes of the journal, without the indexes that SQLite creates for a key.

@@ -1,5 +1,5 @@
 //! Measures sweeps of a running service with 10,000 repositories that match the policy. The limits
-//! per minute are the limits of GitHub.
+//! per minute are the same as GitHub's.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ async fn sweep(service: &Service, name: &str, ended: usize, repositories: usize)
     let (started, mut seen, mut last) = (now(), 0, Duration::ZERO);
     while service.log()?.matches("sweep ended").count() < ended {
         anyhow::ensure!(started.elapsed() < PATIENCE, "the sweep did not end");
-        // The log shows the end of the sweep up to 10 s late. So the benchmark uses the time of the
-        // last call as the end.
+        // The log shows the end of the sweep with a delay of up to 10 s. So the benchmark uses the
+        // time of the last call as the end.
         let calls = service.sim.call_count();
         if calls != seen {
             (seen, last) = (calls, started.elapsed());

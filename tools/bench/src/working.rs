@@ -35,8 +35,8 @@ impl Reconcile for NoChange {
     }
 }
 
-/// Opens the store at `address`. After the first line of standard input, runs the keys of the
-/// store. The process runs until it is killed.
+/// Opens the store at `address`. When the first line of standard input has arrived, begins to run
+/// the keys of the store. The process runs until it is killed.
 pub(crate) async fn run(address: &str) -> anyhow::Result<()> {
     let store = stores::open(address).await?;
     println!("ready");

@@ -1,8 +1,8 @@
 //! Checks the calls of the tests against the published descriptions of the vendors. `cargo xtask
 //! tools` fetches GitHub's descriptions. A table contains a part of Okta's description.
 //!
-//! GitHub's descriptions have 27 MB. A process reads the descriptions when it checks its first
-//! call. So all tests that check calls should be in one program that runs them in threads.
+//! GitHub's descriptions have a size of 27 MB. A process reads the descriptions when it checks its
+//! first call. So all tests that check calls should be in one program that runs them in threads.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 

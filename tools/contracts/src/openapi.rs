@@ -102,13 +102,14 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     if first.is_empty() {
         return first;
     }
-    // The products have different values of visibility and permissions, so one matching description
-    // is enough.
+    // The two products allow different values of visibility and permissions. So it is enough if one
+    // description matches.
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
 /// Returns the path of a redirected call. In this path, the name of the repository replaces its id.
-/// Redirects use the id. But the description has the id only in the path of the repository itself.
+/// Redirects use the id. But in the description, only the path of the repository itself contains
+/// the id.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))

@@ -62,7 +62,7 @@ impl Cluster {
         let state = self.folder.join("data/postmaster.pid");
         let text = std::fs::read_to_string(&state).unwrap();
         let server = text.lines().next().unwrap().to_owned();
-        // If the shell ended by itself, it would delete the folder.
+        // The shell must be killed, because a shell that ends by itself deletes the folder.
         self.keeper.kill().unwrap();
         self.keeper.wait().unwrap();
         assert!(Command::new("kill").args(["-QUIT", &server]).status().unwrap().success());
@@ -105,8 +105,8 @@ impl Cluster {
         format!("postgres://beadle@/postgres?host={}&schema=test_{n}", self.folder.display())
     }
 
-    /// Waits until the server is ready. The last line of the file `postmaster.pid` shows this.
-    /// Returns `false` if the server has ended.
+    /// Waits until the server is ready. The last line of the file `postmaster.pid` shows when the
+    /// server is ready. Returns `false` if the server has ended.
     async fn is_ready(&mut self) -> bool {
         let state = self.folder.join("data/postmaster.pid");
         for _ in 0..600 {
@@ -167,7 +167,7 @@ impl ServerUser {
         Self::Nobody
     }
 
-    /// Lets a program run as this user, in a folder that the user can enter.
+    /// Makes a program run as this user, in a folder that the user can enter.
     fn runs<'a>(self, command: &'a mut Command, folder: &Path) -> &'a mut Command {
         use std::os::unix::process::CommandExt as _;
         command.current_dir(folder);

@@ -20,7 +20,7 @@ pub struct Moto {
     child: Child,
     /// The address of moto.
     pub url: String,
-    /// The address of DynamoDB. DynamoDB can be at another server.
+    /// The address of DynamoDB. This can be another server than moto.
     tables_at: String,
     /// The secret key in the credentials. moto accepts any key.
     pub secret: String,

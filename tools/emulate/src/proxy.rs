@@ -38,7 +38,7 @@ struct Shared {
     /// Maps each query to an earlier answer of the index.
     said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
-    /// The number of further requests that the proxy forwards.
+    /// The number of requests that the proxy will still forward.
     left: AtomicU64,
     /// How many faults of each kind the proxy has injected.
     counts: Mutex<HashMap<&'static str, u32>>,
@@ -47,7 +47,8 @@ struct Shared {
     denied: Option<String>,
 }
 
-/// A stop of the proxy. The proxy keeps the first request of an operation until the test continues.
+/// A pause of the proxy. The proxy holds back the first request of an operation until the test lets
+/// it continue.
 struct Stop {
     operation: String,
     has_come: AtomicBool,
@@ -74,7 +75,7 @@ impl Proxy {
         Self::with(to, NOTHING, 1, after, (None, None)).await
     }
 
-    /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
+    /// Starts a proxy that holds back the first request of an operation until [`Proxy::go_on`] is
     /// called. Before this call, the test can write to the table, as another process would.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
@@ -91,14 +92,14 @@ impl Proxy {
         Self::with(to, NOTHING, 1, u64::MAX, (None, Some(operation.to_owned()))).await
     }
 
-    /// Waits until the proxy keeps a request.
+    /// Waits until the proxy holds back a request.
     pub async fn until_stopped(&self) {
         if let Some(stop) = &self.shared.stop {
             tokio::time::timeout(Duration::from_secs(30), stop.came.notified()).await.unwrap();
         }
     }
 
-    /// Forwards the request that the proxy keeps.
+    /// Forwards the request that the proxy holds back.
     pub fn go_on(&self) {
         if let Some(stop) = &self.shared.stop {
             stop.goes_on.notify_one();

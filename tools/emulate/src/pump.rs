@@ -63,8 +63,8 @@ impl Pump {
     }
 }
 
-/// Returns a batch of messages. The batch is full, or it has the messages that arrived within the
-/// batching window after the first message.
+/// Returns a batch of messages. The batch ends when it is full, or when the batching window after
+/// the first message is over.
 async fn gather(client: &Client, source: &Source) -> Vec<Message> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;

@@ -5,7 +5,8 @@ use std::path::Path;
 use beadle_config::{ConfigError, File, MappingsFile, Source};
 use toml::{Table, Value};
 
-/// The keys whose values are references to secrets. A user could write the secret itself there.
+/// The keys whose values are references to secrets. A user could by mistake write a secret instead
+/// of a reference.
 const SECRET_KEYS: [&str; 8] = [
     "client_secret",
     "hook_secrets",
@@ -35,7 +36,7 @@ pub(crate) fn run(data: &[u8]) {
 /// Parses the file. Returns the text of the error, if there is one.
 fn checked(text: &str) -> Option<String> {
     let source = Source::new(Path::new("beadle.toml"), text);
-    // A file of `groups_from`, or `groups.toml` of a policy.
+    // The input can also be a file of `groups_from`, or `groups.toml` of a policy.
     let _ = source.parse::<MappingsFile>();
     // The service compares all values of two versions of the file.
     let _ = source.values();

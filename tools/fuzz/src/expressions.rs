@@ -1,4 +1,5 @@
-//! Fuzzes expressions and templates. Dispatches, attributes, rules and files contain them.
+//! Fuzzes expressions and templates. Dispatches, attributes, rules and files contain expressions
+//! and templates.
 
 use std::collections::BTreeMap;
 

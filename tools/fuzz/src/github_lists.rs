@@ -26,7 +26,8 @@ fn id(row: usize) -> String {
     (row + 1).to_string()
 }
 
-/// Returns an organisation. Its list has the rows.
+/// Returns a simulated vendor with an organisation. A list of the organisation has the rows of
+/// `list`.
 fn vendor(list: List, form: Form) -> Arc<Vendor> {
     Vendor::new(move |address, body| {
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -23,7 +23,8 @@ fn asks() -> Asks {
     }
 }
 
-/// Reads an organisation that has one repository. GitHub has no further page of any list.
+/// Reads an organisation that has one repository. The simulated GitHub has no further page of any
+/// list.
 fn read(node: &Value) -> Vec<Repository> {
     let page = json!({ "totalCount": 1, "nodes": [node], "pageInfo": { "hasNextPage": false } });
     let body = Bytes::from(json!({ "data": { "organization": { "repositories": page } } }).to_string());

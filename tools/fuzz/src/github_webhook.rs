@@ -54,8 +54,8 @@ fn senders() -> [Sender; 2] {
 
 pub(crate) fn run(data: &[u8]) {
     let seed = Seed::of(data);
-    // Almost no input has a valid signature. So the target signs the body if the input does not
-    // have the header.
+    // Almost no input has a valid signature. So if the input does not have the header with the
+    // signature, the target signs the body.
     let signed = sign(seed.value("secret").unwrap_or("new"), seed.body);
     let signature = seed.value("signature").unwrap_or(&signed);
     let headers = Headers {

@@ -47,8 +47,8 @@ pub const GITHUB_REPOSITORY: Target =
 /// Webhooks of GitHub: only a signed request marks keys, and Beadle can parse the text of each key.
 pub const GITHUB_WEBHOOK: Target = Target { name: "github_webhook", run: github_webhook::run, tries: 3_000 };
 
-/// Names that become a part of an address, a filter, a query, a key or a note: the name stays the
-/// same, or Beadle refuses it.
+/// Names that become a part of an address, a filter, a query, a key or a note: Beadle either keeps
+/// the name unchanged or refuses it.
 pub const NAMES: Target = Target { name: "names", run: names::run, tries: 1_000 };
 
 /// Event hooks of Okta: only a request with a valid header marks keys, and Beadle can parse the

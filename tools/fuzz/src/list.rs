@@ -28,7 +28,7 @@ enum Fault {
     NotAList,
     /// The page links to itself as the next page.
     Loop,
-    /// The page has another status.
+    /// The answer with the page has another HTTP status.
     Status,
     /// The body of the page is random.
     Garbage,
@@ -64,7 +64,7 @@ pub(crate) enum Paging {
 enum Expected {
     Whole,
     Unknown,
-    /// The answers can belong to another list.
+    /// Any result, because the answers can belong to another list.
     Any,
 }
 
@@ -94,7 +94,7 @@ impl List {
         }
     }
 
-    /// Returns the number of each row that is on a page.
+    /// Returns the numbers of the rows that are on any page.
     fn shown(&self) -> Vec<usize> {
         let missing = (self.fault == Fault::Missing && self.rows > 0).then(|| self.page % self.rows);
         (0..self.rows).filter(|row| Some(*row) != missing).collect()
@@ -116,7 +116,8 @@ impl List {
 
     /// Returns the page after this one, if there is one.
     pub(crate) fn next(&self, page: usize) -> Option<usize> {
-        // A client can read a page without rows many times before it gives up.
+        // Only a page with rows can link to itself, because a client can read an empty page many
+        // times before it stops.
         if self.fault == Fault::Loop && page == self.page && self.rows > 0 {
             return Some(page);
         }

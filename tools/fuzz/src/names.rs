@@ -98,7 +98,7 @@ fn in_a_note(name: &str) {
     assert_eq!((read.as_str(), rest), (first, last.replace('\0', "%00").as_str()));
 }
 
-/// Checks that a key belongs only to its own instance.
+/// Checks that a key belongs to its instance, and to no other instance.
 fn in_a_key(name: &str) {
     let (instance, id) = name.split_once('\n').unwrap_or((name, "1"));
     let key = Key::new("repository", instance, id);

@@ -14,7 +14,7 @@ fn id(row: usize) -> String {
     format!("00g{row}")
 }
 
-/// Returns a directory. Its groups are the rows of the list.
+/// Returns a directory whose groups are the rows of the list.
 fn vendor(list: List) -> std::sync::Arc<Vendor> {
     Vendor::new(move |address, _| {
         let page = parameter(address, "after").and_then(|after| after.parse().ok()).unwrap_or(0);

@@ -70,7 +70,7 @@ fn placed(problem: &Problem, sources: &BTreeMap<String, String>) {
     let Some(source) = sources.get(&*problem.asked.file) else {
         panic!("there is no file {}: {}", problem.asked.file, problem.message)
     };
-    // In YAML, a carriage return alone ends a line too.
+    // In YAML, a single carriage return also ends a line.
     let lines = source.replace("\r\n", "\n").split(['\n', '\r']).count();
     let line = problem.asked.line as usize;
     assert!((1..=lines).contains(&line), "line {line} of {lines}: {}", problem.message);
@@ -101,7 +101,7 @@ fn known() -> Repository {
     }
 }
 
-/// Returns a repository. Beadle knows little more than its name.
+/// Returns a repository of which Beadle knows little more than the name.
 fn unread() -> Repository {
     Repository {
         id: 101,

@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
     let seed = Seed::of(data);
     let text = seed.text();
     let Ok(value) = serde_json::from_str::<Value>(&text) else { return };
-    // The library does not read every decimal number exactly as it was written.
+    // The JSON library does not read back every decimal number exactly as it was written.
     if has_fraction(&value) {
         return;
     }
@@ -60,7 +60,8 @@ fn has_fraction(value: &Value) -> bool {
     }
 }
 
-/// Writes a readable record and reads it again. Checks that the record is the same.
+/// If `text` is a readable record, writes the record and reads it again. Checks that the record is
+/// the same.
 fn kept<T: Serialize + DeserializeOwned>(text: &str) {
     let Ok(record) = serde_json::from_str::<T>(text) else { return };
     let written = serde_json::to_string(&record).expect("a record that was read can be written");
@@ -70,7 +71,7 @@ fn kept<T: Serialize + DeserializeOwned>(text: &str) {
     assert_eq!(value(&again), value(&record), "a part of the record is lost: {written}");
 }
 
-/// Simulates the work on the key of a row. The row can have any numbers.
+/// Simulates the work on the key of a row. The fields of the row can have any numbers.
 fn worked_on(mut row: Row) {
     let timing = Timing::default();
     let before = row.clone();

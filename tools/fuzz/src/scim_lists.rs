@@ -21,7 +21,7 @@ fn id(row: usize) -> String {
     format!("group-{row}")
 }
 
-/// Returns a server. Its groups are the rows of the list.
+/// Returns a server whose groups are the rows of the list.
 fn vendor(list: List, paging: Paging) -> Arc<Vendor> {
     Vendor::new(move |address, _| {
         let number = |name| parameter(address, name).and_then(|value| value.parse::<usize>().ok());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// An input, taken apart.
+/// The parts of an input.
 pub(crate) struct Seed<'a> {
     head: Cow<'a, str>,
     /// Everything after the first empty line.

@@ -53,7 +53,7 @@ impl Vendor {
         }
     }
 
-    /// Returns the addresses of all requests.
+    /// Returns the addresses of all requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().clone()
     }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How the rows of a list are wrong. The list still states the correct total.
+/// An error in the rows of a list. The total that the list states stays correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
@@ -26,12 +26,12 @@ pub enum Lie {
     EndsEarly,
 }
 
-/// A fault, in the form of `POST /_sim/faults`. The first fields select the calls. The other fields
+/// A fault, in the form of `POST /_sim/faults`. Some fields select the calls, and the other fields
 /// define the effect.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// The method of the affected calls. `None` means any method.
+    /// The HTTP method of the affected calls. `None` means any method.
     pub method: Option<String>,
     /// A text that the path of the calls must contain. For GraphQL, the path is `/graphql`.
     pub path: String,
@@ -65,11 +65,11 @@ pub struct Fault {
     pub empty: bool,
     /// True if the answer lacks the link to the next page.
     pub last: bool,
-    /// How the rows of the lists in the simulated GitHub's answer are wrong. The simulator applies
-    /// the entries in this order.
+    /// The errors in the rows of the lists in the simulated GitHub's answer. The simulator applies
+    /// them in this order.
     pub lies: Vec<Lie>,
-    /// The GraphQL field with the wrong connections. REST needs no field, because an answer has
-    /// only one list.
+    /// The GraphQL field whose connections get the errors. REST needs no field, because an answer
+    /// has only one list.
     pub connection: Option<String>,
     /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,

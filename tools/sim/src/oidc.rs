@@ -33,7 +33,7 @@ pub struct OidcClient {
     pub id: String,
     /// The secret of the client.
     pub secret: String,
-    /// The only allowed address for the browser's return.
+    /// The only address to which the provider lets the browser return.
     pub callback: String,
 }
 
@@ -50,7 +50,7 @@ struct Shared {
     key: AppKey,
     /// The claims about the person who signs in. `None` if the person refuses.
     person: Mutex<Option<Value>>,
-    /// Claims that replace claims of the next ID tokens.
+    /// Claims that replace the claims with the same names in the next ID tokens.
     lie: Mutex<Value>,
     codes: Mutex<HashMap<String, Code>>,
 }

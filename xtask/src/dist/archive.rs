@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::dist::release::Release;
 use crate::run::run;
 
-/// Packs files and folders of `folder` into the file `archive`. The archive depends neither on the
-/// order of the files on the disk, nor on the user, the umask and the time of the build.
+/// Packs files and folders of `folder` into the file `archive`. The order of the files on the disk,
+/// the user, the umask and the time of the build do not change the archive.
 pub(crate) fn tar(release: &Release, folder: &Path, names: &[&str], archive: &Path) -> anyhow::Result<()> {
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--format=gnu", "--owner=0", "--group=0", "--numeric-owner"]);

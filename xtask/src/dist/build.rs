@@ -14,15 +14,16 @@ use crate::tools;
 /// operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// The features of a draft. A draft leaves out AWS, because the AWS crates take as long to build as
-/// all others together. No check of a release's files needs AWS. The tests build the AWS crates.
+/// all other crates together. No check of a release's files needs AWS. The tests build the AWS
+/// crates.
 const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns the path of the program. The program contains the
 /// list of its dependencies. `cargo audit bin` reads this list.
 pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<PathBuf> {
     step(&format!("program for {}", target.label));
-    // Cargo does not distinguish builds that differ only in the flags below. So each build has its
-    // own folder.
+    // Cargo does not distinguish builds that differ only in the flags below. So each build has a
+    // separate folder.
     let folder = release.work.join("cargo").join(&target.label);
     std::fs::create_dir_all(&folder)?;
     let paths = paths(&folder)?;
@@ -49,9 +50,9 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns pairs of names. The first is a folder on this machine. A compiler can write the name of
-/// this folder into a program. The second is the name that the compiler writes instead. A later
-/// pair has priority.
+/// Returns pairs of names. The first name is a folder on this machine, which a compiler can write
+/// into a program. The second name is the one that the compiler writes instead. A later pair has
+/// priority over an earlier pair.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

@@ -1,5 +1,5 @@
 //! Builds the container image: one static program and the trusted certificates. `umoci` writes the
-//! files of the image itself, so no daemon and no root rights are needed.
+//! files of the image directly, so no daemon and no root rights are needed.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -67,7 +67,7 @@ pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow
     let created = answer("date", &["--utc", "--date", &at, "+%Y-%m-%dT%H:%M:%SZ"])?;
     let (user, group) = (answer("id", &["--user"])?, answer("id", &["--group"])?);
     for (from, to, owner) in [(&files, "/", "0"), (&state, "/var/lib/beadle", USER)] {
-        // In the image, `owner` owns the files of the user who runs this command.
+        // In the image, the files of the user who runs this command belong to `owner`.
         let (users, groups) = (format!("{owner}:{user}:1"), format!("{owner}:{group}:1"));
         let from = from.display().to_string();
         call(&[

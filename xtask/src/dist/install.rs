@@ -134,8 +134,8 @@ fn installed(release: &Release, target: &Target) -> anyhow::Result<()> {
         }
         std::fs::write(file, text)?;
     }
-    // The user of the service can write to the folder, because `beadle init` writes to it. The
-    // files in the folder are valid.
+    // The user of the service must be able to write to the folder, because `beadle init` writes to
+    // it. The files in the folder must be valid.
     let script = "cd /etc/beadle && beadle example > example.toml && beadle check && beadle self check";
     inside(&["su", "--shell", "/bin/sh", "beadle", "--command", script])?;
     inside(&["dpkg", "--install", "/beadle.deb"])?;
@@ -170,8 +170,8 @@ fn works(release: &Release, folder: &Path, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a command that runs another command. `folder` is the root folder for this other command.
-/// If the user is not root, the command runs in a namespace.
+/// Returns a command that runs another command with `folder` as its root folder. If the user is not
+/// root, the other command runs in a namespace.
 fn chroot(folder: &Path) -> anyhow::Result<Command> {
     let id = Command::new("id").arg("--user").output().context("cannot run id")?;
     let mut command = if id.stdout.trim_ascii() == b"0" {

@@ -20,7 +20,7 @@ pub(crate) fn write(release: &Release) -> anyhow::Result<()> {
     // cargo-cyclonedx writes a file next to every Cargo.toml. So this command runs in a copy of the
     // workspace.
     let (archive, source) = (release.work.join("source.tar"), release.work.join("source"));
-    let _ = std::fs::remove_dir_all(&source); // the copy of an earlier commit
+    let _ = std::fs::remove_dir_all(&source); // this removes the copy of an earlier commit
     std::fs::create_dir_all(&source)?;
     let mut git = Command::new("git");
     git.args(["archive", "--format=tar", "--output"]).arg(&archive).arg("HEAD");

@@ -17,9 +17,9 @@ use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// Some lines of the unit in a package differ from the unit in the workspace. Each entry has the
-/// line in the workspace, and the line in the packages. A package creates a user who owns the files
-/// in `/etc/beadle`, so the service reads its secrets there.
+/// The lines of the systemd unit that are different in the packages. Each entry has the line in the
+/// workspace, and the line in the packages. A package creates a user who owns the files in
+/// `/etc/beadle`, so the service reads its secrets there.
 const UNIT: &[(&str, &str)] = &[
     ("ExecStart=/usr/local/bin/beadle ", "ExecStart=/usr/bin/beadle "),
     ("DynamicUser=yes\n", "User=beadle\nGroup=beadle\n"),
@@ -36,7 +36,7 @@ const UNIT: &[(&str, &str)] = &[
 pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     step("man pages and completions");
     let folder = release.work.join("manual");
-    let _ = std::fs::remove_dir_all(&folder); // a page of a command that no longer exists
+    let _ = std::fs::remove_dir_all(&folder); // this removes pages of commands that no longer exist
     // The build uses the packages and features of the tests, so that cargo compiles nothing again.
     cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD, suite::TESTING].concat(), &[])?;
     run(Command::new(root().join("target/debug/beadle-manual")).arg(&folder))?;
@@ -54,7 +54,7 @@ pub(crate) fn collect(
 ) -> anyhow::Result<PathBuf> {
     let name = format!("beadle-{}-{}", release.version, target.label);
     let folder = release.work.join("stage").join(name);
-    let _ = std::fs::remove_dir_all(&folder); // a file that is no longer part of the release
+    let _ = std::fs::remove_dir_all(&folder); // this removes files that the release no longer has
     std::fs::create_dir_all(&folder)?;
     let time = release.time();
     copy(program, &folder.join("beadle"), 0o755, time)?;

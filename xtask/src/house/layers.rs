@@ -3,8 +3,8 @@
 
 use super::members::Member;
 
-/// Returns a problem for each dependency on a package that is not in a lower layer, and for each
-/// package that is in no layer.
+/// Returns a problem for each dependency on a package that is not in a lower layer. Also returns a
+/// problem for each package that is in no layer.
 pub(super) fn problems(layers: &[Vec<String>], members: &[Member]) -> Vec<String> {
     let layer = |name: &str| layers.iter().position(|layer| layer.iter().any(|package| package == name));
     let mut problems = Vec::new();

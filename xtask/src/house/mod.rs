@@ -6,7 +6,7 @@
 //! - **A package depends only on packages of lower layers.**
 //!
 //! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
-//! no longer necessary is a problem too. So every new exception is a change that a reviewer sees.
+//! no longer necessary is also a problem. So every new exception is a change that a reviewer sees.
 
 mod circles;
 mod graph;

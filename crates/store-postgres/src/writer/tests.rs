@@ -1,4 +1,4 @@
-//! Tests of groups that are made by hand, with a real PostgreSQL server.
+//! Tests with a real PostgreSQL server. The tests make the groups of requests themselves.
 
 use beadle_emulate::Cluster;
 use beadle_engine::store::prelude::*;
@@ -63,7 +63,7 @@ async fn a_group_is_written_without_the_requests_that_fail() {
     let together = "SELECT count(DISTINCT xmin::text) = 1 AND min(wanted) = 1 AND max(wanted) = 1 FROM work
                     WHERE key <> 'repository:acme:9'";
     assert!(client.query_one(together, &[]).await.unwrap().get::<_, bool>(0));
-    // The writers of the store go on too.
+    // The writers of the store also continue after a panic.
     let failed = store.intake.write(Panics).await.err().unwrap();
     assert!(failed.to_string().contains(PANICKED), "{failed}");
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(5)).await.unwrap();
@@ -86,8 +86,8 @@ async fn a_transaction_that_does_not_begin_stores_no_delivery() {
     let marks = vec![Mark::new(key(1), Lane::Event)];
     let arrived = Arrived { delivery: delivery(), body: None, keys: "[]".into() };
     let (accept, answer) = job(Accept { arrived, marks: marks.clone() });
-    // The server executes the statements after this one, as if an administrator had cancelled
-    // `BEGIN`.
+    // This statement fails, as if an administrator had cancelled `BEGIN`. The server still executes
+    // the next statements.
     let (group, failed) = write(&shared, vec![accept], "SELECT 1 / 0").await.unwrap_err();
     assert!(!failed.is_for_all(), "each request is tried alone: {failed:?}");
     settle(group, Err(&failed));

@@ -28,7 +28,7 @@ fn id(name: &str) -> String {
     format!("00u{name}")
 }
 
-/// Returns the `members` of a group in the form of the simulated Okta's state.
+/// Returns the `members` of a group in the form that the state of the simulated Okta uses.
 fn of(names: &[&str]) -> Value {
     names.iter().map(|name| (id(name), json!(true))).collect::<Map<_, _>>().into()
 }

@@ -19,15 +19,14 @@ fn rank(permission: &str) -> u8 {
     }
 }
 
-/// Returns the highest permission that one of these teams has.
+/// Returns the highest permission that any of these teams has on the repository.
 pub(crate) fn granted(repository: &Value, teams: &[String]) -> Option<String> {
     let held = teams.iter().filter_map(|slug| repository["teams"][slug].as_str());
     held.max_by_key(|role| rank(role)).map(str::to_owned)
 }
 
 impl World {
-    /// Returns a team and all teams above it. The team itself comes first, and the highest team
-    /// last.
+    /// Returns a team and all teams above it, in ascending order. The team itself comes first.
     pub(crate) fn lineage(&self, org: &str, slug: &str) -> Vec<String> {
         let mut lineage = vec![slug.to_owned()];
         let above = |slug: &str| self.team(org, slug).and_then(|team| team["parent"].as_str());
@@ -68,8 +67,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Changes the push restriction of a rule: removes the people and the teams that have no write
-    /// access. GitHub does the same and reports no error. The function does not remove Apps.
+    /// Removes the people and the teams that have no write access from the push restriction of a
+    /// rule. GitHub also removes them and reports no error. The function does not remove Apps.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {

@@ -1,5 +1,5 @@
-//! Calls of an App as itself: the description of the App, its installations and their tokens, and
-//! the log of its deliveries.
+//! Calls that an App makes as itself: the description of the App, its installations and their
+//! tokens, and the log of its deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 
@@ -99,7 +99,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Returns the organisation of this installation of an App.
+/// Returns the organisation of the App's installation that has this id.
 fn installed<'a>(world: &'a World, app: &Value, id: &str) -> Option<&'a Value> {
     let mut orgs = world.doc["orgs"].as_object()?.values();
     orgs.find(|org| is_installed(app, org) && shapes::installation_id(org).to_string() == id)

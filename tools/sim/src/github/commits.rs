@@ -1,6 +1,6 @@
 //! Makes the commits of repositories. Each change of a repository's `contents` makes one commit,
-//! and the repository keeps the files of every commit. So a test can simulate a merge with a patch
-//! of the state.
+//! and the repository keeps the files of every commit. So a test that patches the state can
+//! simulate a merge.
 //!
 //! <https://docs.github.com/rest/commits/commits>
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest, Sha256};
 
-/// The author of a commit if the state has no author for it.
+/// The author of each commit for which the state has no author.
 const AUTHOR: &str = "octocat";
 
 /// A file of a commit.
@@ -49,7 +49,7 @@ impl<'a> Commit<'a> {
         files(self.contents)
     }
 
-    /// Returns the files in the form of the state.
+    /// Returns the files in the form that the state uses.
     pub(crate) fn contents(&self) -> &'a Value {
         self.contents
     }
@@ -107,7 +107,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// Adds a commit to a repository, without a branch that points to it. Returns the id of the commit.
+/// Adds a commit to a repository. No branch points to the commit. Returns the id of the commit.
 pub(crate) fn add(
     repository: &mut Value,
     author: &str,

@@ -32,7 +32,7 @@ pub(crate) fn answer(
 ) -> Response {
     let tell = query.split('&').any(|part| part == "webhooks=true");
     let parsed = || serde_json::from_slice::<Value>(body).map_err(|error| error.to_string());
-    // The person or App that changes the state by hand.
+    // The webhooks name this person or App as the sender.
     let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "sender");
     let sender = named.map_or_else(|| SENDER.to_owned(), |(_, login)| login.into_owned());
     let changed = || {
@@ -130,7 +130,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Returns the event that a person causes by asking for another run of a check.
+/// Returns the event that GitHub sends when a person asks for another run of a check.
 fn rerequested(world: &World, of: &Value) -> Result<Event, String> {
     let name = |key: &str| of[key].as_str().unwrap_or_default();
     let id = of["id"].as_u64().unwrap_or_default();

@@ -94,7 +94,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
     }
 }
 
-/// Sends a delivery of the log again with the same guid. Returns `false` if the log has no such
+/// Sends a delivery from the log again, with the same guid. Returns `false` if the log has no such
 /// delivery.
 pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
     let (Some(hook), Some(old)) = (shared.hook(), lock(&shared.log).find(id)) else { return false };

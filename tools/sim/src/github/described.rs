@@ -95,7 +95,7 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
         return Some(Reply::not_found());
     }
     let schema = schema_of(method, path)?;
-    // A request without a body is checked like a body without keys.
+    // A request without a body is checked as if it had a body without keys.
     let none = json!({});
     let body = if body.is_null() { &none } else { body };
     let why = problem(schema, body, "")?;

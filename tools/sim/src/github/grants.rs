@@ -58,7 +58,7 @@ impl Grant {
         &self.org
     }
 
-    /// Returns the rights in the form of the answer to the request.
+    /// Returns the rights in the form that the answer to the token request has.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
         if self.repositories.is_some() {

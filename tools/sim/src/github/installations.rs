@@ -1,6 +1,7 @@
-//! The installations of the App that the simulator always has. In the state, `installed` of the App
-//! lists the organisations that installed it. Without this key, all organisations have the App.
-//! `suspended` lists the organisations that suspended the installation.
+//! The installations of the App that the simulator always has. In the state, two keys of the App
+//! describe its installations. `installed` lists the organisations that installed the App. Without
+//! this key, all organisations have the App. `suspended` lists the organisations that suspended the
+//! installation.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#installation>
 

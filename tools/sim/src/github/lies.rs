@@ -1,4 +1,4 @@
-//! Makes the rows of lists wrong if a test asks for wrong rows. For example, a row is repeated or
+//! Puts errors into the rows of lists if a test asks for them. For example, a row is repeated or
 //! missing, or the same page comes again and again.
 
 use http::Uri;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::github::rest::Reply;
 
-/// The rate limits. If the minute is shorter, an hour has 60 of these shorter minutes.
+/// The rate limits. If `minute` is shorter than a real minute, an hour also has only 60 of these
+/// shorter minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The length of the minute.
@@ -183,7 +184,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the answer of `GET /rate_limit`. No limit counts this call.
+    /// Returns the answer of `GET /rate_limit`. This call does not count toward any limit.
     pub(crate) fn overview(&mut self, token: &str) -> Value {
         let mut of = |resource: &'static str| {
             let headers = self.headers(token, resource);

@@ -1,5 +1,5 @@
-//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can make
-//! these rows wrong.
+//! Keeps the log of the App's deliveries. All pages use the same order of rows. A test can put
+//! errors into these rows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,8 +12,8 @@ use crate::github::deliver::Logged;
 pub struct LogLies {
     /// True if the order of the rows does not depend on the ids of the rows.
     pub shuffle: bool,
-    /// How many reads of the log can lack a new row. For each row, the simulator computes a number
-    /// of reads up to this maximum. A read begins with a request for the first page.
+    /// The maximum number of reads of the log that can lack a new row. For each row, the simulator
+    /// computes a number up to this maximum. A read begins with a request for the first page.
     pub late: u32,
     /// True if the log shows each row at two places.
     pub repeat: bool,

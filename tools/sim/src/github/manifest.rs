@@ -143,7 +143,7 @@ fn back(redirect: &str, code: &str, state: Option<&str>) -> String {
 }
 
 /// Keeps the App of a manifest until somebody exchanges the code of the App. Returns the code, and
-/// the address of GitHub's redirect for the owner's browser. If GitHub refuses the manifest,
+/// the address to which GitHub redirects the owner's browser. If GitHub refuses the manifest,
 /// returns the status and the text of the refusal.
 fn register(
     world: &mut World,
@@ -251,7 +251,7 @@ pub(crate) fn code<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
     (method == Method::POST && !code.contains('/')).then_some(code)
 }
 
-/// Exchanges a code for the App and its secrets. A code is valid once.
+/// Exchanges a code for the App and its secrets. A code can be used only once.
 pub(crate) fn convert(world: &mut World, code: &str, pem: &str) -> Reply {
     let Some(app) = world.pending_apps.remove(code) else { return Reply::not_found() };
     let mut shown = shapes::app(world, &app);
@@ -283,8 +283,8 @@ pub(crate) fn issuer(world: &World, id: &str) -> Option<Value> {
     apps.find(|app| app["owner"].is_string() && is_named(app)).cloned()
 }
 
-/// Returns whether an App is installed on an organisation. All organisations have the App that the
-/// simulator always has.
+/// Returns whether an App is installed on an organisation. The App that the simulator always has is
+/// installed on all organisations.
 pub(crate) fn is_installed(app: &Value, org: &Value) -> bool {
     let Some(installed) = app["installed"].as_array() else { return true };
     installed.contains(&org["login"])

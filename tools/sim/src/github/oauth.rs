@@ -1,5 +1,5 @@
 //! The web flow for people who sign in through the App: GitHub's page that asks for consent, and
-//! the exchange of the code for a token of the person. The person of the state consents
+//! the exchange of the code for a token of the person. The person that the state names consents
 //! immediately.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app>
@@ -117,7 +117,7 @@ fn exchange(
     if !is_client {
         return json!({ "error": "incorrect_client_credentials" });
     }
-    // A code is valid once, even if the exchange fails.
+    // A code can be used only once, even if the exchange fails.
     let Some(code) = codes.codes.remove(value("code")) else {
         return json!({ "error": "bad_verification_code" });
     };
@@ -133,9 +133,9 @@ fn exchange(
     json!({ "access_token": token, "token_type": "bearer", "scope": "" })
 }
 
-/// Returns the address that answers a call with the token of a person. The only such call is `GET
-/// /user`, and it answers with the account of the person. Returns `None` if the call has no token
-/// of a person.
+/// Returns the address that answers a call whose token belongs to a person. The only such call is
+/// `GET /user`, and the answer is the account of the person. Returns `None` if the call has no
+/// token of a person.
 pub(crate) fn of_person(
     codes: &Codes,
     (method, uri): (&Method, &Uri),

@@ -11,7 +11,7 @@ use crate::github::world::World;
 /// The login of the person who asks for another run of a check.
 const SENDER: &str = "octocat";
 
-/// Returns the events of the changed pull requests of a repository.
+/// Returns the events for those pull requests of a repository that have changed.
 pub(crate) fn of_change(world: &World, org: &str, before: &Value, after: &Value, sender: &str) -> Vec<Event> {
     let mut told = Told { world, org, sender, events: Vec::new() };
     for (number, old, new) in differences(&before["pulls"], &after["pulls"]) {
@@ -42,8 +42,8 @@ pub(crate) fn of_change(world: &World, org: &str, before: &Value, after: &Value,
     told.events
 }
 
-/// Returns the event that a person causes by asking for another run of a check. Returns `None` if
-/// the check run does not exist.
+/// Returns the event that GitHub sends when a person asks for another run of a check. Returns
+/// `None` if the check run does not exist.
 pub(crate) fn rerequested(world: &World, org: &str, name: &str, id: u64) -> Option<Event> {
     let found = world.repository(org, name)?;
     let run = found["check_runs"].as_array()?.iter().find(|run| run["id"] == json!(id))?;

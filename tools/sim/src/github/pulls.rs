@@ -1,7 +1,7 @@
 //! The pull requests of repositories. In the state, `pulls.<number>` of a repository has the files
-//! of the head in `contents`, and can have the `base` branch, the `state`, `merged`, the `user` and
-//! `fork` (the head is in a fork). A change of the files makes a commit, like a push. `reviews` is
-//! a list, and each entry has its `user` and its `state`.
+//! of the head in `contents`. It can also have the `base` branch, the `state`, `merged`, the `user`
+//! and `fork` (the head is in a fork). A change of the files makes a commit, like a push. `reviews`
+//! is a list, and each entry has its `user` and its `state`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::github::commits;
 
 /// Adds the default values of pull requests, and makes a commit for each head with changed files.
-/// Every pull request is an issue too.
+/// Every pull request is also an issue.
 pub(crate) fn complete(repository: &mut Value, fresh: &mut impl FnMut() -> u64) {
     let Some(mut pulls) = repository.get("pulls").and_then(Value::as_object).cloned() else { return };
     for (number, pull) in &mut pulls {

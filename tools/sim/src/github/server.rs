@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    /// The valid tokens. An installation token has rights. A personal token has `None` and allows
+    /// The valid tokens, each with its rights. `None` means a personal token, which allows
     /// everything.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
@@ -117,8 +117,8 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
-    /// From now on, sends the webhooks of this App from a manifest. No longer sends the webhooks of
-    /// the previous App.
+    /// From now on, sends the webhooks of this App, which comes from a manifest. No longer sends
+    /// the webhooks of the previous App.
     fn send_for(&self, app: &Value) {
         self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
         let text = |key: &str| app[key].as_str().map(str::to_owned);
@@ -154,10 +154,10 @@ impl Shared {
     }
 }
 
-/// The caller of a request, as its token or JWT shows.
+/// The caller of a request, according to the token or JWT of the request.
 enum Caller {
     Token(String, Option<Grant>),
-    /// An App, as the state has it.
+    /// An App, with the data that the state has about it.
     App(Value),
 }
 

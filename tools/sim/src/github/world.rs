@@ -23,7 +23,7 @@ pub(crate) struct World {
     next_id: u64,
     /// The events that still need webhooks.
     pub(crate) outbox: Vec<Event>,
-    /// The Apps of manifests whose codes are not used yet. The map key is the code.
+    /// The Apps from manifests whose codes are still unused. The map key is the code.
     pub(crate) pending_apps: HashMap<String, Value>,
 }
 
@@ -380,8 +380,8 @@ impl World {
         self.app(slug).cloned().or_else(|| (slug == APP_SLUG).then(own))
     }
 
-    /// Returns the actor with a node id, in the form of a branch protection rule: the name of the
-    /// actor's list, and the actor's name there.
+    /// Returns the actor with a node id, in the form that a branch protection rule uses: the name
+    /// of the actor's list, and the actor's name in this list.
     pub(crate) fn actor(&self, node: &str) -> Option<(&'static str, String)> {
         let by_id = |map: &Value, id: u64, name: &str| {
             let mut entries = map.as_object()?.values();

@@ -93,7 +93,7 @@ impl Hooks {
 }
 
 impl Okta {
-    /// Sends these events. If deliveries must wait, keeps them for `deliver`.
+    /// Sends these events. If deliveries must wait, keeps the deliveries for `deliver`.
     pub(crate) fn tell(self: Arc<Self>, events: &[Value]) {
         let mut guard = lock(&self.hook.hook);
         let Some((hook, random)) = guard.as_mut() else { return };

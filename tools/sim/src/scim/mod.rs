@@ -36,7 +36,7 @@ pub struct Settings {
     pub record: bool,
     /// True if a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// The number of calls that do not find a new resource yet.
+    /// How many calls do not find a new resource before the server shows it.
     pub slow_to_show: u32,
     /// The differences between the server and AWS.
     pub quirks: Vec<Quirk>,

@@ -98,8 +98,8 @@ fn parts(path: &str) -> Vec<&str> {
     schema.into_iter().chain(attribute.split('.')).collect()
 }
 
-/// Returns why AWS refuses a user, or `None`. AWS has one value in each list, and only one
-/// extension, the enterprise extension.
+/// Returns why AWS refuses a user, or `None`. AWS allows only one value in each list, and only one
+/// extension: the enterprise extension.
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/createuser.html>
 pub(super) fn refused_by_aws(user: &Value) -> Option<String> {

@@ -1,4 +1,5 @@
-//! Differences between real servers and AWS. Users have reported each of these deviations.
+//! Deviations of real servers from the behaviour of AWS. Users have reported each of these
+//! deviations.
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ pub enum Quirk {
     ExternalIdRefused,
     /// A filter on `externalId` never finds a user.
     ExternalIdFindsNobody,
-    /// The server answers a filter with an escaped quote with 400.
+    /// If a filter contains an escaped quote, the server answers with 400.
     QuotesRefused,
     /// Each page of a list is a copy of the first page.
     RepeatsFirstPage,
@@ -37,7 +38,7 @@ pub enum Quirk {
     /// A `remove` operation with the path `members` ignores its value and removes all members (RFC
     /// 7644, 3.5.2.2).
     ArrayEmpties,
-    /// The server shows the names of groups with this prefix.
+    /// The server puts this prefix before the names of groups in its answers.
     Prefix(String),
     /// The server does not show the name of the group with this id.
     NullName(String),
@@ -75,8 +76,8 @@ impl Quirks {
         self.has(&Quirk::ExternalIdFindsNobody) && filter.starts_with("externalId")
     }
 
-    /// Returns a resource as the server shows it. `members` are the members if the resource is a
-    /// group.
+    /// Returns a resource as the server shows it. If the resource is a group, `members` are its
+    /// members.
     pub(super) fn shown(&self, mut shown: Value, members: &Value) -> Value {
         let id = shown["id"].as_str().unwrap_or_default().to_owned();
         if self.has(&Quirk::Generic) && shown["members"].is_array() {

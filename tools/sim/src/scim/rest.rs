@@ -71,7 +71,7 @@ fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
         shown["members"] = json!([]);
     }
     if let Some(shown) = shown.as_object_mut() {
-        shown.remove("password"); // accepted, and never shown
+        shown.remove("password"); // the server accepts a password, but never shows it
     }
     quirks.shown(shown, &resource["members"])
 }
@@ -220,8 +220,7 @@ fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, va
     })
 }
 
-/// Returns the first field with a duplicate value. The field must be unique, but another resource
-/// has the same value.
+/// Returns the first field that must be unique, but has the same value in another resource.
 fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
     let name = if kind == "Users" { "userName" } else { "displayName" };
     let others = state[collection(kind)].as_object().into_iter().flatten();
@@ -337,7 +336,7 @@ fn one(
         ("PUT", "Users") => {
             let mut new = call.body.clone();
             // A PUT replaces the whole resource. So a body without a required field would remove
-            // that field, and AWS refuses it.
+            // that field, and AWS refuses the body.
             if let Some(place) = lacks(kind, &new) {
                 return violates(place);
             }
@@ -358,7 +357,7 @@ fn one(
             if let Err(why) = patched {
                 return error(400, &why);
             }
-            // AWS refuses a value only if the request changes it.
+            // AWS refuses an invalid value only if the value was valid before the request.
             if kind == "Users"
                 && !quirks.has(&Quirk::Generic)
                 && refused_by_aws(&state[list][id]).is_none()
@@ -366,8 +365,8 @@ fn one(
             {
                 return error(400, &why);
             }
-            // A PATCH does not change a field that is missing in its body. So a write can only
-            // remove fields that the resource had before.
+            // A PATCH does not change a field that is missing in its body. So AWS refuses a missing
+            // field only if the resource had this field before.
             if let Some(place) = lacks(kind, &new).filter(|_| lacks(kind, &state[list][id]).is_none()) {
                 return violates(place);
             }

@@ -1,5 +1,6 @@
 //! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
-//! faults must not set a value that is not in the ledger, and must not remove other entries.
+//! faults must not set a value that is not in the ledger. It must not remove an entry that the run
+//! without faults never removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 /// The fields that the simulator itself sets. The values of these fields differ from run to run.
 const VOLATILE: &[&str] = &["updated_at", "created_at", "pushed_at", "node_id"];
 
-/// The lists that lose actors at GitHub: GitHub itself removes an actor that loses its access.
+/// The lists from which GitHub itself removes an actor that loses its access.
 const ACTORS: &[&str] = &["restrictions", "allowances"];
 
 /// The values that each place of a state ever had. `None` means that the place did not exist.
@@ -79,8 +80,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Returns whether every value is allowed in a place. The id of an entry that a run created
-    /// depends on the order of the writes.
+    /// Returns whether every value is allowed in a place. This is true for the id of an entry that
+    /// a run created, because such an id depends on the order of the writes.
     fn is_free(&self, path: &str) -> bool {
         path.ends_with("/id") && self.seen.get(path).is_some_and(|seen| seen.contains(&None))
     }
@@ -108,7 +109,7 @@ fn leaves(state: &Value) -> BTreeMap<String, Value> {
 fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => {
-            // An entry can have no values, so the object itself is a value too.
+            // An entry can have no values, so the object itself also counts as a value.
             found.insert(format!("{path}/"), Value::Null);
             for (key, inner) in map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str())) {
                 let is_repository = path.ends_with("/repos");
@@ -123,7 +124,7 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
             found.insert(format!("{path}[]"), Value::Null);
             for item in items {
                 let entry = format!("{path}[{}]", steady(item));
-                // The second one of two equal entries gets another path.
+                // If two entries are equal, the second one gets another path.
                 let mut paths = (1..).map(|n| if n == 1 { entry.clone() } else { format!("{entry} {n}") });
                 let free = paths.find(|path| !found.contains_key(path)).unwrap_or_default();
                 found.insert(free, Value::Null);

@@ -1,5 +1,6 @@
-//! Adds a fault to the lists of an answer. A careful client can notice this fault. There are three
-//! kinds: the list has a wrong total, a row appears twice, or a row does not show its identity.
+//! Adds a fault to a list in an answer. A careful client can notice this fault. There are three
+//! kinds of faults: the list has a wrong total, a row appears twice, or a row does not show its
+//! identity.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -73,8 +74,8 @@ fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
                     add(key, true);
                 }
             }
-            // A list by cursor has a total too. But a client cannot rely on the total, because only
-            // a page without a cursor ends the list.
+            // A list with cursors also has a total. But a client cannot rely on this total, because
+            // the list ends only with a page that has no cursor.
             if map.get("Resources").is_some_and(has_rows) {
                 add("Resources", false);
             }

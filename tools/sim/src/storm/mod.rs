@@ -1,8 +1,8 @@
 //! A storm disturbs the calls to a simulated vendor, for tests in simulated time. The weather
-//! changes at random times, and a seed decides everything. In some weather, the vendor refuses
-//! requests for hours, fails, breaks connections, answers late, shows wrong lists or shows an
-//! earlier state. If the answer to a write is lost, it is possible that the vendor has carried out
-//! the write.
+//! changes at random times, and a seed determines all random choices. In some weather, the vendor
+//! refuses requests for hours, fails, breaks connections, answers late, shows wrong lists or shows
+//! an earlier state. If the answer to a write is lost, it is possible that the vendor has carried
+//! out the write.
 //!
 //! A witness watches the client during the storm. The witness notices a request that exceeds a
 //! secondary limit of the vendor. The witness also notices a request that comes before the end of a
@@ -34,7 +34,8 @@ use witness::{Call, Refused, Witness};
 pub type StormAnswer = (u16, HeaderMap, Bytes);
 
 /// The vendor's clock at the beginning of a storm, in seconds since the Unix epoch. This clock
-/// differs from the clocks of all tests, because a client must not compare the two clocks.
+/// differs from the clocks of all tests, because a client must not compare its clock with the
+/// vendor's clock.
 const VENDOR_CLOCK: i64 = 1_900_000_000;
 /// The largest number of earlier answers that a storm keeps for one request.
 const KEPT: usize = 8;
@@ -56,7 +57,7 @@ enum Weather {
     Wrong,
     /// Reads show an earlier state.
     Stale,
-    /// Everything happens.
+    /// All of these disturbances can happen.
     Mixed,
 }
 
@@ -115,8 +116,7 @@ enum Disturbance {
 struct State {
     random: StdRng,
     /// True if the vendor is GitHub. Only GitHub uses the status 403 for a limit, and only GitHub
-    /// has headers of its own for a used-up budget. Beadle can notice an earlier state only at
-    /// GitHub.
+    /// has special headers for a used-up budget. Beadle can notice an earlier state only at GitHub.
     is_github: bool,
     is_over: bool,
     weather: Weather,
@@ -376,7 +376,8 @@ fn call_of(request: &Request<Bytes>) -> Call {
     Call { label, family: family_of(path), is_graphql, writes, creates }
 }
 
-/// Returns the family of addresses. Okta has a separate limit for each family.
+/// Returns the family of addresses to which a path belongs. Okta has a separate limit for each
+/// family.
 ///
 /// <https://developer.okta.com/docs/reference/rl-global-mgmt/>
 fn family_of(path: &str) -> Option<&'static str> {

@@ -17,7 +17,7 @@ use super::witness::Refused;
 pub(super) enum Refusal {
     /// The answer contains a wait in seconds.
     RetryAfter(u16, u64),
-    /// The answer contains a date. The date is this number of seconds away.
+    /// The answer contains a date. The date is this number of seconds in the future.
     RetryAt(u16, u64),
     /// The answer contains no time.
     Unnamed(u16),
@@ -27,7 +27,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Returns a random refusal. Only GitHub uses the status 403 for a limit, and only GitHub has
-    /// headers of its own for the reset of its budget.
+    /// special headers for the reset of its budget.
     pub(super) fn choose(random: &mut StdRng, is_github: bool) -> Self {
         let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
         match random.random_range(0..if is_github { 4 } else { 3 }) {
@@ -87,7 +87,7 @@ impl Refusal {
                 add("x-ratelimit-resource", if is_graphql { "graphql" } else { "core" }.to_owned());
             }
         }
-        // For GraphQL, GitHub also refuses with the status 200.
+        // GitHub can also refuse a GraphQL request with the status 200.
         let is_used_up = matches!(self, Self::UsedUp(_));
         let status = if is_graphql && (is_used_up || status == 429) { 200 } else { status };
         let body = if is_graphql && is_used_up {

@@ -106,8 +106,8 @@ impl Witness {
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own].into_iter().chain(call.family.map(Refused::Family)) {
-            // If two requests have the same time, the first request was on its way when the vendor
-            // refused the second request.
+            // A request that was sent at the time of the refusal is not early, because it was
+            // already on its way.
             let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
             if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
                 let early = until.duration_since(now).as_millis();
@@ -160,7 +160,7 @@ impl Witness {
     pub(super) fn refused(&mut self, refused: Refused, named: Option<Duration>, now: Instant) {
         let until = now + named.unwrap_or(UNNAMED);
         let (since, known) = self.refused.entry(refused).or_insert((now, until));
-        // A new refusal begins after the end of the earlier one.
+        // If the earlier refusal has ended, a new refusal begins now.
         if *known < now {
             *since = now;
         }

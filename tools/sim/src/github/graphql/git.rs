@@ -37,7 +37,7 @@ pub(super) fn branch(found: &Value, repository: u64, name: &str) -> Resolved {
     }
 }
 
-/// Returns the value that a field has in a branch.
+/// Returns the value of a field of a branch.
 pub(super) fn reference(
     world: &World,
     repository: u64,

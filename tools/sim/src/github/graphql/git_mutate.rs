@@ -95,7 +95,7 @@ fn count_ahead(found: &Value, base: &str, head: &str) -> usize {
 }
 
 /// Updates the open pull requests of a branch. GitHub closes a pull request if its branch is gone,
-/// or if the branch has no further commit.
+/// or if the branch has no commit that the base branch lacks.
 fn follow(found: &mut Value, branch: &str) {
     let Some(mut pulls) = found["pulls"].as_object().cloned() else { return };
     for (number, pull) in &mut pulls {

@@ -50,7 +50,8 @@ enum Kind {
 
 use Kind::{Block, Bool, Checks, Int, Text, Texts};
 
-/// The fields that both inputs of branch protection rules share. None of them is required.
+/// The fields that the inputs of both mutations of branch protection rules have in common. None of
+/// these fields is required.
 const RULE: &[(&str, Kind)] = &[
     ("allowsDeletions", Bool),
     ("allowsForcePushes", Bool),

@@ -9,7 +9,8 @@ use crate::github::commits;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The simple GraphQL fields of a repository. Each field has the REST key of the same value.
+/// The simple GraphQL fields of a repository. Each entry has the field and the REST key of the same
+/// value.
 const FIELDS: &[(&str, &str)] = &[
     ("databaseId", "id"),
     ("name", "name"),

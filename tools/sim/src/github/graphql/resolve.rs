@@ -53,8 +53,8 @@ pub(super) enum Object {
         repository: u64,
         name: String,
     },
-    /// An object with fixed values in its fields. The object contains its type, and each object
-    /// inside contains its type too.
+    /// An object with fixed values in its fields. The object and all objects inside it contain
+    /// their types.
     Json(Value),
     /// An object with fixed, simple values in its fields.
     Plain(&'static str, Value),
@@ -103,7 +103,7 @@ impl Object {
     }
 }
 
-/// Returns the value that a field has in an object.
+/// Returns the value of a field of an object.
 pub(super) fn resolve(
     world: &World,
     object: &Object,
@@ -158,7 +158,8 @@ pub(super) fn resolve(
         Object::Connection(connection) => connection.resolve(field),
         Object::Edge(edge) => match field {
             "node" => Resolved::Object(edge.node.clone()),
-            // The field is the permission on the edge. Lists of people call the same value a role.
+            // The field is the permission on the edge. In lists of people, the same value has the
+            // name `role`.
             "permission" | "role" => Resolved::Value(json!(edge.permission)),
             "permissionSources" => {
                 let sources = edge.sources.iter().map(|(from, role)| {

@@ -7,7 +7,8 @@ use super::resolve::{Object, Resolved};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The types of rules. A type also has the GraphQL type of its parameters, if GraphQL has one.
+/// The types of rules, each with the GraphQL type of its parameters. `None` means that GraphQL has
+/// no such type.
 const TYPES: &[(&str, Option<&str>)] = &[
     ("creation", None),
     ("update", Some("UpdateParameters")),

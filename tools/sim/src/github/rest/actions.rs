@@ -66,7 +66,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     }
 }
 
-/// Answers calls to a setting that has its own address.
+/// Answers calls to a setting that has a separate address.
 fn separate(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let is_public = found["visibility"] == "public";

@@ -65,8 +65,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
 }
 
 /// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. If the branch is the default
-/// branch, the repository's setting changes too. If the pattern of a protection rule is exactly the
-/// old name, the rule gets the new name.
+/// branch, the repository's setting also changes. If the pattern of a protection rule is exactly
+/// the old name, the pattern becomes the new name.
 fn rename(world: &mut World, call: &Call<'_>, org: &str, found: &Value, old: &str) -> Reply {
     if found["branches"].get(old).is_none() {
         return Reply::message(404, "Branch not found");

@@ -103,8 +103,8 @@ fn annotation(given: &Value) -> Value {
     shown
 }
 
-/// Applies the body of a call to a check run. If the body has a conclusion, the check run is also
-/// completed.
+/// Applies the body of a call to a check run. If the body has a conclusion, this also completes the
+/// check run.
 fn set(run: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if SETTABLE.contains(&key.as_str()) {
@@ -117,7 +117,7 @@ fn set(run: &mut Value, body: &Value) {
                 run["output"][key] = text.clone();
             }
         }
-        // Annotations are added to the earlier ones.
+        // GitHub adds the annotations to the earlier annotations.
         let mut all = run["annotations"].as_array().cloned().unwrap_or_default();
         all.extend(output.get("annotations").and_then(Value::as_array).into_iter().flatten().cloned());
         run["annotations"] = Value::Array(all);

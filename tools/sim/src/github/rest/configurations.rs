@@ -8,10 +8,10 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Those keys of a configuration that the state has but GitHub does not show.
+/// The keys of a configuration that are in the state, but that GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
-/// The default values of the features that a new configuration leaves out. The values come from
+/// The default values for the features that a new configuration does not set. The values come from
 /// GitHub's published description. `described.json` leaves out all defaults, so this table is
 /// written by hand.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -186,8 +186,8 @@ fn one(
     }
 }
 
-/// Removes the default for these kinds of new repositories from all other configurations. GitHub
-/// keeps one default for each kind.
+/// Ensures that no other configuration is the default for these kinds of new repositories. GitHub
+/// allows only one default for each kind.
 fn take_default(world: &mut World, org: &str, name: &str, taken: &[&str]) {
     let all = world.org_mut(org).and_then(|org| org["security_configurations"].as_object_mut());
     for (_, other) in all.into_iter().flatten().filter(|(other, _)| other.as_str() != name) {
@@ -219,7 +219,7 @@ fn carry_out(world: &mut World, call: &Call<'_>, configuration: &Value, ids: &[V
                 found["security_and_analysis"]["code_security"] = json!({ "status": half });
             }
             for (key, own) in SWITCHES {
-                // GitHub offers private reports for public repositories only.
+                // GitHub offers private vulnerability reporting only for public repositories.
                 let is_offered = *own != "private_vulnerability_reporting" || found["visibility"] == "public";
                 if let (Some(value), true) = (value(key), is_offered) {
                     found[*own] = json!(value == "enabled");

@@ -96,7 +96,7 @@ fn settings(old: &Value, id: u64, body: &Value) -> Value {
         "prevent_self_review": or("prevent_self_review", json!(false)),
         "reviewers": or("reviewers", json!([])),
         "deployment_branch_policy": or("deployment_branch_policy", Value::Null),
-        // If this setting is missing, an environment has no patterns.
+        // Without `custom_branch_policies`, an environment has no patterns.
         "branch_policies": if is_custom { kept("branch_policies", json!([])) } else { json!([]) },
         "gates": kept("gates", json!([])),
         "variables": kept("variables", json!({})),
@@ -166,7 +166,7 @@ fn remove(world: &mut World, call: &Call<'_>, holder: Holder<'_>, list: &str, id
     if is_gone { Reply::empty(204) } else { Reply::not_found() }
 }
 
-/// Answers calls about the patterns of the branches and tags that can deploy.
+/// Answers calls about the patterns that select the branches and tags that can deploy.
 fn patterns(
     world: &mut World,
     call: &Call<'_>,

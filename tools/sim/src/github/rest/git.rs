@@ -184,8 +184,8 @@ fn merge_base<'a>(found: &'a Value, base: &Commit<'a>, head: &Commit<'a>) -> Opt
     line(head).find(|commit| of_base.contains(&commit.id))
 }
 
-/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so
-/// that a test gets a tree that GitHub cuts.
+/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. If a test needs a tree that GitHub
+/// cuts, it can set `tree_limit` in the state.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
         return empty();

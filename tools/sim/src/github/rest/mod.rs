@@ -165,8 +165,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
-/// Answers a call that uses the old name of a renamed repository. GitHub redirects a read, and
-/// answers a write with the new address.
+/// Answers a call that uses the old name of a renamed repository. GitHub answers with the new
+/// address: with status 301 for a read, and 307 for a write.
 fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let (status, message) = match call.method.as_str() {
         "GET" => (301, "Moved Permanently"),
@@ -224,7 +224,7 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     reply
 }
 
-/// Returns a page of a list. GitHub puts such a list into an object with the total of all pages.
+/// Returns a page of a list that GitHub puts into an object with the total of all pages.
 pub(crate) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
     let total = rows.len();
     let mut reply = page(call, rows);

@@ -8,7 +8,7 @@ use super::organisation_variables::{repositories, stranger};
 use super::{Call, Reply};
 use crate::github::world::World;
 
-/// The values of each call, with their names in the body and in the state.
+/// The values of each call. Each value has its name in the body and its name in the state.
 const CALLS: &[(&str, &[(&str, &str)])] = &[
     (
         "",
@@ -94,7 +94,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str
     }
 }
 
-/// Answers calls about a list of repositories, which exists only while a value is `selected`.
+/// Answers calls about a list of repositories. The list exists only while the value `scope` is
+/// `selected`.
 fn selected(
     world: &mut World,
     call: &Call<'_>,

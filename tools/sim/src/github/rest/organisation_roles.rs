@@ -38,8 +38,8 @@ fn roles(world: &World, org: &str, part: &str) -> Map<String, Value> {
 }
 
 /// Answers calls with a path that begins with `/orgs/{org}/custom-repository-roles` or with
-/// `/orgs/{org}/organization-roles`. `part` is the part of the state, and `key` the name of the
-/// list in an answer.
+/// `/orgs/{org}/organization-roles`. `part` is the name of the part of the state, and `key` is the
+/// name of the list in an answer.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,

@@ -1,5 +1,5 @@
-//! The secrets of Actions, Dependabot and Codespaces that an organisation has. GitHub never shows
-//! their values. In the state, they are a map from the name to `value`, `visibility`,
+//! The secrets of an organisation for Actions, Dependabot and Codespaces. GitHub never shows their
+//! values. In the state, the secrets are a map from the name to `value`, `visibility`,
 //! `repositories` (ids) and `updated_at`.
 //!
 //! <https://docs.github.com/rest/actions/secrets>

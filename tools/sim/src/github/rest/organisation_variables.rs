@@ -1,4 +1,4 @@
-//! The variables of Actions that an organisation has.
+//! The variables of an organisation for Actions.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -57,7 +57,7 @@ fn set(variable: &mut Value, body: &Value) {
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["variables"].as_object().cloned());
     let mut variables: Map<String, Value> = known.unwrap_or_default();
-    // GitHub ignores the case of letters, and shows upper case.
+    // GitHub ignores the case of names, and shows them in upper case.
     let name = rest.first().map(|name| name.to_uppercase());
     let found = name.as_ref().and_then(|name| variables.get(name)).cloned();
     if let Some(refusal) = stranger(world, org, &call.body["selected_repository_ids"]) {

@@ -34,8 +34,8 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// Returns the `property_definitions` of the state. If the state lacks this key, a property is
-/// defined if it has a value in a repository.
+/// Returns the `property_definitions` of the state. If the state lacks this key, every property
+/// that has a value in a repository counts as defined.
 fn defined(world: &World, org: &str) -> Map<String, Value> {
     let known = world.org(org).and_then(|org| org["property_definitions"].as_object().cloned());
     known.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! Secrets of Actions, Dependabot, Codespaces and environments. GitHub never shows their values. In
-//! the state, they are a map from the name to `value` and `updated_at`. Tests can read the values
-//! there.
+//! the state, the secrets are a map from the name to `value` and `updated_at`. Tests can read the
+//! values in the state.
 //!
 //! <https://docs.github.com/rest/actions/secrets>
 
@@ -48,8 +48,8 @@ pub(super) fn opened(body: &Value) -> Result<String, &'static str> {
     String::from_utf8(value).map_err(|_| "the value is not a text")
 }
 
-/// Answers calls with paths that end with `secrets`, or with a name below it. `key` is the list in
-/// the state.
+/// Answers calls with paths that end with `secrets` or `secrets/{name}`. `key` is the name of the
+/// list in the state.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,

@@ -1,5 +1,5 @@
-//! Variables of Actions, in a repository and in its environments. In the state, they are a map from
-//! the name to the value.
+//! Variables of Actions, in a repository and in its environments. In the state, the variables are a
+//! map from the name to the value.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
-/// The place of the variables or secrets in a call.
+/// The repository or environment whose variables or secrets a call names.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'a> {
     pub(super) org: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct Holder<'a> {
 }
 
 impl Holder<'_> {
-    /// Returns the part of a repository with the variables or secrets.
+    /// Returns the part of a repository that contains the variables or secrets.
     pub(super) fn of<'b>(&self, repository: &'b Value) -> &'b Value {
         match self.environment {
             Some(name) => &repository["environments"][name],
@@ -27,7 +27,7 @@ impl Holder<'_> {
         }
     }
 
-    /// Changes the part of the repository with the variables or secrets.
+    /// Changes the part of the repository that contains the variables or secrets.
     pub(super) fn edit(&self, world: &mut World, sender: &str, edit: impl FnOnce(&mut Value)) {
         world.edit(self.org, self.repository, sender, |found| match self.environment {
             Some(name) => edit(&mut found["environments"][name]),
@@ -51,7 +51,7 @@ fn shown(name: &str, value: &Value) -> Value {
     json!({ "name": name, "value": value, "created_at": at, "updated_at": at })
 }
 
-/// Answers calls with paths that end with `variables`, or with a name below it.
+/// Answers calls with paths that end with `variables` or `variables/{name}`.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,

@@ -10,8 +10,8 @@ use crate::run::step;
 /// The folder where Debian installs the programs of each version of the server.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Returns whether the server is installed. If it is not installed, prints that the tests that need
-/// it are left out. In CI, a missing server is an error.
+/// Returns whether the server is installed. If PostgreSQL is not installed, prints a note: the
+/// tests that need PostgreSQL do not run. In CI, a missing server is an error.
 pub(crate) fn for_tests() -> anyhow::Result<bool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = has_server(&path, Path::new(DEBIAN));

@@ -114,10 +114,10 @@ impl WakeHandler {
         }
     }
 
-    /// Handles the keys that the handler tried to claim at the time `tried`, but could not claim.
-    /// If a key becomes due soon, the handler waits and claims it. If a new mark has delayed a key
-    /// for longer than this wait, the handler sends a message for the later time. All other keys
-    /// get their message when their current run ends.
+    /// Takes care of the keys that could not be claimed at the time `tried`. If a key becomes due
+    /// soon, the handler waits and claims it. If a new mark has delayed a key for longer than this
+    /// wait, the handler sends a message for the later time. All other keys get their message when
+    /// their current run ends.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,

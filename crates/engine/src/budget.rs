@@ -285,8 +285,9 @@ impl Budgets {
         shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Records a refusal that another process received, if the end of the block is credible. A
-    /// denied credential is ignored, because it concerns only the other process.
+    /// Records that the vendor refused a request of another process. Ignores the refusal if the
+    /// time at which it ends is not plausible. A denied credential is ignored, because it concerns
+    /// only the other process.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
         if resource == Resource::Credential || !is_credible(until, now) {
             return;

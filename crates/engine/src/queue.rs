@@ -117,8 +117,8 @@ pub struct Row {
     pub spares_events: bool,
     /// Since when the key has been due.
     pub first_dirty: Time,
-    /// The number of claims since the last successful run. A claim counts from its beginning, so
-    /// that a run also counts if the run kills the process.
+    /// The number of claims since the last successful run. A claim is counted when it begins, so
+    /// that a run that kills the process is counted too.
     pub attempts: u32,
     /// The number of claims since the row was created. If a worker's claim has a smaller number,
     /// the worker has lost the key.

@@ -47,8 +47,8 @@ impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         if query.contains('@') {
-            // If a password contains a question mark, an error would contain the rest of the
-            // password.
+            // Without this check, an error about a password with a question mark would show the
+            // part of the password after this mark.
             return Err("the address must not contain `@` after `?`: write `?` in a password as `%3F`".into());
         }
         let (mut schema, mut mode, mut authorities) = (SCHEMA.to_owned(), None, None);

@@ -329,7 +329,8 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
             |(plain, meant): &(&Arrived, Arrived)| meant == one && (is_name || !plain.is_named_by_plain());
         assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
     }
-    // If a value is allowed as a name and cannot end a filter, the client must send the request.
+    // If a value is allowed as a name and has no character that would close a filter too early, the
+    // client must send the request.
     if is_name && !value.contains(['"', '\\']) {
         assert_eq!(arrived.len(), plain.len(), "{what}: a request is missing");
     }

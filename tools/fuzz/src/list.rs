@@ -124,8 +124,8 @@ impl List {
         (page + 1 < self.pages()).then_some(page + 1)
     }
 
-    /// Returns the rows of a page. `row` makes a row from the row's number, and `id` is the name of
-    /// the row's id.
+    /// Returns the rows of a page. `row` builds the row with a given number, and `id` is the name
+    /// of the field that identifies a row.
     pub(crate) fn rows(&self, page: usize, row: impl Fn(usize) -> Value, id: &str) -> Vec<Value> {
         let shown = self.shown();
         let start = page.saturating_mul(self.size);

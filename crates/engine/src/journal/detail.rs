@@ -215,7 +215,7 @@ pub struct RunCounts {
 pub struct Cause {
     /// The name of the delivery's event, such as `repository.edited`.
     pub event: String,
-    /// The sender's name for the person or program that caused the event.
+    /// The person or program that caused the event, with the name that the sender uses.
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,

@@ -99,8 +99,8 @@ pub enum OperatorAction {
     /// The operator ended an undo (`beadle resume`). Beadle may then replace the restored values by
     /// the policy's values.
     EndedUndo {
-        /// The number of repositories that had values from an undo. The organisation itself counts
-        /// as one.
+        /// The number of repositories in which an undo had restored values. The organisation itself
+        /// counts as one.
         ended_undo: usize,
         /// The operator who ended the undo.
         by: String,

@@ -18,7 +18,7 @@ pub struct DeliveryRow {
     pub id: String,
     /// The event of the delivery, such as `repository.created`.
     pub event: String,
-    /// The sender's name for the person or program that caused the event.
+    /// The person or program that caused the event, with the name that the sender uses.
     pub actor: Option<String>,
     /// The configured organisation or directory of the delivery.
     pub instance: String,

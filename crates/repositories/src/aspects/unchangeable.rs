@@ -1,5 +1,5 @@
-//! Writes lists for which GitHub has no call to change an entry. To change such an entry, Beadle
-//! deletes the entry and creates it again.
+//! Writes lists whose entries GitHub can add and remove, but not change. To change such an entry,
+//! Beadle deletes the entry and creates it again.
 
 use async_trait::async_trait;
 use beadle_engine::Failure;

@@ -241,8 +241,8 @@ fn in_section(
     left
 }
 
-/// Removes a key from the entries of a list inside a block. A write to GitHub replaces such a list
-/// completely, so Beadle cannot keep one entry separately. There is one exception: the function can
+/// Removes a key from the entries of a list inside a block. A write to GitHub replaces the whole
+/// list, so Beadle cannot leave a single entry as it is. There is one exception: the function can
 /// remove single parameters from a rule of a ruleset.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {

@@ -15,7 +15,7 @@ use super::parts::code;
 /// The number of digits of a commit's id that a page shows.
 const DIGITS: usize = 12;
 
-/// The aspect, the part, the name and the later value of a changed value.
+/// Describes one changed value: its aspect, its part, its name, and what it is after the change.
 type ChangedValue = [String; 4];
 
 /// What Beadle knows about the policies behind the changes of a page.

@@ -74,8 +74,8 @@ pub(in crate::app) async fn preview(
     Ok(preview)
 }
 
-/// Adds the changes that only the new teams and members ask for. `mappings` are the mappings that
-/// would be in force.
+/// Adds the changes that result from the new teams and members, and not from the mappings.
+/// `mappings` are the mappings that would be in force.
 async fn add_declared(
     service: &Service,
     organisation: &ServedOrganisation,

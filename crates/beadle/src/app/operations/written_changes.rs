@@ -237,8 +237,9 @@ async fn digests(
     }
 }
 
-/// Returns the writes of the run, sweep, policy, undo or write with this number in the journal. If
-/// the entry is about a policy, also returns the generation of the policy.
+/// Returns the writes that belong to the entry with this number in the journal: a run, a sweep, a
+/// policy, an undo or a single write. If the entry is about a policy, also returns the generation
+/// of the policy.
 async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<(Option<String>, Vec<Written>)> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);

@@ -1,4 +1,4 @@
-//! The answers to requests of signed-in people that Beadle cannot carry out.
+//! The answers that Beadle gives if it cannot carry out the request of a signed-in person.
 
 use beadle_engine::{Failure, StoreError};
 use beadle_server::sign_in::DecisionRefusal;

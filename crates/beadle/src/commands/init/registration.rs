@@ -17,7 +17,7 @@ use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
 use crate::stop_signals::StopSignals;
 
-/// The maximum time that the command waits until the browser has received its last answer.
+/// The maximum time that the command waits for the browser to receive the last answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// A placeholder for the address of the webhook listener while webhooks are off. GitHub requires an
 /// address.

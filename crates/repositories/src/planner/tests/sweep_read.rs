@@ -161,6 +161,6 @@ async fn a_repository_that_the_shared_read_lacks_has_its_own_read() {
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": late } } })).await;
     let rows = planner.reader().index().await.unwrap();
     let late: Vec<IndexRow> = rows.into_iter().filter(|row| row.name == "late").collect();
-    // Without its own read, the properties of the repository would be unknown.
+    // If Beadle did not read this repository separately, its properties would be unknown.
     assert_eq!(plan(&world, &planner, &late, SWEPT).await, ["/repos/acme/late/properties/values"]);
 }

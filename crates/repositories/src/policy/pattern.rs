@@ -239,7 +239,7 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
             let glob = glob_of_regex(text).or_else(|| glob_of_part(text));
             let hint = glob.map_or_else(
                 || "write a glob, such as `web-*` for the names that begin with `web-`".to_owned(),
-                |glob| format!("write it as `{}`", short(&glob)),
+                |glob| format!("if you mean it as a regular expression, write `{}`", short(&glob)),
             );
             let text = format!("`{}` is read as a glob, in which {effect}", short(text));
             let problem = Problem::error(item.asked.clone(), item.column, text).severity(Severity::Warning);

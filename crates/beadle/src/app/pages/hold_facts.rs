@@ -75,19 +75,19 @@ mod tests {
         let holds = [of(1, "g2"), of(2, "g2"), of(3, "g2"), of(4, "undo of 7"), group, of(6, "folder")];
         let holds: Vec<&Hold> = holds.iter().collect();
         let found = known(&store, &holds).await.unwrap();
-        let found: Vec<(&str, Option<&str>, Option<&str>, Option<&str>)> = found
+        let found: Vec<(&str, [Option<&str>; 3])> = found
             .iter()
             .map(|(digest, facts)| {
                 let HoldFacts { policy, first_asked, first } = facts;
                 let policy = policy.as_ref().map(|policy| policy.from.author.as_str());
                 let first = first.as_ref().map(|policy| policy.from.author.as_str());
-                (digest.as_str(), policy, first_asked.as_deref(), first)
+                (digest.as_str(), [policy, first_asked.as_deref(), first])
             })
             .collect();
         let expected = [
-            ("d1", Some("zoe"), Some("g1"), Some("mona")),
-            ("d2", Some("zoe"), None, None),
-            ("d3", Some("zoe"), Some("gone"), None),
+            ("d1", [Some("zoe"), Some("g1"), Some("mona")]),
+            ("d2", [Some("zoe"), None, None]),
+            ("d3", [Some("zoe"), Some("gone"), None]),
         ];
         assert_eq!(found, expected);
     }

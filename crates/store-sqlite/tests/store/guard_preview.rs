@@ -74,7 +74,7 @@ async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     let verdicts = store.reserve(None, &limits, asked, NOW).await.unwrap().unwrap();
     let held = verdicts.into_iter().filter_map(|verdict| match verdict {
         Verdict::Hold(why) => Some(why),
-        _ => None,
+        Verdict::Pass => None,
     });
     assert_eq!(held.collect::<Vec<_>>(), ["it is the last team", reached, reached]);
 }

@@ -2,10 +2,11 @@
 //! simulator.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::process::output;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, World, acme};
 
@@ -41,14 +42,13 @@ async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran
         .args(options)
         .args(["-c", &script(job, name)])
         .current_dir(world.path())
-        .stdin(Stdio::null())
         .env("PATH", path)
         .env("BEADLE_CONFIG", "beadle.toml")
         .env("SHARDS", shards)
         .env("APPROVE", "")
         .env("GITHUB_STEP_SUMMARY", &summary)
         .envs(env.iter().copied());
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let output = output(command).await;
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap() + &std::fs::read_to_string(&summary).unwrap(),
@@ -184,8 +184,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
         std::fs::write(&output, "").unwrap();
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
-        let status = command.env("SOURCE", &source).env("GITHUB_OUTPUT", &output).status().unwrap();
-        assert!(status.success());
+        let ran = command.env("SOURCE", &source).env("GITHUB_OUTPUT", &output).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
         std::fs::read_to_string(output).unwrap()
     };
     let before = hash();
@@ -232,7 +232,8 @@ fn the_action_runs_a_released_program_only_with_the_provenance_of_its_pin() {
     std::fs::write(place(&name).join("beadle"), "the released program").unwrap();
     let mut tar = Command::new("tar");
     tar.arg("-czf").arg(place(&format!("{name}.tar.gz"))).arg("-C").arg(folder.path()).arg(&name);
-    assert!(tar.status().unwrap().success());
+    let packed = tar.output().unwrap();
+    assert!(packed.status.success(), "{packed:?}");
     std::fs::write(place("source/Cargo.toml"), "[workspace.package]\nversion = \"9.9.9\"\n").unwrap();
     std::fs::write(place("bin/gh"), GH).unwrap();
     std::fs::set_permissions(place("bin/gh"), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::process::output;
 use crate::world::World;
 
 fn example() -> PathBuf {
@@ -205,7 +206,7 @@ async fn the_dispatch_example_dispatches_the_workflow() {
 async fn the_whole_example_is_valid_and_its_tests_pass() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
     command.arg("--config").arg(example().join("beadle.toml")).args(["check", "--json"]);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let output = output(command).await;
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(checked[0]["problems"], json!([]), "{checked}");
     assert_eq!((output.status.code(), &checked[0]["tests"]), (Some(0), &json!(8)));

@@ -148,7 +148,9 @@ async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() {
     let mut world = world(named(), TOKEN).await;
-    world.lines = "[worker]\nlease = \"1s\"\n".into();
+    // If the lease ended before the point, the service would stop the run, and would not reach the
+    // point again.
+    world.lines = "[worker]\nlease = \"5s\"\n".into();
     let mut serving =
         world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return;first-generation=return")]);
     for _ in 0..1600 {
@@ -161,7 +163,7 @@ async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() 
     world.connect();
     create(&world, "widgets").await;
     until_run(&world, &serving, 1).await;
-    serving.child.wait().unwrap();
+    serving.until_ended().await;
     let serving = world.serve().await;
     world.until_idle().await;
     assert_eq!(runs(&world).len(), 1, "{}", serving.log());

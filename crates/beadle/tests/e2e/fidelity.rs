@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{World, acme};
+use crate::world::{World, acme, client_without_redirects};
 
 /// Makes one call as a client other than Beadle.
 async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Value) {
@@ -198,7 +198,7 @@ async fn a_renamed_repository_is_found_by_its_old_name() {
     assert_eq!((status, &found["full_name"]), (200, &json!("acme/after")));
     let (_, labels) = call(&world, Method::GET, "/repos/acme/before/labels", "").await;
     assert_eq!(labels[0]["name"], "bug");
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = client_without_redirects();
     let url = |path: &str| format!("{}{path}", world.sim.url());
     let bearer = format!("Bearer {}", world.sim.token());
     let asked = http.get(url("/api/v3/repos/acme/before?x=1")).header("authorization", &bearer);

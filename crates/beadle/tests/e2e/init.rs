@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-use crate::world::{Ran, Serving, World, acme};
+use crate::process::signal;
+use crate::world::{Ran, Serving, World, acme, client_without_redirects};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// An address that no name server knows.
@@ -118,8 +119,7 @@ impl Init {
 
     /// Stops the command in the same way as Ctrl-C.
     async fn interrupt(self) -> Ran {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        signal("INT", self.child.id().unwrap());
         self.end().await
     }
 }
@@ -133,8 +133,7 @@ struct Browser(reqwest::Client);
 
 impl Browser {
     fn new() -> Self {
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty());
-        Self(client.redirect(reqwest::redirect::Policy::none()).build().unwrap())
+        Self(client_without_redirects())
     }
 
     /// Submits the form of the local page. Returns the address in GitHub's redirect.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use beadle_sim::signature;
 use serde_json::{Value, json};
 
+use crate::process::LIMIT;
 use crate::repair::{POLICY, declared};
-use crate::world::{World, acme};
+use crate::world::{Serving, World, acme};
 
 const MAX: usize = 25 * 1024 * 1024;
 
@@ -147,8 +148,8 @@ async fn two_secrets_are_valid_during_a_rotation() {
     let path = world.path().join("both.toml");
     std::fs::write(&path, both).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
-    let mut child =
-        command.arg("--config").arg(path).arg("serve").stderr(std::process::Stdio::null()).spawn().unwrap();
+    command.arg("--config").arg(path);
+    let serving = Serving::start(command, world.path());
     let body = payload().to_string();
     let mut statuses = Vec::new();
     for _ in 0..800 {
@@ -163,9 +164,7 @@ async fn two_secrets_are_valid_during_a_rotation() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(statuses, [202, 202]);
+    assert_eq!(statuses, [202, 202], "{}", serving.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +228,7 @@ async fn a_slow_or_incomplete_body_is_not_stored() {
         let (address, head, body) = (address.clone(), head.clone(), body.clone());
         tokio::task::spawn_blocking(move || {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(LIMIT)).unwrap();
             stream.write_all(head.as_bytes()).unwrap();
             stream.write_all(&body.as_bytes()[..10]).unwrap();
             let mut answer = String::new();
@@ -238,6 +238,7 @@ async fn a_slow_or_incomplete_body_is_not_stored() {
     };
     let cut = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(&body.as_bytes()[..10]).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -309,14 +310,14 @@ async fn a_read_only_database_is_answered_with_503() {
     // writing.
     let mut copy = std::process::Command::new("cp");
     copy.arg(env!("CARGO_BIN_EXE_beadle")).arg(&program);
-    assert!(copy.status().unwrap().success());
-    let log = std::fs::File::create(world.path().join("serve.log")).unwrap();
+    let copied = copy.output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
     let mut command = std::process::Command::new(&program);
-    command.arg("--config").arg(config).arg("serve").stderr(log);
+    command.arg("--config").arg(config);
     if root {
         command.uid(NOBODY);
     }
-    let mut child = command.spawn().unwrap();
+    let serving = Serving::start(command, world.path());
     let body = payload().to_string();
     let mut status = 0;
     for _ in 0..800 {
@@ -328,8 +329,6 @@ async fn a_read_only_database_is_answered_with_503() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let ready = world.http.get(format!("http://127.0.0.1:{}/readyz", world.ports[1])).send().await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(status, 503, "{}", std::fs::read_to_string(world.path().join("serve.log")).unwrap());
+    assert_eq!(status, 503, "{}", serving.log());
     assert_eq!(ready.unwrap().status(), 503);
 }

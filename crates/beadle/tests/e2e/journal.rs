@@ -1,6 +1,7 @@
 //! Tests the journal for people: sentences, the history of a setting, and names instead of ids.
 
-use std::process::Child;
+use std::fs::File;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -97,7 +98,8 @@ async fn follow_shows_a_write_when_its_run_has_ended() {
     world.until_swept(&serving).await;
     let out = world.path().join("followed");
     let mut command = world.command();
-    command.args(["journal", "--follow", "--since", "1h"]).stdout(std::fs::File::create(&out).unwrap());
+    command.args(["journal", "--follow", "--since", "1h"]);
+    command.stdout(File::create(&out).unwrap()).stderr(Stdio::null());
     let _following = Following(command.spawn().unwrap());
     grant(&world, "widgets", "ann").await;
     let begun = Instant::now();

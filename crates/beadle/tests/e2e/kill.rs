@@ -12,6 +12,7 @@ use beadle_sim::{Limits, Settings};
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
+use crate::process::ProcessGroup;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
@@ -160,7 +161,7 @@ async fn the_store_syncs_before_the_answer() {
     let mut command = std::process::Command::new("strace");
     command.args(["-f", "-s", "64", "-e", "trace=fsync,fdatasync,read,recvfrom,write,writev,sendto", "-o"]);
     command.arg(&trace).arg(env!("CARGO_BIN_EXE_beadle")).arg("--config").arg(world.config()).arg("serve");
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let group = ProcessGroup::start(command);
     let body = json!({ "organization": { "login": "acme" } }).to_string();
     let mut status = 0;
     for _ in 0..2400 {
@@ -170,12 +171,17 @@ async fn the_store_syncs_before_the_answer() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let pid = child.id().to_string();
-    std::process::Command::new("pkill").args(["-KILL", "-P", &pid]).status().unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
     assert_eq!(status, 202);
-    let text = std::fs::read_to_string(trace).unwrap();
+    // The client gets the answer a moment before strace writes its line.
+    let mut text = String::new();
+    for _ in 0..600 {
+        text = std::fs::read_to_string(&trace).unwrap();
+        if text.contains("HTTP/1.1 202") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(group);
     let lines: Vec<&str> = text.lines().collect();
     let request =
         lines.iter().position(|line| line.contains("POST /hooks/github")).expect("the request is traced");

@@ -1,11 +1,16 @@
 //! Tests that an open page gets changed values. It gets them only as long as the person has the
 //! right to read.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::repair::{POLICY, declared};
 use crate::sign_in::{Browser, change, lines, person, url};
 use crate::world::{World, acme};
+
+/// The maximum time that a test waits for an event. It is long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The events that a page gets.
 struct Events(reqwest::Response);
@@ -14,14 +19,18 @@ impl Events {
     /// Returns the text up to and including the next event with this name. Returns `None` if the
     /// service ended the events before this event.
     async fn until(&mut self, name: &str) -> Option<String> {
-        let (mut text, name) = (String::new(), format!("event: {name}\n"));
-        loop {
-            // If the connection was cut, this read fails.
-            text += std::str::from_utf8(&self.0.chunk().await.unwrap()?).unwrap();
-            if text.contains(&name) {
-                return Some(text);
+        let (mut text, line) = (String::new(), format!("event: {name}\n"));
+        let read = async {
+            loop {
+                // If the connection was cut, this read fails.
+                text += std::str::from_utf8(&self.0.chunk().await.unwrap()?).unwrap();
+                if text.contains(&line) {
+                    return Some(text);
+                }
             }
-        }
+        };
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        read.unwrap_or_else(|_| panic!("no event `{name}` arrived in time"))
     }
 }
 

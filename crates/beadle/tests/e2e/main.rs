@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "policies are put together line by line")]
 
 mod contracts;
+mod process;
 mod world;
 
 mod action;

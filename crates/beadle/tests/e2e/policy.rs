@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::process::output;
 use crate::repair::declared;
 use crate::world::{World, acme};
 
@@ -170,7 +171,7 @@ async fn the_schema_accepts_the_same_files_as_the_check() {
 async fn accepted(config: &str) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
     command.args(["--config", config, "check", "--json"]);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let output = output(command).await;
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(checked[0]["problems"], json!([]), "{checked}");
 }

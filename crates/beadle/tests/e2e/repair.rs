@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::process::output;
 use crate::world::{World, acme};
 
 pub(crate) const POLICY: &str = "
@@ -177,7 +178,7 @@ async fn a_token_and_the_paths_of_an_enterprise_server_work() {
         async move {
             let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
             command.arg("--config").arg(other).args(args);
-            tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+            output(command).await
         }
     };
     assert_eq!(run(&["apply", "--yes"]).await.status.code(), Some(0));

@@ -1,10 +1,13 @@
 //! Tests an unchanged organisation with 1,000 repositories. Beadle makes few calls and no writes,
 //! and needs little memory.
 
-use std::time::Duration;
+use std::fs::File;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::process::LIMIT;
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
@@ -25,26 +28,26 @@ async fn thousand() -> World {
 
 /// Runs `plan` and returns its peak memory in MiB, if the system reports it.
 async fn plan(world: &World) -> Option<u64> {
-    let mut command = world.command();
-    command.arg("plan").stdout(std::process::Stdio::null());
-    tokio::task::spawn_blocking(move || {
-        let mut child = command.spawn().unwrap();
-        let mut peak = None;
-        let status = loop {
-            if let Ok(text) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
-                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-                peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).or(peak);
-            }
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        assert_eq!(status.code(), Some(0), "nothing is to be done");
-        peak.map(|kib| kib / 1024)
-    })
-    .await
-    .unwrap()
+    let log = world.path().join("plan.log");
+    let mut command = tokio::process::Command::from(world.command());
+    command.arg("plan").stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    let process = child.id().unwrap();
+    let (begun, mut peak) = (Instant::now(), None);
+    let status = loop {
+        if let Ok(text) = std::fs::read_to_string(format!("/proc/{process}/status")) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).or(peak);
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < LIMIT, "the plan did not end");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(status.code(), Some(0), "nothing is to be done: {told}");
+    peak.map(|kib| kib / 1024)
 }
 
 #[tokio::test(flavor = "multi_thread")]

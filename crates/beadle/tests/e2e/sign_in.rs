@@ -5,7 +5,7 @@ use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use serde_json::{Value, json};
 
 use crate::repair::{POLICY, declared};
-use crate::world::{World, acme};
+use crate::world::{World, acme, client_without_redirects};
 
 pub(crate) const SECRET: &str = "the-client-secret";
 
@@ -35,9 +35,7 @@ fn location(answer: &reqwest::Response) -> String {
 
 impl<'a> Browser<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty());
-        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { world, http, session: String::new() }
+        Self { world, http: client_without_redirects(), session: String::new() }
     }
 
     pub(crate) async fn get(&self, address: &str, cookies: &str) -> reqwest::Response {

@@ -1,12 +1,12 @@
 //! Tests `beadle status`, which shows the state of the service, and `beadle reload`, which changes
 //! the configuration of the running service.
 
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use crate::process::signal;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, Serving, World, acme, replace_file};
 
@@ -124,8 +124,7 @@ async fn an_invalid_file_does_not_stop_the_service_and_a_listener_needs_a_restar
     let path = world.config();
     let text = std::fs::read_to_string(&path).unwrap();
     replace_file(&path, &text.replace("mode = ", "mod = "));
-    let pid = serving.child.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    signal("HUP", serving.child.id());
     until_logged(&serving, "configuration not reloaded, the service keeps the previous one", 1).await;
     let ready = format!("http://127.0.0.1:{}/readyz", world.operator());
     assert!(world.http.get(&ready).send().await.unwrap().status().is_success());
@@ -143,7 +142,7 @@ async fn an_invalid_file_does_not_stop_the_service_and_a_listener_needs_a_restar
     .await;
     let plan = world.beadle(&["plan"]).await.expect(0);
     assert!(plan.err.contains("1 value differs (`server.listen`); restart the service"), "{}", plan.err);
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    signal("HUP", serving.child.id());
     until_logged(&serving, "configuration reloaded", 2).await;
     assert_eq!(serving.stop().await, Some(0));
 }

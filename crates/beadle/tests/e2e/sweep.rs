@@ -2,11 +2,13 @@
 //! check contested changes.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use beadle_sim::{Limits, Settings};
 use serde_json::{Value, json};
 
+use crate::process::{output, output_with_log};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
@@ -67,8 +69,8 @@ async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     world.policy("settings.yml", POLICY);
     world.fault(json!({ "path": "/graphql", "contains": "\"slug\":\"contractors\"", "delay_ms": 1500, "count": 1 })).await;
     let mut command = world.command();
-    let plan =
-        tokio::task::spawn_blocking(move || command.args(["plan", "--format", "json"]).output().unwrap());
+    command.args(["plan", "--format", "json"]);
+    let plan = tokio::spawn(output(command));
     for _ in 0..1600 {
         if world.sim.calls().iter().any(|call| call["request"].to_string().contains("teams(first")) {
             break;
@@ -217,8 +219,8 @@ async fn a_command_waits_for_the_reset_and_continues() {
     // The command needs 60 calls. Sweeps can use only 48 of the 60 calls of an hour.
     let log = world.path().join("sweep.log");
     let mut command = world.command();
-    command.arg("sweep").stderr(std::fs::File::create(&log).unwrap());
-    let running = tokio::task::spawn_blocking(move || command.output().unwrap());
+    command.arg("sweep");
+    let running = tokio::spawn(output_with_log(command, File::create(&log).unwrap()));
     let logged = || std::fs::read_to_string(&log).unwrap();
     while !logged().contains("API budget used up, request waits for the reset") {
         assert!(!running.is_finished(), "it did not wait: {}", logged());
@@ -248,10 +250,10 @@ async fn two_processes_together_stay_below_the_limits_of_one_credential() {
             if without_store {
                 command.arg("--without-store");
             }
-            tokio::task::spawn_blocking(move || command.output().unwrap())
+            output(command)
         };
         let (one, two) = tokio::join!(run("1/2"), run("2/2"));
-        for output in [one.unwrap(), two.unwrap()] {
+        for output in [one, two] {
             let err = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(0), "{err}");
         }

@@ -1,8 +1,6 @@
 //! Tests background tasks. A waiting task does not delay other tasks, and operators see the status
 //! of each task.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -53,9 +51,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     let serving = world.serve().await;
     // In this test, the service starts this task. Other tests ask the service to run this task.
-    while !serving.log().contains("sweep ended") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    serving.until_logged("sweep ended").await;
     let listed = world.beadle(&["tasks"]).await.expect(0);
     for task in ["policy of acme", "sweep of acme", "missed webhooks of App", "pruning"] {
         assert!(listed.out.contains(task), "{task}: {}", listed.out);

@@ -1,12 +1,15 @@
 //! Tests waivers. Beadle does not change an exempt key until its waiver ends. Then Beadle repairs
 //! the key, even if no event arrives.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
+
+/// The maximum time that a test waits. It is long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The exempt key. The policy uses the name `default` for this branch.
 const KEY: &str = "branches.main.enforce_admins";
@@ -73,18 +76,18 @@ async fn a_waiver_that_ends_while_the_service_is_down_is_enforced_after_its_star
     world.beadle(&waive("2s")).await.expect(0);
     // No webhook reports this change.
     world.patch(json!({ "widgets": admins_are_free() }), false).await;
+    let begun = Instant::now();
     loop {
         let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
         if listed["in_force"] == json!(false) {
             break;
         }
+        assert!(begun.elapsed() < PATIENCE, "{listed}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let serving = world.serve().await;
     world.until("widgets", "the repair after the waiver", is_declared).await;
-    while !serving.log().contains("waiver ended") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    serving.until_logged("waiver ended").await;
     assert_eq!(serving.stop().await, Some(0));
 }
 
@@ -97,10 +100,14 @@ async fn an_unreadable_waiver_is_named_and_keeps_no_other_waiver_from_its_end() 
     world.beadle(&waive("2s")).await.expect(0);
     let store = rusqlite::Connection::open(world.path().join("beadle.db")).unwrap();
     store.execute("INSERT INTO note VALUES ('waiver:acme:c1', '{')", []).unwrap();
-    while !serving.log().contains("waiver ended") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    while !world.beadle(&["tasks"]).await.out.contains("the waiver c1 of acme") {
+    serving.until_logged("waiver ended").await;
+    let begun = Instant::now();
+    loop {
+        let tasks = world.beadle(&["tasks"]).await.out;
+        if tasks.contains("the waiver c1 of acme") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{tasks}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
@@ -112,6 +119,7 @@ async fn an_unreadable_waiver_is_named_and_keeps_no_other_waiver_from_its_end() 
         if page["waivers"] == json!([]) {
             break;
         }
+        assert!(begun.elapsed() < PATIENCE, "{page}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(serving.stop().await, Some(0));

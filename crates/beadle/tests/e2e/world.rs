@@ -2,12 +2,16 @@
 //! policy.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use beadle_sim::{Hook, Settings, Sim, signature};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::process::{LIMIT, signal};
+
+pub(crate) use crate::process::Ran;
 
 /// The maximum time that a test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,7 +23,16 @@ pub(crate) const WIDE_GATE: &str =
 /// Returns a client for addresses of this machine. The client has no TLS, because a client with TLS
 /// reads all root certificates of the machine first.
 pub(crate) fn http_client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()
+    client().build().unwrap()
+}
+
+/// Returns the same client as [`http_client`], but this client follows no redirect.
+pub(crate) fn client_without_redirects() -> reqwest::Client {
+    client().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).timeout(LIMIT)
 }
 
 pub(crate) struct World {
@@ -38,37 +51,6 @@ pub(crate) struct World {
     /// True if the test compares all calls with GitHub's description. Some tests make invalid calls
     /// on purpose.
     pub(crate) checked: bool,
-}
-
-/// The result of running the binary.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ran {
-    /// Runs a command to its end. In the meantime, the simulations continue to answer.
-    pub(crate) async fn of(mut command: Command, args: &[&str]) -> Self {
-        command.args(args);
-        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    #[track_caller]
-    pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
 }
 
 impl World {
@@ -313,9 +295,13 @@ impl World {
     /// Waits until the simulator has sent every webhook, and has an answer or a failure for each of
     /// them.
     pub(crate) async fn until_sent(&self) {
-        while self.sim.is_sending() {
+        for _ in 0..2 * PATIENCE.as_millis() / 20 {
+            if !self.sim.is_sending() {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        panic!("a webhook has no answer");
     }
 
     /// Waits until a repository meets a condition.
@@ -386,7 +372,7 @@ impl Serving {
     pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
         let path = folder.join("serve.log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
-        command.arg("serve").stderr(log).stdout(Stdio::null());
+        command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Self { child: command.spawn().unwrap(), log: path }
     }
 
@@ -430,15 +416,30 @@ impl Serving {
 
     /// Stops the service with SIGTERM, and returns the exit code.
     pub(crate) async fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        signal("TERM", self.child.id());
+        self.until_ended().await.code()
+    }
+
+    /// Waits until the service has ended.
+    pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         for _ in 0..4000 {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
+                return status;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the service did not stop:\n{}", self.log());
+    }
+
+    /// Waits until the log contains a text.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        for _ in 0..4 * PATIENCE.as_millis() / 50 {
+            if self.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the log has no `{text}`:\n{}", self.log());
     }
 }
 

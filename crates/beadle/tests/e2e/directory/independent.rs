@@ -51,7 +51,7 @@ impl Server {
             std::fs::write(&path, config.to_string()).unwrap();
             command.arg("--service-provider-config").arg(path);
         }
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let url = format!("http://127.0.0.1:{port}/v2");
         let server = Self { child, url, token, http: crate::world::http_client() };
         for _ in 0..1600 {
@@ -275,10 +275,10 @@ const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
 async fn the_simulated_aws_differs_from_the_rfc_only_where_aws_does() {
     let world = World::new([json!({}), json!({})]).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/directory/aws_tester.py");
-    let mut command = tokio::process::Command::new(tool("python"));
+    let mut command = Command::new(tool("python"));
     let url = world.aws.url();
-    let output =
-        command.arg(script).arg(url.trim_end_matches('/')).arg(world.aws.token()).output().await.unwrap();
+    command.arg(script).arg(url.trim_end_matches('/')).arg(world.aws.token());
+    let output = crate::process::output(command).await;
     let results: Vec<Value> = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let fine = results.iter().filter(|one| one["status"] == "SUCCESS").count();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beadle_emulate::Cluster;
 use parking_lot::Mutex;
@@ -25,6 +25,8 @@ const GUARDED: usize = 12;
 const REMOVES: usize = 5;
 /// The time that one process has no connection. This time is longer than every lease.
 const PARTITION: Duration = Duration::from_secs(20);
+/// The maximum time until a process accepts a delivery.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The points where a process ends itself. `n*off` skips the first n passes.
 const POINTS: &[&str] =
@@ -190,13 +192,15 @@ async fn send(
         world.patch(json!({ name.as_str(): { "has_wiki": true } }), false).await;
         let id = format!("{name}-{round}");
         // GitHub does not repeat a failed delivery, but an operator can send it again.
+        let begun = Instant::now();
         loop {
             let port = ports[rand::rng().random_range(0..ports.len())];
             let status = deliver(&world, port, &id, &body).await;
             if status.is_some_and(|status| (200..300).contains(&status)) {
-                answered.lock().insert(id);
+                answered.lock().insert(id.clone());
                 break;
             }
+            assert!(begun.elapsed() < PATIENCE, "{id}: {status:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         round += 1;

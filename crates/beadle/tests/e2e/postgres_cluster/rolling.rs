@@ -13,7 +13,7 @@ use super::{CHOSEN, Peer, body_of, deliver, logged, start_all, stored, until_idl
 use crate::notify::Receiver;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::sign_in::{change, lines, url as pages};
-use crate::world::{World, acme};
+use crate::world::{World, acme, client_without_redirects};
 
 const REPOSITORIES: usize = 12;
 
@@ -148,8 +148,7 @@ async fn a_sign_in_begins_at_one_process_ends_at_another_and_the_session_is_vali
         "callbacks": [format!("{}/sign-in/return", pages(&world))],
     });
     change(&world, &json!({ "oauth": oauth })).await;
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty());
-    let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = client_without_redirects();
     // The test acts as a load balancer: the name of the pages stays the same, and the test chooses
     // a process.
     let origin = pages(&world);

@@ -9,9 +9,17 @@ use std::time::Duration;
 const NOBODY: u32 = 65_534;
 
 /// The shell keeps the server running until the standard input of the shell ends. The input ends
-/// with the process of the test, even if that process is killed.
-const KEEP: &str =
-    r#""$0" "$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$BEADLE_CLUSTER""#;
+/// with the process of the test, even if that process is killed. If the server does not stop in
+/// time, the shell kills it. A server that has just begun ignores SIGINT.
+const KEEP: &str = r#"
+"$0" "$@" & server=$!
+read -r _
+kill -INT "$server"
+{ sleep 60; kill -KILL "$server"; } & late=$!
+wait "$server"
+kill "$late"
+rm -rf "$BEADLE_CLUSTER"
+"#;
 
 /// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
 /// has no TCP port. The server ends when the value is dropped, or when the process ends. In tests,
@@ -65,7 +73,8 @@ impl Cluster {
         // The shell must be killed, because a shell that ends by itself deletes the folder.
         self.keeper.kill().unwrap();
         self.keeper.wait().unwrap();
-        assert!(Command::new("kill").args(["-QUIT", &server]).status().unwrap().success());
+        let sent = Command::new("kill").args(["-QUIT", &server]).output().unwrap();
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
         for _ in 0..600 {
             if !state.exists() {
                 break;
@@ -78,6 +87,8 @@ impl Cluster {
             if self.is_ready().await {
                 return;
             }
+            self.keeper.kill().unwrap();
+            self.keeper.wait().unwrap();
             // A process of the old server still uses the shared memory.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -94,6 +105,8 @@ impl Cluster {
         let mut psql = Command::new(program("psql"));
         psql.args(["--no-psqlrc", "-At", "--set=ON_ERROR_STOP=1", "--username=beadle", "--dbname=postgres"]);
         psql.arg("--host").arg(&self.folder).args(["-c", statements]);
+        // A statement could otherwise wait forever for a lock.
+        psql.env("PGCONNECT_TIMEOUT", "60").env("PGOPTIONS", "-c statement_timeout=120s");
         let done = psql.output().unwrap();
         assert!(done.status.success(), "psql: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()

@@ -69,9 +69,10 @@ impl Lambdas {
         command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1"]);
         command.args(["--invoke-port", &port.to_string(), "--timeout", &limit.as_secs().to_string()]);
         // `cargo lambda watch` works only in the folder of a package.
-        command.current_dir(env!("CARGO_MANIFEST_DIR")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        let lambdas = Self { child, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() };
+        let lambdas = Self { child, url: format!("http://127.0.0.1:{port}"), http: super::http_client() };
         for _ in 0..600 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return lambdas;

@@ -30,6 +30,15 @@ pub use tables::Tables;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// The maximum time of a request. It is long enough for a busy machine.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Returns a client that does not wait forever for an answer.
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(LIMIT).build().unwrap()
+}
 
 /// Returns the path of a program that `cargo xtask tools` installs from PyPI.
 fn python(program: &str) -> PathBuf {

@@ -45,7 +45,8 @@ impl Moto {
         let mut command = Command::new(super::python("python"));
         let calls = tempfile::NamedTempFile::new().unwrap();
         command.arg(script).arg(port.to_string()).arg(calls.path());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
         let secret = format!("{:032x}", rand::random::<u128>());
         let moto = Self {
             child,
@@ -53,7 +54,7 @@ impl Moto {
             tables_at: format!("http://127.0.0.1:{port}"),
             secret,
             tables: AtomicU32::new(0),
-            http: reqwest::Client::new(),
+            http: super::http_client(),
             calls,
         };
         for _ in 0..600 {

@@ -118,7 +118,7 @@ impl Proxy {
             odds,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             said: Mutex::default(),
-            http: reqwest::Client::new(),
+            http: super::http_client(),
             counts: Mutex::default(),
             left: AtomicU64::new(left),
             stop,

@@ -24,7 +24,8 @@ impl Tables {
         let port = super::free_port();
         let mut command = Command::new(super::tool("bin/dynoxide"));
         command.args(["serve", "--log", "quiet", "--port", &port.to_string()]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
         let tables = Self { child, url: format!("http://127.0.0.1:{port}") };
         for _ in 0..600 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {

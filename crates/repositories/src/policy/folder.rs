@@ -302,7 +302,7 @@ mod tests {
     fn only_regular_files_of_a_bounded_size_are_read() {
         let folder = folder();
         let shop = folder.path().join("policy/repos/shop.yml");
-        let made = std::process::Command::new("mkfifo").arg(&shop).status().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&shop).output().unwrap().status;
         assert!(made.success());
         let error = load(&folder).unwrap_err().to_string();
         assert!(error.contains("repos/shop.yml") && error.contains("a pipe"), "{error}");
@@ -320,7 +320,7 @@ mod tests {
     fn a_pipe_that_takes_the_place_of_a_file_after_the_look_keeps_nobody_waiting() {
         let folder = folder();
         let pipe = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).output().unwrap().status.success());
         // The test simulates a path that changes: it is a regular file during the check, but a pipe
         // when Beadle opens it.
         let (sender, read) = std::sync::mpsc::channel();

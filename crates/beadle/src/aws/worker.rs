@@ -123,6 +123,7 @@ async fn run() -> anyhow::Result<()> {
     let environment = Environment::read()?;
     let table = StoreLocation::Table { name: environment.table.clone(), region: None, endpoint: None };
     let config = Arc::new(Config::load(&environment.config)?.stored_at(Some(table)));
+    let process_started = Clock::system().now();
     let aws = aws().await;
     let (calls, called) = mpsc::channel::<Call>(1);
     let invoked = service_fn(|event: LambdaEvent<Value>| {
@@ -137,7 +138,9 @@ async fn run() -> anyhow::Result<()> {
         config.fetch_vendor_secrets().await;
         let mut calls = Calls { next: None, more: called };
         loop {
-            if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
+            if let Err(error) =
+                Box::pin(serve(&config, &environment, (&aws, process_started), &mut calls)).await
+            {
                 let Some(call) = calls.take().await else { return };
                 // A wrong secret might be the cause of the error. Somebody might have corrected the
                 // secret since the last read.
@@ -158,11 +161,11 @@ async fn run() -> anyhow::Result<()> {
 }
 
 /// Answers invocations until a secret or the list of organisations changes. After that, the caller
-/// must open everything again.
+/// must open everything again. `process_started` is the time at which AWS started this process.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
-    aws: &SdkConfig,
+    (aws, process_started): (&SdkConfig, Time),
     calls: &mut Calls,
 ) -> anyhow::Result<()> {
     let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
@@ -184,7 +187,7 @@ async fn serve(
         );
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
-    let service = Service::new(app, store, directories, &(hold / SHORTER..=hold));
+    let service = Service::new(app, store, directories, &(hold / SHORTER..=hold), process_started);
     policy_key_reconciler::begin(&service);
     installation_list_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);

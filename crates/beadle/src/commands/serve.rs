@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use beadle_engine::{Clock, Store, StoreError};
+use beadle_engine::{Clock, Store, StoreError, Time};
 use beadle_server::{ReloadRequest, Reloads, serve};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -29,17 +29,18 @@ use crate::tasks::recover_interrupted_writes;
 const HEALTH: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let process_started = clock.now();
     let mut config = place.read().await?;
     let store = store::open(&config).await?;
     if let Err(error) = installations::take_in(&mut config, store.as_ref()).await {
         tracing::error!(%error, "store unavailable, a background task takes in the organisations later");
     }
     let mut config = Arc::new(config);
-    let clock = Clock::system();
     #[cfg(feature = "otel")]
     let traces = config.file.traces.as_ref().map(|file| crate::traces::start(file, &clock)).transpose()?;
     let (reloads, mut requests) = Reloads::channel();
-    let prepared = Prepared::new(&config, &store, &reloads)?;
+    let prepared = Prepared::new(&config, &store, &reloads, process_started)?;
     // If the store is shared, another process might have begun a write a moment ago. In that case a
     // background task checks the writes, and it checks only old writes.
     if !store::is_shared(&config.place)
@@ -93,7 +94,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         // An operator can stop the service even while a file system or a store of secrets does not
         // answer.
         let read = tokio::select! {
-            read = prepare((place, kept), &config, (&store, &reloads)) => read,
+            read = prepare((place, kept), &config, (&store, &reloads), process_started) => read,
             signal = signals.next() => break Some(signal),
         };
         let (next, prepared, done) = match read {
@@ -175,6 +176,7 @@ async fn prepare(
     (place, kept): (&ConfigPlace, Option<Config>),
     in_use: &Config,
     (store, reloads): (&Arc<dyn Store>, &Reloads),
+    process_started: Time,
 ) -> anyhow::Result<(Arc<Config>, Prepared, Value)> {
     let mut config = match kept {
         Some(kept) => kept,
@@ -183,7 +185,7 @@ async fn prepare(
     installations::take_in(&mut config, store.as_ref()).await?;
     let (changed, needs_restart) = config.follow(in_use);
     let config = Arc::new(config);
-    let prepared = Prepared::new(&config, store, reloads)?;
+    let prepared = Prepared::new(&config, store, reloads, process_started)?;
     Ok((config, prepared, json!({ "changed": changed, "needs_restart": needs_restart })))
 }
 

@@ -55,6 +55,7 @@ impl Record {
         ServiceRecord {
             at,
             started: service.started,
+            process_started: Some(service.process_started),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             organisations,
             targets: of_targets.into_iter().map(|(target, modes)| (target, joined(modes))).collect(),

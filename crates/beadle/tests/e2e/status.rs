@@ -87,6 +87,9 @@ async fn a_reload_changes_the_mode_and_keeps_the_listeners_open() {
     let (status, _) =
         until_status(&world, "the mode of the service", |status| mode(status) == "observe").await;
     assert_eq!(status["service"]["other_configuration"], json!([]));
+    let (started, configured) =
+        (status["service"]["started"].clone(), status["service"]["configured"].as_i64());
+    assert!(started.is_i64() && configured.is_some(), "{status:#}");
     assert_eq!(status["problems"][0]["kind"], json!("drifted"), "{status:#}");
     world.mode = "enforce";
     let status = world.beadle(&["status", "--json"]).await.expect(2).json();
@@ -113,6 +116,8 @@ async fn a_reload_changes_the_mode_and_keeps_the_listeners_open() {
     world.until("widgets", "the repair", is_declared).await;
     let (status, _) = until_status(&world, "the new mode", |status| mode(status) == "enforce").await;
     assert_eq!(status["service"]["other_configuration"], json!([]));
+    assert_eq!(status["service"]["started"], started, "a reload is no start");
+    assert!(status["service"]["configured"].as_i64() > configured, "{status:#}");
     assert_eq!(serving.stop().await, Some(0));
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Service {
     pub(crate) process: String,
     /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
+    /// The time at which the process started. A reload does not change this time.
+    pub(crate) process_started: Time,
     /// The installations of the App in `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
@@ -81,12 +83,13 @@ pub(crate) struct Service {
 
 impl Service {
     /// Creates a service. Sends no request. `hold` limits how long the keys of an instance wait
-    /// while the instance is not open.
+    /// while the instance is not open. `process_started` is the time at which the process started.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,
         directories: Directories,
         hold: &RangeInclusive<Duration>,
+        process_started: Time,
     ) -> Arc<Self> {
         let reconcilers = ReconcilerRegistry::new(&app.config, hold, &app.clock);
         for (file, _) in &directories.okta {
@@ -110,6 +113,7 @@ impl Service {
             directories: Arc::new(directories),
             process: format!("{:016x}", rand::random::<u64>()),
             started,
+            process_started,
             installations: Installations::default(),
             stop: CancellationToken::new(),
             lease: OnceLock::new(),

@@ -25,6 +25,9 @@ pub(crate) struct ServiceRecord {
     pub(crate) at: Time,
     /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
+    /// The time at which the process started. `None` in a record of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) process_started: Option<Time>,
     /// The version of Beadle.
     pub(crate) version: String,
     /// The open organisations, by their names.

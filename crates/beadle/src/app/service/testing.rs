@@ -40,6 +40,7 @@ pub(crate) fn service(organisations: &str, hold: Duration) -> (TempDir, Arc<Serv
     let config = Arc::new(Config::load(&path).unwrap());
     let app = Arc::new(App::new(&config, ClientOptions::of_service(&store)));
     let directories = app.directories().unwrap();
-    let service = Service::new(app, store, directories, &(hold..=hold));
+    let process_started = app.clock.now();
+    let service = Service::new(app, store, directories, &(hold..=hold), process_started);
     (folder, service)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use beadle_engine::{Driver, Store, Worker};
+use beadle_engine::{Driver, Store, Time, Worker};
 use beadle_server::{Access, Intake, IntakeLimits, Live, Operator, Pages, Reloads, RouterSwitch, Senders};
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
@@ -48,16 +48,18 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Creates all configured parts, and reads the secrets. Sends no request, and writes nothing.
-    /// So an error does not disturb the service in use.
+    /// So an error does not disturb the service in use. `process_started` is the time at which the
+    /// process started.
     pub(super) fn new(
         config: &Arc<Config>,
         store: &Arc<dyn Store>,
         reloads: &Reloads,
+        process_started: Time,
     ) -> anyhow::Result<Self> {
         let app = Arc::new(App::new(config, ClientOptions::of_service(store)));
         let clock = app.clock.clone();
         let directories = app.directories()?;
-        let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
+        let service = Service::new(app, store.clone(), directories, &NOT_OPEN, process_started);
         if store::is_shared(&config.place) {
             service.share();
         }

@@ -52,8 +52,11 @@ pub(super) struct ServiceStatus {
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
-    /// The time at which the service began to use its configuration.
+    /// The time at which the process of the service started. `None` if the service is older than
+    /// this field.
     pub(super) started: Option<Time>,
+    /// The time at which the service began to use its configuration.
+    pub(super) configured: Option<Time>,
     /// The keys whose value in the configuration file differs from the value that the service uses.
     pub(super) other_configuration: Vec<String>,
 }

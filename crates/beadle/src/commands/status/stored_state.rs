@@ -115,7 +115,8 @@ fn service(
         state,
         listener: listener.map(|(text, _)| text),
         version: record.map(|record| record.version.clone()),
-        started: record.map(|record| record.started),
+        started: record.and_then(|record| record.process_started),
+        configured: record.map(|record| record.started),
         other_configuration: record.map(|record| record.differences(config)).unwrap_or_default(),
     }
 }

@@ -55,6 +55,7 @@ impl World {
         let record = ServiceRecord {
             at: self.now,
             started: self.now - HOUR,
+            process_started: Some(self.now - 9 * HOUR),
             version: "0.0.9".into(),
             organisations: BTreeMap::from([("acme".to_owned(), in_force)]),
             configuration: digests(&self.config.values),
@@ -106,6 +107,8 @@ async fn the_mode_and_the_generation_are_those_of_the_running_service() {
     let status = world.status(None).await;
     let acme = &status.instances[0];
     assert_eq!(status.service.state, ServiceState::Up);
+    assert_eq!(status.service.started, Some(world.now - 9 * HOUR));
+    assert_eq!(status.service.configured, Some(world.now - HOUR));
     assert_eq!(acme.mode.as_deref(), Some("observe labels=enforce"));
     assert_eq!((acme.generation.as_deref(), acme.author.as_deref()), (Some("g1"), Some("mona")));
     assert_eq!(status.service.other_configuration, Vec::<String>::new());

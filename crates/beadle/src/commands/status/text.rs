@@ -1,9 +1,12 @@
 //! Shows the state as text, one line for each organisation, target and problem.
 
+mod service_line;
+
 use beadle_config::Standing;
 use beadle_engine::gate::noun;
 use beadle_engine::{KeyCondition, Lane, Time, one_line};
 
+use self::service_line::service;
 use super::model::{
     InstallationStatus, InstanceKind, InstanceStatus, KeyCounts, Problem, ServiceState, ServiceStatus,
     Status, WaiverInForce,
@@ -89,24 +92,6 @@ fn short(text: &str) -> String {
 /// state is only one line.
 fn reason(text: &str) -> String {
     short(&one_line(text))
-}
-
-fn service(status: &Status, printer: &Printer) -> String {
-    let ServiceStatus { state, listener, version, started, .. } = &status.service;
-    let version = version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
-    let since = started.map(|at| format!(" since {}", ago(at, status.at))).unwrap_or_default();
-    let (tone, text) = match state {
-        ServiceState::Up => {
-            (Tone::Good, format!("running{since},{version}").trim_end_matches(',').to_owned())
-        }
-        ServiceState::NotReady => {
-            let why = listener.as_deref().unwrap_or_default();
-            (Tone::Danger, format!("not ready: {}", reason(why)))
-        }
-        ServiceState::Stopped => (Tone::Danger, "stopped: start it with `beadle serve`".to_owned()),
-        ServiceState::Never => (Tone::Faint, "no service has used this store".to_owned()),
-    };
-    format!("{} {text} (this is beadle {})", label("service", tone, printer), status.version)
 }
 
 fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &Printer) -> String {

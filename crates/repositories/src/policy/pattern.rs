@@ -110,14 +110,22 @@ impl Pattern {
         name.chars().all(is_plain).then(|| name.replace('/', "."))
     }
 
+    /// Returns whether the pattern certainly matches the name of every repository.
+    pub(super) fn matches_all(&self) -> bool {
+        /// The regular expressions that match every name. No name is empty.
+        const ALL: &[&str] = &["^", "$", ".*", "^.*", ".*$", "^.*$", ".+", "^.+", ".+$", "^.+$"];
+        match self.matcher {
+            Matcher::Glob(_) => ["*", "**"].contains(&self.text.as_str()),
+            Matcher::Regex(_) => ALL.contains(&self.text.as_str()),
+        }
+    }
+
     /// Returns whether every name that matches this pattern certainly also matches `other`.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        /// The regular expressions that match every name.
-        const ALL: &[&str] = &[".*", "^.*", ".*$", "^.*$"];
         if let Some(name) = self.only_name() {
             return other.is_match(&name);
         }
-        if matches!(other.matcher, Matcher::Regex(_)) && ALL.contains(&other.text.as_str()) {
+        if other.matches_all() {
             return true;
         }
         if matches!(self.matcher, Matcher::Glob(_)) == matches!(other.matcher, Matcher::Glob(_))

@@ -171,6 +171,7 @@ impl Policy {
     }
 
     /// Returns a message for each file or pattern of the policy that does not match any of `names`.
+    /// Also returns a message if `restrictedRepos` restricts all of them.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         // Both lists can have thousands of entries.
@@ -202,12 +203,9 @@ impl Policy {
                 }),
             );
         }
-        for glob in self.restricted.patterns() {
-            let text = glob.text();
-            if !names.iter().any(|name| glob.is_match(name)) {
-                unmatched.push(format!("restrictedRepos `{text}` matches no repository"));
-            }
-        }
+        unmatched.extend(self.restricted.unmatched(names));
+        let swept: Vec<&str> = names.iter().copied().filter(|name| !self.leaves_out(name)).collect();
+        unmatched.extend(self.restricted.skips_all(&swept));
         unmatched
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub enum Severity {
     /// Beadle refuses the policy because of this finding.
     Error,
-    /// Beadle knows the key, but does not support it yet.
+    /// Beadle knows the key, but does not support it.
     NotYet,
     /// Beadle accepts the policy. But the policy might not do what the author expects.
     Warning,

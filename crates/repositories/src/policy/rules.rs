@@ -232,7 +232,7 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
-/// The types of rules that exist at GitHub but are not yet in GitHub's description. Beadle does not
+/// The types of rules that exist at GitHub but are not in GitHub's description. Beadle does not
 /// support these types. Beadle keeps such rules at GitHub.
 pub(crate) const UNDESCRIBED: &[&str] = &[
     "code_quality",
@@ -245,7 +245,7 @@ pub(crate) const UNDESCRIBED: &[&str] = &[
     "repository_visibility",
 ];
 
-/// The parameters of the rule `pull_request` that are not yet in GitHub's description.
+/// The parameters of the rule `pull_request` that are not in GitHub's description.
 pub(crate) const UNDESCRIBED_OF_REVIEWS: &[&str] = &["require_extra_approval_for_unattributed_changes"];
 
 /// Returns the description of a rule type if Beadle knows the type.

@@ -108,6 +108,10 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
+/// The hint for a ruleset of the organisation that has no condition for repositories.
+const REACH: &str = "for all repositories, write `repository_name: { include: ['~ALL'], exclude: [] }`; for some \
+                     repositories, move the ruleset to `suborgs/*.yml` or `layers/*.yml`, where it needs no such condition";
+
 /// Checks that a ruleset of the organisation has all necessary conditions. It needs a condition for
 /// repositories, and a condition for branches or tags.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
@@ -126,9 +130,7 @@ fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
             "`{path}.conditions` must have `repository_name`, `repository_id` or `repository_property`"
         );
         let problem = error(at, text);
-        problems.push(
-            problem.hint("for every repository: `repository_name: { include: ['~ALL'], exclude: [] }`"),
-        );
+        problems.push(problem.hint(REACH));
     }
     let has_refs =
         ruleset.get("target").and_then(Node::text).is_none_or(|target| ["branch", "tag"].contains(&target));

@@ -111,7 +111,14 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "settings.yml",
             "rulesets:\n- name: main\n  enforcement: active\n  conditions: { ref_name: { include: [~ALL], exclude: [] } }\n  rules: [{ type: deletion }]",
-            ":4 `rulesets[0].conditions` must have `repository_name`, `repository_id` or `repository_property`",
+            ":4 `rulesets[0].conditions` must have `repository_name`, `repository_id` or `repository_property` \
+             for all repositories, write `repository_name: { include: ['~ALL'], exclude: [] }`; for some repositories, move \
+             the ruleset to `suborgs/*.yml`",
+        ),
+        (
+            "settings.yml",
+            "rulesets:\n- name: main\n  enforcement: active",
+            ":2 `rulesets[0].conditions` must have `repository_name`, `repository_id` or `repository_property` for all",
         ),
         (
             "repos/a.yml",

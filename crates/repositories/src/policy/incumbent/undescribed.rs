@@ -5,9 +5,11 @@ use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules::{UNDESCRIBED, UNDESCRIBED_OF_REVIEWS};
 
-fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
-    let text =
-        format!("`{name}`: Beadle does not carry out this {what} yet, and leaves it as it is at GitHub");
+fn not_carried_out(at: &Node, what: &str, name: &str) -> Problem {
+    let text = format!(
+        "`{name}`: Beadle does not carry out this {what}, because GitHub's published description of its API does not \
+         have it; Beadle leaves it as it is at GitHub"
+    );
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::NotYet)
 }
 
@@ -30,7 +32,7 @@ fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
     // An entry of `without` can be only the type of the rule.
     let kind = rule.get("type").unwrap_or(rule);
     if let Some(name) = kind.text().filter(|name| UNDESCRIBED.contains(name)) {
-        problems.push(not_yet(kind, "rule", name));
+        problems.push(not_carried_out(kind, "rule", name));
         return false;
     }
     let is_of_reviews = kind.text() == Some("pull_request");
@@ -38,7 +40,7 @@ fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
     if let Some(Kind::Map(entries)) = parameters.map(|node| &mut node.kind) {
         entries.retain(|(key, _)| {
             let name = key.text().filter(|name| UNDESCRIBED_OF_REVIEWS.contains(name));
-            problems.extend(name.map(|name| not_yet(key, "parameter", name)));
+            problems.extend(name.map(|name| not_carried_out(key, "parameter", name)));
             name.is_none()
         });
     }

@@ -309,7 +309,8 @@ const RESTRICTED: Shape = Shape::Either(
 );
 
 /// The explanation for the validators of safe-settings. Beadle does not run these validators.
-const VALIDATORS: &str = "Beadle runs no JavaScript; write the validator as a rule in rules/*.yml";
+const VALIDATORS: &str = "Beadle runs no JavaScript; mode `enforce` refuses a policy with validators, unless [[org]] has \
+                          `validators = \"ignored\"`; write each validator as a rule in rules/*.yml";
 
 /// The keys of `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[

@@ -116,6 +116,19 @@ const CARRIED_OUT: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn validators_are_reported_with_the_key_that_lets_mode_enforce_accept_them() {
+    for key in ["configvalidators", "overridevalidators"] {
+        let deployment = format!("{key}: [{{ plugin: labels, error: a, script: return true }}]\n");
+        let wiki = ("settings.yml", "repository: { has_wiki: false }\n");
+        let found = remarks(&accepted(&[wiki, ("deployment-settings.yml", deployment.as_str())]));
+        let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
+        for part in [key, "mode `enforce` refuses", "[[org]] has `validators = \"ignored\"`", "rules/*.yml"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
+#[test]
 fn no_key_of_the_published_schemas_is_silent() {
     for (file, text) in NOT_CARRIED_OUT {
         let other = ("layers/wiki.yml", "repository: { has_wiki: false }\n");

@@ -1,6 +1,5 @@
 //! `beadle apply`: shows the plan, asks for confirmation, and writes the changes.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -18,6 +17,7 @@ use crate::commands::shared::apply_rounds::{Rounds, Went, settle};
 use crate::commands::shared::command_gate::{
     accept, are_mappings_held, is_held, limit_organisation, limit_target,
 };
+use crate::commands::shared::confirmation::{can_ask, is_confirmed};
 use crate::commands::shared::expected_write_duration::announce;
 use crate::commands::shared::tally::Tally;
 use crate::config::Config;
@@ -192,11 +192,8 @@ pub(super) fn agreed(
     needs_yes: NeedsYes,
     command: Option<&str>,
 ) -> anyhow::Result<bool> {
-    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        printer.ask(format!("Write these changes to {}? [y/N]", plan.of));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
+    if can_ask() {
+        return is_confirmed(&format!("Write these changes to {}?", plan.of), printer);
     }
     ensure_unneeded(plan, needs_yes, command)?;
     printer.note(

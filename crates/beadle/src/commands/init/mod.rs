@@ -5,7 +5,6 @@ mod answers;
 mod files;
 mod registration;
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::commands::doctor::{Doctor, diagnose};
 use crate::commands::init::answers::{Answers, collect};
 use crate::commands::init::files::{Places, write_first_policy};
 use crate::commands::init::registration::{installation_page, register};
+use crate::commands::shared::confirmation::can_ask;
 use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::stop_signals::StopSignals;
@@ -40,8 +40,7 @@ pub(crate) async fn begin(path: &Path, args: &InitArgs, printer: &Printer) -> an
         printer.line(format!("{} exists: continuing the setup of its App", path.display()));
         return Ok(());
     }
-    let can_ask = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let answers = collect(args, can_ask, printer)?;
+    let answers = collect(args, !args.yes && can_ask(), printer)?;
     set_up(path, args, &answers, printer).await
 }
 

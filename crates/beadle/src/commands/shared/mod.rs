@@ -6,5 +6,6 @@ pub(super) mod confirmation;
 pub(super) mod decided_by;
 pub(super) mod expected_write_duration;
 pub(super) mod hold_decision;
+pub(super) mod holds_text;
 pub(super) mod policies_behind_writes;
 pub(super) mod tally;

@@ -8,7 +8,7 @@ use beadle_engine::guard::{HoldState, is_undo, short_undo};
 use beadle_engine::{Finding, Hold, HoldsByKey, Key, KeyCondition, KeyState, Risk, Row, Time, key_findings};
 
 use super::model::{KeyCounts, Problem};
-use crate::commands::holds;
+use crate::commands::shared::holds_text;
 
 /// The kind of the key of an organisation itself.
 const ORGANISATION: &str = "organisation";
@@ -110,7 +110,7 @@ impl Problems {
 
 /// Returns why Beadle holds a change, or the decision of the operator about it.
 fn reason(hold: &Hold) -> String {
-    let why = holds::state(&HoldState::of(hold), &hold.why);
+    let why = holds_text::state(&HoldState::of(hold), &hold.why);
     if is_undo(&hold.generation) { format!("{}: {why}", short_undo(&hold.generation)) } else { why }
 }
 

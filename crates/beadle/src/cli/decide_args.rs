@@ -16,6 +16,9 @@ pub(crate) struct DecideArgs {
     /// Limit to the changes of a repository, such as `widgets`; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
+    /// Decide without confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) decider: DeciderArgs,
 }

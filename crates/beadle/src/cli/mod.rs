@@ -303,7 +303,10 @@ pub(crate) enum Command {
     /// A generation of a policy passes the gate and comes into force, if its plan is still the one
     /// that `beadle holds` shows.
     ///
-    /// Exit code: 0 success, 1 a code names nothing, or a change was not approved.
+    /// On a terminal, Beadle first shows what you are going to approve, and asks for confirmation.
+    /// Without a terminal, it asks nothing, because the codes name exactly what you saw.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not approved, 2 you declined.
     Approve(ApproveArgs),
     /// Reject held changes, so that they stay held
     ///
@@ -311,7 +314,10 @@ pub(crate) enum Command {
     /// needed. A rejected change no longer counts as a hold that waits for a decision. A rejection
     /// withdraws an approval whose write has not begun.
     ///
-    /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
+    /// On a terminal, Beadle first shows the changes and asks for confirmation if there are
+    /// several. Without a terminal, it asks nothing.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected, 2 you declined.
     Reject(RejectArgs),
     /// Undo what Beadle wrote: show the plan, ask for confirmation, restore earlier values
     ///

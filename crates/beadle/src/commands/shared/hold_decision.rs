@@ -12,17 +12,20 @@ use crate::commands::{FAILED, FINE};
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
-/// Decides about the held changes whose codes are in `codes`. If the options do not fit the
-/// changes, or if a reason is missing, stores no decision. Returns the exit code.
-pub(in crate::commands) async fn decide_changes(
-    store: &dyn Store,
-    (groups, codes): (&[HoldGroup], &[&String]),
+/// The note about approved changes of an undo.
+pub(in crate::commands) const UNDO_AGAIN: &str =
+    "Beadle writes approved changes of an undo when you run the same `beadle undo` again";
+
+/// Returns the held changes whose codes are in `codes`, and the exit code. If the options do not fit
+/// the changes, or if a reason is missing, returns no change.
+pub(in crate::commands) fn name_changes<'a>(
+    (groups, codes): (&'a [HoldGroup], &[&String]),
     args: &DecideArgs,
     decision: &Decision,
-    (now, printer): (Time, &Printer),
-) -> anyhow::Result<u8> {
+    printer: &Printer,
+) -> (Vec<NamedChange<'a>>, u8) {
     let mut code = FINE;
-    let mut named: Vec<NamedChange<'_>> = Vec::new();
+    let mut named: Vec<NamedChange<'a>> = Vec::new();
     for name in codes {
         let found = named_changes(groups, name);
         if found.is_empty() {
@@ -30,19 +33,26 @@ pub(in crate::commands) async fn decide_changes(
             code = FAILED;
         }
         let is_new = |one: &NamedChange<'_>| named.iter().all(|other| other.hold.digest != one.hold.digest);
-        let found: Vec<NamedChange<'_>> = found.into_iter().filter(is_new).collect();
+        let found: Vec<NamedChange<'a>> = found.into_iter().filter(is_new).collect();
         named.extend(found);
     }
-    match chosen(&mut named, args, decision) {
-        Ok(()) if named.is_empty() => return Ok(code),
-        Ok(()) => {}
-        Err(why) => {
-            printer.error(&why);
-            return Ok(FAILED);
-        }
+    if let Err(why) = chosen(&mut named, args, decision) {
+        printer.error(&why);
+        return (Vec::new(), FAILED);
     }
+    (named, code)
+}
+
+/// Decides about held changes. Returns the exit code.
+pub(in crate::commands) async fn decide_changes(
+    store: &dyn Store,
+    named: &[NamedChange<'_>],
+    decision: &Decision,
+    (now, printer): (Time, &Printer),
+) -> anyhow::Result<u8> {
+    let mut code = FINE;
     let mut done: Vec<Hold> = Vec::new();
-    let decided = store_decisions(store, &named, decision, now).await?;
+    let decided = store_decisions(store, named, decision, now).await?;
     for (one, hold) in named.iter().zip(decided) {
         let digest = &one.hold.digest;
         match hold.as_ref().map_or(Effect::Gone, |hold| effect(hold, decision)) {
@@ -71,7 +81,7 @@ pub(in crate::commands) async fn decide_changes(
         printer.line(line);
     }
     if decision.ruling == Ruling::Approve && done.iter().any(|hold| is_undo(&hold.generation)) {
-        printer.note("Beadle writes approved changes of an undo when you run the same `beadle undo` again");
+        printer.note(UNDO_AGAIN);
     }
     Ok(code)
 }

@@ -12,7 +12,7 @@ fn hold(n: u64, mode: Mode) -> Hold {
 
 fn args(only: &[&str], repo: &[&str]) -> DecideArgs {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    DecideArgs { only: owned(only), repo: owned(repo), decider: DeciderArgs::default() }
+    DecideArgs { only: owned(only), repo: owned(repo), yes: false, decider: DeciderArgs::default() }
 }
 
 #[test]

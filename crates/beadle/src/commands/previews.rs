@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::output::escape;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
+use crate::pull_request::merge_of_held_policy::{AFTER_MERGE, HOW_TO_APPROVE};
 use crate::pull_request::stored_check_results::{CheckedPull, Merge};
 use crate::pull_request::stored_repository_names::NamesOfKind;
 
@@ -127,6 +128,9 @@ fn merge_lines(merge: &Merge, (names, most): (&[NamesOfKind], usize), in_force: 
         None if merge.incomplete > 0 => "  the gate would wait until Beadle can plan every part".to_owned(),
         None => "  the gate would let this policy pass".to_owned(),
     });
+    if merge.held.is_some() {
+        lines.extend([AFTER_MERGE, HOW_TO_APPROVE].map(|text| format!("    {text}")));
+    }
     if merge.incomplete > 0 {
         let parts = counted(merge.incomplete, "part", "parts");
         lines.push(format!("  incomplete: {parts} could not be planned"));
@@ -205,7 +209,7 @@ mod tests {
         let json = |pull: &CheckedPull, in_force| json(pull, names.to_vec(), in_force).unwrap();
         let shown = lines(&pull, in_force, 2);
         assert_eq!(
-            shown[..7],
+            shown[..9],
             [
                 "acme/admin#7  acme  commit bbbbbbbbbbbb, checked 5 s ago: The gate would hold this policy",
                 "  title: Remove\\na team",
@@ -215,15 +219,19 @@ mod tests {
                 "  drift that exists already: 1 value; the policy without this pull request asks for these changes \
                    too, so this pull request does not cause them: see `beadle plan`",
                 "  the gate would hold this policy: 30 removals, at most 5 allowed",
+                "    A merge changes only Git: Beadle keeps the earlier policy in force until somebody approves the \
+                 new one.",
+                "    To approve it after the merge, find its generation with `beadle holds` and run `beadle approve \
+                 GENERATION --reason \"TEXT\"`, or open the page `/policy`.",
             ]
         );
         assert_eq!(
-            shown[7],
+            shown[9],
             "  removes teams: team core\\nadds nothing in 30 repositories [settings.yml:12]: acme/r00, acme/r01 and 28 \
              more"
         );
-        assert_eq!(shown[8], "  and 2 more");
-        assert!(lines(&pull, in_force, 50)[7].ends_with(", acme/r28, acme/r29"), "all of them");
+        assert_eq!(shown[10], "  and 2 more");
+        assert!(lines(&pull, in_force, 50)[9].ends_with(", acme/r28, acme/r29"), "all of them");
         let as_json = json(&pull, in_force);
         assert_eq!(as_json["merge"]["base_in_force"], true);
         assert_eq!(as_json["merge"]["changes"][0]["names"].as_array().map(Vec::len), Some(30));
@@ -235,6 +243,7 @@ mod tests {
         let merge = pull.merge.clone().map(|merge| Merge { held: None, incomplete: 1, drift: 0, ..merge });
         let shown = lines(&CheckedPull { merge, ..pull.clone() }, in_force, 2);
         assert_eq!(shown[5], "  the gate would wait until Beadle can plan every part");
+        assert!(!shown.iter().any(|line| line.contains("A merge changes only Git")), "{shown:?}");
         let invalid = CheckedPull { merge: None, no_preview: Some(NoPreview::Invalid), ..pull };
         let shown = lines(&invalid, in_force, 2);
         assert_eq!(shown[4], "  no preview: The policy is invalid, so Beadle cannot plan its changes.");

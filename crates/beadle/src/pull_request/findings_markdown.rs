@@ -11,6 +11,7 @@ use beadle_repositories::policy::Problem;
 use super::change_groups::{Group, groups};
 use super::findings::{Findings, Previewed, parts};
 use super::group_section::{self, Readers};
+use super::merge_of_held_policy::{AFTER_MERGE, HOW_TO_APPROVE};
 use crate::output::markdown::{Page, Piece};
 
 /// The maximum length of the text, in bytes. GitHub accepts 65,535 characters.
@@ -180,6 +181,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     if let Some(why) = &preview.held {
         let text = "The gate would hold this policy until an operator approves it:";
         page.quote(&[Piece::own(text).bold(), Piece::value(why)]);
+        page.paragraph(&[Piece::own(AFTER_MERGE), Piece::own(HOW_TO_APPROVE)]);
         if let Some(team) = findings.approving_team.as_ref().filter(|_| !findings.is_public) {
             let text = "of this commit, by another person than its author, approves this plan.";
             let member = Piece::own("A review by a member of the team");
@@ -353,6 +355,7 @@ mod tests {
             at("<!-- beadle check: acme -->"),
             at("**170 removals, 170 additions** in 170 of 180 repositories"),
             at("> **The gate would hold this policy"),
+            at("Beadle keeps the earlier policy in force until somebody approves the new one. To approve it"),
             at("- **removes** `teams` `team engineering` in 170 repositories — `r000`, `r001`"),
             at("<details><summary>165 more repositories</summary>"),
             at("- adds `teams` `team docs` → `pull` in 170 repositories"),

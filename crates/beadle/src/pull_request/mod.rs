@@ -16,6 +16,7 @@ pub(crate) mod concurrency_limit;
 mod findings;
 mod findings_markdown;
 mod group_section;
+pub(crate) mod merge_of_held_policy;
 pub(crate) mod policy_parts;
 mod policy_preview;
 pub(crate) mod rechecks;

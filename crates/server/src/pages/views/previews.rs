@@ -120,6 +120,25 @@ fn gate(merge: Option<&MergeFacts>) -> String {
     }
 }
 
+/// If the gate would hold the policy, returns a paragraph about a merge.
+fn after_merge(merge: Option<&MergeFacts>) -> Html {
+    if merge.is_none_or(|merge| merge.held.is_none()) {
+        return Html::default();
+    }
+    paragraph([
+        text(
+            "A merge changes only Git: Beadle keeps the earlier policy in force until somebody approves the new one. To \
+             approve it after the merge, open ",
+        ),
+        link(&Link::to("/policy"), "the held policies"),
+        text(", or find its generation with "),
+        code("beadle holds"),
+        text(" and run "),
+        code("beadle approve GENERATION --reason \"TEXT\""),
+        text("."),
+    ])
+}
+
 fn row(pull: &PullFacts, now: Time) -> Vec<Html> {
     vec![
         link(&Link::to(PATH).with("key", &pull.key), &pull.name),
@@ -160,7 +179,7 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ("Checked commit", short(&pull.head)),
         ("Checked", moment(pull.checked, now)),
         ("Result", text(format!("{}: {}", pull.conclusion, pull.title))),
-        ("Gate", text(gate(pull.merge.as_ref()))),
+        ("Gate", joined([text(gate(pull.merge.as_ref())), after_merge(pull.merge.as_ref())])),
     ];
     if pull.is_from_fork {
         rows.push((

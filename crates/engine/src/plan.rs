@@ -58,8 +58,9 @@ impl Risk {
         match (self, count) {
             (Self::Adds, 1) => "addition",
             (Self::Adds, _) => "additions",
-            (Self::Changes, 1) => "change",
-            (Self::Changes, _) => "changes",
+            // `2 changes` would look like the number of all changes.
+            (Self::Changes, 1) => "modification",
+            (Self::Changes, _) => "modifications",
             (Self::Weakens, 1) => "weakening",
             (Self::Weakens, _) => "weakenings",
             (Self::Exposes, 1) => "exposure",

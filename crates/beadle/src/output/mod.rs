@@ -1,5 +1,6 @@
 //! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
+pub(crate) mod changed_places;
 pub(crate) mod equal_lines;
 pub(crate) mod escape;
 pub(crate) mod guard_preview;

@@ -246,9 +246,6 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo
     let order = if is_undo { Risk::OF_UNDO } else { Risk::ALL };
     let found = order.into_iter().filter_map(|risk| Some((risk, *counts.get(&risk)?)));
     let texts = found.map(|(risk, count)| match risk {
-        // The noun is "modification", because `2 changes` would look like the number of all
-        // changes.
-        Risk::Changes => counted(count, "modification", "modifications"),
         Risk::Adds if is_undo => counted(count, "restoration", "restorations"),
         risk => format!("{count} {}", risk.noun(count)),
     });

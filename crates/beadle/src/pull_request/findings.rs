@@ -9,6 +9,7 @@ use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
 
 use super::policy_parts::Folders;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
+use crate::output::changed_places::ChangedPlaces;
 use crate::output::escape;
 use crate::output::plural::counted;
 
@@ -255,14 +256,8 @@ impl Findings {
 /// Returns the number of changes for each risk, together with the word for this risk. The most
 /// severe risk comes first. Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
-    let noun = |risk: Risk, count: u32| match (risk, count) {
-        // `2 changes` would look like the number of all changes.
-        (Risk::Changes, 1) => "modification",
-        (Risk::Changes, _) => "modifications",
-        _ => risk.noun(count),
-    };
     let counts = Risk::ALL.into_iter().rev().map(|risk| (risk, risks.count(risk)));
-    counts.filter(|(_, count)| *count > 0).map(|(risk, count)| (count, noun(risk, count))).collect()
+    counts.filter(|(_, count)| *count > 0).map(|(risk, count)| (count, risk.noun(count))).collect()
 }
 
 /// Returns the sums of a preview as one line.
@@ -271,7 +266,9 @@ fn sums(preview: &Previewed) -> String {
         let texts = parts(risks).into_iter().map(|(count, noun)| format!("{count} {noun}"));
         texts.collect::<Vec<_>>().join(", ")
     };
-    let of_repositories = (texts(&preview.risks()), counted(preview.touched(), "repository", "repositories"));
+    let (repositories, organisation) = (preview.touched(), preview.reaches_organisation());
+    let places = ChangedPlaces { repositories, organisation, groups: 0 };
+    let of_repositories = (texts(&preview.risks()), places.text());
     let (risks, groups) = preview.group_risks();
     let of_groups = (texts(&risks), counted(groups, "group", "groups"));
     let all: Vec<String> = [of_repositories, of_groups]
@@ -371,6 +368,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_check_succeeds_only_if_the_policy_is_valid_and_nothing_is_left_to_decide() {
+        let mut own = removal();
+        own.plans.push((Key::new("organisation", "acme", 1), own.plans[0].1.clone()));
+        assert_eq!(sums(&own), "2 removals in 1 repository and the organisation itself");
         let warning = || problem("settings.yml", 3, "odd").severity(Severity::Warning);
         let cases = [
             (findings(Some(removal())), Conclusion::Success, "1 removal in 1 repository"),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::policy::store::committed;
+use crate::output::changed_places::ChangedPlaces;
 use crate::output::plural::counted;
 
 /// The maximum number of groups of changes in a hold.
@@ -42,6 +43,11 @@ pub(crate) struct HeldGeneration {
     pub(crate) why: String,
     /// The sums of the changes that Beadle would write with this generation.
     pub(crate) sums: GateSums,
+    /// The repositories and groups in which something is removed, weakened or exposed. `None` if an
+    /// older version stored the hold. [`GateSums::repositories`] also counts the repositories that a
+    /// change of the organisation itself reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) places: Option<ChangedPlaces>,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
     /// The changes, sorted into groups. There is one group for each kind of change. The most severe
@@ -160,6 +166,7 @@ impl HeldGeneration {
             since,
             why: String::new(),
             sums: GateSums::of(plans.iter().map(|(_, plan)| plan)),
+            places: Some(guarded_places(plans)),
             total,
             groups,
             more_groups,
@@ -210,6 +217,7 @@ impl HeldGeneration {
                   store"
                 .to_owned(),
             sums: GateSums::default(),
+            places: None,
             total: 0,
             groups: Vec::new(),
             more_groups: 0,
@@ -280,7 +288,16 @@ impl HeldGeneration {
         let counts = risks.map(|risk| (risk, self.sums.risks.count(risk))).filter(|(_, count)| *count > 0);
         let counts: Vec<String> =
             counts.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
-        format!("{} in {} of {} repositories", counts.join(", "), self.sums.repositories, self.total)
+        format!("{} in {}", counts.join(", "), self.places())
+    }
+
+    /// Returns the places in which something is removed, weakened or exposed, such as `8 of 40
+    /// repositories`, or `8 repositories and the organisation itself`.
+    pub(crate) fn places(&self) -> String {
+        match self.places {
+            Some(places) if places.organisation || places.groups > 0 => places.text(),
+            _ => format!("{} of {} repositories", self.sums.repositories, self.total),
+        }
     }
 }
 
@@ -330,6 +347,17 @@ impl HeldGroup {
         let examples = self.examples.join(", ");
         format!("{} {}: {} in {repositories}, such as {examples}", self.risk, self.aspect, self.what)
     }
+}
+
+/// Returns the places in which the plans remove, weaken or expose something. Leaves out the same
+/// changes as [`GateSums::of`].
+fn guarded_places(plans: &[(Key, Plan<()>)]) -> ChangedPlaces {
+    let mut places = ChangedPlaces::default();
+    let is_guarded = |change: &Change<()>| is_counted(change) && change.risks().is_guarded();
+    let guarded = plans.iter().filter(|(_, plan)| plan.changes.iter().any(is_guarded));
+    let keys: BTreeSet<&Key> = guarded.map(|(key, _)| key).collect();
+    keys.into_iter().for_each(|key| places.add(key.kind()));
+    places
 }
 
 /// Groups the changes that the gate counts. The changes of a group have the same risk, aspect and

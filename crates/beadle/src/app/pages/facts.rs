@@ -237,6 +237,7 @@ fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
         since: held.since,
         why: held.why.clone(),
         sums: held.sums,
+        places: held.places(),
         total: held.total,
         groups: held.groups.iter().cloned().map(changes).collect(),
         more_groups: held.more_groups,

@@ -80,7 +80,7 @@ fn held((organisation, held): (&str, &HeldPolicy), now: Time, visitor: Option<&V
         ("Why", text(&held.why)),
         ("Plan", code(&held.plan)),
         ("Changes", text(sums.join(", "))),
-        ("Repositories", text(format!("{} of {}", held.sums.repositories, held.total))),
+        ("Removes, weakens or exposes something in", text(&held.places)),
         ("Drift that exists already", existing_drift(held.drift, DRIFT, organisation)),
         ("Approval", approval),
     ];

@@ -36,6 +36,24 @@ fn a_hold_groups_equal_changes_and_shows_the_most_severe_first() {
 }
 
 #[test]
+fn a_hold_counts_the_organisation_itself_and_groups_apart_from_the_repositories() {
+    let removal = |key: Key, name: &str| {
+        let changes = vec![change("teams", "team engineering", &[Risk::Removes])];
+        (key, Plan { changes, ..Plan::new(name) })
+    };
+    let mut plans = plans();
+    plans.push(removal(Key::new("organisation", "acme", 1), "acme"));
+    let held = HeldGeneration::new(("acme", "g1"), &plans, 40, Time(0));
+    assert_eq!(held.summary(), "9 removals, 9 additions in 8 repositories and the organisation itself");
+    let older = HeldGeneration { places: None, ..held };
+    assert_eq!(older.summary(), "9 removals, 9 additions in 9 of 40 repositories");
+    let group = removal(Key::new("target-group", "teams", "into/Ops"), "teams/Ops");
+    // A new mapping and new declared members can change the same group.
+    let held = HeldGeneration::new(("acme", "g1"), &[group.clone(), group], 40, Time(0));
+    assert_eq!(held.places(), "1 group");
+}
+
+#[test]
 fn a_hold_shows_why_a_change_needs_an_approval_of_its_own() {
     let mut leave = change("members", "remove", &[Risk::Removes]);
     leave.stop = Some("7 of 9 members would leave".to_owned());

@@ -9,6 +9,7 @@ mod asked;
 mod condition;
 mod detail;
 mod facts;
+mod group_names;
 mod html;
 mod keys_meant;
 mod layout;

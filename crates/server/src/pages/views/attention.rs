@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::needing::code;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::condition::{Condition, Thing};
+use crate::pages::group_names::{unique, with_line};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::parts::{counted, link, moment, short_list, state, subject};
@@ -26,7 +27,8 @@ const NAMED: usize = 3;
 struct HeldChange {
     /// The code of the group. The page `/holds?group=CODE` shows the group.
     code: String,
-    /// The risk, the aspect and the title, such as `removes teams: team core`.
+    /// The risk, the aspect, the title and the line of the policy, such as `removes teams: team core
+    /// [settings.yml:2]`. If several groups have the same title and line, also the code.
     title: String,
 }
 
@@ -62,6 +64,8 @@ type Cause<'a> = (Condition, &'a str, &'a str, &'a str);
 /// not a problem.
 pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     let waiting = waiting(holds);
+    let names: Vec<(&str, String)> = holds.iter().map(|group| (group.code.as_str(), name(group))).collect();
+    let names = unique(&names);
     let known: HashSet<&Key> = holds.iter().flat_map(|group| &group.holds).map(|hold| &hold.key).collect();
     let mut groups: BTreeMap<Cause<'_>, Vec<(&Thing, Time)>> = BTreeMap::new();
     for thing in things.iter().copied() {
@@ -88,7 +92,10 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
             count: things.len(),
             key: first.key.clone(),
             subject: first.subject.clone(),
-            holds: held.into_iter().filter_map(|at| holds.get(at)).map(HeldChange::of).collect(),
+            holds: held
+                .into_iter()
+                .filter_map(|at| Some(HeldChange::of(holds.get(at)?, names.get(at)?)))
+                .collect(),
         })
     };
     let mut found: Vec<Problem> = groups.into_iter().filter_map(problem).collect();
@@ -109,10 +116,14 @@ fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     found
 }
 
+/// Returns the name of a group of held changes. Another group can have the same name.
+fn name(group: &HoldGroup) -> String {
+    with_line(format!("{} {}: {}", group.risk, group.aspect, group.title), group.asked.as_ref())
+}
+
 impl HeldChange {
-    fn of(group: &HoldGroup) -> Self {
-        let title = format!("{} {}: {}", group.risk, group.aspect, group.title);
-        Self { code: group.code.clone(), title }
+    fn of(group: &HoldGroup, title: &str) -> Self {
+        Self { code: group.code.clone(), title: title.to_owned() }
     }
 
     /// Returns the title with a link to the held changes.
@@ -160,7 +171,7 @@ pub(super) fn rows(problems: &[Problem], now: Time) -> Vec<Vec<Html>> {
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::{Finding, Hold, Risk, testing};
+    use beadle_engine::{Finding, Hold, PolicyLocation, Risk, testing};
 
     use super::*;
 
@@ -234,6 +245,23 @@ mod tests {
         let link = format!("<a href=\"/holds?group={}\">removes teams: team &lt;core&gt;</a>", core.code);
         let expected = format!("the guard holds 1 change<ul><li>{link}</li></ul>");
         assert_eq!(found[1].reason().as_str(), expected);
+    }
+
+    #[test]
+    fn held_changes_with_the_same_title_have_different_names() {
+        let hold = |id: u64, line: u32| {
+            let mut change = testing::change("teams", "team auditors", &[Risk::Removes]);
+            change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line });
+            Hold { key: Key::new(REPOSITORY, "acme", id), change, ..testing::hold(id) }
+        };
+        let groups = group_holds(vec![hold(1, 2), hold(2, 9)]);
+        let things = [1, 2].map(|id| thing(REPOSITORY, id, Condition::Held, "the guard holds 1 change"));
+        let found = problems(&things.iter().collect::<Vec<_>>(), &groups);
+        let mut titles: Vec<&str> =
+            found.iter().flat_map(|problem| &problem.holds).map(|held| held.title.as_str()).collect();
+        titles.sort_unstable();
+        let expected = [2, 9].map(|line| format!("removes teams: team auditors [settings.yml:{line}]"));
+        assert_eq!(titles, expected);
     }
 
     #[test]

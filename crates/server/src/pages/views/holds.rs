@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::facts::{AskedLine, HoldFacts};
+use crate::pages::group_names::{unique, with_line};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::lines::{HasLines, Lines, changes_of_holds, of_holds};
 use crate::pages::link::Link;
@@ -214,7 +215,16 @@ impl Group {
         Ok(())
     }
 
-    fn row(&self, lines: &Lines, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
+    /// Returns the name of the link to all changes of the group. Another group can have the same
+    /// name.
+    fn link_name(&self) -> String {
+        let changes = counted(self.changes, "change", "changes");
+        let title = format!("{changes}: {} {}: {}", self.risk, self.aspect, self.title);
+        with_line(title, self.asked.as_ref())
+    }
+
+    /// Returns the row of the group. `name` is the name of the link to all its changes.
+    fn row(&self, name: &str, lines: &Lines, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
         let title = text(format!(" {}: {}", self.aspect, self.title));
         let mut what = vec![state(self.risk.as_str()), title];
         let names = list(self.examples.iter().map(|hold| subject(hold.key.as_str(), &hold.subject)));
@@ -228,7 +238,7 @@ impl Group {
             let of_group = self.examples.first().map(|hold| lines.of_hold(hold)).unwrap_or_default();
             what.extend(self.asked.iter().flat_map(|asked| [text(" "), of_group.place(asked)]));
             let all = Link::to(HoldsPage::PLACE).with("group", &self.code);
-            places.push(link(&all, counted(self.changes, "change", "changes")));
+            places.push(link(&all, name));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let can_approve = self.examples.iter().all(is_for_pages);
@@ -319,10 +329,14 @@ impl View for HoldsPage {
             "" => "The guard holds no change.",
             _ => "No held change matches.",
         };
+        let names: Vec<(&str, String)> =
+            self.groups.iter().map(|group| (group.code.as_str(), group.link_name())).collect();
+        let named = self.groups.iter().zip(unique(&names));
+        let row = |(group, name): (&Group, String)| group.row(&name, &self.lines, now, self.visitor.as_ref());
         let groups = table(
             "The groups that wait for a decision come first",
             &["Change", "Where", "Why", "Since", "Decision"],
-            self.groups.iter().map(|group| group.row(&self.lines, now, self.visitor.as_ref())).collect(),
+            named.map(row).collect(),
             empty,
         );
         let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
@@ -338,124 +352,4 @@ impl View for HoldsPage {
 }
 
 #[cfg(test)]
-mod tests {
-    use beadle_engine::journal::PolicyCommitted;
-    use beadle_engine::{Entry, EntryKind, Limits, testing};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::exchange::store;
-
-    #[tokio::test]
-    async fn a_group_names_the_policy_with_which_the_guard_first_held_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
-        let hold = testing::hold(1);
-        let limits = Limits { removes: 0, ..Limits::default() };
-        store.reserve(None, &limits, vec![hold.clone()], Time(40)).await.unwrap().unwrap();
-        let policy = |generation: &str, by: &str, subject: &str| {
-            json!({
-                "in_force": generation, "repository": "acme/admin", "commit": generation, "author": by,
-                "subject": subject,
-            })
-        };
-        let run = json!({
-            "changes": 1, "written": 0, "held": 1, "failed": 0, "unknown": [],
-            "unwritten": [{
-                "aspect": "teams", "what": "team engineering", "risk": "removes", "because": "held", "digest": "d1",
-                "asked": null,
-            }],
-        });
-        let entry = |kind, key: &str, subject: &str, at: i64, detail: Value| Entry {
-            seq: 0,
-            at: Time(at),
-            kind,
-            key: key.to_owned(),
-            subject: subject.to_owned(),
-            intent: None,
-            trace: None,
-            detail: detail.into(),
-        };
-        let key = hold.key.as_str();
-        for one in [
-            entry(EntryKind::Policy, "-", "acme", 10, policy("e0", "bob", "Add a label")),
-            entry(EntryKind::Policy, "-", "acme", 20, policy("f16e", "ann", "Close <engineering>")),
-            entry(EntryKind::Policy, "-", "labs", 25, policy("1ab5", "eve", "Of another organisation")),
-            entry(EntryKind::Run, key, "acme/r1", 30, run.clone()),
-            entry(EntryKind::Policy, "-", "acme", 35, policy("d3ff", "mona", "Add a topic")),
-            entry(EntryKind::Run, key, "acme/r1", 40, run),
-        ] {
-            let at = one.at;
-            store.journal(None, vec![one], at).await.unwrap();
-        }
-        let asked = Asked { group: "d1".into(), ..Asked::default() };
-        let page = load(store.as_ref(), &asked).await.unwrap();
-        let first = page.groups[0].first_held.as_ref().unwrap();
-        assert_eq!((first.at, first.policy.in_force.as_str()), (Time(30), "f16e"));
-        let shown: String = page.content(Time(50)).iter().map(Html::as_str).collect();
-        for part in [
-            ", when the policy was commit <code>f16e</code> of acme/admin by ann: Close &lt;engineering&gt;",
-            "<p>planned with policy <a href=\"/journal?kind=policy&amp;text=g\">g</a></p>",
-        ] {
-            assert!(shown.contains(part), "`{part}` is not in {shown}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_held_change_names_the_authors_of_the_policies_that_asked_for_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
-        let limits = Limits { removes: 0, ..Limits::default() };
-        let asked = vec![testing::hold(1), testing::hold(2)];
-        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
-        let policy = |generation: &str, author: &str| PolicyInForce {
-            in_force: generation.into(),
-            from: PolicyCommitted {
-                repository: "acme/admin".into(),
-                commit: generation.into(),
-                author: author.into(),
-                subject: "Close <b>".into(),
-            },
-            base: None,
-        };
-        let facts = HoldFacts {
-            policy: Some(policy("g", "zoe")),
-            first_asked: Some("f16e".into()),
-            first: Some(policy("f16e", "mona")),
-        };
-        let lines = || Lines::default().with_holds(BTreeMap::from([("d1".to_owned(), facts.clone())]));
-        let expected = [
-            "planned with policy <a href=\"/journal?kind=policy&amp;text=g\">g</a> by zoe: Close &lt;b&gt;",
-            ", first asked for by policy <a href=\"/journal?kind=policy&amp;text=f16e\">f16e</a> by mona: Close",
-        ];
-        let page = load(store.as_ref(), &Asked::default()).await.unwrap();
-        assert_eq!(page.holds().len(), 2, "the page asks about both changes of the group");
-        let page = page.with_lines(lines());
-        let shown: String = page.content(Time(50)).iter().map(Html::as_str).collect();
-        for part in expected {
-            assert_eq!(shown.matches(part).count(), 1, "`{part}` is not once in {shown}");
-        }
-        let single = table_of(&[testing::hold(1)], &lines(), Time(50), None);
-        for part in expected {
-            assert!(single.as_str().contains(part), "`{part}` is not in {}", single.as_str());
-        }
-        let undo = Hold { generation: "undo of 7".into(), ..testing::hold(1) };
-        let undo = table_of(&[undo], &lines(), Time(50), None);
-        assert!(!undo.as_str().contains("planned with"), "{}", undo.as_str());
-    }
-
-    #[tokio::test]
-    async fn an_unreadable_hold_is_named_and_hides_no_other_hold() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
-        let limits = Limits { removes: 0, ..Limits::default() };
-        let asked = vec![testing::hold(1), testing::hold(2)];
-        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
-        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
-        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
-        let page = load(store.as_ref(), &Asked::default()).await.unwrap();
-        assert_eq!((page.total, page.unreadable.len()), (1, 1));
-        let shown: String = page.content(Time(2)).iter().map(Html::as_str).collect();
-        assert!(shown.contains("the hold d1: ") && shown.contains("acme/r2"), "{shown}");
-    }
-}
+mod tests;

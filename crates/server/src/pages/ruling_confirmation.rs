@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beadle_engine::{Change, Hold, Risk, Time};
 
 use super::detail;
-use super::html::{Attribute, Html, Tag, element, hidden, text};
+use super::html::{Attribute, Html, Tag, element, hidden, joined, text};
 use super::lines::LinesOf;
 use super::link::Link;
 use super::parts::{code, counted, facts, folded, link, paragraph, short_list, subject, table_of};
@@ -37,17 +37,18 @@ pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_
         (groups.iter().map(|equal| row(equal)).collect(), MOST_CHANGES),
         "No change is held.",
     );
+    let changes_and_places = format!("{} in {}", counted(holds.len(), "change", "changes"), places(holds));
     let about = facts(vec![
-        ("Changes", text(counted(holds.len(), "change", "changes"))),
         ("Risks", text(risks(holds))),
-        ("Where", text(places(holds))),
-        ("Code", short_list(asked.codes.iter().map(code), CODES)),
-        ("Approved by", text(&visitor.person.name)),
+        ("You approve as", text(&visitor.person.name)),
         ("Reason", text(asked.reason)),
     ]);
     let back = paragraph([link(&Link::to("/holds"), "Back")]);
     if holds.len() > MOST_CHANGES {
-        let why = format!("Nothing is approved. This page can show only {MOST_CHANGES} changes. ");
+        let why = format!(
+            "You asked to approve {changes_and_places}. Nothing is approved, because this page can show only \
+             {MOST_CHANGES} changes. "
+        );
         let how = match asked.codes {
             [one] => [
                 text("To approve all of them, run "),
@@ -57,17 +58,35 @@ pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_
         };
         return vec![paragraph(std::iter::once(text(why)).chain(how)), about, back, changes];
     }
-    let why = "Nothing is approved yet. A code stands for exactly the changes below. If one of them has \
-               changed when you confirm, Beadle approves none. If one changes during the approval, the \
-               page says how many are approved.";
+    let what = format!("You are about to approve {changes_and_places}.");
+    let what = element(Tag::P, &[Attribute::Class("call")], [text(what)]);
+    let why = "Nothing is approved yet. If one of the changes below is different when you confirm, Beadle approves \
+               none. If one becomes different during the approval, the page says how many are approved.";
     let cut = holds.iter().any(|hold| detail::is_cut(&hold.change)).then(|| {
         let why = "The page cuts some values. To see the complete values, run ";
         paragraph([text(why), code("beadle holds --json")])
     });
     let form = form(visitor, asked, holds.len());
-    let head = [Some(paragraph([text(why)])), cut, Some(form.clone()), Some(about), Some(back)];
+    let head = [Some(what), Some(paragraph([text(why)])), cut, Some(form.clone()), Some(about), Some(back)];
     // The person need not scroll back after reading a long table.
-    head.into_iter().flatten().chain([changes, form]).collect()
+    head.into_iter().flatten().chain([changes, form, by_command(asked.codes)]).collect()
+}
+
+/// Returns the command that approves the same changes, and the codes of the changes.
+fn by_command(codes: &[String]) -> Html {
+    let [only] = codes else {
+        let about = paragraph([
+            text("In a terminal, "),
+            code("beadle approve CODE --reason \"TEXT\""),
+            text(" approves exactly the changes of one group on this page. The codes of the groups:"),
+        ]);
+        return joined([about, short_list(codes.iter().map(code), CODES)]);
+    };
+    paragraph([
+        text("In a terminal, "),
+        code(format!("beadle approve {only} --reason \"TEXT\"")),
+        text(" approves exactly what this page shows."),
+    ])
 }
 
 /// Returns the form that confirms the approval. Its only button approves all changes.
@@ -143,7 +162,7 @@ fn places(holds: &[Hold]) -> String {
         .collect();
     let reaches: u64 = holds.iter().map(|hold| u64::from(hold.change.reaches)).sum();
     if reaches > holds.len() as u64 {
-        texts.push(format!("reaches {reaches} repositories"));
+        texts.push(format!("reaching {reaches} repositories"));
     }
     texts.join(", ")
 }
@@ -153,7 +172,6 @@ mod tests {
     use beadle_engine::{Key, testing};
 
     use super::*;
-    use crate::pages::html::joined;
     use crate::pages::signed_in_tests::{HOST, ORIGIN, world};
     use crate::sign_in::Role;
 
@@ -176,7 +194,10 @@ mod tests {
         assert_eq!(places(&holds), "2 repositories, 1 group");
         holds[1].change.fields[0].risk = Risk::Exposes;
         assert_eq!(risks(&holds), "2 removals, 1 exposure");
-        assert_eq!(places(&[hold(1, "organisation", 60)]), "1 organisation, reaches 60 repositories");
+        let mut modified = holds[2].clone();
+        modified.change.fields[0].risk = Risk::Changes;
+        assert_eq!(risks(&[modified]), "1 modification");
+        assert_eq!(places(&[hold(1, "organisation", 60)]), "1 organisation, reaching 60 repositories");
     }
 
     #[test]
@@ -192,12 +213,11 @@ mod tests {
         assert_eq!(shown.matches("<button class=\"primary\">Approve 170 changes</button>").count(), 2);
         assert_eq!(shown.matches("<button").count(), 2, "{shown}");
         for part in [
-            "<dd>170 changes</dd>",
+            "<p class=\"call\">You are about to approve 170 changes in 170 repositories.</p>",
             "<dd>170 removals</dd>",
-            "<dd>170 repositories</dd>",
-            "<dd>mona</dd>",
+            "<dt>You approve as</dt><dd>mona</dd>",
             "<dd>&lt;img src=x onerror=alert(1)&gt;</dd>",
-            "<code>&lt;img src=x onerror=alert(1)&gt;</code>",
+            "<code>beadle approve &lt;img src=x onerror=alert(1)&gt; --reason &quot;TEXT&quot;</code> approves exactly",
             "action=\"/holds/confirm\" method=\"post\"",
             "name=\"shown\" value=\"5\"",
             "name=\"token\" value=\"the-token\"",
@@ -206,6 +226,10 @@ mod tests {
         ] {
             assert!(shown.contains(part), "`{part}` is not in {shown}");
         }
+        // Before the confirmation, nothing is approved.
+        assert!(!shown.contains("Approved by"), "{shown}");
+        let order = ["You are about to approve", "acme/r169", "beadle approve"].map(|part| shown.find(part));
+        assert!(order.is_sorted(), "{order:?} {shown}");
     }
 
     #[test]
@@ -221,6 +245,7 @@ mod tests {
         assert!(whole.contains("<form") && whole.contains("<code>beadle holds --json</code>"));
         let short = shown(MOST_CHANGES + 1);
         assert!(!short.contains("<form") && !short.contains("<button"));
+        assert!(short.contains("You asked to approve 1001 changes in 1 repository. Nothing is approved"));
         assert!(short.contains("<code>beadle approve c0de --reason &quot;TEXT&quot;</code>"));
     }
 
@@ -245,6 +270,7 @@ mod tests {
             "<summary>169 repositories: acme/r0, acme/r1, acme/r2 and 166 more</summary>",
             ">acme/r168</a>",
             "name=\"code\" value=\"5d0c,8f0c\"",
+            "The codes of the groups:</p><ul><li><code>5d0c</code></li><li><code>8f0c</code></li></ul>",
         ] {
             assert!(shown.as_str().contains(part), "`{part}` is not in {}", shown.as_str());
         }
@@ -262,7 +288,10 @@ mod tests {
         let asked = format!("{PAIR}&ruling=approve&token={token}");
         let (status, page) = world.post("/holds/decide", &session, &asked).await;
         assert!(status == 200 && page.contains("Confirm the approval"), "{page}");
-        assert!(page.contains("<dd>2 changes</dd>") && page.contains("<dd>read it</dd>"), "{page}");
+        assert!(
+            page.contains("You are about to approve 2 changes in ") && page.contains("<dd>read it</dd>"),
+            "{page}"
+        );
         assert!(page.contains("<dd>&lt;b&gt;mona&lt;/b&gt;</dd>") && page.contains(&token), "{page}");
         assert!(world.decisions().is_empty(), "the first request decides nothing");
         let (status, page) = world.post("/holds/confirm", &session, &format!("{PAIR}&token={token}")).await;

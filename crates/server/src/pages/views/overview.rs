@@ -242,6 +242,7 @@ impl View for Overview {
             self.undos(now),
             self.open_pulls.html(now),
             section("Find who changed what", [search()]),
+            section("Exempt a repository", [exemption()]),
             section(
                 "Organisations",
                 [table(
@@ -295,6 +296,25 @@ fn search() -> Html {
     )
 }
 
+/// Returns how to exempt a repository from the policy.
+fn exemption() -> Html {
+    paragraph([
+        text(
+            "To exempt a repository, waive some of its settings until a time, or pause it. Open its page in ",
+        ),
+        link(&Link::to("/repositories"), "the list of repositories"),
+        text(", or run "),
+        code("beadle waive"),
+        text(" or "),
+        code("beadle pause"),
+        text(". The waivers are on "),
+        link(&Link::to("/policy"), "the page of the policy"),
+        text(", and the pauses are on "),
+        link(&Link::to("/queue"), "the page of the queue"),
+        text("."),
+    ])
+}
+
 /// Returns the links to the changes and the policies that wait for an approval.
 fn calls(changes: usize, policies: usize) -> Html {
     let call = |count: usize, (one, many): (&str, &str), place: &'static str| {
@@ -324,6 +344,18 @@ mod tests {
         assert!(form.as_str().starts_with(start), "{}", form.as_str());
         for name in ["name=\"key\"", "name=\"text\""] {
             assert!(form.as_str().contains(name), "{}", form.as_str());
+        }
+    }
+
+    #[test]
+    fn a_person_who_looks_for_an_exemption_finds_waivers_and_pauses() {
+        let shown = exemption();
+        for part in [
+            "To exempt a repository, waive some of its settings until a time, or pause it.",
+            "<a href=\"/repositories\">",
+            "<code>beadle waive</code> or <code>beadle pause</code>",
+        ] {
+            assert!(shown.as_str().contains(part), "`{part}` is not in {}", shown.as_str());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Deliveries, which are authenticated webhook requests, and the keys that they make due.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -55,4 +57,41 @@ pub enum Accepted {
     Stored,
     /// The inbox already knew the id of the delivery. No key became due.
     Duplicate,
+}
+
+/// Decides whether a store must refuse a delivery. A store skips the unreadable rows, so that one
+/// of them does not block the other keys of a delivery. But if the rows of all keys are unreadable,
+/// no key becomes due, and an accepted delivery would have no effect. Returns the reason for the
+/// refusal, or `None` if the store accepts the delivery. `unreadable` contains the keys of the
+/// unreadable rows, each with the reason.
+pub fn refused_delivery<'a>(marks: &[Mark], unreadable: &'a [(String, String)]) -> Option<&'a str> {
+    let (_, why) = unreadable.first()?;
+    let skipped: HashSet<&str> = unreadable.iter().map(|(key, _)| key.as_str()).collect();
+    marks.iter().all(|mark| skipped.contains(mark.key.as_str())).then_some(why.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_refused_only_if_the_rows_of_all_its_keys_are_unreadable() {
+        let key = |n: u64| Key::new("repository", "acme", n);
+        for (marked, unreadable, expected) in [
+            (vec![1], vec![1], true),
+            (vec![1, 2], vec![1, 2], true),
+            (vec![1, 2], vec![1], false),
+            (vec![1], vec![], false),
+            (vec![], vec![], false),
+            // A key can have several marks, and a store can report its row once or several times.
+            (vec![1, 1], vec![1], true),
+            (vec![1, 1, 2], vec![1, 1], false),
+        ] {
+            let marks: Vec<Mark> = marked.iter().map(|n| Mark::new(key(*n), Lane::Event)).collect();
+            let reasons: Vec<(String, String)> =
+                unreadable.iter().map(|n| (key(*n).to_string(), format!("row {n}"))).collect();
+            let refused = refused_delivery(&marks, &reasons);
+            assert_eq!(refused, expected.then_some("row 1"), "{marked:?} {unreadable:?}");
+        }
+    }
 }

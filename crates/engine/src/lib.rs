@@ -75,7 +75,7 @@ pub use caused::{Caused, Instructions, PlannedValues};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;
-pub use delivery::{Accepted, Delivery, Mark};
+pub use delivery::{Accepted, Delivery, Mark, refused_delivery};
 pub use failure::{Class, Failure};
 pub use first_held::FirstHeld;
 pub use gate::{

@@ -225,7 +225,7 @@ impl DynamoStore {
             if is_stored {
                 if decision.ruling == Ruling::Approve {
                     let mark = Mark::new(hold.key.clone(), Lane::Manual);
-                    if let Some(why) = self.mark_all(DOING, &[mark], now).await?.pop() {
+                    if let Some((_, why)) = self.mark_all(DOING, &[mark], now).await?.pop() {
                         return Err(StoreError::Corrupt { doing: DOING, why });
                     }
                 }

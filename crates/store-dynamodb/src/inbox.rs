@@ -1,14 +1,14 @@
 //! Stores the inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking
 //! is interrupted, a later call completes the marking.
 
-use std::collections::BTreeSet;
-
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use beadle_engine::store::json_reason;
-use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Lane, Listing, Mark, StoreError, Time};
+use beadle_engine::{
+    Accepted, Delivery, DeliveryRow, Key, Lane, Listing, Mark, StoreError, Time, refused_delivery,
+};
 use futures::future::try_join_all;
 
 use crate::items::{
@@ -143,12 +143,8 @@ impl DynamoStore {
     /// Marks the keys of a delivery. If the rows of all keys are unreadable, returns an error, so that
     /// the delivery stays unmarked and the store tries again.
     async fn mark_some(&self, doing: &'static str, marks: &[Mark], now: Time) -> Result<(), StoreError> {
-        let keys: BTreeSet<&Key> = marks.iter().map(|mark| &mark.key).collect();
-        let mut skipped = self.mark_all(doing, marks, now).await?;
-        match skipped.pop() {
-            Some(why) if skipped.len() + 1 == keys.len() => Err(StoreError::Corrupt { doing, why }),
-            _ => Ok(()),
-        }
+        let skipped = self.mark_all(doing, marks, now).await?;
+        refused_delivery(marks, &skipped).map_or(Ok(()), |why| Err(corrupt(doing, &why)))
     }
 
     /// Records that all keys of a delivery are marked.

@@ -31,13 +31,13 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 impl DynamoStore {
     /// Marks keys. If several marks are for one key, the store writes them one after the other. The
     /// store writes the marks for different keys in parallel. Skips the keys of unreadable rows, and
-    /// returns the reason for each of them.
+    /// returns these keys, each with the reason.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
         marks: &[Mark],
         now: Time,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let mut skipped = Vec::new();
         let mut by_key: Vec<(&Key, Vec<&Mark>)> = Vec::new();
         for mark in marks {
@@ -60,7 +60,7 @@ impl DynamoStore {
                     Err(error) => failure = Some(error),
                 }
             }
-            skipped.extend(damaged.iter().map(|(_, why)| why.clone()));
+            skipped.extend_from_slice(&damaged);
             self.damaged.add(damaged);
             self.send_wakes(due, now).await;
             if let Some(error) = failure {

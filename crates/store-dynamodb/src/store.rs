@@ -31,7 +31,8 @@ impl Inbox for DynamoStore {
 #[async_trait]
 impl Queue for DynamoStore {
     async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.mark_all("marking keys as due", &marks, now).await
+        let skipped = self.mark_all("marking keys as due", &marks, now).await?;
+        Ok(skipped.into_iter().map(|(_, why)| why).collect())
     }
 
     async fn claim_except(

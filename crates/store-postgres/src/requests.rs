@@ -1,7 +1,7 @@
 //! Defines the requests that the writers execute. Each request calls the engine's rules for the
 //! rows of its keys.
 
-use beadle_engine::{Accepted, Entry, Key, Lease, Mark, Outcome, Time};
+use beadle_engine::{Accepted, Entry, Key, Lease, Mark, Outcome, Time, refused_delivery};
 
 use crate::failed::Failed;
 use crate::inbox::Arrived;
@@ -31,9 +31,9 @@ impl Request for Accept {
             return Ok((Accepted::Duplicate, Vec::new()));
         }
         let damaged = loaded.mark(&self.marks, self.arrived.delivery.received)?;
-        match damaged.first() {
-            Some((_, why)) if damaged.len() == self.marks.len() => Err(Failed::Damaged(why.clone())),
-            _ => Ok((Accepted::Stored, damaged)),
+        match refused_delivery(&self.marks, &damaged) {
+            Some(why) => Err(Failed::damaged(why)),
+            None => Ok((Accepted::Stored, damaged)),
         }
     }
 }

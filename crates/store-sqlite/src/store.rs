@@ -6,7 +6,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
     HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Row, RowList,
-    StoreError, Time, Timing, Verdict, is_called,
+    StoreError, Time, Timing, Verdict, is_called, refused_delivery,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -42,10 +42,10 @@ impl Inbox for SqliteStore {
                     return Ok((Accepted::Duplicate, Vec::new()));
                 }
                 let damaged = queue::mark(connection, &marks, delivery.received, &timing)?;
-                match damaged.first() {
+                match refused_delivery(&marks, &damaged) {
                     // The error undoes the transaction.
-                    Some((_, why)) if damaged.len() == marks.len() => Err(rows::damaged(0, why)),
-                    _ => Ok((Accepted::Stored, damaged)),
+                    Some(why) => Err(rows::damaged(0, why)),
+                    None => Ok((Accepted::Stored, damaged)),
                 }
             })
             .await?;

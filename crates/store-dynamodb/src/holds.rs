@@ -215,6 +215,11 @@ impl DynamoStore {
             // it again. If the decision created the hold again, Beadle could write the same change
             // a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
+            if decision.ruling == Ruling::Approve {
+                // An approval makes its key due. If the row of the key is unreadable, the error must
+                // come before the store writes the approval.
+                self.load(DOING, &was.hold.key).await?;
+            }
             let (hold, is_stored) = match decide(&was.hold, decision, now) {
                 Some(hold) => {
                     let is_stored = self.change_hold(DOING, digest, Some(&was), Some(&hold)).await?;

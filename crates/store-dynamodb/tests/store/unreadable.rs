@@ -5,13 +5,25 @@ use beadle_emulate::Moto;
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Accepted, Delivery, Hold, Key, KeyScope, Lane, Limits, Mark, Outcome, Pause, Time, sweep,
+    Accepted, Delivery, Hold, Key, KeyScope, Lane, Limits, Mark, Outcome, Pause, StoreError, Time, sweep,
 };
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::{Value, json};
 
 fn key(n: u64) -> Key {
     Key::new("repository", "acme", n)
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        source: "github".into(),
+        id: "1".into(),
+        event: "push".into(),
+        actor: None,
+        instance: "acme".into(),
+        received: Time(5),
+        body: Vec::new(),
+    }
 }
 
 /// Sets an attribute of an item.
@@ -63,16 +75,7 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
     let skipped = store.mark_readable((1..=3).map(mark).collect(), Time(0)).await.unwrap();
     assert!(skipped.len() == 1 && skipped[0].contains("the row of repository:acme:2"), "{skipped:?}");
-    let delivery = Delivery {
-        source: "github".into(),
-        id: "1".into(),
-        event: "push".into(),
-        actor: None,
-        instance: "acme".into(),
-        received: Time(5),
-        body: Vec::new(),
-    };
-    assert_eq!(store.accept(delivery, vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    assert_eq!(store.accept(delivery(), vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
     assert_eq!(store.settle(LATER).await.unwrap(), 0, "the delivery is complete");
     let scopes = [KeyScope::new("repository", "acme")];
     for (most, expected) in [(1, 1), (10, 3)] {
@@ -93,6 +96,40 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     assert_eq!(summary.map(|summary| summary.failed), Some(1), "the sweep ends, and names the key as failed");
     let list = store.all_rows(10).await.unwrap();
     assert_eq!(list.unreadable_names().collect::<Vec<_>>(), ["the row of repository:acme:2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_waits_for_the_only_row_of_its_keys_and_an_approval_fails() {
+    const LATER: Time = Time(1_000_000);
+    let moto = Moto::start().await;
+    let store: DynamoStore = moto.table("beadle", DynamoSettings::default()).await;
+    let mark = || Mark::new(key(2), Lane::Event);
+    store.mark(vec![mark()], Time(0)).await.unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = vec![Hold { why: String::new(), ..hold(2) }];
+    store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+    let readable = serde_json::to_string(&store.row(&key(2)).await.unwrap().unwrap()).unwrap();
+    let row = ("row#repository:acme:2", "row");
+    set(&moto, "beadle", row, ("row", json!({ "S": "[2]" }))).await;
+    let mut errors = Vec::new();
+    // The sender sends the delivery twice.
+    for _ in 0..2 {
+        errors.push(store.accept(delivery(), vec![mark(), mark()]).await.unwrap_err());
+    }
+    errors.push(store.settle(LATER).await.unwrap_err());
+    errors.push(store.approve("d2", "ann", LATER).await.unwrap_err());
+    for error in errors {
+        let is_named = error.to_string().contains("the row of repository:acme:2");
+        assert!(matches!(error, StoreError::Corrupt { .. }) && is_named, "{error}");
+    }
+    assert_eq!(store.holds().await.unwrap()[0].approved_by, None, "the approval is not stored");
+    // Somebody corrects the row.
+    set(&moto, "beadle", row, ("row", json!({ "S": readable }))).await;
+    assert_eq!(store.settle(LATER).await.unwrap(), 1, "the store kept the delivery, and marks its key");
+    let marked = store.row(&key(2)).await.unwrap().unwrap();
+    assert_eq!(marked.wanted, 3, "the key has the first mark and the two marks of the delivery");
+    let hold = store.approve("d2", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(hold.approved_by.as_deref(), Some("ann"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,12 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
         received: Time(5),
         body: Vec::new(),
     };
-    assert_eq!(store.accept(delivery, vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    assert_eq!(store.accept(delivery.clone(), vec![mark(2), mark(4)]).await.unwrap(), Accepted::Stored);
+    let refused = Delivery { id: "2".into(), ..delivery };
+    check_names(store.accept(refused, vec![mark(2), mark(2)]).await, "repository:acme:2", "`work`");
+    let stored = store.deliveries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
+    let ids: Vec<&str> = stored.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, ["1"], "the sender sends the refused delivery again");
     let scopes = [KeyScope::new("repository", "acme")];
     for (most, expected) in [(1, 1), (10, 3)] {
         assert_eq!(store.count_waiting(&scopes, LATER, most).await.unwrap(), expected, "{most}");

@@ -233,6 +233,34 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_delivery_and_an_approval_fail_if_no_row_of_their_keys_can_be_read() {
+    const LATER: Time = Time(60_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let mark = || Mark::new(Key::new("repository", "acme", 2), Lane::Event);
+    store.mark(vec![mark()], Time(0)).await.unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    store.reserve(None, &limits, vec![hold(2)], Time(1)).await.unwrap().unwrap();
+    let file = Connection::open(&path).unwrap();
+    file.execute("UPDATE work SET wanted = -1", []).unwrap();
+    let delivered = store.accept(delivery(), vec![mark(), mark()]).await.unwrap_err();
+    let approved = store.approve("d2", "ann", LATER).await.unwrap_err();
+    for error in [delivered, approved] {
+        let is_named = error.to_string().contains("the row of repository:acme:2");
+        assert!(matches!(error, StoreError::Corrupt { .. }) && is_named, "{error}");
+    }
+    let all = Listing { limit: 10, ..Listing::default() };
+    assert!(store.deliveries(all).await.unwrap().is_empty(), "the delivery is not stored");
+    assert_eq!(store.holds().await.unwrap()[0].approved_by, None, "the approval is not stored");
+    // Somebody corrects the row, and the sender sends the delivery again.
+    file.execute("UPDATE work SET wanted = 1", []).unwrap();
+    assert_eq!(store.accept(delivery(), vec![mark()]).await.unwrap(), Accepted::Stored);
+    let hold = store.approve("d2", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(hold.approved_by.as_deref(), Some("ann"));
+}
+
+#[tokio::test]
 async fn a_claim_ends_if_it_cannot_read_the_key_of_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");

@@ -203,8 +203,14 @@ async fn a_run_reads_the_notes_of_its_key_once() {
     assert_eq!(world.writes().await, [write("g2", Some("g1"))]);
 }
 
-/// Stores that a sweep of the organisation ended now. It took a minute.
+/// Stores that a sweep of the organisation planned every key and ended now. It took a minute.
 async fn end_sweep(world: &World) {
+    end_sweep_without(world, 0).await;
+}
+
+/// Stores that a sweep of the organisation ended now. It did not plan the keys of this number of
+/// unreadable rows.
+async fn end_sweep_without(world: &World, unreadable: u64) {
     let entry = Entry {
         seq: 0,
         at: world.clock.now(),
@@ -213,7 +219,7 @@ async fn end_sweep(world: &World) {
         subject: "acme".into(),
         intent: None,
         trace: None,
-        detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 60, unreadable: 0 }),
+        detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 60, unreadable }),
     };
     world.store.journal(None, vec![entry], world.clock.now()).await.unwrap();
 }
@@ -265,6 +271,18 @@ async fn a_sweep_that_could_not_show_a_change_does_not_count() {
         world.run("g2", &removal(Mode::Enforce), 0).await;
         assert_eq!(asked_since(&world).await, 100_000 - 61_000);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_did_not_plan_every_key_does_not_count() {
+    let world = World::new();
+    for unreadable in [0, 1, 2] {
+        world.clock.jump(100_000);
+        end_sweep_without(&world, unreadable).await;
+    }
+    world.clock.jump(100_000);
+    world.run("g1", &removal(Mode::Enforce), 0).await;
+    assert_eq!(asked_since(&world).await, 100_000 - 61_000);
 }
 
 #[tokio::test(start_paused = true)]

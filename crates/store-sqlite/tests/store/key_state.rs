@@ -8,12 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Change, Clock, Delivery, Failure, Field, Key, KeyScope, KeyState, Lane, Limits, LimitsInForce, Mark,
-    Mode, Outcome, Plan, PlanWriter, Planner, Reconcile, Reconciler, Report, Risk, Run, Session, Step,
-    StepResult, Time, WritePace, first_asked_note, testing,
+    Change, Class, Clock, Delivery, Failure, Field, Key, KeyScope, KeyState, Lane, Limits, LimitsInForce,
+    Mark, Mode, Outcome, Plan, PlanWriter, Planner, Reconcile, Reconciler, Report, Risk, Run, Session, Step,
+    StepResult, Time, Unknown, WritePace, first_asked_note, testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The name of the note with the list of unwritten changes.
 const LIST: &str = "unwritten:repository:acme:1";
@@ -138,6 +138,78 @@ async fn a_state_of_an_older_version_gets_its_list_with_the_next_run() {
     let state = KeyState::get(&store, &key()).await.unwrap().unwrap();
     assert_eq!((state.since, state.withheld), (Time(1), 1));
     assert!(!store.get(STATE).await.unwrap().unwrap().contains("changes"));
+}
+
+/// Reads the time at which one problem of a key began.
+type Began = fn(&KeyState) -> Option<Time>;
+
+/// Returns the reports of runs with one problem more than `report(&["a"])`. Each report has its name,
+/// and the function that reads the beginning of the problem.
+fn problems() -> [(&'static str, Report, Began); 4] {
+    let mut undone = report(&["a", "b"]);
+    undone.steps[1].change.undone = true;
+    let mut failed = report(&["a", "b"]);
+    failed.steps[1].outcome = StepResult::Failed("502".into());
+    let refused = Report { failure: Some(Failure::new(Class::Rejected, "422")), ..failed.clone() };
+    let unknown = Unknown { aspect: "teams".into(), part: None, why: "502".into(), transient: true };
+    let unknown = Report { unknowns: vec![unknown], ..report(&["a"]) };
+    [
+        ("undone", undone, |state| state.undone_since),
+        ("refused", refused, |state| state.refused_since),
+        ("failed", failed, |state| state.failed_since),
+        ("unknown", unknown, |state| state.unknown_since),
+    ]
+}
+
+#[tokio::test]
+async fn each_problem_has_the_time_when_it_began() {
+    for (name, problem, began) in problems() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        // The key differs from the policy all the time, for another reason.
+        let other = report(&["a"]);
+        for (report, now, expected) in [
+            (&other, 1, None),
+            (&problem, 10, Some(10)),
+            (&problem, 20, Some(10)),
+            (&other, 30, None),
+            (&problem, 40, Some(40)),
+            // The clock was ahead, so the stored time is wrong.
+            (&problem, 35, Some(35)),
+        ] {
+            KeyState::record(&store, &key(), report, Time(now)).await.unwrap();
+            let state = KeyState::get(&store, &key()).await.unwrap().unwrap();
+            assert_eq!((state.since, began(&state)), (Time(1), expected.map(Time)), "{name} at {now}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_problem_in_a_state_of_an_older_version_is_as_old_as_the_drift() {
+    for (name, problem, began) in problems() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        KeyState::record(&store, &key(), &report(&["a"]), Time(1)).await.unwrap();
+        KeyState::record(&store, &key(), &problem, Time(10)).await.unwrap();
+        let stored = store.get(STATE).await.unwrap().unwrap();
+        let mut stored: BTreeMap<String, Value> = serde_json::from_str(&stored).unwrap();
+        stored.retain(|field, _| !field.ends_with("_since"));
+        store.put(STATE, &json!(stored).to_string()).await.unwrap();
+        KeyState::record(&store, &key(), &problem, Time(20)).await.unwrap();
+        let state = KeyState::get(&store, &key()).await.unwrap().unwrap();
+        assert_eq!(began(&state), Some(Time(1)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_can_begin_later_than_the_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let [_, (_, refused, _), (_, failed, _), _] = problems();
+    KeyState::record(&store, &key(), &failed, Time(10)).await.unwrap();
+    KeyState::record(&store, &key(), &refused, Time(20)).await.unwrap();
+    let state = KeyState::get(&store, &key()).await.unwrap().unwrap();
+    assert_eq!((state.failed_since, state.refused_since), (Some(Time(10)), Some(Time(20))));
 }
 
 /// A vendor whose setting `has_wiki` another writer turns on again and again.

@@ -1,6 +1,8 @@
 //! Finds out before a run which changes of a plan the guard would hold.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
 
 use super::check_guard::{is_allowed, submitted, with_count};
 use crate::clock::Time;
@@ -9,6 +11,9 @@ use crate::guard::{Hold, Limits, Verdict};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::store::{Store, StoreError};
+
+/// How many keys Beadle reads at the same time.
+const READS: usize = 50;
 
 /// The changes of a plan that the guard would hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,10 +50,16 @@ pub async fn preview_guard(
     }
     let Some(instance) = asked.first().map(|hold| hold.key.instance()) else { return Ok(preview) };
     let limits = with_count(limits, instance, store).await?;
-    let digests: HashSet<&str> = asked.iter().map(|hold| hold.digest.as_str()).collect();
-    let known = store.all_holds().await?.holds.into_iter();
-    let known = known.filter(|hold| digests.contains(hold.digest.as_str()));
-    let known: BTreeMap<String, Hold> = known.map(|hold| (hold.digest.clone(), hold)).collect();
+    let keys: BTreeSet<&Key> = asked.iter().map(|hold| &hold.key).collect();
+    let keys: Vec<&Key> = keys.into_iter().collect();
+    let mut known: BTreeMap<String, Hold> = BTreeMap::new();
+    for batch in keys.chunks(READS) {
+        // An unreadable hold must not stop the preview of the other keys. The run of its key fails
+        // later, with an error that names the hold.
+        let lists = try_join_all(batch.iter().map(|key| store.all_holds_of(key))).await?;
+        let holds = lists.into_iter().flat_map(|list| list.holds);
+        known.extend(holds.map(|hold| (hold.digest.clone(), hold)));
+    }
     let mut window = store.bookings(now - limits.window).await?;
     window.retain(|booking| booking.instance == instance);
     let judged = check_guard(&mut window, &known, &limits, &asked.iter().collect::<Vec<_>>(), now);

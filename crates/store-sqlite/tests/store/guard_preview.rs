@@ -30,6 +30,32 @@ fn plans() -> [(Key, Plan<()>); 2] {
 }
 
 #[tokio::test]
+async fn a_preview_of_the_guard_knows_the_holds_of_its_own_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beadle.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let [_, two] = plans();
+    let (key, plan) = &two;
+    let own = |change: &Change<()>| Hold::new(key, &plan.subject, &plan.generation, change.clone(), NOW);
+    let asked: Vec<Hold> = plan.changes.iter().map(own).collect();
+    let digests = [0, 1].map(|at: usize| asked[at].digest.clone());
+    store.reserve(None, &limits, asked, NOW).await.unwrap().unwrap();
+    store.approve(&digests[0], "ann", NOW).await.unwrap().unwrap();
+    let plans = [two];
+    let count = async || {
+        let preview = preview_guard(&store, limits, &plans, NOW).await.unwrap();
+        preview.held.iter().map(|(_, count)| *count).sum::<usize>()
+    };
+    assert_eq!(count().await, 1, "an operator approved the other change");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for (digest, expected) in [(&digests[1], 1), (&digests[0], 2)] {
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = ?1", [digest]).unwrap();
+        assert_eq!(count().await, expected, "an unreadable hold is no approval, and stops no preview");
+    }
+}
+
+#[tokio::test]
 async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();

@@ -64,6 +64,15 @@ impl AuthoredPolicies {
         self.has_unread
     }
 
+    /// Returns the note for a search that stopped at its limit, without a full stop. `author`
+    /// describes the author, such as `this author`. The pages and the commands show this note.
+    pub fn unread_note(author: &str) -> String {
+        format!(
+            "Beadle searched only the newest {MOST} journal entries about policies for policies of {author}: writes \
+             of older policies can be missing"
+        )
+    }
+
     /// Returns whether one of the policies asked for the write of an intent. The policy was in force
     /// during the write, or it was the first policy that asked for the change.
     pub fn asked_for(&self, intent: &Entry) -> bool {

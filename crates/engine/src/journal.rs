@@ -129,4 +129,14 @@ impl Entry {
         let key = self.key.parse::<Key>().ok()?;
         (key.kind() == "sweep").then(|| key.instance().to_owned())
     }
+
+    /// If the entry records that an operator began a sweep, returns the sentence for it. The pages
+    /// and the commands show this sentence.
+    pub fn begun_sweep_sentence(&self) -> Option<String> {
+        let Detail::Operator(OperatorAction::Retried { by, reason, .. }) = &self.detail else {
+            return None;
+        };
+        let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("{by} began a sweep of {}{because}", self.begun_sweep()?))
+    }
 }

@@ -107,7 +107,7 @@ impl Search<'_> {
             }
         }
         if authored.has_unread() {
-            printer.note(unread());
+            printer.note(AuthoredPolicies::unread_note("this author"));
         }
         if has_policy {
             printer.note(POLICIES);
@@ -149,7 +149,7 @@ impl Search<'_> {
         let mut authored = AuthoredPolicies::default();
         self.read_authored(&mut authored).await?;
         if authored.has_unread() {
-            printer.note(unread());
+            printer.note(AuthoredPolicies::unread_note("this author"));
         }
         let (mut after, mut shown) = (self.args.after, 0);
         if after == 0 && self.since.is_none() {
@@ -250,14 +250,4 @@ impl Search<'_> {
             && (self.args.only.is_empty() || is_of_kind || has_risk())
             && self.args.who.as_ref().is_none_or(is_of)
     }
-}
-
-/// Returns the note for a search that stopped at its limit. This is the search for the policies of
-/// an author.
-fn unread() -> String {
-    format!(
-        "Beadle searched only the newest {} journal entries about policies for policies of this author: writes of \
-         older policies can be missing",
-        AuthoredPolicies::LIMIT
-    )
 }

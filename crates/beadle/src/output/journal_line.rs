@@ -72,12 +72,7 @@ fn text(story: &Story, organisations: &[String]) -> String {
         Detail::Operator(action @ OperatorAction::Undid { .. }) => {
             return format!("{}; to undo this undo: `beadle undo {}`", operator(action), story.entry.seq);
         }
-        Detail::Operator(action) => match (action, story.entry.begun_sweep()) {
-            (OperatorAction::Retried { by, reason, .. }, Some(name)) => {
-                format!("{by} began a sweep of {name}{}", because(reason.as_deref()))
-            }
-            _ => operator(action),
-        },
+        Detail::Operator(action) => story.entry.begun_sweep_sentence().unwrap_or_else(|| operator(action)),
         Detail::Refused(refused) => refused.to_string(),
         // `beadle undo` needs the number of the sweep. This is the number of the sweep's journal
         // entry. Beadle does not undo writes to groups, and the sweep of a directory has no other

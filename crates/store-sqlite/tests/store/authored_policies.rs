@@ -95,5 +95,10 @@ async fn a_search_for_an_authors_policies_stops_at_its_limit() {
     let mut authored = AuthoredPolicies::default();
     authored.read_newer(&store, &|author: &str| author == "ada").await.unwrap();
     assert!(authored.has_unread());
+    let note = AuthoredPolicies::unread_note("this author");
+    assert!(
+        note.contains("the newest 5000 journal entries about policies for policies of this author"),
+        "{note}"
+    );
     assert!(!authored.asked_for(&write("repository:acme:1", "old", None)));
 }

@@ -126,12 +126,9 @@ fn unknown_kind(name: &str) -> Refused {
 
 /// Returns the facts of an entry. If the entry has a trace, also returns the id of the trace.
 fn facts(entry: &Entry, lines: &Lines) -> Html {
-    let facts = match (&entry.detail, entry.begun_sweep()) {
-        (Detail::Operator(OperatorAction::Retried { by, reason, .. }), Some(name)) => {
-            let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            text(format!("{by} began a sweep of {name}{because}"))
-        }
-        _ => detail::detail(&entry.detail, &lines.of_entry(entry)),
+    let facts = match entry.begun_sweep_sentence() {
+        Some(sentence) => text(sentence),
+        None => detail::detail(&entry.detail, &lines.of_entry(entry)),
     };
     match entry.trace {
         Some(trace) => joined([facts, text(" trace "), code(trace)]),
@@ -208,7 +205,12 @@ impl View for Journal {
                     field("key", "Key or name", key),
                 ],
             ),
-            if self.has_unread_policies { unread() } else { Html::default() },
+            if self.has_unread_policies {
+                let note = AuthoredPolicies::unread_note("an author with this text");
+                paragraph([text(format!("{note}."))])
+            } else {
+                Html::default()
+            },
             table(
                 "The newest entries first",
                 &COLUMNS,
@@ -218,16 +220,6 @@ impl View for Journal {
             more(older, "Older entries"),
         ]
     }
-}
-
-/// Returns the note that the search for an author's policies stopped at its limit.
-fn unread() -> Html {
-    let note = format!(
-        "Beadle searched only the newest {} entries about policies for an author with this text: writes of older \
-         policies can be missing.",
-        AuthoredPolicies::LIMIT
-    );
-    paragraph([text(note)])
 }
 
 #[cfg(test)]
@@ -260,12 +252,13 @@ mod tests {
 
     #[test]
     fn a_sweep_that_a_person_began_has_words_and_no_key() {
-        let action = OperatorAction::Retried { retried: true, by: "mona".into(), reason: None };
+        let action =
+            OperatorAction::Retried { retried: true, by: "mona".into(), reason: Some("release".into()) };
         let entry = Entry::of_operator(action, ("sweep:acme:1", ""), Time(1));
         let row = rows((&[entry], &Lines::default()), &[], Time(1), None).remove(0);
         let shown: Vec<&str> = row.iter().map(Html::as_str).collect();
         assert!(shown[3].ends_with(">acme</a>"), "{}", shown[3]);
-        assert_eq!(shown[4], "mona began a sweep of acme");
+        assert_eq!(shown[4], "mona began a sweep of acme: release");
     }
 
     #[test]

@@ -13,7 +13,8 @@ fn operations(body: &Value) -> Result<&Vec<Value>, String> {
 /// The schema of the enterprise extension (RFC 7643, 4.3).
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// The attributes of a user (RFC 7643, 4.1).
+/// The attributes of a user (RFC 7643, 3, 3.1 and 4.1), except `groups`. Servers compute the groups
+/// of a user, so a PATCH cannot change them.
 const ATTRIBUTES: [&str; 24] = [
     "schemas",
     "id",
@@ -55,7 +56,8 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
         let value = operation["value"].clone();
         match (op.as_str(), operation["path"].as_str()) {
             (_, Some(path)) if !is_known(path) => return Err(format!("the path {path} is not known")),
-            // RFC 7644, 3.5.2: a replacement needs a value.
+            // An `add` must have a value (RFC 7644, 3.5.2.1), and `null` is the same as no value (RFC
+            // 7643, 2.5). The simulator refuses a `replace` without a value too.
             ("add" | "replace", Some(path)) if value.is_null() => {
                 return Err(format!("{op} of {path} has no value"));
             }
@@ -98,8 +100,9 @@ fn parts(path: &str) -> Vec<&str> {
     schema.into_iter().chain(attribute.split('.')).collect()
 }
 
-/// Returns why AWS refuses a user, or `None`. AWS allows only one value in each list, and only one
-/// extension: the enterprise extension.
+/// Returns why AWS refuses a user, or `None`. AWS allows only one value in each of the lists
+/// `emails`, `phoneNumbers`, `addresses` and `roles`, no unknown attribute, and only one extension:
+/// the enterprise extension.
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/createuser.html>
 pub(super) fn refused_by_aws(user: &Value) -> Option<String> {
@@ -122,8 +125,9 @@ pub(super) fn refused_by_aws(user: &Value) -> Option<String> {
     None
 }
 
-/// Applies a PATCH to `displayName`, `externalId` and `members` of a group. One request can change
-/// at most 100 members. A request that removes all members must list these members.
+/// Applies a PATCH to `displayName`, `externalId` and `members` of a group. A request that adds or
+/// removes members must list them, and it can list at most 100 members. Some quirks also allow other
+/// forms of a removal.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

@@ -8,11 +8,13 @@ use beadle_github::Commit;
 
 use crate::app::operations::held_change_decisions::NamedChange;
 
-/// The policy in force.
+/// The policy whose changes somebody wants to approve. For held changes, this is the policy in
+/// force. For a held policy, it is the held policy itself.
 pub(crate) struct PolicyFacts<'a> {
     pub(crate) generation: &'a str,
-    /// The logins of the people who wrote the policy. If the changes were planned with another
-    /// policy, the list also has the people who wrote that policy. If the list is empty, these
+    /// The logins of the people who wrote the policy. For held changes, the list also has the people
+    /// who wrote the earlier policies that might have asked for the changes. For a held policy, it
+    /// also has the people of all commits since the policy in force. If the list is empty, these
     /// people are not known.
     pub(crate) authors: Vec<String>,
 }

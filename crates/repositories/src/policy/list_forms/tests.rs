@@ -50,7 +50,8 @@ fn warnings(policy: &Policy) -> Vec<String> {
     warnings.map(text).collect()
 }
 
-/// Writes a policy file that contains a value in this form.
+/// Returns the text of a policy file. The argument is the text of one value in this file, such as
+/// `{ at_least: 2 }`.
 type Written<'a> = &'a dyn Fn(&str) -> String;
 
 const MAIN: &str = "/branches/0/protection";

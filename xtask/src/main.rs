@@ -20,6 +20,7 @@ mod tools;
 mod upgrade;
 
 use std::process::Command as Process;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -157,6 +158,10 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["run", "--release", "--", "demo"], &[])
 }
 
+/// A job of [`long_jobs`] that prints nothing for this time hangs. The 10,000 interleavings print
+/// nothing until their end.
+const SILENCE: Duration = Duration::from_mins(45);
+
 /// Runs the jobs that take minutes, two at a time. A build that links with optimisation uses only
 /// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
@@ -181,7 +186,7 @@ fn long_jobs() -> anyhow::Result<()> {
         ("deployments", own(&["deployments"])),
         ("demo", demo),
     ];
-    side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2)?;
+    side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2, SILENCE)?;
     step("a load of a minute");
     suite::one("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])
 }

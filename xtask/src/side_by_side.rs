@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 
-/// A program that prints nothing for this time hangs, and is killed. `.config/nextest.toml` has the
-/// same limit for one test.
-const SILENCE: Duration = Duration::from_mins(20);
 /// The time in which the output of a program must end after the program. The output ends later, or
 /// never, if the program leaves a process behind that can still write to it.
 const LEFTOVER: Duration = Duration::from_secs(10);
@@ -39,11 +36,10 @@ struct Ended {
 /// If a job prints the result of a libtest test, the function shows this line immediately. So a
 /// developer can find a test that does not end. The function shows all other lines of a job
 /// together when the job ends.
-pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
-    run_with(jobs, at_once, SILENCE)
-}
-
-fn run_with(jobs: Vec<Job>, at_once: usize, silence: Duration) -> anyhow::Result<()> {
+///
+/// A job that prints nothing for the time `silence` hangs. The function kills it, and names its
+/// tests that have not ended.
+pub(crate) fn run(jobs: Vec<Job>, at_once: usize, silence: Duration) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
     let next = || queue.lock().pop_front();
@@ -220,6 +216,8 @@ fn summary(ended: &[Ended]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
+    const SILENCE: Duration = Duration::from_mins(20);
+
     fn job(name: &str, script: &str) -> Job {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -236,7 +234,7 @@ mod tests {
             let (own, other) = (own.display(), other.display());
             format!("touch {own}; for i in $(seq 100); do [ -e {other} ] && exit 0; sleep 0.1; done; exit 1")
         };
-        run(vec![job("a", &meets("a", "b")), job("b", &meets("b", "a"))], 2).unwrap();
+        run(vec![job("a", &meets("a", "b")), job("b", &meets("b", "a"))], 2, SILENCE).unwrap();
     }
 
     #[test]
@@ -244,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let last = folder.path().join("last");
         let jobs = vec![job("a", "exit 3"), job("b", &format!("echo b; touch {}", last.display()))];
-        let failed = run(jobs, 1).unwrap_err();
+        let failed = run(jobs, 1, SILENCE).unwrap_err();
         assert_eq!(failed.to_string(), "1 of 2 test programs failed: a");
         assert!(last.exists());
     }
@@ -253,7 +251,7 @@ mod tests {
     fn a_process_that_is_left_behind_does_not_delay_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
-        run(vec![job("a", &format!("sleep 600 & echo $! >{}", pid.display()))], 1).unwrap();
+        run(vec![job("a", &format!("sleep 600 & echo $! >{}", pid.display()))], 1, SILENCE).unwrap();
         // The process still runs, and still has the output open.
         let pid = std::fs::read_to_string(pid).unwrap();
         assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
@@ -274,7 +272,7 @@ mod tests {
     fn a_job_that_prints_nothing_is_killed_and_its_slow_tests_are_known() {
         let line = "test guard::a_hold has been running for over 60 seconds";
         let jobs = vec![job("a", &format!("echo '{line}'; exec sleep 600"))];
-        let failed = run_with(jobs, 1, Duration::from_secs(1)).unwrap_err();
+        let failed = run(jobs, 1, Duration::from_secs(1)).unwrap_err();
         assert_eq!(failed.to_string(), "1 of 1 test programs failed: a");
         let output = Output::default();
         output.note(line);

@@ -10,6 +10,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -42,6 +43,10 @@ const AWS_PROGRAMS: &[(&str, &str)] =
 const POSTGRES_TESTS: &str = "postgres";
 /// The test program of the store in PostgreSQL. One process runs all its tests, on one server.
 const POSTGRES_PROGRAM: (&str, &str) = ("beadle-store-postgres", "store");
+
+/// A test program that prints nothing for this time hangs. `.config/nextest.toml` has the same limit
+/// for one test.
+const SILENCE: Duration = Duration::from_mins(20);
 
 /// The tests that one run of this command selects.
 #[derive(Debug, PartialEq)]
@@ -145,7 +150,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");
-    side_by_side::run(jobs, processors.max(2))
+    side_by_side::run(jobs, processors.max(2), SILENCE)
 }
 
 /// Fetches the tools that the tests of a selection need.

@@ -184,7 +184,8 @@ fn holders(pipe: &Path) -> Vec<String> {
     let holds = |process: &Path| {
         folders(&process.join("fd")).iter().any(|fd| std::fs::read_link(fd).is_ok_and(|to| to == pipe))
     };
-    let processes = folders(Path::new("/proc")).into_iter().filter(|process| !is_own(process) && holds(process));
+    let processes =
+        folders(Path::new("/proc")).into_iter().filter(|process| !is_own(process) && holds(process));
     let line = |process: PathBuf| std::fs::read_to_string(process.join("cmdline")).ok();
     processes.filter_map(line).map(|line| line.trim_end_matches('\0').replace('\0', " ")).collect()
 }

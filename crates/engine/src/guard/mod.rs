@@ -8,6 +8,7 @@ mod count;
 mod decision;
 mod groups;
 mod in_force;
+mod undo_name;
 pub mod window;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ pub use count::RepositoryCount;
 pub use decision::{Decision, Ruling, decide, may_let_pass};
 pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use in_force::LimitsInForce;
+pub use undo_name::UndoName;
 pub use window::{GuardReservation, Spent};
 
 /// The first words in the name of an undo. The holds of an undo have this name in place of a
@@ -39,7 +41,7 @@ pub fn is_undo(generation: &str) -> bool {
 const ITEMS: usize = 3;
 
 /// Returns the name of an undo for a line of text. If the undo has many items, the line names only
-/// the first item and the number of the others, such as `undo of 270 and 188 more`. Returns the
+/// the first item and the number of the others, such as `undo of run 270 and 188 more`. Returns the
 /// name of a generation unchanged.
 pub fn short_undo(name: &str) -> Cow<'_, str> {
     let Some(items) = name.strip_prefix(UNDO_GENERATION) else { return Cow::Borrowed(name) };
@@ -249,6 +251,7 @@ mod tests {
             assert_eq!(short_undo(name), name);
         }
         assert_eq!(short_undo("undo of 7, 8, 9, 10"), "undo of 7 and 3 more");
+        assert_eq!(short_undo("undo of run 7, run 8, run 9, run 10"), "undo of run 7 and 3 more");
         assert_eq!(short_undo("7, 8, 9, 10"), "7, 8, 9, 10", "this is no undo");
     }
 

@@ -87,7 +87,7 @@ pub enum OperatorAction {
     },
     /// The operator reverted writes of Beadle with an undo.
     Undid {
-        /// The name of the undo, such as `undo of 1234`.
+        /// The name of the undo, such as `undo of run 1234`.
         undid: String,
         /// The operator who started the undo.
         by: String,

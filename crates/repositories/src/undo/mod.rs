@@ -25,7 +25,7 @@ pub(crate) use self::hidden::{can_hide, is_in_aspect};
 pub(crate) use self::kept::{KEPT, is_kept};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
 pub use self::memory::{ObservedValue, count, forget, observed};
-pub use self::overwritten::overwritten;
+pub use self::overwritten::{overwritten, reverted};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

@@ -11,14 +11,7 @@ use super::reversal::{is_same, parts, renamed, written};
 /// writes. The flag of a later change is true if an undo wrote it. An undo that reverts the value
 /// does not count, and neither does an undo of this undo. So an operator can repeat an undo.
 pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Option<usize>> {
-    let own = parts(change);
-    let is_own = |part: &String| own.iter().any(|own| own.eq_ignore_ascii_case(part));
-    let beside: Vec<(usize, &Change<()>, bool)> = later
-        .iter()
-        .enumerate()
-        .filter(|&(_, &(other, _))| other.aspect == change.aspect && parts(other).iter().any(is_own))
-        .map(|(at, &(other, by_undo))| (at, other, by_undo))
-        .collect();
+    let beside = beside(change, later);
     let mut found: Vec<Option<usize>> =
         written(change).iter().map(|(name, _, after)| newest(name, after, &beside)).collect();
     if is_indivisible(change)
@@ -28,6 +21,33 @@ pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Op
     }
     found.truncate(change.fields.len());
     found
+}
+
+/// Returns the position of the newest later change with which an undo reverted a value of a change.
+/// If a later change set the value again after this undo, the undo does not count. `later` is the
+/// same list as for [`overwritten`].
+pub fn reverted(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Option<usize> {
+    let beside = beside(change, later);
+    let position = |(name, before, _): &(String, Value, Value)| {
+        let newest = beside.iter().rev().find_map(|&(at, other, by_undo)| {
+            let (.., after) = written(other).into_iter().find(|(its, ..)| its == name)?;
+            Some((at, by_undo && is_same(name, before, &after)))
+        });
+        newest.filter(|(_, is_reverted)| *is_reverted).map(|(at, _)| at)
+    };
+    written(change).iter().filter_map(position).max()
+}
+
+/// Returns the later changes of the same part, each with its position and its flag.
+fn beside<'a>(change: &Change<()>, later: &[(&'a Change<()>, bool)]) -> Vec<(usize, &'a Change<()>, bool)> {
+    let own = parts(change);
+    let is_own = |part: &String| own.iter().any(|own| own.eq_ignore_ascii_case(part));
+    later
+        .iter()
+        .enumerate()
+        .filter(|&(_, &(other, _))| other.aspect == change.aspect && parts(other).iter().any(is_own))
+        .map(|(at, &(other, by_undo))| (at, other, by_undo))
+        .collect()
 }
 
 /// Returns the position of the newest change that set a value again. `after` is the value after the
@@ -106,6 +126,24 @@ mod tests {
             (vec![(&removed, true)], Some(0)),
         ] {
             assert_eq!(overwritten(&removed, &later), [expected], "{later:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_reverted_until_somebody_undoes_the_undo() {
+        let (removed, given) = (team(json!("push"), json!(null)), team(json!(null), json!("push")));
+        let other = change("teams", "team core", &[("permission", json!(null), json!("push"))]);
+        for (later, expected) in [
+            (vec![], None),
+            (vec![(&other, true)], None),
+            (vec![(&given, true)], Some(0)),
+            (vec![(&given, true), (&other, false)], Some(0)),
+            (vec![(&given, false)], None),
+            (vec![(&given, true), (&removed, true)], None),
+            (vec![(&given, true), (&removed, false)], None),
+            (vec![(&given, true), (&removed, true), (&given, true)], Some(2)),
+        ] {
+            assert_eq!(reverted(&removed, &later), expected, "{later:?}");
         }
     }
 

@@ -177,7 +177,7 @@ fn operator(action: &OperatorAction) -> Html {
     })
 }
 
-fn result_text(result: &WriteResult) -> String {
+pub(super) fn result_text(result: &WriteResult) -> String {
     let written = match (result.written, result.unknown) {
         (Happened::Yes, _) => "written",
         // The vendor might have made the change although the write failed.

@@ -42,6 +42,7 @@ mod unreadable;
 mod view;
 mod views;
 mod waiting_changes;
+mod write_results;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use crate::pages::newest::newest_of_keys;
 use crate::pages::operation_forms::{undo_link, undo_policy_link, undo_start_link};
 use crate::pages::parts::{choice, code, field, filter, moment, more, paragraph, subject, table};
 use crate::pages::view::View;
+use crate::pages::write_results::WriteResults;
 use crate::sign_in::Visitor;
 
 /// The number of entries on a page.
@@ -56,6 +57,9 @@ pub(in crate::pages) struct Journal {
     /// The policies behind the changes on the page.
     #[serde(skip)]
     lines: Lines,
+    /// The results of the writes on the page.
+    #[serde(skip)]
+    results: WriteResults,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
@@ -112,9 +116,10 @@ pub(in crate::pages) async fn load(
     let keys = keys_meant(facts, &asked.key).await?;
     let found = newest_of_keys(store, kind, (&keys, before), ROWS, &is_wanted).await?;
     let (entries, older) = (found.entries, found.older);
+    let results = WriteResults::of(store, &entries).await?;
     let (asked, lines, organisations) = (asked.clone(), Lines::default(), facts.names());
     let has_unread_policies = authored.has_unread();
-    Ok(Journal { entries, older, asked, has_unread_policies, organisations, lines, visitor: None })
+    Ok(Journal { entries, older, asked, has_unread_policies, organisations, lines, results, visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -136,11 +141,12 @@ fn facts(entry: &Entry, lines: &Lines) -> Html {
     }
 }
 
-/// Returns the rows for a table of entries. `lines` are the known lines of policies. If the visitor
-/// has the right to undo writes, the rows contain links for this. A person can undo a sweep or an
-/// undo only if it belongs to one of `organisations`, which are the configured organisations.
+/// Returns the rows for a table of entries. `lines` are the known lines of policies. The row of a
+/// write has its result from `results`. If the visitor has the right to undo writes, the rows contain
+/// links for this. A person can undo a sweep or an undo only if it belongs to one of `organisations`,
+/// which are the configured organisations.
 pub(in crate::pages) fn rows(
-    (entries, lines): (&[Entry], &Lines),
+    (entries, lines, results): (&[Entry], &Lines, &WriteResults),
     organisations: &[String],
     now: Time,
     visitor: Option<&Visitor>,
@@ -156,7 +162,7 @@ pub(in crate::pages) fn rows(
             moment(entry.at, now),
             text(entry.kind.as_str()),
             subject(&entry.key, swept.as_deref().unwrap_or(&entry.subject)),
-            joined([facts(entry, lines), undo_of(entry, organisations, visitor)]),
+            joined([facts(entry, lines), results.html(entry), undo_of(entry, organisations, visitor)]),
         ]
     };
     entries.iter().map(row).collect()
@@ -214,7 +220,12 @@ impl View for Journal {
             table(
                 "The newest entries first",
                 &COLUMNS,
-                rows((&self.entries, &self.lines), &self.organisations, now, self.visitor.as_ref()),
+                rows(
+                    (&self.entries, &self.lines, &self.results),
+                    &self.organisations,
+                    now,
+                    self.visitor.as_ref(),
+                ),
                 "No entry of this part of the journal matches.",
             ),
             more(older, "Older entries"),
@@ -255,7 +266,7 @@ mod tests {
         let action =
             OperatorAction::Retried { retried: true, by: "mona".into(), reason: Some("release".into()) };
         let entry = Entry::of_operator(action, ("sweep:acme:1", ""), Time(1));
-        let row = rows((&[entry], &Lines::default()), &[], Time(1), None).remove(0);
+        let row = rows((&[entry], &Lines::default(), &WriteResults::default()), &[], Time(1), None).remove(0);
         let shown: Vec<&str> = row.iter().map(Html::as_str).collect();
         assert!(shown[3].ends_with(">acme</a>"), "{}", shown[3]);
         assert_eq!(shown[4], "mona began a sweep of acme: release");

@@ -22,6 +22,7 @@ use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
 use crate::pages::parts::{code, counted, link, moment, more, paragraph, section, state, states, table};
 use crate::pages::queue_row::readable_row;
 use crate::pages::unreadable::unreadable_list;
+use crate::pages::write_results::WriteResults;
 use crate::sign_in::{Role, ScopeRequest, Visitor};
 
 /// The number of journal entries on the page.
@@ -200,7 +201,9 @@ impl Work {
         let older = self
             .older
             .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
-        let entries = journal::rows((&self.journal, &self.lines), &[], now, visitor);
+        // The journal of a key has the results of its writes.
+        let results = WriteResults::among(&self.journal);
+        let entries = journal::rows((&self.journal, &self.lines, &results), &[], now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
         let writes = Link::to("/journal").with("kind", EntryKind::Intent.as_str()).with("key", key.as_str());
         let writes = paragraph([link(&writes, "Show only the writes")]);

@@ -16,6 +16,7 @@ use crate::pages::operation_forms::{end_waiver_form, policy_form, undo_policy_bu
 use crate::pages::parts::{code, existing_drift, facts, link, list, moment, more, paragraph, section, table};
 use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
+use crate::pages::write_results::WriteResults;
 use crate::sign_in::Visitor;
 
 /// The number of journal entries on the page.
@@ -184,7 +185,12 @@ impl View for Policies {
                     table(
                         "The newest entries first",
                         &journal::COLUMNS,
-                        journal::rows((&self.history, &Lines::default()), &[], now, self.visitor.as_ref()),
+                        journal::rows(
+                            (&self.history, &Lines::default(), &WriteResults::default()),
+                            &[],
+                            now,
+                            self.visitor.as_ref(),
+                        ),
                         "The journal has no entry of a policy.",
                     ),
                     more(older, "Older entries"),

@@ -176,6 +176,21 @@ pub(super) fn undo_plan_button(visitor: Option<&Visitor>, sweep: u64) -> Html {
     }
 }
 
+/// Returns a button that shows the plan for the undo of these undos. If the person has no right to
+/// undo, returns the command that undoes them.
+pub(super) fn undo_undo_button(visitor: Option<&Visitor>, undos: &[u64]) -> Html {
+    let numbers: Vec<String> = undos.iter().map(ToString::to_string).collect();
+    match may(visitor, Role::Approver) {
+        None => {
+            let command = format!("beadle undo {}", numbers.join(" "));
+            paragraph([text("To undo this undo: "), code(command)])
+        }
+        Some(visitor) => {
+            post(UNDO_PLAN_PATH, visitor, vec![hidden("runs", &numbers.join(","))], "Undo this undo")
+        }
+    }
+}
+
 /// Returns a button that shows the plan for the undo of everything that a policy wrote to an
 /// organisation. `generation` is the generation of the policy. If the person has no right to undo,
 /// returns the command that undoes the same writes.
@@ -341,6 +356,18 @@ mod tests {
         let approver = undo_policy_link(Some(&Visitor::example(Role::Approver)), 269);
         assert!(approver.as_str().contains("href=\"/undo?runs=269\""), "{}", approver.as_str());
         assert!(approver.as_str().contains("Undo what this policy wrote"), "{}", approver.as_str());
+    }
+
+    #[test]
+    fn several_undos_are_undone_together() {
+        for visitor in [None, Some(&Visitor::example(Role::Operator))] {
+            let shown = undo_undo_button(visitor, &[60, 64]);
+            assert!(shown.as_str().contains("<code>beadle undo 60 64</code>"), "{}", shown.as_str());
+        }
+        let approver = undo_undo_button(Some(&Visitor::example(Role::Approver)), &[60, 64]);
+        for part in ["action=\"/undo/plan\"", "name=\"runs\" value=\"60,64\"", "Undo this undo"] {
+            assert!(approver.as_str().contains(part), "{part} is not in {}", approver.as_str());
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Finds, for each organisation, the newest sweep during which Beadle wrote something. A person can
-//! undo this sweep from the overview.
+//! undo this sweep from the overview. If somebody already did this, the person can undo the undo.
 
-use beadle_engine::guard::UNDO_GENERATION;
+use std::collections::BTreeSet;
+
+use beadle_engine::guard::UndoName;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Detail, Entry, EntryKind, History, Store, StoreError, Time, last_writing_sweep};
 use serde::Serialize;
 
 use crate::pages::html::{Html, joined, text};
-use crate::pages::operation_forms::undo_plan_button;
+use crate::pages::operation_forms::{undo_plan_button, undo_undo_button};
 use crate::pages::parts::moment;
 use crate::sign_in::Visitor;
 
@@ -25,86 +27,155 @@ pub(super) struct SweepToUndo {
     at: Time,
     /// The number of repositories to which Beadle wrote during the sweep.
     repaired: u64,
-    /// The time at which somebody began to undo the sweep or a part of it. `None` if nobody has
-    /// begun this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    undone: Option<Time>,
+    /// The undos of the sweep. `None` if nobody has begun an undo.
+    #[serde(flatten)]
+    undone: Option<Undone>,
+}
+
+/// The undos of a sweep. An undo that somebody undid does not count.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Undone {
+    /// The time at which the newest undo began.
+    #[serde(rename = "undone")]
+    at: Time,
+    /// The operator of the newest undo.
+    #[serde(rename = "undone_by")]
+    by: String,
+    /// The numbers of the undos in the journal, from the oldest to the newest.
+    undos: Vec<u64>,
+    /// True if each undo was limited to some keys or repositories, or if the guard holds a change of
+    /// an undo.
+    #[serde(rename = "undone_in_part")]
+    is_part: bool,
+}
+
+/// The beginning of an undo.
+struct Begun {
+    number: u64,
+    at: Time,
+    by: String,
+    /// The whole name of the undo.
+    called: String,
+    name: UndoName,
 }
 
 /// Returns, for each organisation, the newest sweep during which Beadle wrote something. Leaves out
-/// an organisation without such a sweep.
+/// an organisation without such a sweep. `held` contains the names of the undos of which the guard
+/// holds a change.
 pub(super) async fn last_sweeps(
     store: &dyn Store,
     organisations: &[String],
+    held: &BTreeSet<String>,
 ) -> Result<Vec<SweepToUndo>, StoreError> {
     let mut found = Vec::new();
     for organisation in organisations {
         let Some(sweep) = last_writing_sweep(store, organisation, None).await? else { continue };
         let (organisation, repaired) = (organisation.clone(), sweep.end.summary.repaired);
         let (number, at) = (sweep.number, sweep.at);
-        let undone = undone(store, number).await?;
+        let undone = undone(store, (&organisation, number), held).await?;
         found.push(SweepToUndo { organisation, number, at, repaired, undone });
     }
     Ok(found)
 }
 
-/// Returns the time at which somebody began the newest undo of a sweep. Looks only at the newest
-/// decisions.
-async fn undone(store: &dyn Store, sweep: u64) -> Result<Option<Time>, StoreError> {
+/// Returns the undos of a sweep of an organisation. Looks only at the newest decisions.
+async fn undone(
+    store: &dyn Store,
+    (organisation, sweep): (&str, u64),
+    held: &BTreeSet<String>,
+) -> Result<Option<Undone>, StoreError> {
     let kind = Some(EntryKind::Operator);
     let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };
-    // The name of an undo of single values ends with the names of these values.
-    let whole = format!("{UNDO_GENERATION}{sweep}");
-    let part = format!("{whole} (");
-    let is_its = |entry: &Entry| match &entry.detail {
-        Detail::Operator(OperatorAction::Undid { undid, .. }) => *undid == whole || undid.starts_with(&part),
-        _ => false,
-    };
-    Ok(store.newest_entries(decisions).await?.into_iter().find(is_its).map(|entry| entry.at))
+    let decisions = store.newest_entries(decisions).await?.into_iter();
+    let mut undos: Vec<Begun> = Vec::new();
+    // The newest undo comes first, so each undo of an undo comes before that undo.
+    for undo in decisions.filter_map(|entry| begun(entry, organisation)) {
+        let is_its = |later: &Begun| later.name.only.is_none() && later.name.is_of_entry(undo.number);
+        if !undos.iter().any(is_its) {
+            undos.push(undo);
+        }
+    }
+    undos.retain(|undo| undo.name.is_of_entry(sweep));
+    let is_part = undos.iter().all(|undo| undo.name.only.is_some())
+        || undos.iter().any(|undo| held.contains(&undo.called));
+    let numbers = undos.iter().rev().map(|undo| undo.number).collect();
+    let newest = undos.into_iter().next();
+    Ok(newest.map(|undo| Undone { at: undo.at, by: undo.by, undos: numbers, is_part }))
+}
+
+/// Returns the undo that an entry began in an organisation. Returns `None` for every other entry.
+fn begun(entry: Entry, organisation: &str) -> Option<Begun> {
+    let Detail::Operator(OperatorAction::Undid { undid, by, .. }) = entry.detail else { return None };
+    let name = UndoName::parse(&undid)?;
+    let is_its = entry.subject.eq_ignore_ascii_case(organisation);
+    is_its.then_some(Begun { number: entry.seq, at: entry.at, by, called: undid, name })
 }
 
 impl SweepToUndo {
-    /// Returns the time of the sweep, the number of repositories, and how to undo the sweep.
+    /// Returns the time of the sweep, the number of repositories, and how to undo the sweep. If
+    /// somebody has undone the sweep, returns how to undo this undo.
     pub(super) fn html(&self, now: Time, visitor: Option<&Visitor>) -> Html {
-        let count = text(format!("; {} repaired", self.repaired));
-        let undone = self.undone.map(|at| joined([text("; its undo began "), moment(at, now)]));
-        let button = undo_plan_button(visitor, self.number);
-        joined([Some(moment(self.at, now)), Some(count), undone, Some(button)].into_iter().flatten())
+        let mut parts = vec![moment(self.at, now), text(format!("; {} repaired", self.repaired))];
+        if let Some(undone) = &self.undone {
+            let what = if undone.is_part { "; undone in part by " } else { "; undone by " };
+            parts.extend([text(format!("{what}{} ", undone.by)), moment(undone.at, now)]);
+            parts.push(undo_undo_button(visitor, &undone.undos));
+        }
+        if self.undone.as_ref().is_none_or(|undone| undone.is_part) {
+            parts.push(undo_plan_button(visitor, self.number));
+        }
+        joined(parts)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::journal::{SweepEnd, SweepSummary};
+    use serde_json::json;
 
     use super::*;
     use crate::exchange;
     use crate::sign_in::Role;
 
+    /// Stores the end of a sweep, and returns its number.
+    async fn sweep(store: &dyn Store, name: &str, repaired: u64) -> u64 {
+        let summary = SweepSummary { repaired, ..SweepSummary::default() };
+        let entry = Entry {
+            seq: 0,
+            at: Time(1_000),
+            kind: EntryKind::Sweep,
+            key: format!("sweep:{name}"),
+            subject: name.to_owned(),
+            intent: None,
+            trace: None,
+            detail: Detail::Sweep(SweepEnd { summary, took_s: 1, unreadable: 0 }),
+        };
+        store.journal(None, vec![entry], Time(1_000)).await.unwrap().unwrap()[0]
+    }
+
+    /// Stores the beginning of an undo, and returns its number.
+    async fn undo(store: &dyn Store, undid: &str, organisation: &str) -> u64 {
+        let action = OperatorAction::Undid { undid: undid.to_owned(), by: "ann".into(), reason: None };
+        let entry = Entry::of_operator(action, (organisation, organisation), Time(3_000));
+        store.journal(None, vec![entry], Time(3_000)).await.unwrap().unwrap()[0]
+    }
+
+    async fn only(store: &dyn Store, held: &[&str]) -> SweepToUndo {
+        let held = held.iter().map(|name| (*name).to_owned()).collect();
+        let mut found = last_sweeps(store, &["acme".to_owned(), "quiet".to_owned()], &held).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
     #[tokio::test]
     async fn the_last_sweep_with_repairs_leads_to_its_undo() {
         let folder = tempfile::tempdir().unwrap();
         let store = exchange::store(&folder);
-        let sweep = async |name: &str, repaired: u64| {
-            let summary = SweepSummary { repaired, ..SweepSummary::default() };
-            let entry = Entry {
-                seq: 0,
-                at: Time(1_000),
-                kind: EntryKind::Sweep,
-                key: format!("sweep:{name}"),
-                subject: name.to_owned(),
-                intent: None,
-                trace: None,
-                detail: Detail::Sweep(SweepEnd { summary, took_s: 1, unreadable: 0 }),
-            };
-            store.journal(None, vec![entry], Time(1_000)).await.unwrap().unwrap()[0]
-        };
-        let first = sweep("acme", 3).await;
-        let wrote = sweep("acme", 188).await;
-        sweep("acme", 0).await;
-        sweep("quiet", 0).await;
-        let found = last_sweeps(store.as_ref(), &["acme".to_owned(), "quiet".to_owned()]).await.unwrap();
-        let [acme] = found.as_slice() else { panic!("{found:?}") };
+        let first = sweep(store.as_ref(), "acme", 3).await;
+        let wrote = sweep(store.as_ref(), "acme", 188).await;
+        sweep(store.as_ref(), "acme", 0).await;
+        sweep(store.as_ref(), "quiet", 0).await;
+        let acme = only(store.as_ref(), &[]).await;
         assert_eq!((acme.organisation.as_str(), acme.number, acme.repaired), ("acme", wrote, 188));
         let earlier = last_writing_sweep(store.as_ref(), "acme", Some(wrote)).await.unwrap();
         assert_eq!(earlier.map(|sweep| sweep.number), Some(first));
@@ -115,20 +186,48 @@ mod tests {
         for part in ["action=\"/undo/plan\"", &format!("name=\"runs\" value=\"{wrote}\"")] {
             assert!(approver.contains(part), "{part} is not in {approver}");
         }
-        assert!(!approver.contains("its undo began"), "{approver}");
-        for (undid, expected) in [
-            (format!("undo of {wrote}9"), None),
-            (format!("undo of {wrote} (only teams)"), Some(Time(2_000))),
-            (format!("undo of {wrote}"), Some(Time(3_000))),
-        ] {
-            let action = OperatorAction::Undid { undid: undid.clone(), by: "ann".into(), reason: None };
-            let at = expected.unwrap_or(Time(1_500));
-            let entry = Entry::of_operator(action, ("organisation:acme:1", "acme"), at);
-            store.journal(None, vec![entry], at).await.unwrap();
-            let found = last_sweeps(store.as_ref(), &["acme".to_owned()]).await.unwrap();
-            assert_eq!(found[0].undone, expected, "{undid}");
-            let shown = found[0].html(Time(61_000), None);
-            assert_eq!(shown.as_str().contains("its undo began"), expected.is_some(), "{undid}");
-        }
+        assert!(!approver.contains("undone"), "{approver}");
+        let values = serde_json::to_value(&acme).unwrap();
+        assert_eq!(values, json!({ "organisation": "acme", "number": wrote, "at": 1_000, "repaired": 188 }));
+    }
+
+    #[tokio::test]
+    async fn an_undone_sweep_leads_to_the_undo_of_its_undo() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        let number = sweep(store, "acme", 188).await;
+        let shown = |acme: &SweepToUndo| acme.html(Time(61_000), None).as_str().to_owned();
+        let of_sweep = format!("<code>beadle undo {number}</code>");
+        undo(store, &format!("undo of sweep {number}9"), "acme").await;
+        undo(store, &format!("undo of sweep {number}"), "labs").await;
+        assert_eq!(only(store, &[]).await.undone, None);
+
+        let part = undo(store, &format!("undo of sweep {number} (only teams)"), "acme").await;
+        let acme = only(store, &[]).await;
+        let in_part = shown(&acme);
+        assert!(in_part.contains("; undone in part by ann ") && in_part.contains(&of_sweep), "{in_part}");
+        assert!(in_part.contains(&format!("<code>beadle undo {part}</code>")), "{in_part}");
+
+        let name = format!("undo of sweep {number}");
+        let whole = undo(store, &name, "acme").await;
+        let acme = only(store, &[]).await;
+        let undos = vec![part, whole];
+        assert_eq!(acme.undone, Some(Undone { at: Time(3_000), by: "ann".into(), undos, is_part: false }));
+        let undone = shown(&acme);
+        assert!(undone.contains("; undone by ann ") && !undone.contains(&of_sweep), "{undone}");
+        assert!(undone.contains(&format!("<code>beadle undo {part} {whole}</code>")), "{undone}");
+        let values = serde_json::to_value(&acme).unwrap();
+        assert_eq!((&values["undone"], &values["undos"]), (&json!(3_000), &json!([part, whole])));
+        assert!(shown(&only(store, &[&name]).await).contains(&of_sweep), "the guard holds a change");
+
+        // Earlier versions named only the number.
+        let again = undo(store, &format!("undo of {part}, {whole}"), "acme").await;
+        let acme = only(store, &[]).await;
+        assert_eq!(acme.undone, None, "somebody undid the undos");
+        assert!(shown(&acme).contains(&of_sweep), "{}", shown(&acme));
+        undo(store, &format!("undo of undo {again}"), "acme").await;
+        let acme = only(store, &[]).await;
+        assert_eq!(acme.undone.map(|undone| undone.undos), Some(vec![part, whole]));
     }
 }

@@ -1,8 +1,8 @@
 //! `/`: the present problems.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use beadle_engine::guard::group_holds;
+use beadle_engine::guard::{group_holds, is_undo};
 use beadle_engine::{Depth, EntryKind, HoldList, Lane, Pause, Store, TaskRecord, Time, one_line};
 use serde::Serialize;
 
@@ -109,6 +109,8 @@ pub(in crate::pages) async fn load(
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let needing = needing_attention(all, &holds);
     let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();
+    let held = holds.iter().map(|hold| &hold.generation).filter(|name| is_undo(name));
+    let held: BTreeSet<String> = held.cloned().collect();
     let problems = problems(&needing, &group_holds(holds));
     let pauses = store.pauses(now).await?;
     let paused = paused_keys(&pauses);
@@ -120,7 +122,7 @@ pub(in crate::pages) async fn load(
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
-        sweeps: last_sweeps(store, &instances).await?,
+        sweeps: last_sweeps(store, &instances, &held).await?,
         holds: holds_to_decide,
         waiting,
         queue: store.depth(now).await?,

@@ -85,6 +85,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     for note in &selected.notes {
         printer.note(note);
     }
+    for undo in &selected.earlier_undos {
+        printer.note(&undo.sentence);
+    }
     if selected.writes.is_empty() && !args.json {
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(Tally::default().code_with(selected.left.len()));
@@ -234,10 +237,13 @@ fn as_json(selected: &SelectedWrites, plans: &[WholePlan], guard: &[String]) -> 
         json!({ "key": write.key, "name": write.subject, "change": write.change, "why": one.why() })
     });
     let not_undone: Vec<Value> = not_undone.collect();
+    let earlier = selected.earlier_undos.iter();
+    let earlier = earlier.map(|undo| json!({ "number": undo.number, "sentence": undo.sentence }));
+    let earlier: Vec<Value> = earlier.collect();
     let organisations = plans_and_results::json(plans, Shard::default())["organisations"].take();
     json!({
         "undo": selected.name, "notes": selected.notes, "guard": guard, "afterwards": selected.afterwards,
-        "organisations": organisations, "not_undone": not_undone,
+        "organisations": organisations, "not_undone": not_undone, "earlier_undos": earlier,
     })
 }
 

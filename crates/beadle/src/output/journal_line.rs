@@ -203,8 +203,8 @@ mod tests {
             ),
             (
                 EntryKind::Operator,
-                json!({ "undid": "undo of 1234", "by": "ann" }),
-                "ann began the undo of 1234; to undo this undo: `beadle undo 1`",
+                json!({ "undid": "undo of run 1234", "by": "ann" }),
+                "ann began the undo of run 1234; to undo this undo: `beadle undo 1`",
             ),
             (
                 EntryKind::Operator,
@@ -213,8 +213,8 @@ mod tests {
             ),
             (
                 EntryKind::Operator,
-                json!({ "undid": "undo of 1234", "by": "mona (system user ci)", "reason": "the wrong team" }),
-                "mona (system user ci) began the undo of 1234: the wrong team; to undo this undo: `beadle undo 1`",
+                json!({ "undid": "undo of run 1234", "by": "mona (system user ci)", "reason": "the wrong team" }),
+                "mona (system user ci) began the undo of run 1234: the wrong team; to undo this undo: `beadle undo 1`",
             ),
             (
                 EntryKind::Operator,
@@ -254,9 +254,9 @@ mod tests {
                 json!({
                     "aspect": "topics", "what": "", "mode": "enforce", "after": [], "write": null,
                     "fields": [{ "name": "web", "before": true, "after": null, "asked": null, "risk": "removes" }],
-                    "generation": "undo of 1234",
+                    "generation": "undo of run 1234",
                 }),
-                "began to remove topics: web: true → none; there is no result yet; undo of 1234",
+                "began to remove topics: web: true → none; there is no result yet; undo of run 1234",
             ),
             (
                 EntryKind::Operator,

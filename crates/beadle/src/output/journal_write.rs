@@ -173,10 +173,10 @@ mod tests {
         let added =
             json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
         assert_eq!(
-            sentence(&of("team core", &added, "undo of the run 7"), WriteEnd::Written),
+            sentence(&of("team core", &added, "undo of run 7"), WriteEnd::Written),
             "restored team core (teams): permission: none → \"push\""
         );
-        let of_undo = of("team core", &removed, "undo of the run 7");
+        let of_undo = of("team core", &removed, "undo of run 7");
         let undone = sentence(&of_undo, WriteEnd::Written);
         assert!(undone.starts_with("removed") && undone.ends_with("asked by settings.yml:7"), "{undone}");
     }

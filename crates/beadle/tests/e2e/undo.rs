@@ -96,7 +96,16 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     world.beadle(&["undo", &number, "--yes"]).await.expect(0);
     assert!(is_undone(&world));
     let journal = world.beadle(&["journal", "--repo", "shop"]).await.expect(0).out;
-    assert!(journal.contains(&format!("; undo of {number}")), "{journal}");
+    assert!(journal.contains(&format!("; undo of run {number}")), "{journal}");
+    // A second undo of the run says that the run is undone, by whom, and how to undo this undo.
+    let undo = last(&world, "operator").await;
+    let again = world.beadle(&["undo", &number, "--yes"]).await.expect(0);
+    let earlier = format!(" with undo {undo}; to undo this undo: `beadle undo {undo}`");
+    assert!(
+        again.err.contains(" already undid these writes at ") && again.err.contains(&earlier),
+        "{}",
+        again.err
+    );
     world.beadle(&["undo", &last(&world, "run").await, "--yes"]).await.expect(0);
     assert!(is_declared(&world));
     // Each undo can be undone as a whole.
@@ -120,6 +129,10 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     assert!(is_declared(&world), "nothing was written");
     world.beadle(&["undo", &sweep, "--yes"]).await.expect(0);
     assert!(is_undone(&world), "the sweep has the same writes");
+    let undo = last(&world, "operator").await;
+    let again = world.beadle(&["undo", "last-sweep", "--json"]).await.expect(0).json();
+    assert_eq!(again["earlier_undos"][0]["number"].to_string(), undo, "{again}");
+    assert_eq!(again["undo"], json!(format!("undo of sweep {sweep}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

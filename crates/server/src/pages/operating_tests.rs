@@ -248,7 +248,7 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
         "runs=&last=2h&organisation=acme&repositories=shop%2C+store&keys=teams%5Bcore%5D%2C+labels&token={token}"
     );
     let (status, page) = world.post("/undo/plan", &session, &form).await;
-    assert!(status == 200 && page.contains("undo of 7") && !page.contains("<b>"), "{page}");
+    assert!(status == 200 && page.contains("undo of run 7") && !page.contains("<b>"), "{page}");
     assert!(page.contains(": 1 restoration"), "{page}");
     assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; first asked for 1 write"), "{page}");
     assert!(page.contains("policy &lt;b&gt;g1&lt;/b&gt; asked for this write"), "{page}");

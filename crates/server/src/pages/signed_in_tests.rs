@@ -124,12 +124,12 @@ impl Decisions for Remembered {
         let mut plan = beadle_engine::Plan::new("acme/<b>shop</b>");
         plan.changes.push(testing::change("teams", "<b>core</b>", &[beadle_engine::Risk::Adds]));
         let plans = vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }];
-        let (name, plan, left) = ("undo of 7".to_owned(), PLAN.to_owned(), Vec::new());
+        let (name, plan, left) = ("undo of run 7".to_owned(), PLAN.to_owned(), Vec::new());
         let summary = vec!["undo in <b>acme</b>: 1 restoration".to_owned()];
         let notes = vec!["policy <b>g1</b> first asked for 1 write".to_owned()];
         let afterwards = vec!["policy <b>g1</b> asked for this write".to_owned()];
-        let (request, guard) = (asked.clone(), Vec::new());
-        Ok(UndoPreview { name, plan, summary, request, plans, left, notes, guard, afterwards })
+        let (request, guard, earlier_undos) = (asked.clone(), Vec::new(), Vec::new());
+        Ok(UndoPreview { name, plan, summary, request, plans, left, notes, earlier_undos, guard, afterwards })
     }
 }
 

@@ -5,7 +5,7 @@ use beadle_engine::{Change, Key, Plan, UndoPart, Waived, examples, undo_parts};
 
 use super::detail;
 use super::html::{Html, Tag, element, joined, text};
-use super::operation_forms::confirm_undo_form;
+use super::operation_forms::{confirm_undo_form, undo_again_link};
 use super::parts::{counted, facts, list, paragraph, section, short_list, subject, table_of};
 use crate::sign_in::{UndoPreview, Visitor};
 
@@ -98,7 +98,7 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     );
     let left = section("Not undone", [list(preview.left.iter().map(text))]);
     let left = if preview.left.is_empty() { Html::default() } else { left };
-    let notes = section("Other policies", [short_list(preview.notes.iter().map(text), MOST)]);
+    let notes = section("Notes", [short_list(preview.notes.iter().map(text), MOST)]);
     let notes = if preview.notes.is_empty() { Html::default() } else { notes };
     let guard = section("Held by the guard", [short_list(preview.guard.iter().map(text), MOST)]);
     let guard = if preview.guard.is_empty() { Html::default() } else { guard };
@@ -120,7 +120,19 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     if !preview.summary.is_empty() {
         about.push(("Whole plan", items(preview.summary.iter().map(text))));
     }
-    vec![facts(about), notes, plans, silent(preview), left, guard, afterwards, confirm]
+    let earlier = earlier_undos(preview);
+    vec![facts(about), earlier, notes, plans, silent(preview), left, guard, afterwards, confirm]
+}
+
+/// Returns the section about the undos that already reverted some of the writes. Returns nothing if
+/// there are none.
+fn earlier_undos(preview: &UndoPreview) -> Html {
+    if preview.earlier_undos.is_empty() {
+        return Html::default();
+    }
+    let numbers: Vec<u64> = preview.earlier_undos.iter().map(|undo| undo.number).collect();
+    let sentences = preview.earlier_undos.iter().map(|undo| text(&undo.sentence));
+    section("Already undone", [short_list(sentences, MOST), undo_again_link(&numbers)])
 }
 
 #[cfg(test)]
@@ -128,7 +140,7 @@ mod tests {
     use beadle_engine::{Mode, Risk, Waiting, testing};
 
     use super::*;
-    use crate::sign_in::{KeyPlan, Role, UndoRequest};
+    use crate::sign_in::{EarlierUndo, KeyPlan, Role, UndoRequest};
 
     const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
@@ -153,6 +165,7 @@ mod tests {
             plans: vec![KeyPlan { key: key(7), plan }],
             left: vec![HOSTILE.into()],
             notes: vec![HOSTILE.into()],
+            earlier_undos: vec![EarlierUndo { number: 60, sentence: HOSTILE.into() }],
             guard: vec![HOSTILE.into()],
             afterwards: vec![HOSTILE.into()],
         }
@@ -180,6 +193,17 @@ mod tests {
         assert!(shown.contains("Held by the guard") && shown.contains(" is waived until "), "{shown}");
         preview.guard.clear();
         assert!(!page(&preview).contains("Held by the guard"));
+    }
+
+    #[test]
+    fn a_plan_of_undone_writes_leads_to_the_undo_of_their_undo() {
+        let mut preview = preview(Mode::Enforce);
+        let shown = page(&preview);
+        assert!(shown.contains("Already undone"), "{shown}");
+        assert!(shown.contains("href=\"/undo?runs=60\"") && shown.contains("Undo this undo"), "{shown}");
+        preview.earlier_undos.clear();
+        let shown = page(&preview);
+        assert!(!shown.contains("Already undone") && !shown.contains("Undo this undo"), "{shown}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use decisions::{
     DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
 };
 pub use operations::{
-    KeyPlan, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
+    EarlierUndo, KeyPlan, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
 };
 pub use person::{Person, Visitor};
 pub(crate) use problem::Problem;

@@ -146,7 +146,7 @@ pub struct OperationDone {
 /// The plan of an undo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UndoPreview {
-    /// The name of the undo, such as `undo of 1234`.
+    /// The name of the undo, such as `undo of run 1234`.
     pub name: String,
     /// The code that identifies all changes in the plans. A confirmation is valid only for this
     /// code.
@@ -163,13 +163,25 @@ pub struct UndoPreview {
     /// repositories share a text.
     pub left: Vec<String>,
     /// Sentences about writes that belong to two policies: one policy first asked for the change,
-    /// and another policy was in force when Beadle wrote the change.
+    /// and another policy was in force when Beadle wrote the change. Also sentences about keys and
+    /// policies without a write.
     pub notes: Vec<String>,
+    /// The undos that already reverted some of the writes.
+    pub earlier_undos: Vec<EarlierUndo>,
     /// Sentences about the changes that the guard would hold: how many, why, and the next step.
     pub guard: Vec<String>,
     /// Sentences about what happens after the undo: the policies that ask for the values, and the
     /// end of the observation.
     pub afterwards: Vec<String>,
+}
+
+/// An undo that already reverted some of the writes that a person wants to undo.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EarlierUndo {
+    /// The number of the undo in the journal. With this number, a person can undo the undo.
+    pub number: u64,
+    /// A sentence with the time of the undo, its operator, and the command that undoes it.
+    pub sentence: String,
 }
 
 /// The plan of one key.

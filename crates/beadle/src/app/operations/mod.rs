@@ -4,6 +4,7 @@
 pub(crate) mod applier;
 pub(crate) mod approval_rules;
 pub(crate) mod decided_by;
+pub(crate) mod earlier_undos;
 pub(crate) mod generation_approval;
 pub(crate) mod held_change_decisions;
 pub(crate) mod key_names;

@@ -2,36 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use beadle_engine::Change;
 use beadle_engine::guard::is_undo;
-use beadle_engine::{Change, Store};
-use beadle_repositories::undo::overwritten;
+use beadle_repositories::undo::{overwritten, reverted};
 
 use crate::app::operations::not_undone::NotUndone;
-use crate::app::operations::written_changes::{Written, others_after};
+use crate::app::operations::written_changes::Written;
 
 /// Two lists: the writes of an undo, and the writes that the undo leaves out. Each left-out write
 /// has the reason.
 pub(crate) type Split = (Vec<Written>, Vec<NotUndone>);
 
 /// Splits the selected writes into two lists. The first list has the values that no later write set
-/// again. The second list has all other values, each with the reason. A selected write does not
-/// count as a later write. Without this check, an undo could wrongly give back access. For example,
-/// one policy removed the access, and a later policy removed it again. GitHub then has the value
-/// that the first policy wrote, so an undo of the first policy could give back the access.
-pub(crate) async fn without_overwritten(store: &dyn Store, selected: Vec<Written>) -> anyhow::Result<Split> {
-    let others = others_after(store, &selected).await?;
-    Ok(split(selected, &others))
-}
-
-/// Splits the selected writes. `others` contains the other writes from the oldest to the newest.
-fn split(selected: Vec<Written>, others: &[Written]) -> Split {
+/// again. The second list has all other values, each with the reason. `others` contains the other
+/// writes from the oldest to the newest. A selected write does not count as a later write. Without
+/// this check, an undo could wrongly give back access. For example, one policy removed the access,
+/// and a later policy removed it again. GitHub then has the value that the first policy wrote, so an
+/// undo of the first policy could give back the access.
+pub(crate) fn without_overwritten(selected: Vec<Written>, others: &[Written]) -> Split {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
     for one in selected {
-        let its: Vec<&Written> = others.iter().filter(|other| other.is_after(&one)).collect();
-        let later: Vec<(&Change<()>, bool)> = its
-            .iter()
-            .map(|other| (&other.change, other.generation.as_deref().is_some_and(is_undo)))
-            .collect();
+        let (its, later) = later(&one, others);
         let found = overwritten(&one.change, &later);
         let mut newest: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for (field, at) in found.iter().enumerate() {
@@ -56,6 +47,23 @@ fn split(selected: Vec<Written>, others: &[Written]) -> Split {
     (kept, left)
 }
 
+/// Returns the write of an undo that reverted a selected write. Returns `None` if there is no such
+/// write, or if a later write set the value again. `others` contains the other writes from the oldest
+/// to the newest.
+pub(crate) fn reverting<'a>(one: &Written, others: &'a [Written]) -> Option<&'a Written> {
+    let (its, later) = later(one, others);
+    its.get(reverted(&one.change, &later)?).copied()
+}
+
+/// Returns the writes after a write to the same key. Also returns their changes. The flag of a change
+/// is true if an undo wrote it.
+fn later<'a>(one: &Written, others: &'a [Written]) -> (Vec<&'a Written>, Vec<(&'a Change<()>, bool)>) {
+    let its: Vec<&Written> = others.iter().filter(|other| other.is_after(one)).collect();
+    let is_of_undo = |other: &Written| other.generation.as_deref().is_some_and(is_undo);
+    let changes = its.iter().map(|&other| (&other.change, is_of_undo(other))).collect();
+    (its, changes)
+}
+
 /// Returns a write with only some of its values. `fields` contains the positions of these values.
 fn with_fields(one: &Written, fields: &BTreeSet<usize>) -> Written {
     let mut part = one.clone();
@@ -66,7 +74,7 @@ fn with_fields(one: &Written, fields: &BTreeSet<usize>) -> Written {
 
 fn reason(other: &Written) -> String {
     match other.asked() {
-        Some(undo) if is_undo(undo) => format!("{undo} changed it again"),
+        Some(undo) if is_undo(undo) => format!("the {undo} changed it again"),
         Some(policy) if !policy.is_empty() => format!("policy {policy} changed it again"),
         _ => "a later write changed it again".to_owned(),
     }

@@ -63,7 +63,8 @@ pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::
     Ok(sentences)
 }
 
-fn which(count: usize, all: usize) -> String {
+/// Returns how many of the writes a sentence is about. `all` is the number of all writes.
+pub(crate) fn which(count: usize, all: usize) -> String {
     match (count, all) {
         (1, 1) => "this write".to_owned(),
         (count, all) if count == all => "these writes".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use beadle_engine::guard::UNDO_GENERATION;
+use beadle_engine::guard::UndoName;
 use beadle_engine::journal::{OperatorAction, RunCounts};
 use beadle_engine::{
     Change, Clock, Detail, Entry, EntryKind, Failure, GuardPreview, Key, Lane, Mark, Plan, Report, Store,
@@ -14,13 +14,14 @@ use beadle_repositories::undo::{reversals, touches};
 use beadle_repositories::{Step, UndoPlanner, UndoWriter};
 
 use crate::app::operations::applier::{Applier, NotShown, write};
+use crate::app::operations::earlier_undos::{EarlierUndo, earlier_undos};
 use crate::app::operations::key_names::{called_now, repository_keys};
 use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::overwritten_values::without_overwritten;
 use crate::app::operations::shared_writes;
 use crate::app::operations::undo_afterwards;
 use crate::app::operations::waiving::meant_keys;
-use crate::app::operations::written_changes::{NamedWrites, Written, named, since};
+use crate::app::operations::written_changes::{NamedWrites, Written, named, others_after, since};
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::config::{Config, OrgConfig};
 use crate::output::plans_and_results::{PlanScope, WholePlan};
@@ -46,7 +47,7 @@ pub(crate) struct UndoSelection {
 /// The writes that an operator wants to undo.
 #[derive(Debug)]
 pub(crate) struct SelectedWrites {
-    /// The name of the undo, such as `undo of 1234`.
+    /// The name of the undo, such as `undo of run 1234`.
     pub(crate) name: String,
     /// The writes that Beadle can undo, oldest first.
     pub(crate) writes: Vec<Written>,
@@ -54,9 +55,11 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<NotUndone>,
     /// The paths of the keys whose values Beadle restores. An empty list means all values.
     pub(crate) keys: Vec<String>,
-    /// Sentences about writes that belong to two policies, see [`shared_writes::notes`], and about
-    /// keys without a write.
+    /// Sentences about writes that belong to two policies, see [`shared_writes::notes`], about keys
+    /// without a write, and about policies without a write.
     pub(crate) notes: Vec<String>,
+    /// The undos that already reverted some of the writes.
+    pub(crate) earlier_undos: Vec<EarlierUndo>,
     /// Sentences about what happens after the undo, see [`undo_afterwards::sentences`].
     pub(crate) afterwards: Vec<String>,
 }
@@ -68,28 +71,25 @@ pub(crate) async fn select(
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
     let keys = meant_keys(&asked.keys)?;
-    let (found, of) = if let Some(begun) = asked.since {
+    let found = if let Some(begun) = asked.since {
         let writes = since(store.as_ref(), begun).await?;
-        (NamedWrites { writes, ..NamedWrites::default() }, format!("everything since {begun}"))
+        NamedWrites { titles: vec![format!("everything since {begun}")], writes, ..NamedWrites::default() }
     } else {
-        (named(store.as_ref(), &asked.what).await?, asked.what.join(", "))
+        named(store.as_ref(), &asked.what).await?
     };
-    let only = match keys.as_slice() {
-        [] => String::new(),
-        keys => format!(" (only {})", keys.join(" and ")),
-    };
-    let name = format!("{UNDO_GENERATION}{of}{only}");
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &asked.repo {
         let keys = repository_keys(config, store, text).await?;
         called.extend(called_now(store.as_ref(), keys, text).await?);
     }
     let orgs = config.orgs(asked.org.as_deref())?;
-    let NamedWrites { writes: mut found, policies, mut of_others } = found;
+    let NamedWrites { titles: of, writes: mut found, policies, mut of_others, idle } = found;
+    let name = UndoName { of, only: limit(&keys, &asked.repo) }.to_string();
     let is_wanted = |one: &Written| is_selected(one, asked, (&called, &keys));
     found.retain(is_wanted);
     of_others.retain(is_wanted);
     let mut notes = shared_writes::notes(store.as_ref(), &policies, (&found, &of_others)).await?;
+    notes.extend(idle.iter().map(|policy| format!("policy {policy} wrote nothing")));
     notes.extend(idle_keys(&keys, || found.iter().map(|one| &one.change)));
     let (mut writes, mut left) = (Vec::new(), Vec::new());
     for one in found {
@@ -98,13 +98,27 @@ pub(crate) async fn select(
             None => writes.push(one),
         }
     }
-    let (mut writes, overwritten) = without_overwritten(store.as_ref(), writes).await?;
+    let others = others_after(store.as_ref(), &writes).await?;
+    let (mut writes, overwritten) = without_overwritten(writes, &others);
     left.extend(overwritten);
     // After the split, a part of a write might no longer have a value that the operator selected.
     writes.retain(is_wanted);
     left.retain(|one| is_wanted(&one.write));
+    let earlier_undos = earlier_undos(store.as_ref(), &writes, &others).await?;
     let afterwards = undo_afterwards::sentences(store.as_ref(), &writes).await?;
-    Ok(SelectedWrites { name, writes, left, keys, notes, afterwards })
+    Ok(SelectedWrites { name, writes, left, keys, notes, earlier_undos, afterwards })
+}
+
+/// Returns the keys and the repositories to which an undo is limited, for the name of the undo.
+/// Returns `None` if the undo has no limit.
+fn limit(keys: &[String], repositories: &[String]) -> Option<String> {
+    let (keys, repositories) = (keys.join(" and "), repositories.join(" and "));
+    match (keys.as_str(), repositories.as_str()) {
+        ("", "") => None,
+        (keys, "") => Some(keys.to_owned()),
+        ("", repositories) => Some(format!("in {repositories}")),
+        (keys, repositories) => Some(format!("{keys} in {repositories}")),
+    }
 }
 
 impl SelectedWrites {
@@ -156,7 +170,7 @@ fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
 
 /// The parameters of one undo. The parameters are the same for all organisations.
 pub(crate) struct Undo<'a> {
-    /// The name of the undo, such as `undo of 1234`.
+    /// The name of the undo, such as `undo of run 1234`.
     pub(crate) name: String,
     /// The operator.
     pub(crate) by: String,
@@ -300,6 +314,19 @@ mod tests {
     use beadle_engine::{Risk, testing};
 
     use super::*;
+
+    #[test]
+    fn the_name_of_an_undo_has_its_limits() {
+        let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        for (keys, repositories, expected) in [
+            (texts(&[]), texts(&[]), None),
+            (texts(&["labels", "teams[core]"]), texts(&[]), Some("labels and teams[core]")),
+            (texts(&[]), texts(&["shop", "store"]), Some("in shop and store")),
+            (texts(&["labels"]), texts(&["shop"]), Some("labels in shop")),
+        ] {
+            assert_eq!(limit(&keys, &repositories).as_deref(), expected);
+        }
+    }
 
     #[test]
     fn each_key_without_a_write_has_a_note() {

@@ -10,12 +10,11 @@ use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Mod
 
 use crate::app::operations::key_names::PAGE;
 
+mod codes;
 mod repeated_writes;
 
+use codes::{digests, is_code, is_policy};
 use repeated_writes::assign_repairs;
-
-/// The number of characters of a digest.
-const DIGEST: usize = 12;
 
 /// A change that Beadle wrote or might have written.
 #[derive(Clone, Debug)]
@@ -86,6 +85,8 @@ pub(crate) async fn others_after(store: &dyn Store, selected: &[Written]) -> any
 /// The writes that an operator named.
 #[derive(Debug, Default)]
 pub(crate) struct NamedWrites {
+    /// The things that the operator named, such as `run 1234`.
+    pub(crate) titles: Vec<String>,
     /// The writes, from the oldest to the newest.
     pub(crate) writes: Vec<Written>,
     /// The generations of the named policies.
@@ -93,25 +94,41 @@ pub(crate) struct NamedWrites {
     /// The writes of other policies: one of the named policies was in force, but an earlier policy
     /// first asked for the change.
     pub(crate) of_others: Vec<Written>,
+    /// The generations of the named policies that wrote nothing.
+    pub(crate) idle: BTreeSet<String>,
+}
+
+/// The writes that one word of an operator names.
+struct OfWord {
+    /// What the word names, such as `run 1234`.
+    title: String,
+    /// The generation of the policy if the word names a policy.
+    policy: Option<String>,
+    writes: Vec<Written>,
 }
 
 /// The writes that the words of an operator have named so far, by their numbers.
 #[derive(Default)]
 struct FoundWrites {
+    titles: Vec<String>,
     writes: BTreeMap<u64, Written>,
     policies: BTreeSet<String>,
     of_others: BTreeMap<u64, Written>,
+    idle: BTreeSet<String>,
 }
 
 impl FoundWrites {
-    /// Adds the writes that one word names. If the word names a policy, `policy` is its generation.
-    fn add(&mut self, policy: Option<String>, writes: Vec<Written>) {
+    /// Adds the writes that one word names.
+    fn add(&mut self, OfWord { title, policy, writes }: OfWord) {
         let is_own = |one: &Written| {
             policy.as_deref().is_none_or(|policy| one.asked().is_none_or(|asked| asked == policy))
         };
+        let is_idle = writes.is_empty();
         let (own, others): (Vec<Written>, Vec<Written>) = writes.into_iter().partition(is_own);
         self.writes.extend(own.into_iter().map(|one| (one.seq, one)));
         self.of_others.extend(others.into_iter().map(|one| (one.seq, one)));
+        self.titles.push(title);
+        self.idle.extend(policy.clone().filter(|_| is_idle));
         self.policies.extend(policy);
     }
 
@@ -119,6 +136,8 @@ impl FoundWrites {
         // Another word can name a write that does not belong to a named policy.
         self.of_others.retain(|seq, _| !self.writes.contains_key(seq));
         NamedWrites {
+            titles: self.titles,
+            idle: self.idle,
             writes: self.writes.into_values().collect(),
             policies: self.policies,
             of_others: self.of_others.into_values().collect(),
@@ -172,8 +191,7 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
                  hint: see `beadle journal --numbers`"
             )
         })?;
-        let (policy, writes) = of_entry(store, number).await?;
-        found.add(policy, writes);
+        found.add(of_entry(store, number).await?);
     }
     if codes.is_empty() {
         return Ok(found.named());
@@ -190,83 +208,53 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
         let is_named = |one: &&Written| own.contains(&one.change.digest(&one.key));
         let its: Vec<Written> = all.iter().filter(is_named).cloned().collect();
         if !its.is_empty() {
-            found.add(None, its);
+            let title = if own.len() > 1 { format!("group {code}") } else { format!("change {code}") };
+            found.add(OfWord { title, policy: None, writes: its });
             continue;
         }
         let of_code = all.iter().filter(|one| is_of_code(code, one));
         let keys: BTreeSet<Key> = of_code.map(|one| one.key.clone()).collect();
-        let of_policy = of_keys(store, (code.as_str(), None), &keys).await?;
-        if of_policy.is_empty() {
+        let writes = of_keys(store, (code.as_str(), None), &keys).await?;
+        if writes.is_empty() && !is_policy(store, code).await? {
             bail!(
-                "the journal has no write of a change, of an approved group or of a policy with the code `{code}`"
+                "the journal has no write of a change, of an approved group or of a policy with the code `{code}`\n\
+                 hint: if this is the code of a policy, the policy wrote nothing"
             );
         }
-        found.add(Some(code.clone()), of_policy);
+        found.add(OfWord { title: format!("policy {code}"), policy: Some(code.clone()), writes });
     }
     Ok(found.named())
 }
 
-/// Returns whether a word is a code. The generation of a policy with a base consists of two codes.
-fn is_code(word: &str) -> bool {
-    let is_digest = |part: &str| part.len() == DIGEST && part.chars().all(|c| c.is_ascii_hexdigit());
-    let (first, second) = word.split_once('+').map_or((word, None), |(own, base)| (own, Some(base)));
-    is_digest(first) && second.is_none_or(is_digest)
-}
-
-/// For each code, returns the digests of its changes. A code is either a digest itself, or the code
-/// of a group of changes that an operator approved as a whole.
-async fn digests(
-    store: &dyn Store,
-    codes: Vec<String>,
-) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
-    let mut digests: BTreeMap<String, BTreeSet<String>> =
-        codes.into_iter().map(|code| (code.clone(), BTreeSet::from([code]))).collect();
-    let mut history = History { kind: Some(EntryKind::Operator), limit: PAGE, ..History::default() };
-    loop {
-        let entries = store.newest_entries(history.clone()).await?;
-        let Some(last) = entries.last() else { return Ok(digests) };
-        history.before = Some(last.seq);
-        for entry in entries {
-            if let Detail::Operator(OperatorAction::Approved { approved, group: Some(group), .. }) =
-                entry.detail
-                && let Some(own) = digests.get_mut(&group)
-            {
-                own.insert(approved);
-            }
-        }
-    }
-}
-
 /// Returns the writes that belong to the entry with this number in the journal: a run, a sweep, a
-/// policy, an undo or a single write. If the entry is about a policy, also returns the generation
-/// of the policy.
-async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<(Option<String>, Vec<Written>)> {
+/// policy, an undo or a single write.
+async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<OfWord> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
     let entry = entry.with_context(|| format!("the journal has no entry with the number {number}"))?;
     let of_key = Listing { key: Some(entry.key.clone()), limit: PAGE, ..Listing::default() };
-    match (&entry.detail, entry.kind) {
-        (Detail::Run(counts), _) => {
-            Ok((None, of_run(writes(store, of_key, |_| true).await?, number, counts)))
-        }
-        (Detail::Sweep(end), _) => Ok((None, of_sweep(store, &entry, end).await?)),
+    let (kind, writes) = match (&entry.detail, entry.kind) {
+        (Detail::Run(counts), _) => ("run", of_run(writes(store, of_key, |_| true).await?, number, counts)),
+        (Detail::Sweep(end), _) => ("sweep", of_sweep(store, &entry, end).await?),
         (Detail::Policy(policy), _) => {
             let writes = of_generation(store, &policy.in_force, Some(&entry.subject)).await?;
-            Ok((Some(policy.in_force.clone()), writes))
+            let generation = policy.in_force.clone();
+            return Ok(OfWord { title: format!("policy {generation}"), policy: Some(generation), writes });
         }
         (Detail::Operator(OperatorAction::Undid { undid, .. }), _) => {
-            Ok((None, of_undo(store, &entry, undid).await?))
+            ("undo", of_undo(store, &entry, undid).await?)
         }
         (_, EntryKind::Intent | EntryKind::Result) => {
             let intent = entry.intent.unwrap_or(number);
-            Ok((None, writes(store, of_key, |one| one.seq == intent).await?))
+            ("write", writes(store, of_key, |one| one.seq == intent).await?)
         }
-        (_, kind) => bail!(
+        (_, other) => bail!(
             "entry {number} of the journal has the kind `{}`: specify a run, a sweep, a write, the beginning of an \
              undo, or a policy that came into force",
-            kind.as_str()
+            other.as_str()
         ),
-    }
+    };
+    Ok(OfWord { title: format!("{kind} {number}"), policy: None, writes })
 }
 
 /// Selects the writes of a run from all writes of the run's key. These are the newest writes before

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Key, Plan, whole_plan_digest};
-use beadle_server::sign_in::{DecisionRefusal, KeyPlan, OperationDone, UndoPreview, UndoRequest};
+use beadle_server::sign_in::{
+    DecisionRefusal, EarlierUndo, KeyPlan, OperationDone, UndoPreview, UndoRequest,
+};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::app::operations::decided_by::DecidedBy;
@@ -51,7 +53,10 @@ impl PageUndo {
         let prepared = Box::pin(self.prepare(asked, "")).await?;
         let (plans, summary) = (prepared.describe(), prepared.summary());
         let Prepared { selected, guard, .. } = prepared;
-        let SelectedWrites { name, left, keys, notes, afterwards, .. } = selected;
+        let SelectedWrites { name, left, keys, notes, earlier_undos, afterwards, .. } = selected;
+        let earlier_undos = earlier_undos.into_iter();
+        let earlier_undos =
+            earlier_undos.map(|undo| EarlierUndo { number: undo.number, sentence: undo.sentence }).collect();
         Ok(UndoPreview {
             name,
             plan: code(&plans),
@@ -59,6 +64,7 @@ impl PageUndo {
             request: UndoRequest { keys, ..asked.clone() },
             left: not_undone::lines(&left, EXAMPLES),
             notes,
+            earlier_undos,
             guard,
             afterwards,
             plans: plans.into_iter().map(|(key, plan)| KeyPlan { key, plan }).collect(),

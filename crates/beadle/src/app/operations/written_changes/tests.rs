@@ -8,6 +8,7 @@ use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::overwritten_values::without_overwritten;
 use crate::app::operations::shared_writes;
 
+mod earlier;
 mod repeated;
 
 fn key() -> Key {
@@ -165,6 +166,14 @@ async fn a_policy_has_exactly_the_writes_that_its_generation_asked_for() {
     // Another organisation can have the same policy.
     let of_other = in_force(&store, first, "other").await;
     assert!(named(&of_other).await.unwrap().is_empty());
+    let idle = "ffffffffffff";
+    assert!(named(idle).await.unwrap_err().to_string().contains("the policy wrote nothing"));
+    let of_idle = in_force(&store, idle, "acme").await;
+    for word in [idle.to_owned(), of_idle] {
+        let found = super::named(&store, &[word]).await.unwrap();
+        assert!(found.writes.is_empty() && found.idle.contains(idle), "{found:?}");
+        assert_eq!(found.titles, ["policy ffffffffffff"]);
+    }
     for word in ["d3ffdfc7c73a+", "d3ffdfc7c73a+1", "1+d3ffdfc7c73a"] {
         assert!(named(word).await.unwrap_err().to_string().contains("invalid run"), "{word}");
     }
@@ -367,7 +376,7 @@ async fn an_undo_has_exactly_its_own_writes() {
         assert_eq!(topics(&found), expected, "{number}");
     }
     // An undo of the undo does not belong to the undo.
-    let twice = format!("undo of {first}");
+    let twice = format!("undo of undo {first}");
     let undone = begun(&store, &twice, "Acme").await;
     write("one", &twice, Happened::Yes).await;
     assert_eq!(topics(&writes_of(&store, &first).await.unwrap()), ["one", "two"]);
@@ -389,10 +398,13 @@ async fn an_undo_leaves_a_value_that_a_later_policy_set_again() {
     let again = write_of(&store, ("one", later), Happened::Yes, Time(1000)).await;
     write_of(&store, ("two", later), Happened::No, Time(1000)).await;
     let selected = writes_of(&store, first).await.unwrap();
-    let (kept, left) = without_overwritten(&store, selected).await.unwrap();
+    let others = others_after(&store, &selected).await.unwrap();
+    let (kept, left) = without_overwritten(selected, &others);
     assert_eq!(topics(&kept), ["two"]);
     let reasons: Vec<String> = left.iter().map(NotUndone::why).collect();
     assert_eq!(reasons, [format!("policy {later} changed it again (entry {again})")]);
-    let (kept, left) = without_overwritten(&store, since(&store, Time(0)).await.unwrap()).await.unwrap();
+    let all = since(&store, Time(0)).await.unwrap();
+    let others = others_after(&store, &all).await.unwrap();
+    let (kept, left) = without_overwritten(all, &others);
     assert_eq!((kept.len(), left.len()), (4, 0), "the undo contains the later write too");
 }

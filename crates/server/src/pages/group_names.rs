@@ -17,7 +17,7 @@ pub(super) fn with_line(title: String, asked: Option<&PolicyLocation>) -> String
 /// example, in their organisation.
 pub(super) fn unique(names: &[(&str, String)]) -> Vec<String> {
     let mut codes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (code, name) in &names {
+    for (code, name) in names {
         codes.entry(name).or_default().insert(code);
     }
     let named = |(code, name): &(&str, String)| {

@@ -264,7 +264,7 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 27] = [
+const SHOWN: [(&str, &str); 28] = [
     ("/", "1</a>"),
     ("/", "<code>beadle undo 3</code>"),
     ("/", "onerror=alert(2)&gt; --org acme</code>"),

@@ -179,13 +179,16 @@ fn holders(pipe: &Path) -> Vec<String> {
     let folders = |path: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
-    let own = std::process::id().to_string();
-    let is_own = |process: &Path| process.file_name().is_some_and(|name| name == own.as_str());
+    // Some other entries have names, such as `self`.
+    let is_other = |process: &Path| {
+        let id = process.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+        id.is_some_and(|id| id != std::process::id())
+    };
     let holds = |process: &Path| {
         folders(&process.join("fd")).iter().any(|fd| std::fs::read_link(fd).is_ok_and(|to| to == pipe))
     };
     let processes =
-        folders(Path::new("/proc")).into_iter().filter(|process| !is_own(process) && holds(process));
+        folders(Path::new("/proc")).into_iter().filter(|process| is_other(process) && holds(process));
     let line = |process: PathBuf| std::fs::read_to_string(process.join("cmdline")).ok();
     processes.filter_map(line).map(|line| line.trim_end_matches('\0').replace('\0', " ")).collect()
 }

@@ -276,7 +276,8 @@ async fn a_used_up_budget_delays_the_sweep_but_no_event() {
     let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
-    let mut world = World::with(acme(many(40, true)), settings).await;
+    // A repair takes two calls, and a sweep can use 80 of the 100 calls.
+    let mut world = World::with(acme(many(50, true)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\n[org.guard]\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
     hold_the_hour(&world, true).await;

@@ -3,7 +3,7 @@
 use beadle_engine::guard::{Decision, HoldGroup, HoldState, Ruling, named_holds};
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Entry, Hold, Store, StoreError, Time};
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 /// The number of decisions that Beadle stores at the same time.
 const BATCH: usize = 20;
@@ -44,7 +44,8 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 /// operator saw it, an approval does not end this rejection. Returns the stored holds in the order
 /// of the changes. For a change that is no longer held, the list contains `None`. The store has no
 /// transaction for several holds. If somebody else decides about one change at the same time, or
-/// Beadle writes it, the decision is still stored for all other changes.
+/// Beadle writes it, the decision is still stored for all other changes. If the store cannot store a
+/// decision, the function returns its error after the journal has the decisions that are stored.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],
@@ -56,16 +57,19 @@ pub(crate) async fn store_decisions(
         let decisions: Vec<Decision> = batch.iter().map(|one| decision.seeing(one.hold)).collect();
         let decided = batch.iter().zip(&decisions);
         let decided = decided.map(|(one, decision)| store.decide(&one.hold.digest, decision, now));
-        let decided = try_join_all(decided).await?;
+        let decided = join_all(decided).await;
         let done = batch.iter().zip(&decided).filter(|(one, hold)| {
             let is_new = |hold: &Hold| HoldState::of(hold) != HoldState::of(one.hold);
-            hold.as_ref().is_some_and(|hold| effect(hold, decision) == Effect::Done && is_new(hold))
+            let hold = hold.as_ref().ok().and_then(Option::as_ref);
+            hold.is_some_and(|hold| effect(hold, decision) == Effect::Done && is_new(hold))
         });
         let entries: Vec<Entry> = done.map(|(one, _)| entry(one, decision, now)).collect();
         if !entries.is_empty() {
             store.journal(None, entries, now).await?;
         }
-        all.extend(decided);
+        for hold in decided {
+            all.push(hold?);
+        }
     }
     Ok(all)
 }
@@ -165,6 +169,24 @@ mod tests {
         let decided = store_decisions(store.as_ref(), &named, &approve, Time(2)).await.unwrap();
         let effects: Vec<Effect<'_>> = decided.iter().flatten().map(|hold| effect(hold, &approve)).collect();
         assert_eq!(effects, [Effect::Rejected("bob"), Effect::Done]);
+        let all = Listing { limit: 10, ..Listing::default() };
+        let journal = store.entries(all).await.unwrap();
+        let approved: Vec<&str> = journal.iter().map(|entry| entry.subject.as_str()).collect();
+        assert_eq!(approved, ["acme/r2"]);
+    }
+
+    #[tokio::test]
+    async fn a_decision_that_fails_hides_no_stored_decision_from_the_journal() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, vec![hold(1), hold(2)], Time(0)).await.unwrap();
+        let groups = group_holds(store.holds().await.unwrap());
+        let named = named_changes(&groups, &groups[0].code);
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+        let approve = Decision::approve("mona", Some("closed"));
+        let error = store_decisions(store.as_ref(), &named, &approve, Time(1)).await.unwrap_err();
+        assert!(error.to_string().contains("d1"), "{error}");
         let all = Listing { limit: 10, ..Listing::default() };
         let journal = store.entries(all).await.unwrap();
         let approved: Vec<&str> = journal.iter().map(|entry| entry.subject.as_str()).collect();

@@ -67,7 +67,7 @@ async fn decide(
     // Without a reason, the list of generations is empty.
     if let Some(reason) = reason {
         let approval = GenerationApproval { by, reason, at: now };
-        approve_generations(store.as_ref(), &generations, &approval, printer).await?;
+        code = code.max(approve_generations(store.as_ref(), &generations, &approval, printer).await);
     }
     let decided = decide_changes(store.as_ref(), &changes, &decision, (now, printer)).await?;
     Ok(code.max(decided))
@@ -97,23 +97,32 @@ fn refusal(
     None
 }
 
-/// Approves generations. Each generation has the name of its note.
+/// Approves generations. Each generation has the name of its note. Returns the exit code. The gate
+/// can plan a generation again while the operator reads. This must not stop the other approvals that
+/// the operator confirmed.
 async fn approve_generations(
     store: &dyn Store,
     generations: &[&(String, HeldGeneration)],
     approval: &GenerationApproval,
     printer: &Printer,
-) -> anyhow::Result<()> {
+) -> u8 {
+    let mut code = FINE;
     for (note, held) in generations {
         let (generation, organisation) = (&held.generation, &held.organisation);
-        printer.line(match approve(store, (note.as_str(), held.clone()), approval.clone()).await? {
-            Some(by) => format!("{generation}: already approved for {organisation} by {by}"),
-            None => format!(
+        match approve(store, (note.as_str(), held.clone()), approval.clone()).await {
+            Ok(Some(by)) => {
+                printer.line(format!("{generation}: already approved for {organisation} by {by}"));
+            }
+            Ok(None) => printer.line(format!(
                 "{generation}: approved for {organisation}; the service puts it in force if its plan is still the same"
-            ),
-        });
+            )),
+            Err(why) => {
+                printer.error(&format!("{generation}: {why:#}"));
+                code = FAILED;
+            }
+        }
     }
-    Ok(())
+    code
 }
 
 #[cfg(test)]
@@ -125,6 +134,28 @@ mod tests {
     use super::*;
     use crate::cli::DeciderArgs;
     use crate::commands::PENDING;
+
+    #[tokio::test]
+    async fn a_generation_with_a_new_plan_is_not_approved_and_stops_no_other_approval() {
+        let (_folder, store) = store::temporary().unwrap();
+        let mut all = Vec::new();
+        for name in ["acme", "labs"] {
+            let held = HeldGeneration::new((name, "g1"), &[], 1, Time(0));
+            HeldGeneration::note(name).put(store.as_ref(), &held).await.unwrap();
+            all.push((name.to_owned(), held));
+        }
+        // The gate plans the first generation again after the operator saw it.
+        let again = HeldGeneration { digest: "another plan".into(), ..all[0].1.clone() };
+        HeldGeneration::note("acme").put(store.as_ref(), &again).await.unwrap();
+        let seen: Vec<&(String, HeldGeneration)> = all.iter().collect();
+        let approval = GenerationApproval { by: "mona".into(), reason: "closed".into(), at: Time(1) };
+        let code = approve_generations(store.as_ref(), &seen, &approval, &Printer::plain()).await;
+        assert_eq!(code, FAILED);
+        for (name, is_approved) in [("acme", false), ("labs", true)] {
+            let held = HeldGeneration::note(name).get(store.as_ref()).await.unwrap().unwrap();
+            assert_eq!(held.approved.is_some(), is_approved, "{name}");
+        }
+    }
 
     #[tokio::test]
     async fn a_declined_preview_approves_nothing_and_the_question_counts_everything() {

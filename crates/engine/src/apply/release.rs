@@ -10,7 +10,7 @@ use super::remembered::Remembered;
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
 use crate::guard::window::End;
-use crate::guard::{Hold, is_undo};
+use crate::guard::{Hold, UndoName};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::void_approval::VoidApproval;
@@ -120,11 +120,9 @@ pub async fn release_resolved_holds<W>(
 /// the repeated undo can have another time in its name. But two undos can contain different values
 /// of a repository, so an undo keeps each approval and each rejection of another undo.
 fn is_own(hold: &Hold, generation: &str) -> bool {
-    match (is_undo(&hold.generation), is_undo(generation)) {
-        (true, true) => {
-            hold.generation == generation || (hold.approved_by.is_none() && hold.rejected.is_none())
-        }
-        (of_undo, by_undo) => of_undo == by_undo,
+    match (UndoName::parse(&hold.generation), UndoName::parse(generation)) {
+        (Some(of), Some(by)) => of.is_same(&by) || hold.is_open(),
+        (of, by) => of.is_none() && by.is_none(),
     }
 }
 
@@ -144,6 +142,7 @@ mod tests {
         for (of, approved_by, by, expected) in [
             (wide, Some("ann"), narrow, false),
             (wide, Some("ann"), wide, true),
+            (wide, Some("ann"), "undo of run 7", true),
             (wide, None, narrow, true),
             (wide, None, "g1", false),
             ("g1", Some("ann"), wide, false),

@@ -1,5 +1,6 @@
 //! The name of an undo: the writes that the undo reverts, and the part to which it is limited.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::UNDO_GENERATION;
@@ -32,7 +33,18 @@ impl UndoName {
     /// Returns whether the undo reverts the writes of the journal entry with this number.
     pub fn is_of_entry(&self, number: u64) -> bool {
         let number = number.to_string();
-        self.of.iter().any(|item| item.rsplit(' ').next() == Some(number.as_str()))
+        self.codes().contains(number.as_str())
+    }
+
+    /// Returns whether the two undos revert the same writes with the same limit. An earlier version
+    /// could have written one of the names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.only == other.only && self.codes() == other.codes()
+    }
+
+    /// Returns the numbers and the codes of what the undo reverts, without their kinds.
+    fn codes(&self) -> BTreeSet<&str> {
+        self.of.iter().filter_map(|item| item.rsplit(' ').next()).collect()
     }
 }
 
@@ -63,6 +75,21 @@ mod tests {
             assert_eq!(parsed.to_string(), name);
         }
         assert_eq!(UndoName::parse("3c9f0a1b2d4e"), None);
+    }
+
+    #[test]
+    fn the_names_of_two_versions_for_the_same_undo_are_the_same() {
+        let parsed = |name: &str| UndoName::parse(name).unwrap();
+        for (one, other, expected) in [
+            ("undo of 7", "undo of run 7", true),
+            ("undo of 3c9f, 7", "undo of run 7, policy 3c9f", true),
+            ("undo of 7 (only labels)", "undo of run 7 (only labels)", true),
+            ("undo of 7", "undo of run 7 (only in shop)", false),
+            ("undo of 7", "undo of run 77", false),
+            ("undo of 7", "undo of run 7, run 8", false),
+        ] {
+            assert_eq!(parsed(one).is_same(&parsed(other)), expected, "{one} {other}");
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use super::html::{Html, text};
 /// about the same key.
 const LATER: u32 = 200;
 
-/// The results of writes as texts, by the numbers of the intents.
+/// The results of writes as texts, by the numbers of the intents. Each result has the number of its
+/// entry.
 #[derive(Debug, Default)]
-pub(super) struct WriteResults(BTreeMap<u64, String>);
+pub(super) struct WriteResults(BTreeMap<u64, (u64, String)>);
 
 impl WriteResults {
     /// Returns the results that these entries contain.
@@ -41,8 +42,14 @@ impl WriteResults {
     }
 
     fn add(&mut self, entries: &[Entry]) {
-        let of = |entry: &Entry| Some((entry.intent?, end(&entry.detail)));
-        self.0.extend(entries.iter().filter_map(of));
+        for entry in entries {
+            let Some(intent) = entry.intent else { continue };
+            // A process that stood still can store a result after another process stored that the
+            // result is unknown. The newest result counts.
+            if self.0.get(&intent).is_none_or(|(seq, _)| *seq < entry.seq) {
+                self.0.insert(intent, (entry.seq, end(&entry.detail)));
+            }
+        }
     }
 
     /// Returns the result of a write for the row of its intent. Returns nothing for other entries.
@@ -51,7 +58,7 @@ impl WriteResults {
             return Html::default();
         }
         match self.0.get(&entry.seq) {
-            Some(result) => text(format!(" result: {result}")),
+            Some((_, result)) => text(format!(" result: {result}")),
             None => text(" result: not known yet"),
         }
     }
@@ -118,5 +125,19 @@ mod tests {
         assert_eq!(results.html(&all[2]), Html::default(), "this entry is a result");
         let of_page = WriteResults::among(&page);
         assert_eq!(of_page.html(&page[2]).as_str(), " result: not known yet");
+    }
+
+    #[test]
+    fn the_newest_of_two_results_counts_in_every_order() {
+        let intent = Entry { seq: 1, ..entry(EntryKind::Intent, None, json!({})) };
+        let result = |seq: u64, written: Value| Entry {
+            seq,
+            ..entry(EntryKind::Result, Some(1), json!({ "written": written }))
+        };
+        let mut results = [result(2, json!("unknown")), result(3, json!(true))];
+        for _ in 0..2 {
+            assert_eq!(WriteResults::among(&results).html(&intent).as_str(), " result: written");
+            results.reverse();
+        }
     }
 }

@@ -117,8 +117,10 @@ impl SweepToUndo {
     pub(super) fn html(&self, now: Time, visitor: Option<&Visitor>) -> Html {
         let mut parts = vec![moment(self.at, now), text(format!("; {} repaired", self.repaired))];
         if let Some(undone) = &self.undone {
-            let what = if undone.is_part { "; undone in part by " } else { "; undone by " };
-            parts.extend([text(format!("{what}{} ", undone.by)), moment(undone.at, now)]);
+            // The journal has the beginning of the undo. A write of the undo can have failed.
+            let what = if undone.is_part { "a part of it" } else { "it" };
+            let who = text(format!("; {} began to undo {what} ", undone.by));
+            parts.extend([who, moment(undone.at, now)]);
             parts.push(undo_undo_button(visitor, &undone.undos));
         }
         if self.undone.as_ref().is_none_or(|undone| undone.is_part) {
@@ -186,7 +188,7 @@ mod tests {
         for part in ["action=\"/undo/plan\"", &format!("name=\"runs\" value=\"{wrote}\"")] {
             assert!(approver.contains(part), "{part} is not in {approver}");
         }
-        assert!(!approver.contains("undone"), "{approver}");
+        assert!(!approver.contains("began to undo"), "{approver}");
         let values = serde_json::to_value(&acme).unwrap();
         assert_eq!(values, json!({ "organisation": "acme", "number": wrote, "at": 1_000, "repaired": 188 }));
     }
@@ -206,7 +208,10 @@ mod tests {
         let part = undo(store, &format!("undo of sweep {number} (only teams)"), "acme").await;
         let acme = only(store, &[]).await;
         let in_part = shown(&acme);
-        assert!(in_part.contains("; undone in part by ann ") && in_part.contains(&of_sweep), "{in_part}");
+        assert!(
+            in_part.contains("; ann began to undo a part of it ") && in_part.contains(&of_sweep),
+            "{in_part}"
+        );
         assert!(in_part.contains(&format!("<code>beadle undo {part}</code>")), "{in_part}");
 
         let name = format!("undo of sweep {number}");
@@ -215,7 +220,7 @@ mod tests {
         let undos = vec![part, whole];
         assert_eq!(acme.undone, Some(Undone { at: Time(3_000), by: "ann".into(), undos, is_part: false }));
         let undone = shown(&acme);
-        assert!(undone.contains("; undone by ann ") && !undone.contains(&of_sweep), "{undone}");
+        assert!(undone.contains("; ann began to undo it ") && !undone.contains(&of_sweep), "{undone}");
         assert!(undone.contains(&format!("<code>beadle undo {part} {whole}</code>")), "{undone}");
         let values = serde_json::to_value(&acme).unwrap();
         assert_eq!((&values["undone"], &values["undos"]), (&json!(3_000), &json!([part, whole])));

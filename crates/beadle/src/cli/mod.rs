@@ -304,7 +304,8 @@ pub(crate) enum Command {
     /// that `beadle holds` shows.
     ///
     /// On a terminal, Beadle first shows what you are going to approve, and asks for confirmation.
-    /// Without a terminal, it asks nothing, because the codes name exactly what you saw.
+    /// Without a terminal, it asks nothing. The code of a plan stands for exactly the plan that you
+    /// saw. The name of a generation stands for the plan that the gate holds now.
     ///
     /// Exit code: 0 success, 1 a code names nothing, or a change was not approved, 2 you declined.
     Approve(ApproveArgs),

@@ -30,8 +30,7 @@ pub(in crate::commands) struct DecisionPreview<'a> {
 
 impl DecisionPreview<'_> {
     /// Shows the decision and asks the operator for confirmation. Returns whether the command must
-    /// go on. `ask` is `None` if Beadle cannot ask. The command then goes on without a question,
-    /// because the codes stand for exactly the changes that the operator saw.
+    /// go on. `ask` is `None` if Beadle cannot ask. The command then goes on without a question.
     pub(in crate::commands) async fn is_confirmed(
         &self,
         (store, config): (&Arc<dyn Store>, &Config),

@@ -95,7 +95,7 @@ impl Reconcile for Sweep {
         let found = swept.iter().map(|row| row.id.to_string()).collect();
         record_gone(self.store.as_ref(), instance, &found, (listed, now)).await?;
         for what in policy.unmatched(&names) {
-            tracing::warn!(instance, what, "pattern or file of the policy matches no repository");
+            tracing::warn!(instance, what, "a part of the policy has no effect");
         }
         let there: BTreeSet<u64> = index.iter().map(|row| row.id).collect();
         let has_file = |file: &str| policy.layers.iter().any(|layer| layer.file.to_lowercase() == file);

@@ -166,8 +166,9 @@ fn ends(lines: &Receiver<()>) -> bool {
     let until = Instant::now() + LEFTOVER;
     loop {
         match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(()) => {}
-            Err(RecvTimeoutError::Timeout) => return false,
+            // A process that is left behind can print all the time.
+            Ok(()) if Instant::now() < until => {}
+            Ok(()) | Err(RecvTimeoutError::Timeout) => return false,
             Err(RecvTimeoutError::Disconnected) => return true,
         }
     }

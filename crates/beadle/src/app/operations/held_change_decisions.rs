@@ -44,8 +44,9 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 /// operator saw it, an approval does not end this rejection. Returns the stored holds in the order
 /// of the changes. For a change that is no longer held, the list contains `None`. The store has no
 /// transaction for several holds. If somebody else decides about one change at the same time, or
-/// Beadle writes it, the decision is still stored for all other changes. If the store cannot store a
-/// decision, the function returns its error after the journal has the decisions that are stored.
+/// Beadle writes it, the decision is still stored for all other changes. This is also true if a row
+/// of one change cannot be read. In that case, the function then returns the error of this row.
+/// Before it returns any error, the journal has the decisions that are stored.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],
@@ -67,11 +68,14 @@ pub(crate) async fn store_decisions(
         if !entries.is_empty() {
             store.journal(None, entries, now).await?;
         }
-        for hold in decided {
-            all.push(hold?);
+        let stops = |error: &StoreError| !matches!(error, StoreError::Corrupt { .. });
+        let is_stopped = decided.iter().any(|hold| hold.as_ref().is_err_and(stops));
+        all.extend(decided);
+        if is_stopped {
+            break;
         }
     }
-    Ok(all)
+    all.into_iter().collect()
 }
 
 /// Returns the effect of a decision. `hold` is the stored hold after the decision.
@@ -191,6 +195,23 @@ mod tests {
         let journal = store.entries(all).await.unwrap();
         let approved: Vec<&str> = journal.iter().map(|entry| entry.subject.as_str()).collect();
         assert_eq!(approved, ["acme/r2"]);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_change_delays_no_other_decision() {
+        let (folder, store) = crate::app::store::temporary().unwrap();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        let count = 2 * BATCH + 1;
+        let holds = (1..=count).map(|n| hold(n.try_into().unwrap())).collect();
+        store.reserve(None, &limits, holds, Time(0)).await.unwrap();
+        let groups = group_holds(store.holds().await.unwrap());
+        let named = named_changes(&groups, &groups[0].code);
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+        let approve = Decision::approve("mona", Some("closed"));
+        store_decisions(store.as_ref(), &named, &approve, Time(1)).await.unwrap_err();
+        let all = Listing { limit: 100, ..Listing::default() };
+        assert_eq!(store.entries(all).await.unwrap().len(), count - 1);
     }
 
     #[test]

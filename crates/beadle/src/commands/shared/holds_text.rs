@@ -110,7 +110,8 @@ impl<'a> HoldsText<'a> {
             ));
         }
         if held.approved.is_none() && self.shows_approval {
-            printer.line(format!("  to approve it: `beadle approve {generation} --reason \"TEXT\"`"));
+            // The code of the plan approves only the changes that the operator sees here.
+            printer.line(format!("  to approve it: `beadle approve {digest} --reason \"TEXT\"`"));
         }
     }
 

@@ -25,7 +25,7 @@ use crate::output::undo_results::UndoResults;
 
 /// The maximum time that the answer to the browser waits for the end of the writes. The writes
 /// continue after this time.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Carries out the undos that people request. A process runs only one undo at a time, because each
 /// undo makes many calls to GitHub.
@@ -89,6 +89,7 @@ impl PageUndo {
             return Err(DecisionRefusal::Conflict("there is nothing to write".to_owned()));
         }
         let service = self.service.clone();
+        let summary = prepared.summary();
         // If the browser closes the connection, the writes continue.
         let running = tokio::spawn(async move {
             let done = Box::pin(carry_out(&service, prepared, by)).await;
@@ -103,7 +104,8 @@ impl PageUndo {
             }
             Err(_) => {
                 let done = "The undo continues. The journal shows the result for each repository.";
-                Ok(OperationDone { done: vec![done.to_owned()], ..OperationDone::default() })
+                let done = [done.to_owned()].into_iter().chain(summary).collect();
+                Ok(OperationDone { done, ..OperationDone::default() })
             }
         }
     }

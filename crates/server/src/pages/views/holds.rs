@@ -73,6 +73,8 @@ pub(in crate::pages) struct HoldsPage {
     holds: Vec<Hold>,
     /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
+    /// The number of approved changes that Beadle has not written yet, of `total`.
+    approved: usize,
     /// The number of rows to skip for the next page. `None` on the last page.
     next: Option<usize>,
     #[serde(skip)]
@@ -125,7 +127,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
     if !asked.group.is_empty() {
         groups.retain(|group| group.code == asked.group);
         let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
-        let total = group.holds.len();
+        let (total, approved) = (group.holds.len(), approved(std::slice::from_ref(&group)));
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
         let first_held = match group.holds.first() {
             Some(hold) => FirstHeld::of(store, hold).await?,
@@ -139,6 +141,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
             groups,
             holds,
             unreadable,
+            approved,
             next,
             asked,
             waiting,
@@ -148,12 +151,18 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
-    let total = groups.iter().map(|group| group.holds.len()).sum();
+    let (total, approved) = (groups.iter().map(|group| group.holds.len()).sum(), approved(&groups));
     let (next, waiting) = (next(groups.len()), WaitingChanges::of(&groups));
     let mut groups: Vec<Group> = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
     Group::find_void(&mut groups, store).await?;
     let (holds, lines) = (Vec::new(), Lines::default());
-    Ok(HoldsPage { total, groups, holds, unreadable, next, asked, waiting, lines, visitor: None })
+    Ok(HoldsPage { total, groups, holds, unreadable, approved, next, asked, waiting, lines, visitor: None })
+}
+
+/// Returns the number of approved changes in these groups.
+fn approved(groups: &[HoldGroup]) -> usize {
+    let approved = groups.iter().filter(|group| matches!(group.state, HoldState::Approved { .. }));
+    approved.map(|group| group.holds.len()).sum()
 }
 
 /// Returns whether the title, the aspect, a name or a reason of the group contains this text.
@@ -250,7 +259,8 @@ impl Group {
             since.push(paragraph(held.into_iter().chain(policy)));
         }
         let void = self.void.as_ref().map(|void| paragraph([faint(void)])).unwrap_or_default();
-        vec![joined(what), joined(places), text(&self.why), joined(since), joined([decision, void, form])]
+        let why = why(self.decision, &self.generation, &self.why);
+        vec![joined(what), joined(places), why, joined(since), joined([decision, void, form])]
     }
 }
 
@@ -277,6 +287,16 @@ fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     paragraph(own.into_iter().chain(first))
 }
 
+/// Returns why Beadle has not written the change. The cause of the guard no longer counts after an
+/// approval.
+fn why(decision: &str, generation: &str, cause: &str) -> Html {
+    match decision {
+        "approved" if is_undo(generation) => text("approved: request the undo again to write it"),
+        "approved" => text("approved: Beadle writes it in its next run"),
+        _ => text(cause),
+    }
+}
+
 /// Returns the decision of an operator, or the command for an approval.
 fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), approved: &str) -> Html {
     let Some(by) = by else { return code(format!("beadle approve {approved} --reason \"TEXT\"")) };
@@ -296,7 +316,7 @@ pub(in crate::pages) fn table_of(
         vec![
             subject(hold.key.as_str(), &hold.subject),
             detail::change(&hold.change, &lines.of_hold(hold)),
-            text(&hold.why),
+            why(decision, &hold.generation, &hold.why),
             joined([moment(hold.since, now), asked_by(std::slice::from_ref(hold), 1, lines)]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
@@ -339,7 +359,11 @@ impl View for HoldsPage {
             named.map(row).collect(),
             empty,
         );
-        let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
+        let mut sum = counted(self.total, "held change", "held changes");
+        if self.approved > 0 {
+            sum += &format!(", {} of them approved and not written yet", self.approved);
+        }
+        let sum = paragraph([text(sum)]);
         if !group.is_empty() {
             let back = paragraph([link(&Link::to(Self::PLACE), "All held changes")]);
             let changes = table_of(&self.holds, &self.lines, now, self.visitor.as_ref());

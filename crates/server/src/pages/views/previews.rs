@@ -201,10 +201,12 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ("Changes", text(if sums.is_empty() { "none".to_owned() } else { sums.join(", ") })),
         ("Repositories whose declared values differ", text(format!("{} of {}", merge.affected, merge.total))),
         ("Groups with a change", text(merge.changed_groups)),
-        ("Drift that exists already", existing_drift(merge.drift, DRIFT, &pull.organisation)),
     ]);
+    // The merge does not cause this drift, so the drift comes after the changes.
+    let mut existing =
+        vec![("Drift that exists already", existing_drift(merge.drift, DRIFT, &pull.organisation))];
     if merge.drifted.len() + merge.more_drifted > 0 {
-        rows.push(("Repositories with this drift", drifted(merge)));
+        existing.push(("Repositories with this drift", drifted(merge)));
     }
     if merge.incomplete > 0 {
         rows.push(("Parts that could not be planned", text(merge.incomplete)));
@@ -219,7 +221,7 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         0 => Html::default(),
         count => paragraph([text(format!("{count} more kinds of changes are left out."))]),
     };
-    joined([facts(rows), changes, left_out])
+    joined([facts(rows), changes, left_out, facts(existing)])
 }
 
 impl View for Previews {

@@ -1,3 +1,4 @@
+use beadle_engine::guard::Decision;
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{Entry, EntryKind, Limits, testing};
 use serde_json::{Value, json};
@@ -133,6 +134,28 @@ async fn a_group_names_the_policies_that_first_asked_for_some_of_its_changes() {
         assert_eq!(all.matches(&of_all).count(), 1, "`{of_all}` is not once in {all}");
     }
     assert!(!all.contains("some of them"), "{all}");
+}
+
+#[tokio::test]
+async fn an_approved_change_no_longer_shows_the_limit_of_the_guard() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = vec![testing::hold(1), testing::hold(2)];
+    store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+    let content = async || {
+        let page = load(store.as_ref(), &Asked::default()).await.unwrap();
+        page.content(Time(50)).iter().map(Html::as_str).collect::<String>()
+    };
+    let open = content().await;
+    assert!(open.contains("<p>2 held changes</p>") && !open.contains("approved: "), "{open}");
+    store.decide("d1", &Decision::approve("mona", Some("closed")), Time(2)).await.unwrap();
+    let shown = content().await;
+    assert!(shown.contains("<p>2 held changes, 1 of them approved and not written yet</p>"), "{shown}");
+    assert_eq!(shown.matches("approved: Beadle writes it in its next run").count(), 1, "{shown}");
+    let undo = why("approved", "undo of run 7", "limit");
+    assert_eq!(undo.as_str(), "approved: request the undo again to write it");
+    assert_eq!(why("rejected", "g", "limit").as_str(), "limit");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ use crate::store::Store;
 use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
-use failures::{allowed_late, is_certain, outdated, why_not_begun};
+use failures::{allowed_late, is_certain, outdated, refused_change, why_not_begun};
 use first_asked::remember;
 use release::{give_back, record_end};
 use severity::{ends_run, more_severe};
@@ -347,7 +347,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                     if error.class == Class::Rejected {
                         refusals.add(change.digest(key), &change.aspect, &text, context.clock.now());
                     }
-                    failure = Some(more_severe(failure, error));
+                    failure = Some(more_severe(failure, refused_change(change, error)));
                     StepResult::Failed(text)
                 }
             };

@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod budget;
 mod caused;
 mod causes;
+mod change_name;
 mod change_title;
 pub mod clock;
 mod contested;

@@ -96,7 +96,9 @@ async fn a_key_with_a_permanent_refusal_is_parked() {
         let queue = world.beadle(&["queue", "--json"]).await.expect(0);
         let rows: Vec<Value> = queue.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         if let Some(row) = rows.iter().find(|row| row["parked"].is_object()) {
-            assert!(row["parked"]["why"].as_str().unwrap().contains("not accessible"), "{row}");
+            let why = row["parked"]["why"].as_str().unwrap();
+            assert!(why.contains("not accessible"), "{row}");
+            assert!(why.starts_with("teams team ") && why.contains(" (settings.yml:"), "{row}");
             break row["key"].as_str().unwrap().to_owned();
         }
         assert!(started.elapsed() < Duration::from_secs(40), "{}", queue.out);

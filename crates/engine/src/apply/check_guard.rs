@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::failures::lease_lost;
+use super::failures::{lease_lost, refused_change};
 use super::severity::more_severe;
 use super::{ApplyContext, StepResult};
 use crate::clock::Time;
@@ -53,7 +53,8 @@ pub(super) async fn check_guard<W>(
         } else if let Some(refused) = refused {
             // The time of the next try is not a part of the failure. So all tries of all keys with
             // the same refusal have the same failure.
-            failure = Some(more_severe(failure, Failure::new(Class::Rejected, refused.reason())));
+            let again = Failure::new(Class::Rejected, refused.reason());
+            failure = Some(more_severe(failure, refused_change(change, again)));
             Some(StepResult::Failed(refused.why_stopped()))
         } else if let Some(why) = contested.postpones(at, now) {
             failure = Some(more_severe(failure, Failure::new(Class::Retry, why)));

@@ -1,5 +1,6 @@
 //! The failures that a run itself causes, and the effect of a failed write.
 
+use crate::change_name::change_name;
 use crate::clock::Time;
 use crate::failure::{Class, Failure};
 use crate::guard::window::Begun;
@@ -46,6 +47,13 @@ pub(super) fn why_not_begun(begun: &Begun) -> Failure {
 
 pub(super) fn lease_lost() -> Failure {
     Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
+}
+
+/// Returns the failure that the run reports for a failed change. If the vendor refused the change, a
+/// person must act, so the text names the change and the lines of the policy that ask for it. Other
+/// failures, such as an outage, have the same text for all changes.
+pub(super) fn refused_change<W>(change: &Change<W>, failure: Failure) -> Failure {
+    if failure.class == Class::Rejected { failure.during(change_name(change)) } else { failure }
 }
 
 /// Returns whether it is certain that a failed change had no effect at the vendor. A change with

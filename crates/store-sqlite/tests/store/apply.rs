@@ -146,7 +146,8 @@ async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy(
         assert!(matches!(outcome, StepResult::Failed(why) if why.contains("403")), "{outcome:?}");
         // The queue and the state of the key have the same reason after each try.
         let failure = report.verdict().map(|failure| (failure.class, failure.text));
-        assert_eq!(failure, Some((Class::Rejected, "403 Resource not accessible".to_owned())));
+        let text = "protection main: f0: 403 Resource not accessible".to_owned();
+        assert_eq!(failure, Some((Class::Rejected, text)));
     }
     assert_eq!(world.writes(), 1);
     world.run(Lane::Event, Risk::Removes, 1).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::store;
 use crate::cli::HoldsArgs;
-use crate::commands::shared::holds_text::HoldsText;
+use crate::commands::shared::holds_text::{HoldsText, approval_of_all};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -58,6 +58,9 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
         } else {
             text.group(group).await?;
         }
+    }
+    if let Some(command) = approval_of_all(&groups).filter(|_| !args.json) {
+        printer.line(command);
     }
     Ok(code)
 }

@@ -53,6 +53,7 @@ async fn one_decision_is_for_the_changes_that_were_shown_and_for_no_other() {
     let shown = world.beadle(&["holds"]).await.expect(0).out;
     let title = format!("{first}  removes teams: team contractors in 170 repositories  [settings.yml:");
     assert!(shown.contains(&title) && shown.contains("acme/r004 and 165 more"), "{shown}");
+    assert!(!shown.contains("to approve all"), "one group has its own command: {shown}");
     let each = world.beadle(&["holds", &first]).await.expect(0).out;
     assert!(each.contains("acme/r000") && each.contains("acme/r169"), "{each}");
 

@@ -22,6 +22,8 @@ use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of repositories or groups that the output shows for one group of changes.
 const EXAMPLES: usize = 5;
+/// The maximum number of codes in one command that approves several groups.
+const CODES: usize = 10;
 
 /// Prints held changes and held generations.
 pub(in crate::commands) struct HoldsText<'a> {
@@ -60,6 +62,9 @@ impl<'a> HoldsText<'a> {
         } else {
             self.summary(group);
         }
+        if let Some(commands) = commands(group, self.shows_approval) {
+            self.printer.line(format!("  {commands}"));
+        }
         self.origin(group).await?;
         let void = VoidApproval::of(self.store.as_ref(), &group.holds).await?;
         if let Some(void) = void.into_iter().flatten().next() {
@@ -68,9 +73,12 @@ impl<'a> HoldsText<'a> {
         Ok(())
     }
 
-    /// Prints each change of a group.
+    /// Prints each change of a group, and the command that approves the group.
     pub(in crate::commands) async fn each_change(&mut self, group: &HoldGroup) -> Result<(), StoreError> {
         self.changes(group);
+        if let Some(approval) = approval(group).filter(|_| self.shows_approval) {
+            self.printer.line(format!("  {approval}"));
+        }
         self.origin(group).await
     }
 
@@ -136,9 +144,6 @@ impl<'a> HoldsText<'a> {
         let state = state(&group.state, group.why());
         printer.line(format!("  held for {}: {state}", ago(group.since(), self.now)));
         printer.line(format!("  {}", subjects(group)));
-        if let Some(commands) = commands(group, self.shows_approval) {
-            printer.line(format!("  {commands}"));
-        }
     }
 
     /// Prints the cause of the changes: the lines of the policy that ask for them, and the policy
@@ -163,18 +168,37 @@ impl<'a> HoldsText<'a> {
     }
 }
 
+/// Returns the command that approves all groups that wait for a decision. Returns `None` if only one
+/// group waits, because the group has its own command, or if the command would be too long.
+pub(in crate::commands) fn approval_of_all(groups: &[HoldGroup]) -> Option<String> {
+    let open: Vec<&HoldGroup> = groups.iter().filter(|group| group.state == HoldState::Open).collect();
+    if !(2..=CODES).contains(&open.len()) {
+        return None;
+    }
+    let changes: usize = open.iter().map(|group| group.holds.len()).sum();
+    let codes: Vec<&str> = open.iter().map(|group| group.code.as_str()).collect();
+    let codes = codes.join(" ");
+    Some(format!("to approve all {changes} changes: `beadle approve {codes} --reason \"TEXT\"`"))
+}
+
+/// Returns the command that approves a group, or its only change. Returns `None` if somebody has
+/// already decided about it.
+fn approval(group: &HoldGroup) -> Option<String> {
+    let what = if group.holds.len() == 1 { "it" } else { "this group" };
+    (group.state == HoldState::Open)
+        .then(|| format!("to approve {what}: `beadle approve {} --reason \"TEXT\"`", group.code))
+}
+
 /// Returns the commands that approve a group and that show its changes. A preview shows only the
-/// second command.
+/// second command. The output already shows the change of a group with a single change.
 fn commands(group: &HoldGroup, shows_approval: bool) -> Option<String> {
     let code = &group.code;
+    let is_single = group.holds.len() == 1;
     if !shows_approval {
-        return Some(format!("to see each change of the group: `beadle holds {code}`"));
+        return (!is_single).then(|| format!("to see each change of the group: `beadle holds {code}`"));
     }
-    (group.state == HoldState::Open).then(|| {
-        format!(
-            "to approve all of them: `beadle approve {code} --reason \"TEXT\"`; to see each change: `beadle holds {code}`"
-        )
-    })
+    let approval = approval(group)?;
+    Some(if is_single { approval } else { format!("{approval}; to see each change: `beadle holds {code}`") })
 }
 
 /// If a held change removes an entry of a list, returns a text about the list that does not have the
@@ -332,13 +356,37 @@ mod tests {
     fn a_preview_does_not_show_the_command_that_approves() {
         let mut group = group(2, "repository");
         group.code = "c0de".into();
-        let list = commands(&group, true).unwrap();
-        assert!(list.contains("`beadle approve c0de --reason \"TEXT\"`"), "{list}");
+        let list = "to approve this group: `beadle approve c0de --reason \"TEXT\"`; to see each change: `beadle holds c0de`";
+        assert_eq!(commands(&group, true).as_deref(), Some(list));
         let preview = Some("to see each change of the group: `beadle holds c0de`");
         assert_eq!(commands(&group, false).as_deref(), preview);
         group.state = HoldState::Rejected { by: "mona".into(), reason: None };
         assert_eq!(commands(&group, true), None);
         assert_eq!(commands(&group, false).as_deref(), preview);
+    }
+
+    #[test]
+    fn a_single_change_has_its_own_command() {
+        let mut single = group(1, "repository");
+        let command = "to approve it: `beadle approve d0 --reason \"TEXT\"`";
+        assert_eq!(commands(&single, true).as_deref(), Some(command));
+        assert_eq!(commands(&single, false), None);
+        single.state = HoldState::Approved { by: "mona".into(), reason: None };
+        assert_eq!(commands(&single, true), None);
+    }
+
+    #[test]
+    fn one_command_approves_all_groups_that_wait() {
+        let of = |codes: usize| {
+            let with_code = |n: usize| HoldGroup { code: format!("c{n}"), ..group(3, "repository") };
+            let mut groups: Vec<HoldGroup> = (0..codes).map(with_code).collect();
+            let state = HoldState::Rejected { by: "mona".into(), reason: None };
+            groups.push(HoldGroup { state, ..group(1, "repository") });
+            approval_of_all(&groups)
+        };
+        let command = "to approve all 6 changes: `beadle approve c0 c1 --reason \"TEXT\"`";
+        assert_eq!(of(2).as_deref(), Some(command), "a rejected group does not wait");
+        assert_eq!([0, 1, CODES, CODES + 1].map(|codes| of(codes).is_some()), [false, false, true, false]);
     }
 
     #[test]

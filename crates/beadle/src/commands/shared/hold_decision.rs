@@ -133,12 +133,21 @@ fn past(ruling: Ruling) -> &'static str {
 fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
     let text = match (done, ruling) {
         ([], _) => return None,
-        ([hold], Ruling::Approve) => format!("{}: approved; {} is due now", hold.digest, hold.subject),
+        ([hold], Ruling::Approve) if is_undo(&hold.generation) => format!("{}: approved", hold.digest),
+        ([hold], Ruling::Approve) => {
+            format!("{}: approved; Beadle writes the change of {} now", hold.digest, hold.subject)
+        }
         ([hold], Ruling::Reject) => {
             format!("{}: rejected; Beadle goes on holding the change of {}", hold.digest, hold.subject)
         }
         (holds, Ruling::Approve) => {
-            format!("{} approved; Beadle writes them now", counted(holds.len() as u64, "change", "changes"))
+            let count = counted(holds.len() as u64, "change", "changes");
+            // Only the same undo writes the changes of an undo.
+            match holds.iter().filter(|hold| is_undo(&hold.generation)).count() {
+                0 => format!("{count} approved; Beadle writes them now"),
+                of_undo if of_undo == holds.len() => format!("{count} approved"),
+                _ => format!("{count} approved; Beadle writes those of the policy now"),
+            }
         }
         (holds, Ruling::Reject) => {
             let count = counted(holds.len() as u64, "change", "changes");

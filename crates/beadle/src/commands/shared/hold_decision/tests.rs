@@ -50,11 +50,26 @@ fn the_summary_counts_the_decided_changes() {
     let two = [hold(1, Mode::Enforce), hold(2, Mode::Enforce)];
     for (done, ruling, line) in [
         (&two[..0], Ruling::Approve, None),
-        (&two[..1], Ruling::Approve, Some("d1: approved; acme/r1 is due now")),
+        (&two[..1], Ruling::Approve, Some("d1: approved; Beadle writes the change of acme/r1 now")),
         (&two[..1], Ruling::Reject, Some("d1: rejected; Beadle goes on holding the change of acme/r1")),
         (&two[..], Ruling::Approve, Some("2 changes approved; Beadle writes them now")),
         (&two[..], Ruling::Reject, Some("2 changes rejected; Beadle goes on holding them")),
     ] {
         assert_eq!(summary(done, ruling).as_deref(), line);
+    }
+}
+
+#[test]
+fn the_summary_does_not_say_that_an_approval_writes_an_undo() {
+    let of_undo = |n: u64| Hold { generation: "undo of 7".into(), ..hold(n, Mode::Enforce) };
+    for (done, line) in [
+        (vec![of_undo(1)], "d1: approved"),
+        (vec![of_undo(1), of_undo(2)], "2 changes approved"),
+        (
+            vec![of_undo(1), hold(2, Mode::Enforce)],
+            "2 changes approved; Beadle writes those of the policy now",
+        ),
+    ] {
+        assert_eq!(summary(&done, Ruling::Approve).as_deref(), Some(line));
     }
 }

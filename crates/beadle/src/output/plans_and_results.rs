@@ -149,7 +149,8 @@ fn tone(risk: Risk) -> Tone {
     }
 }
 
-fn value(value: &Value) -> String {
+/// Returns the text of a value in a plan.
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
         Value::String(text) => escape::cut(text, escape::VALUE),
@@ -161,13 +162,19 @@ fn value(value: &Value) -> String {
 
 fn difference(change: &Change<()>, field: &Field) -> String {
     let what = if change.what.is_empty() { String::new() } else { format!("{}: ", change.what) };
-    match (field.risk, &field.before, &field.after) {
-        (Risk::Adds, Value::Null, Value::Bool(true)) | (Risk::Removes, Value::Bool(true), Value::Null) => {
-            format!("{what}{}", field.name)
-        }
-        (_, Value::Null, after) => format!("{what}{}: {}", field.name, value(after)),
-        (_, before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),
+    match (&field.before, &field.after) {
+        _ if is_only_a_name(field) => format!("{what}{}", field.name),
+        (Value::Null, after) => format!("{what}{}: {}", field.name, value(after)),
+        (before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),
     }
+}
+
+/// Returns whether a change adds or removes a name that has no value, such as a topic.
+pub(crate) fn is_only_a_name(field: &Field) -> bool {
+    matches!(
+        (field.risk, &field.before, &field.after),
+        (Risk::Adds, Value::Null, Value::Bool(true)) | (Risk::Removes, Value::Bool(true), Value::Null)
+    )
 }
 
 /// Returns one line with all values of a change.

@@ -3,14 +3,26 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Key, Plan, Risk};
+use beadle_engine::{Key, Plan, PolicyLocation, Risk};
 use beadle_repositories::policy::BASE;
 use serde_json::Value;
 
 use crate::output::escape;
+use crate::output::plans_and_results::{is_only_a_name, value};
 
 /// The maximum number of characters of a value.
 const VALUE: usize = 200;
+
+/// The old value or the new value of the changes in a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shown {
+    /// There is no value, or the text must not show it.
+    Nothing,
+    /// All changes have this value.
+    Same(String),
+    /// The changes have different values.
+    Different,
+}
 
 /// The properties that all changes of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,8 +32,27 @@ pub(super) struct Kind<'a> {
     /// The changed part of the aspect, such as `team core`, or the name of the changed value. Empty
     /// if the text must not show this name.
     pub(super) what: String,
-    /// The new value. `None` if the change adds or removes something without a further value.
-    pub(super) after: Option<String>,
+    /// The new value. Nothing if the change adds or removes something without a further value.
+    pub(super) after: Shown,
+}
+
+/// The repositories and the values of a group, while [`groups`] collects them.
+#[derive(Default)]
+struct Found<'a> {
+    reaches: u64,
+    names: BTreeSet<&'a str>,
+    /// `None` before the first value.
+    before: Option<Shown>,
+    asked: BTreeSet<&'a PolicyLocation>,
+}
+
+impl Found<'_> {
+    fn add_before(&mut self, before: Shown) {
+        self.before = Some(match self.before.take() {
+            Some(known) if known != before => Shown::Different,
+            _ => before,
+        });
+    }
 }
 
 /// All changes of one kind.
@@ -32,6 +63,11 @@ pub(super) struct Group<'a> {
     pub(super) reaches: u64,
     /// The names of these repositories, sorted. Empty if the text must not show the names.
     pub(super) names: Vec<&'a str>,
+    /// The old value. Changes with different old values are one group.
+    pub(super) before: Shown,
+    /// The lines of the policy that ask for the changes, sorted. Empty if the text must not show
+    /// the lines.
+    pub(super) asked: Vec<&'a PolicyLocation>,
 }
 
 /// Returns the groups of all changes. The most severe risks come first, and then the largest
@@ -45,7 +81,7 @@ pub(super) fn groups<'a>(
     plans: &'a [(Key, Plan<()>)],
     (is_public, is_foreign): (bool, bool),
 ) -> Vec<Group<'a>> {
-    let mut found: BTreeMap<Kind<'a>, (u64, BTreeSet<&'a str>)> = BTreeMap::new();
+    let mut found: BTreeMap<Kind<'a>, Found<'a>> = BTreeMap::new();
     for (_, plan) in plans {
         let name = plan
             .subject
@@ -64,33 +100,38 @@ pub(super) fn groups<'a>(
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                // The new value of a list might contain existing entries that the policy does not
-                // change.
-                let after = shown(&field.after).filter(|_| !is_public);
-                let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };
-                let (reaches, names) = found.entry(kind).or_default();
+                // A list might contain existing entries that the policy does not change.
+                let has_values = !is_public && !is_only_a_name(field);
+                let shown = |value: &Value| if has_values { shown(value) } else { Shown::Nothing };
+                let (risk, after) = (field.risk, shown(&field.after));
+                let kind = Kind { risk, aspect: &change.aspect, what, after };
+                let group = found.entry(kind).or_default();
+                group.add_before(shown(&field.before));
+                group.asked.extend(field.asked.as_ref().filter(|_| !is_public));
                 // Several values of one change belong to one repository.
-                if names.insert(name) {
-                    *reaches += u64::from(change.reaches);
+                if group.names.insert(name) {
+                    group.reaches += u64::from(change.reaches);
                 }
             }
         }
     }
-    let group = |(kind, (reaches, names)): (Kind<'a>, (u64, BTreeSet<&'a str>))| Group {
+    let group = |(kind, found): (Kind<'a>, Found<'a>)| Group {
         kind,
-        reaches,
-        names: names.into_iter().filter(|_| !is_public).collect(),
+        reaches: found.reaches,
+        names: found.names.into_iter().filter(|_| !is_public).collect(),
+        before: found.before.unwrap_or(Shown::Nothing),
+        asked: found.asked.into_iter().collect(),
     };
     let mut groups: Vec<Group<'a>> = found.into_iter().map(group).collect();
     groups.sort_by_key(|group| (Reverse(group.kind.risk), Reverse(group.reaches)));
     groups
 }
 
-fn shown(value: &Value) -> Option<String> {
-    match value {
-        Value::Null | Value::Bool(true) => None,
-        Value::String(text) => Some(escape::cut(text, VALUE)),
-        other => Some(escape::cut(&other.to_string(), VALUE)),
+fn shown(found: &Value) -> Shown {
+    match found {
+        Value::Null => Shown::Nothing,
+        Value::String(text) if !text.is_empty() => Shown::Same(escape::cut(text, VALUE)),
+        other => Shown::Same(escape::cut(&value(other), VALUE)),
     }
 }
 
@@ -115,17 +156,36 @@ mod tests {
             .iter()
             .map(|group| {
                 let Kind { risk, aspect, what, after } = &group.kind;
-                format!("{risk} {aspect} {what} {after:?} {} {:?}", group.reaches, group.names)
+                let (before, names) = (&group.before, &group.names);
+                format!("{risk} {aspect} {what} {before:?} {after:?} {} {names:?}", group.reaches)
             })
             .collect();
         assert_eq!(
             lines,
             [
-                r#"removes teams team core None 2 ["a", "b"]"#,
-                r#"changes teams team web: permission Some("push") 1 ["a"]"#,
-                r#"adds teams team docs Some("pull") 2 ["a", "b"]"#,
+                r#"removes teams team core Different Nothing 2 ["a", "b"]"#,
+                r#"changes teams team web: permission Same("pull") Same("push") 1 ["a"]"#,
+                r#"adds teams team docs Nothing Same("pull") 2 ["a", "b"]"#,
             ]
         );
+    }
+
+    #[test]
+    fn a_group_has_the_old_and_the_new_value_and_the_lines_of_the_policy() {
+        let mut merge = change("", Risk::Changes, &json!(false), &json!(true));
+        merge.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 12 });
+        let topic = change("", Risk::Adds, &Value::Null, &json!(true));
+        let plans = preview(&["a".to_owned(), "b".to_owned()], &[merge, topic]).plans;
+        let values = |is_public: bool| -> Vec<(Shown, Shown, Vec<String>)> {
+            let groups = groups("acme", &plans, (is_public, false)).into_iter();
+            let lines = |group: &Group<'_>| group.asked.iter().map(ToString::to_string).collect();
+            groups.map(|group| (group.before.clone(), group.kind.after.clone(), lines(&group))).collect()
+        };
+        let nothing = || (Shown::Nothing, Shown::Nothing, Vec::new());
+        let same = |text: &str| Shown::Same(text.to_owned());
+        let merge = (same("false"), same("true"), vec!["settings.yml:12".to_owned()]);
+        assert_eq!(values(false), [merge, nothing()]);
+        assert_eq!(values(true), [nothing(), nothing()]);
     }
 
     #[test]

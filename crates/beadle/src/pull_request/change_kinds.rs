@@ -10,7 +10,7 @@ use crate::output::plans_and_results::differences;
 
 /// The text that replaces the old values of a change, if the old values differ between
 /// repositories.
-const DIFFERENT: &str = "different values";
+pub(super) const DIFFERENT: &str = "different values";
 
 /// Equal changes of several repositories.
 #[derive(Debug)]

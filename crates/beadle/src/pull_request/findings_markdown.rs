@@ -8,7 +8,8 @@ use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
-use super::change_groups::{Group, groups};
+use super::change_group_lines::group_lines;
+use super::change_groups::groups;
 use super::findings::{Findings, Previewed, parts};
 use super::group_section::{self, Readers};
 use super::merge_of_held_policy::{AFTER_MERGE, HOW_TO_APPROVE};
@@ -18,10 +19,6 @@ use crate::output::markdown::{Page, Piece};
 const MOST: usize = 60_000;
 /// The reserved length for the last lines of the text, in bytes.
 const REST: usize = 2_000;
-/// The number of names that the line of a group shows directly.
-const FIRST: usize = 5;
-/// The maximum number of further names in the folded part of a group.
-const FOLDED: usize = 200;
 /// The maximum number of findings. The same limit applies to unknown parts.
 const PROBLEMS: usize = 25;
 /// The maximum length of each list of findings or unknown parts, in bytes. Without this limit, the
@@ -290,42 +287,6 @@ fn delayed(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
-/// Returns the lines of a group. Shows the first names directly. Puts the other names into a folded
-/// part, or shows only their number.
-fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
-    let mut page = Page::default();
-    let kind = &group.kind;
-    let verb = Piece::own(kind.risk.as_str());
-    let verb = if kind.risk.is_guarded() { verb.bold() } else { verb };
-    let (first, further) = group.names.split_at(group.names.len().min(FIRST));
-    let mut line = vec![verb, Piece::value(kind.aspect)];
-    if !kind.what.is_empty() {
-        line.push(Piece::value(&kind.what));
-    }
-    if let Some(after) = &kind.after {
-        line.extend([Piece::own("→"), Piece::value(after)]);
-    }
-    line.extend([Piece::own("in"), Piece::counted(group.reaches, "repository", "repositories")]);
-    if !first.is_empty() {
-        line.extend([Piece::own("—"), Piece::values(first)]);
-    }
-    let more = further.len() as u64;
-    if more > 0 && !with_names {
-        line.extend([Piece::own("and"), Piece::number(more), Piece::own("more")]);
-    }
-    page.item(&line);
-    if more > 0 && with_names {
-        let (shown, left) = further.split_at(further.len().min(FOLDED));
-        let mut names = vec![Piece::values(shown)];
-        if !left.is_empty() {
-            names.extend([Piece::own("and"), Piece::number(left.len() as u64), Piece::own("more")]);
-        }
-        let summary = Piece::counted(more, "more repository", "more repositories");
-        page.folded(&summary, &Piece::joined(&names, " "));
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use beadle_engine::{Change, Risk};
@@ -356,7 +317,7 @@ mod tests {
             at("**170 removals, 170 additions** in 170 of 180 repositories"),
             at("> **The gate would hold this policy"),
             at("Beadle keeps the earlier policy in force until somebody approves the new one. To approve it"),
-            at("- **removes** `teams` `team engineering` in 170 repositories — `r000`, `r001`"),
+            at("- **removes** `teams` `team engineering` `push` → none in 170 repositories — `r000`, `r001`"),
             at("<details><summary>165 more repositories</summary>"),
             at("- adds `teams` `team docs` → `pull` in 170 repositories"),
         ];

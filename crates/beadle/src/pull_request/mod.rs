@@ -6,6 +6,7 @@
 //! [`check`] is the module to read first.
 
 mod base_and_head;
+mod change_group_lines;
 mod change_groups;
 mod change_kinds;
 pub(crate) mod check;

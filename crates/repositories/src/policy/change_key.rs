@@ -228,7 +228,10 @@ mod tests {
         {
             assert!(meant_key(text).is_err(), "{text}: {:?}", meant_key(text));
         }
-        assert!(meant_key("has_wikis").unwrap_err().contains("did you mean `repository.has_wiki`?"));
+        for text in ["has_wikis", "wiki", "repository.wiki"] {
+            let must = meant_key(text).unwrap_err();
+            assert!(must.contains("did you mean `repository.has_wiki`?"), "{text}: {must}");
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ mod tests {
                 "known keys: advanced_security",
             ),
             (FileKind::Settings, "repositry: {}", "did you mean `repository`?"),
+            (FileKind::Settings, "repository: { wiki: true }", "did you mean `has_wiki`?"),
             (
                 FileKind::Settings,
                 "labels: [{ name: a, zzzzzzzz: 1 }]",

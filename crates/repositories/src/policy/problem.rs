@@ -170,9 +170,50 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance <= other.len().max(name.len()) / 3 + 1).then_some(other)
 }
 
+/// The minimum length of a text that [`nearest_key`] takes for the beginning of a word.
+const BEGINNING: usize = 3;
+
+/// Returns the known key that the author of a wrong key probably meant. The author might have
+/// written only a part of the key, such as `wiki` for `has_wiki`. Otherwise, the result is the most
+/// similar key.
+pub(super) fn nearest_key<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let (words, beginning) = (format!("_{name}_"), format!("_{name}"));
+    let score = |key: &'a str| {
+        let whole = format!("_{key}_");
+        let has_words = whole.contains(&words);
+        let is_part = has_words || (name.len() >= BEGINNING && whole.contains(&beginning));
+        is_part.then_some((!has_words, key.len(), key))
+    };
+    let parts = known.clone().into_iter().filter_map(score);
+    let part = parts.min_by_key(|(is_beginning, length, _)| (*is_beginning, *length));
+    part.map(|(_, _, key)| key).or_else(|| nearest(name, known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_key_can_contain_the_wrong_key_as_a_part() {
+        let known = ["autolinks", "allow_auto_merge", "has_wiki", "has_issues", "topics"];
+        for (name, expected) in [
+            ("wiki", Some("has_wiki")),
+            ("auto", Some("allow_auto_merge")),
+            ("auto_merge", Some("allow_auto_merge")),
+            ("issue", Some("has_issues")),
+            ("topics", Some("topics")),
+            ("topisc", Some("topics")),
+            ("has_wikki", Some("has_wiki")),
+            ("iki", None),
+            ("al", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest_key(name, known), expected, "{name}");
+        }
+    }
 
     #[test]
     fn an_excerpt_shows_no_value_of_a_secret() {

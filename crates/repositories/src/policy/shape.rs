@@ -5,7 +5,7 @@ use super::forms::Form;
 use super::lists::ENTRIES;
 use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
-use super::problem::{Problem, Severity, nearest};
+use super::problem::{Problem, Severity, nearest, nearest_key};
 
 /// The first words of a finding about an unknown key.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key";
@@ -293,7 +293,10 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let full = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
         let Some(key) = keys.iter().find(|key| key.name == text) else {
             let problem = Problem::error(name.asked.clone(), name.column, format!("{UNKNOWN_KEY} `{full}`"));
-            let near = nearest(&text, keys.iter().map(|key| key.name));
+            let names = keys.iter().map(|key| key.name);
+            // A short list of all keys helps more than a key that only contains the text.
+            let near =
+                if keys.len() > MOST_LISTED { nearest_key(&text, names) } else { nearest(&text, names) };
             let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
             problems.push(match near {
                 // The similar key is also invalid. Its reason contains the name of the valid key.

@@ -6,7 +6,7 @@
 
 use super::keys::SECTIONS;
 use super::pattern::META;
-use super::problem::nearest;
+use super::problem::nearest_key;
 use super::shape::{Key, Shape, Status};
 
 /// The path part that means every entry of a list.
@@ -175,7 +175,7 @@ fn similar_path(name: &str) -> Option<String> {
     paths.sort_by_key(|path| path.contains('.'));
     let last = |path: &String| path.rsplit('.').next().unwrap_or_default().to_owned();
     let names: Vec<String> = paths.iter().map(last).collect();
-    let near = nearest(name, names.iter().map(String::as_str))?;
+    let near = nearest_key(name, names.iter().map(String::as_str))?;
     let at = names.iter().position(|name| name == near)?;
     paths.into_iter().nth(at)
 }
@@ -188,7 +188,7 @@ fn corrected(path: &str, part: &str, near: &str) -> Option<String> {
 
 /// Describes a part that is not one of the keys of this block.
 fn unknown<'a>(part: &'a str, keys: &[Key]) -> Wrong<'a> {
-    let near = nearest(part, keys.iter().map(|key| key.name));
+    let near = nearest_key(part, keys.iter().map(|key| key.name));
     Wrong::Unknown(part, near.map(str::to_owned))
 }
 

@@ -228,9 +228,11 @@ mod tests {
         let keys = |keys: &[&str]| meant_keys(&keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
         let meant = keys(&["has_wiki", "team core", "branches.main"]).unwrap();
         assert_eq!(meant, ["repository.has_wiki", "teams[core]", "branches.main"]);
-        let error = keys(&["labels", "has_wikis"]).unwrap_err().to_string();
-        assert!(error.contains("did you mean `repository.has_wiki`?"), "{error}");
-        assert!(error.contains("`beadle explain OWNER/NAME` prints the keys"), "{error}");
+        for wrong in ["has_wikis", "wiki"] {
+            let error = keys(&["labels", wrong]).unwrap_err().to_string();
+            assert!(error.contains("did you mean `repository.has_wiki`?"), "{error}");
+            assert!(error.contains("`beadle explain OWNER/NAME` prints the keys"), "{error}");
+        }
     }
 
     #[test]

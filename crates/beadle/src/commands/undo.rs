@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::bail;
+use beadle_engine::guard::GUARD_CHECKS_UNDO;
 use beadle_engine::{Change, EndedSweep, GuardPreview, Key, StepResult, Store, last_writing_sweep};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
@@ -222,7 +223,7 @@ fn hints(all: &[Wrote], printer: &Printer) {
         return;
     }
     if !numbers.is_empty() {
-        printer.note(format!("to undo this undo: `beadle undo {}`", numbers.join(" ")));
+        printer.note(format!("to undo this undo: `beadle undo {}`; {GUARD_CHECKS_UNDO}", numbers.join(" ")));
     }
     let resume = resume(keys().map(|(key, name)| (key, name.as_str())));
     printer.note(format!("to follow the policy again: {resume}"));

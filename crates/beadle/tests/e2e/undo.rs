@@ -341,7 +341,8 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     // The four equal results are one line, and one command undoes the undo of all repositories.
     let result = "   teams         team contractors: permission: push  written\n";
     assert_eq!(undone.out.matches(result).count(), 1, "{}", undone.out);
-    let hint = format!("to undo this undo: `beadle undo {}`", last(&world, "operator").await);
+    let hint =
+        format!("to undo this undo: `beadle undo {}`; the guard checks", last(&world, "operator").await);
     assert_eq!(undone.err.matches(&hint).count(), 1, "{}", undone.err);
     assert!(undone.err.contains("to follow the policy again: `beadle resume --org acme`"), "{}", undone.err);
     let number = last(&world, "operator").await;

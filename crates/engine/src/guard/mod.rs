@@ -40,6 +40,9 @@ pub fn is_undo(generation: &str) -> bool {
 /// The maximum number of items in the short name of an undo.
 const ITEMS: usize = 3;
 
+/// The second half of a sentence that tells a person how to undo an undo.
+pub const GUARD_CHECKS_UNDO: &str = "the guard checks that undo too, and can hold its changes";
+
 /// Returns the name of an undo for a line of text. If the undo has many items, the line names only
 /// the first item and the number of the others, such as `undo of run 270 and 188 more`. Returns the
 /// name of a generation unchanged.

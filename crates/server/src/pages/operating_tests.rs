@@ -269,6 +269,7 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
     );
     let (status, page) = world.post("/undo", &session, &fields).await;
     assert!(status == 200 && page.contains("<a href=\"/undo?runs=7%2C8\">Undo this undo</a>"), "{page}");
+    assert!(page.contains("; the guard checks that undo too, and can hold its changes."), "{page}");
     let Some(OperationRequest { operation: Operation::Undo { request, .. }, .. }) = world.operations().pop()
     else {
         panic!("no undo")

@@ -3,6 +3,7 @@
 //! form.
 
 use beadle_engine::Pause;
+use beadle_engine::guard::GUARD_CHECKS_UNDO;
 
 use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, required_box, text};
 use super::link::Link;
@@ -224,7 +225,8 @@ pub(super) fn undo_again_link(entries: &[u64]) -> Html {
         return Html::default();
     }
     let entries = entries.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    paragraph([link(&Link::to(UNDO_PATH).with("runs", &entries), "Undo this undo")])
+    let to = Link::to(UNDO_PATH).with("runs", &entries);
+    paragraph([link(&to, "Undo this undo"), text(format!("; {GUARD_CHECKS_UNDO}."))])
 }
 
 /// Returns a link to the form of an undo, if the person has the right to undo.

@@ -149,8 +149,7 @@ fn tone(risk: Risk) -> Tone {
     }
 }
 
-/// Returns the text of a value in a plan.
-pub(crate) fn value(value: &Value) -> String {
+fn value(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
         Value::String(text) => escape::cut(text, escape::VALUE),

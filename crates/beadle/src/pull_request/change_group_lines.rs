@@ -118,7 +118,7 @@ mod tests {
             (json!("push"), json!("push"), Value::Null, "`push` → none"),
             (Value::Null, Value::Null, json!("push"), "→ `push`"),
             (json!(false), Value::Null, json!(true), "different values → `true`"),
-            (json!([]), json!([]), json!(["x", "y"]), "`an empty list` → `x, y`"),
+            (json!([]), json!([]), json!(["x", "y"]), r#"`[]` → `["x","y"]`"#),
         ] {
             let text = lines([(before, after.clone()), (other, after)], files);
             assert!(text.contains(&format!("- changes `teams` `permission` {expected} {end}")), "{text}");

@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Key, Plan, PolicyLocation, Risk};
+use beadle_engine::{Key, Plan, PolicyLocation, Risk, value_text};
 use beadle_repositories::policy::BASE;
 use serde_json::Value;
 
 use crate::output::escape;
-use crate::output::plans_and_results::{is_only_a_name, value};
+use crate::output::plans_and_results::is_only_a_name;
 
 /// The maximum number of characters of a value.
 const VALUE: usize = 200;
@@ -127,17 +127,16 @@ pub(super) fn groups<'a>(
     groups
 }
 
-fn shown(found: &Value) -> Shown {
-    match found {
+fn shown(value: &Value) -> Shown {
+    match value {
         Value::Null => Shown::Nothing,
         Value::String(text) if !text.is_empty() => Shown::Same(escape::cut(text, VALUE)),
-        other => Shown::Same(escape::cut(&value(other), VALUE)),
+        other => Shown::Same(escape::cut(&value_text(other), VALUE)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::PolicyLocation;
     use serde_json::json;
 
     use super::super::findings::tests::{change, preview};

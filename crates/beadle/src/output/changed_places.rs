@@ -50,7 +50,9 @@ mod tests {
     fn each_kind_of_place_has_its_own_number() {
         let of = |kinds: &[&str]| {
             let mut places = ChangedPlaces::default();
-            kinds.iter().for_each(|kind| places.add(kind));
+            for kind in kinds {
+                places.add(kind);
+            }
             places.text()
         };
         let cases: [(&[&str], &str); 6] = [

@@ -356,7 +356,9 @@ fn guarded_places(plans: &[(Key, Plan<()>)]) -> ChangedPlaces {
     let is_guarded = |change: &Change<()>| is_counted(change) && change.risks().is_guarded();
     let guarded = plans.iter().filter(|(_, plan)| plan.changes.iter().any(is_guarded));
     let keys: BTreeSet<&Key> = guarded.map(|(key, _)| key).collect();
-    keys.into_iter().for_each(|key| places.add(key.kind()));
+    for key in keys {
+        places.add(key.kind());
+    }
     places
 }
 

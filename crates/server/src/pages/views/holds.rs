@@ -359,10 +359,11 @@ impl View for HoldsPage {
             named.map(row).collect(),
             empty,
         );
-        let mut sum = counted(self.total, "held change", "held changes");
-        if self.approved > 0 {
-            sum += &format!(", {} of them approved and not written yet", self.approved);
-        }
+        let held = counted(self.total, "held change", "held changes");
+        let sum = match self.approved {
+            0 => held,
+            approved => format!("{held}, {approved} of them approved and not written yet"),
+        };
         let sum = paragraph([text(sum)]);
         if !group.is_empty() {
             let back = paragraph([link(&Link::to(Self::PLACE), "All held changes")]);

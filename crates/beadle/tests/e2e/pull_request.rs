@@ -156,7 +156,7 @@ async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
     let admin = world.repository("admin");
     let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
     assert!(comment.len() <= 60_000, "{}", comment.len());
-    assert!(comment.contains(&format!("`team engineering` in {all} repositories")), "{comment}");
+    assert!(comment.contains(&format!("engineering` `push` → none in {all} repositories")), "{comment}");
     assert_wrote_only_checks_and_comments(&world);
 }
 

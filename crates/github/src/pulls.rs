@@ -29,6 +29,8 @@ pub struct Pull {
     /// True if anyone can read the repository that the pull request changes. Also true if GitHub
     /// does not state who can read the repository.
     pub is_public: bool,
+    /// True if the members of all organisations of the enterprise can read the repository.
+    pub is_internal: bool,
     /// True if the pull request comes from a branch of another repository. Anyone who can read a
     /// repository can fork it and open such a pull request.
     pub is_from_fork: bool,
@@ -114,6 +116,8 @@ struct BaseRepository {
     id: u64,
     #[serde(default, deserialize_with = "optional")]
     private: Option<bool>,
+    #[serde(default, deserialize_with = "optional")]
+    visibility: Option<String>,
 }
 
 impl From<PullRow> for Pull {
@@ -129,6 +133,7 @@ impl From<PullRow> for Pull {
             repository: row.base.repo.id,
             is_from_fork,
             is_public: row.base.repo.private != Some(true),
+            is_internal: row.base.repo.visibility.as_deref() == Some("internal"),
             title: row.title.unwrap_or_default(),
             author: row.user.as_ref().map(|user| user.id),
             author_login: row.user.map(|user| user.login),
@@ -249,6 +254,11 @@ mod tests {
             let mut row = row.clone();
             row["base"]["repo"]["private"] = private;
             assert_eq!(Pull::from(shape::<PullRow>(&row).unwrap()).is_public, is_public);
+        }
+        for (visibility, is_internal) in [(json!("internal"), true), (json!("private"), false)] {
+            let mut row = row.clone();
+            row["base"]["repo"]["visibility"] = visibility;
+            assert_eq!(Pull::from(shape::<PullRow>(&row).unwrap()).is_internal, is_internal);
         }
         for (head, is_from_fork) in
             [(json!({ "id": 5 }), false), (json!({ "id": 6 }), true), (Value::Null, true)]

@@ -84,7 +84,7 @@ mod tests {
     use beadle_engine::{PolicyLocation, Risk};
     use serde_json::{Value, json};
 
-    use super::super::change_groups::groups;
+    use super::super::change_groups::{GroupReaders, groups};
     use super::super::findings::tests::{change, preview};
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
                 beadle_engine::Field { asked, ..field.clone() }
             })
             .collect();
-        let groups = groups("acme", &plans, (false, false));
+        let groups = groups("acme", &plans, GroupReaders::default());
         groups.iter().map(|group| group_lines(group, true).text().to_owned()).collect()
     }
 

@@ -13,6 +13,19 @@ use crate::output::plans_and_results::is_only_a_name;
 /// The maximum number of characters of a value.
 const VALUE: usize = 200;
 
+/// The people who can read the groups.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GroupReaders {
+    /// True if everybody can read the groups. They then contain only names from the policy, and no
+    /// values.
+    pub(super) is_public: bool,
+    /// True if the members of another organisation can read the groups. These members are not
+    /// allowed to read the policy, except its base.
+    pub(super) is_foreign: bool,
+    /// True if the readers might not be allowed to read the values that the repositories have now.
+    pub(super) hides_live_values: bool,
+}
+
 /// The old value or the new value of the changes in a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shown {
@@ -72,14 +85,12 @@ pub(super) struct Group<'a> {
 
 /// Returns the groups of all changes. The most severe risks come first, and then the largest
 /// groups. The result contains the names of repositories without their owner. If everybody can read
-/// the result (`is_public`), the result contains only names from the policy. It then contains no
-/// names of repositories, and no other names, such as the name of a removed team. If the members of
-/// another organisation can read the result (`is_foreign`), the result contains only names from the
-/// base. These members are not allowed to read the rest of the policy.
+/// the result, it contains no names of repositories, and no other name that is not in the policy,
+/// such as the name of a removed team.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],
-    (is_public, is_foreign): (bool, bool),
+    GroupReaders { is_public, is_foreign, hides_live_values }: GroupReaders,
 ) -> Vec<Group<'a>> {
     let mut found: BTreeMap<Kind<'a>, Found<'a>> = BTreeMap::new();
     for (_, plan) in plans {
@@ -100,13 +111,15 @@ pub(super) fn groups<'a>(
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                // A list might contain existing entries that the policy does not change.
                 let has_values = !is_public && !is_only_a_name(field);
-                let shown = |value: &Value| if has_values { shown(value) } else { Shown::Nothing };
-                let (risk, after) = (field.risk, shown(&field.after));
+                // A new list might contain existing entries that the policy does not change.
+                let has_after = has_values && !(hides_live_values && is_list(&field.after));
+                let has_before = has_values && !hides_live_values;
+                let shown = |is_shown, value| if is_shown { shown(value) } else { Shown::Nothing };
+                let (risk, after) = (field.risk, shown(has_after, &field.after));
                 let kind = Kind { risk, aspect: &change.aspect, what, after };
                 let group = found.entry(kind).or_default();
-                group.add_before(shown(&field.before));
+                group.add_before(shown(has_before, &field.before));
                 group.asked.extend(field.asked.as_ref().filter(|_| !is_public));
                 // Several values of one change belong to one repository.
                 if group.names.insert(name) {
@@ -125,6 +138,10 @@ pub(super) fn groups<'a>(
     let mut groups: Vec<Group<'a>> = found.into_iter().map(group).collect();
     groups.sort_by_key(|group| (Reverse(group.kind.risk), Reverse(group.reaches)));
     groups
+}
+
+fn is_list(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 fn shown(value: &Value) -> Shown {
@@ -150,7 +167,7 @@ mod tests {
             preview(&names, &[add, change("team core", Risk::Removes, &json!("push"), &Value::Null)]);
         shown.plans[0].1.changes[1].fields[0].before = json!("admin");
         shown.plans[1].1.changes.push(change("team web", Risk::Changes, &json!("pull"), &json!("push")));
-        let groups = groups("acme", &shown.plans, (false, false));
+        let groups = groups("acme", &shown.plans, GroupReaders::default());
         let lines: Vec<String> = groups
             .iter()
             .map(|group| {
@@ -175,16 +192,34 @@ mod tests {
         merge.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 12 });
         let topic = change("", Risk::Adds, &Value::Null, &json!(true));
         let plans = preview(&["a".to_owned(), "b".to_owned()], &[merge, topic]).plans;
-        let values = |is_public: bool| -> Vec<(Shown, Shown, Vec<String>)> {
-            let groups = groups("acme", &plans, (is_public, false)).into_iter();
+        let values = |is_public: bool, hides_live_values: bool| -> Vec<(Shown, Shown, Vec<String>)> {
+            let readers = GroupReaders { is_public, hides_live_values, ..GroupReaders::default() };
+            let groups = groups("acme", &plans, readers).into_iter();
             let lines = |group: &Group<'_>| group.asked.iter().map(ToString::to_string).collect();
             groups.map(|group| (group.before.clone(), group.kind.after.clone(), lines(&group))).collect()
         };
         let nothing = || (Shown::Nothing, Shown::Nothing, Vec::new());
         let same = |text: &str| Shown::Same(text.to_owned());
-        let merge = (same("false"), same("true"), vec!["settings.yml:12".to_owned()]);
-        assert_eq!(values(false), [merge, nothing()]);
-        assert_eq!(values(true), [nothing(), nothing()]);
+        let line = vec!["settings.yml:12".to_owned()];
+        let merge = (same("false"), same("true"), line.clone());
+        assert_eq!(values(false, false), [merge, nothing()]);
+        assert_eq!(values(false, true), [(Shown::Nothing, same("true"), line), nothing()]);
+        assert_eq!(values(true, false), [nothing(), nothing()]);
+    }
+
+    #[test]
+    fn a_reader_who_may_not_read_the_repositories_sees_none_of_their_values() {
+        let changes = [
+            change("variable DB_HOST", Risk::Changes, &json!("db.internal"), &json!("x")),
+            change("variable OLD", Risk::Removes, &json!("old.internal"), &Value::Null),
+            change("hosts", Risk::Adds, &json!(["a.internal"]), &json!(["a.internal", "x"])),
+        ];
+        let shown = preview(&["a".to_owned()], &changes);
+        let readers = GroupReaders { hides_live_values: true, ..GroupReaders::default() };
+        let groups = groups("acme", &shown.plans, readers);
+        assert_eq!(groups.len(), changes.len());
+        assert!(!format!("{groups:?}").contains("internal"), "{groups:?}");
+        assert!(groups.iter().any(|group| group.kind.after == Shown::Same("x".to_owned())), "{groups:?}");
     }
 
     #[test]
@@ -194,7 +229,8 @@ mod tests {
             .map(|team| change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null));
         let [core, web] = removals;
         let shown = preview(&["a".to_owned(), "b".to_owned()], &[add, core, web]);
-        let groups = groups("acme", &shown.plans, (true, false));
+        let groups =
+            groups("acme", &shown.plans, GroupReaders { is_public: true, ..GroupReaders::default() });
         let lines: Vec<_> = groups
             .iter()
             .map(|group| (group.kind.risk, group.kind.what.as_str(), group.reaches, group.names.len()))
@@ -211,7 +247,8 @@ mod tests {
             add
         });
         let shown = preview(&["a".to_owned()], &adds);
-        let groups = groups("acme", &shown.plans, (true, true));
+        let readers = GroupReaders { is_public: true, is_foreign: true, ..GroupReaders::default() };
+        let groups = groups("acme", &shown.plans, readers);
         let mut names: Vec<&str> = groups.iter().map(|group| group.kind.what.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["", "team docs"]);

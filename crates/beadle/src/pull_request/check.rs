@@ -16,8 +16,9 @@ use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::check_outcome::{Examined, LIMIT};
 use super::check_runs::{Runs, cancelled};
-use super::findings::{Findings, PullNames};
+use super::findings::Findings;
 use super::policy_parts::{Folders, Part, Sides};
+use super::pull_names::PullNames;
 use super::review_approval::ByReview;
 use super::stored_check_results::CheckedPull;
 use super::unfinished_check::unfinished;
@@ -318,6 +319,7 @@ impl PolicyCheck {
             is_foreign: self.is_foreign,
             folders: Folders { own: self.folder(pull, false), base: self.folder(pull, true) },
             is_from_fork: pull.is_from_fork,
+            hides_live_values: pull.is_from_fork || pull.is_internal,
             is_base_invalid: false,
             is_hidden: false,
             refused: None,

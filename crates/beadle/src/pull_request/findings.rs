@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::{Key, Mode, Plan, Risk, Risks};
-use beadle_github::{Annotation, Conclusion, Pull};
+use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
+use beadle_repositories::policy::{MAPPINGS, Problem};
 
 use super::policy_parts::Folders;
+use super::pull_names::PullNames;
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::changed_places::ChangedPlaces;
 use crate::output::escape;
@@ -79,29 +80,6 @@ impl Previewed {
     }
 }
 
-/// The readable names of a pull request at GitHub.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PullNames {
-    /// The title, written by the author.
-    pub(super) title: String,
-    /// The login of the author; `None` if the account no longer exists.
-    pub(super) author: Option<String>,
-    /// The address of the pull request.
-    pub(super) link: String,
-}
-
-impl PullNames {
-    /// Returns the readable names of a pull request. `web` is the address of GitHub's pages, and
-    /// `repository` is the repository as `owner/name`.
-    pub(super) fn of(pull: &Pull, web: &str, repository: &str) -> Self {
-        Self {
-            title: pull.title.clone(),
-            author: pull.author_login.clone(),
-            link: pull_request_link(web, repository, pull.number),
-        }
-    }
-}
-
 /// Everything that a check found.
 #[derive(Debug)]
 pub(super) struct Findings {
@@ -125,6 +103,9 @@ pub(super) struct Findings {
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,
+    /// True if a reader might not be allowed to read the values that the repositories have now: the
+    /// author of a fork, or a member of another organisation of the enterprise.
+    pub(super) hides_live_values: bool,
     /// True if the policy of the base is invalid. The preview then shows the differences from the
     /// policy in force.
     pub(super) is_base_invalid: bool,
@@ -347,6 +328,7 @@ pub(super) mod tests {
             is_foreign: false,
             folders: Folders { own: Some(String::new()), base: None },
             is_from_fork: false,
+            hides_live_values: false,
             is_base_invalid: false,
             is_hidden: false,
             refused: None,

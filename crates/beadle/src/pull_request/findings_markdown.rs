@@ -9,7 +9,7 @@ use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
 use super::change_group_lines::group_lines;
-use super::change_groups::groups;
+use super::change_groups::{GroupReaders, groups};
 use super::findings::{Findings, Previewed, parts};
 use super::group_section::{self, Readers};
 use super::merge_of_held_policy::{AFTER_MERGE, HOW_TO_APPROVE};
@@ -192,7 +192,11 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     incomplete(page, findings, preview);
     unknowns(page, findings, preview);
     delayed(page, findings, preview);
-    let readers = (findings.is_public, findings.is_foreign);
+    let readers = GroupReaders {
+        is_public: findings.is_public,
+        is_foreign: findings.is_foreign,
+        hides_live_values: findings.hides_live_values,
+    };
     let shown = groups(&findings.organisation, &preview.plans, readers);
     let mut left = 0;
     for group in &shown {

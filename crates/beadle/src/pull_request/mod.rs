@@ -20,6 +20,7 @@ mod group_section;
 pub(crate) mod merge_of_held_policy;
 pub(crate) mod policy_parts;
 mod policy_preview;
+mod pull_names;
 pub(crate) mod rechecks;
 mod review_approval;
 pub(crate) mod stored_check_results;

@@ -282,8 +282,8 @@ mod tests {
     use beadle_engine::{PolicyLocation, Risk, testing};
     use serde_json::{Value, json};
 
-    use super::super::findings::PullNames;
     use super::super::findings::tests::{change, findings, preview};
+    use super::super::pull_names::PullNames;
     use super::*;
     use crate::app::store;
 

@@ -185,10 +185,12 @@ pub(super) fn nearest_key<'a>(
         let whole = format!("_{key}_");
         let has_words = whole.contains(&words);
         let is_part = has_words || (name.len() >= BEGINNING && whole.contains(&beginning));
-        is_part.then_some((!has_words, key.len(), key))
+        // A section in the singular, such as `branch`, is no part of another key.
+        let rank = if key.starts_with(name) { 0 } else { 1 + u8::from(!has_words) };
+        is_part.then_some((rank, key.len(), key))
     };
     let parts = known.clone().into_iter().filter_map(score);
-    let part = parts.min_by_key(|(is_beginning, length, _)| (*is_beginning, *length));
+    let part = parts.min_by_key(|(rank, length, _)| (*rank, *length));
     part.map(|(_, _, key)| key).or_else(|| nearest(name, known))
 }
 
@@ -198,10 +200,19 @@ mod tests {
 
     #[test]
     fn the_nearest_key_can_contain_the_wrong_key_as_a_part() {
-        let known = ["autolinks", "allow_auto_merge", "has_wiki", "has_issues", "topics"];
+        let known = [
+            "autolinks",
+            "allow_auto_merge",
+            "has_wiki",
+            "has_issues",
+            "topics",
+            "branches",
+            "default_branch",
+        ];
         for (name, expected) in [
+            ("branch", Some("branches")),
             ("wiki", Some("has_wiki")),
-            ("auto", Some("allow_auto_merge")),
+            ("auto", Some("autolinks")),
             ("auto_merge", Some("allow_auto_merge")),
             ("issue", Some("has_issues")),
             ("topics", Some("topics")),

@@ -1,6 +1,6 @@
 //! Says what happens after the merge of a pull request whose policy the gate would hold.
 
-/// What Beadle does after the merge.
+/// Says that Beadle keeps the earlier policy after the merge.
 pub(crate) const AFTER_MERGE: &str = "A merge changes only Git: Beadle keeps the earlier policy in force until somebody \
                                       approves the new one.";
 /// How to approve the policy after the merge.

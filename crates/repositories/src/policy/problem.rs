@@ -185,7 +185,7 @@ pub(super) fn nearest_key<'a>(
         let whole = format!("_{key}_");
         let has_words = whole.contains(&words);
         let is_part = has_words || (name.len() >= BEGINNING && whole.contains(&beginning));
-        // A section in the singular, such as `branch`, is no part of another key.
+        // An author who writes `branch` means the section `branches`, not `default_branch`.
         let rank = if key.starts_with(name) { 0 } else { 1 + u8::from(!has_words) };
         is_part.then_some((rank, key.len(), key))
     };

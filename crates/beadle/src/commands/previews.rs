@@ -221,8 +221,8 @@ mod tests {
                 "  the gate would hold this policy: 30 removals, at most 5 allowed",
                 "    A merge changes only Git: Beadle keeps the earlier policy in force until somebody approves the \
                  new one.",
-                "    To approve it after the merge, find its generation with `beadle holds` and run `beadle approve \
-                 GENERATION --reason \"TEXT\"`, or open the page `/policy`.",
+                "    To approve it after the merge, run the command that `beadle holds` prints, or open the page \
+                 `/policy`.",
             ]
         );
         assert_eq!(

@@ -101,7 +101,10 @@ impl DecisionPreview<'_> {
         }
         let has = |of_undo: bool| self.changes.iter().any(|one| is_undo(&one.hold.generation) == of_undo);
         let effects = [
-            (has(false), "Beadle writes approved changes now, even above the limits of the guard"),
+            (
+                has(false),
+                "Beadle writes approved changes in its next run, even above the limits of the guard",
+            ),
             (has(true), UNDO_AGAIN),
             (
                 !self.generations.is_empty(),

@@ -135,7 +135,7 @@ fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
         ([], _) => return None,
         ([hold], Ruling::Approve) if is_undo(&hold.generation) => format!("{}: approved", hold.digest),
         ([hold], Ruling::Approve) => {
-            format!("{}: approved; Beadle writes the change of {} now", hold.digest, hold.subject)
+            format!("{}: approved; Beadle writes the change of {} in its next run", hold.digest, hold.subject)
         }
         ([hold], Ruling::Reject) => {
             format!("{}: rejected; Beadle goes on holding the change of {}", hold.digest, hold.subject)
@@ -144,9 +144,9 @@ fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
             let count = counted(holds.len() as u64, "change", "changes");
             // Only the same undo writes the changes of an undo.
             match holds.iter().filter(|hold| is_undo(&hold.generation)).count() {
-                0 => format!("{count} approved; Beadle writes them now"),
+                0 => format!("{count} approved; Beadle writes them in its next run"),
                 of_undo if of_undo == holds.len() => format!("{count} approved"),
-                _ => format!("{count} approved; Beadle writes those of the policy now"),
+                _ => format!("{count} approved; Beadle writes those of the policy in its next run"),
             }
         }
         (holds, Ruling::Reject) => {

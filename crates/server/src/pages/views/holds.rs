@@ -292,7 +292,7 @@ fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
 fn why(decision: &str, generation: &str, cause: &str) -> Html {
     match decision {
         "approved" if is_undo(generation) => text("approved: request the undo again to write it"),
-        "approved" => text("approved: Beadle writes it now"),
+        "approved" => text("approved: Beadle writes it in its next run"),
         _ => text(cause),
     }
 }

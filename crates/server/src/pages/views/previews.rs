@@ -131,11 +131,9 @@ fn after_merge(merge: Option<&MergeFacts>) -> Html {
              approve it after the merge, open ",
         ),
         link(&Link::to("/policy"), "the held policies"),
-        text(", or find its generation with "),
+        text(", or run the command that "),
         code("beadle holds"),
-        text(" and run "),
-        code("beadle approve GENERATION --reason \"TEXT\""),
-        text("."),
+        text(" prints."),
     ])
 }
 

@@ -70,7 +70,11 @@ fn the_preview_says_what_an_approval_does() {
     let of_policy = groups(1);
     let of_undo = group_holds(vec![Hold { generation: "undo of 7".into(), ..testing::hold(1) }]);
     for (groups, ruling, effect) in [
-        (&of_policy, Ruling::Approve, "writes approved changes now, even above the limits of the guard"),
+        (
+            &of_policy,
+            Ruling::Approve,
+            "writes approved changes in its next run, even above the limits of the guard",
+        ),
         (&of_undo, Ruling::Approve, "when you run the same `beadle undo` again"),
         (&of_policy, Ruling::Reject, "until somebody approves them"),
     ] {

@@ -50,9 +50,13 @@ fn the_summary_counts_the_decided_changes() {
     let two = [hold(1, Mode::Enforce), hold(2, Mode::Enforce)];
     for (done, ruling, line) in [
         (&two[..0], Ruling::Approve, None),
-        (&two[..1], Ruling::Approve, Some("d1: approved; Beadle writes the change of acme/r1 now")),
+        (
+            &two[..1],
+            Ruling::Approve,
+            Some("d1: approved; Beadle writes the change of acme/r1 in its next run"),
+        ),
         (&two[..1], Ruling::Reject, Some("d1: rejected; Beadle goes on holding the change of acme/r1")),
-        (&two[..], Ruling::Approve, Some("2 changes approved; Beadle writes them now")),
+        (&two[..], Ruling::Approve, Some("2 changes approved; Beadle writes them in its next run")),
         (&two[..], Ruling::Reject, Some("2 changes rejected; Beadle goes on holding them")),
     ] {
         assert_eq!(summary(done, ruling).as_deref(), line);
@@ -67,7 +71,7 @@ fn the_summary_does_not_say_that_an_approval_writes_an_undo() {
         (vec![of_undo(1), of_undo(2)], "2 changes approved"),
         (
             vec![of_undo(1), hold(2, Mode::Enforce)],
-            "2 changes approved; Beadle writes those of the policy now",
+            "2 changes approved; Beadle writes those of the policy in its next run",
         ),
     ] {
         assert_eq!(summary(&done, Ruling::Approve).as_deref(), Some(line));

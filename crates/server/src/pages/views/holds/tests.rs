@@ -152,7 +152,7 @@ async fn an_approved_change_no_longer_shows_the_limit_of_the_guard() {
     store.decide("d1", &Decision::approve("mona", Some("closed")), Time(2)).await.unwrap();
     let shown = content().await;
     assert!(shown.contains("<p>2 held changes, 1 of them approved and not written yet</p>"), "{shown}");
-    assert_eq!(shown.matches("approved: Beadle writes it now").count(), 1, "{shown}");
+    assert_eq!(shown.matches("approved: Beadle writes it in its next run").count(), 1, "{shown}");
     let undo = why("approved", "undo of run 7", "limit");
     assert_eq!(undo.as_str(), "approved: request the undo again to write it");
     assert_eq!(why("rejected", "g", "limit").as_str(), "limit");

@@ -216,6 +216,7 @@ const BENCHMARKS: [&str; 13] = [
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     let packages = ["--package", "beadle", "--package", "beadle-bench"];
     cargo(&[&["build", "--release", "--features", "beadle/postgres"][..], &packages].concat(), &[])?;
+    let program = run::root().join("target/release/beadle-bench");
     for name in BENCHMARKS {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
@@ -230,7 +231,9 @@ fn bench(which: Option<&str>) -> anyhow::Result<()> {
                 let only = ["--", "--ignored", "--nocapture"];
                 cargo(&[&test[..], &only].concat(), &[])?;
             } else {
-                cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;
+                // `cargo run` would build most crates again: another selection of packages has
+                // other features.
+                run::run(Process::new(&program).arg(name).current_dir(run::root()))?;
             }
         }
     }

@@ -77,9 +77,9 @@ impl App {
         })
     }
 
-    /// Returns one reader for the repository with an organisation's policy, and one reader for the
-    /// repository with the base of this policy. Returns no reader if the policy is in a folder.
-    /// Sends no request.
+    /// Returns one reader for the repository that contains an organisation's policy, and one reader
+    /// for the repository that contains the policy's base. Returns no reader if the policy is in a
+    /// folder. Sends no request.
     pub(crate) fn policy_readers(&self, file: &OrgConfig) -> anyhow::Result<Vec<Reader>> {
         let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
         let RepositoryPolicy { own, base, .. } = self.repository_policy(file, source)?;

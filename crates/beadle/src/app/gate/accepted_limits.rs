@@ -1,5 +1,5 @@
-//! For each organisation and target, stores the last accepted limits of the guard. A raised limit
-//! waits for the gate. A lowered limit comes into force immediately.
+//! Stores the last accepted guard limits of each organisation and each target. A raised limit waits
+//! for the gate. A lowered limit comes into force immediately.
 
 use beadle_engine::{Limits, Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};

@@ -76,8 +76,8 @@ pub(crate) async fn held_plan(
     Ok(None)
 }
 
-/// Returns the held generation of a service, if a command would use this generation's mappings to a
-/// target. A command always uses the mappings in the files.
+/// If a command would use mappings to a target that the gate of a service holds, returns the held
+/// generation. A command always uses the mappings in the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,
@@ -96,8 +96,9 @@ pub(crate) async fn held_mappings(
     Ok(None)
 }
 
-/// Records that a policy was applied. After that, the plans of this policy need no gate. If a
-/// service uses the store, only the service accepts a generation.
+/// Records that a command applied a policy. After that, the plans of this policy need no gate. If a
+/// service has accepted a generation, records nothing, because from then on only services accept
+/// generations.
 pub(crate) async fn accept(
     file: &OrgConfig,
     policy: &Policy,

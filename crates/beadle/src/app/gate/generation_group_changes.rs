@@ -26,10 +26,10 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) drift: u64,
     /// The total number of groups at those targets whose mappings, teams or members would change.
     pub(in crate::app) total: u64,
-    /// Why Beadle could not plan some parts.
+    /// The reasons why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks for the groups whose mappings would change. If a changed file declares a group, a
-    /// background task marks this group.
+    /// The marks for the groups whose mappings would change. A background task marks the groups
+    /// that a changed file declares.
     marks: Vec<Mark>,
 }
 

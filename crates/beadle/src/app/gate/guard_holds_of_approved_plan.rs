@@ -10,7 +10,7 @@ use crate::app::gate::held_generation::GenerationApproval;
 
 /// The number of holds that Beadle stores or deletes at the same time.
 const BATCH: usize = 500;
-/// How many keys Beadle reads at the same time if a hold is unreadable.
+/// The number of keys that Beadle reads at the same time if a hold is unreadable.
 const READS: usize = 50;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes

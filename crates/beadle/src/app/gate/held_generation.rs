@@ -82,7 +82,8 @@ pub(crate) struct HeldGroup {
     pub(crate) repositories: u64,
     /// Some of the repositories.
     pub(crate) examples: Vec<String>,
-    /// Some of the lines of the policy that ask for the changes. Empty in groups of older versions.
+    /// Some of the policy lines that ask for the changes. Empty if an older version stored the
+    /// group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) asked: Vec<PolicyLocation>,
     /// The number of further lines that `asked` does not contain.
@@ -248,8 +249,8 @@ impl HeldGeneration {
         note.replace(store, &stored, &Self { approved: Some(approval), ..self }).await
     }
 
-    /// Returns whether the generation waits for an approval with these limits. An operator can raise
-    /// the limits while the generation is held.
+    /// Returns whether the generation still waits for an approval if these limits apply. An
+    /// operator can raise the limits while the generation is held.
     pub(crate) fn waits(&self, limits: &GateLimits) -> bool {
         self.approved.is_none() && self.verdict(limits) != GateVerdict::Passes
     }
@@ -319,8 +320,9 @@ impl HeldGroup {
     }
 
     /// Returns the number of repositories that the examples leave out. If the list of examples is
-    /// not full, the examples are complete. The number of repositories can still be larger, because
-    /// a change of the organisation itself can reach further repositories.
+    /// not full, it leaves out nothing. The number of repositories can still be larger than the
+    /// list, because a change of the organisation itself also reaches repositories that have no
+    /// entry.
     pub(crate) fn unnamed(&self) -> usize {
         if self.examples.len() < EXAMPLES {
             return 0;
@@ -373,8 +375,8 @@ fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) 
     let kind = |change: &Change<()>| {
         let risk = change.risks().gravest().filter(|_| is_shown(change))?;
         let title = change_title(change, risk);
-        // If an operator approves the generation, this also approves the changes that would
-        // otherwise need their own approval.
+        // An approval of the generation also approves the changes that would otherwise need their
+        // own approval.
         let what = match &change.stop {
             Some(stop) => format!("{title} (held until an approval: {stop})"),
             None => title,

@@ -50,8 +50,8 @@ pub(crate) async fn held(
 /// Returns `None` if the gate lets the target pass. Otherwise, returns the exceeded limits. Until
 /// the gate lets the target pass, Beadle writes nothing to the target. If the process ends at any
 /// point of this function, the next call continues. `planned` is the generation of the mappings
-/// with which this process last planned the held target. If the mappings have changed since that
-/// plan, the target can pass.
+/// that this process used for its last plan of the held target. If the mappings have changed since
+/// that plan, Beadle plans the target again, because the target might now pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,

@@ -114,8 +114,8 @@ impl Limited {
                 let planner = target.planner(Some(&service.store), service.clock());
                 let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
                 if generation.is_empty() {
-                    // No change waits for room in the window, so no plan contains the generation of
-                    // the mappings.
+                    // The window holds no change, so Beadle has made no plan yet that contains the
+                    // generation of the mappings.
                     generation.clone_from(&service.directories.mappings().generation);
                 }
                 if let Some(groups) = self.configured().groups {
@@ -161,8 +161,8 @@ fn note_of(name: &str) -> String {
 
 /// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
 /// any point of this function, the next call continues. `planned` contains the held changes from
-/// this process's last plan of held limits. If some of these changes are no longer held, the limits
-/// can pass.
+/// this process's last plan of held limits. If some of these changes are no longer held, Beadle
+/// makes a new plan, because the limits might now pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -184,7 +184,7 @@ pub(crate) async fn adopt(
     }
     let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
     // Another process might have accepted these limits, and written a part of the changes. With the
-    // old limits, this process could hold the other changes again.
+    // old limits, this process could hold the remaining changes again.
     if accepted_limits::of(store, name).await? == Some(configured) {
         let held = released(store.holds().await?, name, with_contested);
         let digests: BTreeSet<String> = held.by_window.values().flatten().cloned().collect();
@@ -279,8 +279,8 @@ pub(crate) struct Released {
 }
 
 impl Released {
-    /// Returns whether some of these changes are not held any more. Newly held changes can only
-    /// make the sums larger.
+    /// Returns whether some of these changes are not held any more. Ignores newly held changes,
+    /// because they can only make the sums larger.
     fn lost(&self, now: &Self) -> bool {
         let is_held = |(key, digests): (&Key, &BTreeSet<String>)| {
             now.by_window.get(key).is_some_and(|held| digests.is_subset(held))

@@ -1,4 +1,4 @@
-//! For each target, stores the last accepted mappings of the configuration. After a restart, the
+//! Stores the last accepted mappings of the configuration for each target. After a restart, the
 //! service continues with these mappings until the gate lets other mappings pass.
 
 use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError, Stored};
@@ -167,7 +167,7 @@ pub(in crate::app) async fn follow(
 }
 
 /// Starts the work without the configured mappings, because the accepted mappings are unknown.
-/// Beadle changes only groups that have a mapping.
+/// Without a mapping, Beadle does not change a group.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

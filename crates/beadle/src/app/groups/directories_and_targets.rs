@@ -23,7 +23,7 @@ use crate::app::groups::policy_group_files;
 use crate::app::groups::target::GroupTarget;
 use crate::config::{self, Config};
 
-/// A source: a file of a policy, together with the target of the groups in this file.
+/// A policy file that is the source of groups, and the name of the target that has these groups.
 #[derive(Clone)]
 pub(crate) struct TeamSource {
     pub(crate) target: String,

@@ -107,7 +107,7 @@ pub(crate) async fn adopt(
         GateDecision::Passes(approval) => approval,
     };
     if let Some(approval) = &approval {
-        // A group uses the generation of all mappings in force.
+        // The plan of a group contains the generation of all mappings in force.
         let_pass(store, &preview.approvable, &after.generation, approval, now).await?;
     }
     if !accepted_mappings::accept_after(store, name, &wanted, &accepted).await? {

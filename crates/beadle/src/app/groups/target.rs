@@ -112,8 +112,8 @@ impl GroupTarget {
     }
 
     /// Probes the server. Compares the configured dialect with the server's answers and with its
-    /// behaviour. If `writes` is true and the configuration allows this, the probe also creates and
-    /// changes a test group.
+    /// behaviour. If `writes` is true and the configuration allows writes of a probe, the probe
+    /// also creates and changes a test group.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {

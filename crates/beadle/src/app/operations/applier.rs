@@ -125,8 +125,8 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Also returns whether the last plan before the write contained only confirmed
-/// changes.
+/// Writes one plan, and returns its report. Also returns whether the last plan before the write
+/// contained only confirmed changes.
 pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -174,9 +174,9 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         Err(failure) => Some(failure.text.clone()),
     };
     // Beadle records the report before the claim of this process ends. After the claim, this report
-    // could replace the report of a later run. If a report leaves out unconfirmed changes, the
-    // report does not show the state of the key. The report of an undo does not show the state of
-    // the key either.
+    // could replace the report of a later run. Beadle does not record a report that leaves out
+    // unconfirmed changes, or the report of an undo, because such a report does not show the state
+    // of the key.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),
@@ -264,8 +264,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The maximum number of times that Beadle plans a key again. A plan is outdated if the first write
-/// of the key waited too long for a budget.
+/// The maximum number of times that Beadle plans a key again because its plan is outdated. A plan
+/// is outdated if the first write of the key waited too long for a budget.
 const OUTDATED: u32 = 5;
 
 /// Renews the claim on a key until the writes end.

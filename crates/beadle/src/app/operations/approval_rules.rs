@@ -12,10 +12,10 @@ use crate::app::operations::held_change_decisions::NamedChange;
 /// force. For a held policy, it is the held policy itself.
 pub(crate) struct PolicyFacts<'a> {
     pub(crate) generation: &'a str,
-    /// The logins of the people who wrote the policy. For held changes, the list also has the people
-    /// who wrote the earlier policies that might have asked for the changes. For a held policy, it
-    /// also has the people of all commits since the policy in force. If the list is empty, these
-    /// people are not known.
+    /// The logins of the people who wrote the policy. For held changes, the list also has the
+    /// people who wrote the earlier policies that might have asked for the changes. For a held
+    /// policy, the list also has the people who wrote a commit since the policy in force. If the
+    /// list is empty, these people are not known.
     pub(crate) authors: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ use crate::app::operations::written_changes::Written;
 /// An undo that already reverted some of the selected writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EarlierUndo {
-    /// The number of the undo in the journal. An undo of this number reverts the undo.
+    /// The number of the undo in the journal. `beadle undo` with this number reverts the undo.
     pub(crate) number: u64,
     /// A sentence with the time of the undo, its operator, and the command that reverts it.
     pub(crate) sentence: String,
@@ -26,7 +26,8 @@ pub(crate) async fn earlier_undos(
 ) -> anyhow::Result<Vec<EarlierUndo>> {
     let mut found = Vec::new();
     let mut reverting: Vec<&Written> = writes.iter().filter_map(|one| reverting(one, others)).collect();
-    // A repair of drift in the selection of a policy has nothing to undo.
+    // If an operator selects a policy, the writes can include repairs of drift. A repair has
+    // nothing to undo, so it does not count.
     let is_change = |one: &&Written| one.change.fields.iter().any(|field| field.before != field.after);
     let all = writes.iter().filter(is_change).count();
     let after = writes.iter().map(Written::number).min().unwrap_or_default();
@@ -38,7 +39,7 @@ pub(crate) async fn earlier_undos(
         for entry in entries {
             let Detail::Operator(OperatorAction::Undid { undid, by, .. }) = &entry.detail else { continue };
             // An operator can repeat an undo. Then several entries have the same name, and a write
-            // belongs to the last entry before it.
+            // belongs to the last entry before the write.
             let is_other = |one: &&Written| {
                 one.generation.as_deref() != Some(undid.as_str())
                     || one.number() < entry.seq

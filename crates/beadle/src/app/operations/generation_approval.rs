@@ -29,10 +29,10 @@ pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     Some(format!("held for {plans}\nhint: approve each plan by its code, as `beadle holds` shows it"))
 }
 
-/// Approves a held generation, and records it in the journal. `seen` is the hold that the operator
-/// saw. If another operator has already approved the generation, the earlier approval stays, and
-/// the function returns the name of that operator. Returns an error if the hold ended, or if its
-/// plan has changed.
+/// Approves a held generation, and records the approval in the journal. `seen` is the hold that the
+/// operator saw. If another operator has already approved the generation, the earlier approval
+/// stays, and the function returns the name of that operator. Returns an error if the hold ended,
+/// or if its plan has changed.
 pub(crate) async fn approve(
     store: &dyn Store,
     (note, seen): (&str, HeldGeneration),

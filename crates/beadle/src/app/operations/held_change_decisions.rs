@@ -23,7 +23,8 @@ pub(crate) enum Effect<'a> {
     Done,
     /// Another operator has already made the same decision. The earlier decision stays.
     Before(&'a str),
-    /// The approval has no effect. This operator rejected the change after the approver had seen it.
+    /// The approval has no effect. The operator with this name rejected the change after the
+    /// approver had seen the change.
     Rejected(&'a str),
     /// The decision has no effect. The approved write of the change has already begun and might be
     /// complete.
@@ -41,12 +42,13 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
 
 /// Stores a decision about each change. If the decision has an effect, the journal gets an entry.
 /// `named` contains the holds that the operator saw. If somebody rejected a change after the
-/// operator saw it, an approval does not end this rejection. Returns the stored holds in the order
-/// of the changes. For a change that is no longer held, the list contains `None`. The store has no
-/// transaction for several holds. If somebody else decides about one change at the same time, or
-/// Beadle writes it, the decision is still stored for all other changes. This is also true if a row
-/// of one change cannot be read. In that case, the function then returns the error of this row.
-/// Before it returns any error, the journal has the decisions that are stored.
+/// operator saw the change, an approval does not end this rejection. Returns the stored holds in
+/// the order of the changes. For a change that is no longer held, the list contains `None`. The
+/// store has no transaction for several holds. So if somebody else decides about one change at the
+/// same time, or Beadle writes this change, the function still stores the decision about all other
+/// changes. If the row of one change is unreadable, the function also stores the decision about all
+/// other changes, and then returns the error of this row. Before the function returns any error, it
+/// records the stored decisions in the journal.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],

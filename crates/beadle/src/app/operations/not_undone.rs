@@ -26,8 +26,8 @@ impl NotUndone {
         Self { write, why: why.to_owned(), later: None }
     }
 
-    /// Creates the entry for a write whose value a later write set again. `later` is the number of
-    /// the later write in the journal.
+    /// Creates the entry for a write if a later write set the same value again. `later` is the
+    /// number of the later write in the journal.
     pub(crate) fn because_of(write: Written, why: String, later: u64) -> Self {
         Self { write, why, later: Some(later) }
     }

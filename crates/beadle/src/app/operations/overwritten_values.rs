@@ -16,9 +16,9 @@ pub(crate) type Split = (Vec<Written>, Vec<NotUndone>);
 /// Splits the selected writes into two lists. The first list has the values that no later write set
 /// again. The second list has all other values, each with the reason. `others` contains the other
 /// writes from the oldest to the newest. A selected write does not count as a later write. Without
-/// this check, an undo could wrongly give back access. For example, one policy removed the access,
-/// and a later policy removed it again. GitHub then has the value that the first policy wrote, so an
-/// undo of the first policy could give back the access.
+/// this split, an undo could wrongly give back access. For example, one policy removed the access,
+/// and a later policy removed it again. GitHub then has the value that the first policy wrote, so
+/// an undo of the first policy could give back the access.
 pub(crate) fn without_overwritten(selected: Vec<Written>, others: &[Written]) -> Split {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
     for one in selected {
@@ -47,16 +47,16 @@ pub(crate) fn without_overwritten(selected: Vec<Written>, others: &[Written]) ->
     (kept, left)
 }
 
-/// Returns the write of an undo that reverted a selected write. Returns `None` if there is no such
-/// write, or if a later write set the value again. `others` contains the other writes from the oldest
-/// to the newest.
+/// Returns the write that an undo made to revert a selected write. Returns `None` if there is no
+/// such write, or if a later write set the value again. `others` contains the other writes from the
+/// oldest to the newest.
 pub(crate) fn reverting<'a>(one: &Written, others: &'a [Written]) -> Option<&'a Written> {
     let (its, later) = later(one, others);
     its.get(reverted(&one.change, &later)?).copied()
 }
 
-/// Returns the writes after a write to the same key. Also returns their changes. The flag of a change
-/// is true if an undo wrote it.
+/// Returns the writes that are later than a write and have the same key. Also returns the changes
+/// of the later writes. The flag of a change is true if an undo wrote the change.
 fn later<'a>(one: &Written, others: &'a [Written]) -> (Vec<&'a Written>, Vec<(&'a Change<()>, bool)>) {
     let its: Vec<&Written> = others.iter().filter(|other| other.is_after(one)).collect();
     let is_of_undo = |other: &Written| other.generation.as_deref().is_some_and(is_undo);

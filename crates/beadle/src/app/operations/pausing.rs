@@ -16,7 +16,7 @@ use crate::config::{Config, OrgConfig, TargetConfig};
 /// The maximum length of a pause. Because of this limit, even a forgotten pause ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The names by which an operator specifies the scope of a pause.
+/// The names that an operator uses to specify the scope of a pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
     /// The name of an organisation.

@@ -11,10 +11,11 @@ use crate::app::operations::written_changes::Written;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::plural::counted;
 
-/// The maximum number of policies, and the maximum number of lines of one policy.
+/// The maximum number of policies that the sentences name, and of lines that they name for one
+/// policy.
 const MOST: usize = 3;
 
-/// What a policy asked for.
+/// The writes of an undo that one policy asked for.
 #[derive(Default)]
 struct Asked {
     /// The number of writes.
@@ -33,7 +34,7 @@ pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::
         let Some(policy) = one.asked().filter(|asked| !asked.is_empty() && !is_undo(asked)) else { continue };
         let its = asked.entry(policy).or_default();
         its.writes += 1;
-        // The lines of a write are lines of the policy in force.
+        // The lines of a write are lines of the policy that was in force at the time of the write.
         if one.generation.as_deref() == Some(policy) {
             its.lines.extend(one.change.fields.iter().filter_map(|field| field.asked.clone()));
         }
@@ -63,7 +64,8 @@ pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::
     Ok(sentences)
 }
 
-/// Returns how many of the writes a sentence is about. `all` is the number of all writes.
+/// Returns the words for some of the writes, such as `2 of these writes`. `count` is the number of
+/// these writes, and `all` is the number of all writes.
 pub(crate) fn which(count: usize, all: usize) -> String {
     match (count, all) {
         (1, 1) => "this write".to_owned(),

@@ -39,8 +39,8 @@ pub(crate) struct UndoSelection {
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
-    /// The policy keys whose values Beadle restores, such as `branches[main]`. The text with which
-    /// a plan shows a value is also allowed. An empty list means all values.
+    /// The policy keys whose values Beadle restores, such as `branches[main]`. The text that a plan
+    /// shows for a value is also allowed. An empty list means all values.
     pub(crate) keys: Vec<String>,
 }
 
@@ -55,8 +55,8 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<NotUndone>,
     /// The paths of the keys whose values Beadle restores. An empty list means all values.
     pub(crate) keys: Vec<String>,
-    /// Sentences about writes that belong to two policies, see [`shared_writes::notes`], about keys
-    /// without a write, and about policies without a write.
+    /// Sentences about writes that two policies share (see [`shared_writes::notes`]), keys without
+    /// a write, and policies without a write.
     pub(crate) notes: Vec<String>,
     /// The undos that already reverted some of the writes.
     pub(crate) earlier_undos: Vec<EarlierUndo>,
@@ -109,8 +109,8 @@ pub(crate) async fn select(
     Ok(SelectedWrites { name, writes, left, keys, notes, earlier_undos, afterwards })
 }
 
-/// Returns the keys and the repositories to which an undo is limited, for the name of the undo.
-/// Returns `None` if the undo has no limit.
+/// Returns the part of an undo's name that lists the selected keys and repositories. Returns `None`
+/// if the operator selected neither keys nor repositories.
 fn limit(keys: &[String], repositories: &[String]) -> Option<String> {
     let (keys, repositories) = (keys.join(" and "), repositories.join(" and "));
     match (keys.as_str(), repositories.as_str()) {

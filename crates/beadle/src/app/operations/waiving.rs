@@ -43,7 +43,7 @@ pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)
 }
 
 /// Returns the paths of the keys that an operator means. The operator can write a path, or the text
-/// with which a plan shows a value, such as `has_wiki` or `team core`.
+/// that a plan shows for a value, such as `has_wiki` or `team core`.
 pub(crate) fn meant_keys(keys: &[String]) -> anyhow::Result<Vec<String>> {
     let meant = |key: &String| {
         meant_key(key).map_err(|must| {
@@ -81,9 +81,9 @@ pub(crate) async fn waive(
     Ok(())
 }
 
-/// Returns how many keys of a stored waiver the policy does not declare for a repository. The
-/// operator might have misspelled the name of an entry. Returns `None` if there is no repository
-/// with this name.
+/// Returns the number of keys in a stored waiver that the policy does not declare for a repository.
+/// The operator might have misspelled the name of an entry. Returns `None` if there is no
+/// repository with this name.
 pub(crate) async fn undeclared(
     planner: &RepositoryPlanner,
     repository: &str,
@@ -93,8 +93,8 @@ pub(crate) async fn undeclared(
     Ok(Some(idle(waiver, &explained.waived, &explained.absent_waived)))
 }
 
-/// Returns how many keys of a waiver are not among the exempt keys of a repository. A key of an
-/// absent entry also counts: the key is exempt, but the policy does not declare the entry.
+/// Returns the number of keys in a waiver that are not exempt in a repository. A key of an absent
+/// entry also counts: the key is exempt, but the policy does not declare the entry.
 fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
     let own = exempt.iter().filter(|waived| waiver.is_source_of(waived) && !absent.contains(&waived.key));
     waiver.keys.len().saturating_sub(own.count())
@@ -143,7 +143,7 @@ pub(crate) async fn end(
 }
 
 /// Records an action about a waiver in the journal. The journal of each covered repository shows
-/// the action, unless the waiver covers too many repositories. In that case, and if the waiver
+/// the action, unless the waiver covers too many repositories. In that case, or if the waiver
 /// covers no repository, the entry belongs to the organisation, and `subject` is the name of the
 /// organisation.
 async fn record(

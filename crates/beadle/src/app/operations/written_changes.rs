@@ -73,7 +73,8 @@ pub(crate) async fn others_after(store: &dyn Store, selected: &[Written]) -> any
     let Some(oldest) = selected.iter().map(|one| one.seq).min() else { return Ok(Vec::new()) };
     let own: BTreeSet<u64> = selected.iter().map(|one| one.seq).collect();
     let keys: BTreeSet<&Key> = selected.iter().map(|one| &one.key).collect();
-    // If there is only one key, the list of this key is shorter.
+    // If there is only one key, Beadle reads only the entries of this key, because that list is
+    // shorter.
     let only = keys.first().filter(|_| keys.len() == 1).map(ToString::to_string);
     let listing = Listing { after: oldest, key: only, limit: PAGE, ..Listing::default() };
     let is_other = |one: &Written| keys.contains(&one.key) && !own.contains(&one.seq);
@@ -91,23 +92,23 @@ pub(crate) struct NamedWrites {
     pub(crate) writes: Vec<Written>,
     /// The generations of the named policies.
     pub(crate) policies: BTreeSet<String>,
-    /// The writes of other policies: one of the named policies was in force, but an earlier policy
-    /// first asked for the change.
+    /// The writes that Beadle made while a named policy was in force, but that an earlier policy
+    /// first asked for.
     pub(crate) of_others: Vec<Written>,
     /// The generations of the named policies that wrote nothing.
     pub(crate) idle: BTreeSet<String>,
 }
 
-/// The writes that one word of an operator names.
+/// The writes that one word of an operator specifies.
 struct OfWord {
-    /// What the word names, such as `run 1234`.
+    /// The thing that the word specifies, such as `run 1234`.
     title: String,
-    /// The generation of the policy if the word names a policy.
+    /// The generation of the policy, if the word specifies a policy.
     policy: Option<String>,
     writes: Vec<Written>,
 }
 
-/// The writes that the words of an operator have named so far, by their numbers.
+/// The writes that the words read so far specify, by the numbers of the writes.
 #[derive(Default)]
 struct FoundWrites {
     titles: Vec<String>,
@@ -118,7 +119,7 @@ struct FoundWrites {
 }
 
 impl FoundWrites {
-    /// Adds the writes that one word names.
+    /// Adds the writes that one word specifies.
     fn add(&mut self, OfWord { title, policy, writes }: OfWord) {
         let is_own = |one: &Written| {
             policy.as_deref().is_none_or(|policy| one.asked().is_none_or(|asked| asked == policy))
@@ -133,7 +134,8 @@ impl FoundWrites {
     }
 
     fn named(mut self) -> NamedWrites {
-        // Another word can name a write that does not belong to a named policy.
+        // Another word can specify the same write. The write then does not count as a write of
+        // another policy.
         self.of_others.retain(|seq, _| !self.writes.contains_key(seq));
         NamedWrites {
             titles: self.titles,
@@ -340,10 +342,11 @@ fn is_of_policy(one: &Written, (generation, organisation): (&str, Option<&str>))
         && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))
 }
 
-/// Returns the writes that a generation of a policy first asked for, and the writes during which
-/// this generation was in force. A later repair of the same values counts too. If `organisation` is
-/// set, returns only the writes to this organisation. The place of a write in the journal does not
-/// matter, because a run of an earlier generation can end after a later generation came into force.
+/// Returns the writes that a generation of a policy first asked for, and the writes that Beadle
+/// made while this generation was in force. A later repair of the same values counts too. If
+/// `organisation` is set, returns only the writes to this organisation. The place of a write in the
+/// journal does not matter, because a run of an earlier generation can end after a later generation
+/// came into force.
 async fn of_generation(
     store: &dyn Store,
     generation: &str,
@@ -377,8 +380,8 @@ async fn of_keys(
 
 /// Returns the wanted writes of a list, from the oldest to the newest. Leaves out the writes that
 /// certainly did not happen. Returns an error if this version cannot read a wanted write. Without
-/// the unreadable write, the result would be incomplete. The result for a run would also contain
-/// writes of the previous run.
+/// the unreadable write, the result would be incomplete. For a run, the result would also contain
+/// writes of the previous run, because [`of_run`] takes as many writes as the run made.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,

@@ -26,8 +26,8 @@ pub(crate) const ASKED: usize = 100;
 const PER_REQUEST: Duration = Duration::from_secs(6);
 
 /// Returns the listed installations that Beadle considers: the wanted installations, the stored
-/// installations, and some of the others. The result always contains the stored installations, so
-/// that the stored list does not change.
+/// installations, and some of the other installations. The result always contains the stored
+/// installations, so that the stored list does not change.
 pub(crate) fn considered(
     mut listed: Vec<Installation>,
     before: &[Installed],

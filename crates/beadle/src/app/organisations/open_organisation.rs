@@ -84,7 +84,7 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner of the organisation's repositories. If there is a store, the planner
-    /// records there which repository each file in `repos/` is for.
+    /// records in the store which repository each file in `repos/` belongs to.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))

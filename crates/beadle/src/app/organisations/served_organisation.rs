@@ -57,9 +57,9 @@ pub(crate) struct ServedOrganisation {
     /// The lock of the policy in force. A caller must have this lock to change the policy. A task
     /// must have this lock to decide whether the policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The old policy of this process, if this process has started to use the accepted policy of
-    /// another process. The other process had already marked the affected keys as due, so this
-    /// process might have run some of these keys with the old policy.
+    /// The policy that this process used before it started to use the accepted policy of another
+    /// process. The other process had already marked the affected keys as due, so this process
+    /// might have run some of these keys with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
@@ -213,9 +213,9 @@ impl ServedOrganisation {
         read
     }
 
-    /// Returns the policy with which the organisation opens. If the policy is in a repository, this
-    /// is the last accepted policy. So the organisation can open without GitHub. The next look at
-    /// the repository then reads the newest policy.
+    /// Returns the policy that the organisation uses when it opens. If the policy is in a
+    /// repository, this is the last accepted policy. So the organisation can open without GitHub.
+    /// The next look at the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         match self.last_accepted(app).await {
             Ok(Some(policy)) => return Ok(policy),
@@ -269,8 +269,8 @@ impl ServedOrganisation {
         tracing::warn!(organisation, error, "last accepted policy unusable");
     }
 
-    /// Reads the policy from its repository if the commit has changed. Returns the policy if
-    /// another generation is in force. If the policy is in a folder, returns `None`.
+    /// Reads the policy from its repository if the commit has changed. Returns the policy if it is
+    /// not in force yet. If the policy is in a folder, returns `None`.
     pub(in crate::app) async fn look_at_repository(&self, app: &App) -> anyhow::Result<Option<Policy>> {
         let (Some(source), Some(org)) = (self.file.policy.repository(), self.open()) else {
             return Ok(None);
@@ -453,8 +453,8 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Stores which policy is in force. The caller calls this method before the process starts to
-    /// use another policy.
+    /// Keeps the present policy in `followed`. The caller calls this method before the process
+    /// starts to use the accepted policy of another process.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // No key runs before the first generation is accepted.
         if !self.is_first() {

@@ -16,7 +16,7 @@ pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }
 
-/// Returns the GitHub server with which people sign in. Returns `None` if people sign in with
+/// Returns the GitHub server that people use to sign in. Returns `None` if people sign in with
 /// another provider.
 pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
     let github = service.config().file.server.sign_in.as_ref()?.github.as_ref()?;

@@ -278,7 +278,7 @@ async fn enact(
     // plan. So Beadle stores the approvals as late as possible.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
-        // A group uses the generation of all mappings in force.
+        // The plan of a group contains the generation of all mappings in force.
         let_pass(store, &mapped.approvable, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());

@@ -1,5 +1,6 @@
 //! Finds out who asked for the writes of the journal: the authors of the policies, and the lines
-//! that last declared the removed entries. Beadle reads this only when a person looks at a write.
+//! that last declared the removed entries. Beadle reads these facts only when a person looks at a
+//! write.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ impl Attributions {
     }
 
     /// Returns what Beadle knows about the policies behind the write of an intent. The result is
-    /// empty for any other entry, and if no policy asked for the write.
+    /// empty if the entry is not an intent, or if no policy asked for the write.
     pub(crate) async fn of(&mut self, intent: &Entry) -> Result<Attribution, StoreError> {
         let (Detail::Change(intended), Ok(key)) = (&intent.detail, intent.key.parse::<Key>()) else {
             return Ok(Attribution::default());

@@ -14,9 +14,9 @@ use crate::app::policy::generations::newest_generations;
 use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 
-/// The maximum number of policies whose authors Beadle reads for one approval. Each policy costs one
-/// call to GitHub. If more policies came into force since a change was planned, the authors of the
-/// change are not known.
+/// The maximum number of policies whose authors Beadle reads for one approval. Each policy costs
+/// one call to GitHub. If more policies came into force after Beadle planned a change, the authors
+/// of the change are not known.
 const MOST: usize = 50;
 
 /// Returns the logins of the authors and committers of these commits. Each commit is in the
@@ -47,9 +47,10 @@ async fn authors_of(
 }
 
 /// Returns the logins of the people who wrote the policies that might have asked for held changes:
-/// the policy in force, and the policies since the last sweep whose plans did not show the changes.
-/// The people who wrote the policy in force are not enough. After a later commit by another person,
-/// the author of the commit that asked for a change could approve this change.
+/// the policy in force, and the policies that came into force since the last sweep without these
+/// changes in its plans. The people who wrote the policy in force are not enough. If another person
+/// wrote the policy in force, the author of the earlier policy that asked for a change could
+/// otherwise approve this change.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is unknown at this server, returns an empty list.
@@ -105,9 +106,9 @@ async fn earlier_policies(
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
 /// committers of all commits from the policy in force to the held policy. The people of the last
-/// commit are not enough. After a further commit by another person, the author of an earlier commit
-/// could approve their own commit. A hold does not contain the commit of the base. So if the policy
-/// has a base, the people are not known.
+/// commit are not enough. If another person wrote the last commit, the author of an earlier commit
+/// could otherwise approve their own commit. A hold does not contain the commit of the base. So if
+/// the policy has a base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

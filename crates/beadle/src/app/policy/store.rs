@@ -178,8 +178,8 @@ pub(crate) async fn text(
 }
 
 /// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
-/// Keeps this policy, the policy in force and the accepted policy, and deletes all others. The
-/// accepted policy can differ from the policy in force, because a process might end after it
+/// Keeps this policy, the policy in force and the accepted policy, and deletes all other policies.
+/// The accepted policy can differ from the policy in force, because a process might end after it
 /// accepts a policy and before it records that this policy is in force.
 pub(crate) async fn keep(
     store: &dyn Store,
@@ -226,9 +226,9 @@ async fn put_part(store: &dyn Store, organisation: &str, name: &str, part: &str)
 }
 
 /// Records in the store and in the journal that a policy is in force. Keeps the files of this
-/// policy and of the accepted policy, and deletes all others. The two policies can differ, because
-/// a slow process might record an older policy after another process has accepted a newer one. Does
-/// nothing if the policy comes from a folder.
+/// policy and of the accepted policy, and deletes all other files. The two policies can differ,
+/// because a slow process might record an older policy after another process has accepted a newer
+/// one. Does nothing if the policy comes from a folder.
 pub(crate) async fn accept(
     store: &dyn Store,
     organisation: &str,

@@ -1,6 +1,6 @@
 //! Stops the runs of a process if another process has replaced the generation of this process.
 //! Without this fence, a run with a replaced generation would write values that nobody wants any
-//! more. The new generation had marked the key as due, and the run would also remove this mark.
+//! more. The run would also remove the mark that made the key due because of the new generation.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
 //! write. At its next look, the process starts to use the accepted generation. Until then, other
@@ -105,8 +105,8 @@ struct FencedSession<X> {
 #[async_trait]
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
-        // Beadle does not make the key wait, but plans the key again immediately. The result of
-        // this change is "not reached".
+        // If the fence stops the write, the key does not wait: Beadle plans the key again
+        // immediately. The result of this change is "not reached".
         let asked_at = self.clock.now();
         check(self.in_force.as_ref(), asked_at).await?;
         let now = self.clock.now();

@@ -82,8 +82,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Creates a service. Sends no request. `hold` limits how long the keys of an instance wait
-    /// while the instance is not open. `process_started` is the time at which the process started.
+    /// Creates a service. Sends no request. `hold` is the shortest and the longest time that a key
+    /// waits while its instance is not open. `process_started` is the time at which the process
+    /// started.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,
@@ -159,7 +160,7 @@ impl Service {
 
     /// Returns the budget of each credential, with the name of its organisation, directory or
     /// target. The list also has the budgets of organisations that are not open. For example, an
-    /// organisation cannot open if its credential is denied and Beadle needs it to read the
+    /// organisation cannot open if GitHub denies the credential that Beadle needs to read the
     /// policy's repository. A credential whose secret is missing is not in the list.
     pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
         let of_org = |org: &Arc<ServedOrganisation>| {

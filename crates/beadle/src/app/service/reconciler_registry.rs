@@ -34,9 +34,9 @@ pub(crate) struct InstanceRouter {
     clock: Clock,
 }
 
-/// Returns how long a key waits for its instance to open. `opening` is the time for which Beadle
-/// has tried to open the instance. The result is a quarter of `opening`. So the key runs soon after
-/// its instance opens, and the worker rarely claims keys of an instance that cannot open.
+/// Returns how long a key waits for its instance to open. `opening` is the time since Beadle began
+/// to open the instance. The result is a quarter of `opening`. So the key runs soon after its
+/// instance opens, and the worker rarely claims keys of an instance that cannot open.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -115,8 +115,8 @@ pub(crate) struct ReconcilerRegistry {
 }
 
 impl ReconcilerRegistry {
-    /// Creates a registry without an open instance. `hold` limits how long the keys of an instance
-    /// wait while the instance is not open.
+    /// Creates a registry without an open instance. `hold` is the shortest and the longest time
+    /// that a key waits while its instance is not open.
     pub(crate) fn new(config: &Config, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
@@ -191,7 +191,7 @@ impl ReconcilerRegistry {
     }
 
     /// Adds the reconciler for the pushes to the repository of an organisation's policy. `readers`
-    /// are the organisations that contain the policy and its base.
+    /// are the readers of the organisations whose repositories contain the policy and its base.
     pub(crate) fn add_policy(&self, org: &str, readers: &[&Reader], reading: Arc<dyn Reconcile>) {
         let reading = readers.iter().fold(reading, |inner, reader| with_accepted_permissions(reader, inner));
         self.policies.add(org, reading);

@@ -1,5 +1,5 @@
-//! The codes with which an operator names writes: the digest of a change, the code of an approved
-//! group of changes, and the generation of a policy.
+//! The codes that an operator uses to specify writes: the digest of a change, the code of an
+//! approved group of changes, and the generation of a policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -23,7 +23,7 @@ struct LastWrite<'a> {
     asked: Option<String>,
 }
 
-/// An earlier write of all values of a write.
+/// The earlier writes that already wrote all values of a later write.
 struct EarlierWrite {
     /// The policy that asked for the values.
     policy: String,
@@ -31,12 +31,12 @@ struct EarlierWrite {
     at: Time,
 }
 
-/// Gives each write that repeats an earlier write the policy of the earlier write. `all` contains
-/// the writes of some keys from the oldest to the newest.
+/// Finds each write that repeats an earlier write, and assigns it to the policy of the earlier
+/// write. `all` contains the writes of some keys from the oldest to the newest.
 ///
 /// No policy asked for the drift that such a write repaired, so an undo must not restore this
-/// drift. For this, the values before and after the repeated write become the same. The undo then
-/// restores only the values from before the earlier write.
+/// drift. So the function makes the values before and after the repeated write the same. The undo
+/// then restores only the values from before the earlier write.
 pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
     let asked = policies(store, all).await?;
     for (one, (asked, is_repair)) in all.iter_mut().zip(asked) {
@@ -95,9 +95,9 @@ fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
     one.change.fields.iter().map(move |field| ((&one.key, aspect, what, field.name.as_str()), &field.after))
 }
 
-/// Returns the earlier write of all values of a write. Returns `None` if the last write of one of
-/// the values wrote something else, if two policies asked for the values, or if an undo wrote one
-/// of the values.
+/// Returns the earlier writes that already wrote all values of a write. Returns `None` in these
+/// cases: one of the values was last written differently or never written, two policies asked for
+/// the values, or an undo wrote one of the values.
 fn repeated(one: &Written, last: &BTreeMap<Place<'_>, LastWrite<'_>>) -> Option<EarlierWrite> {
     let mut earlier: Option<(&str, Time)> = None;
     for (place, value) in values(one) {

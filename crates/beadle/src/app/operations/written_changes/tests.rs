@@ -15,7 +15,7 @@ fn key() -> Key {
     Key::new("repository", "acme", 7)
 }
 
-/// Returns a change that adds a topic. The change for `no NAME` removes the topic.
+/// Returns a change that adds a topic. The change for the text `no NAME` removes the topic NAME.
 fn change(topic: &str) -> Change<()> {
     let (name, [before, after]) = match topic.strip_prefix("no ") {
         Some(name) => (name, [json!(true), json!(null)]),

@@ -48,9 +48,9 @@ async fn the_repair_of_drift_restores_nothing_of_its_own() {
     assert_eq!(befores, [&json!("pull"), &Value::Null]);
 }
 
-/// Records that a run found a policy with exactly these topics in the repository.
+/// Records a run with a policy that declares exactly these topics for the repository.
 async fn record_topics(store: &SqliteStore, at: i64, topics: &[&str]) {
-    // A later time comes first.
+    // The note of a later time comes first in a list of notes.
     let moment = format!("{:016x}", i64::MAX - at);
     let (at, digest) = (Time(at), format!("digest-{at}"));
     let line = || ControlLine { value: "true".into(), line: 1 };

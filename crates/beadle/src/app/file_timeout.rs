@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 /// system does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A reader that makes one read at a time. A read that never returns keeps its thread, because a
-/// program cannot stop a running thread. The reader begins the next read only after the previous
+/// A reader that runs only one read at a time. A read that never returns keeps its thread, because
+/// a program cannot stop a running thread. The reader begins the next read only after the previous
 /// read has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {

@@ -1,5 +1,5 @@
-//! Shares the budget of one credential among processes. Processes with the same credential report
-//! through the store how much of the budget they have spent.
+//! Shares the budget of one credential among processes. If processes use the same credential, they
+//! tell each other through the store how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;

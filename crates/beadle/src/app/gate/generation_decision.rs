@@ -8,7 +8,7 @@ use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 /// The decision of the gate about a planned generation.
 pub(in crate::app) enum GateDecision {
     /// The generation passes. If an operator approved exactly this plan, the decision contains the
-    /// approval. The changes of the plan must then also pass the guard.
+    /// approval. In this case, the caller also lets the changes of the plan pass the guard.
     Passes(Option<GenerationApproval>),
     /// The gate holds the generation.
     Held(Box<HeldGeneration>),

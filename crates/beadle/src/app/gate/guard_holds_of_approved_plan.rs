@@ -66,8 +66,8 @@ pub(in crate::app) async fn take_back(
 }
 
 /// Returns an error if a hold of a planned key is unreadable, because an operator might have
-/// rejected the change. An unreadable hold of another key does not matter, so it does not stop the
-/// policy of another organisation.
+/// rejected the change. An unreadable hold of another key causes no error, so that the hold does
+/// not stop the policy of another organisation.
 async fn check_readable(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> Result<(), StoreError> {
     if store.all_holds().await?.unreadable.is_empty() {
         return Ok(());

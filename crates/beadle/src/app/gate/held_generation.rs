@@ -43,9 +43,9 @@ pub(crate) struct HeldGeneration {
     pub(crate) why: String,
     /// The sums of the changes that Beadle would write with this generation.
     pub(crate) sums: GateSums,
-    /// The repositories and groups in which something is removed, weakened or exposed. `None` if an
-    /// older version stored the hold. [`GateSums::repositories`] also counts the repositories that a
-    /// change of the organisation itself reaches.
+    /// The repositories and groups in which the generation removes, weakens or exposes something.
+    /// `None` if an older version stored the hold. [`GateSums::repositories`] also counts the
+    /// repositories that a change of the organisation itself reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) places: Option<ChangedPlaces>,
     /// The number of repositories in the organisation.
@@ -188,9 +188,9 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people, so the list also contains the holds that this version cannot read. An unreadable
-    /// hold thus does not prevent a notification or a page. Nobody can approve or end such a hold
-    /// with this version, because Beadle reads the note again before each of these actions.
+    /// for people, so the list also contains the holds that this version cannot read. So an
+    /// unreadable hold does not prevent a notification or a page. Nobody can approve or end such a
+    /// hold with this version, because Beadle reads the note again before each of these actions.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();
@@ -292,8 +292,8 @@ impl HeldGeneration {
         format!("{} in {}", counts.join(", "), self.places())
     }
 
-    /// Returns the places in which something is removed, weakened or exposed, such as `8 of 40
-    /// repositories`, or `8 repositories and the organisation itself`.
+    /// Returns the places in which the generation removes, weakens or exposes something, such as `8
+    /// of 40 repositories`, or `8 repositories and the organisation itself`.
     pub(crate) fn places(&self) -> String {
         match self.places {
             Some(places) if places.organisation || places.groups > 0 => places.text(),

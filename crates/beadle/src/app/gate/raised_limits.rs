@@ -22,7 +22,7 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::service::Service;
 
-/// The number of keys for which Beadle makes plans at the same time.
+/// The number of keys that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;

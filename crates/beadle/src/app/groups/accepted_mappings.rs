@@ -14,7 +14,7 @@ use crate::config::Config;
 pub(in crate::app) struct AcceptedMappings {
     /// The name of the generation.
     pub(in crate::app) generation: String,
-    /// The number of parts in which the text of the mappings is stored.
+    /// The number of parts into which Beadle splits the text of the mappings for the store.
     parts: usize,
 }
 

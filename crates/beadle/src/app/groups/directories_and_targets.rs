@@ -179,8 +179,8 @@ impl Directories {
     }
 
     /// Returns the budget of each directory and of each SCIM server, with its name. A directory has
-    /// several budgets. The first one belongs to the requests for tokens and for groups, which
-    /// Beadle sends most often.
+    /// several budgets. The function returns the first one, which is for the requests that Beadle
+    /// sends most often: the requests for tokens and for groups.
     pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
         let okta = self.okta.iter().filter_map(|(file, okta)| {
             let budgets = okta.budgets().next()?;

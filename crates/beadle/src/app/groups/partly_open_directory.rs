@@ -1,6 +1,6 @@
-//! Handles a directory if some of its targets are open and others are not. The events and sweeps of
-//! the directory reach the open targets. If another target opens later and has missed an event,
-//! Beadle starts a sweep.
+//! Handles a directory if only some of its targets are open. The events and sweeps of the directory
+//! reach the open targets. If another target opens later and has missed an event, Beadle starts a
+//! sweep.
 
 use parking_lot::RwLock;
 use std::collections::BTreeSet;

@@ -158,8 +158,8 @@ impl PolicyGroupFile {
                 let Some(content) = accepted.content(self.name) else {
                     bail!("the policy of {} has no {}", organisation.name, self.name)
                 };
-                // The service read a new text twice before the gate accepted it, so Beadle does not
-                // wait.
+                // The service read a new text twice before the gate accepted the text, so Beadle
+                // does not wait.
                 if let Some(teams) = state.in_use(&content, Duration::ZERO, self.clock.now()) {
                     return Ok(teams);
                 }

@@ -134,7 +134,8 @@ pub(crate) fn look(
 ) -> Look {
     let mut seen: Vec<SeenWaiver> = Vec::new();
     for waiver in of_policy.iter().chain(stored).filter(|waiver| waiver.is_in_force(rules, now)) {
-        // If the policy and the store waive the same keys, the later end is valid.
+        // If the policy and the store waive the same keys, Beadle uses the waiver with the later
+        // end.
         match seen.iter_mut().find(|seen| seen.waiver.id() == waiver.id()) {
             Some(other) if other.waiver.until >= waiver.until => {}
             Some(other) => other.waiver = waiver.clone(),
@@ -147,7 +148,7 @@ pub(crate) fn look(
     for one in &mut seen {
         let known = before.waivers.iter().find(|other| other.waiver.id() == one.waiver.id());
         if let Some(known) = known {
-            // If the stored time is in the future, a wrong clock set it.
+            // A stored time in the future comes from a wrong clock.
             one.since = known.since.map(|since| since.min(now));
         }
         one.is_noticed = one.waiver.until.since(now) <= one.notice();

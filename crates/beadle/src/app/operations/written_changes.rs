@@ -67,8 +67,8 @@ impl Written {
     }
 }
 
-/// Returns the confirmed later writes of the same keys, from the oldest to the newest. A later
-/// write is newer than the oldest selected write, and is not itself selected.
+/// Returns the confirmed later writes to the keys of the selected writes, from the oldest to the
+/// newest. A later write is newer than the oldest selected write, and is not itself selected.
 pub(crate) async fn others_after(store: &dyn Store, selected: &[Written]) -> anyhow::Result<Vec<Written>> {
     let Some(oldest) = selected.iter().map(|one| one.seq).min() else { return Ok(Vec::new()) };
     let own: BTreeSet<u64> = selected.iter().map(|one| one.seq).collect();

@@ -97,7 +97,7 @@ impl Installations {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
                 // If the store has no record of a last sweep, a sweep is due. The sweep finds the
-                // changes from the time in which Beadle did not manage the organisation.
+                // changes that somebody made while Beadle did not manage the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());

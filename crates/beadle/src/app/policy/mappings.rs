@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// The targets for which an organisation's policy in force has mappings. After a restart, the
-/// groups of these targets wait until the policy is known again.
+/// The targets of the mappings that an organisation's policy in force contains. After a restart,
+/// the groups of these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);

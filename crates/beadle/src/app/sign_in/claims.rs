@@ -9,8 +9,8 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
-/// The algorithms that Beadle accepts. Each of these algorithms needs a key pair, so a client
-/// cannot sign a token itself.
+/// The algorithms that Beadle accepts. Each of these algorithms signs with the private key of the
+/// provider, so a client cannot sign a token itself.
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 /// The maximum difference between the clocks, in seconds.
 const LEEWAY: u64 = 60;

@@ -78,9 +78,9 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
     Ok(found)
 }
 
-/// Returns whether a policy other than the earlier one declares the values of a write again after
-/// they were dropped. Values are dropped if a policy between the two writes did not declare all of
-/// them, or declared other values.
+/// Returns whether the values of a write were dropped after the earlier write, and another policy
+/// then declared them again. Values are dropped if a policy between the two writes did not declare
+/// all of them, or declared other values.
 async fn is_declared_again(
     past: &mut PastPolicies<'_>,
     one: &Written,
@@ -95,9 +95,9 @@ fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
     one.change.fields.iter().map(move |field| ((&one.key, aspect, what, field.name.as_str()), &field.after))
 }
 
-/// Returns the earlier writes that already wrote all values of a write. Returns `None` in these
-/// cases: one of the values was last written differently or never written, two policies asked for
-/// the values, or an undo wrote one of the values.
+/// Returns the earlier writes that already wrote all values of a write. Returns `None` if one of
+/// the values has no earlier write, if its last write wrote another value, or if an undo wrote one
+/// of the values. Also returns `None` if two policies asked for the values.
 fn repeated(one: &Written, last: &BTreeMap<Place<'_>, LastWrite<'_>>) -> Option<EarlierWrite> {
     let mut earlier: Option<(&str, Time)> = None;
     for (place, value) in values(one) {

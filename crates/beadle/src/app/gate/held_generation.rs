@@ -188,9 +188,10 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people, so the list also contains the holds that this version cannot read. So an
-    /// unreadable hold does not prevent a notification or a page. Nobody can approve or end such a
-    /// hold with this version, because Beadle reads the note again before each of these actions.
+    /// for people, so the list also contains the holds that this version cannot read. With this
+    /// rule, an unreadable hold does not prevent a notification or a page. Nobody can approve or
+    /// end such a hold with this version, because Beadle reads the note again before each of these
+    /// actions.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();

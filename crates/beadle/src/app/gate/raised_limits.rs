@@ -224,8 +224,8 @@ pub(crate) async fn adopt(
         }
         GateDecision::Passes(None) => {}
         GateDecision::Passes(Some(approval)) => {
-            // An operator might have decided about a change while Beadle made the plan. The approved
-            // plan would then differ from the plan that is necessary now.
+            // An operator might have decided about a change while Beadle made the plan. The
+            // approved plan would then differ from the plan that is necessary now.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));
@@ -250,8 +250,8 @@ fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
     plans.iter().flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
 }
 
-/// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if an
-/// operator has decided about its change, even if the decision arrives during this call.
+/// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if
+/// an operator has decided about its change, even if the decision arrives during this call.
 async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), StoreError> {
     let is_open = |hold: &Hold| hold.is_open() && !is_undo(&hold.generation);
     let holds = store.holds().await?.into_iter();

@@ -143,8 +143,8 @@ impl PauseScope {
         let paused = store.pauses(now).await?;
         let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
         for target in teams_of(config, scope) {
-            // If the target's pause ends at another time, somebody paused the target itself. That pause
-            // stays in force.
+            // If the target's pause ends at another time, somebody paused the target itself. That
+            // pause stays in force.
             if until(target).is_some() && until(target) == until(scope) {
                 store.resume(target).await?;
                 revive_paused(store, target, now).await?;

@@ -140,8 +140,9 @@ pub(super) fn link_at(
     Some(open.links_at(origin, base).link(at))
 }
 
-/// Returns the places of the policy and of its base. The part that contains the line is at the given
-/// commit. Returns `None` if the text is not a commit, but the name of a generation in a folder.
+/// Returns the places of the policy and of its base. The part that contains the line is at the
+/// given commit. Returns `None` if the text is not a commit, but the name of a generation in a
+/// folder.
 fn moved(
     current: &Policy,
     at: &PolicyLocation,

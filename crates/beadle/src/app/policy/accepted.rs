@@ -143,7 +143,8 @@ impl AcceptedPolicy {
         Note::get_all(store, &notes).await
     }
 
-    /// Returns the last accepted generation of an organisation, for [`PreparedPolicy::accept_after`].
+    /// Returns the last accepted generation of an organisation, for
+    /// [`PreparedPolicy::accept_after`].
     pub(crate) async fn stored(store: &dyn Store, file: &OrgConfig) -> Result<Stored<Self>, StoreError> {
         Self::note(&file.name).stored(store).await
     }

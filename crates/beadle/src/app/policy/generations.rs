@@ -13,8 +13,8 @@ use crate::journal::attribution::KnownPolicy;
 const MOST: usize = 5_000;
 
 /// Reads the generations that came into force, newest first. Ends as soon as `is_last` returns true
-/// for a generation, or if the journal has no further generation. `is_last` also gets the instance of
-/// the generation, and the time when it came into force.
+/// for a generation, or if the journal has no further generation. `is_last` also gets the instance
+/// of the generation, and the time when it came into force.
 pub(crate) async fn newest_generations(
     store: &dyn Store,
     mut is_last: impl FnMut((&str, Time), PolicyInForce) -> bool,
@@ -55,9 +55,9 @@ impl PoliciesInForce {
         Self { store: store.clone(), found: Vec::new(), next: Some(all()) }
     }
 
-    /// Returns the policy with this generation that came into force before the entry with the number
-    /// `before`. Returns `None` if the journal does not have this policy. For example, a policy in a
-    /// folder has no entry.
+    /// Returns the policy with this generation that came into force before the entry with the
+    /// number `before`. Returns `None` if the journal does not have this policy. For example, a
+    /// policy in a folder has no entry.
     pub(crate) async fn find(
         &mut self,
         (organisation, generation): (&str, &str),

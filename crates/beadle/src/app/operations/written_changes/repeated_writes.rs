@@ -1,7 +1,7 @@
-//! Finds the policy that asked for a repeated write. While a policy is in force, Beadle also repairs
-//! drift from values that an earlier policy already wrote. Such a write belongs to the earlier
-//! policy. If a policy between the two writes did not declare the value, or declared another value,
-//! the write belongs to the policy that declares the value again.
+//! Finds the policy that asked for a repeated write. While a policy is in force, Beadle also
+//! repairs drift from values that an earlier policy already wrote. Such a write belongs to the
+//! earlier policy. If a policy between the two writes did not declare the value, or declared
+//! another value, the write belongs to the policy that declares the value again.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,8 @@ pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Re
     Ok(())
 }
 
-/// Returns for each write the policy that asked for it, and whether the write repeats an earlier one.
+/// Returns for each write the policy that asked for it, and whether the write repeats an earlier
+/// one.
 async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<String>, bool)>, StoreError> {
     let mut past = PastPolicies::new(store);
     let mut last: BTreeMap<Place<'_>, LastWrite<'_>> = BTreeMap::new();

@@ -39,21 +39,21 @@ use crate::logging;
 use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 use beadle_config::StoreLocation;
 
-/// The time between two reads of the secrets if everything is open. If a part is not open, the
-/// shorter time `MISSING` applies.
+/// The time between two reads of the secrets if all organisations, directories and targets are
+/// open. If one of them is not open, the shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The maximum time that a key waits for its organisation or directory to open. The unit is the
-/// length of one lease. Each wait costs one message.
+/// The maximum time that a key waits for its organisation or directory to open. The time is this
+/// number of leases. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
-/// The longest wait divided by this number is the first wait. So a short failure, such as a
+/// The first wait is the longest wait divided by this number. So a short failure, such as a
 /// conflict in the table, does not delay a key for minutes.
 const SHORTER: u32 = 20;
 /// The minimum time between the end of the background tasks and the end of the function.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// The time that a key must be due before the function sends a repeated message for the key.
 const WAITED: Duration = Duration::from_secs(60);
-/// The maximum number of repeated messages in one minute and one lane. Each message is for one key.
+/// The maximum number of repeated messages per minute and lane. Each message is for one key.
 const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. With 10,000 repositories, one
 /// read takes 3 MB of the table or more.
@@ -254,8 +254,8 @@ async fn share_budgets(driver: Driver, clock: Clock) {
     }
 }
 
-/// Returns the time at which AWS ends the function. AWS passes this time itself. `cargo lambda
-/// watch` passes the remaining duration, and this function converts it into a time.
+/// Returns the time at which AWS ends the function. AWS passes exactly this time. `cargo lambda
+/// watch` passes the remaining duration instead, and this function converts the duration to a time.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }

@@ -62,9 +62,9 @@ async fn decide(
     if !preview.is_confirmed((&store, config), ask, printer).await? {
         return Ok(declined(code));
     }
-    // The operator can take a long time to answer.
+    // The operator might have taken a long time to answer, so the command reads the clock now.
     let now = Clock::system().now();
-    // Without a reason, the list of generations is empty.
+    // `refusal` rejects a generation without a reason. So without a reason, the list is empty.
     if let Some(reason) = reason {
         let approval = GenerationApproval { by, reason, at: now };
         code = code.max(approve_generations(store.as_ref(), &generations, &approval, printer).await);
@@ -97,9 +97,9 @@ fn refusal(
     None
 }
 
-/// Approves generations. Each generation has the name of its note. Returns the exit code. The gate
-/// can plan a generation again while the operator reads. This must not stop the other approvals that
-/// the operator confirmed.
+/// Approves the generations that the operator confirmed. Each generation comes with the name of its
+/// note. Returns the exit code. If the gate planned a generation again while the operator read, the
+/// approval of this generation fails. The function still approves the other generations.
 async fn approve_generations(
     store: &dyn Store,
     generations: &[&(String, HeldGeneration)],

@@ -60,7 +60,7 @@ struct Asking {
     first_asked: Option<String>,
     /// The policy of this generation, if the journal has its entry.
     first_policy: Option<KnownPolicy>,
-    /// The path of the list in which a removed entry is missing.
+    /// The path of the list that does not have a removed entry.
     absent_from: Option<String>,
     /// The line that last declared a removed entry.
     declared: Option<LastDeclared>,

@@ -20,7 +20,7 @@ use crate::output::journal_line::{is_shown, line};
 use crate::output::left_out::LeftOut;
 use crate::output::printer::Printer;
 
-/// The time between two looks of `--follow` for new entries.
+/// The time between two reads of new entries with `--follow`.
 const POLL: Duration = Duration::from_secs(1);
 /// The maximum time that `--follow` waits for the end of a run. After this time, it shows the
 /// writes of the run.
@@ -94,7 +94,7 @@ impl Search<'_> {
                 continue;
             }
             if shown == self.args.limit {
-                // To count the older entries, Beadle would read the whole journal.
+                // To count the older entries, Beadle would have to read the whole journal.
                 LeftOut::Uncounted.note(("older entry", "older entries"), shown as u64, printer);
                 break;
             }
@@ -227,8 +227,8 @@ impl Search<'_> {
         self.args.only.iter().filter_map(|only| only.kind()).collect()
     }
 
-    /// Returns the kind that the store can select. The line of a write also needs the result of the
-    /// write and the end of its run.
+    /// Returns the kind that the store can select. Returns `None` for writes, because the line of a
+    /// write also needs the result of the write and the end of its run.
     fn kind_of_store(&self) -> Option<EntryKind> {
         match self.kinds().as_slice() {
             [kind] if *kind != EntryKind::Intent && self.risks().is_empty() => Some(*kind),

@@ -27,7 +27,7 @@ pub(crate) async fn run(config: &Config, args: &RejectArgs, printer: &Printer) -
     if !preview.is_confirmed((&store, config), can_ask().then_some(ask), printer).await? {
         return Ok(declined(code));
     }
-    // The operator can take a long time to answer.
+    // The operator might have taken a long time to answer, so the command reads the clock now.
     let now = Clock::system().now();
     let decided = decide_changes(store.as_ref(), &changes, &decision, (now, printer)).await?;
     Ok(code.max(decided))

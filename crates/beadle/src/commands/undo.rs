@@ -40,8 +40,8 @@ struct UndoCommand<'a> {
     printer: &'a Printer,
     /// Sentences about what happens after the undo.
     afterwards: &'a [String],
-    /// The command that undoes the same sweeps by their numbers. `None` if the operator did not use
-    /// the word for the last sweep.
+    /// The command that undoes the same sweeps by their numbers. `None` if the operator did not
+    /// write [`LAST_SWEEP`].
     by_number: Option<String>,
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     Ok(tally.code_with(selected.left.len() + left))
 }
 
-/// Returns the words that name the writes. The number of a sweep replaces the word for the newest
+/// Returns the words that name the writes. Replaces [`LAST_SWEEP`] with the number of the newest
 /// sweep.
 async fn words(
     app: &App,
@@ -178,9 +178,9 @@ async fn words(
     Ok(others.chain(numbers).collect())
 }
 
-/// Returns the newest sweep of an organisation that has writes of a policy. The results of a sweep
-/// by an earlier version also count the writes of an undo that somebody ran at the same time. So
-/// the function skips a sweep without other writes, and prints a note about it.
+/// Returns the newest sweep of an organisation, if the sweep has writes of a policy. If an earlier
+/// version of Beadle ran a sweep, the sweep's results also count the writes of a simultaneous undo.
+/// So the function skips sweeps without writes of a policy, and prints a note about each of them.
 async fn sweep_with_writes(
     store: &dyn Store,
     name: &str,
@@ -229,9 +229,8 @@ fn hints(all: &[Wrote], printer: &Printer) {
     printer.note(format!("to follow the policy again: {resume}"));
 }
 
-/// Returns the plans of an undo as JSON. A part that could not be read counts as an error. The same
-/// is true when the command writes. `guard` are sentences about the changes that the guard would
-/// hold.
+/// Returns the plans of an undo as JSON. `guard` contains sentences about the changes that the
+/// guard would hold.
 fn as_json(selected: &SelectedWrites, plans: &[WholePlan], guard: &[String]) -> Value {
     let not_undone = selected.left.iter().map(|one| {
         let write = &one.write;
@@ -248,8 +247,9 @@ fn as_json(selected: &SelectedWrites, plans: &[WholePlan], guard: &[String]) -> 
     })
 }
 
-/// Returns the exit code for plans that the command only shows. `left` is the number of writes that
-/// Beadle cannot undo.
+/// Returns the exit code for plans that the command only shows. A part that could not be read
+/// counts as an error, in the same way as when the command writes. `left` is the number of writes
+/// that Beadle cannot undo.
 fn json_code(plans: &[WholePlan], left: usize) -> u8 {
     let (mut tally, mut left) = (Tally::default(), left);
     for (_, plan) in plans.iter().flat_map(|plan| &plan.plans) {
@@ -267,7 +267,7 @@ impl UndoCommand<'_> {
         org: &GithubOrganisation,
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Went> {
-        // An undo must not use raised limits earlier than the runs of the policy.
+        // An undo must not use raised limits before the runs of the policy use them.
         limit_organisation(org, self.undo.store, self.printer).await?;
         let planned = self.undo.plan(org, changes).await?;
         let shown = planned.whole(org);

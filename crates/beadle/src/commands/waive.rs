@@ -28,7 +28,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
     })?;
     let file = config.orgs(Some(owner))?[0];
     let DecidedBy { name: by, reason } = decided_by(config, &args.decider, printer).await?;
-    // The name of the person is enough for the owner: the journal also has the system user.
+    // The owner is the person's name without the system user, because the journal has both.
     let owner = args.owner.clone().or_else(|| args.decider.person.clone());
     let waiver = Waiver {
         keys: meant_keys(&args.keys)?,

@@ -93,7 +93,8 @@ pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
 }
 
 /// Returns the dialect of a SCIM server. Values in the file replace the values of the dialect.
-/// Returns `None` if the dialect is unknown. In that case the check of the file has already failed.
+/// Returns `None` if the dialect is unknown. In that case, validation of the file has already
+/// failed.
 pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     let base = Dialect::named(&scim.dialect)?;
     Some(Dialect {
@@ -148,7 +149,7 @@ pub(super) fn checked_attributes(
 }
 
 /// Returns the mapped attributes of a SCIM server's accounts. If an entry is invalid, returns no
-/// attributes. In that case the check of the file has already failed.
+/// attributes. In that case, validation of the file has already failed.
 pub(crate) fn attributes(file: &AttributesFile) -> Attributes {
     checked_attributes(file).map(|(_, attributes)| attributes).unwrap_or_default()
 }

@@ -31,8 +31,8 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     found
 }
 
-/// Returns whether the policy, and not a directory, is the source of the values of a key. If this
-/// is true, a person can only make changes that Beadle reverts.
+/// Returns whether the policy, and not a directory, is the source of the values of a key. In that
+/// case, a write reverts the change that a person made to the key.
 fn is_of_vendor(story: &Story) -> bool {
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
     matches!(kind.as_deref(), Some("repository" | "organisation"))

@@ -58,7 +58,7 @@ impl Sender {
                 webhook_message::message(outgoing, &texts, &channel.name, &secrets, now)?,
             )
         } else {
-            // The check of the configuration refuses a channel without a receiver.
+            // Validation rejects a channel without a receiver.
             return Err(SendFailure::new("the channel has no receiver"));
         };
         send(&self.client()?, &address, post).await

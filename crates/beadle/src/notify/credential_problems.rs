@@ -36,8 +36,9 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
     Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
 }
 
-/// Returns the problem of a credential that the vendor has denied for a minute. The keys of the
-/// instance then wait, so no key is parked and no background task fails.
+/// Returns the problem of a credential that the vendor has denied for a minute. All keys of the
+/// instance then wait. No key is parked and no background task fails, so no other problem reports
+/// the denial.
 fn denied(instance: &str, since: Option<Time>, now: Time) -> Option<Problem> {
     let since = since.filter(|since| *since > now || now.since(*since) >= FAILING)?;
     let what = format!("the vendor has denied the credential since {since}, so all keys wait");

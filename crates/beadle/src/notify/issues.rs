@@ -38,7 +38,7 @@ pub(super) async fn send(
         let body = format!("{marker}\n{}", content(item, text, outgoing.at));
         let done = match (issue, item.state) {
             (None, State::Recovered) => Ok(()),
-            // An earlier try has already written this issue. A message with many topics can need
+            // An earlier try has already written this issue. A message with many topics might need
             // several tries.
             (Some(issue), State::Opened | State::Updated) if issue.body == body => Ok(()),
             (Some(issue), State::Recovered) => writer.close(issue.number, &body).await,

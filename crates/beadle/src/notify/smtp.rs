@@ -45,7 +45,7 @@ pub(super) async fn send(
     outgoing: &Outgoing,
     texts: &[Text],
 ) -> Result<(), SendFailure> {
-    // The check of the configuration refuses an invalid address.
+    // Validation rejects an invalid address.
     let parsed = |text: &String| {
         address(text).ok_or_else(|| SendFailure::new(format!("`{}` is no address", text.escape_debug())))
     };

@@ -25,7 +25,7 @@ pub(crate) fn escaped(text: impl Display) -> String {
 }
 
 /// Returns the text with escaped line breaks, so that a value cannot begin a new line. This
-/// function escapes no other character, because the printer escapes the others.
+/// function escapes no other characters, because the printer escapes them.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }

@@ -9,7 +9,8 @@ pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
     pub(crate) web: String,
     pub(crate) origin: PolicyOrigin,
-    /// The address of GitHub's pages and the origin, both for the base of the policy.
+    /// The same two values for the base of the policy: the address of GitHub's pages, and the
+    /// origin.
     pub(crate) base: Option<(String, PolicyOrigin)>,
 }
 

@@ -45,7 +45,8 @@ pub(super) struct Kind<'a> {
     /// The changed part of the aspect, such as `team core`, or the name of the changed value. Empty
     /// if the text must not show this name.
     pub(super) what: String,
-    /// The new value. Nothing if the change adds or removes something without a further value.
+    /// The new value. [`Shown::Nothing`] if the change adds or removes something without a further
+    /// value.
     pub(super) after: Shown,
 }
 

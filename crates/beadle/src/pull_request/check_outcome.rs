@@ -47,7 +47,7 @@ impl Examined {
 
     /// If this check has no better result than `earlier`, returns the reason why the earlier result
     /// of the same commit stays. An incomplete preview does not replace a complete one. Otherwise,
-    /// a fault of GitHub could block a merge, or make the reviews of the shown plan invalid.
+    /// a fault at GitHub could block a merge, or make the reviews of the shown plan invalid.
     pub(super) fn keeps(&self, earlier: &CheckedPull) -> Option<Failure> {
         let why = match self {
             Self::Unchanged => None,

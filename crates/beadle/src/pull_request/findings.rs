@@ -23,7 +23,7 @@ const ANNOTATION: usize = 4_000;
 /// The changes of the head's policy.
 #[derive(Debug)]
 pub(super) struct Previewed {
-    /// The generation of the policy with which the plan compares the head's policy.
+    /// The generation of the policy that the plan compares with the head's policy.
     pub(super) base: String,
     /// The values that only the policy of the head asks for.
     pub(super) plans: Vec<(Key, Plan<()>)>,

@@ -1,4 +1,4 @@
-//! The names with which the pages show a pull request.
+//! The names of a pull request that the pages show.
 
 use beadle_github::Pull;
 use beadle_repositories::policy::pull_request_link;

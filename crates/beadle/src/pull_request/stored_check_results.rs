@@ -91,7 +91,7 @@ impl NoPreview {
 /// The effect that a merge of the pull request would have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merge {
-    /// The generation of the policy with which the check compared the pull request. `None` if an
+    /// The generation of the policy that the check compared with the pull request. `None` if an
     /// older version of Beadle stored the result.
     #[serde(default)]
     pub(crate) base: Option<String>,
@@ -124,7 +124,7 @@ impl Merge {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// Returns a text about the policy with which the check compared the pull request. Call this
+    /// Returns a text about the policy that the check compared with the pull request. Call this
     /// method only if [`Self::is_of`] returns `false`.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {

@@ -29,9 +29,9 @@ pub(super) struct DeclaredTeamChanges {
     /// The name of the source.
     pub(super) name: String,
     pub(super) of: TeamSource,
-    /// The teams at the last look of this process. This list is necessary because another process
-    /// might mark a changed team before this process uses the new file. In this case, this process
-    /// might work on the marked team with the old file.
+    /// The teams that this process found at its last look. This list is necessary because another
+    /// process might mark a changed team before this process uses the new file. In this case, this
+    /// process might work on the marked team with the old file.
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
@@ -56,7 +56,7 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// Returns the ids of the teams that differ from at least one look in `before`. These looks are
+    /// Returns the ids of the teams that have changed since at least one of the looks in `before`:
     /// the last look of any process, and the last look of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();

@@ -90,7 +90,8 @@ impl BackgroundTask for LimitsReload {
                 Ok(LimitsAdoption::Unchanged) => {}
                 Ok(LimitsAdoption::InForce) => done.push(name.to_owned()),
                 Ok(LimitsAdoption::Held { why, .. }) => held.push(format!("limits of {name} held: {why}")),
-                // An error of one organisation or target must not delay the others.
+                // An error of one organisation or target must not delay the other organisations and
+                // targets.
                 Err(error) => failure = Some(error),
             }
         }

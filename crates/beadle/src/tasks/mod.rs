@@ -15,7 +15,7 @@
 //! | `sweep_summary_log` | organisation, directory | one | logs the summary of a sweep |
 //! | `missed_webhooks` | App | one | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_opening` | target | all | compares the target with its configuration |
-//! | `waiver_ends` | organisation | all | marks the repositories of a waiver as due when it ends, and warns before |
+//! | `waiver_ends` | organisation | all | marks the repositories of a waiver as due when the waiver ends, and warns before the end |
 //! | `token_expiry_warning` | target | all | warns before a token ends |
 //! | `system_log_reading` | directory | one | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |
@@ -23,7 +23,7 @@
 //! | `installation_listing` | process | all | lists the App's installations, so that Beadle learns which organisations it must work on |
 //! | `mappings_reload` | process | all | reads the mappings, and starts to use new ones |
 //! | `limits_reload` | process | all | starts to use raised limits of the guard, if the gate lets the limits pass |
-//! | `rest_answer_pruning` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `rest_answer_pruning` | process | one | deletes stored answers from GitHub that Beadle no longer reads |
 //! | `control_record_pruning` | process | one | deletes records of controls that are older than the retention |
 //! | `service_record_update` | process | all | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | one | finishes deliveries whose process ended before it marked their keys |

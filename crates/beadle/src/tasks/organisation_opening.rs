@@ -44,9 +44,9 @@ impl BackgroundTask for Opening {
             Ok(opened) => opened,
             Err(failure) => {
                 if failure.class == Class::Rejected {
-                    // The App may lack a permission to read the policy. The worker runs no sweep of
-                    // an organisation that is not open, so no run drops the token. The next try
-                    // must use the permissions that an owner accepts in the meantime.
+                    // The App might lack a permission to read the policy. If an owner accepts the
+                    // permission later, only a new token has it. While the organisation is not
+                    // open, no sweep drops the old token. So this task drops the old token.
                     for reader in service.app.policy_readers(&org.file).unwrap_or_default() {
                         reader.drop_token().await;
                     }

@@ -1,5 +1,5 @@
-//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. For example, the
-//! repository of the answer was deleted or renamed, or the policy or the configuration changed.
+//! Deletes the stored answers from GitHub that Beadle has not read for 30 days. For example, the
+//! repository in the answer was deleted or renamed, or the policy or the configuration changed.
 
 use std::sync::Arc;
 use std::time::Duration;

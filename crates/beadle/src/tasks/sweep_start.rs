@@ -101,7 +101,7 @@ impl BackgroundTask for Repositories {
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
         // If the configuration sets the installation, the credential is valid only for the owner of
-        // that installation.
+        // that installation. So Beadle skips this check.
         let is_named = organisation.file.app.as_ref().is_some_and(|app| app.installation.is_some());
         if !is_named && let Some(why) = another_organisation(store.as_ref(), name, id).await? {
             return Err(failed(anyhow::anyhow!(why)));

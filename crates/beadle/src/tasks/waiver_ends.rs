@@ -98,8 +98,8 @@ impl BackgroundTask for WaiverEnds {
         if !found.ended.is_empty() {
             self.end(&org, &found.ended).await?;
         }
-        // Beadle stores the record after the marks. If the process ends in between, the next look
-        // finds the same ended waivers again.
+        // Beadle stores the record after the marks. If the process ends in between, the next run of
+        // the task finds the same ended waivers again.
         if found.now != known.before {
             SeenWaivers::note(&file.name).put(store, &found.now).await?;
         }

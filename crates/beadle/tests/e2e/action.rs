@@ -158,8 +158,8 @@ fn the_configuration_of_the_workflow_is_valid() {
     assert!(configuration.contains_key("org"));
 }
 
-/// `hashFiles` cannot read files of the action. So the cache key must not be constant. Otherwise
-/// the action would use the binary of a version that was pinned earlier.
+/// `hashFiles` cannot read the files of the action. So the action computes its own cache key. With
+/// a constant key, the action would use the binary of a version that was pinned earlier.
 #[test]
 fn each_pinned_version_of_the_action_has_its_own_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -195,8 +195,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     assert_ne!(hash(), before, "another pin has another key");
 }
 
-/// A replacement for `gh`. The script copies an archive. It accepts the provenance of one tag and
-/// one commit, but only if the caller asks for the workflow that makes releases.
+/// A script that replaces `gh`. The script copies an archive. It accepts the provenance of one tag
+/// and one commit, but only if the caller requires the release workflow as the signer.
 const GH: &str = r#"#!/usr/bin/env bash
 case "$1 $2" in
   "release download")

@@ -120,7 +120,7 @@ async fn comment(world: &World, id: u64, user: &str, is_edited: bool, code: &str
     world.patch(json!({ "admin": { "issues": issues } }), false).await;
 }
 
-/// Returns the answers of Beadle to comments.
+/// Returns Beadle's answers to comments.
 fn answers(world: &World) -> Vec<String> {
     let admin = world.repository("admin");
     let comments = admin["issues"][0]["comments"].as_array().unwrap().iter();

@@ -148,8 +148,8 @@ async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() {
     let mut world = world(named(), TOKEN).await;
-    // If the lease ended before the point, the service would stop the run, and would not reach the
-    // point again.
+    // If the lease ended before the fail point, the service would stop the run, and would not reach
+    // the fail point again.
     world.lines = "[worker]\nlease = \"5s\"\n".into();
     let mut serving =
         world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return;first-generation=return")]);

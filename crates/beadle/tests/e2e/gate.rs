@@ -243,7 +243,7 @@ async fn apply_of_a_policy_that_no_service_accepted_writes_nothing_before_an_app
     let held = held(&world).await.remove(0);
     let generation = held["generation"].as_str().unwrap();
     world.beadle(&["approve", generation, "--reason", "read it"]).await.expect(0);
-    // The limits of the guard are lower, but they do not count approved changes.
+    // There are more changes than the guard allows, but the guard does not count approved changes.
     world.beadle(&["apply", "--yes"]).await.expect(0);
     for n in 0..30 {
         assert!(is_declared(&world.repository(&format!("r{n:02}"))), "r{n:02}");

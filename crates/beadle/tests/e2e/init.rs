@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An address that no name server knows.
 const HOOK: &str = "https://beadle.invalid";
 
-/// An empty folder for the setup of Beadle.
+/// An empty folder in which the test sets up Beadle.
 struct Place {
     world: World,
     folder: TempDir,

@@ -220,7 +220,7 @@ async fn a_run_is_undone_through_the_api() {
     let (status, answer) = ann.call("/api/v1/undo", &undo).await;
     assert_eq!(status, 200, "{answer}");
     assert!(is_declared(&world.repository("widgets")), "twice undone is as never undone");
-    // Twice undone values are repaired again.
+    // After the undo of the undo, Beadle repairs the values again.
     world.until_idle().await;
     world.patch(json!({ "widgets": { "teams": { "contractors": "push" } } }), true).await;
     world.until("widgets", "the repair after the second undo", is_declared).await;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// The alternatives in the policy `github-cop`, in this order: databases, tests, all others.
+/// The alternatives in the policy `github-cop`, in this order: databases, tests, and all other
+/// repositories.
 const LEADS: &str = "
 rank: 200
 select: { name: ['*'] }

@@ -115,8 +115,8 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
         let hint = format!("to undo this undo: `beadle undo {}`", last(&world, "operator").await);
         assert!(undone.err.contains(&hint), "{hint}: {}", undone.err);
     }
-    // The word for the last sweep means its number, and only the number can be written without a
-    // question.
+    // The command replaces `last-sweep` with the number of the sweep. With `--yes`, which asks no
+    // question, the command accepts only the number.
     let sweep = last(&world, "sweep").await;
     let planned = world.beadle(&["undo", "last-sweep"]).await.expect(1);
     assert!(

@@ -335,8 +335,8 @@ pub(crate) async fn until_idle(
         // number of calls has changed.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
-        // Two quiet looks are necessary, because the metrics first count the due keys and then the
-        // running keys.
+        // The service must have no work at two successive looks, because the metrics first count
+        // the due keys and then the running keys.
         if quiet == 2 {
             return;
         }

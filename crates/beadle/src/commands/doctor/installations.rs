@@ -72,9 +72,9 @@ async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyho
     Ok(installations::reader(config, from, clock)?.installations().await?.installations)
 }
 
-/// If the name in an organisation's `[[org]]` differs from the login only in upper and lower case,
-/// returns this name. If Beadle accepted the organisation from `[installations]`, the stored state
-/// has the name of the login.
+/// Returns the name in an organisation's `[[org]]` if this name differs from the login only in
+/// upper and lower case. If Beadle accepted the organisation from `[installations]` earlier, its
+/// stored state belongs to the login.
 fn spelled_otherwise<'a>(file: &'a File, login: &str) -> Option<&'a str> {
     let is_its = |name: &str| name.eq_ignore_ascii_case(login) && name != login;
     file.org.iter().filter(|org| !org.is_taken_in).map(|org| org.name.as_str()).find(|name| is_its(name))

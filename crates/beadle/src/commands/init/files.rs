@@ -218,8 +218,8 @@ mod tests {
             );
             assert_eq!(org.webhook_secrets, ["file:beadle-webhook.secret"]);
             assert_eq!(org.mode, beadle_engine::Mode::Observe);
-            // The checks of the file refuse some of these values as names. But a value must never
-            // change another key of the file.
+            // Validation rejects some of these values as names. But a value must never change
+            // another key of the file.
             let text = configuration(&answers(value, value), 7, false);
             let table: toml::Table =
                 text.parse().unwrap_or_else(|error| panic!("{value:?}: {error}\n{text}"));

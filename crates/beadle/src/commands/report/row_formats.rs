@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
-/// The names of the columns. Programs of auditors read these names. So a name never changes, and a
+/// The names of the columns. Auditors' programs read these names. So a name never changes, and a
 /// new column comes last.
 pub(super) const COLUMNS: [&str; 12] = [
     "repository",

@@ -30,8 +30,8 @@ pub(in crate::commands) struct HoldsText<'a> {
     store: &'a Arc<dyn Store>,
     lines: PolicyLines,
     now: Time,
-    /// True if the text shows the commands that approve. A command that already decides about the
-    /// changes leaves them out.
+    /// True if the text shows the commands for an approval. `beadle approve` and `beadle reject` do
+    /// not show these commands in their previews.
     shows_approval: bool,
     printer: &'a Printer,
 }
@@ -189,8 +189,9 @@ fn approval(group: &HoldGroup) -> Option<String> {
         .then(|| format!("to approve {what}: `beadle approve {} --reason \"TEXT\"`", group.code))
 }
 
-/// Returns the commands that approve a group and that show its changes. A preview shows only the
-/// second command. The output already shows the change of a group with a single change.
+/// Returns the command that approves a group, and the command that shows each of its changes. A
+/// preview leaves out the first command. If the group has only one change, the output already shows
+/// this change, so the second command is left out.
 fn commands(group: &HoldGroup, shows_approval: bool) -> Option<String> {
     let code = &group.code;
     let is_single = group.holds.len() == 1;
@@ -208,9 +209,9 @@ fn absence(hold: &Hold) -> Option<String> {
     if is_undo(&hold.generation) { None } else { missing(&hold.change, &hold.change.fields) }
 }
 
-/// Returns the lines of the policy that the output quotes for a group. Several changes have only
-/// the line of the group in common, so the function returns this line. For a single change, the
-/// limit is the same as in the journal.
+/// Returns the lines of the policy that the output quotes for a group. For several changes, returns
+/// only the line that all of them have in common. For a single change, returns all of its lines, or
+/// none if there are more than `QUOTED`. The journal has the same limit.
 fn quoted_lines(group: &HoldGroup) -> BTreeSet<&PolicyLocation> {
     if group.holds.len() > 1 {
         return group.asked.iter().collect();
@@ -255,7 +256,7 @@ fn source(group: &HoldGroup) -> String {
     }
 }
 
-/// Returns the names of the first repositories or groups, and the number of the others.
+/// Returns the names of the first repositories or groups, and the number of the remaining ones.
 fn subjects(group: &HoldGroup) -> String {
     examples(&group.subjects(), EXAMPLES)
 }

@@ -13,8 +13,8 @@ pub(crate) struct Tally {
     /// The number of held policies. Beadle wrote no change of these policies.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
-    /// The number of changes that Beadle only observes. They would replace values that an undo
-    /// restored.
+    /// The number of changes that Beadle only observes, because the changes would replace values
+    /// that an undo restored.
     pub(crate) undone: usize,
     /// The number of unwritten changes that depend on a skipped or held change.
     pub(crate) waiting: usize,

@@ -17,7 +17,7 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-/// The time between two looks with `--watch`.
+/// The time between two reads of the state with `--watch`.
 const LOOK: Duration = Duration::from_secs(5);
 /// The codes that clear a terminal and move the cursor to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";

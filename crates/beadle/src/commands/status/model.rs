@@ -104,8 +104,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The last sweeps compared answers of GitHub with the policy. This is the time of the oldest
-    /// of these answers. It is `None` if no sweep of a service recorded its reads.
+    /// The time of GitHub's oldest answer among those that the last sweeps compared with the
+    /// policy. `None` if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
@@ -163,8 +163,8 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// Why Beadle holds the changes, or the decision of the operator about them. `beadle holds`
-    /// shows the same text. `None` for any other problem.
+    /// The reason why Beadle holds the changes, or the decision of the operator about them. `beadle
+    /// holds` shows the same text. `None` for any other problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held_because: Option<String>,
     /// The time at which the problem began at the first affected repository or group.

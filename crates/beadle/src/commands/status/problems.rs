@@ -34,8 +34,8 @@ struct KeyText {
 }
 
 impl KeyText {
-    /// If a text contains the name of the repository itself, the function replaces this name. Then the
-    /// same cause has the same text for all repositories. The function replaces only names with an
+    /// Creates the texts. In the common text, `this one` replaces the key and its name. So the same
+    /// cause has the same text for all repositories. The function replaces only names with an
     /// owner, because a name without an owner might be an ordinary word.
     fn new(text: &str, KnownKey { key, name, .. }: &KnownKey) -> Self {
         let common = text.replace(key.as_str(), "this one");
@@ -43,15 +43,15 @@ impl KeyText {
         Self { own: text.to_owned(), common }
     }
 
-    /// Returns the text for this number of keys. A text such as `/repos/this one` is only for several
-    /// keys.
+    /// Returns the text about this number of keys. Only the text about several keys contains `this
+    /// one`, such as `/repos/this one`.
     fn of(self, count: usize) -> String {
         if count == 1 { self.own } else { self.common }
     }
 }
 
-/// Why a change is held. Two held changes are separate problems if their decisions, their causes or
-/// their undos differ.
+/// The reason why a change is held. Two held changes are separate problems if their decisions,
+/// their causes or their undos differ.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct HeldAs {
     state: HoldState,

@@ -34,8 +34,8 @@ pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     Some((text.lines().next().unwrap_or_default().to_owned(), is_ready))
 }
 
-/// `status` is the answer of a service to `/readyz`. Returns whether this service is ready. Returns
-/// `None` if a service never answers with this status.
+/// Returns whether a service is ready if it answers `/readyz` with `status`. Returns `None` if a
+/// service never answers with this status.
 fn readiness(status: StatusCode) -> Option<bool> {
     match status {
         StatusCode::OK | StatusCode::UNAUTHORIZED => Some(true),

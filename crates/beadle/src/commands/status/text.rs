@@ -129,8 +129,8 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
 }
 
-/// Returns the numbers of keys with a problem. If a key has several problems, the sum of the numbers
-/// exceeds the number of these keys, and the text says so.
+/// Returns the number of keys for each kind of problem, as text. If a key has several problems, the
+/// key counts in several of these numbers, and the text says so.
 fn counts(kind: InstanceKind, of: &KeyCounts) -> Vec<String> {
     if of.is_empty() {
         return vec!["no open problem".to_owned()];

@@ -1,4 +1,4 @@
-//! Thousands of events for hundreds of keys during a sweep.
+//! Tests thousands of events for hundreds of keys during a sweep.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -21,10 +21,12 @@ const VISIBILITY: Duration = Duration::from_secs(5);
 /// the limit.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long the functions may end no run while a test waits for their work. The time is twice the
-/// length of a lease: a key whose claim got no answer waits for the end of its lease.
+/// The time after which a test stops waiting for the functions, if no run has ended. The time is
+/// twice the length of a lease, because a key waits for the end of its lease if the claim of the
+/// key got no answer.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest wait. It ends a test in which runs end but never do the work.
+/// The maximum time that a test waits. Without this limit, a test would wait forever if runs end
+/// but never do the expected work.
 const LONGEST: Duration = Duration::from_secs(600);
 
 pub(crate) struct Deployment {
@@ -69,7 +71,8 @@ impl Deployment {
         Self::on(Moto::start().await, github, directory, shape).await
     }
 
-    /// Creates a deployment on a moto server. The tables of this moto can be at another server.
+    /// Creates a deployment on a moto server. The tables of the deployment can be on another
+    /// server.
     pub(crate) async fn on(moto: Moto, github: World, directory: Directory, shape: Shape) -> Self {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         moto.keep_secret("beadle/github", github.sim.app_pem()).await;
@@ -238,9 +241,9 @@ impl Deployment {
         }
     }
 
-    /// Waits until a condition is true, and returns whether it became true. The wait ends when no
-    /// run has ended for [`PATIENCE`], and after [`LONGEST`]. So the result does not depend on the
-    /// speed of the machine.
+    /// Waits until a condition is true, and returns whether it became true. Stops waiting if no run
+    /// has ended for [`PATIENCE`], or after [`LONGEST`]. So the result does not depend on the speed
+    /// of the machine.
     async fn comes_true(&self, is_true: impl Fn() -> bool) -> bool {
         let begun = Instant::now();
         let (mut ended, mut since) = (0, begun);

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A step that the simulator does not support: its name, the status of the answer, and the reason.
 type Missing = (&'static str, &'static str, &'static str);
 
-/// The steps of octokit that work.
+/// The octokit steps that work.
 const OCTOKIT: &str = "\
     app installations installation.organisation installation installation.repository token \
     token.narrow repositories.pages repositories.links organisation organisation.repositories \
@@ -37,7 +37,7 @@ const OCTOKIT: &str = "\
     hook hook.update hook.config.update hook.delete properties.update properties \
     organisation.properties properties.schema actions.update actions actions.token alerts.enable \
     alerts alerts.disable file file.raw folder tree commits commit environments issues graphql";
-/// The steps of octokit that the simulator does not support.
+/// The octokit steps that the simulator does not support.
 const OCTOKIT_MISSING: &[Missing] = &[
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
     ("branch.rename", "403", "Beadle may only read files"),
@@ -49,7 +49,7 @@ const OCTOKIT_MISSING: &[Missing] = &[
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
-/// The steps of `PyGithub` that work.
+/// The `PyGithub` steps that work.
 const PYGITHUB: &str = "\
     app installations installation.organisation installation installation.repository token \
     repositories.pages organisation organisation.repositories organisation.members user \
@@ -63,7 +63,7 @@ const PYGITHUB: &str = "\
     autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
     properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
     folder tree commits commit environments issues graphql";
-/// The steps of `PyGithub` that the simulator does not support.
+/// The `PyGithub` steps that the simulator does not support.
 const PYGITHUB_MISSING: &[Missing] = &[
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
     ("branch.other", "404", "PyGithub sends the slash of a branch's name as it is"),
@@ -76,21 +76,21 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
-/// The steps of the Probot app that work.
+/// The Probot app's steps that work.
 const PROBOT: &str = "\
     app installations repository.created repository.created.sender settings settings.unchanged \
     settings.raw overrides repository repository.update topics alerts labels milestones collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
-/// The steps of the Probot app that the simulator does not support.
+/// The Probot app's steps that the simulator does not support.
 const PROBOT_MISSING: &[Missing] = &[];
 
-/// The steps of Okta's SDK that work.
+/// The Okta SDK steps that work.
 const OKTA: &str = "\
     groups.pages groups.filter groups.search groups.q groups.stats group group.unknown group.users \
     users.pages users.filter user user.login user.groups logs.newest logs.filter pushes oauth";
-/// The steps of Okta's SDK that the simulator does not support.
+/// The Okta SDK steps that the simulator does not support.
 const OKTA_MISSING: &[Missing] = &[
     ("group.join", "404", "Beadle only reads"),
     ("rules", "404", "Beadle reads whom the rules put into groups"),

@@ -21,7 +21,8 @@ async fn a_team_of_the_policy_gets_its_members_from_a_group_of_the_identity_prov
     world.patch_github(json!({ "teams": { "ops": { "members": { "octo5": "member" } } } }), false).await;
     let swept = world.beadle(&["sweep"]).await;
     assert_eq!(world.team("ops"), Some(hold([1, 2, 5])), "{}{}", swept.out, swept.err);
-    // Another group could empty the team, so this change needs an approval.
+    // This change connects the team with another group, which could empty the team. So the change
+    // needs an approval.
     world.policy("teams.yml", "teams:\n  - { name: Ops, external_group: okta-opps }\n");
     let plan = world.beadle(&["plan"]).await;
     assert!(plan.out.contains("okta-opps"), "{}{}", plan.out, plan.err);

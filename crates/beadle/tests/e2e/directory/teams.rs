@@ -414,8 +414,8 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
 async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
     let mut directory = directory(8, &groups);
-    // A service user has the same e-mail address as its owner. About another person, GitHub knows
-    // only the address.
+    // A service user has the same e-mail address as its owner. For another person, GitHub knows
+    // only the e-mail address.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
     let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));

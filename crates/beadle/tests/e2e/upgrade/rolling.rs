@@ -72,8 +72,8 @@ async fn both_read(place: &Place, old: &str, world: &World) {
     assert_eq!(of_old, place.listed(NEW, world, &["holds", "--json"], "digest").await);
 }
 
-/// Waits until one of these processes runs the background tasks. It does not count if an old
-/// process runs the tasks in the meantime.
+/// Waits until one of these processes runs the background tasks. In the meantime, an old process
+/// might run the tasks, but this does not end the wait.
 async fn until_chosen(processes: [&Process; 2]) {
     for _ in 0..3000 {
         if processes.iter().any(|process| process.serving.log().contains(CHOSEN)) {

@@ -18,7 +18,7 @@ const LOOKS_PER_SWEEP: u32 = 25;
 /// The number of successive looks that must find the service without work. One look is not enough,
 /// because the metrics first count the due keys and then the leased keys.
 const QUIET: u32 = 3;
-/// The maximum number of notes for each repository, group and person: answers of GitHub, earlier
+/// The maximum number of notes for each repository, group and person: answers from GitHub, earlier
 /// writes, marks of groups, and the last records for reports.
 const NOTES: usize = 20;
 

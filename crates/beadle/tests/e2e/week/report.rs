@@ -23,7 +23,7 @@ pub(super) struct Day {
     pub(super) number: usize,
     pub(super) kills: usize,
     pub(super) events: BTreeMap<Kind, usize>,
-    /// The number of accepted deliveries of GitHub.
+    /// The number of accepted deliveries from GitHub.
     pub(super) accepted: usize,
     /// The time from the end of the day until the service had no work left.
     pub(super) quiet: Duration,

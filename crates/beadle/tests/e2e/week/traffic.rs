@@ -112,7 +112,7 @@ impl Traffic {
         self.answered.lock().get(subject).copied()
     }
 
-    /// Sends a signed delivery of GitHub.
+    /// Sends a signed delivery, as GitHub does.
     pub(super) async fn deliver(&self, id: &str, event: &str, body: &Value) {
         let body = body.to_string().into_bytes();
         let headers = [

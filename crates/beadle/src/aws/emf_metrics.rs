@@ -95,7 +95,7 @@ mod tests {
         all
     }
 
-    /// Finds all lines that begin with `word`. Returns the names that follow this word.
+    /// Returns the name after `word` in each line that begins with `word`.
     fn named<'a>(text: &'a str, word: &str) -> BTreeSet<&'a str> {
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix(word));
         values.map(|value| value.trim_matches([' ', '=', '"'])).collect()

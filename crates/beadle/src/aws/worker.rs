@@ -56,7 +56,7 @@ const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of repeated messages per minute and lane. Each message is for one key.
 const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. With 10,000 repositories, one
-/// read takes 3 MB of the table or more.
+/// read fetches 3 MB or more from the table.
 const CONDITION: Duration = Duration::from_secs(300);
 /// The maximum time that the function spends on probes before it works on messages. The gate might
 /// need minutes to plan a new target. The keys of other organisations and targets must not wait for
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
 
 /// The invocations of the function. The function answers one invocation after the other.
 struct Calls {
-    /// The next invocation. The function opens everything again, and then answers this invocation.
+    /// The invocation that the function answers after it has opened everything again.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }

@@ -22,8 +22,8 @@ use crate::output::printer::Printer;
 
 /// The time between two reads of new entries with `--follow`.
 const POLL: Duration = Duration::from_secs(1);
-/// The maximum time that `--follow` waits for the end of a run. After this time, it shows the
-/// writes of the run.
+/// The maximum time that `--follow` waits for the end of a run. After this time, `--follow` shows
+/// the writes of the run.
 const RUN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {

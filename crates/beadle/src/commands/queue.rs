@@ -175,7 +175,7 @@ mod tests {
         let key = |id: u64| Key::new("repository", "acme", id);
         let marks = (0..5).map(|id| Mark::new(key(id), Lane::Event)).collect();
         store.mark(marks, now).await.unwrap();
-        // One key is parked, and a worker has another one.
+        // One key is parked, and a worker has claimed another key.
         let parked = store.claim_key(&key(0), now).await.unwrap().unwrap();
         let outcome = Outcome::Park(ParkReason::Failed, "403".into());
         store.finish(&parked.lease, outcome, now).await.unwrap();

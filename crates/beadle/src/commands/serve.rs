@@ -41,8 +41,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let traces = config.file.traces.as_ref().map(|file| crate::traces::start(file, &clock)).transpose()?;
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads, process_started)?;
-    // If the store is shared, another process might have begun a write a moment ago. In that case a
-    // background task checks the writes, and it checks only old writes.
+    // If the store is shared, another process might have begun a write a moment ago. So a
+    // background task checks these writes later, when they are old enough.
     if !store::is_shared(&config.place)
         && let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await
     {

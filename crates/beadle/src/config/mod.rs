@@ -1,5 +1,5 @@
 //! The configuration of the program: `beadle.toml`, its mappings and secrets, and the senders of
-//! webhooks. Some of its checks need the crate of a vendor.
+//! webhooks. Some checks of the configuration need the crate of a vendor.
 
 mod beadle_toml_checks;
 mod conversions;
@@ -206,8 +206,8 @@ impl Config {
         self
     }
 
-    /// Returns whether the store is a table at AWS. In that case, the worker is a Lambda function,
-    /// or the name of a command's caller comes from AWS.
+    /// Returns whether the store is a table at AWS. In that case, Beadle assumes that the worker is
+    /// a Lambda function, and takes the name of a command's caller from AWS.
     pub(crate) fn is_at_aws(&self) -> bool {
         matches!(self.place, StoreLocation::Table { .. })
     }

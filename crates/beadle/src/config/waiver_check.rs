@@ -7,8 +7,8 @@ use beadle_repositories::{Policy, PolicyError};
 use super::OrgConfig;
 use super::conversions::waiver_rules;
 
-/// Returns an error if the policy waives a key that the configuration lists in `never_waive`. The
-/// answer does not depend on the time, so an accepted policy stays valid.
+/// Returns an error if the policy waives a key that the configuration lists in `never_waive`. This
+/// check does not depend on the time, so an accepted policy stays valid.
 pub(super) fn refuse(org: &OrgConfig, policy: &Policy) -> Result<(), PolicyError> {
     let rules = waiver_rules(org);
     let refused = policy.waivers.iter().filter_map(|waiver| match waiver.state(&rules, Time(0)) {

@@ -4,7 +4,7 @@ use beadle_engine::journal::{IntendedChange, OperatorAction};
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Store, StoreError, Time};
 use serde_json::{Value, json};
 
-/// The number of decisions about a key that Beadle searches for an approval.
+/// The maximum number of decisions about a key that Beadle reads to find an approval.
 const DECISIONS: u32 = 200;
 
 /// The approval that let a write pass.

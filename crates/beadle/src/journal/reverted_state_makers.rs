@@ -61,8 +61,8 @@ pub(crate) fn text(story: &Story) -> Option<String> {
     }
 }
 
-/// Returns the people who made a change. Each person has the events that name them. Returns `None`
-/// if no event names a person.
+/// Returns the people who made a change. Each person comes with the events that name this person.
+/// Returns `None` if no event names a person.
 fn people(makers: &[&Cause]) -> Option<String> {
     let mut people: Vec<(&str, Vec<&str>)> = Vec::new();
     for cause in makers.iter().take(SHOWN) {

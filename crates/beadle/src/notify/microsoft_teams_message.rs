@@ -8,7 +8,7 @@ use super::http_post::Post;
 use super::text::{Text, cut};
 
 /// The maximum size of all texts in a card, in bytes. Teams allows 28 KB for the whole message, and
-/// a character can need two bytes in JSON.
+/// a character might need two bytes in JSON.
 const CARD: usize = 14_000;
 /// The size of a block without its text.
 const BLOCK: usize = 100;

@@ -11,9 +11,9 @@ const MOST: usize = 5;
 const NEXT: &str = "to write the held changes too: after the undo, approve them (see `beadle holds`), then undo the \
                     same writes again";
 
-/// Returns sentences about the changes that the guard would hold. They show the number of these
-/// changes in each organisation, the reasons, and the next step. Returns no sentences if the guard
-/// would hold nothing.
+/// Returns sentences about the changes that the guard would hold. The sentences show the number of
+/// these changes in each organisation, the reasons, and the next step. Returns no sentences if the
+/// guard would hold nothing.
 pub(crate) fn sentences(previews: &[(String, GuardPreview)]) -> Vec<String> {
     let mut sentences: Vec<String> =
         previews.iter().flat_map(|(organisation, preview)| of_organisation(organisation, preview)).collect();

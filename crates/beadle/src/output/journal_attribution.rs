@@ -13,7 +13,7 @@ const ENTRIES: usize = 3;
 /// The number of digits of a commit's id that a sentence shows.
 const DIGITS: usize = 12;
 
-/// The last line of a list of writes. It leads to the commits of the policies.
+/// The last line of a list of writes. The line shows how to find the commits of the policies.
 pub(crate) const POLICIES: &str =
     "the policies with their commits and authors: `beadle journal --only policy`";
 
@@ -58,7 +58,7 @@ pub(crate) fn missing(change: &Change<()>, fields: &[Field]) -> Option<String> {
 /// Returns a text such as `the policy of the repository last declared `teams[core]` in settings.yml:9
 /// at 1a2b`.
 fn last_declared(fields: &[Field], attribution: &Attribution) -> Option<String> {
-    // The record does not tell who removed the entry. If the repository lost the topic that the
+    // The record does not show who removed the entry. If the repository lost the topic that the
     // file selects, the file can still have the entry. It is also possible that a policy between
     // two runs removed the entry.
     let declared = fields.iter().filter_map(|field| attribution.declared.get(&field.name));

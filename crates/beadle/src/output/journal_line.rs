@@ -25,8 +25,9 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `organisations` are the configured organisations. A story might be
-/// about a sweep of such an organisation.
+/// Returns the line for a story. `organisations` are the configured organisations. Only the line
+/// about a sweep of such an organisation has the number of the sweep and the command that undoes
+/// the writes of the sweep.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = match entry.begun_sweep() {

@@ -1,5 +1,5 @@
-//! Shows the progress of long work. On a terminal, the progress is a bar. In all other cases, it is
-//! lines of text.
+//! Shows the progress of long work. On a terminal, the progress is a bar. In all other cases, the
+//! progress consists of lines of text.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;

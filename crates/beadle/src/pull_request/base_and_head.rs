@@ -114,7 +114,8 @@ pub(super) async fn parse(
                 Err(error) => return Ok(Err(error)),
             };
             if is_test && !prefix.is_empty() {
-                // The tests in a base were not written for the policies that use the base.
+                // The check skips the tests in a base, because they were not written for the
+                // policies that use the base.
                 continue;
             }
             let path = format!("{prefix}{path}");

@@ -16,8 +16,8 @@ const VALUE: usize = 200;
 /// The people who can read the groups.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GroupReaders {
-    /// True if everybody can read the groups. They then contain only names from the policy, and no
-    /// values.
+    /// True if everybody can read the groups. The groups then contain only names from the policy,
+    /// and no values.
     pub(super) is_public: bool,
     /// True if the members of another organisation can read the groups. These members are not
     /// allowed to read the policy, except its base.
@@ -77,7 +77,7 @@ pub(super) struct Group<'a> {
     pub(super) reaches: u64,
     /// The names of these repositories, sorted. Empty if the text must not show the names.
     pub(super) names: Vec<&'a str>,
-    /// The old value. Changes with different old values are one group.
+    /// The old value. Changes with different old values are in one group.
     pub(super) before: Shown,
     /// The lines of the policy that ask for the changes, sorted. Empty if the text must not show
     /// the lines.

@@ -14,7 +14,8 @@ use crate::output::changed_places::ChangedPlaces;
 use crate::output::escape;
 use crate::output::plural::counted;
 
-/// The maximum number of annotations. More would need many requests, and nobody would read them.
+/// The maximum number of annotations. More annotations would need many requests, and nobody would
+/// read them.
 const ANNOTATIONS: usize = 500;
 /// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
 /// refuses the whole check run.

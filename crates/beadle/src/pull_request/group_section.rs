@@ -10,7 +10,8 @@ use super::findings::{Previewed, parts};
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::markdown::{Page, Piece};
 
-/// The maximum length of the section, in bytes. The repositories need the rest of the text.
+/// The maximum length of the section, in bytes. The rest of the text is for the changes of
+/// repositories.
 const MOST: usize = 15_000;
 /// The maximum number of unknown parts.
 const UNKNOWNS: usize = 25;

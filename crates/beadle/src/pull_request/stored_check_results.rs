@@ -242,8 +242,8 @@ impl CheckedPull {
     }
 }
 
-/// Returns the plans whose changes a result contains. A fork must not show the changes of access
-/// groups.
+/// Returns the plans whose changes a result contains. The result of a fork must not contain the
+/// changes of access groups.
 fn shown(preview: &Previewed, is_from_fork: bool) -> Vec<(Key, Plan<()>)> {
     let of_groups = preview.groups.iter().flat_map(ChangedGroups::plans).filter(|_| !is_from_fork);
     preview.plans.iter().chain(of_groups).cloned().collect()

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// because somebody might restore a deleted repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The number of answers in one page. All answers of a page are in memory at the same time, and one
-/// answer can need several hundred kilobytes.
+/// answer might need several hundred kilobytes.
 const PAGE: u32 = 25;
 /// The maximum number of pages that one run reads.
 const PAGES: usize = 200;

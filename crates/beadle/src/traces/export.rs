@@ -30,7 +30,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<SpanData>,
-    /// The number of dropped spans. The export dropped them because the queue was full.
+    /// The number of spans that the export dropped because the queue was full.
     dropped: Arc<AtomicU64>,
 }
 

@@ -15,7 +15,7 @@ fn repositories(count: usize) -> Value {
 }
 
 /// Returns a world with the default limits of the gate, and a service that has swept the
-/// repositories once. The policy gives 30 repositories two teams.
+/// repositories once. The policy gives two teams access to 30 repositories.
 async fn world() -> (World, Serving) {
     let mut world = World::new(acme(repositories(30))).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();

@@ -1,7 +1,7 @@
 //! Tests the five most expensive mistakes in a policy. The gate holds each mistake as a whole.
-//! Before the approval, Beadle writes no change of the mistake. It still repairs drift according to
-//! the previous generation. After the approval, Beadle writes exactly the changes that the hold
-//! showed.
+//! Before the approval, Beadle writes none of the mistake's changes, but still repairs drift
+//! according to the previous generation. After the approval, Beadle writes exactly the changes that
+//! the hold showed.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Tests that an open page gets changed values. It gets them only as long as the person has the
-//! right to read.
+//! Tests that an open page gets changed values. The page gets these values only as long as the
+//! person is allowed to read them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::repair::{POLICY, declared};
 use crate::sign_in::{Browser, change, lines, person, url};
 use crate::world::{World, acme};
 
-/// The maximum time that a test waits for an event. It is long enough for a busy machine.
+/// The maximum time that a test waits for an event. The time is long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The events that a page gets.

@@ -2,9 +2,9 @@
 //! every part of that state. Each part still has the same meaning.
 //!
 //! A program from November 2026 stored this state. The program was killed while it worked.
-//! `stored/sqlite.sql` is its SQLite file as text. `stored/dynamodb.jsonl` contains the same state
-//! as items of a table. The same program made this copy. Do not update these files when the form of
-//! stored data changes.
+//! `stored/sqlite.sql` contains the program's SQLite file as text. `stored/dynamodb.jsonl` contains
+//! the same state as items of a table. The same program made this copy. Do not update these files
+//! when the form of stored data changes.
 
 use std::process::Command;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// The maximum time that a test waits. It is long enough for a busy machine.
+/// The maximum time that a test waits. The time is long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {

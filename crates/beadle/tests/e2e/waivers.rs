@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// The maximum time that a test waits. It is long enough for a busy machine.
+/// The maximum time that a test waits. The time is long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The exempt key. The policy uses the name `default` for this branch.

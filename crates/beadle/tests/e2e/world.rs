@@ -319,7 +319,7 @@ impl World {
 }
 
 /// Waits until a service has no work left. `calls` returns the number of the service's calls to
-/// vendors. It returns `None` as long as a vendor sends a webhook.
+/// vendors. `calls` returns `None` while a vendor sends a webhook.
 pub(crate) async fn until_idle(
     http: &reqwest::Client,
     operator: u16,

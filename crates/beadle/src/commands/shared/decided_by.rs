@@ -34,7 +34,7 @@ pub(in crate::commands) async fn decided_by(
 mod tests {
     use super::*;
 
-    /// Returns the person who decides if the configuration has this store.
+    /// Returns the person who decides, for a configuration with this store.
     async fn decided(store: &str, args: &DeciderArgs) -> anyhow::Result<DecidedBy> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("beadle.toml");

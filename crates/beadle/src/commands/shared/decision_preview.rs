@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
-/// The held changes and generations about which a command is going to decide.
+/// The held changes and generations that the operator wants to approve or reject.
 pub(in crate::commands) struct DecisionPreview<'a> {
     pub(in crate::commands) ruling: Ruling,
     /// All groups of held changes.

@@ -11,7 +11,7 @@ use crate::output::printer::Printer;
 ///
 /// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
 const WRITE_POINTS: u32 = 5;
-/// Beadle announces the expected time of the writes only if this time is at least this long.
+/// The shortest expected duration of the writes that Beadle announces.
 const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 /// Announces how long the writes will take, if they take long. GitHub allows only one write at a

@@ -142,7 +142,8 @@ fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
         }
         (holds, Ruling::Approve) => {
             let count = counted(holds.len() as u64, "change", "changes");
-            // Only the same undo writes the changes of an undo.
+            // Beadle writes approved changes of an undo only when somebody runs the same undo
+            // again.
             match holds.iter().filter(|hold| is_undo(&hold.generation)).count() {
                 0 => format!("{count} approved; Beadle writes them in its next run"),
                 of_undo if of_undo == holds.len() => format!("{count} approved"),

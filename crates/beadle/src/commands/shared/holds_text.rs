@@ -37,7 +37,7 @@ pub(in crate::commands) struct HoldsText<'a> {
 }
 
 impl<'a> HoldsText<'a> {
-    /// Creates the text of a list. The list shows the commands that approve.
+    /// Creates the text of a list. The list shows the commands for an approval.
     pub(in crate::commands) fn of_list(
         store: &'a Arc<dyn Store>,
         config: &Config,
@@ -46,7 +46,7 @@ impl<'a> HoldsText<'a> {
         Self { store, lines: PolicyLines::new(store, config), now, shows_approval: true, printer }
     }
 
-    /// Creates the text of a preview. The preview does not show the commands that approve.
+    /// Creates the text of a preview. The preview does not show the commands for an approval.
     pub(in crate::commands) fn of_preview(
         store: &'a Arc<dyn Store>,
         config: &Config,
@@ -182,7 +182,7 @@ pub(in crate::commands) fn approval_of_all(groups: &[HoldGroup]) -> Option<Strin
 }
 
 /// Returns the command that approves a group, or its only change. Returns `None` if somebody has
-/// already decided about it.
+/// already decided about the group.
 fn approval(group: &HoldGroup) -> Option<String> {
     let what = if group.holds.len() == 1 { "it" } else { "this group" };
     (group.state == HoldState::Open)

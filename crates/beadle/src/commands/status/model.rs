@@ -52,8 +52,8 @@ pub(super) struct ServiceStatus {
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
-    /// The time at which the process of the service started. `None` if the service is older than
-    /// this field.
+    /// The time at which the process of the service started. `None` if the version of the service
+    /// does not store this time yet.
     pub(super) started: Option<Time>,
     /// The time at which the service began to use its configuration.
     pub(super) configured: Option<Time>,

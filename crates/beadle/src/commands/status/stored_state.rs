@@ -91,8 +91,8 @@ pub(super) async fn gather(
     status.pauses = pauses(store, now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
-    // If no service runs, the stored results of the tasks are old. If Beadle no longer works on an
-    // organisation, the results of this organisation's tasks are also old.
+    // The status shows no old results of tasks. All results are old if no service runs. The results
+    // of an organisation's tasks are old if Beadle no longer works on the organisation.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;

@@ -12,7 +12,7 @@ fn union(include: &str) -> String {
     format!("include = [\"{include}\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n")
 }
 
-/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2.
+/// Creates two groups: `AWS_Ops` with 20 people and `AWS_Dev` with 2 people.
 async fn world() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..20) },

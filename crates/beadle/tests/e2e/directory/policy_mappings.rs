@@ -17,8 +17,8 @@ fn mapping(keys: &str) -> String {
     )
 }
 
-/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2. The configuration file contains
-/// no mapping for these groups.
+/// Creates two groups: `AWS_Ops` with 20 people and `AWS_Dev` with 2 people. The configuration file
+/// contains no mapping for these groups.
 async fn world(mappings: &str) -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..20) },

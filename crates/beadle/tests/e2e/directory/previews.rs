@@ -19,7 +19,7 @@ fn union(include: &str) -> String {
     )
 }
 
-/// Returns two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2.
+/// Returns two groups: `AWS_Ops` with 20 people and `AWS_Dev` with 2 people.
 fn groups() -> Value {
     json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..20) },

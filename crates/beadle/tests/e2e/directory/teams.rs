@@ -84,7 +84,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // If Beadle itself creates a team, this event makes no repository due.
+    // If Beadle itself creates a team, GitHub's event about the new team makes no repository due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));

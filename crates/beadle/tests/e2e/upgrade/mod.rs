@@ -1,8 +1,8 @@
 //! Tests an older version of Beadle and this version with the same stored state.
 //!
-//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit. It sets the variable
-//! `BEADLE_OLD_PROGRAM` to the path of this program. If the variable is not set, these tests do
-//! nothing.
+//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit. The command sets the
+//! variable `BEADLE_OLD_PROGRAM` to the path of this program. If the variable is not set, these
+//! tests do nothing.
 
 #[cfg(feature = "aws")]
 mod dynamodb;

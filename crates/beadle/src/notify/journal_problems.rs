@@ -18,11 +18,11 @@ mod reverted_tests;
 
 /// If a part is unknown for this time, Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// After the journal reports a change as contested, Beadle reports this change as a problem for
-/// this time. While the change stays contested, the journal reports the change again within an
+/// Beadle reports a change as a problem for this time after the journal reports the change as
+/// contested. While the change stays contested, the journal reports the change again within an
 /// hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// After Beadle reverts a person's change, Beadle reports this change as a problem for this time.
+/// Beadle reports a person's change as a problem for this time after it reverts the change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;

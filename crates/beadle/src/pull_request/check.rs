@@ -410,8 +410,8 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        // If the files are equal, the policy of the base is the policy in force, even if the files
-        // of the base come from a later commit.
+        // If the base has the files of the policy in force, the base is the policy in force, even
+        // if the commit of the base is a later one.
         let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
         let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =

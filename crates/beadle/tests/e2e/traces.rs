@@ -183,7 +183,8 @@ async fn one_trace_leads_from_a_webhook_to_its_writes_and_has_no_secret() {
     let variables = [("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=of-this-test")];
     let serving = world.spawn(&variables).ready(world.ports[1]).await;
     world.connect();
-    // A sweep that has not begun yet would repair the drift too, and the repair would be in its trace.
+    // A sweep that has not begun yet would repair the drift too, and the repair would be in the
+    // trace of the sweep.
     world.until_swept(&serving).await;
     world.until_idle().await;
     world.patch(json!({ "widgets": repository("By hand") }), true).await;

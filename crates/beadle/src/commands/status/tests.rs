@@ -324,7 +324,7 @@ async fn the_waivers_in_force_are_those_of_the_store_and_of_the_policy() {
     let store = world.store.as_ref();
     let stored = waiver("teams", 2, None);
     stored_waiver("acme", &stored.id()).put(store, &stored).await.unwrap();
-    // An operator has ended this waiver after the last time that the service read the waivers.
+    // An operator has ended this waiver after the service last read the waivers.
     let ended = waiver("topics", 3, None);
     let of_policy = waiver("labels", 1, Some(2));
     let all = [of_policy, stored, ended];

@@ -1,5 +1,5 @@
-//! Tests that faults of a directory do no harm. Examples are wrong lists and slow losses. Also
-//! tests the accounts of people who join or leave a group.
+//! Tests that faults of a directory do no harm. Examples are wrong lists, and members who disappear
+//! one at a time. Also tests the accounts of people who join or leave a group.
 
 use std::time::Duration;
 

@@ -170,8 +170,8 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // It is possible that the process does not reach the point in time, because the other processes
-    // work on most keys. So the test kills the process.
+    // The process might reach the fail point too late, because the other processes work on most
+    // keys. So the test kills the process.
     peer.kill();
 }
 

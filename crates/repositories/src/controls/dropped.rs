@@ -15,7 +15,8 @@ use crate::undo::value_paths;
 /// The number of notes that one call reads.
 const PAGE: u32 = 100;
 
-/// The parts of a policy, by their digests. `None` if the store no longer has a part.
+/// The parts of a policy. The key is the digest of the part. The value is `None` if the store no
+/// longer has the part.
 type PolicyParts = HashMap<String, Option<ControlLines>>;
 
 /// The declared values at a path. Each value comes with the rest of its path.
@@ -47,17 +48,18 @@ struct WrittenValue<'a> {
 }
 
 impl<'a> PastPolicies<'a> {
-    /// Creates the value. At first, no note is read.
+    /// Creates a value that has not read any note yet.
     #[must_use]
     pub fn new(store: &'a dyn Store) -> Self {
         Self { store, states: HashMap::new(), parts: HashMap::new() }
     }
 
     /// Returns whether the policy dropped one of the values of a change. The policy dropped a value
-    /// if it did not declare the value any more, or declared another value. The policy dropped the
-    /// removal of an entry if it declared the entry. The function looks at the record of the
-    /// repository between two writes of the same values. If the record does not show the values,
-    /// the result is `false`. Only repositories have such a record.
+    /// if it did not declare the value any more, or declared another value. If the value was the
+    /// removal of an entry, the policy dropped the removal as soon as it declared the entry. The
+    /// function looks at the record of the repository between two writes of the same values. If the
+    /// record does not show the values, the result is `false`. Only repositories have such a
+    /// record.
     pub async fn was_dropped(
         &mut self,
         key: &Key,
@@ -118,8 +120,8 @@ impl PastStates {
 }
 
 impl WrittenValue<'_> {
-    /// Returns whether one of the states no longer declares the value that an earlier state
-    /// declared, or declares another value than an earlier state.
+    /// Returns whether the policy dropped the value: an earlier state declares a value, and a later
+    /// state declares no value or another value.
     fn is_dropped(&self, states: &[&ControlState], parts: &PolicyParts) -> bool {
         let mut is_declared = false;
         let mut base: Option<Declared<'_>> = None;

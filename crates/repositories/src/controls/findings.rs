@@ -154,8 +154,8 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The change removes an entry. So it affects the control of the list that must not contain
-        // this entry.
+        // The change removes an entry. So it affects the list's control, which forbids undeclared
+        // entries.
         let lists = paths(own, |control| control.line.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
@@ -165,7 +165,7 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if !exact.is_empty() {
         return exact;
     }
-    // A change can be about a whole entry, such as a missing rule. Such a change contains the first
+    // A change can affect a whole entry, such as a missing rule. Such a change contains the first
     // line of the entry.
     let is_in_entry = |control: &Control<'a>| {
         let (Some(asked), Some(entry)) = (&field.asked, entry_of(control.path)) else { return false };

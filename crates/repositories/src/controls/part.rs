@@ -28,8 +28,8 @@ pub(super) struct Part {
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit from which a policy file comes. For a policy in a folder, the function
-/// returns the generation instead of a commit.
+/// Returns the commit that a policy file comes from. For a policy in a folder, the function returns
+/// the generation instead of a commit.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())

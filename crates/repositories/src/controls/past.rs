@@ -1,7 +1,7 @@
 //! Finds the line of the policy that last declared an entry for a repository before Beadle removed
-//! the entry. The removal itself names only the line of the list, because no line of the policy in
-//! force declares the entry for the repository. The record does not show the reason: a file of the
-//! policy can still have the entry, but no longer apply to the repository.
+//! the entry. The removal itself shows only the line of the list, because no line of the policy in
+//! force declares the entry for the repository. The record does not show why: a file of the policy
+//! might still have the entry, but no longer apply to the repository.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub struct LastDeclared {
     pub path: String,
     /// The first line of the entry.
     pub at: PolicyLocation,
-    /// The commit in which the entry has this line. For a policy in a folder, the field contains
-    /// the name of the generation.
+    /// The commit that has the entry on this line. For a policy in a folder, the field contains the
+    /// name of the generation.
     pub commit: String,
 }
 

@@ -67,8 +67,8 @@ pub struct ControlRow {
     pub policy: Option<String>,
     /// The policy commit that contains this line.
     pub commit: Option<String>,
-    /// The time of the most recent known check before the moment of the report. It is possible that
-    /// the record does not show an even later check.
+    /// The time of the most recent known check before the moment of the report. There might be a
+    /// later check that the record does not show.
     pub last_checked: Option<Time>,
 }
 

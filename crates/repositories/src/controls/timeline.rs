@@ -35,7 +35,7 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// A sweep can use a stored answer without a read if the answer is not older than this.
+    /// The maximum age of a stored answer that a sweep can use without a read.
     age: Duration,
 }
 

@@ -1,5 +1,5 @@
 //! Decides which entries of two lists are the same entry at GitHub. Four parts of Beadle use these
-//! decisions: the check of the policy, the merge of layers, the comparison with GitHub, and the
+//! decisions: the validation of policies, the merge of layers, the comparison with GitHub, and the
 //! writes.
 //!
 //! The identity of an entry consists of all fields that distinguish the entry from other entries.
@@ -83,8 +83,8 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // If two entries are different, they usually already differ in this form.
-                        // So one comparison is usually enough.
+                        // Different entries usually already differ in this form, so one comparison
+                        // is usually enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,

@@ -171,8 +171,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Converts a text so that upper and lower case no longer differ. The function works for every
-/// script. For example, `ß` and `SS` become the same text. The two small forms of sigma also become
-/// the same.
+/// script. For example, `ß` and `SS` become the same text, and so do the two small forms of sigma.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }

@@ -1,4 +1,4 @@
-//! Omits live values that would not pass the check of a policy. An example is a label whose name
+//! Omits live values that validation of a policy would reject. An example is a label whose name
 //! cannot be part of a path. Such values might be older than GitHub's present rules.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::units::{LISTS, UNITS};
 use super::yaml::yaml;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// Omits the values that the check refuses. Beadle treats a refused value as unknown. If the
+/// Omits the values that validation rejects. Beadle treats a rejected value as unknown. If the
 /// function omits an entry of a list, the list becomes additive.
 pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
@@ -55,8 +55,8 @@ fn put(observed: &mut Observed, list: &'static str, entry: Value) {
     observed.lists.entry(list).or_default().push(entry);
 }
 
-/// Builds a policy with all values of a repository, and returns the reasons why the check refuses
-/// this policy.
+/// Builds a policy with all values of a repository. Returns the first reason why validation rejects
+/// this policy, or `None` if the policy is valid.
 fn refusal(observed: &Observed) -> Option<String> {
     let sections = Content::of(observed).sections();
     if sections.is_empty() {
@@ -76,8 +76,8 @@ pub(super) fn load(files: BTreeMap<String, String>, home: &str) -> Result<Policy
     })
 }
 
-/// Returns the sections of `settings.yml` that the check accepts. Also returns a note for each
-/// section that the check refuses.
+/// Returns the sections of `settings.yml` that validation accepts. Also returns a note for each
+/// section that validation rejects.
 pub(super) fn without_refused(sections: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let (mut kept, mut notes) = (Map::new(), Vec::new());
     for (name, value) in sections {

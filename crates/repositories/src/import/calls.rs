@@ -123,7 +123,7 @@ async fn actions(
         // While Actions are off, the other values of the Actions permissions have no effect.
         return Ok(());
     }
-    // If an older GitHub server does not show this value, Beadle assumes that it is off.
+    // If an older GitHub server does not show this setting, Beadle assumes that the setting is off.
     let pinning = json!(permissions["sha_pinning_required"] == json!(true));
     set(observed, "sha_pinning_required", "sha_pinning_required", &pinning);
     let allowed = &permissions["allowed_actions"];
@@ -150,7 +150,7 @@ async fn actions(
 
 fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
     const UNIT: &str = "code_scanning_default_setup";
-    // If the repository has no licence, GitHub does not show the setup, and Beadle imports no
+    // If the repository has no licence, GitHub refuses to show the setup. Beadle then imports no
     // setup.
     let read = match read {
         Err(failure) if failure.class == Class::Rejected => Ok(None),

@@ -25,8 +25,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if this visibility would expose new repositories. In
-    /// this case, `settings.yml` must not set the visibility.
+    /// The visibility of most repositories, if it would expose new repositories. `settings.yml`
+    /// must not set such a visibility.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -34,7 +34,7 @@ pub(super) struct Factored {
     pub(super) repositories: Vec<Content>,
 }
 
-/// The part of a policy to which a fact belongs: a unit or a list.
+/// The part of a policy that a fact belongs to: a unit or a list.
 #[derive(Clone, Copy)]
 enum Part {
     Unit(&'static Unit),
@@ -236,8 +236,8 @@ struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// If this layer exists, the files of single repositories can omit this number of values. With
-    /// each further layer, this number can only become smaller.
+    /// The number of values that the files of single repositories can omit if this layer exists.
+    /// Each further layer can only make this number smaller.
     gain: usize,
 }
 

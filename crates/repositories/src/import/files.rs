@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // A policy needs at least one file. So if the policy has no settings.yml, the import writes
-        // a file even if this file is empty.
+        // A policy needs at least one file. Without settings.yml, the import therefore writes the
+        // repository's file even if this file declares nothing.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }

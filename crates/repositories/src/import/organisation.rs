@@ -64,14 +64,14 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        // GitHub shows the value of `default_for_new_repos` in another answer. GitHub does not show
-        // a value for `attach_to`.
+        // GitHub shows `default_for_new_repos` in the answer to another request, and does not show
+        // `attach_to` at all.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // The policy also gets the values `not_set`. Otherwise, if Beadle had to create the
-            // configuration again, the new configuration would turn off most of the omitted
-            // features.
+            // The import also writes the values `not_set`. If the policy omitted these values and
+            // Beadle had to create the configuration again, the new configuration would turn off
+            // most of the omitted features.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }

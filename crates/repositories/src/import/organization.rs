@@ -9,7 +9,8 @@ use super::observed::Observed;
 use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// The setting that an import omits, because the setting is not public but many policies are.
+/// The setting for the billing email. An import omits this setting, because many policies are
+/// public and the billing email is not.
 const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.

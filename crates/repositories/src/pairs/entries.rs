@@ -97,7 +97,7 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     }
 }
 
-/// The place for which the test makes a section.
+/// The place of the section that the test makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A live repository.
@@ -184,7 +184,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // With this value, the check would refuse the whole policy. The pair would then test
+            // With this value, validation would reject the whole policy. The pair would then test
             // nothing else.
             block.remove("archived");
         }
@@ -215,7 +215,7 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once. Upper and lower case make no difference. The check refuses
+        // Each name appears only once. Upper and lower case make no difference. Validation rejects
         // duplicate names, and GitHub cannot store them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {

@@ -49,7 +49,7 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
         // Sometimes two layers have the same rank and can contradict each other. After a
-        // contradiction, Beadle does not change the section, or the check refuses the policy.
+        // contradiction, Beadle does not change the section, or validation rejects the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -163,8 +163,9 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that one of the files sets. If so, each
-/// apply can cause more changes. Otherwise, a later apply must find nothing to change.
+/// Returns whether a file selects repositories by a value that one of the files sets. With such a
+/// file, each apply can cause more changes. Without such a file, a later apply must find nothing to
+/// change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

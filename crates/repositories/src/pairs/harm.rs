@@ -1,6 +1,6 @@
 //! Checks the changes of an apply. An apply must change only values that a file sets. An apply must
-//! not remove anything from an unknown list. The check uses only the files and the state of the
-//! simulator. The check does not use the planner's code, because the planner is the tested code.
+//! not remove anything from an unknown list. This module uses only the files and the state of the
+//! simulator. It does not use the planner's code, because the planner is the tested code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
         | "codespaces_secrets" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // In the other lists, Beadle removes an entry only if a file contains this entry.
+        // From all other lists, Beadle removes only entries that a file contains.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {

@@ -160,8 +160,8 @@ async fn changes(stage: &Stage) -> Result<usize, String> {
     Ok(whole.plans.iter().map(|(_, plan)| plan.changes.len()).sum())
 }
 
-/// Tests one random list, and returns the number of tested mutations. Returns 0 if the check or
-/// GitHub refuses the list, or if a part of the list is unknown.
+/// Tests one random list, and returns the number of tested mutations. Returns 0 if validation or
+/// GitHub rejects the list, or if a part of the list is unknown.
 async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Path) -> Result<usize, String> {
     let mut dice = Dice::new(seed);
     let made = state::state(&mut dice);

@@ -55,9 +55,9 @@ const ROUNDS: usize = 5;
 /// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// The messages with which GitHub sometimes refuses a valid policy. The check cannot predict these
-/// refusals, because it does not know the live state. Each message comes with the reason for the
-/// refusal.
+/// The messages that GitHub sometimes returns when it refuses a change that a valid policy asks
+/// for. Validation cannot predict these messages, because it does not know the live state. Each
+/// message comes with the reason why GitHub refuses the change.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -79,7 +79,7 @@ impl Wire for InProcess {
 /// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
-    /// The check refused the policy. The text is the first problem that the check found.
+    /// Validation rejected the policy. The text is the first problem that validation found.
     Refused(String),
     /// Beadle applied the policy.
     Applied(Counts),
@@ -110,7 +110,7 @@ struct Round {
     written: usize,
     /// The changes that Beadle tried to write.
     made: Vec<String>,
-    /// The number of changes for which an approval was necessary.
+    /// The number of changes that needed an approval.
     held: usize,
     /// The number of write calls that GitHub received.
     calls: usize,
@@ -294,7 +294,7 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
     // A file never changes which repositories it selects itself (`files::agree`). But another file
-    // can change which repositories this file selects. The check cannot notice such a change,
+    // can change which repositories this file selects. Validation cannot notice such a change,
     // because the other file might not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),

@@ -1,7 +1,7 @@
 //! Tests every place of a policy that can contain a name. This can be the name of a team, an
 //! account, an App, a role, a property, a branch or a repository. There are three cases: the name
-//! does not exist, somebody renamed the owner of the name, or the name now has another owner. In
-//! each case, an apply must not change a repository.
+//! does not exist, somebody renamed the thing that had the name, or another thing now has the name.
+//! In each case, an apply must not change a repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,9 +33,9 @@ enum Kind {
 enum Situation {
     /// The name does not exist, and Beadle has stored no id for it.
     Missing,
-    /// Somebody renamed the owner of the name, and Beadle has stored the owner's id.
+    /// Somebody renamed the thing that had the name, and Beadle has stored the id of this thing.
     Renamed,
-    /// The name now has another owner.
+    /// Another thing now has the name.
     Taken,
 }
 
@@ -76,10 +76,10 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 /// Returns whether only the name counts in this place, and not the id. In such a place, Beadle
-/// correctly uses the new owner of the name.
+/// correctly uses the thing that has the name now.
 fn is_by_name(place: &Place) -> bool {
-    // Another App can get a slug only if the present owner gives up the slug. A name in `except`
-    // only excludes a repository, so the file applies to all other repositories.
+    // Another App can get a slug only after the App with this slug has given it up. A name in
+    // `except` only excludes a repository, so the file applies to all other repositories.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }

@@ -1,7 +1,8 @@
-//! Tests Beadle in storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a
-//! random organisation. During this time, GitHub refuses requests for hours, fails, breaks
-//! connections and answers late. The answers to writes are lost. Lists are wrong, and some answers
-//! show an earlier state. The test simulates time, so a storm of several hours needs only a moment.
+//! Tests Beadle in storms, with a simulated GitHub that has many faults (`beadle_sim::storm`).
+//! Beadle applies a random policy to a random organisation. During this time, GitHub refuses
+//! requests for hours, fails, breaks connections and answers late. The answers to writes are lost.
+//! Lists are wrong, and some answers show an earlier state. The test simulates time, so a storm of
+//! several hours needs only a moment.
 //!
 //! First, a calm run applies the same policy to the same organisation. In the storm, these
 //! conditions must then be true:
@@ -53,7 +54,7 @@ use crate::{Modes, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Se
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 10;
-/// The maximum number of seeds that the test tries before it has a simple pair.
+/// The maximum number of seeds that the test tries to find a simple pair.
 const TRIES: u64 = 40;
 /// The maximum number of applies that write something.
 const ROUNDS: usize = 12;

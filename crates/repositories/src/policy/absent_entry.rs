@@ -1,6 +1,6 @@
-//! Finds the list of a policy that causes the removal of an entry at GitHub, because the list does
-//! not contain the entry. No line of the policy contains the removed entry, so people need the name
-//! of the list.
+//! Finds the policy list that makes Beadle remove an entry at GitHub. Beadle removes the entry
+//! because the list does not contain the entry. No line of the policy contains the removed entry,
+//! so Beadle shows people the name of the list.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub struct AbsentEntry {
     pub list: String,
     /// The name of the entry.
     pub name: String,
-    /// True if two conditions are true: the list can contain the entry without a value, and the
-    /// removal of the value looks the same as the removal of the entry.
+    /// True if two conditions are met. First, the list can contain the entry without a value.
+    /// Second, the change looks the same whether the list lacks the entry or only its value.
     is_value: bool,
 }
 
@@ -92,13 +92,15 @@ const REMOVALS: &[Removal] = &[
 
 /// The text that comes before an organisation role's name in the title of a change.
 const ROLE: &str = "organization role ";
-/// The lists of an organisation role. A value of such a list has the name of the list.
+/// The lists of an organisation role. In a change, a value from such a list has the name of the
+/// list.
 const HOLDERS: [&str; 2] = ["teams", "users"];
 
 /// Returns the entry that a value of a change removes. `what` is the part of the aspect, such as
 /// `team core`. Returns `None` if the value does not remove an entry of a list.
 pub fn absent_entry(aspect: &str, what: &str, field: &Field) -> Option<AbsentEntry> {
-    // Only a blocked person has a value after the removal.
+    // An unblocked person has the value `false` after the removal. All other entries have no value
+    // then.
     let is_gone = field.after.is_null() || (aspect == "blocked_users" && field.after == Value::Bool(false));
     if !is_gone || field.before.is_null() {
         return None;

@@ -1,5 +1,5 @@
-//! Finds the policy key to which a value of a change belongs. A person who sees the change in a
-//! plan or on a page can then exempt exactly this key.
+//! Finds the policy key for a value of a change. A person who sees the change in a plan or on a
+//! page can then exempt exactly this key.
 
 use super::waived_key::{EVERY, SECTIONS_OF_ASPECTS, check_waived_key, key_paths, parts};
 
@@ -26,9 +26,9 @@ const END: &str = ": ";
 /// In a plan, this text separates the two values of a key.
 const ARROW: &str = " → ";
 
-/// Returns the path of the key or entry to which a value of a change belongs. `what` is the part of
-/// the aspect, such as `label bug`. Returns `None` if the title of the change does not identify one
-/// key. A waiver of the whole section would then exempt too much.
+/// Returns the path of the key or entry for a value of a change. `what` is the part of the aspect,
+/// such as `label bug`. Returns `None` if the title of the change does not identify one key. A
+/// waiver of the whole section would then exempt too much.
 pub fn key_of_value(aspect: &str, what: &str, value: &str) -> Option<String> {
     match (aspect, what) {
         ("settings", "") => setting_path(value),
@@ -41,9 +41,8 @@ pub fn key_of_value(aspect: &str, what: &str, value: &str) -> Option<String> {
     }
 }
 
-/// Returns the path of the key that a person means. The text is a path, or the text with which a
-/// plan shows a value, such as `has_wiki`, `settings has_wiki` or `team core`. The error describes
-/// a valid path.
+/// Returns the path of the key that a person means. The text is a path, or a value as a plan shows
+/// it, such as `has_wiki`, `settings has_wiki` or `team core`. The error describes a valid path.
 pub fn meant_key(text: &str) -> Result<String, String> {
     let Err(must) = check_waived_key(text) else {
         let bare = bare_name(text).map(|name| format!("have brackets around a name such as `{name}`"));
@@ -102,8 +101,8 @@ fn readings(section: &str, text: &str) -> Vec<String> {
     let with_key =
         |(at, end): (usize, &str)| value_path(section, &text[..at], without_value(&text[at + end.len()..]));
     let mut found: Vec<String> = text.rmatch_indices(END).filter_map(with_key).collect();
-    // If a text after the name became a part of the name, the entry would be unknown. A waiver of
-    // an unknown entry keeps every undeclared entry of the section.
+    // The text must contain only the name. With more text, the name would mean an unknown entry,
+    // and a waiver of an unknown entry keeps every undeclared entry of the section.
     let is_name = !text.contains(END) && !text.contains(ARROW) && !text.ends_with(':');
     if is_name {
         found.extend(entry_path(section, text));
@@ -177,8 +176,8 @@ fn is_narrow_key(path: &str) -> bool {
     check_waived_key(path).is_ok() && bare_name(path).is_none() && parts(path).is_some_and(is_part)
 }
 
-/// Returns the part of a path that can be a name together with a key of a plan, such as
-/// `core: permission` in `teams.core: permission`.
+/// Returns the part of a path that might be a name and a key from a plan, such as `core:
+/// permission` in `teams.core: permission`.
 fn bare_name(path: &str) -> Option<&str> {
     let is_bare = |part: &&str| part.contains(END) && !path.contains(&format!("[{part}]"));
     parts(path)?.into_iter().find(is_bare)

@@ -1,4 +1,4 @@
-//! Finds values about which two layers of equal rank disagree. Layers of equal rank have no order,
+//! Finds values that two layers of equal rank set differently. Layers of equal rank have no order,
 //! so the result must not depend on their order.
 
 use beadle_engine::PolicyLocation;

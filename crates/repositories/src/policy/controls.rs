@@ -1,6 +1,6 @@
 //! The controls of a repository. There are two kinds of controls. One kind is a single value that
-//! the policy declares for the repository. The other kind is the rule that a list must not contain
-//! other entries.
+//! the policy declares for the repository. The other kind is the rule that a list at GitHub must
+//! not contain undeclared entries.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
@@ -53,7 +53,7 @@ impl Policy {
         let sections = lists().into_iter();
         let sections = sections.filter_map(|name| Some((name, name.to_owned(), root.get(name)?)));
         for (name, path, node) in sections.chain(topics) {
-            // For an empty list, this control already exists.
+            // If the list is empty, `controls` already contains this control.
             if node.is_null() || !is_exclusive(target, name) || controls.iter().any(|one| one.path == path) {
                 continue;
             }

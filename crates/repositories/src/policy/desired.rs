@@ -172,7 +172,7 @@ impl Policy {
 /// of the entry decide.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
-        // There are no invalid globs here, because the check of the policy refuses them.
+        // There are no invalid globs here, because validation of the policy rejects them.
         globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
     };
     item.get("include").is_none_or(matches) && !item.get("exclude").is_some_and(matches)

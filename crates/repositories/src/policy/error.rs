@@ -1,4 +1,4 @@
-//! The reasons for which Beadle refuses a policy.
+//! The reasons why Beadle refuses a policy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -26,7 +26,7 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) properties: Option<&'a BTreeMap<String, Value>>,
 }
 
-/// Invented facts for the check of a policy. The policy does not show which custom properties
+/// Invented facts for the validation of a policy. The policy does not show which custom properties
 /// exist, so these facts have a value for every property.
 #[derive(Debug)]
 enum Sample {

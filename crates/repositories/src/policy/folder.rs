@@ -29,8 +29,8 @@ pub const MAPPINGS: &str = "groups.toml";
 /// any extension.
 pub(super) const TEMPLATES: &str = "templates";
 
-/// The path from which Beadle reads at the moment. If a file system hangs, the caller can report
-/// this path.
+/// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
+/// path.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 

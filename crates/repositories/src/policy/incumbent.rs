@@ -1,6 +1,6 @@
-//! Accepts forms of safe-settings and of the Probot settings app. Without this module, the check of
-//! the policy would refuse these forms. This module therefore runs before the check. If a form has
-//! a safe meaning, Beadle uses this meaning and reports the line.
+//! Accepts forms of safe-settings and of the Probot settings app. Without this module, validation
+//! of the policy would reject these forms. This module therefore runs before validation. If a form
+//! has a safe meaning, Beadle uses this meaning and reports the line.
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
@@ -18,7 +18,7 @@ use super::shape::{Key, Shape, Status};
 /// has a value. If no selector of a suborg has a value, the suborg applies to no repository.
 const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
-/// Converts a file to the form that the check of the policy expects.
+/// Converts a file to the form that validation of the policy expects.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
     let mut root = root.clone();
     part(&mut root, problems);
@@ -209,7 +209,7 @@ fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
 }
 
 /// Replaces the display name of a team with the team's slug. If the slug is not certain, the
-/// function keeps the display name. The check of the policy then refuses this name.
+/// function keeps the display name. Validation of the policy then rejects this name.
 fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
     let Some(text) = name.text() else { return };
     let is_letter = |c: char| c.is_ascii_alphanumeric();

@@ -1,5 +1,5 @@
-//! A layer consists of three things: one settings file, a rank, and the repositories to which the
-//! layer applies. If two layers set different values, the layer of higher rank wins.
+//! A layer consists of three things: one settings file, a rank, and the repositories that the layer
+//! applies to. If two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,7 +169,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
         if *section == "custom_properties" {
             one_name(&mut list);
         }
-        // Here, the block has the place of its list. A change that removes an entry names this place.
+        // The block gets the place of its list. A change that removes an entry shows this place.
         let new = match node.get("exclude").cloned() {
             // `exclude` contains patterns. Beadle keeps the entries that match one of the patterns.
             Some(exclude) => block(&list, &[("include", list.clone()), ("exclude", exclude)]),
@@ -262,7 +262,7 @@ impl Choice {
 }
 
 impl Layer {
-    /// Converts a file that has passed the check to a layer.
+    /// Converts a valid file to a layer.
     pub(super) fn read(
         kind: FileKind,
         file: &str,
@@ -317,7 +317,8 @@ impl Layer {
         let root = root.without(&["rank", "select", "except", "first_match"]);
         let (mut root, mut list_modes) = plain(&root);
         if is_settings {
-            // Only this file can set the sections of the organisation, so there is nothing to edit.
+            // Only this file can set the organisation's sections, so its edits have no list to
+            // change.
             settle_sections(&mut root, &organisation::SECTIONS, problems);
         }
         let root = without_plugins(&root, &own);
@@ -382,8 +383,8 @@ impl Layer {
     }
 }
 
-/// Finds the lists for which two layers set different modes. Returns the name of each such list,
-/// and the two lines that set the modes.
+/// Finds the lists whose modes two layers set differently. Returns the name of each such list, and
+/// the two lines that set the modes.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,

@@ -104,8 +104,8 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. For GitHub, a parameter whose value is null is not specified.
-/// So null removes a list of lower layers.
+/// Converts the parameters of a rule. GitHub treats a parameter with the value null as not
+/// specified. So null removes a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {
         let Some(value) = node.child(key.name) else { continue };

@@ -1,6 +1,6 @@
-//! Gives each list of a file the place of its key. In YAML, a list that is not in brackets begins
-//! with its first entry. A change that removes an entry names the place of the list, and must not
-//! name the line of another entry.
+//! Sets the place of each list in a file to the place of the list's key. In YAML, a list without
+//! brackets begins at its first entry. But a change that removes an entry shows the place of the
+//! list, and must not show the line of another entry.
 
 use super::node::{Kind, Node};
 

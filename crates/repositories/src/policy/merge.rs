@@ -73,7 +73,7 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
 /// Beadle then does not manage this list.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
-        // A section that has `exclude` but no list would mean an empty list.
+        // A section with `exclude` but without a list would have the same meaning as an empty list.
         sections.retain(|(_, section)| !section.get("include").is_some_and(is_unmanaged));
     }
     settle_value(root);

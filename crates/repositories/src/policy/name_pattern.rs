@@ -21,7 +21,7 @@ pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 impl LastPattern {
     fn is_match(&mut self, text: &str, name: &str) -> bool {
         if self.0.as_ref().is_none_or(|(known, _)| known != text) {
-            // The pattern is valid here, because the check of the policy refuses an invalid
+            // The pattern is valid here, because validation of the policy rejects an invalid
             // pattern.
             let regex = RegexBuilder::new(text).size_limit(SIZE).build().ok();
             self.0 = Some((text.to_owned(), regex));

@@ -228,7 +228,7 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number that is not a small whole number. The text has the form that the parser returns.
+    /// A number that [`Self::Int`] cannot hold. The text is the number as the parser returns it.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),

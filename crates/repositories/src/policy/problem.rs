@@ -105,9 +105,9 @@ impl Problem {
 }
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
-/// file. The author might have written the secret's value, and not the secret's name. This value
-/// must not get into a log. Returns `None` if the file has a lone carriage return. The YAML parser
-/// counts it as the end of a line, so `at` would mean another line here.
+/// file. The author might have written a secret's value in place of its name. This value must not
+/// get into a log. Returns `None` if the file has a lone carriage return. The YAML parser counts it
+/// as the end of a line, so `at` would mean another line here.
 pub(super) fn shown(source: &str, at: usize) -> Option<String> {
     if source.match_indices('\r').any(|(end, _)| !source[end + 1..].starts_with('\n')) {
         return None;
@@ -170,7 +170,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance <= other.len().max(name.len()) / 3 + 1).then_some(other)
 }
 
-/// The minimum length of a text that [`nearest_key`] takes for the beginning of a word.
+/// The minimum length of a text that [`nearest_key`] treats as the beginning of a word.
 const BEGINNING: usize = 3;
 
 /// Returns the known key that the author of a wrong key probably meant. The author might have

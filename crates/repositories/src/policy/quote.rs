@@ -19,8 +19,8 @@ const HIDDEN: [&str; 9] = [
     "secret",
 ];
 
-/// If a word in a line has one of these ends, the line can also contain a secret. A policy contains
-/// only the names of secrets, but its author can write a value by mistake.
+/// If a word in a line ends with one of these texts, the line might also contain a secret. A policy
+/// contains only the names of secrets, but its author can write a value by mistake.
 const SECRETIVE: [&str; 11] = [
     "secret",
     "token",
@@ -35,7 +35,7 @@ const SECRETIVE: [&str; 11] = [
     "pass",
 ];
 
-/// The end of a harmless word. Without this exception, the word would match an end of
+/// The end of a harmless word. Without this exception, the word would match `pass` of
 /// [`SECRETIVE`].
 const HARMLESS: &str = "bypass";
 

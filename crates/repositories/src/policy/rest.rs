@@ -48,8 +48,7 @@ pub(super) struct Pick<'a> {
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that always apply together. The part also contains the conditions under which
-/// these sections apply.
+/// Sections of a file that always apply together, with the conditions for these sections.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
@@ -130,8 +129,8 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns `true` if the application of part `to` depends on part `from`. The dependency can be
-/// direct or through other parts.
+/// Returns `true` if part `from` decides whether part `to` applies, either directly or through
+/// other parts.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
     let mut next = 0;
@@ -277,7 +276,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
     }
 }
 
-/// Finds, in the sections, an entry for a team that the condition names.
+/// Finds an entry for one of the condition's teams in the sections.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -285,9 +284,9 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list on a condition. If an entry of the list contains the selected
-/// value, `item` is this entry. `is_picked` takes a name, and returns whether the condition selects
-/// this name. A list with the value null removes nothing.
+/// Returns the effect of a list on a condition. `item` is the list's entry with the selected value,
+/// if the list has such an entry. `is_picked` takes a name, and returns whether the condition
+/// selects this name. A list with the value null removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,

@@ -65,9 +65,9 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     problems
 }
 
-/// Returns whether a layer overrides other layers. `settings.yml` does not override other layers,
-/// because it is the lowest layer that applies to every repository. `layers` must be sorted by
-/// rank.
+/// Returns whether a layer overrides other layers. Only the lowest `settings.yml` does not: this is
+/// the `settings.yml` of the base, or of the policy itself if the base has none. `layers` must be
+/// sorted by rank.
 pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
     lowest.is_none_or(|lowest| lowest.file != file)

@@ -16,13 +16,13 @@ use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 
 /// The environment that evaluates rules. A path without a value is not an error, because values are
-/// often missing in a policy. The check of the file refuses names that cannot occur in a policy.
+/// often missing in a policy. Validation of the file rejects names that cannot occur in a policy.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
 /// The variables of a rule: the values of the lower layers, the values of the layer itself, and the
-/// merge of both. If a rule uses only `resolved`, this variable contains all merged values of a
-/// repository.
+/// merge of both. In a rule that uses only `resolved`, this variable contains all merged values of
+/// a repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
 /// The variables of rules for layers. A rule that uses one of these variables checks layers. Other

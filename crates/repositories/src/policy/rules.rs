@@ -10,8 +10,8 @@ use super::shapes::layered;
 /// The types of rules that GitHub accepts only in the rulesets of repositories.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// The description of a rule type. Three parts of Beadle use the types in [`RULES`]: the check of
-/// the policy, the JSON Schema and the comparison.
+/// The description of a rule type. Three parts of Beadle use the types in [`RULES`]: the validation
+/// of policies, the JSON Schema and the comparison.
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
     /// True if the rule is valid only in a ruleset with `target: push`.
@@ -307,7 +307,8 @@ mod tests {
         of("org-rules", &mut all().filter(|kind| !OF_REPOSITORIES.contains(kind)));
     }
 
-    /// Returns whether Beadle's check and GitHub's published description accept the same values.
+    /// Returns whether Beadle's validation and GitHub's published description accept the same
+    /// values.
     fn is_described(table: &Value, shape: &Shape, schema: &Value) -> bool {
         let schema = resolved(table, schema);
         match shape {

@@ -1,5 +1,5 @@
 //! Makes the JSON Schema. An editor can check policy files with this schema. The JSON Schema and
-//! the check of the policy come from the same description.
+//! Beadle's validation come from the same description.
 
 use serde_json::{Map, Value, json};
 

@@ -66,7 +66,7 @@ mod tests {
             ("branches[main].allow_deletions", admins, false),
             // The value is the whole rule, and the key is only a part of the rule.
             ("branches[main].enforce_admins", "branches[main]", false),
-            // Another rule of the policy has a pattern.
+            // The pattern is a rule of its own, although the pattern matches `main`.
             ("branches.main", "branches[m*].protection.enforce_admins", false),
             ("branches[m*]", "branches[m*].protection.enforce_admins", true),
             ("branches[default]", admins, false),

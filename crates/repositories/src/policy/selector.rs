@@ -61,7 +61,7 @@ pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
 }
 
 impl Selector {
-    /// Reads a selector from a block that has passed the check.
+    /// Reads a selector from a valid block.
     pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Self {
         let list = |key: &str| node.get(key).map(texts).unwrap_or_default();
         let names = match node.get("name") {

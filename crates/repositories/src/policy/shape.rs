@@ -1,5 +1,5 @@
 //! Describes the possible content of a policy file. Beadle derives three things from this
-//! description: the check of the policy, the hints in messages, and the JSON Schema.
+//! description: the validation of policies, the hints in messages, and the JSON Schema.
 
 use super::forms::Form;
 use super::lists::ENTRIES;
@@ -28,8 +28,8 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that Beadle also merges when it merges the layers. A layer can contain the list
-    /// itself, `null`, or a block with these keys. The keys of the block decide how the layer
+    /// A list that Beadle merges entry by entry when it merges the layers. A layer can contain the
+    /// list itself, `null`, or a block with these keys. The keys of the block decide how the layer
     /// changes the list of lower layers.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only its name. The name is the value of the entry's first key.
@@ -141,7 +141,7 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // The author might have written the secret's value, and not the secret's name.
+            // The author might have written a secret's value in place of its name.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -294,12 +294,14 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let Some(key) = keys.iter().find(|key| key.name == text) else {
             let problem = Problem::error(name.asked.clone(), name.column, format!("{UNKNOWN_KEY} `{full}`"));
             let names = keys.iter().map(|key| key.name);
-            // A short list of all keys helps more than a key that only contains the text.
+            // If there are few keys, a hint with all keys helps more than a key that only contains
+            // the text.
             let near =
                 if keys.len() > MOST_LISTED { nearest_key(&text, names) } else { nearest(&text, names) };
             let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
             problems.push(match near {
-                // The similar key is also invalid. Its reason contains the name of the valid key.
+                // Beadle does not support the similar key either. Its reason contains the name of
+                // the valid key.
                 Some(Key { status: Status::Not(why), .. }) if why.starts_with("write ") => problem.hint(*why),
                 Some(near) => problem.hint(format!("did you mean `{}`?", near.name)),
                 None if keys.len() > MOST_LISTED => problem,

@@ -3,8 +3,8 @@
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// Describes a list that can be exclusive or additive. When Beadle merges layers, it also merges
-/// such lists.
+/// Describes a list that can be exclusive or additive. When Beadle merges layers, it merges such
+/// lists entry by entry.
 macro_rules! listed {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -20,8 +20,8 @@ macro_rules! listed {
             ],
         )
     }};
-    // `exclude` contains patterns. safe-settings does the same. Beadle keeps the entries that match
-    // one of the patterns.
+    // As in safe-settings, `exclude` contains patterns. Beadle keeps the entries that match one of
+    // the patterns.
     ($item:expr, $exclude:expr) => {{
         use $crate::policy::shape::{Shape, key};
         use $crate::policy::shapes::{ADD, REPLACE, WITHOUT};
@@ -39,8 +39,8 @@ macro_rules! listed {
         )
     }};
 }
-/// Describes a list that is part of another value. When Beadle merges layers, it also merges such
-/// lists. The list itself has no mode.
+/// Describes a list that is part of another value. When Beadle merges layers, it merges such lists
+/// entry by entry. The list itself has no mode.
 macro_rules! layered {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};

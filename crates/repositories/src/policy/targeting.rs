@@ -64,11 +64,11 @@ pub struct MergedLayers {
     pub waivers: Vec<Waiver>,
     /// The keys of these waivers whose entry the policy does not declare.
     pub absent_waived: Vec<String>,
-    /// The sections that a layer removes from higher layers with `disable_plugins`. For each
-    /// section, the value is the rank of this layer.
+    /// The sections that a layer removes from higher layers with `disable_plugins`. Each section
+    /// comes with the rank of this layer.
     disabled_above: Vec<(i64, String)>,
-    /// A file without any text that might apply to the repository. If the file lost its values by
-    /// mistake, this loss might be the only cause of a removal, weakening or exposure.
+    /// A file that has no text at all, and that might apply to the repository. If the file lost its
+    /// values by mistake, this loss might be the only cause of a removal, weakening or exposure.
     pub(crate) emptied: Option<String>,
 }
 
@@ -369,7 +369,7 @@ impl MergedLayers {
     }
 }
 
-/// The files in repos/ that apply to a repository, and the files about which a person must decide.
+/// The files in repos/ that apply to a repository, and the files that wait for a person's decision.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
     /// The suspended files. Each file comes with its reason. There are three possible reasons.

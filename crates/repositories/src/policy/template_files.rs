@@ -54,7 +54,7 @@ impl<'a> Templates<'a> {
         let has_text = entry.get(TEXT).is_some();
         let Kind::Map(entries) = &mut entry.kind else { return };
         let Some((key, value)) = entries.iter_mut().find(|(key, _)| key.text() == Some(NAME)) else { return };
-        // The check of the keys reports a value that is not a text.
+        // If the value is not a text, the check of the keys reports it.
         let Some(name) = value.text() else { return };
         if has_text {
             let text = "an entry of `files` must not have both `template` and `template_file`";

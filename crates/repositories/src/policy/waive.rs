@@ -80,7 +80,8 @@ impl MergedLayers {
             }
         }
         self.waivers = effective;
-        // Two waivers can have the same key. The first waiver removes the entry from the values.
+        // Two waivers can have the same key. After the first waiver has removed a declared entry
+        // from the values, the entry looks undeclared to the second waiver.
         absent.retain(|key| !removed.contains(key));
         self.absent_waived = absent;
     }

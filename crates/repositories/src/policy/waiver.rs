@@ -104,7 +104,7 @@ impl Waiver {
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
             // Most waivers contain plain names, and to compile a glob takes longer than to compare
-            // a name. There are no invalid globs here, because the check of the waiver refuses
+            // a name. There are no invalid globs here, because validation of the waiver rejects
             // them.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);

@@ -22,7 +22,7 @@ pub enum Incumbent {
     Probot,
     /// safe-settings.
     SafeSettings,
-    /// peribolos of Prow.
+    /// Prow's peribolos.
     Peribolos,
 }
 

@@ -109,8 +109,8 @@ fn settings(repos: &Node, repositories: &mut Repositories, made: &mut Conversion
     }
 }
 
-/// Adds the access of the teams. The lists are additive, because peribolos possibly does not know
-/// all teams.
+/// Adds the access of the teams. The lists are additive, because peribolos might not know all
+/// teams.
 fn access(teams: &Node, repositories: &mut Repositories, made: &mut Conversion) {
     for (name, team) in teams.entries() {
         let slug = slug(name.text().unwrap_or_default());

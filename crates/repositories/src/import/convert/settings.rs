@@ -41,8 +41,8 @@ struct Settings<'a> {
     root: Node,
 }
 
-/// Converts files of the Probot settings app. Each file contains the settings of one repository. If
-/// other files extend a file, this file becomes a layer.
+/// Converts files of the Probot settings app. Each file contains the settings of one repository. A
+/// file that other files extend becomes a layer.
 pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) {
     made.leaves_unknown = true;
     let mut all: Vec<Settings<'_>> = Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) 
     }
 }
 
-/// Returns the file with a changed repository name: each space becomes a hyphen. GitHub makes the
+/// Returns the file with a hyphen in place of each space in the repository's name. GitHub makes the
 /// same change to a name with spaces.
 fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };

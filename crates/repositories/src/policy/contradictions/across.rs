@@ -98,10 +98,10 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, their values and ranks are
-/// equal. The same is true for the parts that cover the two parts. Any other part therefore
-/// contradicts both parts or neither of them. These numbers make the check faster, because
-/// thousands of files in repos/ often set the same few values.
+/// Returns a number for each part. Two parts with the same number have equal values and ranks, and
+/// the parts that cover them have equal values and ranks too. Any other part therefore contradicts
+/// both parts or neither of them. These numbers make the check faster, because thousands of files
+/// in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());

@@ -1,4 +1,4 @@
-//! Finds rulesets and rules for which no file sets a required value. A file can declare only a part
+//! Finds rulesets and rules with a required value that no file sets. A file can declare only a part
 //! of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};

@@ -119,8 +119,8 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
     section.map(|known| known.shape.entry_keys()).unwrap_or_default().iter().map(|key| key.name)
 }
 
-/// Additional names in a list of plugins. The other names are sections. `topics` and `archive` are
-/// parts of the section `repository`. Beadle does not support the third name in the list.
+/// The names that a list of plugins can contain in addition to the names of sections. `topics` and
+/// `archive` are parts of the section `repository`. Beadle does not support the third name.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -147,11 +147,11 @@ const ADDITIVE: Shape = Shape::List(&Shape::Either(
 /// The description of `disable_plugins` for all files except settings.yml.
 const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a higher rank, or in both.";
 
-/// The key with which the Probot settings app uses the settings of another repository.
+/// The key that makes the Probot settings app use the settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
-/// In the schemas of safe-settings, the section `repository` also has this name. safe-settings
-/// itself ignores this name.
+/// Another name of the section `repository` in safe-settings' schemas. safe-settings itself ignores
+/// this name.
 const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
 
 /// The key of safe-settings that limits rulesets.
@@ -160,8 +160,8 @@ const RULESET_SCOPE: Key = never(
     "GitHub has no such value; write the ruleset in settings.yml, and select repositories with `conditions`",
 );
 
-/// The key of safe-settings that chooses the repositories of Apps. This API needs an App that is
-/// installed on an enterprise:
+/// The safe-settings key that chooses which repositories an App can access. GitHub's API for this
+/// choice needs an App that is installed on an enterprise:
 /// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
 const APP_INSTALLATIONS: Key = never("app_installations", OF_ENTERPRISE);
 /// The explanation for the list of Apps. Beadle does not change this list.

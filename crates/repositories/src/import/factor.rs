@@ -5,8 +5,8 @@
 //!
 //! The result declares exactly the live values, so its plan is empty:
 //!
-//! - If the value of a repository differs from `settings.yml`, a layer or the file of the
-//!   repository overrides the value of `settings.yml`.
+//! - A repository's value can differ from the value in `settings.yml`. In this case, a layer or the
+//!   repository's file overrides the value in `settings.yml`.
 //! - A layer sets a value only if every repository in the layer has this value.
 //! - A file contains an entry of a list only if every repository that the file applies to has this
 //!   entry. So all files that apply to a repository together contain exactly the entries of the

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, USERS};
 
-/// Gives an environment values that GitHub accepts together. In a live environment, all reviewers
-/// are teams, because the simulator's state has no ids of people. GitHub allows at most six
-/// reviewers, so all layers together have at most six reviewers.
+/// Changes the values of an environment so that GitHub accepts all of them together. In a live
+/// environment, all reviewers are teams, because the simulator's state has no ids of people. GitHub
+/// allows at most six reviewers, so all layers together have at most six reviewers.
 pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_live: bool) {
     let mut reviewers: Vec<Value> =
         dice.some(&TEAMS[..4], 30).iter().map(|slug| json!({ "type": "Team", "slug": slug })).collect();

@@ -41,7 +41,7 @@ impl fmt::Display for AbsentEntry {
     }
 }
 
-/// The form that the entries of one list have in the changes of an aspect.
+/// The form of one list's entries in the changes of an aspect.
 struct Removal {
     aspect: &'static str,
     /// The path of the list in the policy.

@@ -176,8 +176,8 @@ fn is_narrow_key(path: &str) -> bool {
     check_waived_key(path).is_ok() && bare_name(path).is_none() && parts(path).is_some_and(is_part)
 }
 
-/// Returns the part of a path that might be a name and a key from a plan, such as `core:
-/// permission` in `teams.core: permission`.
+/// Returns the part of a path that might be a name and a key from a plan, such as
+/// `core: permission` in `teams.core: permission`.
 fn bare_name(path: &str) -> Option<&str> {
     let is_bare = |part: &&str| part.contains(END) && !path.contains(&format!("[{part}]"));
     parts(path)?.into_iter().find(is_bare)

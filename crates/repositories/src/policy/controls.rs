@@ -85,8 +85,8 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     }
 }
 
-/// Returns whether Beadle applies a key of a block. Beadle must also apply every key on the path to
-/// this key.
+/// Returns whether Beadle applies a key of a block. This is only true if Beadle applies every key
+/// on the path to this key.
 fn is_carried(keys: &[Key], names: &[&str]) -> bool {
     let Some((name, rest)) = names.split_first() else { return true };
     let known = keys.iter().find(|key| key.name == *name);

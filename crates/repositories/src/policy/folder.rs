@@ -85,8 +85,8 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     }
 }
 
-/// Returns whether Beadle reads a file of a folder. `stems` contains entries only for the root of
-/// the policy. The file that contains the group mappings is also in the root.
+/// Returns whether Beadle reads a file of a folder. `stems` is empty except for the root of the
+/// policy. Only the root can contain the file with the group mappings.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {

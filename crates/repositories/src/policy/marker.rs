@@ -4,7 +4,7 @@
 use super::node::{Kind, Node};
 use super::problem::Problem;
 
-/// A policy contains this marker if other people manage checks at GitHub.
+/// The marker in a policy for checks that other people manage at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Reports wrong spellings of the marker in branch rules and rulesets. If a wrong spelling were

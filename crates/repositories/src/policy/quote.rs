@@ -6,7 +6,7 @@ use crate::aspects::webhooks::is_token;
 /// The maximum length of a quoted line, in characters.
 const LONGEST: usize = 120;
 
-/// The keys whose values plans hide. A line of such a value is never quoted.
+/// The keys whose values a plan does not show. A line of such a value is never quoted.
 const HIDDEN: [&str; 9] = [
     "files",
     "webhooks",
@@ -135,7 +135,8 @@ fn names_secret(line: &str) -> bool {
 
 /// Returns whether a line without a comment might contain the value of a secret.
 fn might_contain_secret(line: &str) -> bool {
-    // An address can contain a password, or a token in its path. JSON can escape its slashes.
+    // An address can contain a password, or a token in its path. In JSON, the slashes of an address
+    // can be escaped.
     let has_url = line.contains("://") || line.contains(":\\/");
     // YAML decodes escapes in double quotes. A text with escapes can therefore be a secret in
     // another form.

@@ -194,8 +194,8 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
 }
 
 /// Returns a value in the form for rules. A minimum becomes a plain number, because a live number
-/// that is equal to the minimum matches the policy. In a rule, a block would be greater than every
-/// number.
+/// that is equal to the minimum matches the policy. As a block, the minimum would be greater than
+/// every number in a rule.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);

@@ -62,7 +62,7 @@ pub struct MergedLayers {
     /// The waivers with an effect on the repository. Each waiver contains only the exempted keys of
     /// this repository.
     pub waivers: Vec<Waiver>,
-    /// The keys of these waivers whose entry the policy does not declare.
+    /// The waived keys of entries that the policy does not declare.
     pub absent_waived: Vec<String>,
     /// The sections that a layer removes from higher layers with `disable_plugins`. Each section
     /// comes with the rank of this layer.

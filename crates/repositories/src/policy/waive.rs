@@ -57,7 +57,7 @@ enum Place<'a> {
 
 impl MergedLayers {
     /// Removes the keys of these waivers. The function keeps the waivers that have an effect. In a
-    /// key, `default` and the branch's name at GitHub both mean the default branch.
+    /// key, `default` means the default branch, and so does the name of this branch at GitHub.
     pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();

@@ -60,8 +60,8 @@ pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }
 
-/// Returns whether an entry of a section must have a key. An entry without this key would not be
-/// valid.
+/// Returns whether every entry of a section must have the key `name`. An entry without this key
+/// would not be valid.
 pub(super) fn is_required(section: &str, name: &str) -> bool {
     let section = SECTIONS.iter().find(|key| key.name == section);
     let keys = section.map(|key| key.shape.entry_keys()).unwrap_or_default();

@@ -141,8 +141,8 @@ impl Waiver {
     }
 
     /// Returns whether an entry of a plan or an explanation comes from this waiver. The policy can
-    /// declare the default branch with the name `default`. The key of the entry then also has this
-    /// name, although the waiver has the branch's name at GitHub.
+    /// declare the default branch with the name `default`. The key of the entry then also contains
+    /// `default`, although the key of the waiver contains the branch's name at GitHub.
     pub fn is_source_of(&self, waived: &Waived) -> bool {
         let is_same = |key: &String| contains(key, &waived.key) && contains(&waived.key, key);
         waived.asked == self.asked

@@ -126,7 +126,7 @@ fn base_of(extends: &str) -> String {
     repository.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// If the file has the same name as the repository, removes the repository's name from the file.
+/// Removes `repository.name` from a file if its value is the name of the file's repository.
 fn without_own_name(root: &Node, repository: &str) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
     let is_own =

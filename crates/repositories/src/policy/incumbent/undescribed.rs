@@ -1,5 +1,5 @@
-//! Removes the rules and parameters that GitHub supports but Beadle does not support. They are
-//! removed only from the declared rulesets. Beadle then does not change them at GitHub.
+//! Removes rules and parameters from the declared rulesets: those that GitHub supports but Beadle
+//! does not support. Beadle then does not change these rules and parameters at GitHub.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};

@@ -101,9 +101,9 @@ impl PastStates {
     }
 
     /// Returns the states between two times, from the oldest to the newest. The first state can be
-    /// older than this period, because a state is valid until the next state. The result has no
-    /// states without a policy: the states of failed runs, and of runs in which the policy did not
-    /// apply to the repository.
+    /// older than this period, because a state is valid until the next state. The result omits
+    /// states without a policy. These are the states of failed runs, and of runs without a policy
+    /// for the repository.
     fn between(&self, first: Time, second: Time) -> Vec<&ControlState> {
         let mut found = Vec::new();
         for state in self.states.iter().filter(|state| state.at < second) {
@@ -198,9 +198,9 @@ impl WrittenValue<'_> {
         parts(self.path).map_or(0, |names| names.len())
     }
 
-    /// Returns whether the declared values at the path can show that two policies differ. This is
-    /// not the case for the path of a section: some values have no separate path, and several of
-    /// them share the path of their section.
+    /// Returns whether the declared values at the path can show that two policies differ. The path
+    /// of a section cannot show this. Some values have no separate path, and several of them share
+    /// the path of their section.
     fn is_comparable(&self) -> bool {
         self.depth() > 1
     }

@@ -45,8 +45,8 @@ impl PastDeclarations {
 
     /// Returns the line that last declared an entry before Beadle removed the entry at the time
     /// `at`. Returns `None` if the record does not have such a line. Also returns `None` if the
-    /// repository did not have the entry at some time between this line and the removal: then
-    /// somebody added the entry at GitHub, and no policy declared it.
+    /// repository did not have the entry at some time between this line and the removal. In this
+    /// case, somebody added the entry at GitHub, and no policy declared it.
     pub async fn find(
         &mut self,
         key: &Key,

@@ -92,8 +92,9 @@ impl Label {
 }
 
 /// Returns the selectors that match at least two repositories, but not all of them. If a list is
-/// unknown for one repository, the function does not use the values of this list as selectors,
-/// because Beadle could not know whether such a selector matches this repository.
+/// unknown for one repository, Beadle could not know whether a selector for a value of this list
+/// matches the repository. The function therefore does not use the values of this list as
+/// selectors.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));

@@ -293,9 +293,9 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// only in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file never changes which repositories it selects itself (`files::agree`). But another file
-    // can change which repositories this file selects. Validation cannot notice such a change,
-    // because the other file might not apply to the repository.
+    // A file never changes its own selection of repositories (`files::agree`). But another file can
+    // change this selection. Validation cannot notice such a change, because the other file might
+    // not apply to the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)

@@ -152,8 +152,8 @@ pub(crate) fn inside_entry(list: &str, name: &str) -> String {
     }
 }
 
-/// Returns the path in two cases: the text has the name of an aspect in place of the section, or
-/// the text omits the section and only one section has the key.
+/// Returns the path in two cases. First, the text has the name of an aspect in place of the
+/// section. Second, the text omits the section, and only one section has the key.
 fn with_section(text: &str) -> Option<String> {
     let (first, rest) = text.split_at(text.find(['.', '[', ' ']).unwrap_or(text.len()));
     let of_aspect = SECTIONS_OF_ASPECTS.iter().find(|(aspect, _)| *aspect == first);

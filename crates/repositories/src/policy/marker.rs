@@ -7,9 +7,9 @@ use super::problem::Problem;
 /// The marker in a policy for checks that other people manage at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// Reports wrong spellings of the marker in branch rules and rulesets. If a wrong spelling were
-/// accepted, Beadle would require a check with this wrong name, although nobody reports such a
-/// check. Beadle would also remove the checks of other people.
+/// Reports wrong spellings of the marker in branch rules and rulesets. If Beadle accepted a wrong
+/// spelling, it would require a check with this wrong name, although nobody reports such a check.
+/// It would also remove the checks that other people manage.
 pub(super) fn misspelt(root: &Node, problems: &mut Vec<Problem>) {
     for section in ["branches", "rulesets"] {
         if let Some(node) = root.get(section) {

@@ -14,7 +14,7 @@ pub(crate) const SECTION: &str = "validator";
 const SIZE: usize = 1 << 20;
 
 /// The most recently compiled pattern, with its text. Thousands of repositories usually have the
-/// same pattern. To compile a pattern takes longer than to match a name.
+/// same pattern. Compiling a pattern takes longer than matching a name.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 

@@ -1,7 +1,7 @@
 //! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
 //! an apply can change which repositories the layer selects. So each apply might change something
-//! again. All findings are warnings, because some of these policies cause no more changes after one
-//! apply.
+//! again. All findings are warnings, because with some of these policies, the first apply already
+//! makes all changes.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ pub(super) struct Effect<'a> {
     pub(super) is_written: bool,
 }
 
-/// Finds each file whose values change which repositories the file itself selects. Also finds
+/// Finds each file that changes its own selection of repositories with its values. Also finds
 /// groups of files that change each other's selections in a circle. `files` contains the parsed
 /// files. `disabled` contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
@@ -116,7 +116,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file whose values change which repositories the file itself selects.
+/// Creates the warning about a file that changes its own selection of repositories with its values.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",

@@ -71,8 +71,9 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     })
 }
 
-/// Returns whether Beadle keeps the value of a condition. Beadle keeps the value in two cases: the
-/// list of the value is additive, or a file sets the value and might apply to the repositories.
+/// Returns whether Beadle keeps the value of a condition. Beadle keeps the value if the list of the
+/// value is additive. Beadle also keeps the value if a file that might apply to the repositories
+/// sets it.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,

@@ -220,9 +220,8 @@ pub(crate) fn contains(path: &str, other: &str) -> bool {
     }
 }
 
-/// Returns whether a waiver of the key `waived` exempts at least one of these: the key `other`, a
-/// part of `other`, or a block that contains `other`. If one of the two keys is not a path, the
-/// result is `true`.
+/// Returns whether a waiver of the key `waived` exempts the key `other`, a part of `other`, or a
+/// block that contains `other`. If one of the two keys is not a path, the result is `true`.
 pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
     if let Some((section, rest)) = waived.split_first()

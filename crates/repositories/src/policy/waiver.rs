@@ -103,9 +103,8 @@ impl Waiver {
     /// Returns whether the waiver exempts keys of the repository with this name.
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
-            // Most waivers contain plain names, and to compile a glob takes longer than to compare
-            // a name. There are no invalid globs here, because validation of the waiver rejects
-            // them.
+            // Most waivers contain plain names, and compiling a glob takes longer than comparing a
+            // name. There are no invalid globs here, because validation of the waiver rejects them.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }

@@ -1,4 +1,4 @@
-//! Creates the repositories that a policy declares in repos/ with `force_create`.
+//! Creates the repositories that a policy declares with `force_create` in repos/.
 //!
 //! A repository that does not exist has no id. The key of such a repository therefore contains the
 //! name: `repository:acme:name/shop`. The run of such a key only creates the repository, and marks
@@ -37,7 +37,7 @@ pub fn name_in(key: &Key) -> Option<&str> {
     key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
 }
 
-/// The thing from which GitHub creates a repository.
+/// The source from which GitHub creates a repository.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     /// From a template. GitHub copies the files of the template. The values are the owner and the
@@ -96,8 +96,8 @@ impl Create {
 
 #[async_trait]
 impl Step for Create {
-    /// Creates the repository if its name is still free. If GitHub's answer was lost, the next plan
-    /// finds the repository by its name. GitHub also refuses a second repository with the same
+    /// Creates the repository if its name is still free. If GitHub's answer is lost, the next plan
+    /// finds the new repository by its name. GitHub also refuses a second repository with the same
     /// name.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let name = &self.0.name;

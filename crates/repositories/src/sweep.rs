@@ -39,17 +39,17 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
-            // The event that started the sweep may report new permissions of the App. In every
-            // process, the runs of this sweep must use a token with these permissions. So the sweep
-            // renews the token before it marks the keys. The lane and the hint of the key do not
-            // show whether the event is about permissions or, for example, about a team. The
-            // permissions of the new token show this.
+            // The event that started the sweep might report that the App has new permissions. The
+            // runs of this sweep must then use a token with the new permissions, in every process.
+            // The lane and the hint of the key do not show what the event reported. So the sweep
+            // renews its token in any case, before it marks the keys. The new token shows the App's
+            // permissions.
             self.reader.renew_token().await?;
         }
         if run.lane < Lane::Sweep {
-            // For the same reason, the marked runs must send the refused changes again. These runs
-            // have the lane of a sweep. In this lane, the refused changes would wait without this
-            // call.
+            // With new permissions, GitHub might accept changes that it refused before. The marked
+            // runs must therefore send these changes again. These runs have the lane of a sweep, in
+            // which refused changes wait unless Beadle forgets the refusals.
             for kind in ["repository", "organisation"] {
                 forget_refusals(self.store.as_ref(), kind, instance).await?;
             }
@@ -87,8 +87,8 @@ impl Reconcile for Sweep {
             self.store.mark_readable(batch.to_vec(), now).await?;
         }
         // The sweep did not mark these keys. There are two possible reasons: somebody deleted or
-        // transferred the repository, or the key was for a creation and the repository exists now.
-        // No run uses such a key any more.
+        // transferred the repository, or the key was for the creation of a repository that exists
+        // now. No run uses such a key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
@@ -118,8 +118,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Returns whether the runs of a sweep are allowed to use stored answers. Each mark of the sweep
-/// has a hint, and all of these hints must allow this.
+/// Returns whether the runs of a sweep are allowed to use stored answers. They are allowed to if
+/// the hint of every mark of the sweep allows it.
 fn is_ordinary(run: &Run) -> bool {
     run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
 }

@@ -118,7 +118,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a path if the policy sets a value at this path.
+/// Reads a path if the policy sets a value that belongs to this path.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -163,7 +163,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // A GitHub server that is too old for a value does not show this value. The value then
+        // An old GitHub server does not show the values that it does not know yet. Such a value
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))

@@ -138,8 +138,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Returns an empty list of parts. An aspect uses this function if its planner reads everything
-/// itself.
+/// Returns an empty list of parts, for an aspect whose planner reads everything itself.
 pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
     Asks::default()
 }
@@ -185,7 +184,7 @@ impl Context<'_> {
     }
 }
 
-/// The secret values that a policy is allowed to use. The key is the secret's name in the
+/// The secret values that a policy is allowed to use. Each key is the name of a secret in the
 /// configuration.
 pub type Secrets = BTreeMap<String, SecretString>;
 
@@ -199,8 +198,8 @@ pub trait Step: Send + Sync + 'static {
         Turn::default()
     }
     /// Returns the values that the step sets in addition to the fields of its change. A step that
-    /// creates a thing returns the whole body of its request. If only one of two policies declares
-    /// a key, this key is in the body, but not in the fields. See [`Instructions::unshown`].
+    /// creates a thing returns the whole body of its request: two creations can have the same
+    /// fields although their bodies differ. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -390,8 +389,8 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// Records that Beadle has done its part, and that a person must act now. It is not an error
-    /// that Beadle waits for this person.
+    /// Records that Beadle has done its part, and that a person must act now. This wait is not an
+    /// error.
     pub(crate) fn wait(&mut self, why: impl Into<String>) {
         self.waits.push(why.into());
     }

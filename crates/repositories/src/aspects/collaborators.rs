@@ -1,5 +1,5 @@
-//! Plans and writes which accounts have direct access to a repository. Also plans and writes the
-//! open invitations to this repository.
+//! Plans and writes the accounts that have direct access to a repository, and the open invitations
+//! to this repository.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -219,8 +219,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 }
 
 /// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
-/// login does not exist, the whole list is unknown. The login might be a typing error. It might
-/// also be the former login of an account that has access.
+/// login does not exist, the whole list is unknown: the login might be misspelled, or it might be
+/// the former login of an account that has access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

@@ -80,7 +80,7 @@ fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     fields.collect()
 }
 
-/// Returns a key in the form of the REST API, but without its id.
+/// Returns a key in the form that the REST API uses, but without its id.
 fn row(key: &DeployKey) -> Value {
     json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
 }

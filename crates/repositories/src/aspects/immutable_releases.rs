@@ -1,5 +1,5 @@
-//! Plans and writes whether the releases of a repository are immutable. If the policy has the
-//! section, Beadle makes one conditional REST call for each repository.
+//! Plans and writes the setting that makes the releases of a repository immutable. If the policy
+//! has the section, Beadle makes one conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/repos/repos#check-if-immutable-releases-are-enabled-for-a-repository>
 

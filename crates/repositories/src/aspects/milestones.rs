@@ -74,7 +74,7 @@ impl Step for Write {
     }
 }
 
-/// Returns a milestone in the form of the REST API.
+/// Returns a milestone in the form that the REST API uses.
 fn row(milestone: &Milestone) -> Value {
     json!({
         "number": milestone.number, "title": milestone.title, "description": milestone.description,

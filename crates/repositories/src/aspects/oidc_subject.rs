@@ -1,4 +1,4 @@
-//! Plans and writes which subject GitHub puts into the OpenID Connect tokens of a repository's
+//! Plans and writes the subject that GitHub puts into the OpenID Connect tokens of a repository's
 //! workflows. Cloud providers use this subject to decide what a workflow is allowed to do. If the
 //! policy has the section, Beadle makes one conditional REST call for each repository.
 //!

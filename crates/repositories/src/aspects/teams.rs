@@ -1,4 +1,4 @@
-//! Plans and writes which teams have access to a repository, and with which permissions.
+//! Plans and writes the access of teams to a repository, and the permission of each team.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -173,9 +173,9 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the permission of the parent team on the repository, if it hides the permission of the
-/// team itself. GitHub then does not show the team's own permission, even if somebody changed or
-/// removed this permission.
+/// Returns the permission of the parent team on the repository, if this permission hides the
+/// permission of the team itself. GitHub then does not show the team's own permission, even if
+/// somebody changed or removed the own permission.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -188,7 +188,7 @@ pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Op
 
 /// Returns whether the parent team already has at least the wanted permission. In this case, GitHub
 /// would not show the team's own permission. Beadle does not know what a custom role permits, so
-/// only `admin` counts as more than a custom role.
+/// only `admin` counts as higher than a custom role.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
@@ -210,7 +210,8 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
 }
 
-/// Plans access for the teams that exist. If a slug does not exist, the whole aspect is unknown.
+/// Plans access for the teams that exist. If the policy lists a slug that does not exist, the whole
+/// aspect is unknown.
 async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());

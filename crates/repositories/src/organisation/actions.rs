@@ -1,7 +1,7 @@
 //! Plans and writes the Actions permissions of the organisation. They control which repositories
 //! can run Actions, and which actions are allowed. They also control the rights of the workflow
-//! token, and the retention of artifacts and logs. Each setting has its own call at GitHub. Beadle
-//! makes this call only if the policy has a key of the setting.
+//! token, and the retention of artifacts and logs. Each group of settings has its own API call.
+//! Beadle makes this call only if the policy has a key of the group.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -91,15 +91,15 @@ const SHAPE: Shape = Shape::Map(&[
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
-/// A call of GitHub that reads or sets some settings. The struct has two names for each of these
-/// settings: the name in the policy and the name in the body.
+/// An API call that reads or sets some settings. For each of these settings, `keys` contains the
+/// name in the policy and the name in the body.
 struct Call {
     /// The name that plans show.
     what: &'static str,
     path: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// The list of repositories that belongs to the call. A call has such a list only if the value
-    /// `selected` is possible.
+    /// The list of repositories that belongs to the call. A call has such a list only if one of its
+    /// settings can have the value `selected`.
     list: Option<List>,
 }
 
@@ -248,7 +248,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // A GitHub server that is too old for a value does not show this value.
+            // An old GitHub server does not show the values that it does not know yet.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);

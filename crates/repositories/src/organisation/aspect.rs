@@ -16,9 +16,9 @@ use crate::secret_memory::SecretMemory;
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect. The aspect can also be declared by
-    /// a key of the section `organization`, such as `organization.webhooks`. In `settings.yml`, the
-    /// aspect's section applies to the organisation and not to repositories.
+    /// The section of `settings.yml` that declares this aspect, or a key of the section
+    /// `organization`, such as `organization.webhooks`. In `settings.yml`, this section applies to
+    /// the organisation and not to repositories.
     pub(crate) section: &'static str,
     /// The description of the section. The list is empty if an aspect of repositories already
     /// describes the section.
@@ -73,9 +73,9 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Creates the section that `node` declares. A list of the section `organization` can have the
-    /// form of a block. This block itself sets whether the list is exclusive. For every other form,
-    /// the parameter `exclusive` decides.
+    /// Creates the section that `node` declares. A list of the section `organization` can be a
+    /// block with a key that sets whether the list is exclusive. Without such a block, the
+    /// parameter `exclusive` decides.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
         match mode {
@@ -88,8 +88,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// If a list in the section `organization` has the form of a block, the block has one of these
-/// keys. The block sets whether the list is exclusive.
+/// If a list in the section `organization` is a block, the block has one of these keys. The key
+/// sets whether the list is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
 /// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so
@@ -138,9 +138,9 @@ impl<'a> Context<'a> {
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets the number of affected repositories for each guarded change of a plan. The first of
-    /// these changes is at the index `from`. The number is `narrowed`. If `narrowed` is `None`, the
-    /// number is the count of all repositories.
+    /// Sets the number of affected repositories for each guarded change of a plan, starting at the
+    /// index `from`. The number is `narrowed`, or the count of all repositories if `narrowed` is
+    /// `None`.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

@@ -1,5 +1,5 @@
-//! Plans and writes which accounts the organisation blocks. If the policy has the list, Beadle
-//! reads GitHub's list in one call.
+//! Plans and writes the list of accounts that the organisation blocks. If the policy has the list,
+//! Beadle reads GitHub's list in one call.
 //!
 //! <https://docs.github.com/rest/orgs/blocking>
 
@@ -64,7 +64,7 @@ impl OrganisationPlanner for BlockedUsers {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
-                    // A listed account might have another login now. Beadle therefore unblocks
+                    // The account of this login might have another login now, so Beadle unblocks
                     // nobody.
                     is_complete = false;
                     plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));

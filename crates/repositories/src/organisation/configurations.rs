@@ -122,8 +122,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// The identification of a configuration in a step: the id or the name. If an earlier step of the
-/// same run creates the configuration, the plan contains only the name.
+/// The id or the name with which a step identifies a configuration. If an earlier step of the same
+/// run creates the configuration, the plan contains only the name.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -218,8 +218,8 @@ fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-/// Returns the declared value. If the value is a block, the function adds the other keys from
-/// GitHub's block.
+/// Returns the declared value. If the value is a block, the function adds the keys that exist only
+/// in GitHub's block.
 fn whole(seen: &Value, wanted: Value) -> Value {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => {
@@ -261,8 +261,8 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. For each
-/// kind, GitHub has one default configuration.
+/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. Each kind
+/// has at most one default configuration at GitHub.
 fn kinds(value: &Value) -> &'static [&'static str] {
     match value.as_str() {
         Some("all") => &["private_and_internal", "public"],
@@ -288,7 +288,8 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
         Some(kind) if before.len() == 1 => kind,
         Some(_) => "all",
     };
-    // With the new value, some kinds of new repositories would no longer get the configuration.
+    // The change is a weakening if some kinds of new repositories would no longer get the
+    // configuration.
     let risk = if before.is_subset(&after) { Risk::Changes } else { Risk::Weakens };
     let asked = Some(&node.asked);
     let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];

@@ -6,10 +6,10 @@
 use beadle_engine::Risk;
 use serde_json::{Map, Value, json};
 
-/// The default values in GitHub's published API description (`@octokit/openapi` 23.0.2). If a new
-/// configuration does not set one of these features, the feature gets this default value. All other
-/// features have no default. If a configuration omits a feature that has no default, GitHub does
-/// not change this feature in the repositories.
+/// The features that have a default value, with the defaults from GitHub's published API
+/// description (`@octokit/openapi` 23.0.2). If a new configuration omits one of these features, the
+/// feature gets its default value. If a configuration omits another feature, GitHub does not change
+/// this feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -27,7 +27,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("secret_scanning_push_protection", "disabled"),
     ("secret_scanning_validity_checks", "disabled"),
 ];
-/// The keys of a configuration that do not turn a protection on or off. These keys are texts and
+/// The keys of a configuration that do not turn a protection on or off. These keys are texts, or
 /// options of features.
 const TEXTS: &[&str] = &[
     "name",
@@ -70,8 +70,8 @@ pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
-/// Returns the products that a value of `advanced_security` turns on. The value turns off all other
-/// products.
+/// Returns the products that a value of `advanced_security` turns on. The same value turns off all
+/// other products.
 fn halves(value: &str) -> &'static [&'static str] {
     match value {
         "enabled" => &["code_security", "secret_protection"],

@@ -1,6 +1,6 @@
 //! Plans and writes the subject in the OpenID Connect tokens of the organisation's workflows. The
-//! subject applies to each repository that neither has its own claims nor uses GitHub's default
-//! form. If the policy has the section, Beadle reads the subject in one call.
+//! subject applies to all repositories, except those with their own claims and those that use
+//! GitHub's default form. If the policy has the section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 

@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of the teams and people with a role. Each row contains the list's key in the policy,
-/// its key at GitHub, and the kind of its entries.
+/// The lists of the teams and people with a role. Each row contains the key of the list in the
+/// policy, the field that contains the name of an entry at GitHub, and the kind of the entries.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
@@ -237,7 +237,7 @@ async fn resolved<'a>(
     Ok((wanted, is_complete))
 }
 
-/// Finds a team or an account by its name.
+/// Returns the grantee for a team or an account whose name is resolved.
 fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     match kind {
         ActorKind::Team => Grantee::resolved_team(found),

@@ -86,7 +86,7 @@ impl Step for Write {
 }
 
 /// Returns a value in the form that Beadle compares. GitHub can omit a value that is `false`, empty
-/// or not set. In this form, the order of a list has no meaning.
+/// or not set. The order of a list has no meaning, so the result is sorted.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,

@@ -1,5 +1,5 @@
-//! The parts that are common to custom repository roles and to the organisation's custom roles: a
-//! name, a base role, and permissions.
+//! The common parts of custom repository roles and of the organisation's custom roles: a name, a
+//! base role, and permissions.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
@@ -40,8 +40,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_wider { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns how a declared role differs from the role at GitHub. The guard limits only the second
-/// part of the result.
+/// Returns how a declared role differs from the role at GitHub, in two parts. The guard limits only
+/// the second part.
 pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {

@@ -1,8 +1,8 @@
 //! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The
 //! configuration contains the secret's value. The policy contains only the name that the secret has
-//! in the configuration. Beadle stores a keyed digest of each value that it wrote. Beadle does the
-//! same for the secrets of repositories (`aspects/secrets.rs`). Beadle keeps a secret that is
-//! missing in the policy. If the list is `exclusive`, Beadle removes such a secret.
+//! in the configuration. Beadle stores a keyed digest of each value that it wrote, as it does for
+//! the secrets of repositories (`aspects/secrets.rs`). If a secret is missing in the policy, Beadle
+//! keeps it, unless the list is `exclusive`.
 //!
 //! One call reads up to 100 secrets of a list. For each secret with the visibility `selected`,
 //! Beadle reads the repositories in one more call. Beadle makes these calls only if the policy has

@@ -4,8 +4,7 @@
 use serde_json::Value;
 
 /// Returns a list in a fixed order and without repeated entries. GitHub stores each entry only
-/// once, and in an order that GitHub chooses. If the value is not a list, the function does not
-/// change it.
+/// once, and chooses the order itself. The function does not change a value that is not a list.
 pub(super) fn as_set(value: &Value) -> Value {
     let Value::Array(items) = value else { return value.clone() };
     let mut items = items.clone();

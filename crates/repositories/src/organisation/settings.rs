@@ -141,8 +141,8 @@ pub(crate) const READ_ONLY: &[&str] = &[
 /// The values of `default_repository_permission`, ordered from the least access to the most.
 const PERMISSIONS: &[&str] = &["none", "read", "write", "admin"];
 
-/// The switches that give people more rights when they are on. Each row contains the risk of
-/// turning the switch on.
+/// The switches that give people more rights when they are on. Each row contains a switch and the
+/// risk of turning it on.
 const ALLOWING: &[(&str, Risk)] = &[
     ("members_can_create_repositories", Risk::Weakens),
     ("members_can_create_public_repositories", Risk::Exposes),

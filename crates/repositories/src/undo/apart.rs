@@ -1,6 +1,6 @@
-//! Handles changes that contain both restored values and other values. This code separates the
-//! restored values from the other values. Without this separation, Beadle would not write the other
-//! values. An example of another value is a protection that somebody switched off after the undo.
+//! Splits changes that contain both restored values and other values. Without the split, Beadle
+//! would not write the other values. For example, Beadle would not repair a protection that
+//! somebody switched off after the undo.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
         rest.fields.retain(|field| !written.contains(field));
         if !rest.fields.is_empty() {
             rest.after.clear();
-            // The write of this change would set all values of the mixed change.
+            // If Beadle wrote this change, the write would set all values of the mixed change.
             rest.observe_undone();
             plan.changes.push(rest);
         }

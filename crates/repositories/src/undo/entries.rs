@@ -1,5 +1,5 @@
-//! Puts the earlier values into the lists of a policy file. Each label, team or webhook has one
-//! entry in its list. The same is true for the other lists.
+//! Puts the earlier values into the lists of a policy file. Each thing, such as a label, a team or
+//! a webhook, has one entry in its list.
 
 use serde_json::{Value, json};
 
@@ -197,7 +197,7 @@ fn is(entry: &Value, id: &str, thing: &str) -> bool {
     entry[id].as_str().is_some_and(|name| name.eq_ignore_ascii_case(thing))
 }
 
-/// Returns a value in the form of a policy.
+/// Returns a value in the form that a policy uses.
 fn value(list: &str, name: &str, before: &Value) -> Result<Value, String> {
     match (list, name, before) {
         ("labels", "description", before) if before.is_null() || before == "" => Ok(Value::Null),

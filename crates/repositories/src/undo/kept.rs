@@ -10,9 +10,8 @@ use crate::policy::exempts;
 /// The reason why an undo does not restore a value whose key is in `never_waive`.
 pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
 
-/// Returns whether `never_waive` contains a key that leads to a value. If Beadle undoes a value,
-/// Beadle sometimes removes other values too. The function therefore also checks these other
-/// values.
+/// Returns whether `never_waive` contains a key that leads to a value. The undo of one value
+/// sometimes also removes other values, so the function also checks these other values.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
     // If a list entry had no value before the write, the entry might be new. If the entry is new,
     // the undo removes the whole entry.

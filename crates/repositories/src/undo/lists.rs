@@ -1,5 +1,4 @@
-//! The lists whose entries can be restored by an undo. Also contains the names of these entries in
-//! plans.
+//! The lists whose entries an undo can restore, and the names of these entries in plans.
 
 /// A list of a policy, and the names of its entries in plans.
 pub(super) struct Entries {
@@ -25,7 +24,7 @@ const fn entries(
     Entries { list, prefix, id, primary, is_whole: false }
 }
 
-/// All lists whose entries can be restored by an undo.
+/// All lists whose entries an undo can restore.
 pub(super) const ALL: &[Entries] = &[
     Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
     Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },

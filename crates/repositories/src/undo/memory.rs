@@ -71,9 +71,8 @@ impl Undone {
         self.values.iter().any(|known| known.covers(&value))
     }
 
-    /// Removes the values that must not be exempted by a waiver. Beadle then compares these values
-    /// again. An undo might have restored such a value before somebody added the value's key to the
-    /// configuration.
+    /// Removes the values whose keys are in `never`, so that Beadle compares these values again. An
+    /// undo might have restored such a value before somebody added the key to the configuration.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
             |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
@@ -94,7 +93,7 @@ impl UndoneValue {
         (self.is(value) && !self.is_restored_by(value)) || (is_around && is_deleted())
     }
 
-    /// Returns whether a change would write the restored value again. The policy then agrees with
+    /// Returns whether a change would write the restored value again. If so, the policy agrees with
     /// the undo, and somebody changed the value after the undo. For example, an undo of an undo
     /// restores the value of the policy.
     fn is_restored_by(&self, value: &Self) -> bool {
@@ -140,8 +139,9 @@ fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
     parts.iter().flat_map(of_part).collect()
 }
 
-/// Stores that `by` undoes the values of a change. Beadle stores this note before the write.
-/// Otherwise, a run between the write and the note could restore the policy's values.
+/// Stores a note that the operator `by` undoes the values of a change. Beadle stores this note
+/// before the write. Otherwise, a run between the write and the note could restore the policy's
+/// values.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
@@ -261,8 +261,8 @@ impl Memory {
         self.looks_only = true;
     }
 
-    /// Returns the restored values of a repository, if there are any. `never` contains the keys
-    /// that Beadle still compares.
+    /// Returns the restored values of a repository, if there are any. The result omits the values
+    /// whose keys are in `never`.
     pub(crate) async fn of(&self, id: &str, never: &[String]) -> Result<Option<Undone>, StoreError> {
         let stored = own(&self.organisation, id).get(self.store.as_ref()).await?;
         Ok(stored.map(|undone| undone.without(never)))

@@ -1,5 +1,5 @@
-//! Finds the values that one write of Beadle set and a later write of Beadle set again. An undo of
-//! the first write must not restore such a value, because the later write decided about it.
+//! Finds the values that Beadle wrote and later wrote again. An undo of the first write must not
+//! restore such a value, because the later write replaced it.
 
 use beadle_engine::Change;
 use serde_json::Value;
@@ -8,8 +8,9 @@ use super::reversal::{is_same, parts, renamed, written};
 
 /// For each field of a change, returns the position of the newest later change that set the value
 /// of the field again. `later` contains the later changes of the same key in the order of their
-/// writes. The flag of a later change is true if an undo wrote it. An undo that reverts the value
-/// does not count, and neither does an undo of this undo. So an operator can repeat an undo.
+/// writes. The flag of a later change is true if an undo wrote it. The function ignores a later
+/// change in which an undo reverts the value, and also an undo of such an undo. So an operator can
+/// repeat an undo.
 pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Option<usize>> {
     let beside = beside(change, later);
     let mut found: Vec<Option<usize>> =
@@ -23,8 +24,8 @@ pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Op
     found
 }
 
-/// Returns the position of the newest later change with which an undo reverted a value of a change.
-/// If a later change set the value again after this undo, the undo does not count. `later` is the
+/// Returns the position of the newest later change in which an undo reverted a value of `change`.
+/// The function ignores the undo if another change set the value again afterwards. `later` is the
 /// same list as for [`overwritten`].
 pub fn reverted(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Option<usize> {
     let beside = beside(change, later);

@@ -44,8 +44,8 @@ impl Past {
         let wanted: Vec<(usize, &Reversal)> =
             open.iter().filter_map(|at| Some((*at, all.get(*at)?))).collect();
         let only: Vec<Reversal> = wanted.iter().map(|(_, one)| (*one).clone()).collect();
-        // Beadle undoes a rename after everything else, because all other values use the present
-        // name.
+        // Beadle undoes a rename after all other values, because the other values belong to the
+        // present name.
         let (renames, others): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|(_, one)| matches!(one.name.as_str(), "name" | "title"));
         let mut sections: BTreeMap<usize, &str> = BTreeMap::new();

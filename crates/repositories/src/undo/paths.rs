@@ -1,4 +1,4 @@
-//! Finds the paths of values in the policy. The paths have the form that waivers use.
+//! Finds the paths of values in the policy. Waivers use paths of the same form.
 
 use super::{entries, protection};
 use crate::policy::{check_waived_key, inside_entry};

@@ -111,8 +111,8 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     })
 }
 
-/// Returns `true` if a value of a new rule does not count as a change. Such a value comes from
-/// GitHub, or has no effect. `is_on` returns whether a flag of the rule is on.
+/// Returns `true` if a value of a new rule does not count as a change, because GitHub chose the
+/// value or the value has no effect. `is_on` returns whether a flag of the rule is on.
 fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
     match name {
         "required_approving_review_count" => {
@@ -219,7 +219,7 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Returns a list of actors, such as `team core`, in the form of a policy.
+/// Returns a list of actors, such as `team core`, in the form that a policy uses.
 fn actors(list: &Value) -> Value {
     let of = |kind: &str| {
         let names = texts(list).filter_map(|actor| actor.split_once(' '));
@@ -233,7 +233,7 @@ fn actors(list: &Value) -> Value {
     made
 }
 
-/// Returns a list of required checks in the form of a policy.
+/// Returns a list of required checks in the form that a policy uses.
 fn checks(list: &Value) -> Value {
     let check = |text: &str| match text.rsplit_once(" (app ") {
         Some((context, app)) => {

@@ -45,9 +45,9 @@ pub(super) fn is_whole(name: &str) -> bool {
     matches!(name, "rule" | "ruleset" | "environment")
 }
 
-/// Returns the values of a deleted thing in the form of a policy, if the journal contains these
-/// values. `one` is the value that shows whether the thing exists. `all` contains all values of the
-/// undo.
+/// Returns the values of a deleted thing in the form that a policy uses. Returns `None` if the
+/// journal does not contain these values. `one` is the value that shows whether the thing exists.
+/// `all` contains all values of the undo.
 pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
     if !one.after.is_null() {
         return None;
@@ -61,8 +61,8 @@ pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a 
     values.filter(|values| values.is_object())
 }
 
-/// Returns whether a part belongs to a thing that the undo creates again. An example is a variable,
-/// if the undo creates the variable's environment again.
+/// Returns whether a part is inside a thing that the undo creates again. For example, the part is a
+/// variable, and the undo creates the environment of this variable again.
 fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
     deleted(one, all).is_some()
@@ -71,8 +71,8 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
         && inner.is_some_and(|inner| inner.starts_with(": "))
 }
 
-/// Finds a secret or a variable that Beadle would delete together with its environment. The
-/// reverted changes did not write this secret or variable.
+/// Finds a secret or a variable that Beadle would delete together with its environment, although
+/// none of the reverted changes wrote this secret or variable.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {

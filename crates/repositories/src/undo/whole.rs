@@ -1,6 +1,6 @@
 //! Handles things that an undo deletes or creates completely. An undo deletes a thing only if the
 //! thing still has the values that Beadle wrote. The change that deletes the thing contains these
-//! values. So a second undo can revert the first undo. It then creates the thing again.
+//! values. So a second undo can revert the first undo: the second undo creates the thing again.
 
 use std::collections::BTreeSet;
 
@@ -50,8 +50,8 @@ fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
-/// Returns the values of the thing that a change deletes. The values have the form of a policy.
-/// Returns `None` if Beadle does not know all values.
+/// Returns the values of the thing that a change deletes. The values have the form that a policy
+/// uses. Returns `None` if Beadle does not know all values.
 fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -> Option<Value> {
     let named = |list: &str, name: &str| {
         let mut entries = observed.lists.get(list)?.iter();

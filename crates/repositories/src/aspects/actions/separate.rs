@@ -1,6 +1,6 @@
-//! Those Actions settings for which the API has a separate address each. Beadle makes one
-//! conditional REST call for each repository and each declared key. For other keys, Beadle makes no
-//! call.
+//! Plans and writes the Actions settings that each have a separate API address. Beadle makes one
+//! conditional REST call for each repository and each declared key. Beadle makes no call for a key
+//! that the policy does not declare.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
 //! <https://docs.github.com/rest/actions/permissions#get-artifact-and-log-retention-settings-for-a-repository>,

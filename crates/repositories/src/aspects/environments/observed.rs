@@ -1,4 +1,4 @@
-//! An environment in the form of GitHub's answer.
+//! An environment in the form that GitHub returns.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ impl Reviewer {
         self.kind == other.kind && self.id == other.id
     }
 
-    /// Returns the reviewer in the form of a request.
+    /// Returns the reviewer in the form that a request uses.
     pub(super) fn body(&self) -> Value {
         json!({ "type": self.kind, "id": self.id })
     }

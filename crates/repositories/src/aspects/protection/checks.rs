@@ -80,8 +80,8 @@ pub(super) async fn missing_apps(
     Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// Returns the Apps that the declared checks name but no live rule contains. Each App appears only
-/// once in the result, together with the first check that names it.
+/// Returns the Apps that a declared check names and that no live rule contains. Each App appears
+/// only once in the result, together with the first check that names it.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {

@@ -1,4 +1,4 @@
-//! Converts a live rule to the form of policies. `beadle import` uses this module.
+//! Converts a live rule to the form that a policy uses. `beadle import` uses this module.
 
 use beadle_github::{Actor, ActorKind, Rule};
 use serde_json::{Map, Value, json};
@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
-/// Returns the rule in the form of a policy. The function omits the default values of a new rule.
-/// The second part of the result names those lists of actors that GitHub does not show completely.
+/// Returns the rule in the form that a policy uses. The function omits the default values of a new
+/// rule. The second part of the result names those lists of actors that GitHub does not show
+/// completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {
         let flag = FLAGS.iter().find(|flag| flag.rest == rest);

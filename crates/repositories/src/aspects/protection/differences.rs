@@ -204,7 +204,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns those new exceptions of a push restriction that are actors without write access. GitHub
+/// Returns the actors without write access among the new exceptions of a push restriction. GitHub
 /// silently removes such actors. Without this check, Beadle would try to add them in every run.
 async fn powerless(
     context: &Context<'_>,
@@ -236,9 +236,8 @@ async fn powerless(
 }
 
 /// Compares one list of actors, and the flag that turns the list on. If an actor does not exist,
-/// the function returns `Err` with a reason that contains the actor's name. Beadle omits actors
-/// without write access, like GitHub does. If no actor remains, Beadle does not write the
-/// restriction.
+/// the function returns `Err` with a reason that contains the actor's name. Like GitHub, Beadle
+/// omits actors without write access. If no actor remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,

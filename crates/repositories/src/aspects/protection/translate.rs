@@ -1,5 +1,5 @@
 //! Translates a branch rule of a policy into the fields of GraphQL. In the policy, the rule has the
-//! form of the body of a PUT request to the REST API:
+//! same form as the body of a PUT request to the REST API:
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 //!

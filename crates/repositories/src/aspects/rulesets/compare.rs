@@ -41,8 +41,8 @@ impl Difference {
     }
 }
 
-/// Returns a bypass actor in a form for comparisons. For kinds of actors that need no id, the
-/// function always uses the same id, because GitHub shows an id even for these kinds.
+/// Returns a bypass actor in a form that Beadle can compare. For kinds of actors that need no id,
+/// the function always uses the same id, because GitHub shows an id even for these kinds.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -113,7 +113,7 @@ fn risk(stricter: bool) -> Risk {
 }
 
 /// Returns each part that differs between the live ruleset `seen` and the declared ruleset. `seen`
-/// must have the form of a REST answer.
+/// must have the form that REST returns.
 pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     for (key, node) in wanted.entries() {
@@ -313,8 +313,8 @@ fn complete(rule: &mut Value) {
 }
 
 /// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
-/// Beadle omits the rule. This case occurs if somebody manages the checks outside of the policy,
-/// but has not added a check yet.
+/// Beadle omits the rule. A new rule requires no check if somebody manages the checks outside of
+/// the policy, but has not added a check yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }

@@ -138,8 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The rest of the ruleset is in another layer, and this other layer does not apply
-                // to the repository.
+                // The layers that apply to the repository set only a part of the ruleset. Another
+                // layer sets the rest.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -249,9 +249,9 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes that make a ruleset match the policy. Returns whether there are any changes. If
-/// the guard can hold a difference, this difference becomes a separate change, so that the other
-/// changes do not have to wait.
+/// Adds the changes that make a ruleset match the policy. Returns whether there are any changes.
+/// Each difference that the guard can hold becomes a separate change, so that the other changes do
+/// not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

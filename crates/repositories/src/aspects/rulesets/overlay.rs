@@ -1,5 +1,5 @@
-//! Merges the declared ruleset into the live ruleset. Also converts values to a form for
-//! comparisons.
+//! Merges the declared ruleset into the live ruleset. Also converts values to a form that Beadle
+//! can compare.
 
 use serde_json::{Map, Value, json};
 
@@ -26,8 +26,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Returns a value in a form for comparisons. In this form, lists are sorted and have no repeated
-/// entries. A value that means the same as a missing value is omitted.
+/// Returns a value in a form that Beadle can compare. In this form, lists are sorted and have no
+/// repeated entries. A value that means the same as a missing value is omitted.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -80,7 +80,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
 /// policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
-        // The policy declares only a minimum, so Beadle keeps a greater number at GitHub.
+        // The policy declares only a minimum, so Beadle keeps the number at GitHub if it is
+        // greater.
         return json!(seen.as_i64().map_or(least, |seen| seen.max(least)));
     }
     match (wanted, seen) {
@@ -124,8 +125,8 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// Merges a declared entry into the live entry. If GitHub has a default for a field that the policy
-/// omits, the field gets this default. Fields that Beadle does not know stay unchanged.
+/// Merges a declared entry into the live entry. If the policy omits a field for which GitHub has a
+/// default, the field gets this default. Fields that Beadle does not know stay unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

@@ -1,5 +1,6 @@
-//! Plans and writes who reviews requests to bypass push protection. A policy specifies a team by
-//! its slug or its id, and a role by its id. For each slug, Beadle makes one conditional REST call.
+//! Plans and writes the reviewers of requests to bypass push protection. A policy specifies a team
+//! by its slug or its id, and a role by its id. For each slug, Beadle makes one conditional REST
+//! call.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -16,8 +17,8 @@ const FEATURE: &str = "secret_scanning_delegated_bypass";
 /// The key of the feature's options.
 pub(super) const OPTIONS: &str = "secret_scanning_delegated_bypass_options";
 
-/// Returns the reviewers in a form for comparisons. This form has a fixed order, and contains the
-/// default values.
+/// Returns the reviewers in a form that Beadle can compare. This form has a fixed order, and
+/// contains the default values.
 fn normal(reviewers: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut all: Vec<Value> = reviewers
         .map(|reviewer| {
@@ -101,7 +102,7 @@ pub(super) async fn change(
     }
     let status = if declared.is_null() { live } else { declared };
     if status != "enabled" {
-        // If the feature is off, GitHub ignores the reviewers.
+        // While the feature is off, GitHub ignores the reviewers.
         let reason = format!("`{OPTIONS}` has an effect only while `{FEATURE}` is enabled ({})", want.asked);
         plan.cannot_resolve_part(OPTIONS, reason);
         return Ok(None);

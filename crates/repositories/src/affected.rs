@@ -22,8 +22,8 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
     before != after || is_unread(&before) || is_unread(&after)
 }
 
-/// A repository with the status of its files in repos/. It has its present state, or a state that
-/// it can have later.
+/// A repository, in its present state or in a possible later state, with the status of its files in
+/// repos/.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
 /// Returns whether the policy declares different values for the present and the later state of a

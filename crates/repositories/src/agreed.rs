@@ -1,6 +1,6 @@
-//! Some answers of GitHub can contain secrets, so the store must not keep them. If such an answer
-//! matches the policy, Beadle stores only a digest of the compared values. This digest is the
-//! agreement. A sweep reads the part again if the agreement has changed, or if the read is due
+//! Some of GitHub's answers can contain secrets, so the store must not keep these answers. If such
+//! an answer matches the policy, Beadle stores only a digest of the compared values. This digest is
+//! the agreement. A sweep reads the part again if the agreement has changed, or if the read is due
 //! (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so an agreement alone never leads
 //! to a change.
 
@@ -25,9 +25,9 @@ pub(crate) fn digest(value: &Value) -> String {
 
 /// Returns the agreement for the declared values of an aspect. The agreement is a digest of two
 /// things: the secrets that are named in the policy, and the version of Beadle. The version is part
-/// of the digest, because another version might compare other values. Beadle makes the digests of
-/// the secrets with a key, like all stored digests of secrets.
-/// [`beadle_engine::PartRead::declared`] contains the other declared values.
+/// of the digest, because another version might compare other values. Like all stored digests of
+/// secrets, the digests of these secrets are keyed. [`beadle_engine::PartRead::declared`] contains
+/// the other declared values.
 ///
 /// Returns `None` if the configuration lacks a secret. Also returns `None` if the store does not
 /// contain the key for the digests. The run must then read the aspect.

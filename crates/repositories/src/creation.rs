@@ -129,8 +129,8 @@ impl Step for Create {
     }
 }
 
-/// Reconciles repositories. After a run whose key contains a name, this reconciler marks the key
-/// that contains the repository's id as due.
+/// Reconciles repositories. After a run whose key contains a name, this reconciler marks a second
+/// key as due: the key that contains the repository's id.
 pub struct WithCreations<R> {
     /// The reconciler of all keys.
     pub inner: R,

@@ -21,12 +21,12 @@ use sha2::{Digest, Sha256};
 /// The maximum time until GitHub shows a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// A template fails if it uses a value that is missing in the payload. It must not replace the
-/// missing value with an empty text.
+/// A template that uses a value which is missing in the payload must fail. It must not use an empty
+/// text instead.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration. The rule defines when Beadle dispatches a workflow, and which
-/// inputs the workflow gets.
+/// A rule of the configuration that defines when Beadle dispatches a workflow, and which inputs the
+/// workflow gets.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name of the rule. Keys and the journal contain this name.
@@ -218,7 +218,7 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, this was at a time between the intent and the result.
+            // If GitHub received the request, GitHub received it between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
                 // The workflow run might belong to any of the tries. Beadle therefore waits until
@@ -307,8 +307,9 @@ impl Dispatch {
     }
 }
 
-/// Returns a failure with a retry time. At this time, GitHub must have listed the workflow run, and
-/// the queue runs the key again. So no worker has to wait until GitHub lists the run.
+/// Returns a failure after which the queue runs the key again. The retry time is late enough that
+/// GitHub must have listed the workflow run by then. So no worker has to wait until GitHub lists
+/// the run.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

@@ -28,8 +28,8 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 
 impl Facts {
     /// Returns the facts of a repository. If Beadle did not read a list, the facts of this list
-    /// come from `before`. If somebody has removed an entry from the list since then, Beadle
-    /// notices this at the next read of the list.
+    /// come from `before`. Beadle then notices the removal of an entry only at the next read of the
+    /// list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory, undo};
 
-/// How much time passes between two checks for gone repositories.
+/// The time between two checks for gone repositories.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// If a repository has been gone for this time, Beadle deletes the notes about the repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -67,7 +67,7 @@ impl Gone {
 
 /// Returns the names of the stored notes about each repository. The key is the id of the
 /// repository. A file in repos/ belongs to one repository. If the policy still contains the file,
-/// the function omits the notes that show this, so that Beadle keeps these notes. While the notes
+/// the function omits the notes about its owner, so that Beadle keeps these notes. While the notes
 /// exist, another repository with the same name gets the file only if an operator confirms it. If
 /// the first repository returns under another name, the file still belongs to it.
 async fn remembered(
@@ -94,7 +94,7 @@ async fn remembered(
     let prefix = secret_memory::prefix(organisation);
     for (name, _) in store.notes(&prefix).await? {
         let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
-        // All other secrets belong to the organisation.
+        // A secret whose owner is not a repository id belongs to the organisation.
         if let Some(id) = owner.and_then(|owner| owner.parse::<u64>().ok()) {
             notes.entry(id).or_default().push(name);
         }

@@ -8,7 +8,7 @@ use beadle_engine::Mode;
 
 use crate::policy::Policy;
 
-/// A handle of the policy that is in force at the moment. When a new generation comes into force,
+/// A handle to the policy that is in force at the moment. When a new generation comes into force,
 /// all clones of the handle return the new generation immediately.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);

@@ -16,7 +16,7 @@ use crate::aspects::settings::is_rest_only;
 use crate::policy::{Desired, Node};
 use crate::reread::{LOADED, Moment, Reread, SPREAD};
 
-/// Everything that one run reads about one repository.
+/// The read times of one repository's parts, before and during one run.
 pub(crate) struct Looks {
     store: Arc<dyn Store>,
     key: Key,
@@ -30,7 +30,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// Starts the reads for the repository of a key.
+    /// Loads the stored read times of the key's repository.
     pub(crate) async fn begin(
         store: &Arc<dyn Store>,
         key: &Key,
@@ -75,8 +75,8 @@ impl Looks {
 
     /// Returns the time of the earliest read among the parts that GitHub sends together with the
     /// repository. The run can use answers that were stored after this time. Returns `None` if no
-    /// part was read, or if a part is due. The function ignores parts that were not in the policy,
-    /// because Beadle did not read these parts.
+    /// part was read, or if a part is due. The function ignores parts without a stored read,
+    /// because they were not in the policy.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();

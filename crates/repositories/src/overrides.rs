@@ -26,8 +26,8 @@ pub struct Overrides {
     /// The repositories that might own a file. The key is the repository's id. Each entry contains
     /// the path of the file, and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The newest generation for which Beadle asked GitHub about the owners of files. The second
-    /// value is the time of this request.
+    /// The newest generation for which Beadle asked GitHub about the owners of files, and the time
+    /// of this request.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
     /// True if Beadle only reads the memory in the store, and adds nothing to it.
@@ -46,17 +46,16 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// The possible owner of a file whose owner is not stored. GitHub's answers determine the possible
-/// owner.
+/// The possible owner of a file whose owner is not stored, according to GitHub's answers.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
     /// The file belongs to this repository. The repository has the name of the file, or had this
     /// name before a rename.
     Of(u64),
-    /// The file belongs to one of two repositories, but Beadle does not know to which. The first
-    /// repository has or had the name of the file. The file also sets a new name for its
-    /// repository, and the second repository has this new name.
+    /// The file belongs to one of two repositories, but Beadle does not know which. The first
+    /// repository has or had the name of the file. The second repository has the new name that the
+    /// file sets for its repository.
     Either(u64, u64),
 }
 
@@ -71,7 +70,8 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // Here, somebody renamed the repository. The policy already has a file with the present name.
+    // In this case, somebody renamed the repository, and the policy already has a file with the
+    // present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
@@ -211,9 +211,9 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether the run of a repository can use the answers that GitHub gave at the time
-    /// `at`. A sweep can use old answers. If the repository is a possible owner of a file, new
-    /// answers are necessary for the run of an event or an operator.
+    /// Returns whether the run of the repository `id` can use the answers that GitHub gave at the
+    /// time `at`. The run can always use them if the owner of every file is certain. Otherwise, it
+    /// needs recent answers. Except in a sweep, the run of a possible owner needs new answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;

@@ -87,13 +87,13 @@ struct Next {
 }
 
 impl Moves {
-    /// Returns a move that affects a section. `owns` returns `true` for the section.
+    /// Returns a move that affects one of the sections for which `owns` returns `true`.
     pub(crate) fn of(&self, owns: impl Fn(&str) -> bool) -> Option<&Moved> {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Records sections whose moves must not be settled. Such a section is unknown or has a waiting
-    /// change. `owns` returns `true` for these sections.
+    /// Records that Beadle must not settle moves in the sections for which `owns` returns `true`.
+    /// These sections are unknown, or have a change that waits for an approval.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();

@@ -144,8 +144,8 @@ mod tests {
         for (marks, expected) in [
             (vec![(Lane::Sweep, ordinary())], true),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
-            // These hints come from three sources: an event from Beadle's own writes, lost events,
-            // and an older version of Beadle.
+            // A mark without a hint comes from an event from Beadle's own writes, from lost events,
+            // or from an older version of Beadle.
             (vec![(Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),

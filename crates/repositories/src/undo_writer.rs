@@ -35,9 +35,9 @@ impl UndoWriter {
     }
 }
 
-/// A session that stores the values of a change before it writes the change. Sometimes the guard
-/// holds a change, or the mode does not allow the change. Beadle then does not store the values,
-/// and continues to repair them.
+/// A session that stores the values of a change before it writes the change. If the guard holds a
+/// change or the mode does not allow it, the session writes and stores nothing. Beadle then still
+/// repairs the values of this change.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,

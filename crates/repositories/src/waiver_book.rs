@@ -75,8 +75,8 @@ impl WaiverBook {
         }
     }
 
-    /// Adds keys that are exempt in every repository. The limits of waivers do not apply to these
-    /// keys. The argument contains the paths of these keys.
+    /// Sets the paths of the keys that are exempt in every repository. The limits of waivers do not
+    /// apply to these keys.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
     }
@@ -98,12 +98,12 @@ impl WaiverBook {
         Self { store: Some(store), ..self }
     }
 
-    /// Sets the limits of the configuration.
+    /// Sets the limits from the configuration.
     pub(crate) fn limited_by(self, rules: WaiverRules) -> Self {
         Self { rules: Arc::new(rules), ..self }
     }
 
-    /// Returns the keys that must not be exempted by a waiver.
+    /// Returns the keys that no waiver is allowed to exempt.
     pub(crate) fn never(&self) -> &[String] {
         &self.rules.never
     }

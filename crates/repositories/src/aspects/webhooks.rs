@@ -89,13 +89,13 @@ impl Remembered {
         Self { value: value.clone(), name, memory: memory.clone() }
     }
 
-    /// Returns the name of a webhook that has an id. The name does not contain the webhook's
-    /// address, because an address can contain secrets.
+    /// Returns the name under which Beadle stores the digest for a webhook that has an id. The name
+    /// does not contain the webhook's address, because an address can contain secrets.
     fn by_id(id: u64) -> String {
         id.to_string()
     }
 
-    /// Returns the name of a webhook that has no id yet.
+    /// Returns the name under which Beadle stores the digest for a webhook that has no id yet.
     fn by_address(url: &str) -> String {
         let hash = Sha256::digest(url);
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))

@@ -34,17 +34,17 @@ impl RepositoryPlanner {
         let looks = Looks::begin(store, key, rule, self.reader.clock().now());
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
-        // All runs of a sweep share some lists. These lists might be older than a change that a
-        // command holds. Without this condition, the run would not see the held change, and would
+        // All runs of a sweep share some lists. If a command created a hold, these lists might be
+        // older than the held change. A run that used them would not see the change, and would
         // release the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
-    /// Expires the reads of the parts that are different or unknown after a run. The next sweep
-    /// then reads these parts. This run read all parts, but did not record its reads. For example,
-    /// the run of a command has no rule for sweeps. A sweep of the service might then find the
-    /// holds of this run. If this sweep used an older agreement or an older stored answer, it would
+    /// Expires the stored reads of the parts that this run found different or unknown, so that the
+    /// next sweep reads these parts. The function is for a run that reads all parts and does not
+    /// record its reads, such as the run of a command. Such a run can create holds. If the next
+    /// sweep used an older agreement or an older stored answer, it would see no difference and
     /// release the holds.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.

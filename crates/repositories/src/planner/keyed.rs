@@ -16,9 +16,9 @@ use crate::undo::can_hide;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Uses the records of another planner: the record of controls, and the record of restored
-    /// values. Both planners then share these records. A command uses two planners: one for its
-    /// plan, and one for its writes.
+    /// Makes this planner share two records with another planner: the record of controls, and the
+    /// record of restored values. A command uses two planners: one for its plan, and one for its
+    /// writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
@@ -53,9 +53,8 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id of the key identifies the repository. With the hint, Beadle might find another
-            // repository or no repository. The list of all repositories contains the node id for
-            // every id.
+            // The id of the key identifies the repository. The hint led to another repository or to
+            // none, so Beadle takes the node id from the list of all repositories.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,

@@ -1,5 +1,5 @@
 //! Computes the state of a repository after the writes of a plan. If the plan writes a value that
-//! is used in the selector of a layer, the next plan might contain additional changes.
+//! the selector of a layer uses, the next plan might contain additional changes.
 
 use beadle_engine::{Change, Field, StoreError};
 use beadle_github::{Known, Repository, TeamPermission, Visibility};

@@ -16,7 +16,7 @@ pub(super) struct Declared {
     pub(super) node: Node,
     /// True if Beadle removes entries that the value does not list.
     pub(super) exclusive: bool,
-    /// True if each of the files itself contains the key `exclusive`.
+    /// True if every file that declares the aspect contains the key `exclusive` itself.
     pub(super) says_exclusive: bool,
 }
 

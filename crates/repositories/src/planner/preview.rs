@@ -156,9 +156,9 @@ impl RepositoryPlanner {
     /// Plans the repositories and the organisation sections for which `before` and `after` declare
     /// different values. Without `before`, the function plans everything. The result contains only
     /// the values that `before` does not declare. The result also contains the changes that wait
-    /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate.
-    /// This is true even for a waiver from an earlier policy. If `before` also causes a change at
-    /// the end of the same waiver, the change is not in the result.
+    /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate,
+    /// even a waiver that the earlier policy already has. If `before` also causes a change at the
+    /// end of the same waiver, the change is not in the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -265,7 +265,7 @@ fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
-/// Returns the names in the selectors of both policies' layers.
+/// Returns the names that the selectors of both policies use.
 fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     let mut names = after.selected_by();
     if let Some(other) = before.map(Policy::selected_by) {
@@ -282,15 +282,15 @@ fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
 /// The earlier policy with its planners.
 struct Earlier<'a> {
     now: RepositoryPlanner,
-    /// Plans the policy. The planner ignores the waivers that are also in the new policy.
+    /// The planner that ignores the waivers that are also in the new policy.
     at_end: RepositoryPlanner,
     before: &'a Policy,
 }
 
-/// Two policies. Each policy has its planners.
+/// The new and the earlier policy, each with its planners.
 struct Comparison<'a> {
     new: &'a RepositoryPlanner,
-    /// Plans `after` without waivers.
+    /// The planner that plans `after` without waivers.
     at_end: &'a RepositoryPlanner,
     after: &'a Policy,
     old: Option<&'a Earlier<'a>>,
@@ -394,10 +394,10 @@ impl Comparison<'_> {
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
-        // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver of
-        // `archived` can have the effect that Beadle skips the repository. A waiver might also have
-        // ended after the first plans. Such a waiver is no longer in the list, but it hid changes
-        // from the first plans. So this function does not use the list of waivers.
+        // A waiver without an effect hides nothing, so Beadle needs no additional plan. The first
+        // plans show whether a waiver has an effect: a plan has exempted keys, or Beadle skips the
+        // repository because of a waiver of `archived`. The list of waivers does not show this,
+        // because a waiver might have ended after the first plans.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;

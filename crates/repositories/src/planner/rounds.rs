@@ -89,8 +89,7 @@ impl Consequences {
             }
         }
         if !later.plan.changes.is_empty() {
-            // A waiver of `archived` can have the effect that Beadle skips a repository until the
-            // end of the waiver.
+            // While a waiver of `archived` is in force, Beadle might skip the repository.
             found.plan.skipped = None;
         }
         // If a waiver ended after the first plans, its exempted changes no longer wait for
@@ -118,9 +117,9 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns the changes that occur only in the successive plans of one policy. The function removes
-/// two kinds of changes: the changes in the successive plans of the earlier policy (`earlier`), and
-/// the changes in the plans that already count (`counted`). Returns `None` if there are no plans.
+/// Returns the changes in the successive plans of one policy (`plans`). The result omits the
+/// changes in the successive plans of the earlier policy (`earlier`), and the changes in the plans
+/// that already count (`counted`). Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
     for plan in counted {
@@ -129,23 +128,24 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut all: Option<Caused> = None;
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
-        // If the guard holds the first changes of the earlier policy, Beadle might never make this
-        // policy's later plan. Later changes therefore count as effects of the new policy if the
-        // new policy causes them in another way.
+        // The guard might hold a change in the first plans of the earlier policy. Beadle then might
+        // never make the later plans of this policy. So the changes in its later plan count as
+        // drift only in two cases: both policies make the same writes first, or the guard can hold
+        // no change in the first plans.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
             of_both.learn(before);
         }
         let caused = known.caused(plan);
-        // A write that `counted` already contains is also another way.
+        // A write that only `counted` contains is not a write of both policies.
         is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
         of_both.learn(plan);
         match &mut all {
             None => all = Some(caused),
-            // Drift in a later plan does not count, because the first plan already contains this
-            // drift.
+            // The drift of a later plan does not count, because the first plan already contains the
+            // same drift.
             Some(all) => {
                 all.writes.extend(caused.writes);
                 append(&mut all.plan, caused.plan.changes);
@@ -194,13 +194,13 @@ mod tests {
         let before = [plan(&[&held]), plan(&[&team])];
         // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // Here, the new policy removes the team immediately, or in a way that the guard does not
-        // hold.
+        // In the next two cases, no hold delays the new policy. It removes the team immediately, or
+        // after a change that the guard does not hold.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If the guard holds no change of the earlier policy, the later plan of this policy also
-        // counts.
+        // The guard holds no change of the earlier policy. So the removal in this policy's later
+        // plan is drift.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
         assert_eq!(shown(&after, &before), ["settings "]);

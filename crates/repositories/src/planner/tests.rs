@@ -154,8 +154,8 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
         let plan = stage.plan().await;
         let (guarded, plain): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|change| change.risks().is_guarded());
-        // An empty file in repos/ also makes lists additive. So only the change of the visibility
-        // still needs an approval.
+        // An empty file in repos/ also makes lists additive, so Beadle removes no topic and no
+        // team. Only the change of the visibility still needs an approval.
         assert!(!guarded.is_empty(), "{file}: {text:?}: {:?}", plan.unknowns);
         assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
         assert!(plain.iter().all(|change| change.stop.is_none()), "{file}: {text:?}");
@@ -184,7 +184,7 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // At this point, Beadle has read the topics. The read of the Actions permissions waits for the
+    // The plan reads the topics first. Its read of the Actions permissions then waits for the
     // budget.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);

@@ -26,10 +26,10 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            // The second plan lacks declared values: the restored values that share a change with
-            // other values. So this plan must record neither controls nor reads, and a planner that
-            // records no reads reads all parts. This is rare, because a change must have restored
-            // values and other values.
+            // The second plan omits declared values: the restored values that share a change with
+            // other values. So this plan must record neither controls nor reads. A planner that
+            // records no reads reads all parts. Such a plan is rare, because a change must have
+            // both restored values and other values.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0

@@ -78,11 +78,10 @@ impl Reading {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
-    /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures.
-    /// If the first reading missed an attempt without an answer, only another reading of the whole
-    /// log can show this attempt. Usually, Beadle makes no additional call, because three things
-    /// are true: all wanted rows are on one page, Beadle accepted all of them, and the looks show
-    /// no other row.
+    /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures,
+    /// so they do not show an attempt without an answer that the first reading missed. Usually, the
+    /// log does not need another reading, because three things are true: all wanted rows are on one
+    /// page, Beadle accepted all of them, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -114,10 +113,10 @@ pub(super) struct Findings {
     pub(super) closed: Option<Time>,
 }
 
-/// Compares the readings of the whole log with each other, and with two looks at the failures.
-/// Beadle made the two looks after the first reading. `begun` is the start of the first reading.
-/// The readings agree if three conditions are true: both looks show the same failures, no reading
-/// shows another failure, and all readings show the same unaccepted attempts.
+/// Compares the readings of the whole log with each other, and with two readings of only the
+/// failures (`looks`). Beadle made the `looks` after the first reading. `begun` is the start of the
+/// first reading. The readings agree if three conditions are true: both looks show the same
+/// failures, no reading shows another failure, and all readings show the same unaccepted attempts.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
     // The next run reads the rows after this time again.
     let until = begun - OVERLAP;

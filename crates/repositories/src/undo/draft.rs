@@ -11,7 +11,8 @@ use crate::import::{LISTS, Observed, UNITS};
 /// The keys that a policy can contain only with `allowed_actions: selected`.
 pub(super) const SELECTED: [&str; 3] = ["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// Two blocks: the block for workflows of forks, and the block for the setup of code scanning.
+/// The names of two blocks: the settings for workflows of forks, and the default setup of code
+/// scanning.
 pub(super) const FORKS: &str = "fork_pr_workflows_private_repos";
 pub(super) const SETUP: &str = "code_scanning_default_setup";
 
@@ -61,8 +62,8 @@ impl<'a> Draft<'a> {
         at[key] = value;
     }
 
-    /// Some keys must be set together with `key`. The function sets these keys to the present
-    /// values of the repository.
+    /// Sets the keys that must be set together with `key`. They get the present values of the
+    /// repository.
     fn begin(&mut self, block: &[&str], key: &str) {
         let observed = self.observed;
         let mut own = UNITS.iter().filter(|unit| unit.block == block);
@@ -78,7 +79,7 @@ impl<'a> Draft<'a> {
         if let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) {
             self.fill(block, values);
         }
-        // The value of a unit can be a block.
+        // The block itself can be the value of a unit.
         if let Some((name, outer)) = block.split_last()
             && UNITS.iter().any(|unit| unit.name == *name && unit.block == outer)
             && let Some(values) = observed.values.get(*name)

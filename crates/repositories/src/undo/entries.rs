@@ -49,8 +49,8 @@ pub(super) fn put(
     // repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // For these values, the plan does not show the name of the entry. Another value contains the
-    // name.
+    // This value contains all values of a deleted entry. `create` uses them when it restores the
+    // primary value of the entry.
     if one.name == DELETED {
         return Some(Ok(None));
     }

@@ -65,8 +65,8 @@ impl Past {
         past
     }
 
-    /// Returns a policy with these sections. If the check of policies refuses a section, Beadle
-    /// does not restore the values of this section.
+    /// Returns a policy with these sections. If validation rejects a section, Beadle does not
+    /// restore the values of this section.
     fn accepted(
         &mut self,
         file: &str,
@@ -98,7 +98,7 @@ impl Past {
         }
         match load(file, &good) {
             Ok(policy) => Some(policy),
-            // Here, each section alone is valid, but the sections contradict each other.
+            // Each section alone is valid, but the sections contradict each other.
             Err(why) => {
                 let why = format!("a policy cannot declare the earlier values together: {why}");
                 let open = places.keys().copied().filter(|at| !self.left.contains_key(at));

@@ -244,7 +244,7 @@ pub(crate) enum Planned {
 }
 
 /// Compares a planned change with the values that the undo must restore. `open` contains the
-/// positions of the values that the plan can contain.
+/// positions of the values that the undo can still restore.
 pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> Planned {
     let what = part(change);
     let only_adds = change.fields.iter().all(|field| plain(&change.aspect, field).1.is_null());

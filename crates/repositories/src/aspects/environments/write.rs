@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::aspects::aspect::{Step, WriteTarget};
 
-/// The write requests for one environment. Their order is: the settings, the new patterns and
-/// rules, the removals. So at any time, a branch can deploy only if the old or the new patterns
-/// allow the branch.
+/// The write requests for one environment. Beadle writes the settings first, then the new patterns
+/// and rules, and then the removals. So at any time, a branch can deploy only if the old or the new
+/// patterns allow the branch.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,

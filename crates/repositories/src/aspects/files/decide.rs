@@ -178,7 +178,7 @@ fn propose<'a>(
 /// Decides what Beadle must still do if the default branch already has all files.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // If a person creates the branch without a commit, this only reserves the branch's name.
+    // A branch that a person created without a commit only reserves the branch's name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

@@ -73,8 +73,8 @@ impl Step for Write {
     }
 }
 
-/// The declared protection for one pattern, merged from all layers. If the entry `default` means
-/// the same branch, the merge includes the values of `default`.
+/// The declared protection for one pattern, merged from all layers. If the entry `default` applies
+/// to the same branch, the merge includes the values of this entry.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,

@@ -123,13 +123,13 @@ impl Step for Patch {
     }
 }
 
-/// The texts with which GitHub refused parts of a body. Each text comes with the settings that
-/// GitHub refused.
+/// GitHub's refusals of parts of a body. Each refusal consists of the refused settings and GitHub's
+/// text.
 #[derive(Default)]
 struct Refused(Vec<(Vec<String>, String)>);
 
 impl Refused {
-    /// Adds the text with which GitHub refused some settings.
+    /// Adds GitHub's text about some refused settings.
     fn add(&mut self, keys: Vec<String>, refusal: String) {
         match self.0.iter_mut().find(|(_, known)| *known == refusal) {
             Some((known, _)) => known.extend(keys),

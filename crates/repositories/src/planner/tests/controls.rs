@@ -198,7 +198,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     world.apply().await;
     world.clock.jump(DAY);
     let second = run(&world).await;
-    // Here, another process has a clock that is slow by a small amount.
+    // The next run belongs to a process whose clock is slightly behind.
     world.clock.jump(-1000);
     let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
     world.replace_policy(&[("settings.yml".to_owned(), settings)].into());
@@ -207,7 +207,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
         assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
     }
-    // A clock that is very slow does not delete earlier records.
+    // A run whose clock is far behind does not delete earlier records.
     world.clock.jump(-100 * DAY);
     run(&world).await;
     run(&world).await;

@@ -1,6 +1,6 @@
-//! Tests the creation of a repository with killed processes. The test can kill a process before or
-//! after any call to GitHub or to the store. The next process continues the work. A second
-//! repository must never appear. The new repository must never be public before it is protected.
+//! Kills processes while they create a repository. The test can kill a process before or after any
+//! call to GitHub or to the store. The next process continues the work. A second repository must
+//! never appear. The new repository must never be public before it is protected.
 //!
 //! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` distributes
 //! 200 kills over all points. The command tests the creation of an empty repository and the

@@ -30,8 +30,8 @@ rulesets:
 
 /// Returns the files of a policy that declares every aspect.
 pub(super) fn everything() -> BTreeMap<String, String> {
-    // The mail address for bills is not public, so an import omits this address. GitHub does not
-    // show a value for `attach_to`. GitHub also does not show secrets.
+    // The billing email is not public, so an import omits it. GitHub shows no value for
+    // `attach_to`, and shows no secrets.
     let organization =
         include_str!("organization.yml").replace("  billing_email: bills@acme.example.com\n", "");
     let (before, secrets) = organization.split_once("  secrets:\n").unwrap();

@@ -25,7 +25,8 @@ const PARTS: &[&str] = &[
     "blocks",
 ];
 
-/// Two kinds of values: values that no API can change, and values that differ for each new object.
+/// The values that the test does not change, because no API can change them or because they differ
+/// for each new object.
 const SKIPPED: &[&str] = &[
     "id",
     "url",

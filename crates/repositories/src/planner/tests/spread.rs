@@ -312,7 +312,7 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     let site =
         json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
     world.control("PATCH", &site).await;
-    // In these two cases, the guard holds the removal, or the mode does not allow it.
+    // This run plans the removal, but does not write it: for example, the guard holds the removal.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
     // The first process found that the repository has no site. The store contains the time of this
@@ -367,7 +367,7 @@ async fn the_store_has_the_time_of_each_read() {
     let stored = LastRead::note(&key).get(world.store.as_ref()).await.unwrap().unwrap();
     assert!(stored.parts.values().all(|read| read.at >= begun));
     let names: Vec<&str> = stored.parts.keys().map(String::as_str).collect();
-    // The policy contains only one part that GraphQL does not show: this list.
+    // These are the parts of the policy that only REST shows.
     let expected = [
         "actions",
         "autolinks",
@@ -398,8 +398,8 @@ async fn the_answer_of_another_repository_with_the_name_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // For some time, the other repository has this name. During this time, the stored answers of
-    // the path come from the other repository's runs for events.
+    // For some time, the other repository has the name `shop`. Its run for an event then stores an
+    // answer under the path of `shop`.
     world.rename("shop", "old").await;
     world.rename("other", "shop").await;
     run(&world, &parts, (Lane::Event, false), str::to_owned).await;
@@ -435,8 +435,8 @@ async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
     let world = World::new(state, "pages: { enabled: false }\n").await;
     let parts = world.rereading_parts(rule());
     assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
-    // GitHub also answers 404 if the credential lacks the permission. This missing permission is
-    // the cause of the stored 404.
+    // GitHub also answers 404 if the credential lacks the permission. In this test, a missing
+    // permission caused the stored 404.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         if note["absent"] == true {

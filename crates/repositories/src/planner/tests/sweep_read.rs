@@ -6,8 +6,8 @@ use super::spread::rule;
 use super::world::{UNLIMITED, World};
 use super::*;
 
-/// If a run reads at least this number of repositories, Beadle reads the lists of the whole
-/// organisation.
+/// If Beadle reads at least this number of repositories at the same time, it reads the lists of the
+/// whole organisation.
 const MANY: usize = 20;
 /// The final parts of the paths to one repository's lists.
 const OWN: [&str; 2] = ["/properties/values", "/teams"];

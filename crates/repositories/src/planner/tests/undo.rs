@@ -222,7 +222,7 @@ async fn values_that_were_undone_twice_are_repaired_again() {
     let (_, second) = written(&world, first).await;
     Box::pin(undo(&world, first, second)).await;
     assert_eq!(live(&world), after);
-    // Somebody changes the values again, before a run of the policy forgets the undos.
+    // Somebody changes the values again, before any run makes Beadle forget the undos.
     let theirs = json!({ "has_wiki": true, "teams": { "core": "pull", "gone": "push" } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": theirs } } } })).await;
     let steps = Box::pin(world.apply_once(UNLIMITED)).await;

@@ -216,8 +216,8 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
     world.check_calls();
 }
 
-/// Sets the waiver of an operator for the teams of the repository. `day` is the day of the month on
-/// which the waiver ends. If `day` is `None`, there is no such waiver.
+/// Replaces the operator's waiver for the teams of the repository. `day` is the day of the month on
+/// which the waiver ends. If `day` is `None`, the operator has no waiver.
 async fn operator_waives(world: &World, day: Option<u64>) {
     let waiver = |day: u64| Waiver {
         keys: vec!["teams".into()],
@@ -262,10 +262,10 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let of_operator = |day: u32| format!("2027-01-{day}T08:00:00Z (beadle waive)");
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
-    // Each row has five values. The first three are the waiver of the earlier policy, the waiver of
-    // the new policy, and the end of an operator's waiver. The fourth value is the expected result
-    // if only the new policy declares the removal. The fifth value is the expected result if both
-    // policies declare the removal.
+    // After its name, each row has five values. The first three are the waiver of the earlier
+    // policy, the waiver of the new policy, and the end of an operator's waiver. The fourth value
+    // is the expected result if only the new policy declares the removal. The fifth value is the
+    // expected result if both policies declare the removal.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
         ("a removed waiver", until_20, NONE, None, &now, &now),

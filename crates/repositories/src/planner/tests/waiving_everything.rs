@@ -1,5 +1,5 @@
-//! Tests a policy that declares every aspect, and waives one key at a time. A waiver keeps the live
-//! values, so a waiver must never cause a change.
+//! Tests a policy that declares every aspect. The test waives one key at a time. A waiver keeps the
+//! live values, so a waiver must never cause a change.
 
 use beadle_engine::Planner as _;
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
-/// A reconciler that does not use a token with outdated permissions: the token must have the
+/// A reconciler that never uses a token with outdated permissions. The token must have the
 /// permissions that the last event about permissions reported. One process starts the sweep for
 /// such an event. This process stores the permissions before it marks any key. So a run that begins
 /// after the mark finds the permissions in the store, in every process.

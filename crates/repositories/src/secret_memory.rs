@@ -61,8 +61,7 @@ pub(crate) fn fingerprint(value: &SecretString) -> String {
 /// The place and the name of a secret at GitHub.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretName {
-    /// The id of the repository. If the secret does not belong to a repository, the owner is
-    /// another word.
+    /// The id of the repository, or the word `organisation` for a secret of the organisation.
     pub(crate) owner: String,
     /// The place below the owner, such as `actions` or `environments/production`.
     pub(crate) place: String,

@@ -48,8 +48,8 @@ impl Reconcile for Sweep {
         }
         if run.lane < Lane::Sweep {
             // With new permissions, GitHub might accept changes that it refused before. The marked
-            // runs must therefore send these changes again. These runs have the lane of a sweep, in
-            // which refused changes wait unless Beadle forgets the refusals.
+            // runs must therefore send these changes again. These runs have the lane of a sweep. In
+            // this lane, the refused changes would wait without this call.
             for kind in ["repository", "organisation"] {
                 forget_refusals(self.store.as_ref(), kind, instance).await?;
             }

@@ -175,7 +175,7 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
 
 /// Returns the permission of the parent team on the repository, if this permission hides the
 /// permission of the team itself. GitHub then does not show the team's own permission, even if
-/// somebody changed or removed the own permission.
+/// somebody changed or removed that permission.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;

@@ -214,10 +214,10 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Plans the changes for a list of webhooks. `declared` contains three things: the entries of the
-/// policy, the list that contains these entries, and whether Beadle removes other webhooks. The
-/// parameter after it contains the configured secrets, the owner of the webhooks, and the digests
-/// of the secrets that Beadle wrote.
+/// Plans the changes for a list of webhooks. The policy declares the entries `items` of `list`. If
+/// `exclusive` is true, Beadle removes other webhooks. `secrets` contains the configured secrets,
+/// `owner` is the owner of the webhooks, and `memory` contains the digests of the secrets that
+/// Beadle wrote.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],

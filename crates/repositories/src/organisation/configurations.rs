@@ -122,7 +122,7 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// The id or the name with which a step identifies a configuration. If an earlier step of the same
+/// A configuration in a step, identified by its id or by its name. If an earlier step of the same
 /// run creates the configuration, the plan contains only the name.
 #[derive(Clone)]
 enum Id {

@@ -22,8 +22,8 @@ fn unknown(why: String) -> Unknown {
 }
 
 impl RepositoryPlanner {
-    /// Plans the creation of the repository with this name. The plan has no change if another
-    /// repository has the name, or if the file belongs to another repository.
+    /// Plans the creation of the repository with this name. The plan has no change if a repository
+    /// already has the name or had it before, or if the file belongs to another repository.
     pub(super) async fn creation(&self, policy: &Policy, name: &str) -> Result<Plan<Box<dyn Step>>, Failure> {
         let organisation = self.reader.organisation();
         let Some(creation) = policy.creation(name) else {
@@ -50,8 +50,8 @@ impl RepositoryPlanner {
     }
 
     /// Returns the visibility of a fork after its creation. A fork of a public repository is
-    /// public. Nobody can change the visibility of a fork. If the policy declares another
-    /// visibility, the result is therefore an error.
+    /// public, and nobody can change the visibility of a fork. So the policy must declare such a
+    /// fork as public. Otherwise, the result is an error.
     async fn forked(&self, fork: &str, creation: &Creation) -> Result<Result<Visibility, String>, Failure> {
         let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
         let asked = &creation.asked;

@@ -32,7 +32,7 @@ pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
 }
 
-/// Returns whether a plan shows the value with this name when it creates or removes an entry.
+/// Returns whether a plan that creates or removes an entry shows the value with this name.
 pub(super) fn is_primary(aspect: &str, name: &str) -> bool {
     ALL.iter().any(|list| list.list == aspect && list.primary == name)
 }

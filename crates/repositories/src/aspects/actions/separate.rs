@@ -72,11 +72,10 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The access levels for a repository's workflows. The order is from the level that gives the
-/// fewest repositories access to the level that gives the most.
+/// The access levels for a repository's workflows, ordered from access for the fewest repositories
+/// to access for the most.
 const LEVELS: &[&str] = &["none", "user", "organization", "enterprise"];
-/// The groups of contributors who need an approval. The order is from the smallest group to the
-/// largest.
+/// The groups of contributors who need an approval, ordered from the smallest group to the largest.
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 

@@ -1,5 +1,5 @@
-//! Finds the senders of accepted webhooks. The intake uses no other part of `beadle.toml` and
-//! contains no vendor clients, so it starts fast.
+//! Finds the senders whose webhooks the intake accepts. The intake uses no other part of
+//! `beadle.toml` and contains no vendor clients, so it starts fast.
 
 use std::collections::HashMap;
 

@@ -16,8 +16,8 @@ use crate::queues::{Message, Queues};
 /// How long the handler waits for a key that is not due yet. A message can arrive too early, and
 /// clocks can differ.
 const SOON: Duration = Duration::from_secs(2);
-/// The handler begins no further block of keys if less than this time remains before Lambda stops
-/// the function.
+/// If less than this time remains before Lambda stops the function, the handler begins no further
+/// block of keys.
 const LAST_BEGIN: Duration = Duration::from_secs(30);
 /// When only this time remains before Lambda stops the function, the handler returns unfinished
 /// keys to the queue.
@@ -59,8 +59,8 @@ impl WakeHandler {
         let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
         for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            // The first block begins in any case. If it did not, a function with a short time limit
-            // would never run a key.
+            // The handler always begins the first block. Otherwise, a function with a short time
+            // limit would never run a key.
             if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
                 let due = due.map(|Message { key, lane, at }| Due { key, lane, at }).collect();

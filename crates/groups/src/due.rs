@@ -6,11 +6,11 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// If a sweep made a mark, the hint of the mark begins with this word. The next words of the hint
-/// are the time of the sweep's marks, and the directory.
+/// If a sweep made a mark, the hint of the mark begins with this word. Then the hint has the time
+/// at which the sweep made its marks, and the name of the directory.
 const SWEPT: &str = "swept ";
-/// The first word of the hint if a command plans a key without a mark. The next word of the hint is
-/// the start time of the sweep.
+/// The first word of the hint if a command plans a key without a mark. The second word is the start
+/// time of the sweep.
 const SHOWN: &str = "shown ";
 /// The hint of a mark that does not come from a sweep.
 const ALONE: &str = "alone";
@@ -29,8 +29,8 @@ fn marked(source: &str) -> Note<Swept> {
 }
 
 /// Creates a mark for a group of a target. Only this function creates such marks, because this
-/// function adds the hint. From the hint, a run learns whether a sweep made the last mark in the
-/// sweep lane. `sweep` is the directory and the time of the sweep's marks.
+/// function adds the hint. The hint tells a run whether a sweep made the last mark in the sweep
+/// lane. `sweep` is the directory, and the time at which the sweep made its marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the
@@ -51,11 +51,11 @@ pub fn sweep_hint(began: Time) -> String {
     format!("{SHOWN}{}", began.0)
 }
 
-/// Returns the time of the sweep, if a run can use the survey of that sweep. Returns `None` if the
-/// run must not use a survey. Three conditions must be true. The run's last mark comes from the
-/// sweep. This sweep has marked all of its keys. No later sweep of the directory has marked all of
-/// its keys. If an event or an operator marked the key too, the run is in another lane and uses no
-/// survey.
+/// Returns the time of a sweep, if the run can use the survey of this sweep. Otherwise, returns
+/// `None`. The run can use the survey if three conditions are true. The run's last mark comes from
+/// the sweep. This sweep has marked all of its keys. No later sweep of the directory has marked all
+/// of its keys. If an event or an operator marked the key too, the run is in another lane and uses
+/// no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

@@ -28,7 +28,7 @@ pub struct Marker {
     pub directories: HashMap<String, Directory>,
     /// The store that gets the marks.
     pub store: Arc<dyn Store>,
-    /// The clock that dates the marks.
+    /// The clock that gives the marks their time.
     pub clock: Clock,
 }
 
@@ -60,7 +60,7 @@ pub struct TeamMarker {
     pub targets: Vec<String>,
     /// The store that gets the marks.
     pub store: Arc<dyn Store>,
-    /// The clock that dates the marks.
+    /// The clock that gives the marks their time.
     pub clock: Clock,
 }
 
@@ -88,7 +88,7 @@ fn marked(key: &Key) -> Report {
 }
 
 impl Marker {
-    /// Returns a copy of the reconciler. The reads of the copy use this lane.
+    /// Returns a copy of the reconciler that uses this lane for its reads.
     fn in_lane(&self, lane: Lane) -> Self {
         let directories = self.directories.iter().map(|(name, own)| (name.clone(), own.in_lane(lane)));
         Self {

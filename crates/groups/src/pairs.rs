@@ -28,7 +28,7 @@ pub struct GroupPair {
 pub struct GroupPairs {
     /// The pairs, sorted by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// For each group that possibly has a pair: the reason why Beadle does not map the group. For
+    /// For each group that might have a pair, but that Beadle does not map: the reason. For
     /// example, Beadle could not read the group.
     pub doubts: Vec<String>,
 }
@@ -39,7 +39,7 @@ struct Held {
     name: String,
     accounts: BTreeSet<String>,
     roles: BTreeSet<Role>,
-    /// If another system manages the members: a text about this system.
+    /// The text about the other system that manages the members, if there is such a system.
     kept_by: Option<String>,
 }
 
@@ -144,8 +144,8 @@ async fn read(target: &dyn TargetReader, id: &str) -> Result<Option<Held>, Failu
     Ok(Some(Held { name: group.name, accounts, roles, kept_by: target.kept_by(id).await? }))
 }
 
-/// Divides the candidates into certain pairs and doubts. A pair is certain only if no third group,
-/// at a directory or at the target, has the same members.
+/// Divides the candidates into pairs that are certain and pairs that are doubtful. A pair is
+/// certain only if no third group, at a directory or at the target, has the same members.
 fn decide(candidates: &[Candidate]) -> GroupPairs {
     let mut found = GroupPairs::default();
     for one in candidates {

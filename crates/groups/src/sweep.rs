@@ -28,7 +28,7 @@ pub struct GroupSweep {
     pub directories: HashMap<String, Directory>,
     /// The store that gets the marks.
     pub store: Arc<dyn Store>,
-    /// The clock that dates the marks.
+    /// The clock that gives the marks their time.
     pub clock: Clock,
 }
 

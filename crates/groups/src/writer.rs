@@ -165,8 +165,8 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // This note tells other processes about the wait. It can be another process
-                        // that renames the group that still has this name.
+                        // This note tells other processes about the wait. Another process might
+                        // rename the group that still has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
                         return Err(failure);
@@ -213,7 +213,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // If one of the people has no account, Beadle still adds all others.
+                // If one of the people has no account, Beadle still adds all other people.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
@@ -308,9 +308,9 @@ impl Run {
         result
     }
 
-    /// Makes the keys of these accounts due. The owner of each account left a group. It is possible
-    /// that this group was the owner's last group. If the process is killed before this step, the
-    /// next sweep makes the keys due.
+    /// Makes the keys of these accounts due. The owner of each account left a group, which might
+    /// have been the owner's last group. If the process is killed before this step, the next sweep
+    /// makes the keys due.
     async fn check_accounts(&self, watched: &[PersonAccount]) -> Result<(), Failure> {
         let GroupWriter { accounts, name, clock, .. } = &self.writer;
         let Some(store) = accounts.0.as_ref().filter(|_| !watched.is_empty()) else { return Ok(()) };

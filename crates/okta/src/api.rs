@@ -220,7 +220,8 @@ impl Okta {
         let mut again = true;
         loop {
             // All families share one client for token requests, because a refusal by Okta applies
-            // to the tokens of all families. So there is only one request for a token per wait.
+            // to the tokens of all families. So no family requests another token while this client
+            // waits after a refusal.
             let authorization = self.auth.authorization(&self.groups).await?;
             let request = Request {
                 method: Method::GET,

@@ -24,8 +24,8 @@ pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version that each group had at the last read (RFC 7644, 3.14). `None` as long as the
-    /// server has not stated that it has versions.
+    /// The version of each group at the last read (RFC 7644, 3.14). `None` until the server states
+    /// that it keeps versions.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
     learned: Arc<Mutex<Learned>>,
 }
@@ -35,7 +35,7 @@ pub struct Api {
 struct Learned {
     /// The page size that the server accepts, or `None` before the first page.
     page: Option<usize>,
-    /// The attributes in filters. The server has already applied these filters correctly.
+    /// The attributes for which the server has already applied a filter correctly.
     filters: HashSet<(String, &'static str)>,
 }
 

@@ -20,8 +20,7 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a search for one record. Only this record can have the value that the
-/// search is for.
+/// The server's answer to a search for a value that at most one record can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// The server has this record.

@@ -29,7 +29,7 @@ const PATIENCE: [Duration; 4] = [
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
-    /// The new groups of this writer. It is possible that the server does not find them yet.
+    /// The groups that this writer created. The server might not find them yet.
     fresh: Arc<Mutex<HashSet<String>>>,
 }
 

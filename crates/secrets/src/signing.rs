@@ -48,8 +48,8 @@ impl SigningKey {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // The SDK's future is large. Without the box, every future that can need a token would
-            // be as large.
+            // The SDK's future is large. Without the box, every future that might need a token
+            // would be as large.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }

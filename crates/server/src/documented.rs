@@ -1,5 +1,5 @@
-//! Tests that docs/metrics.md describes exactly the metrics of the registry. The rules, the
-//! dashboard and the page about alerts must not use other metrics and labels.
+//! Tests that docs/metrics.md describes exactly the metrics of the registry. Also tests that the
+//! alerting rules, the dashboard and the page about alerts use only these metrics and labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

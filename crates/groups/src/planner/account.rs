@@ -1,5 +1,4 @@
-//! Plans changes to an account that Beadle created for one person. It is possible that the person
-//! is in no group.
+//! Plans changes to an account that Beadle created for one person. The person might be in no group.
 
 use std::sync::Arc;
 

@@ -49,7 +49,7 @@ impl GroupPlanner {
         let words = Words::of(self.membership(seen).is_some());
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
-        // In all other modes, Beadle removes no member.
+        // In every mode except `enforce`, Beadle removes no member.
         let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
         let out: BTreeSet<String> =
             leave.flat_map(|part| &part.leavers).map(|account| account.id.clone()).collect();

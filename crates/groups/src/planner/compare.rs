@@ -28,8 +28,7 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Why members must wait for an approval before they lose a role. `None` if they do not have to
-    /// wait.
+    /// Why the loss of a role must wait for an approval. `None` if it does not have to wait.
     pub(super) stop_of_roles: Option<String>,
     /// True if at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
@@ -190,7 +189,7 @@ impl GroupPlanner {
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // If Beadle does not know a person's account, it removes no member who is possibly
+                // If Beadle does not know a person's account, it removes no member who might be
                 // this person.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }

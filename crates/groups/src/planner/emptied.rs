@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{Desired, Seen, What, Write};
 
 impl Seen {
-    /// If no mapping includes one of the former source groups any more, returns why the leavers
-    /// must wait for an approval.
+    /// If a former source group is in no mapping any more, returns why the leavers must wait for an
+    /// approval.
     pub(super) fn why_vanished(&self) -> Option<String> {
         let source = self.vanished.first()?;
         Some(format!("{source} was a source of the group, and no mapping includes it now"))

@@ -4,10 +4,11 @@
 //! A run must not use data that Beadle read before the last mark of the run's key. If the last mark
 //! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
 //! reads this survey after the mark. A survey is a list of all users, and a list of all groups. For
-//! each group, the list shows when the members last changed. From an earlier read, Beadle remembers
-//! the ids of a group's members. These ids are valid if the survey shows the same time of change.
-//! All other facts about the members come from the list of users. Remembered members never cause a
-//! removal: before a removal, Beadle reads the group again and counts its members.
+//! each group, the list shows when the members last changed. Beadle remembers the ids of a group's
+//! members from an earlier read. These ids are still valid if the survey shows the same time of
+//! change as that read. All other facts about the members come from the list of users. Remembered
+//! members never cause a removal: before a removal, Beadle reads the group again and counts its
+//! members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,9 +56,9 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 
 impl Kept {
     /// Returns the members to remember. Returns `None` if a later change could get the same time of
-    /// change, because Beadle would then not notice the later change. `theirs` is the time before
-    /// the read, by the directory's clock. The time of change also comes from the directory's
-    /// clock, so the clock of this machine does not matter.
+    /// change, because Beadle would then not notice the later change. `theirs` is a time before the
+    /// read, by the directory's clock. The time of change comes from the same clock, so the clock
+    /// of this machine does not matter.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;

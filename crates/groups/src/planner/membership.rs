@@ -21,8 +21,8 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Returns the words for this group: the membership of an organisation has other words than all
-    /// other groups.
+    /// Returns the words for this group. The words for the membership of an organisation differ
+    /// from the words for all other groups.
     pub(super) fn of(is_membership: bool) -> Self {
         if is_membership {
             Self {
@@ -43,7 +43,7 @@ impl Words {
 
     /// Returns the risk of a new member with this role.
     pub(super) fn risk_of(&self, role: Role) -> Risk {
-        // An owner has access to everything of the organisation.
+        // An owner has access to everything in the organisation.
         if self.is_membership && role == Role::Maintainer { Risk::Exposes } else { Risk::Adds }
     }
 }

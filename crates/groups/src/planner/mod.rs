@@ -144,8 +144,8 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // If no mapping includes the group, Beadle removes no member. The reason does not
-            // matter.
+            // If no mapping includes the group, Beadle removes no member. The cause of the missing
+            // mapping does not matter.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -186,8 +186,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Before a removal, Beadle must know the owners of the accounts. Beadle must not read
-            // the owners before it reads the list of members.
+            // Before a removal, Beadle must know the owners of the accounts. Beadle reads the
+            // owners only after it has read the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }

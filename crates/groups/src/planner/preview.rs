@@ -29,8 +29,8 @@ pub struct GroupPreview {
     pub approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that Beadle would also plan with the earlier mappings.
     pub drift: usize,
-    /// The plans that have no change, but an unknown part. A retry does not help for the unknown
-    /// part. For example, another group has the name.
+    /// The plans that have no change but have an unknown part. A retry does not make this part
+    /// known. For example, another group has the name.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys of the groups and accounts that get different mappings.
     pub due: Vec<Key>,
@@ -40,8 +40,8 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// Selects which values of a write a preview shows. The variants have different results only if the
-/// earlier side already requires some of these values.
+/// The part of a write that a preview shows. The variants have different results only if the
+/// earlier side already requires some values of the write.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
     /// Only the values that the earlier side does not require yet.
@@ -81,8 +81,8 @@ impl GroupPreview {
                     let approvable = Plan { changes: approvable, ..Plan::new(&plan.subject) };
                     self.approvable.push((key.clone(), approvable));
                 }
-                // If `part` is set, a person has no account at the target. This is not a failed
-                // read, and the account can be missing for a long time.
+                // If `part` is set, the cause is not a failed read: a person has no account at the
+                // target, and this can last for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
                 for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);

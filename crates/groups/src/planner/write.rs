@@ -44,8 +44,8 @@ pub struct Write {
 }
 
 impl Instructions for Write {
-    /// The plan of a group shows all values of a change: every person and every setting. So the
-    /// plan leaves out no value.
+    /// Returns `None`, because the plan of a group shows every value of a change: each person and
+    /// each setting.
     fn unshown(&self) -> Option<String> {
         None
     }

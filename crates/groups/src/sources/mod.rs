@@ -107,8 +107,8 @@ pub trait Source: Send + Sync + 'static {
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
     /// Returns a survey of the whole directory. Returns `None` if each run must read the directory
     /// itself. Runs share a survey if their last marks come from the same sweep. `mark` is the time
-    /// of the sweep's marks. The read of the survey begins after this time. `now` is the present
-    /// time.
+    /// at which the sweep made its marks. The read of the survey begins after this time. `now` is
+    /// the present time.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
     /// Returns all people of the directory except the deactivated ones. The read of the list begins
     /// after the start of the survey. Returns `None` if the read fails, or if the list would cost

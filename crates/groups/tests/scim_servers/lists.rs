@@ -36,8 +36,8 @@ async fn a_member_whom_no_list_shows_is_looked_up_by_id() {
     let members = stage.members("g1").await;
     let seventh = members.iter().find(|account| account.id == id(7)).unwrap();
     assert_eq!((seventh.name.as_deref(), seventh.person.as_deref()), (Some("p7@acme.example"), Some("00u7")));
-    // If no answer shows an account, Beadle treats the account as one without an owner. A group
-    // inside the group is not a member.
+    // If no answer shows an account, Beadle does not know the owner of the account. A group inside
+    // the group is not a member.
     stage.sim.patch(&json!({ "groups": { "g2": { "members": { "gone": true, "g1": true } } } }));
     let members = stage.members("g2").await;
     assert_eq!(members.len(), 1);

@@ -1,5 +1,5 @@
-//! Tests of the accounts of people who leave a group. The tests check the requests that Beadle
-//! sends before it decides against a deactivation of an account.
+//! Tests of the accounts of people who leave a group. The tests also check which requests Beadle
+//! sends before it keeps an account active.
 
 use std::sync::Arc;
 

@@ -90,8 +90,8 @@ impl Probed {
         self.findings.push(finding);
     }
 
-    /// Adds the results of another probe. If both probes have an answer to a question, the result
-    /// keeps the other probe's answer.
+    /// Adds the results of the probe `further`. If both probes have an answer to a question, the
+    /// result keeps the answer of `further`.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));

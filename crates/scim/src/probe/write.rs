@@ -24,8 +24,8 @@ pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
 /// The prefix of the test group's name.
 const PREFIX: &str = "beadle-probe-";
-/// If a test group is younger than this, the probe that created it is possibly still running in
-/// another process.
+/// If a test group is younger than this, another process might still be running the probe that
+/// created it.
 const RUNNING: Duration = Duration::from_secs(600);
 
 /// Tests the server's writes with a test group. This function creates and deletes the group.

@@ -38,8 +38,8 @@ pub struct IntakeLimits {
     pub in_flight: u64,
     /// The time limit for receiving a whole body.
     pub slow: Duration,
-    /// The time limit for a pause of the sender within a body. After that time, the memory of the
-    /// body becomes free for other bodies.
+    /// The maximum time for which the sender can stop in the middle of a body. After that time, the
+    /// memory of the body becomes free for other bodies.
     pub silence: Duration,
     /// The maximum time that a request waits for enough free memory for its body.
     pub patience: Duration,
@@ -190,7 +190,7 @@ impl Intake {
     }
 
     /// Adds an unknown sender to the journal, so that an operator can find this sender. Each sender
-    /// gets only one entry. After [`REMEMBERED`] senders, no further sender gets an entry.
+    /// gets only one entry. After [`REMEMBERED`] senders, Beadle adds no further sender.
     async fn remember(&self, who: &str) {
         let is_new = {
             let mut refused = self.refused.lock();

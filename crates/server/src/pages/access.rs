@@ -1,5 +1,5 @@
-//! The rules for readers of the pages. Also defines headers that tell a browser what it must not
-//! do.
+//! The rules for readers of the pages. Also defines the headers that restrict what a browser does
+//! with a page.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Decides which senders of requests Beadle accepts. This applies to pages with a sign-in.
+//! Decides which requests Beadle accepts if the pages have a sign-in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -35,8 +35,8 @@ impl Admission {
 }
 
 /// Decides whether Beadle handles a request. A program with the operator token is allowed to read.
-/// Everybody else needs a session. If a request can change something, it must come from a page of
-/// this listener.
+/// Every other request needs a session, except the requests that sign a person in or load the style
+/// sheet. If a request can change something, it must come from a page of this listener.
 pub(super) async fn admit(
     sign_in: &SignIn,
     access: &Access,

@@ -17,13 +17,13 @@ pub(super) struct Asked {
     pub(super) instance: String,
     /// The name of a state.
     pub(super) state: String,
-    /// The name of an entry kind.
+    /// The kind of the journal entries to show.
     pub(super) kind: String,
     /// A text that must be part of a name or of the reason for a state. The search ignores case.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,
-    /// The code of a group. A group consists of held changes.
+    /// The code of a group of held changes.
     pub(super) group: String,
     /// The code of a problem on the overview.
     pub(super) problem: String,
@@ -31,7 +31,7 @@ pub(super) struct Asked {
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,
-    /// The page of the journal shows only entries whose number is smaller than this number.
+    /// A number. The page of the journal shows only entries with a smaller number.
     pub(super) before: String,
 }
 

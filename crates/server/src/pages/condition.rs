@@ -54,7 +54,7 @@ impl Thing {
 
     /// Returns whether the list for this state contains the thing. The list contains every thing
     /// with this problem, even if the thing's own state is a more important problem. Otherwise, a
-    /// hold could hide another problem: another writer undoes a change, or a part is unknown.
+    /// hold could hide another problem, such as an unknown part.
     pub(super) fn is_in(&self, state: Condition) -> bool {
         self.findings().any(|(found, ..)| found == state)
     }

@@ -87,7 +87,7 @@ pub struct LineFacts {
     pub link: Option<String>,
 }
 
-/// A list of a policy. A change removes an entry, and the list does not have this entry.
+/// A list of the policy. A change removes an entry because this list does not have the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentFacts {
     /// The path of the list, such as `teams`.
@@ -120,8 +120,8 @@ pub struct HoldFacts {
     pub first: Option<PolicyInForce>,
 }
 
-/// The line that last declared an entry of a repository. It comes from the last recorded policy of
-/// this repository that had the entry.
+/// The line that last declared an entry of a repository. Beadle takes the line from the last
+/// recorded policy of this repository that had the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredFacts {
     /// The path of the entry, such as `teams[core]`.
@@ -140,10 +140,10 @@ pub struct DeclaredFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// The end of a sentence, without the subject. It tells what Beadle does about the
-    /// installation.
+    /// The end of a sentence, without the subject. The sentence describes what Beadle does about
+    /// the installation.
     pub standing: String,
-    /// The start of the installation's present state, as GitHub reports it.
+    /// The time at which the present state of the installation began, according to GitHub.
     pub since: Time,
 }
 
@@ -191,7 +191,7 @@ pub struct HeldPolicy {
     pub more_groups: usize,
     /// The number of drifted values. The sums do not include these values.
     pub drift: u64,
-    /// One line for each kind of change that waits for the end of a waiver.
+    /// One line of text for each kind of change that waits for the end of a waiver.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub delayed: Vec<String>,
     /// The operator who approved the generation. `None` if nobody has approved it.
@@ -216,8 +216,8 @@ pub struct HeldChanges {
     pub asked: Vec<String>,
     /// The number of further lines that `asked` does not contain.
     pub more_asked: usize,
-    /// The names of the repositories. Empty in a list of several pull requests, and for a policy that
-    /// the gate holds.
+    /// The names of the repositories. This list is empty on a page with several pull requests, and
+    /// for a policy that the gate holds.
     pub names: Vec<String>,
     /// The number of further names that `names` does not contain. If `names` is empty, the number of
     /// further names that `examples` does not contain.
@@ -285,7 +285,7 @@ pub struct MergeFacts {
     pub base: Option<String>,
     /// True if the policy generation `base` is in force.
     pub base_in_force: bool,
-    /// A clause of a sentence. It describes the policy that the check used as its base. `None` if
+    /// A clause of a sentence about the policy that the check used as its base. `None` if
     /// `base_in_force` is true.
     #[serde(skip)]
     pub compared: Option<String>,
@@ -299,8 +299,8 @@ pub struct MergeFacts {
     pub changed_groups: u64,
     /// The number of values that drifted before the merge. The sums do not include these values.
     pub drift: u64,
-    /// The names of the repositories with such values. Empty in a list of several pull requests, and
-    /// if the names are not known.
+    /// The names of the repositories with such values. This list is empty on a page with several
+    /// pull requests, and if the names are not known.
     pub drifted: Vec<String>,
     /// The number of further names that `drifted` does not contain.
     pub more_drifted: usize,

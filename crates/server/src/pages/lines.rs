@@ -15,7 +15,8 @@ use super::parts::code;
 /// The number of digits of a commit's id that a page shows.
 const DIGITS: usize = 12;
 
-/// Describes one changed value: its aspect, its part, its name, and what it is after the change.
+/// Identifies one changed value by four texts: its aspect, its part, its name, and the value after
+/// the change.
 type ChangedValue = [String; 4];
 
 /// What Beadle knows about the policies behind the changes of a page.
@@ -41,7 +42,7 @@ pub(super) struct LinesOf<'a> {
     write: Option<&'a WriteFacts>,
 }
 
-/// The values of a page that name lines of policies.
+/// A page whose changes come from lines of policies.
 pub(super) trait HasLines {
     /// Returns the lines on the page.
     fn asked_lines(&self) -> BTreeSet<AskedLine>;
@@ -65,8 +66,8 @@ impl Lines {
         Self { known, ..Self::default() }
     }
 
-    /// Adds each list of the policy that does not have an entry removed by these changes. `find`
-    /// returns the list for one value.
+    /// For each entry that these changes remove, adds the list of the policy that does not have the
+    /// entry. `find` returns the list for one value.
     pub(super) fn with_absent(
         mut self,
         changes: &[&Change<()>],

@@ -24,8 +24,9 @@ pub(super) const LIVE_PATH: &str = "/live";
 /// The time between two comparisons. Each comparison compares an open page with the latest look at
 /// the store.
 const STEP: Duration = Duration::from_secs(1);
-/// After this number of comparisons, Beadle checks the session. If the page has not changed, Beadle
-/// also sends an empty event. If the session ends in this process, the events end immediately.
+/// After this number of comparisons, Beadle checks the session. If the page has not changed until
+/// then, Beadle also sends an empty event. If the session ends in this process, Beadle does not
+/// wait for the check, and ends the events immediately.
 const PULSE: u32 = 15;
 /// The time that a browser waits before it asks again. This time begins when the events end.
 const RETRY: Duration = Duration::from_secs(5);

@@ -98,7 +98,7 @@ pub use live::Live;
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
 /// The maximum number of answers that Beadle prepares at the same time. One answer might need the
-/// states of all repositories, and so a lot of memory.
+/// states of all repositories, which use a lot of memory.
 const TURNS: usize = 8;
 /// The maximum time that a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
@@ -203,7 +203,7 @@ impl Pages {
     }
 
     /// Returns the version of a page's values. Beadle must read this version before it reads the
-    /// values. Then a change between the two reads causes an event.
+    /// values, so that a change between the two reads causes an event.
     async fn live_page(&self, part: Part) -> LivePage {
         let version = self.live.version(part).await.unwrap_or_default();
         LivePage { part: part.as_str(), version }

@@ -102,8 +102,8 @@ pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> 
     element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
 }
 
-/// Returns the names of several things with their number, such as `170 repositories`. Each name comes
-/// with its HTML. Folds a long list, and shows only its first names. `left_out` is the number of
+/// Returns the number of things, such as `170 repositories`, and the names of the things. Each name
+/// has its HTML. Folds a long list, and shows only its first names. `left_out` is the number of
 /// further names that the list does not contain.
 pub(super) fn folded<'a>(
     count: &str,
@@ -125,8 +125,8 @@ pub(super) fn folded<'a>(
     element(Tag::Details, &[], [element(Tag::Summary, &[], [summary]), element(Tag::Ul, &[], all)])
 }
 
-/// Returns the number of values that drifted before a change of a policy, and explains it. `why` is a
-/// sentence about the changes of these values.
+/// Returns the number of values that drifted before a change of a policy, and an explanation. `why`
+/// is a sentence about the changes of these values.
 pub(super) fn existing_drift(count: u64, why: &'static str, organisation: &str) -> Html {
     let sum = text(format!("{count} (not part of the changes)"));
     if count == 0 {

@@ -2,8 +2,8 @@
 
 use beadle_engine::{Key, Row, Store, StoreError};
 
-/// Reads the row of a key in the queue. If this version cannot read the row, returns the reason in
-/// place of the row.
+/// Reads the row of a key in the queue. If this version cannot read the row, returns the reason
+/// instead of the row.
 pub(super) async fn readable_row(
     store: &dyn Store,
     key: &Key,

@@ -102,12 +102,12 @@ fn form(visitor: &Visitor, asked: AskedApproval<'_>, changes: usize) -> Html {
     element(Tag::Form, &[Attribute::Action(CONFIRMATION_PATH), Attribute::Method("post")], fields)
 }
 
-/// Groups the changes with exactly the same values. The gravest changes come first, and then the
-/// changes of most repositories.
+/// Groups the changes with exactly the same values. The groups with the gravest risk come first. Of
+/// the groups with the same risk, the group with the most changes comes first.
 fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
     let mut found: BTreeMap<String, Vec<&Hold>> = BTreeMap::new();
     for hold in holds {
-        // `after` contains positions of other changes in a repository's plan. They are not values.
+        // The field `after` contains no values: it contains positions of other changes in a plan.
         let change = Change { after: Vec::new(), ..hold.change.clone() };
         // A change that is not equal to any other one has its own row.
         let values = serde_json::to_string(&change).unwrap_or_else(|_| hold.digest.clone());

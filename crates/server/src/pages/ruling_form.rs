@@ -95,8 +95,8 @@ fn ruling_button(ruling: &'static str, class: &'static str, name: &str) -> Html 
 /// Returns a form with these buttons, for the changes with these codes.
 fn form_of(visitor: &Visitor, codes: &str, buttons: Vec<Html>) -> Html {
     let fields = [
-        // If a person presses Enter in the field for the reason, a browser presses the first button.
-        // The first button can do nothing, so the key decides nothing.
+        // If a person presses Enter in the field for the reason, a browser presses the first
+        // button. The first button is disabled, so the key decides nothing.
         element(Tag::Button, &[Attribute::Disabled, Attribute::Hidden], []),
         hidden("code", codes),
         // The form contains the time of the request, because Beadle might hold the changes again

@@ -25,8 +25,9 @@ pub(super) struct WaitingChanges {
     elsewhere: usize,
 }
 
-/// Returns whether a person can approve a change on a page. On a page, the author of the policy must
-/// not approve a change. A change of an undo or of a target has no policy.
+/// Returns whether a person can approve a change on a page. On a page, the author of a policy must
+/// not approve the policy's changes. A change of an undo or of a target has no policy, so nobody
+/// can approve it on a page.
 pub(super) fn is_for_pages(hold: &Hold) -> bool {
     !is_undo(&hold.generation) && matches!(hold.key.kind(), "repository" | "organisation")
 }

@@ -9,12 +9,12 @@ use beadle_engine::{Detail, Entry, EntryKind, Listing, Store, StoreError};
 use super::detail::result_text;
 use super::html::{Html, text};
 
-/// To find the result of a write, one read of the store returns at most this number of later entries
-/// about the same key.
+/// The maximum number of later entries about a key that one read of the store returns. Beadle
+/// searches these entries for the result of a write.
 const LATER: u32 = 200;
 
-/// The results of writes as texts, by the numbers of the intents. Each result has the number of its
-/// entry.
+/// The results of writes as texts, by the numbers of the intents. Each result has the number of the
+/// journal entry that contains the result.
 #[derive(Debug, Default)]
 pub(super) struct WriteResults(BTreeMap<u64, (u64, String)>);
 
@@ -26,8 +26,8 @@ impl WriteResults {
         results
     }
 
-    /// Returns the results of the writes in these entries, from the newest to the oldest. Reads the
-    /// results that the entries do not contain.
+    /// Returns the results of the writes in these entries. `entries` begins with the newest entry.
+    /// Reads the results that `entries` does not contain.
     pub(super) async fn of(store: &dyn Store, entries: &[Entry]) -> Result<Self, StoreError> {
         let mut results = Self::among(entries);
         // The later entries about a key often have the results of several writes.
@@ -44,7 +44,7 @@ impl WriteResults {
     fn add(&mut self, entries: &[Entry]) {
         for entry in entries {
             let Some(intent) = entry.intent else { continue };
-            // A process that stood still can store a result after another process stored that the
+            // A process might hang, and store a result after another process has stored that the
             // result is unknown. The newest result counts.
             if self.0.get(&intent).is_none_or(|(seq, _)| *seq < entry.seq) {
                 self.0.insert(intent, (entry.seq, end(&entry.detail)));

@@ -12,8 +12,8 @@ use super::tokens::{are_equal, derived, digest, random};
 
 /// The time limit for the sign-in of a person at the provider.
 pub(super) const LIFE: Duration = Duration::from_secs(600);
-/// The time for which the store keeps the note about a returned state. This time is longer than the
-/// time limit of a sign-in, because the clocks of two processes might differ.
+/// How long the store keeps the note about a returned state. This time is longer than the time
+/// limit of a sign-in, because the clocks of two processes might differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The secrets of one sign-in.
@@ -24,7 +24,7 @@ pub(super) struct Secrets {
     pub(super) verifier: String,
 }
 
-/// Beadle derives the secrets from this key. The first process that needs the key creates the key.
+/// The key from which Beadle derives the secrets. The first process that needs the key creates it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct AttemptKey(String);

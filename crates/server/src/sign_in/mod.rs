@@ -54,12 +54,12 @@ const MOST: usize = 60;
 /// The maximum number of decisions, waivers and operations in a minute, for each person. For each
 /// of these requests, Beadle asks the provider for the role.
 const MOST_OF_PERSON: usize = 120;
-/// The maximum length of a reason, in characters. The journal repeats the reason for each change of
-/// a group.
+/// The maximum length of a reason, in characters. If a decision is about a group, the journal
+/// repeats the reason for every change in the group.
 const LONGEST_REASON: usize = 500;
 
 /// The maximum difference between two clocks: the clock of Beadle, and the clock of a program that
-/// decides for a person.
+/// sends a decision of a person.
 const AHEAD: Duration = Duration::from_secs(60);
 
 /// The sign-in of the pages.

@@ -19,13 +19,13 @@ use super::tokens::{derived, digest, is_value, random};
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// The maximum time between two requests of a session. After this time, the session ends.
 const IDLE: Duration = Duration::from_secs(3600);
-/// The time for which a confirmed role is valid, if requests only read. After this time, Beadle
-/// asks the provider again.
+/// How long a confirmed role is valid for requests that only read. After this time, Beadle asks the
+/// provider again.
 const CHECKED: Duration = Duration::from_secs(300);
 /// The maximum time between a person's sign-in and a decision. This limit applies if the provider
 /// reports the person's groups only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
-/// The minimum time between two stored records about the use of a session.
+/// The minimum time between two records that Beadle stores about the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
 /// The maximum number of sessions that one person can have. Each sign-in reads all sessions.

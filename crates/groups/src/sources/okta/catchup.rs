@@ -11,8 +11,8 @@ use beadle_engine::{
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// How much the periods of two reads by time overlap. Each read begins some time before the end of
-/// the previous read, because Okta can record events late. A read by cursor has no overlap.
+/// The overlap of two reads by time. Each read begins this much before the end of the previous
+/// read, because Okta can record events late. A read by cursor has no overlap.
 const OVERLAP: Duration = Duration::from_secs(300);
 /// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -85,8 +85,8 @@ impl Catchup {
                 let marked = !marks.is_empty();
                 let accepted = match self.store.accept(delivery, marks).await {
                     Ok(accepted) => accepted,
-                    // The next sweep marks the keys of this event. The events after this one must
-                    // not wait until somebody has corrected the rows.
+                    // The next sweep marks the keys of this event. Later events must not wait until
+                    // somebody has repaired the invalid row in the store.
                     Err(StoreError::Corrupt { why, .. }) => {
                         tracing::error!(directory = self.okta.name(), why, "event skipped");
                         continue;

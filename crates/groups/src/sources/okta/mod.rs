@@ -34,11 +34,11 @@ pub struct OktaSource {
     /// The number of groups in the last complete list. From this number, Beadle estimates the pages
     /// of the next list.
     count: Arc<AtomicUsize>,
-    /// The number of unanswered requests for single groups.
+    /// The number of requests for single groups that Okta has not answered yet.
     asking: Arc<AtomicUsize>,
     /// The most recent surveys. The newest survey comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// The list of all users has more than this number of pages.
+    /// The largest number of pages that was not enough for the list of all users, or 0.
     long: Arc<AtomicUsize>,
     /// The rate-limit periods that ended before the list of all users was complete.
     cut: Arc<Cuts>,
@@ -53,8 +53,9 @@ const HELD: usize = 3;
 
 /// A survey, and its sweep.
 struct Surveying {
-    /// The time of the sweep's marks. Only runs with exactly this time can use the survey. Beadle
-    /// does not check which of two times is later, because somebody might have turned a clock back.
+    /// The time at which the sweep made its marks. Only runs with exactly this time can use the
+    /// survey. Beadle does not check which of two times is later, because somebody might have
+    /// turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.
@@ -207,7 +208,7 @@ impl Source for OktaSource {
     }
 
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        // A run for an event never waits for the end of a sweep's read.
+        // A run for an event never waits for the list that a sweep is reading.
         if self.okta.lane() == Lane::Sweep {
             return Ok(self.listed.get(self.list()).await?.to_vec());
         }

@@ -188,9 +188,8 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the earliest time at which Beadle may have read a remembered account. If Beadle read
-    /// the account before this time, it must read the account again before it gives a person
-    /// access.
+    /// Returns the earliest time for the read of a remembered account. If Beadle read the account
+    /// before this time, Beadle must read the account again before it gives a person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }

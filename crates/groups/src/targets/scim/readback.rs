@@ -56,8 +56,8 @@ impl ScimReader {
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // The next plan of the group shows whether the server made the write itself, so this
-        // function does not check it.
+        // The next plan of the group shows whether the server made the requested changes, so this
+        // function does not check them.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }

@@ -4,15 +4,15 @@
 (() => {
     /** The shortest time between two updates of the page, in milliseconds. */
     const PERIOD = 2_000;
-    /** An update may take a tenth of the time, so that a slow service is not asked all the time. */
+    /** Updates use at most a tenth of the time, so that a slow service gets only few requests. */
     const SHARE = 10;
     /** The time after which the page asks again for events, in milliseconds. */
     const RETRY = 30_000;
     /** The time limit of an update, in milliseconds. */
     const PATIENCE = 20_000;
-    /** The shortest time between two notices of an update, in milliseconds. A screen reader reads them. */
+    /** The shortest time between two notices of an update, in milliseconds. Screen readers read notices. */
     const QUIET = 30_000;
-    /** The time after a replacement in which a press of a button may be meant for another one. */
+    /** For this time after a replacement, a person might press another button than intended. */
     const SETTLE = 1_000;
     const FIELDS = "input, select, textarea";
     const READY = "Newer values are ready. They appear when you leave this part of the page.";
@@ -23,20 +23,20 @@
     // The focus moves to this element if a replacement removes the element that has the focus.
     main.tabIndex = -1;
 
-    /** The version of the values that the page shows or asks for. */
+    /** The version of the values that the page shows, or that it has requested. */
     let version = main.dataset.version;
     let events = null;
     let retry = 0;
     /** True if the values are older than `version`. */
     let isOld = false;
     let isAsking = false;
-    /** The time before which the page asks for no values. */
+    /** The earliest time at which the page asks for values again. */
     let earliest = 0;
     let timer = 0;
-    /** The newest answer, as long as it is not shown everywhere. */
+    /** The newest answer, as long as a part of the page still shows older values. */
     let kept = null;
     let keptTimer = 0;
-    /** The times at which forms of a part of the page moved. */
+    /** For each part of the page, the time at which its forms last moved. */
     const moved = new WeakMap();
     let said = -QUIET;
     /** True after the session ended. */
@@ -66,7 +66,7 @@
         return field.value !== field.defaultValue;
     }
 
-    /** Returns whether two parts of pages differ only in the ages of times and in hidden fields. */
+    /** Returns whether two parts differ only in hidden fields and in texts such as `2 min ago`. */
     function isAlike(one, other) {
         const [a, b] = [one, other].map((part) => {
             const copy = part.cloneNode(true);
@@ -76,7 +76,7 @@
         return a.isEqualNode(b) && targets(one) === targets(other);
     }
 
-    /** Returns what the forms of a part of a page are about, in their order. */
+    /** Returns the addresses and the hidden values of the forms in a part of a page, in their order. */
     function targets(part) {
         const hidden = "input[type=hidden]:not([name=token]):not([name=shown])";
         const forms = [...part.querySelectorAll("form[method=post]")].map((form) => [
@@ -86,7 +86,7 @@
         return JSON.stringify(forms);
     }
 
-    /** Shows the new ages of times in a part of the page that has no other news. */
+    /** Updates texts such as `2 min ago` in a part of the page that has no other changes. */
     function age(region, fresh) {
         const ages = (of) => [...of.querySelectorAll("time + .faint")];
         const next = ages(fresh);
@@ -121,7 +121,7 @@
         };
     }
 
-    /** Replaces a part of the page. Its focus, its open details and its scrolled tables stay. */
+    /** Replaces a part of the page. Keeps its focus, its open details and its scrolled tables. */
     function replace(region, fresh) {
         if (targets(region) !== targets(fresh)) moved.set(region, performance.now());
         const giveBack = focusOf(region);
@@ -137,7 +137,7 @@
         giveBack();
     }
 
-    /** Shows the values of an answer, but not where somebody is busy. */
+    /** Shows the values of an answer, except in parts of the page that somebody uses. */
     function show(page) {
         const next = page.querySelector("main[data-live]");
         const [old, fresh] = [regions(main), next ? regions(next) : []];
@@ -233,12 +233,12 @@
         });
     }
 
-    /** Shows the kept answer as soon as nobody is busy. */
+    /** Shows the kept answer in the parts of the page that nobody uses. */
     function showKept() {
         if (kept && !isAsking) show(kept);
     }
 
-    /** Looks again whether somebody is busy. */
+    /** Tries again later to show the kept answer. */
     function keepLater(wait) {
         clearTimeout(keptTimer);
         keptTimer = setTimeout(showKept, wait);

@@ -56,8 +56,8 @@ struct Group {
     /// An earlier approval of one of the examples. This approval is no longer valid, because the
     /// plan changed.
     void: Option<VoidApproval>,
-    /// The policy that was in force when the guard first held the first example. The page searches
-    /// for this policy only if the request selects one group.
+    /// The policy that was in force when the guard began to hold the first example. The page
+    /// searches for this policy only if the request selects one group.
     first_held: Option<FirstHeld>,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::pages) struct HoldsPage {
     holds: Vec<Hold>,
     /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
-    /// The number of approved changes that Beadle has not written yet, of `total`.
+    /// The number of approved changes that Beadle has not written yet. `total` includes them.
     approved: usize,
     /// The number of rows to skip for the next page. `None` on the last page.
     next: Option<usize>,
@@ -265,9 +265,9 @@ impl Group {
 }
 
 /// Returns the policy that most recently planned these held changes, or the name of an undo. All of
-/// these changes have the same generation. The policy is often not the first one that asked for a
-/// change: a later policy plans the change again. So the line also names the policies that first
-/// asked for the changes. `changes` is the number of all these changes. `holds` can be only some of
+/// these changes have the same generation. Often an earlier policy first asked for a change, and a
+/// later policy planned the change again. So the line also names the policies that first asked for
+/// the changes. `changes` is the number of all these changes. `holds` might contain only some of
 /// them.
 fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     let Some(Hold { generation, .. }) = holds.first() else { return Html::default() };
@@ -287,8 +287,8 @@ fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     paragraph(own.into_iter().chain(first))
 }
 
-/// Returns why Beadle has not written the change. The cause of the guard no longer counts after an
-/// approval.
+/// Returns why Beadle has not written the change. After an approval, the cause of the hold is no
+/// longer the reason.
 fn why(decision: &str, generation: &str, cause: &str) -> Html {
     match decision {
         "approved" if is_undo(generation) => text("approved: request the undo again to write it"),

@@ -103,7 +103,7 @@ pub(in crate::pages) async fn load(
     };
     let wanted = asked.text.to_lowercase();
     let mut authored = AuthoredPolicies::default();
-    // Only writes have an author whose name is not in the entry.
+    // Only entries of writes do not contain the name of the author.
     if !wanted.is_empty() && kind.is_none_or(|kind| kind == EntryKind::Intent) {
         authored.read_newer(store, &|author: &str| contains(author, &wanted)).await?;
     }

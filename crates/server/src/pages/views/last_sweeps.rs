@@ -1,5 +1,6 @@
 //! Finds, for each organisation, the newest sweep during which Beadle wrote something. A person can
-//! undo this sweep from the overview. If somebody already did this, the person can undo the undo.
+//! undo this sweep from the overview. If somebody has already undone the sweep, the person can undo
+//! that undo.
 
 use std::collections::BTreeSet;
 
@@ -60,8 +61,8 @@ struct Begun {
 }
 
 /// Returns, for each organisation, the newest sweep during which Beadle wrote something. Leaves out
-/// an organisation without such a sweep. `held` contains the names of the undos of which the guard
-/// holds a change.
+/// an organisation without such a sweep. `held` contains the names of the undos that have a held
+/// change.
 pub(super) async fn last_sweeps(
     store: &dyn Store,
     organisations: &[String],
@@ -88,7 +89,8 @@ async fn undone(
     let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };
     let decisions = store.newest_entries(decisions).await?.into_iter();
     let mut undos: Vec<Begun> = Vec::new();
-    // The newest undo comes first, so each undo of an undo comes before that undo.
+    // The list begins with the newest undo. So if an undo reverted another undo, it comes before
+    // that undo.
     for undo in decisions.filter_map(|entry| begun(entry, organisation)) {
         let is_its = |later: &Begun| later.name.only.is_none() && later.name.is_of_entry(undo.number);
         if !undos.iter().any(is_its) {
@@ -117,7 +119,7 @@ impl SweepToUndo {
     pub(super) fn html(&self, now: Time, visitor: Option<&Visitor>) -> Html {
         let mut parts = vec![moment(self.at, now), text(format!("; {} repaired", self.repaired))];
         if let Some(undone) = &self.undone {
-            // The journal has the beginning of the undo. A write of the undo can have failed.
+            // The journal shows that the undo began. A write of the undo might have failed.
             let what = if undone.is_part { "a part of it" } else { "it" };
             let who = text(format!("; {} began to undo {what} ", undone.by));
             parts.extend([who, moment(undone.at, now)]);

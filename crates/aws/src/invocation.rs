@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The task of one invocation of the worker.
+/// The task of the worker in one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Handle these messages of a queue.
@@ -15,7 +15,7 @@ pub enum Invocation {
     Minute,
 }
 
-/// A message of a queue, in the format of Lambda.
+/// A message of a queue, in Lambda's format.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {

@@ -1,4 +1,4 @@
-//! Sends messages to the two queues of SQS. Each message contains a key that a worker can claim. A
+//! Sends messages to the two SQS queues. Each message contains a key that a worker can claim. A
 //! worker gets messages of `event` immediately. SQS collects messages of `sweep` for a short time,
 //! so that one worker gets several messages and can combine the reads of their keys.
 //!

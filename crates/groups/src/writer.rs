@@ -291,8 +291,8 @@ impl Session<Write> for Run {
 impl Run {
     /// Runs a write. If the write stopped the target, stores this fact, so that all processes stop
     /// writing until a probe succeeds. If the target was already stopped before the write, this
-    /// function stores nothing: a probe might have succeeded after the earlier stop, and this
-    /// process might not know about the probe.
+    /// function stores nothing. A probe might have succeeded after the earlier stop, and this
+    /// process might not know that.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,

@@ -52,7 +52,7 @@ impl Row for Group {
     }
 }
 
-/// A push mapping of Okta: a group that Okta itself pushes into an application.
+/// A push mapping at Okta. If the mapping is active, Okta pushes a group into an application.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PushMapping {

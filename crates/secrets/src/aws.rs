@@ -86,7 +86,7 @@ impl SecretStore {
     }
 }
 
-/// Returns the text of each stage of a secret. The current stage comes first.
+/// Returns the text of a secret in each stage. The current stage comes first.
 async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec<String>, String> {
     let [current, previous] =
         STAGES.map(|stage| client.get_secret_value().secret_id(id).version_stage(stage));

@@ -49,7 +49,7 @@ pub enum SecretError {
     NotGiven {
         /// The reference, as the configuration contains it.
         reference: String,
-        /// The error of AWS, or the reason why the value is not usable.
+        /// The error that AWS returned, or the reason why the value is not usable.
         why: String,
     },
     /// The value must come from AWS, and Beadle has not asked AWS yet.

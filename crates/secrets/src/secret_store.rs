@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Reference, SecretError};
 
-/// The answer of AWS for a reference: the current value and, if there is one, the previous value.
-/// If AWS returned no usable value, the answer is the error.
+/// What AWS returned for a reference: the current value and, if there is one, the previous value.
+/// The error, if AWS returned no usable value.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
 /// Reads secrets, and keeps the values that come from AWS.

@@ -68,8 +68,8 @@ impl AppSetup {
     }
 
     /// Returns whether the request names this machine as its host. Without this check, a website
-    /// could make its own host name resolve to the address of this machine, and its scripts could
-    /// then read the page.
+    /// could make its own host name resolve to the address of this machine. The website's scripts
+    /// could then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))

@@ -32,9 +32,8 @@ const ACCOUNT: &str = "account";
 pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {
-    /// Returns the `externalId` that Beadle gives the group at the target. The result begins with a
-    /// prefix, because Okta can also push this group, and Okta uses the group's id without a
-    /// prefix.
+    /// Returns the `externalId` that Beadle gives the group at the target. Okta can also push this
+    /// group, and then uses the group's id as the `externalId`. So the result begins with a prefix.
     pub(crate) fn external_id(&self) -> String {
         format!("{OWNED}{self}")
     }

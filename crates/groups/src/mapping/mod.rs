@@ -155,8 +155,8 @@ pub struct Mapping {
     pub adopt: bool,
     /// True if an empty source group needs no approval. Beadle can then remove all members.
     pub may_empty: bool,
-    /// The patterns of the protected groups. Only a small number of members can leave a protected
-    /// group at the same time, even if the group is large.
+    /// The patterns of the protected groups. Without an approval, only a small number of members
+    /// can leave a protected group within the window, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.

@@ -52,14 +52,14 @@ pub(super) struct SomeLeavers {
     pub(super) stop: Option<String>,
 }
 
-/// The number of requests that Beadle can send to the directory for each person who can leave
-/// beyond the group's limit.
+/// The number of requests to the directory for each person who can leave after the group's limit
+/// is reached.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
     /// Splits the leavers: some leave immediately, and some wait for an approval. Before Beadle
-    /// deactivates an account, it asks the directory about this one person, and the directory must
-    /// confirm that the person must lose the access. If the removal of a leaver waits for an
+    /// deactivates an account, it asks the directory about the owner of the account. The directory
+    /// must confirm that the owner must lose the access. If the removal of a leaver waits for an
     /// approval, the deactivation of the leaver's account also waits.
     pub(super) async fn leavers(
         &self,

@@ -23,7 +23,7 @@ use super::scim::Memberships;
 const PAGE: i32 = 100;
 /// The maximum number of pages in a list.
 const MOST_PAGES: usize = 10_000;
-/// The time to wait after AWS throttles a request. The answer of AWS does not contain this time.
+/// The time to wait after AWS throttles a request. AWS does not state this time in its answer.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The maximum time to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct IdentityStore {
     id: String,
     region: String,
-    /// An address that replaces the address of AWS, for example in tests.
+    /// An address that Beadle uses instead of the AWS address, for example in tests.
     endpoint: Option<String>,
     clock: Clock,
     client: OnceCell<Client>,
@@ -45,7 +45,7 @@ impl IdentityStore {
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// Returns a client of AWS. The client's credentials come from the environment, a profile or a
+    /// Returns an AWS client. The client's credentials come from the environment, a profile or a
     /// role, like the credentials of the AWS tools.
     async fn client(&self) -> &Client {
         let open = || async {

@@ -1,4 +1,4 @@
-//! The route `POST /hooks/github` for the deliveries of GitHub.
+//! The route `POST /hooks/github` for deliveries from GitHub.
 
 use std::sync::Arc;
 

@@ -64,9 +64,9 @@ impl Default for IntakeLimits {
 /// The accepted senders of webhooks.
 #[derive(Default)]
 pub struct Senders {
-    /// The organisations of GitHub that are allowed to send webhooks.
+    /// The GitHub organisations that are allowed to send webhooks.
     pub github: Vec<beadle_hooks::github::Sender>,
-    /// The directories of Okta that are allowed to send event hooks.
+    /// The Okta directories that are allowed to send event hooks.
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 

@@ -54,7 +54,7 @@ impl Listener {
         (head.status.as_u16(), head.headers, json["result"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Sends a delivery of GitHub. The headers in `replaced` replace valid headers.
+    /// Sends a GitHub delivery. The headers in `replaced` replace valid headers.
     async fn github(&self, replaced: &[(&str, &str)], body: &str) -> (u16, HeaderMap, String) {
         let signature = sign(SECRET, body.as_bytes());
         let valid = [

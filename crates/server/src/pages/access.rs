@@ -48,7 +48,7 @@ pub(super) enum Wanted {
     Json,
 }
 
-/// The rules for callers of the pages and of the API.
+/// The rules for callers of the pages and the API.
 pub struct Access {
     /// The bearer token that callers must send. `None` if callers need no token.
     token: Option<SecretString>,

@@ -15,8 +15,8 @@ use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 /// The path of the address that begins a sign-in.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header that an open page adds to a request that it sends without an action of a person. Such
-/// a request does not extend the session.
+/// The header of the requests that an open page sends by itself, without an action of a person.
+/// Such a request does not extend the session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether Beadle handles a request.

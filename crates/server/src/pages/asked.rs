@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
-    /// The name of an organisation or of a groups target.
+    /// The name of an organisation, or of a target of groups.
     pub(super) instance: String,
     /// The name of a state.
     pub(super) state: String,

@@ -11,7 +11,7 @@ use super::lines::LinesOf;
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
 
-/// The number of digits of a commit's id that a page shows.
+/// The number of digits that a page shows of a commit's id.
 const DIGITS: usize = 12;
 /// The maximum number of values that a page shows for one change. In practice, no change has this
 /// many values.

@@ -179,8 +179,8 @@ pub struct HeldPolicy {
     pub why: String,
     /// The sums of the changes that the generation would write.
     pub sums: GateSums,
-    /// The places in which the generation removes, weakens or exposes something, such as `8 of 40
-    /// repositories`, or `8 repositories and the organisation itself`.
+    /// Where the generation removes, weakens or exposes something, such as `8 of 40 repositories`,
+    /// or `8 repositories and the organisation itself`.
     #[serde(skip)]
     pub places: String,
     /// The number of repositories in the organisation.

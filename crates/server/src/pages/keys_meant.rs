@@ -10,7 +10,8 @@ pub(super) async fn keys_meant(facts: &dyn Facts, text: &str) -> Result<Vec<Stri
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    // The key of a journal entry about an organisation is the name of the organisation.
+    // If an operator acts on a whole organisation, the key of the journal entry is the name of the
+    // organisation.
     let mut keys = vec![text.to_owned()];
     if text.parse::<Key>().is_err() {
         keys.extend(facts.keys_called(text).await?.iter().map(ToString::to_string));

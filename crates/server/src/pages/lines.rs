@@ -12,7 +12,7 @@ use super::html::{Attribute, Html, Tag, element, joined, text};
 use super::link::Link;
 use super::parts::code;
 
-/// The number of digits of a commit's id that a page shows.
+/// The number of digits that a page shows of a commit's id.
 const DIGITS: usize = 12;
 
 /// Identifies one changed value by four texts: its aspect, its part, its name, and the value after

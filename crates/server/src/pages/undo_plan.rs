@@ -40,8 +40,8 @@ fn items(all: impl Iterator<Item = Html>) -> Html {
     if all.peek().is_none() { Html::default() } else { short_list(all, usize::MAX) }
 }
 
-/// Returns the names of the repositories of a part. If there are several, the row shows the first
-/// names, and the person can open the list of all names.
+/// Returns the names of the repositories in one part of the plan. If there are several
+/// repositories, the row shows the first names, and the person can open the list of all names.
 fn names(part: &UndoPart<'_>) -> Html {
     let of = |(key, name): &(&Key, &str)| subject(key.as_str(), name);
     if let [only] = part.subjects.as_slice() {

@@ -69,8 +69,8 @@ pub struct WaiverDone {
     pub code: String,
     /// The end of the waiver.
     pub until: Time,
-    /// The number of keys of the waiver that the policy does not declare for the repository. `None`
-    /// if Beadle could not compare the keys with the policy.
+    /// How many of the waiver's keys the policy does not declare for the repository. `None` if
+    /// Beadle could not compare the keys with the policy.
     pub undeclared: Option<usize>,
 }
 

@@ -47,7 +47,7 @@ pub(crate) use sessions::Denied;
 pub(crate) const RETURN_PATH: &str = "/sign-in/return";
 /// The name of the cookie with the id of the session.
 const SESSION: &str = "beadle-session";
-/// The name of the cookie of an unfinished sign-in.
+/// The name of the cookie for an unfinished sign-in.
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;

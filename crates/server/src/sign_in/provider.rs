@@ -47,8 +47,8 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
-    /// Returns one text about the configuration: the address of the provider, and the teams or
-    /// groups that give a role. If this text changes, earlier sessions are no longer valid.
+    /// Returns a text that identifies the configuration: the address of the provider, and the teams
+    /// or groups that give a role. If this text changes, earlier sessions are no longer valid.
     fn setup(&self) -> String;
     /// Returns the address for the sign-in of a person.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;

@@ -131,7 +131,7 @@ impl OktaSource {
         self
     }
 
-    /// Returns the client of Okta.
+    /// Returns the Okta client.
     pub fn okta(&self) -> &Okta {
         &self.okta
     }

@@ -38,7 +38,7 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// process is killed before it stores which team it created, Beadle finds the team by this mark.
 const MARK: &str = " (beadle:";
 
-/// The answers of GitHub that this process remembers.
+/// GitHub's answers that this process remembers.
 #[derive(Default)]
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,

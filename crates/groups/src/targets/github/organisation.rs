@@ -29,8 +29,8 @@ pub(super) fn group(external_id: Option<&str>) -> TargetGroup {
     }
 }
 
-/// Returns whether this `externalId` is the id of the organisation's membership. No group of Okta
-/// and no team of the policy has this id.
+/// Returns whether this `externalId` is the id of the organisation's membership. No Okta group and
+/// no team of the policy has this id.
 pub(super) fn is_owned_as(external_id: &str) -> bool {
     external_id.rsplit_once('/').is_some_and(|(_, group)| group == SOURCE_GROUP)
 }

@@ -38,7 +38,7 @@ pub(super) struct Seen {
     pub(super) wanted: HashMap<String, String>,
     /// Why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// The number of groups that are getting lost members back at the moment.
+    /// The number of groups to which Beadle is adding lost members again.
     pub(super) putting_back: usize,
     /// The invalid records that Beadle has already logged.
     logged: HashSet<String>,

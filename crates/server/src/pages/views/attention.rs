@@ -104,8 +104,8 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     found
 }
 
-/// Maps each key to positions in `holds`. At each of these positions is a group with a change of
-/// this key that waits for a decision.
+/// Maps each key to the positions of groups in `holds`. Each of these groups has a change of this
+/// key that waits for a decision.
 fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
     for (at, group) in holds.iter().enumerate().filter(|(_, group)| group.state == HoldState::Open) {

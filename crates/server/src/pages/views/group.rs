@@ -1,6 +1,5 @@
-//! `/group?key=KEY`: one group of a target. The key is in the query, and not in the path. The
-//! reason: the name or id of a group can contain any character, and some proxies change special
-//! characters in a path.
+//! `/group?key=KEY`: one group of a target. The key is in the query, because the name or id of a
+//! group can contain any character. In a path, some proxies change special characters.
 
 use beadle_engine::{Key, Store, Time};
 use serde::Serialize;

@@ -24,7 +24,7 @@ pub(super) struct SweepToUndo {
     pub(super) organisation: String,
     /// The number of the sweep in the journal.
     number: u64,
-    /// The time of the end of the sweep.
+    /// The time at which the sweep ended.
     at: Time,
     /// The number of repositories to which Beadle wrote during the sweep.
     repaired: u64,
@@ -79,7 +79,7 @@ pub(super) async fn last_sweeps(
     Ok(found)
 }
 
-/// Returns the undos of a sweep of an organisation. Looks only at the newest decisions.
+/// Returns the undos of one organisation's sweep. Looks only at the newest decisions.
 async fn undone(
     store: &dyn Store,
     (organisation, sweep): (&str, u64),

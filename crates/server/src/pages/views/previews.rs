@@ -19,9 +19,9 @@ use crate::pages::view::View;
 pub(in crate::pages) const PATH: &str = "/policy/previews";
 /// The maximum number of pull requests.
 const MOST: usize = 100;
-/// The maximum number of kinds of changes that a list shows for each pull request.
+/// The maximum number of kinds of changes in the list of one pull request.
 const FEW: usize = 5;
-/// The number of digits of a commit's id that the page shows.
+/// The number of digits that the page shows of a commit's id.
 const DIGITS: usize = 12;
 /// The explanation of drift that exists already.
 const DRIFT: &str = "The policy without this pull request asks for these changes too, so this pull request does not \
@@ -90,7 +90,7 @@ pub(super) fn change_rows(changes: &[HeldChanges]) -> Vec<Vec<Html>> {
     changes.iter().map(row).collect()
 }
 
-/// Returns the number and the names of the repositories of a change.
+/// Returns the number and the names of the repositories with a change.
 fn repositories(change: &HeldChanges) -> Html {
     let all = usize::try_from(change.repositories).unwrap_or(usize::MAX);
     let names = if change.names.is_empty() { &change.examples } else { &change.names };

@@ -1,5 +1,6 @@
 //! Tests every call of the client with hostile values in a hook, in the configuration and in Okta's
-//! answers. These values must not change the resource of a request, or the comparison of a filter.
+//! answers. These values must change neither the resource of a request nor the comparison in a
+//! filter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Tests every call of the client, in both dialects, with hostile values in the directory and in
-//! the server's answers. These values must not change the resource of a request, or the comparison
-//! of a filter.
+//! the server's answers. These values must change neither the resource of a request nor the
+//! comparison in a filter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

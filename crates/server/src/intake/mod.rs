@@ -61,7 +61,7 @@ impl Default for IntakeLimits {
     }
 }
 
-/// The accepted senders of webhooks.
+/// The senders whose webhooks Beadle accepts.
 #[derive(Default)]
 pub struct Senders {
     /// The GitHub organisations that are allowed to send webhooks.

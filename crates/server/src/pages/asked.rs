@@ -19,7 +19,7 @@ pub(super) struct Asked {
     pub(super) state: String,
     /// The kind of the journal entries to show.
     pub(super) kind: String,
-    /// A text that must be part of a name or of the reason for a state. The search ignores case.
+    /// The text to search for in names and in the reasons for states. The search ignores case.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,

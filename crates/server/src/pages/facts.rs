@@ -81,7 +81,8 @@ pub struct AskedLine {
 /// The link and the text of a policy line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineFacts {
-    /// The text of the line, cut and without secrets. `None` if the store does not have the text.
+    /// The text of the line, shortened and without secrets. `None` if the store does not have the
+    /// text.
     pub text: Option<String>,
     /// The address of the line at GitHub. `None` if the policy comes from a folder.
     pub link: Option<String>,
@@ -280,7 +281,7 @@ pub struct PullFacts {
 /// The effects of merging a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
-    /// The policy generation that the check compared the pull request with. `None` if this
+    /// The policy generation with which the check compared the pull request. `None` if this
     /// generation is not known.
     pub base: Option<String>,
     /// True if the policy generation `base` is in force.

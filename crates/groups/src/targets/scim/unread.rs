@@ -18,7 +18,7 @@ use crate::targets::StopNote;
 /// With this number, Beadle can still find out whether a write removed members by mistake.
 const MOST: usize = 1000;
 /// If a write is older than this, somebody else might have removed the missing members. Beadle then
-/// assumes that the write removed them only if the group lost all of its members.
+/// blames the write only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members. Beadle has not read the members back yet.

@@ -168,9 +168,10 @@ pub(in crate::pages) fn rows(
     entries.iter().map(row).collect()
 }
 
-/// An entry can describe a run or a sweep. If Beadle wrote something in it, returns how to undo
-/// these writes. If the entry is the beginning of an undo, returns how to undo this undo. If the
-/// entry is about a policy that came into force, returns how to undo what this policy wrote.
+/// An entry can describe a run or a sweep. If Beadle wrote something during this run or sweep,
+/// returns how to undo these writes. If the entry is the beginning of an undo, returns how to undo
+/// this undo. If the entry is about a policy that came into force, returns how to undo what this
+/// policy wrote.
 fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
     // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");

@@ -129,7 +129,7 @@ fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
         .collect()
 }
 
-/// Returns the labels by which a query groups its results.
+/// Returns the labels that a query uses to group its results.
 fn grouped(query: &str) -> BTreeSet<&str> {
     let lists = query.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
     lists.flat_map(|(labels, _)| labels.split(", ")).collect()
@@ -212,7 +212,7 @@ fn each_query_of_the_dashboard_has_only_metrics_and_labels_that_exist() {
         let query = target["expr"].as_str().unwrap();
         check(query, &all);
         shown.push_str(query);
-        // The name of a line in a chart can contain only labels by which the query groups its
+        // The name of a line in a chart can contain only labels that the query uses to group its
         // results.
         let legend = target["legendFormat"].as_str().unwrap();
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {

@@ -34,9 +34,8 @@ impl From<HookRefusal> for Problem {
     }
 }
 
-/// Answers the request with which Okta verifies the address. The answer contains the challenge from
-/// the request. The request needs no secret, because the answer contains nothing except this
-/// challenge.
+/// Answers Okta's request to verify the address. The answer contains the challenge from the
+/// request. The request needs no secret, because the answer contains nothing except this challenge.
 pub(super) async fn verify(headers: HeaderMap) -> Response {
     match header(&headers, "x-okta-verification-challenge") {
         Some(challenge) if challenge.len() <= LONGEST => {

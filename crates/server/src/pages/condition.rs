@@ -59,8 +59,8 @@ impl Thing {
         self.findings().any(|(found, ..)| found == state)
     }
 
-    /// Returns the text by which a page sorts things: the instance, then the name. A page also uses
-    /// this text to continue where the previous page ended.
+    /// Returns the text that a page uses to sort things: the instance, then the name. A page also
+    /// uses this text to continue where the previous page ended.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
     }

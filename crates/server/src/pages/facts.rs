@@ -251,7 +251,7 @@ pub struct PullFacts {
     pub key: String,
     /// The organisation that uses the policy.
     pub organisation: String,
-    /// The name by which people know the pull request, such as `acme/admin#7`.
+    /// The readable name of the pull request, such as `acme/admin#7`.
     pub name: String,
     /// The number of the pull request.
     pub number: u64,
@@ -281,8 +281,8 @@ pub struct PullFacts {
 /// The effects of merging a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
-    /// The policy generation with which the check compared the pull request. `None` if this
-    /// generation is not known.
+    /// The base of the check: the policy generation that the check compared with the pull request.
+    /// `None` if this generation is not known.
     pub base: Option<String>,
     /// True if the policy generation `base` is in force.
     pub base_in_force: bool,

@@ -1,4 +1,4 @@
-//! Finds the names by which people know the keys.
+//! Finds the readable names of keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 

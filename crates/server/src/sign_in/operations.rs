@@ -138,7 +138,7 @@ pub struct OperationRequest {
 pub struct OperationDone {
     /// Sentences for people. Each sentence is one line.
     pub done: Vec<String>,
-    /// The numbers of the journal entries with which a person can undo the operation. The list is
+    /// The numbers of the journal entries that a person needs to undo the operation. The list is
     /// empty if the operation is not an undo.
     pub undo: Vec<u64>,
 }

@@ -47,7 +47,7 @@ pub(super) struct Problem {
     count: usize,
     /// The key that has been in the state for the longest time.
     key: Key,
-    /// The name by which people know this key.
+    /// The readable name of this key.
     subject: String,
     /// The held changes of these keys that wait for a decision. The most severe changes come first.
     /// This list is empty if the state is not [`Condition::Held`].

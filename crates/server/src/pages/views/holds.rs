@@ -304,7 +304,7 @@ fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), a
     text(format!("{decision} by {by}{because}"))
 }
 
-/// Returns a table of single changes. The table contains the forms with which the visitor decides.
+/// Returns a table of single changes. The table contains the visitor's forms for decisions.
 pub(in crate::pages) fn table_of(
     holds: &[Hold],
     lines: &Lines,

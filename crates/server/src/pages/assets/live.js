@@ -10,7 +10,7 @@
     const RETRY = 30_000;
     /** The time limit of an update, in milliseconds. */
     const PATIENCE = 20_000;
-    /** The shortest time between two notices of an update, in milliseconds. Screen readers read notices. */
+    /** The shortest time between two notices (screen readers read them), in milliseconds. */
     const QUIET = 30_000;
     /** For this time after a replacement, a person might press another button than intended. */
     const SETTLE = 1_000;
@@ -76,7 +76,7 @@
         return a.isEqualNode(b) && targets(one) === targets(other);
     }
 
-    /** Returns the addresses and the hidden values of the forms in a part of a page, in their order. */
+    /** Returns the addresses and the hidden values of the forms in a part of a page. */
     function targets(part) {
         const hidden = "input[type=hidden]:not([name=token]):not([name=shown])";
         const forms = [...part.querySelectorAll("form[method=post]")].map((form) => [

@@ -29,7 +29,7 @@ fn note(organisation: &str) -> Note<AppPermissions> {
 }
 
 impl Reader {
-    /// Makes the next request of this process get a new token of the App. If an owner of the
+    /// Makes this process get a new token of the App before its next request. If an owner of the
     /// organisation has accepted new permissions, only a new token has them. This method itself
     /// sends no request. It does nothing if the credential is a token.
     pub async fn drop_token(&self) {
@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// Replaces the token of the App after an event that can change the permissions of the App. The
-    /// method compares the permissions of the new token with those of the token after the last such
+    /// method compares the permissions of the new token with the permissions after the last such
     /// event. If they differ, the other processes get a new token when they call
     /// [`Self::heed_accepted_permissions`]. Many events change no permissions, and then the other
     /// processes keep their tokens. This method does nothing if the credential is a token.
@@ -62,8 +62,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Makes the next request get a new token of the App, if another process called
-    /// [`Self::renew_token`] and found permissions that differ from those of this process's token.
+    /// Makes this process get a new token of the App before its next request, if another process
+    /// called [`Self::renew_token`] and found other permissions than those of this process's token.
     /// Reads one note from the store and sends no request. This method does nothing if the
     /// credential is a token.
     ///

@@ -191,8 +191,8 @@ async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
     Ok(crate::rulesets::ruleset(node, &rules, &actors))
 }
 
-/// Reads one part of a repository with `read`. `error` is the error about this part in the first
-/// answer. If the first answer has such an error, the part is unknown.
+/// Reads one part of a repository with `read`. If the first answer has an error about this part
+/// (`error`), the part is unknown.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,

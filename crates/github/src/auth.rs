@@ -19,8 +19,8 @@ use crate::organisation_memory::another_organisation;
 /// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
 /// The number of notes about permissions that a process remembers. Several runs can read notes at
-/// the same time and follow them later in any order. A process must therefore recognise more notes
-/// than the last one.
+/// the same time and follow them later in any order. A process must therefore recognise several
+/// notes, not only the last one.
 const HEEDED: usize = 16;
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
 /// past, and the local clock can be ahead of GitHub's clock.
@@ -365,7 +365,8 @@ mod tests {
         let (auth, client, wire) = app();
         let first = auth.access(&client, None).await.unwrap().digest;
         let (other, second) = (CredentialDigest::of("other"), Duration::from_secs(1));
-        // A clock can be ahead of the others or behind them, and a run can follow a note late.
+        // The clock of a process can be ahead of other clocks or behind them, and a run can follow
+        // a note late.
         for (at, permissions, tokens) in [
             (NOW, first, 1),
             (NOW + second, other, 2),

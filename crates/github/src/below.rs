@@ -1,6 +1,6 @@
-//! Paths for writes in which Beadle need not check the names. Such paths are below a repository or
-//! an organisation. In other paths, the name of a team or an account needs a check, because another
-//! team or account might have this name now: see [`crate::Grantee`].
+//! Paths for writes. Each path is below a repository or an organisation, and its names need no
+//! check. In other paths, the name of a team or an account needs a check, because another team or
+//! account might have this name now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 

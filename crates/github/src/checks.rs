@@ -45,7 +45,7 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
-    /// Returns GitHub's name of this conclusion.
+    /// Returns GitHub's name for this conclusion.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",

@@ -107,8 +107,8 @@ impl Distinct {
 
 /// Returns the digest of a row. Two rows about the same thing have the same digest. If an entry
 /// changes between the reads of two pages, its two rows have the same id but different fields. So
-/// the digest covers only the id or the number of the row, and the login of an account. GitHub has
-/// no id 0.
+/// the digest covers only the id or the number of the row, and the login if the row is an account.
+/// An id of 0 does not count, because GitHub gives no such id.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);

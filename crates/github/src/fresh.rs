@@ -1,4 +1,4 @@
-//! How long Beadle trusts the answer about the owner of a name. The path of a REST write contains
+//! How long Beadle trusts an answer that shows who has a name. The path of a REST write contains
 //! names, and another team or account can take a name at any time.
 
 use std::time::Duration;

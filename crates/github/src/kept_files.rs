@@ -91,7 +91,7 @@ pub struct KeptFiles {
     pub default: Option<DefaultBranch>,
     /// What the default branch has at each path.
     pub files: BTreeMap<String, AtPath>,
-    /// The branch of Beadle. `None` if the branch does not exist.
+    /// Beadle's branch. `None` if the branch does not exist.
     pub branch: Option<FilesBranch>,
     /// The open pull request from this branch, and then the latest pull requests that are closed or
     /// merged. The newest pull request comes first. The list has no pull requests from forks.
@@ -212,7 +212,7 @@ impl Reader {
         })
     }
 
-    /// Returns the branch of Beadle, or `None` if somebody deleted it.
+    /// Returns Beadle's branch, or `None` if somebody deleted it.
     async fn files_branch(&self, node_id: &str, paths: &[&str]) -> Result<Option<FilesBranch>, Failure> {
         const DOING: &str = "reading the branch of the files";
         let document = branch_of_files(paths.len());

@@ -27,11 +27,12 @@ use crate::teams::{Snapshot, of_repository, snapshot};
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long the first request of a batch waits if the request belongs to a sweep. The runs of a
-/// sweep do not ask at the same moment, and each batch needs at least one query.
+/// sweep do not ask at the same moment. Each batch needs at least one query, so a longer wait saves
+/// queries.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
-/// If Beadle reads at least this number of repositories, it reads the teams of the whole
-/// organisation in place of each repository's teams. Beadle does not do so if it knows that a read
-/// of the whole organisation needs more calls.
+/// If Beadle reads at least this number of repositories, it reads the teams and the custom
+/// properties of the whole organisation together. If Beadle knows that such a read needs more
+/// calls, it reads the data of each repository separately instead.
 const MANY: usize = 20;
 
 /// Data of the whole organisation. Beadle reads this data once and uses it for many repositories.

@@ -40,7 +40,7 @@ struct AccountRow {
     kind: String,
 }
 
-/// Returns the invitation of a row. Skips an invitation by mail, because it has no account. Skips
+/// Returns the invitation in a row. Skips an invitation by mail, because it has no account. Skips
 /// the invitation of a billing manager, because a billing manager is not a member.
 fn invited(row: InvitationRow) -> Option<Invited> {
     let is_owner = match row.role.as_str() {

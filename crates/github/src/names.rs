@@ -65,9 +65,9 @@ impl SelectedBy {
 }
 
 /// The names that do not exist, although a layer uses them to select repositories. Each name is in
-/// lower case, and has the reason why it is missing. If a condition of a layer uses a missing name,
-/// Beadle does not know whether this condition matches. But if another condition of the layer does
-/// not match, the layer does not apply.
+/// lower case, and comes with the reason why it is missing. If a condition of a layer uses a
+/// missing name, Beadle does not know whether this condition matches. But if another condition of
+/// the layer does not match, the layer does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,

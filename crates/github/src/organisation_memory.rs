@@ -1,6 +1,6 @@
-//! Remembers which organisation has a login. If an organisation is renamed or deleted, another
-//! organisation can take the old login and install a public App. Beadle must not work on the
-//! organisation that took the login.
+//! Remembers the organisation that a login belongs to. If an organisation is renamed or deleted,
+//! another organisation can take the old login and install a public App. Beadle must not work on
+//! the organisation that took the login.
 
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};

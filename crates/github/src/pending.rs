@@ -30,8 +30,9 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch:
-    /// the request is the first of its batch, or more urgent than the others. A more urgent request
-    /// sends the batch earlier, because a batch of a sweep waits too long for an event.
+    /// the request is the first of its batch, or more urgent than all earlier requests of the
+    /// batch. A more urgent request sends the batch earlier, because a batch of a sweep waits too
+    /// long for an event.
     pub(crate) fn join(&mut self, ask: Ask, lane: Lane) -> bool {
         let before = self.lane;
         let lane = before.map_or(lane, |other| other.min(lane));
@@ -55,9 +56,9 @@ pub(crate) struct CallCounts {
     pub(crate) properties: usize,
 }
 
-/// Maps each node for which stored answers are allowed to the earliest time that such an answer may
-/// have. If one of several requests for a repository needs a new read, all these requests get the
-/// new read.
+/// Returns, for each node, the earliest time that a stored answer may have. A node is missing from
+/// the result if the read of this node must not use stored answers. If one of several requests for
+/// a repository needs a new read, all these requests get the new read.
 pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     let mut nodes: HashMap<String, Time> = HashMap::new();
     for ask in asks {

@@ -157,7 +157,7 @@ impl Reader {
         }
     }
 
-    /// Returns the open pull requests with the last commit `head`. The commit can be in the
+    /// Returns the open pull requests whose last commit is `head`. The commit can be in the
     /// repository or in a fork.
     pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
         // GitHub also has a list of the pull requests of one commit, but that list does not contain

@@ -160,11 +160,10 @@ impl Reader {
         Self { below: self.api.as_last_seen(since), ..self.clone() }
     }
 
-    /// Returns a copy of the reader for a run of a sweep. `sweep` is the time at which the sweep
-    /// began, as the store has it. The sweep must be the only cause of the run. The run can then
-    /// use a read of the whole organisation from another run of this sweep. The run takes the teams
-    /// and the custom properties of a repository from that read. That read began after the start of
-    /// the sweep.
+    /// Returns a copy of the reader for a run of a sweep. `sweep` is the stored time at which the
+    /// sweep began. The sweep must be the only cause of the run. The run can then use a read of the
+    /// whole organisation from another run of this sweep. The run takes the teams and the custom
+    /// properties of a repository from that read. That read began after the start of the sweep.
     #[must_use]
     pub fn in_sweep(&self, sweep: Option<Time>) -> Self {
         Self { sweep, ..self.clone() }
@@ -265,7 +264,7 @@ impl Reader {
     }
 
     /// Returns a repository, as [`Self::repository`] does. But the parts that only REST shows can
-    /// come from stored reads of the time `since` or later.
+    /// come from stored reads, if Beadle made these reads at the time `since` or later.
     pub async fn repository_last_seen(
         &self,
         node_id: &str,

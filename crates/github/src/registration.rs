@@ -26,7 +26,7 @@ pub struct RegisteredApp {
     pub webhook_secret: Option<SecretString>,
 }
 
-/// The answer of GitHub. No code can print this type, because it contains secrets.
+/// GitHub's answer. No code can print this type, because it contains secrets.
 #[derive(Deserialize)]
 struct Conversion {
     id: u64,
@@ -56,8 +56,8 @@ impl AppRegistration {
     }
 
     /// Exchanges a code for the App. A code is valid for one exchange and for one hour. Beadle does
-    /// not retry the request, because the code is already used up if the request arrived and the
-    /// answer was lost.
+    /// not retry the request: if the request arrived and only the answer was lost, the code is
+    /// already used up.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");
         let none = SecretString::from(String::new());

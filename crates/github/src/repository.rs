@@ -303,7 +303,7 @@ pub struct Label {
 /// A milestone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Milestone {
-    /// REST's number of the milestone.
+    /// The number of the milestone in REST.
     pub number: u64,
     /// The title.
     pub title: String,
@@ -356,8 +356,8 @@ pub struct Repository {
     /// True if the teams or the properties come from a read of the whole organisation. This data
     /// can be older than the other parts.
     pub has_age: bool,
-    /// The time of the earliest stored read that gave the parts that only REST shows. `None` if
-    /// Beadle has read these parts now.
+    /// The time of the earliest stored read, if the parts that only REST shows come from stored
+    /// reads. `None` if Beadle has read these parts now.
     pub last_seen: Option<Time>,
     /// The names that do not exist, although layers use them to select repositories.
     pub missing: std::sync::Arc<crate::Missing>,

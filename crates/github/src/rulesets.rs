@@ -51,8 +51,7 @@ fn lower(text: Option<&str>) -> Value {
     json!(text.unwrap_or_default().to_lowercase())
 }
 
-/// Converts a rule to the form of REST. Returns `None` if GraphQL does not show the content of the
-/// rule.
+/// Converts a rule to REST's form. Returns `None` if GraphQL does not show the content of the rule.
 fn rule(row: &Value) -> Option<Value> {
     let RulesetRule { kind, parameters } = shape(row)?;
     let mut rule = json!({ "type": kind.to_lowercase() });
@@ -68,8 +67,7 @@ fn rule(row: &Value) -> Option<Value> {
     Some(rule)
 }
 
-/// Converts a bypass actor to the form of REST. Returns `None` for an actor that GraphQL does not
-/// show.
+/// Converts a bypass actor to REST's form. Returns `None` for an actor that GraphQL does not show.
 fn bypass_actor(row: &Value) -> Option<Value> {
     let node: BypassNode = shape(row)?;
     let mode = lower(node.bypass_mode.as_deref());

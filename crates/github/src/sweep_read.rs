@@ -17,9 +17,9 @@ const SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// The lists of the whole organisation that Beadle read for one batch of a sweep.
 pub(crate) struct SweepRead {
-    /// The time at which the sweep began, as the store has it. This process knew of the sweep
-    /// before the read, so the read began after the start of the sweep. A comparison of two times
-    /// could not prove this, because another machine with another clock can begin the sweep.
+    /// The stored time at which the sweep began. This process knew of the sweep before the read, so
+    /// the read began after the start of the sweep. A comparison of two times could not prove this,
+    /// because another machine with another clock can begin the sweep.
     pub(crate) sweep: Time,
     /// A time before the start of the read.
     pub(crate) begun: Time,
@@ -35,9 +35,9 @@ impl SweepRead {
         sweep == Some(self.sweep) && self.begun <= now && now.since(self.begun) < SHARED_FOR
     }
 
-    /// Returns whether the lists contain a repository. If the list of property values does not
-    /// contain the repository, its values are unknown. Each retry of the repository's run would
-    /// find the same list.
+    /// Returns whether the lists contain a repository. If the list of property values lacks the
+    /// repository, the values are unknown, and each retry would find the same list. So the
+    /// repository then needs another read.
     pub(crate) fn knows(&self, repository: u64) -> bool {
         self.properties.as_ref().is_none_or(|properties| properties.has(repository))
     }

@@ -30,7 +30,7 @@ fn reader(
     Ok(Reader::new(api, Asks::default()))
 }
 
-/// Makes calls that accept an answer 403 or 404 about their resource as a valid result. Returns the
+/// Makes calls that treat a 403 or a 404 about their resource as a valid result. Returns the
 /// failure of each call.
 async fn failures(reader: &Reader) -> [(&'static str, Option<Failure>); 9] {
     [
@@ -71,8 +71,8 @@ async fn a_refused_request_for_a_token_is_no_answer_about_a_resource() -> Result
                     assert!(is_denied || failure.class == Class::Retry, "{case}: {failure:?}");
                 }
                 // The first call requests the token. The other calls get the same refusal. After a
-                // 404, Beadle looks up the installation again, because somebody can have installed
-                // the App again.
+                // 404, Beadle looks up the installation again, because somebody might have
+                // installed the App again.
                 let sent = match (is_found, status) {
                     (true, 404) => 4,
                     (true, _) => 2,

@@ -233,7 +233,7 @@ impl DynamoStore {
             head.insert("marks".into(), text(all));
             return Ok(());
         }
-        // The list of keys would not fit either. The marks contain the same keys.
+        // The list of keys would not fit into the item either. The marks contain the same keys.
         head.remove("keys");
         let parts: Vec<_> = all.as_bytes().chunks(PART).enumerate().collect();
         head.insert("mark_parts".into(), number(parts.len()));

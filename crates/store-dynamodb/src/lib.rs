@@ -19,11 +19,11 @@
 //!
 //! The store assumes two facts: writes to one item are linearizable, and a consistent read sees
 //! every write that DynamoDB has confirmed. The index is eventually consistent. If an entry is
-//! missing in the index, a later look finds it. Before the store claims a key, it reads the row of
-//! the key consistently. The store compares leases with the clock of the caller. If clocks differ
-//! by more than the duration of a lease (60 s), two workers could work on one key. The worst result
-//! is a repeated write. Every write to a vendor is idempotent, and the store checks the lease
-//! before each write.
+//! missing in the index, a later read of the index finds the entry. Before the store claims a key,
+//! it reads the row of the key consistently. The store compares leases with the clock of the
+//! caller. If clocks differ by more than the duration of a lease (60 s), two workers could work on
+//! one key. The worst result is a repeated write. Every write to a vendor is idempotent, and the
+//! store checks the lease before each write.
 
 mod guard;
 mod holds;
@@ -79,7 +79,7 @@ pub struct DynamoStore {
     settings: DynamoSettings,
     wake: Option<Arc<dyn Wake>>,
     damaged: Arc<Damaged>,
-    /// Whether the role has no permission to read several items with one request.
+    /// True if the role has no permission to read several items with one request.
     reads_each: Arc<AtomicBool>,
 }
 

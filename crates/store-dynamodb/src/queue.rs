@@ -70,9 +70,9 @@ impl DynamoStore {
         Ok(skipped)
     }
 
-    /// Returns rows, sorted by their times. According to the index, these rows are due at `until`
-    /// or earlier. From each shard, the function returns up to `some` rows, or all rows if `some`
-    /// is `None`. An unreadable row does not stop the other keys.
+    /// Returns rows, sorted by their times. These are the rows that, according to the index, are
+    /// due at `until` or earlier. From each shard, the function returns up to `some` rows, or all
+    /// rows if `some` is `None`. An unreadable row does not stop the other keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,

@@ -43,8 +43,9 @@ fn place(row: &Row) -> Option<(String, String)> {
 }
 
 /// Returns the stored form of a row that this version has changed. The stored form keeps the fields
-/// that only a newer version knows. It also keeps the values that this version did not change. The
-/// reason: this version can read an unknown word of a newer version as another word.
+/// that only a newer version knows. It also keeps the values that this version did not change: this
+/// version can read an unknown word of a newer version as another word, and must not store that
+/// other word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);

@@ -1,5 +1,5 @@
-//! Wakes workers that sleep until a message arrives. The store sends a message if a worker can
-//! claim a key earlier than before, or in a more urgent lane.
+//! Wakes workers that sleep until a message arrives. The store sends a message if a change lets a
+//! worker claim a key earlier, or in a more urgent lane.
 //!
 //! Only the row of a key decides whether the key is due. A message only wakes a worker. If a
 //! message is lost, [`DynamoStore::waiting`] still finds its key.
@@ -22,8 +22,8 @@ pub struct Due {
 }
 
 impl Due {
-    /// Returns the message about a change of a row, if the workers need a message. `before` is the
-    /// row before the change.
+    /// Returns the message about a changed row, if the workers need a message. `before` is the row
+    /// before the change.
     pub(crate) fn between(before: &Row, row: &Row, now: Time) -> Option<Self> {
         let at = row.wakes(before, now)?;
         Some(Self { key: row.key.clone(), lane: row.lane, at })

@@ -23,9 +23,10 @@ const UNCONFIRMED: Duration = Duration::from_secs(15);
 /// How long a connection is silent before the system checks it, and how often the system checks.
 const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
 
-/// The settings of each session. A call of a store reaches these limits only if the database has a
-/// problem. An open transaction without a statement belongs to a process that was stopped or has
-/// lost the connection. The locks of this transaction must not block the other processes.
+/// The time limits of each session. A call of a store reaches one of these limits only if the
+/// database has a problem. A transaction that stays open without a statement belongs to a process
+/// that was stopped or has lost the connection. The locks of this transaction must not block other
+/// processes.
 const SESSION: &str =
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=15s";
 
@@ -117,9 +118,9 @@ fn is_socket(_: &Host) -> bool {
 }
 
 /// Returns whether to use TLS. With TLS, the store always checks the server's certificate. Without
-/// this check, anybody between Beadle and the server could read the password. In some modes, a
-/// connection uses TLS only if the server offers TLS. For the same reason, the function refuses
-/// these modes.
+/// this check, anybody between Beadle and the server could read the password. The function also
+/// refuses the modes in which a connection uses TLS only if the server offers TLS, for the same
+/// reason.
 fn tls_mode(mode: Option<&str>, is_local: bool) -> Result<SslMode, String> {
     match mode {
         None if is_local => Ok(SslMode::Disable),

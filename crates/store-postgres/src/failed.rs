@@ -100,7 +100,7 @@ impl Failed {
         }
     }
 
-    /// Returns the code of PostgreSQL for this error, if the server reported one.
+    /// Returns PostgreSQL's code for this error, if the server reported one.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Begin(error) | Self::Sql(error) | Self::Pool(PoolError::Backend(error)) => error.code(),

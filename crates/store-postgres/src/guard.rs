@@ -15,8 +15,8 @@ use crate::failed::Failed;
 use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
-/// The length of the part of the window that the store loads. The store needs this part to record
-/// the ends of changes. The window ends at the newest reservation. A write can end long after its
+/// How far back the store loads the window to record how changes ended. The store counts this time
+/// from the newest reservation. The time is long, because a write can end long after its
 /// reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -185,8 +185,9 @@ pub(crate) async fn begin(
     }
     let numbers = journal::append(transaction, std::slice::from_ref(&intent.entry)).await?;
     let Some(number) = numbers.first().copied() else { return Ok(Begun::LeaseLost) };
-    // The room and the approval need the number of the intent. The counter of the journal stays
-    // locked a little longer for guarded writes. Only a few writes are guarded.
+    // The room and the approval store the number of the intent, so this step comes after the entry.
+    // The counter of the journal therefore stays locked a little longer, but only for guarded
+    // writes, and these are few.
     if let Some((digest, length, mut window, mut hold)) = used {
         window::begin(&mut window.bookings, hold.as_mut(), digest, length, number, now);
         window.save(transaction).await?;

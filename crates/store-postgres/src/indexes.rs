@@ -14,7 +14,7 @@ use crate::failed::Failed;
 struct Index {
     name: &'static str,
     table: &'static str,
-    /// The columns, and the condition of the rows.
+    /// The indexed columns, and the condition that selects the indexed rows.
     on: &'static str,
     is_partitioned: bool,
 }
@@ -71,8 +71,8 @@ async fn build(client: Client, schema: &str, missing: Vec<&'static Index>) -> Re
     // ends.
     let client = Client::take(client);
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-    // A process that waited for the lock would have a snapshot, and the build would wait for the
-    // end of that snapshot.
+    // If another process has the lock, this process does not wait for it. A process that waits has
+    // a snapshot, and the build in the other process would wait for the end of that snapshot.
     let lock = "SELECT pg_try_advisory_lock(hashtextextended('beadle:index:' || $1::text, 0))";
     if !client.query_one(lock, &[&schema]).await?.try_get::<_, bool>(0)? {
         return Ok(());

@@ -27,18 +27,18 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 
 /// Prepares the statement that adds entries. The statement returns the number of the last entry.
 ///
-/// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
-/// lock of this row until the commit, so entries become visible in the order of their numbers. A
-/// reader can continue after the greatest number that it has seen, and misses no entry. Each
-/// transaction that writes entries runs this statement as its last step, because all these
-/// transactions wait for the lock. There is one exception: the beginning of a guarded write stores
-/// the number of the write's intent after this step.
+/// The numbers come from a row and not from a PostgreSQL sequence. The transaction keeps the lock
+/// of this row until the commit, so entries become visible in the order of their numbers. A reader
+/// can continue after the greatest number that it has seen, and misses no entry. Each transaction
+/// that writes entries runs this statement as its last step, because all these transactions wait
+/// for the lock. There is one exception: the beginning of a guarded write stores the number of the
+/// write's intent after this step.
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
 ///
 /// The statement fails unless the table of the counter has exactly one row. The caller reads the
-/// result only after the commit, which would be too late for an error.
+/// result only after the commit, and an error would then be too late.
 pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Result<Call, Failed> {
     let statement = format!(
         "WITH counter AS (UPDATE journal_counter SET last = last + $1 RETURNING last - $1 AS before, last),
@@ -252,7 +252,7 @@ pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>,
     for row in sql::query(on, &query, &[]).await? {
         match read(&row) {
             Ok(entry) => open.push(entry),
-            // The other interrupted writes must be handled in any case.
+            // Beadle must handle the other interrupted writes in any case.
             Err(Failed::Damaged(why)) => tracing::error!(why, "interrupted write unreadable, skipping it"),
             Err(other) => return Err(other),
         }

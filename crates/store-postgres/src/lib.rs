@@ -67,7 +67,7 @@
 //!
 //! The server ends statements and lock waits that take too long. The system closes a connection if
 //! the other side is gone. If a call still gets no answer, it ends after 75 seconds. The store then
-//! replaces all connections that it opened before this moment.
+//! replaces all connections that it opened before the end of this call.
 //!
 //! # Wake-ups
 //!

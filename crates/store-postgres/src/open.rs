@@ -21,7 +21,7 @@ const OLDEST: i32 = 140_000;
 /// How long a call waits for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The settings of a store in one schema of PostgreSQL.
+/// The settings of a store in one PostgreSQL schema.
 #[derive(Clone, Copy, Debug)]
 pub struct PostgresSettings {
     /// The maximum number of connections of this process.
@@ -36,7 +36,7 @@ impl Default for PostgresSettings {
     }
 }
 
-/// A store that keeps all data in one schema of PostgreSQL.
+/// A store that keeps all data in one PostgreSQL schema.
 pub struct PostgresStore {
     pub(crate) pool: Pool,
     pub(crate) channel: String,

@@ -1,6 +1,6 @@
 //! The partitions of the journal. A partition contains the entries whose numbers are in one range.
 //! So the store deletes old entries together, by dropping their partition. If the store deleted the
-//! entries one by one, PostgreSQL would write as much as for the insertion of the entries.
+//! entries one by one, PostgreSQL would write as much data as when it inserted them.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal
 //! works even if the process has no permission to create tables.

@@ -14,12 +14,12 @@ use crate::hang::answered;
 use crate::sql::Call;
 
 /// Begins a transaction. The description of the crate explains the isolation level. The setting
-/// ends with the transaction, and [`IS_OPEN`] checks the setting.
+/// `beadle.open` lasts until the transaction ends, and [`IS_OPEN`] checks this setting.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'";
 /// A condition that each writing statement of [`begin`] must have. Outside a transaction, the
 /// condition is an error. The server might be unable to begin the transaction, for example because
-/// an administrator cancelled the beginning. Without the condition, the server would then commit
-/// the statement immediately, without the rest of the transaction.
+/// an administrator cancelled the statement `BEGIN`. Without the condition, the server would then
+/// commit the statement immediately, without the rest of the transaction.
 pub(crate) const IS_OPEN: &str = "current_setting('beadle.open')::boolean";
 /// How long a call waits until its notification is sent. The call has stored its data already, and
 /// the sender of a webhook waits for the answer.

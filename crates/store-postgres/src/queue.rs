@@ -201,8 +201,8 @@ pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Re
 
 /// Lists the keys that are due, claimed or parked, and the unreadable rows.
 pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Sorted, Failed> {
-    // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part
-    // uses its own index, so that the query does not sort all due rows.
+    // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part of
+    // the query uses its own index, so that the query does not sort all due rows.
     let part = |column: &str| {
         format!("(SELECT {COLUMNS}, rank FROM work WHERE {column} IS NOT NULL ORDER BY rank LIMIT $1)")
     };

@@ -101,8 +101,8 @@ pub(crate) fn number<T: TryFrom<i64>>(row: &Row, at: usize) -> Result<T, Failed>
     T::try_from(stored).map_err(|_| Failed::Damaged(format!("invalid number {stored} in column {at}")))
 }
 
-/// Returns the stored form of a number. No counter of Beadle reaches the highest number that the
-/// stored form allows.
+/// Returns the stored form of a number. None of Beadle's counters reaches the highest number that
+/// the stored form allows.
 pub(crate) fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -2,8 +2,8 @@
 //! commits them together. So these requests need only one sync of the server's disk.
 //!
 //! A request must not harm the other requests of its group. If a request is invalid, the group is
-//! written without this request. If the server refuses the group, each request is written alone.
-//! Requests for a row that another transaction keeps locked wait together on one separate
+//! written without this request. If the server refuses the group, each request is written alone. If
+//! another transaction keeps a row locked, the requests for this row wait together on one separate
 //! connection.
 //!
 //! A transaction needs two round trips, regardless of the number of its requests. The first round
@@ -63,7 +63,7 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn arrived(&self) -> Option<&Arrived> {
         None
     }
-    /// Returns the marks. A key without a row gets a row.
+    /// Returns the marks. If a marked key has no row, it gets one.
     fn marks(&self) -> &[Mark] {
         &[]
     }

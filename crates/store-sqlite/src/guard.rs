@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::{damaged, named, unreadable};
 
-/// The length of the part of the window that the store loads. The store needs this part to record
-/// the ends of changes. The window ends at the newest reservation. A write can end long after its
+/// How far back the store loads the window to record how changes ended. The store counts this time
+/// from the newest reservation. The time is long, because a write can end long after its
 /// reservation, and the store must still find the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 

@@ -30,7 +30,7 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
-    /// The open files: the database file, and the further files of SQLite.
+    /// The open files: the database file, and SQLite's further files.
     opened: OnceLock<Vec<(PathBuf, Identity)>>,
     /// The first damage that SQLite reported. `None` if it reported no damage.
     damage: Mutex<Option<String>>,
@@ -92,7 +92,7 @@ impl Health {
         }
     }
 
-    /// Converts an error of SQLite into an error of the store.
+    /// Converts an SQLite error into an error of the store.
     pub(crate) fn explain(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
         let is_damage =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));

@@ -181,8 +181,8 @@ const SETTLED: &str = "settled-intents";
 /// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process can write between the queries. Even then, each intent up to this number that
-    // the last query does not find has a result.
+    // Another process can write between the queries. Even then, if the last query does not find an
+    // intent up to this number, the intent has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;

@@ -26,8 +26,8 @@ const REDIRECTS: usize = 3;
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How far the client spreads waiting requests over time. Without this, the client would send all
-/// waiting requests in the same instant.
+/// The maximum extra wait of a request. Without extra waits, the client would send all waiting
+/// requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
 /// How long the client keeps the refusal of a token, if the refusal does not block a budget.
 const REFUSED: Duration = Duration::from_secs(10);

@@ -205,9 +205,9 @@ impl TransportError {
 /// The reason why Beadle has no token for a request.
 ///
 /// The vendor answered another request: the request for the token. A caller must not read this
-/// answer as the answer about a resource. A 404 would then mean that the resource does not exist,
-/// and a plan could create or remove something because of it. So this type shows no status.
-/// [`Client::token`](crate::Client::token) creates the values.
+/// answer as the answer about a resource. Otherwise, a 404 would mean that the resource does not
+/// exist, and a plan could create or remove something for that reason. So this type shows no
+/// status. [`Client::token`](crate::Client::token) creates the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenError(Box<TransportError>);

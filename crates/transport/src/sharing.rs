@@ -1,6 +1,6 @@
-//! Lets several processes share one credential. Through the store, each process tells the others
-//! how much of the budget it used and which refusals it got. So two service processes, or the
-//! shards of a sweep, stay within the limits together.
+//! Lets several processes share one credential. Each process stores a report for the other
+//! processes: how much of the budget it used, and which refusals it got. So two service processes,
+//! or the shards of a sweep, stay within the limits together.
 
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub struct ProcessUsage {
     /// The number of requests that created content within 60 periods.
     #[serde(default)]
     pub created: u32,
-    /// True if the process has ended. The points that it used count until the period is over.
+    /// True if the process has ended. The points that the process used still count until the period
+    /// is over.
     pub ended: bool,
 }
 
@@ -50,14 +51,14 @@ impl ProcessUsage {
     }
 }
 
-/// Reports the usage of this process to the others, and reads their reports.
+/// Reports the usage of this process to the other processes, and reads their reports.
 pub struct Sharing {
     client: Client,
     /// The name of this process. Each process gets a new name, and the name is not a secret.
     process: String,
     said: ProcessUsage,
     /// True if this process has not reported yet. Another process might be starting at the same
-    /// moment, and the two processes do not know of each other.
+    /// moment. The two processes then do not know of each other.
     new: bool,
 }
 
@@ -72,8 +73,8 @@ impl Sharing {
         ProcessUsage::note(self.client.budgets().credential(), process)
     }
 
-    /// Writes the report of this process, and reads the reports of the others. Returns the number
-    /// of processes that use the credential.
+    /// Writes the report of this process, and reads the reports of the other processes. Returns the
+    /// number of processes that use the credential.
     pub async fn look(&mut self, store: &dyn Store) -> Result<u32, StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);

@@ -15,7 +15,7 @@ use crate::wire::Exchanged;
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client>
 pub(crate) fn of_request(request: &Request, target: &Url) -> Span {
     Span::begin(|current| {
-        // The address of GraphQL comes from the configuration, so its path has no template.
+        // GraphQL's address comes from the configuration, so its path has no template.
         let is_graphql = request.resource == Resource::GraphQl;
         let path = if is_graphql { "graphql" } else { request.path.template() };
         let template = format!("/{}", path.trim_start_matches('/'));

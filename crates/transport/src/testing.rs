@@ -2,8 +2,8 @@
 //! that makes every call with every dangerous value.
 //!
 //! The test makes each call twice: with a plain value and with a dangerous one. The second call
-//! must send the same requests as the first one, with the dangerous value in the same places. If a
-//! call cannot send the requests with the dangerous value, it must not send them.
+//! must send the same requests as the first one, with the dangerous value in the same places. If
+//! the dangerous value cannot be a part of such a request, the call must not send the request.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -274,7 +274,7 @@ pub struct Entry {
     /// the server.
     pub texts: &'static [&'static str],
     /// The requests that the call sends, in any order, in the form `METHOD /path`. If a segment
-    /// equals the name of a text, it means the value of this text.
+    /// equals the name of a text, the segment stands for the value of this text.
     pub sends: &'static [&'static str],
 }
 

@@ -1,4 +1,4 @@
-//! Tests that the client spreads its requests over the period of the vendor's points.
+//! Tests that the client spreads its requests over the period for which the vendor counts points.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ async fn requests_that_create_content_keep_to_the_limits_of_a_minute_and_of_an_h
         arrived.windows(count + 1).all(|some| some[count].since(some[0]) >= Duration::from_secs(seconds))
     };
     assert!(are_apart(3, 60) && are_apart(5, 3600), "{arrived:?}");
-    // The limit of the hour is used up, and other writes do not wait for this limit.
+    // The limit per hour is used up, but writes that create no content do not wait for this limit.
     let before = clock.now();
     let change = Request { method: Method::PATCH, ..creation };
     assert!(client.send(&change).await.is_ok());

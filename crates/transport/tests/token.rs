@@ -61,7 +61,7 @@ async fn a_refused_token_is_requested_once_in_ten_seconds_and_a_lost_answer_stop
         let (before, after, _) = requests(&client(patient), &lost).await;
         assert_eq!((before, after), (3, 4), "patient: {patient}");
     }
-    // The first token ends the memory of the refusal.
+    // After the first token, the client forgets the refusal.
     let client = client(true);
     assert!(client.token(async { Err::<(), _>(refused) }).await.is_err());
     client.clock().sleep(Duration::from_secs(11)).await;

@@ -32,8 +32,7 @@ const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 /// Returns the document that reads three things: files of the default branch, Beadle's branch with
 /// its open pull request, and the latest pull requests that are closed or merged. The document does
 /// not read a list of all pull requests. Anyone can open many pull requests from a branch with the
-/// same name in a fork. A list of all pull requests could therefore lack the pull request of
-/// Beadle.
+/// same name in a fork. A list of all pull requests could therefore lack Beadle's pull request.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{
@@ -97,7 +96,7 @@ pub(crate) struct DefaultNode {
     pub(crate) target: ObjectNode,
 }
 
-/// The branch of Beadle.
+/// Beadle's branch.
 #[derive(Deserialize)]
 pub(crate) struct RefNode {
     pub(crate) id: String,

@@ -49,7 +49,7 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
     })
 }
 
-/// Returns the answer of REST to a request.
+/// Returns REST's answer to a request.
 pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
     let path: Vec<&str> = arrived.segments.iter().map(String::as_str).collect();
     let body = match (arrived.method.as_str(), path.as_slice()) {

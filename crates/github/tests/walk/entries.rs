@@ -218,7 +218,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Writer::create_files_branch", &["repository", "commit"], &["POST /graphql"]),
     entry("Writer::reset_branch", &["branch", "commit"], &["POST /graphql"]),
     entry("Writer::delete_branch", &["branch"], &["POST /graphql"]),
-    // The request contains the contents in an encoding, so the test does not recognise them.
+    // The request contains the contents in an encoded form, so the test does not recognise them.
     entry("Writer::commit_files", &["branch", "commit", "headline", "path"], &["POST /graphql"]),
     entry("Writer::open_pull", &["repository", "base", "title", "body"], &["POST /graphql"]),
     entry("Writer::update_pull", &["pull", "body"], &["POST /graphql"]),

@@ -1,8 +1,8 @@
 //! Storms in a separate process. The shell limits the size of the process's files, or gives the
 //! process a small disk. The shell then runs this test program again.
 //!
-//! A write that passes the limit of the file size ends in the middle: the first part is written,
-//! and the rest fails with an error. SQLite treats this error as an error of the disk.
+//! If a write exceeds the maximum file size, it ends in the middle: the first part is written, and
+//! the rest fails with an error. SQLite treats this error as an error of the disk.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,8 @@ const CHILD: &str = "child::accepts_what_it_can";
 const FOLDER: &str = "DISKS_FOLDER";
 const GIVEN: &str = "DISKS_GIVEN";
 const KIND: &str = "DISKS_KIND";
-/// The possible actions of the child with a small disk, after the deliveries.
+/// The value of [`KIND`] for a child with a small disk. This child checks the store after the
+/// deliveries.
 const FULL: u64 = 1;
 
 /// Runs the child in a shell. `script` prepares the process and then runs the command in the
@@ -48,8 +49,8 @@ fn child(
     Err(format!("the child failed: {out}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Writes fail in the middle of the log, the file or the shared memory. Afterwards the disk works
-/// again.
+/// Runs a storm: writes fail in the middle of the log, the file or the shared memory. Afterwards
+/// the disk works again.
 pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), String> {
     // The shell counts blocks of 512 bytes.
     let blocks: u32 = random.random_range(1..4_000);
@@ -59,8 +60,8 @@ pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), St
     inbox::check(&folder.join("b.db"), &accepted, given).await
 }
 
-/// The disk is full, and later it is read-only. Only the child sees this disk, so the child also
-/// checks the content of the store. Returns the name of the storm.
+/// Runs a storm: the disk is full, and later it is read-only. Only the child sees this disk, so the
+/// child also checks the content of the store. Returns the name of the storm.
 pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, String> {
     let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();

@@ -15,7 +15,7 @@ async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), || Ok(()));
     world.limits.repeats = 5;
-    // Another writer removes the protection after each write of Beadle.
+    // Another writer removes the protection after each of Beadle's writes.
     for _ in 0..360 {
         world.run(Lane::Event, Risk::Changes, 1).await;
         world.clock.jump(10_000);

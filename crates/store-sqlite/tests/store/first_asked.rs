@@ -203,13 +203,14 @@ async fn a_run_reads_the_notes_of_its_key_once() {
     assert_eq!(world.writes().await, [write("g2", Some("g1"))]);
 }
 
-/// Stores that a sweep of the organisation planned every key and ended now. It took a minute.
+/// Adds the end of a sweep to the journal. The sweep took a minute, planned every key of the
+/// organisation and ended now.
 async fn end_sweep(world: &World) {
     end_sweep_without(world, 0).await;
 }
 
-/// Stores that a sweep of the organisation ended now. It did not plan the keys of this number of
-/// unreadable rows.
+/// Adds the end of a sweep to the journal. The sweep ended now. It could not read this number of
+/// rows, and did not plan their keys.
 async fn end_sweep_without(world: &World, unreadable: u64) {
     let entry = Entry {
         seq: 0,
@@ -224,7 +225,8 @@ async fn end_sweep_without(world: &World, unreadable: u64) {
     world.store.journal(None, vec![entry], world.clock.now()).await.unwrap();
 }
 
-/// Returns since when policies can have asked for the held changes, in milliseconds after the start.
+/// Returns the earliest time when a policy might have asked for the held changes, in milliseconds
+/// after the start.
 async fn asked_since(world: &World) -> i64 {
     let holds = world.store.holds_of(&key()).await.unwrap();
     let holds: Vec<&Hold> = holds.iter().collect();

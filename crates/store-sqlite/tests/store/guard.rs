@@ -227,7 +227,8 @@ impl World {
             match how {
                 How::Written => ends(End::Written(intent)).await,
                 How::Refused => {
-                    // A layer below the call might have done this already.
+                    // A layer below the call might have recorded this end already, so the test
+                    // records it twice.
                     ends(End::Refused(intent)).await;
                     ends(End::Refused(intent)).await;
                     if by_approval {

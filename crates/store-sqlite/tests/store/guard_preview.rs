@@ -59,8 +59,7 @@ async fn a_preview_of_the_guard_knows_the_holds_of_its_own_keys() {
 async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
-    // The write of another run uses a part of the window, and the guard of another organisation is
-    // another window.
+    // The write of another run uses a part of the window. Another organisation has its own window.
     for (organisation, id) in [("acme", 8), ("labs", 9)] {
         let key = Key::new("repository", organisation, id);
         let hold = Hold { key, why: String::new(), ..testing::hold(id) };

@@ -143,8 +143,8 @@ async fn a_state_of_an_older_version_gets_its_list_with_the_next_run() {
 /// Reads the time at which one problem of a key began.
 type Began = fn(&KeyState) -> Option<Time>;
 
-/// Returns the reports of runs with one problem more than `report(&["a"])`. Each report has its name,
-/// and the function that reads the beginning of the problem.
+/// Returns the reports of runs with one problem more than `report(&["a"])`. Each report comes with
+/// its name, and with the function that reads when the problem began.
 fn problems() -> [(&'static str, Report, Began); 4] {
     let mut undone = report(&["a", "b"]);
     undone.steps[1].change.undone = true;
@@ -212,7 +212,7 @@ async fn a_refusal_can_begin_later_than_the_failure() {
     assert_eq!((state.failed_since, state.refused_since), (Some(Time(10)), Some(Time(20))));
 }
 
-/// A vendor whose setting `has_wiki` another writer turns on again and again.
+/// A vendor with the setting `has_wiki`. Another writer turns this setting on again and again.
 #[derive(Clone)]
 struct Vendor {
     is_as_declared: bool,

@@ -32,7 +32,7 @@ enum Nature {
     Unresolved,
 }
 
-/// The vendor and the policy: the declared and the real value of each key.
+/// The policy and the vendor: the declared and the real value of each key.
 #[derive(Default)]
 struct Outside {
     wanted: BTreeMap<Key, u64>,

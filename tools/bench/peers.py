@@ -4,9 +4,10 @@
 The organisation is unchanged: every repository is as the policy declares it. The script prints the
 calls, the time and the peak memory of each run. docs/benchmarks.md explains the table.
 
-The script builds Beadle and the simulator, and fetches Otterdog from PyPI into target/peers. It
-changes Otterdog's address of GitHub there, because Otterdog has no option for it. safe-settings is
-not on npm: clone it, and set SAFE_SETTINGS to the path of the clone.
+The script builds Beadle and the simulator, and fetches Otterdog from PyPI into target/peers. In the
+fetched Otterdog, the script replaces the address of GitHub, because Otterdog has no option for
+another address. safe-settings is not on npm: clone it, and set SAFE_SETTINGS to the path of the
+clone.
 """
 
 import json
@@ -168,7 +169,7 @@ def otterdog():
     token = json.loads(request("POST", "/_sim/tokens"))["token"]
     program, env = environment / "bin/otterdog", {"SIM_TOKEN": token}
     options = ["--local", "--no-web-ui", "acme"]
-    # The policy is what is live, so that the plan finds no change.
+    # The import makes the policy equal to the live state, so that the plan finds no change.
     measure("Otterdog, import", [program, "import", "--force", *options], folder, env)
     for row in ["first", "second"]:
         measure(f"Otterdog, plan, {row}", [program, "plan", *options], folder, env)

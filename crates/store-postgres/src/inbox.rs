@@ -120,7 +120,7 @@ pub(crate) async fn body<C: GenericClient>(
 
 /// Deletes old data, but at most a given number of rows. Returns the number of deleted rows and
 /// bodies. Several processes can do this at the same time, so each process skips the rows that
-/// another process is deleting. The function deletes entries of the journal only if `with_journal`
+/// another process has locked. The function deletes entries of the journal only if `with_journal`
 /// is set.
 pub(crate) async fn prune(
     transaction: &Transaction<'_>,

@@ -1,6 +1,6 @@
-//! Measures how the throughput grows with the number of processes on one schema of PostgreSQL. The
-//! first figure is the number of deliveries that the processes store in a second. The second figure
-//! is the time that the processes need to complete the keys that became due during a pause.
+//! Measures how the throughput grows with the number of processes that share one PostgreSQL schema.
+//! The first figure is the number of deliveries that the processes store in a second. The second
+//! figure is the time that the processes need to complete the keys that became due during a pause.
 
 use std::process::Child;
 use std::time::Duration;

@@ -34,7 +34,7 @@ fn set(ids: impl Iterator<Item = String>) -> Value {
     ids.map(|id| (id, json!(true))).collect::<Map<_, _>>().into()
 }
 
-/// Returns the size of a group. Three groups have special sizes, and all others have 100 members.
+/// Returns the size of a group. Three groups have special sizes. Each other group has 100 members.
 fn size(group: usize) -> usize {
     match group {
         0 => 10,

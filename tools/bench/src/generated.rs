@@ -51,7 +51,8 @@ pub(crate) fn policy(files: usize) -> BTreeMap<String, String> {
     policy
 }
 
-/// The values that the organisation's policy declares for all repositories, except `has_wiki`.
+/// Returns the values that the organisation's policy declares for all repositories. `has_wiki` is a
+/// parameter.
 pub(crate) fn settings(has_wiki: bool) -> String {
     format!(
         "repository: {{ visibility: private, has_wiki: {has_wiki}, delete_branch_on_merge: true, topics: [managed] }}

@@ -16,8 +16,8 @@ use crate::processes::Processes;
 use crate::sizes::{size, sizes};
 use crate::stores;
 
-/// Returns a payload about one repository. This payload has the size and the form of a real payload
-/// of GitHub.
+/// Returns a payload about one repository. This payload has the size and the form of a real GitHub
+/// payload.
 fn body(repository: usize) -> String {
     let node = format!("R_kgDO{repository:08}");
     let mut payload = json!({ "action": "edited", "organization": { "login": "acme" },

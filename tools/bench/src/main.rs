@@ -1,5 +1,5 @@
-//! The benchmarks of Beadle. If a benchmark compares figures, all these figures come from the same
-//! run. `cargo xtask bench` builds the release binary for the benchmarks.
+//! Beadle's benchmarks. If a benchmark compares figures, all these figures come from the same run.
+//! `cargo xtask bench` builds the release binary for the benchmarks.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;

@@ -1,4 +1,4 @@
-"""The shape of the handlers that the intake replaces: a secret, an HMAC, one call."""
+"""A typical handler that the intake replaces: it reads a secret, checks an HMAC and makes one call."""
 
 import hashlib
 import hmac

@@ -65,8 +65,8 @@ fn open(store: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// Fills a store that a command of Beadle created. Another process must not use the store at the
-/// same time.
+/// Fills a store that a Beadle command created. Another process must not use the store at the same
+/// time.
 pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;
@@ -101,8 +101,8 @@ pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds held changes of ten kinds. The service can run at the same time, because it deletes the
-/// holds of another policy only when it begins to use its own policy.
+/// Adds held changes of ten kinds. The service can run at the same time: it deletes the holds of
+/// other generations only when it starts a sweep.
 pub(crate) fn hold(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;

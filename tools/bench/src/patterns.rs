@@ -48,7 +48,7 @@ impl Patterns {
 
 /// Returns a path with placeholders for names and ids.
 fn pattern(path: &str) -> String {
-    // The number of following segments that are names.
+    // How many of the next segments are names.
     let mut names = 0;
     let segments = path.split('/').map(|segment| {
         if names > 0 {

@@ -1,4 +1,4 @@
-//! Opens the stores that the benchmarks fill: a file of SQLite, or a schema of PostgreSQL.
+//! Opens the stores that the benchmarks fill: an SQLite file or a PostgreSQL schema.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(Path::new(address), SqliteSettings::default())?))
 }
 
-/// Starts a server of PostgreSQL. Like SQLite, this server waits for the disk. If PostgreSQL is not
-/// installed, prints this and returns `None`.
+/// Starts a PostgreSQL server that waits for the disk at each commit, as SQLite does. If PostgreSQL
+/// is not installed, the function prints this fact and returns `None`.
 pub(crate) async fn cluster() -> Option<Cluster> {
     if !Cluster::is_installed() {
         println!("(PostgreSQL is not installed, so its rows are missing: Debian's package is `postgresql`)");

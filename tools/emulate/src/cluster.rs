@@ -21,7 +21,7 @@ kill "$late"
 rm -rf "$BEADLE_CLUSTER"
 "#;
 
-/// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
+/// A PostgreSQL server with an empty database. It listens on a socket in a temporary folder, and
 /// has no TCP port. The server ends when the value is dropped, or when the process ends. In tests,
 /// the server does not wait for the disk. So it starts quickly, but its data does not survive a
 /// crash of the machine.
@@ -34,7 +34,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns whether the programs of PostgreSQL are installed.
+    /// Returns whether PostgreSQL's programs are installed.
     pub fn is_installed() -> bool {
         find("initdb").is_some()
     }
@@ -89,7 +89,7 @@ impl Cluster {
             }
             self.keeper.kill().unwrap();
             self.keeper.wait().unwrap();
-            // A process of the old server still uses the shared memory.
+            // The start failed, because a process of the old server still uses the shared memory.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         panic!("PostgreSQL does not start again: {}", self.log());
@@ -191,7 +191,7 @@ impl ServerUser {
     }
 }
 
-/// Returns the path of a PostgreSQL program: from `PATH`, or from the folder of Debian's package.
+/// Returns the path of a PostgreSQL program: from `PATH`, or from the folder of the Debian package.
 fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| panic!("`{name}` is missing: install Debian's package `postgresql`"))
 }

@@ -7,7 +7,7 @@
 //! - [`Pump`]: the event source mapping from a queue to a function;
 //! - [`Gateway`]: API Gateway in front of a function.
 //!
-//! [`Cluster`] is a real server of PostgreSQL.
+//! [`Cluster`] is a real PostgreSQL server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 

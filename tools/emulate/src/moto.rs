@@ -66,7 +66,7 @@ impl Moto {
         panic!("moto does not start");
     }
 
-    /// Sets another address of DynamoDB for all clients.
+    /// Makes all clients use another address for DynamoDB.
     #[must_use]
     pub fn with_tables_at(mut self, url: &str) -> Self {
         url.clone_into(&mut self.tables_at);

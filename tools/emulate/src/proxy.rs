@@ -56,7 +56,7 @@ struct Stop {
     goes_on: Notify,
 }
 
-/// A proxy that injects faults of DynamoDB. moto never causes these faults.
+/// A proxy that injects DynamoDB faults. moto never causes these faults.
 pub struct Proxy {
     /// The address of the proxy.
     pub url: String,

@@ -1,6 +1,9 @@
-"""Serves moto one request after the other: with threads its conditional writes have two winners now and then.
+"""Serves moto without threads.
 
-Writes a line for each call: who called (the id of the access key), what IAM calls it, and of which secret, if of one.
+With threads, two conflicting conditional writes sometimes both succeed.
+
+Writes a line for each action of a call: the id of the caller's access key, the name of the action in
+IAM policies, and the id of the secret, or `-` if the call reads no secret.
 
 Usage: single_threaded_moto.py PORT CALLS"""
 
@@ -12,7 +15,7 @@ import sys
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
 
-# Where a policy names an action otherwise than the call is named.
+# The calls whose actions have other names in IAM policies.
 ACTIONS = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}
 
 

@@ -1,5 +1,5 @@
-//! Fuzzes lists of GitHub: plain lists of REST, lists of REST inside an object with a total, and
-//! lists of GraphQL.
+//! Fuzzes GitHub's lists: plain REST lists, REST lists inside an object with a total, and GraphQL
+//! lists.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ fn vendor(list: List, form: Form) -> Arc<Vendor> {
     })
 }
 
-/// Returns a text that two rows about the same thing share. For an account, the text includes the
-/// login. An id is never 0.
+/// Returns the same text for two rows about the same thing: the id, or the whole row if the row is
+/// about an account. An id of 0 does not count, so the text is then the whole row too.
 fn identity(row: &Value) -> String {
     match &row["id"] {
         id if *id != 0 && row["login"].is_null() => id.to_string(),

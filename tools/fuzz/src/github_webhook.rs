@@ -1,4 +1,4 @@
-//! Fuzzes webhooks of GitHub.
+//! Fuzzes GitHub's webhooks.
 
 use std::sync::LazyLock;
 

@@ -37,25 +37,25 @@ pub const CONFIG: Target = Target { name: "config", run: config::run, tries: 300
 /// Expressions and templates: each evaluation ends, and its result has a limited size.
 pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::run, tries: 150 };
 
-/// Lists of GitHub, by REST and by GraphQL: a list is complete or unknown.
+/// GitHub lists from REST and from GraphQL: a list is complete or unknown.
 pub const GITHUB_LISTS: Target = Target { name: "github_lists", run: github_lists::run, tries: 500 };
 
-/// A repository of GitHub with its lists, by GraphQL: each list is complete or unknown.
+/// A GitHub repository with its lists, from GraphQL: each list is complete or unknown.
 pub const GITHUB_REPOSITORY: Target =
     Target { name: "github_repository", run: github_repository::run, tries: 500 };
 
-/// Webhooks of GitHub: only a signed request marks keys, and Beadle can parse the text of each key.
+/// GitHub webhooks: only a signed request marks keys, and Beadle can parse the text of each key.
 pub const GITHUB_WEBHOOK: Target = Target { name: "github_webhook", run: github_webhook::run, tries: 3_000 };
 
 /// Names that become a part of an address, a filter, a query, a key or a note: Beadle either keeps
 /// the name unchanged or refuses it.
 pub const NAMES: Target = Target { name: "names", run: names::run, tries: 1_000 };
 
-/// Event hooks of Okta: only a request with a valid header marks keys, and Beadle can parse the
-/// text of each key.
+/// Okta event hooks: only a request with a valid header marks keys, and Beadle can parse the text
+/// of each key.
 pub const OKTA_HOOK: Target = Target { name: "okta_hook", run: okta_hook::run, tries: 3_000 };
 
-/// Lists of Okta: a list is complete or unknown.
+/// Okta lists: a list is complete or unknown.
 pub const OKTA_LISTS: Target = Target { name: "okta_lists", run: okta_lists::run, tries: 500 };
 
 /// The files of a policy: an error names a line of a file, and an accepted policy can be explained.

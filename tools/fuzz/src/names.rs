@@ -46,7 +46,8 @@ fn in_an_address(name: &str) {
     }
 }
 
-/// The vendors answer each request with 404.
+/// Checks that requests to Okta and to a SCIM server contain the whole name, and nothing else in
+/// its place. The vendors answer each request with 404.
 fn in_requests(name: &str) {
     let vendor = Vendor::new(|_, _| (404, HeaderMap::new(), Bytes::from_static(b"{}")));
     finish(async {
@@ -57,7 +58,8 @@ fn in_requests(name: &str) {
         let (token, budgets) = (SecretString::from("token"), Budgets::new("aws", 0));
         let api = Api::new(ADDRESS, &token, Dialect::RFC7644, budgets, &clock, vendor.settings());
         let scim = Reader::new(api.expect("the address is valid"));
-        // The vendors have no data, so only the requests matter.
+        // The results do not matter, because the vendors have no data. The function checks only the
+        // requests.
         let _ = okta.group(name).await;
         let _ = okta.count(name).await;
         let _ = scim.group_named(name).await;

@@ -1,4 +1,4 @@
-//! Fuzzes event hooks of Okta.
+//! Fuzzes Okta's event hooks.
 
 use std::sync::LazyLock;
 

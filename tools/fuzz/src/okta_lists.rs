@@ -1,4 +1,4 @@
-//! Fuzzes lists of Okta.
+//! Fuzzes Okta's lists.
 
 use beadle_engine::{Clock, Time};
 use beadle_okta::{Credential, Okta};

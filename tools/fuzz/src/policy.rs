@@ -101,7 +101,7 @@ fn known() -> Repository {
     }
 }
 
-/// Returns a repository of which Beadle knows little more than the name.
+/// Returns a repository whose topics, teams, properties and other lists are not known.
 fn unread() -> Repository {
     Repository {
         id: 101,

@@ -1,5 +1,5 @@
-//! `beadle-manual`: writes the man pages and the completions of Beadle into a folder. The packages
-//! contain both. `beadle` itself does not contain the generator of the man pages.
+//! `beadle-manual`: writes Beadle's man pages and completions into a folder. The packages contain
+//! both. `beadle` itself does not contain the generator of the man pages.
 
 use std::path::PathBuf;
 

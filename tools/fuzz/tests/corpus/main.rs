@@ -27,7 +27,7 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// Returns the texts in a dictionary of libFuzzer: one text in quotes on each line.
+/// Returns the texts in a libFuzzer dictionary: one text in quotes on each line.
 fn words(target: &Target) -> Vec<Vec<u8>> {
     let path = folder("dictionaries").join(format!("{}.dict", target.name));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest, Sha256};
 
-/// The author of each commit for which the state has no author.
+/// The author of a commit if the state contains no author for it.
 const AUTHOR: &str = "octocat";
 
 /// A file of a commit.

@@ -102,8 +102,8 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
     Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
 }
 
-/// Returns the first invalid permission of an App. GitHub does not know this permission, or does
-/// not know the level of the permission.
+/// Returns the first invalid permission of an App. A permission is invalid if GitHub does not know
+/// the permission or its level.
 pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
     let known = &TABLE["schemas"]["app-permissions"];
     let mut names = permissions.as_object()?.keys();
@@ -231,7 +231,8 @@ fn is_of(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// Returns the name of the limit that a value exceeds.
+/// Returns the name of the bound that a value violates, such as `minItems`. Returns `None` if the
+/// value is within its bounds.
 fn out_of_bounds(schema: &Value, value: &Value) -> Option<&'static str> {
     #[expect(clippy::cast_precision_loss, reason = "no bound is near what a float cannot tell apart")]
     let (size, bounds) = match value {

@@ -23,8 +23,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Returns the rights that are requested in the body of `POST
-    /// /app/installations/{id}/access_tokens`.
+    /// Returns the rights that the body of `POST /app/installations/{id}/access_tokens` requests.
     pub(crate) fn asked(world: &World, org: &Value, app: &Value, body: &Value) -> Result<Self, Reply> {
         let login = org["login"].as_str().unwrap_or_default();
         let held = shapes::permissions_in(org, app);

@@ -1,4 +1,4 @@
-//! The node ids of GraphQL. Each id consists of a type and a number.
+//! GraphQL's node ids. Each id consists of a type and a number.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

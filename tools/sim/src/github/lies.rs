@@ -1,5 +1,5 @@
-//! Puts errors into the rows of lists if a test asks for them. For example, a row is repeated or
-//! missing, or the same page comes again and again.
+//! Puts errors into the rows of lists, if a test asks for such errors. For example, a row is
+//! repeated or missing, or the same page comes again and again.
 
 use http::Uri;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     format!("{}?{}", uri.path(), query.finish()).parse().unwrap_or_else(|_| uri.clone())
 }
 
-/// Changes the list in an answer of REST according to a fault.
+/// Changes the list in a REST answer according to a fault.
 pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     if fault.lies.is_empty() {
         return;

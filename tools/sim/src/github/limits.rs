@@ -173,10 +173,10 @@ impl Accounts {
         minute.0.push_back((instant(), points));
     }
 
-    /// Changes the limits of every token that was used. `{"core": 4900, "graphql": 0}` spends calls
-    /// and points. So only a small part of the limit remains for a test. `{"held": true}` keeps the
-    /// present hour from ending during a test. After `{"held": false}`, each hour ends at the reset
-    /// time that the last answer stated.
+    /// Changes the used part of the limits for every token that a client has used. `{"core": 4900,
+    /// "graphql": 0}` spends 4,900 calls and no points, so that only a small part of the limit
+    /// remains for a test. `{"held": true}` keeps the present hour from ending during a test. After
+    /// `{"held": false}`, each hour ends at the reset time that the last answer stated.
     pub(crate) fn spend(&mut self, spent: &Value) {
         self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {

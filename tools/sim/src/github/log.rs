@@ -12,8 +12,9 @@ use crate::github::deliver::Logged;
 pub struct LogLies {
     /// True if the order of the rows does not depend on the ids of the rows.
     pub shuffle: bool,
-    /// The maximum number of reads of the log that can lack a new row. For each row, the simulator
-    /// computes a number up to this maximum. A read begins with a request for the first page.
+    /// The maximum number of reads of the log in which a new row is missing. For each row, the
+    /// simulator computes a number up to this maximum. A read begins with a request for the first
+    /// page.
     pub late: u32,
     /// True if the log shows each row at two places.
     pub repeat: bool,
@@ -40,7 +41,8 @@ impl Outcome {
         }
     }
 
-    /// GitHub decides by the status of the receiver's answer whether a delivery succeeded.
+    /// Returns whether the filter accepts a delivery with this status. The status of the receiver's
+    /// answer decides whether a delivery succeeded.
     fn holds(self, status: u16) -> bool {
         match self {
             Self::Success => (200..400).contains(&status),

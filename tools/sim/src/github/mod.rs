@@ -41,7 +41,7 @@
 //! to `/apps/{slug}/installations/new` installs the App of a manifest.
 //!
 //! A person can sign in through the App: `oauth` has the `client_id`, the `client_secret`, the
-//! `callbacks` and the login of the `user` who consents (without it, the person refuses).
+//! `callbacks` and the login of the `user` who consents (without this login, the person refuses).
 //!
 //! Each change of `contents` makes a commit. Together with the change, a patch can set the `author`
 //! and the `message` in `commit`. The state keeps all commits in `commits.<id>`. A branch points to

@@ -1,6 +1,6 @@
 //! The web flow for people who sign in through the App: GitHub's page that asks for consent, and
-//! the exchange of the code for a token of the person. The person that the state names consents
-//! immediately.
+//! the exchange of the code for a token of the person. The state contains the login of this person.
+//! The person consents immediately.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app>
 
@@ -133,9 +133,9 @@ fn exchange(
     json!({ "access_token": token, "token_type": "bearer", "scope": "" })
 }
 
-/// Returns the address that answers a call whose token belongs to a person. The only such call is
-/// `GET /user`, and the answer is the account of the person. Returns `None` if the call has no
-/// token of a person.
+/// If the token of a call belongs to a person, returns the address whose answer the call gets. The
+/// only such call is `GET /user`, and its answer is the account of the person. Returns `None` if
+/// the token does not belong to a person.
 pub(crate) fn of_person(
     codes: &Codes,
     (method, uri): (&Method, &Uri),

@@ -235,7 +235,7 @@ pub(crate) fn from_rest(id: u64, body: &Value) -> Result<Value, String> {
     Ok(rule)
 }
 
-/// Returns the people, teams and Apps of a rule, in the form of REST.
+/// Returns the people, teams and Apps of a rule, in REST's form.
 fn shown_actors(world: &World, org: &str, actors: &Value, url: &str) -> Value {
     let names = |kind: &str| {
         let names = actors[kind].as_array().cloned().unwrap_or_default();

@@ -372,8 +372,8 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         (reply, 1)
     };
-    // If the answer has not changed, the primary limit does not count the call, but the limit of
-    // the minute does.
+    // If the answer has not changed, the primary limit does not count the call, but the limit per
+    // minute does.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);

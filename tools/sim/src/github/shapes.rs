@@ -1,4 +1,4 @@
-//! Converts the objects of the state to the form of REST. The result has every field that GitHub's
+//! Converts the objects of the state to REST's form. The result has every field that GitHub's
 //! description requires.
 
 use serde_json::{Value, json};

@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) pending_apps: HashMap<String, Value>,
 }
 
-/// Returns a new repository in the form of REST, with default values.
+/// Returns a new repository in REST's form, with default values.
 pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     let mut repository = json!({
         "id": id,

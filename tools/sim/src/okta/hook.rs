@@ -30,7 +30,7 @@ pub struct Hook {
     pub headers: BTreeMap<String, String>,
     /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,
-    /// How many times each delivery is sent again after the first time.
+    /// How many more times the simulated Okta sends each delivery after the first time.
     pub repeats: u32,
     /// True if the deliveries of one change are sent in a random order.
     pub shuffled: bool,

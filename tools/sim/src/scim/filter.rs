@@ -1,4 +1,4 @@
-//! Filters of SCIM. The simulator supports only `eq`, and only the attributes that AWS documents.
+//! SCIM filters. The simulator supports only `eq`, and only the attributes that AWS documents.
 
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
-//! A simulated SCIM 2.0 server. The server behaves like AWS IAM Identity Center, according to the
-//! documentation of AWS.
+//! A simulated SCIM 2.0 server. The server behaves like AWS IAM Identity Center, according to AWS's
+//! documentation.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
 //!
-//! The state has `users.<id>` and `groups.<id>` in the form of SCIM. A group has `members.<user
-//! id>: true`. The paths of the API contain `/scim/v2/`, after any prefix.
+//! The state has `users.<id>` and `groups.<id>` in SCIM's form. A group has `members.<user id>:
+//! true`. The paths of the API contain `/scim/v2/`, after any prefix.
 
 mod filter;
 mod patch;
@@ -36,7 +36,7 @@ pub struct Settings {
     pub record: bool,
     /// True if a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// How many calls do not find a new resource before the server shows it.
+    /// The number of calls that do not find a new resource before the server shows the resource.
     pub slow_to_show: u32,
     /// The differences between the server and AWS.
     pub quirks: Vec<Quirk>,

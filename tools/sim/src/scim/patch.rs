@@ -1,4 +1,4 @@
-//! PATCH requests, in the form of AWS and in the forms of other servers.
+//! PATCH requests, in AWS's form and in the forms that other servers accept.
 
 use serde_json::{Value, json};
 
@@ -101,8 +101,8 @@ fn parts(path: &str) -> Vec<&str> {
 }
 
 /// Returns why AWS refuses a user, or `None`. AWS allows only one value in each of the lists
-/// `emails`, `phoneNumbers`, `addresses` and `roles`, no unknown attribute, and only one extension:
-/// the enterprise extension.
+/// `emails`, `phoneNumbers`, `addresses` and `roles`. AWS allows no unknown attribute, and no
+/// extension except the enterprise extension.
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/createuser.html>
 pub(super) fn refused_by_aws(user: &Value) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
-//! faults must not set a value that is not in the ledger. It must not remove an entry that the run
-//! without faults never removed.
+//! faults must not set a value that is not in the ledger. A run with faults must also not remove an
+//! entry that the run without faults never removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -61,9 +61,9 @@ pub(super) fn spoil(body: &mut Value, random: &mut StdRng) -> bool {
     *body != before
 }
 
-/// Finds the lists that a client of the vendor reads. These are the connections of GraphQL, the
-/// resources of SCIM, and some lists of REST. REST puts these lists into an object together with
-/// their total.
+/// Finds the lists that a client of the vendor reads. These are GraphQL's connections, the
+/// `Resources` of SCIM answers, and some REST lists. REST puts these lists into an object together
+/// with their total.
 fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
     let has_rows = |list: &Value| list.as_array().is_some_and(|rows| !rows.is_empty());
     match value {

@@ -145,14 +145,14 @@ impl Drop for InProgress<'_> {
 }
 
 impl Storm {
-    /// Creates a storm of GitHub. The client must stay within `limits`.
+    /// Creates a storm for a simulated GitHub. The client must stay within `limits`.
     pub fn of_github(seed: u64, limits: SecondaryLimits) -> Self {
         Self::new(seed, limits, true)
     }
 
-    /// Creates a storm of a directory or of a SCIM server. The storm shows no earlier states,
-    /// because a client cannot notice them. If an old list of members agrees with an old count, the
-    /// old list looks like the present list.
+    /// Creates a storm for a directory or a SCIM server. The storm shows no earlier states, because
+    /// a client cannot notice them. If an old list of members agrees with an old count, the old
+    /// list looks like the present list.
     pub fn of_directory(seed: u64) -> Self {
         Self::new(seed, SecondaryLimits::NONE, false)
     }

@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a client must wait if the vendor refuses a request and the answer contains no time.
 const UNNAMED: Duration = Duration::from_secs(60);
-/// A client can round its waits to whole milliseconds.
+/// The allowed error of a wait: a client can round its waits to whole milliseconds.
 const PRECISION: Duration = Duration::from_millis(1);
 
 /// The secondary limits of a vendor.
@@ -59,9 +59,9 @@ pub(super) struct Call {
 pub(super) enum Refused {
     /// The vendor refuses all requests.
     All,
-    /// The budget of REST is used up.
+    /// The REST budget is used up.
     Rest,
-    /// The budget of GraphQL is used up.
+    /// The GraphQL budget is used up.
     GraphQl,
     /// The vendor refuses the requests to a family of addresses.
     Family(&'static str),

@@ -1,5 +1,5 @@
-//! Connections. These are the lists of GraphQL. A page has at most 100 entries, and a cursor marks
-//! the place of the next page.
+//! Connections: GraphQL's lists. A page has at most 100 entries, and a cursor marks the place of
+//! the next page.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Shows rulesets in the form of GraphQL. Leaves out rules that only REST has.
+//! Shows rulesets in GraphQL's form. Leaves out rules that only REST has.
 
 use serde_json::{Map, Value, json};
 
@@ -7,8 +7,8 @@ use super::resolve::{Object, Resolved};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The types of rules, each with the GraphQL type of its parameters. `None` means that GraphQL has
-/// no such type.
+/// The types of rules, each with the GraphQL type of its parameters. `None` means that a rule of
+/// this type has no parameters.
 const TYPES: &[(&str, Option<&str>)] = &[
     ("creation", None),
     ("update", Some("UpdateParameters")),

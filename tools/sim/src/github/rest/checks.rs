@@ -91,7 +91,7 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
     in_object(call, "check_runs", rows.collect())
 }
 
-/// Returns an annotation in the form of REST.
+/// Returns an annotation in REST's form.
 fn annotation(given: &Value) -> Value {
     let mut shown = json!({
         "start_column": null, "end_column": null, "title": null, "raw_details": null,

@@ -12,7 +12,7 @@ use crate::github::world::World;
 struct Owner {
     /// The value of `type` in a webhook.
     kind: &'static str,
-    /// The address of the list of webhooks in the API.
+    /// The API address of the list of webhooks.
     api: String,
 }
 

@@ -56,7 +56,7 @@ fn reviewed(world: &World, web: &str, pull: &Value, at: usize, review: &Value) -
     })
 }
 
-/// Returns a pull request in the form of REST. Webhooks use the same form.
+/// Returns a pull request in REST's form. Webhooks use the same form.
 pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull: &Value) -> Value {
     let name = found["name"].as_str().unwrap_or_default();
     let id = pull["id"].as_u64().unwrap_or_default();

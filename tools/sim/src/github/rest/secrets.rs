@@ -1,6 +1,6 @@
-//! Secrets of Actions, Dependabot, Codespaces and environments. GitHub never shows their values. In
-//! the state, the secrets are a map from the name to `value` and `updated_at`. Tests can read the
-//! values in the state.
+//! Secrets for Actions, Dependabot, Codespaces and environments. GitHub never shows their values.
+//! In the state, the secrets are a map from the name to `value` and `updated_at`. Tests can read
+//! the values in the state.
 //!
 //! <https://docs.github.com/rest/actions/secrets>
 

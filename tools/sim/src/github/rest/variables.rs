@@ -1,5 +1,5 @@
-//! Variables of Actions, in a repository and in its environments. In the state, the variables are a
-//! map from the name to the value.
+//! Variables for Actions, in a repository and in its environments. In the state, the variables are
+//! a map from the name to the value.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
-/// The repository or environment whose variables or secrets a call names.
+/// The repository or the environment that has the variables or secrets of a call.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'a> {
     pub(super) org: &'a str,

@@ -23,9 +23,9 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// Converts the failure of a part's read into the reason why the part is unknown. If a budget is
-/// used up, the function returns the failure instead. The read of the whole repository then fails,
-/// and Beadle repeats this read later.
+/// Returns the reason why a part is unknown, after the read of the part failed. If a budget is used
+/// up, the function returns the failure instead. The read of the whole repository then fails, and
+/// Beadle repeats this read later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),

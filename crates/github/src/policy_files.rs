@@ -35,8 +35,8 @@ const BATCH: usize = 100;
 /// such files would use up the API budget.
 const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
-/// answer. One answer has up to 100,000 entries, so a folder that needs more answers has too many
-/// files anyway.
+/// answer. One answer has up to 100,000 entries, so a folder that needs more than this number of
+/// answers has too many files anyway.
 const MOST_FOLDERS: usize = 100;
 /// The media type for a file's text.
 const RAW: &str = "application/vnd.github.raw+json";

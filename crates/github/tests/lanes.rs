@@ -1,5 +1,5 @@
-//! Tests that the lane belongs to the reader. Requests of a task that the run spawns must use the
-//! lane of the run.
+//! Tests that the lane belongs to the reader. If a run spawns a task, the requests of the task must
+//! use the lane of the run.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -194,8 +194,8 @@ impl DynamoStore {
 
     async fn release_one(&self, seen: &Hold) -> Result<(), StoreError> {
         const DOING: &str = "releasing holds";
-        // The comparison of the stored texts would not be enough, because an older version writes
-        // the same hold with another text.
+        // It is not enough to compare the stored texts, because an older version writes the same
+        // hold with another text.
         let stored = self.hold(DOING, &seen.digest).await?.filter(|stored| stored.hold == *seen);
         let Some(was) = stored else { return Ok(()) };
         // If the hold changes after this read, the deletion fails and the changed hold stays.

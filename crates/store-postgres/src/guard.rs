@@ -152,8 +152,8 @@ pub(crate) async fn release(transaction: &Transaction<'_>, seen: &[Hold]) -> Res
         let its: Vec<&Hold> = places.iter().map(|at| &seen[*at]).collect();
         let digests: Vec<&str> = its.iter().map(|hold| hold.digest.as_str()).collect();
         let known = holds::known(transaction, &digests).await?;
-        // The comparison of the stored texts would not be enough, because an older version writes
-        // the same hold with another text.
+        // It is not enough to compare the stored texts, because an older version writes the same
+        // hold with another text.
         let unchanged = its.into_iter().filter(|hold| known.get(&hold.digest) == Some(*hold));
         let unchanged: Vec<String> = unchanged.map(|hold| hold.digest.clone()).collect();
         holds::delete(transaction, &unchanged).await?;

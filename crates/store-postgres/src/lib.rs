@@ -55,8 +55,9 @@
 //! # Rows that cannot be read
 //!
 //! The error names the row and its table. Beadle neither changes nor deletes the row. A claim skips
-//! the row and takes the other keys. A list fails, because a copy of the store must not leave out a
-//! row.
+//! the row and takes the other keys. A list for a copy of the store or for a decision fails,
+//! because such a list must not leave out a row. A list of the queue or of the holds that people
+//! read names the row instead.
 //!
 //! # Partitions
 //!
@@ -71,11 +72,11 @@
 //!
 //! # Wake-ups
 //!
-//! If a worker can claim a key earlier than before because of a commit, the store sends `NOTIFY`. A
-//! [`PostgresListener`] in each process receives the notification and rings the bell of the worker.
-//! The rows alone decide which keys are due, so a lost notification only delays a run until the
-//! next regular check. The notification is not part of the transaction: if transactions send
-//! notifications, PostgreSQL commits only one such transaction at a time.
+//! If a commit lets a worker claim a key earlier, the store sends `NOTIFY`. A [`PostgresListener`]
+//! in each process receives the notification and rings the bell of the worker. The rows alone
+//! decide which keys are due, so a lost notification only delays a run until the next regular
+//! check. The notification is not part of the transaction: if transactions send notifications,
+//! PostgreSQL commits only one such transaction at a time.
 
 mod address;
 mod bodies;

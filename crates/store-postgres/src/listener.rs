@@ -1,6 +1,6 @@
-//! Wakes the workers of several processes. If a worker can claim a key earlier than before because
-//! of a commit, the process of the commit sends a notification. A listener in each process receives
-//! the notification and rings the bell.
+//! Wakes the workers of several processes. If a commit lets a worker claim a key earlier, the
+//! process that made the commit sends a notification. A listener in each process receives the
+//! notification and rings the bell.
 
 use std::future::poll_fn;
 use std::sync::Arc;

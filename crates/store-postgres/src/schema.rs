@@ -9,8 +9,8 @@ use crate::{indexes, retry, sql};
 struct Migration {
     /// The statements of the step. After its release, a step never changes.
     statements: &'static str,
-    /// The lowest version of the schema whose programs can still work after the step. During a
-    /// rolling upgrade, programs of the version before this one run at the same time. Therefore a
+    /// The lowest schema version that a program must know to work with the schema after the step.
+    /// During a rolling upgrade, programs of the previous version run at the same time. Therefore a
     /// step must only add tables, or columns that have a default value. If the latest release still
     /// uses a table or a column, only the next release can remove it. `indexes.rs` adds indexes to
     /// existing tables, because a step would block all writes while it builds an index.
@@ -180,11 +180,11 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
 pub struct SchemaVersion {
     /// The version of the schema.
     pub stored: i32,
-    /// The oldest version of the program that can work with the schema.
+    /// The lowest schema version that a program must know to work with the schema.
     pub oldest: i32,
-    /// The version that this program writes. When the program opens a store with a lower version,
-    /// it brings the schema to this version. The program refuses a schema whose `oldest` is higher
-    /// than this version.
+    /// The highest schema version that this program knows. When the program opens a store with a
+    /// lower version, it brings the schema to this version. The program refuses a schema whose
+    /// `oldest` is higher than this version.
     pub supported: i32,
 }
 

@@ -31,8 +31,8 @@ use crate::{journal, pipeline, rows};
 const GROUP: usize = 512;
 /// The maximum size of a group, in bytes. No further request joins a larger group.
 const FULL: usize = 16 * 1024 * 1024;
-/// Begins the transaction of a group. A row that another transaction keeps locked must not delay
-/// the other requests of the group for long.
+/// Begins the transaction of a group. If another transaction keeps a row locked, this row must not
+/// delay the other requests of the group for long.
 const HASTY: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
 /// Begins the transaction of a single request, after the group of this request failed. The other
@@ -96,8 +96,8 @@ trait Work: Send + Sync {
     /// Returns whether the last run of the request failed.
     fn has_failed(&self) -> bool;
     /// Sends the result to the caller after the commit. If the commit succeeded, `committed` is the
-    /// number of the first journal entry of the group. The caller of a request whose run failed
-    /// always gets the error of that run.
+    /// number of the first journal entry of the group. If the run of the request failed, the caller
+    /// gets the error of that run in any case.
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
 }
 

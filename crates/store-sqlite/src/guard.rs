@@ -239,8 +239,8 @@ pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Hol
 /// file before the read, so nobody changes a hold between the read and the deletion.
 pub(crate) fn release(connection: &Connection, seen: &[Hold]) -> rusqlite::Result<()> {
     for hold in seen {
-        // A comparison of the stored texts would not be enough, because an older version writes the
-        // same hold with another text.
+        // It is not enough to compare the stored texts, because an older version writes the same
+        // hold with another text.
         if find(connection, &hold.digest)?.as_ref() == Some(hold) {
             delete(connection, &hold.digest)?;
         }

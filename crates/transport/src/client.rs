@@ -228,8 +228,8 @@ impl Client {
     /// client returns an error for some time without running `request`: while the credential is
     /// blocked, or in a command for ten seconds. Otherwise, each read would request a token.
     ///
-    /// The caller keeps the tokens. It must not call this method in parallel, because all calls
-    /// would run their requests before the first refusal arrives.
+    /// The caller keeps the tokens. The caller must not make several calls of this method at the
+    /// same time, because all of them would run their requests before the first refusal arrives.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ use crate::generated::name;
 pub(crate) const POLICY: &str = include_str!("../../../crates/repositories/src/planner/tests/everything.yml");
 
 /// The sections that [`POLICY`] does not have. The lists of deploy keys and secrets are empty,
-/// because only one repository can have a deploy key, and nobody can copy a secret.
+/// because each deploy key can belong to only one repository, and nobody can copy a secret.
 pub(crate) const LAYER: &str = "
 pages: { build_type: workflow }
 deploy_keys: []

@@ -47,8 +47,8 @@ async fn main() -> anyhow::Result<()> {
         ["cluster", url] => cluster::run(url).await,
         ["fresh"] => fresh::run().await,
         ["policy"] => policy::run().await,
-        // `policy` starts this program as a child process with this argument. So the memory of the
-        // process is only the memory for resolving the policy.
+        // `policy` starts this program as a child process with this argument. So the process needs
+        // memory only to resolve the policy.
         ["resolve", folder] => resolving::run(Path::new(folder)),
         ["pages"] => pages::run().await,
         ["sweep"] => sweep::run().await,

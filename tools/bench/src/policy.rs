@@ -1,5 +1,5 @@
-//! Measures three costs of a policy: the check of its files, the resolving of its layers, and the
-//! work on a policy that is in a repository.
+//! Measures what it costs to check the files of a policy, to resolve its layers, and to work with a
+//! policy that is in a repository.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Fuzzes a repository in the form of GitHub's GraphQL, with the first page of each list.
+//! Fuzzes a GitHub repository in GraphQL's form, with the first page of each list.
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Cursor, Endpoint, Known, Reader, Repository};

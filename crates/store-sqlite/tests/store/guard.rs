@@ -49,7 +49,7 @@ struct What {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Written,
-    /// The vendor made the change, and the answer of the vendor was lost.
+    /// The vendor made the change, and the vendor's answer was lost.
     Lost,
     /// The answer was a 5xx status, and the vendor did not make the change. The process cannot know
     /// whether the vendor made the change.

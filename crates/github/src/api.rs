@@ -379,7 +379,7 @@ impl Api {
     }
 }
 
-/// Returns the `ETag` that the stored body has for a token, if Beadle knows this `ETag`.
+/// A function that returns the `ETag` of the stored body for a token, if Beadle knows this `ETag`.
 pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
 
 /// A call that Beadle sends as the App's installation, or with the configured token.

@@ -41,8 +41,8 @@ impl From<std::io::Error> for Failed {
 }
 
 impl From<serde_json::Error> for Failed {
-    /// The error of a value that cannot be converted to JSON. A value that cannot be read from JSON
-    /// is [`Failed::Damaged`].
+    /// Converts the error about a value that cannot be written as JSON. For stored JSON that cannot
+    /// be read, use [`Failed::damaged_json`] instead.
     fn from(error: serde_json::Error) -> Self {
         Self::Unusable(error.to_string())
     }

@@ -126,7 +126,7 @@ ALTER TABLE journal ADD COLUMN trace text;
     },
 ];
 
-/// The version of the schema that this program creates.
+/// Returns the version of the schema that this program creates.
 fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }

@@ -78,7 +78,7 @@ async fn start(folder: &Folder, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The facts of a typical change, of its result, and of the run that wrote the change.
+/// Returns the facts of a typical change, of its result, and of the run that wrote the change.
 fn details() -> [String; 3] {
     let field = Field {
         name: "has_wiki".into(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::wire::{ADDRESS, Vendor, finish};
 
-/// The parts that one query shows.
+/// Returns the parts that one query shows.
 fn asks() -> Asks {
     Asks {
         topics: true,

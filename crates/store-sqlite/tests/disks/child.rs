@@ -73,8 +73,8 @@ pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, S
     child(&namespace, &script, folder, 300, FULL).map(|_| "full")
 }
 
-/// The child. Without the variables, the child does nothing. So a normal test run can include the
-/// child.
+/// Runs as the child. Without the environment variables, this test does nothing, so a normal test
+/// run can include it.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the parent gives the folder")]
 async fn accepts_what_it_can() {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const SECOND: Duration = Duration::from_secs(1);
 const START: Time = Time(1_700_000_000_000);
 
-/// Returns the result of a task's run. The argument is the number of earlier runs.
+/// A function that returns the result of a task's run. The argument is the number of earlier runs.
 type Act = Box<dyn Fn(u32) -> Result<TaskStatus, Failure> + Send + Sync>;
 
 struct Task {

@@ -121,7 +121,7 @@ fn key() -> Key {
     Key::new("repository", "acme", 1)
 }
 
-/// In these tests, a waiver exempts a whole aspect.
+/// Returns whether a waiver hides an aspect. In these tests, a waiver exempts a whole aspect.
 fn can_hide(waived: &str, aspect: &str, _: &str) -> bool {
     waived == aspect
 }

@@ -140,7 +140,7 @@ async fn a_state_of_an_older_version_gets_its_list_with_the_next_run() {
     assert!(!store.get(STATE).await.unwrap().unwrap().contains("changes"));
 }
 
-/// Reads the time at which one problem of a key began.
+/// A function that reads when one problem of a key began.
 type Began = fn(&KeyState) -> Option<Time>;
 
 /// Returns the reports of runs with one problem more than `report(&["a"])`. Each report comes with

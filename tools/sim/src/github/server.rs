@@ -117,8 +117,8 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
-    /// From now on, sends the webhooks of this App, which comes from a manifest. No longer sends
-    /// the webhooks of the previous App.
+    /// Makes the simulator send the webhooks of this App, and no longer those of the previous App.
+    /// This App comes from a manifest.
     fn send_for(&self, app: &Value) {
         self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
         let text = |key: &str| app[key].as_str().map(str::to_owned);

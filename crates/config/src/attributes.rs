@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// `[target.attributes]`: the attributes of accounts. Each value is an expression. It can use the
+/// `[target.attributes]`: the attributes of accounts. Each value is an expression that can use the
 /// attributes of the person's profile at the directory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,7 +47,7 @@ pub struct AttributesFile {
     pub department: Option<String>,
     /// The id of the manager.
     pub manager: Option<String>,
-    /// Further attributes, by their path at the server.
+    /// The expressions of further attributes, by the path of the attribute at the server.
     pub custom: BTreeMap<String, String>,
 }
 

@@ -14,8 +14,8 @@ use crate::{
     TeamsFile, TracesFile, Users, did_you_mean, nearest,
 };
 
-/// The maximum of `concurrency`. For each credential, GitHub accepts 100 requests at the same time,
-/// and other programs might use the same credential.
+/// The maximum value of `concurrency`. GitHub accepts 100 simultaneous requests for each
+/// credential, and other programs might use the same credential.
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
@@ -37,7 +37,8 @@ impl File {
             groups.check(self, &KeyPath::new("groups").entry(entry))?;
         }
         let place = self.store.path.parse::<StoreLocation>();
-        // Commands and pages print the values of the file, and the file is often in Git.
+        // A password in the file would not stay secret: commands and pages print the values of the
+        // file, and the file is often in Git.
         let place = place.and_then(|place| match place {
             StoreLocation::Postgres(url) if url.has_password() => {
                 Err("the file must not contain a password: set BEADLE_STORE to the address with the password"
@@ -306,7 +307,8 @@ impl DispatchFile {
         // to a known event, it is probably a typing mistake. Such an event is an error.
         for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
             let is_checked = !word.is_empty() && (word == event || event == "repository");
-            // `repos` is only the beginning of the name of an event.
+            // `nearest` does not find a word such as `repos`, which is only the beginning of a
+            // name.
             let begun = || known.iter().copied().find(|other| other.starts_with(word));
             if is_checked
                 && !known.contains(&word)
@@ -429,8 +431,8 @@ impl TeamsFile {
 }
 
 impl GroupsFile {
-    /// Checks a mapping. `table` is the path of the mapping in the main file or in a file of
-    /// `groups_from`.
+    /// Checks a mapping. `table` is the path of the mapping in the main file or in a file that
+    /// `groups_from` names.
     pub fn check(&self, file: &File, table: &KeyPath) -> Result<(), Invalid> {
         let sources = file.okta.iter().map(|okta| okta.name.as_str());
         check_known(table.key("source"), "[[okta]]", self.source.get_ref(), sources)?;

@@ -37,8 +37,8 @@ fn section(heading: &str) -> &'static str {
 /// Returns the keys in the first column of the tables below a heading.
 fn documented(heading: &str) -> BTreeSet<String> {
     let cells = section(heading).lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
-    // The prefix contains the first backtick. After the split at backticks, every second part,
-    // beginning with the first, is a key.
+    // The removed prefix contains the first backtick. So after the split at backticks, the first,
+    // the third and every other odd part is a key.
     cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|key| is_key(key)).map(str::to_owned).collect()
 }
 

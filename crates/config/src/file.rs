@@ -59,8 +59,8 @@ pub struct File {
 }
 
 impl File {
-    /// Parses and checks a configuration file. The function reads no secrets and no files of
-    /// `groups_from`.
+    /// Parses and checks a configuration file. The function reads no secrets, and none of the files
+    /// that `groups_from` names.
     pub fn parse(source: &Source) -> Result<Self, ConfigError> {
         let file: Self = source.parse()?;
         file.check().map_err(|invalid| source.error(invalid))?;

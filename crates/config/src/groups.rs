@@ -79,7 +79,7 @@ impl GroupsFile {
     }
 }
 
-/// A file of `groups_from`, which contains only mappings.
+/// A file that `groups_from` names. It contains only mappings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MappingsFile {

@@ -52,7 +52,8 @@ fn matches(pattern: &str, login: &str) -> bool {
     }
 }
 
-/// Returns whether a login can contain all characters of the text.
+/// Returns whether the text has at least one character, and only characters that a login can
+/// contain.
 pub(crate) fn is_login(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

@@ -37,7 +37,7 @@ pub struct OktaFile {
     /// The Okta statuses of people who may get an account from Beadle.
     #[serde(default = "provisioned")]
     pub provisioned: Vec<String>,
-    /// The ids of Okta's applications that push groups. If one of these applications pushes a
+    /// The ids of the Okta applications that push groups. If one of these applications pushes a
     /// group, Beadle does not change the group.
     #[serde(default)]
     pub push_apps: Vec<String>,

@@ -43,7 +43,7 @@ pub struct OrgFile {
     /// The modes of single aspects, by the name of the aspect.
     #[serde(default)]
     pub modes: BTreeMap<String, Mode>,
-    /// What Beadle does with a policy that has JavaScript validators of safe-settings.
+    /// What Beadle does with a policy that has JavaScript validators for safe-settings.
     #[serde(default)]
     pub validators: Validators,
     /// References to secrets. The policy uses these secrets by their names in this table.
@@ -100,8 +100,8 @@ pub struct CommentApprovalFile {
 /// What Beadle refuses in a policy because the organisation's mode allows writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
-    /// JavaScript validators. Beadle does not run validators, so Beadle would write values that the
-    /// validators refuse.
+    /// JavaScript validators. Beadle does not run validators, so Beadle would also write values
+    /// that the validators reject.
     pub validators: bool,
     /// `repository.name` in a file that applies to several repositories. The file was probably
     /// written for one repository, and Beadle would apply it to all.
@@ -172,14 +172,14 @@ impl OrgFile {
         }
     }
 
-    /// Returns the references to the secrets of GitHub, and to the secrets that the policy uses.
+    /// Returns the references to the GitHub secrets, and to the secrets that the policy uses.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         let app = self.app.iter().map(|app| &app.key);
         self.token.iter().chain(self.secrets.values()).chain(app)
     }
 }
 
-/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run such
+/// What Beadle does with JavaScript validators for safe-settings. Beadle cannot run such
 /// validators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

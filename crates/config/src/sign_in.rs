@@ -11,7 +11,7 @@ pub struct SignInFile {
     pub url: String,
     /// People sign in with GitHub.
     pub github: Option<GithubSignInFile>,
-    /// People sign in with a provider of OpenID Connect.
+    /// People sign in with an OpenID Connect provider.
     pub oidc: Option<OidcSignInFile>,
     /// The teams or groups that may read the pages.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct GithubSignInFile {
     pub client_secret: String,
 }
 
-/// `oidc` of `[server.sign_in]`: a client at a provider of OpenID Connect.
+/// `oidc` of `[server.sign_in]`: a client at an OpenID Connect provider.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OidcSignInFile {

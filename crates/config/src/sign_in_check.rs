@@ -25,7 +25,8 @@ fn is_origin(url: &str) -> bool {
         }
         _ => host,
     };
-    // A browser omits the default port of the scheme.
+    // A browser omits the default port of the scheme, so the configured address must not contain
+    // this port.
     let has_default_port = host.ends_with(if is_local_only { ":80" } else { ":443" });
     let is_local = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
     !name.is_empty() && !has_default_port && (is_local || !is_local_only)

@@ -204,8 +204,8 @@ fn may_be_secret(word: &str) -> bool {
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key of a line. The value of this key begins in this line or in an earlier one. Text
-/// in base64 can contain a `=` too, but no key stands before this `=`.
+/// Returns the key of the value in a line. The key is in this line or in an earlier one. Text in
+/// base64 can contain a `=` too, but the text before this `=` is not a key.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {

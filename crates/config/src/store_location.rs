@@ -9,18 +9,18 @@ use crate::postgres_url::PostgresUrl;
 /// Where Beadle keeps its own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// A file of SQLite.
+    /// An SQLite file.
     File(PathBuf),
-    /// A table of DynamoDB.
+    /// A DynamoDB table.
     Table {
         /// The name of the table in DynamoDB.
         name: String,
-        /// The region of the table, if it differs from the region in the configuration of AWS.
+        /// The region of the table, if it differs from the region in the AWS configuration.
         region: Option<String>,
-        /// The address of DynamoDB, if it is not the public address of AWS.
+        /// The address of DynamoDB, if it is not the public AWS address.
         endpoint: Option<String>,
     },
-    /// A schema of PostgreSQL.
+    /// A PostgreSQL schema.
     Postgres(PostgresUrl),
 }
 

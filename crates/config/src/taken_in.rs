@@ -107,8 +107,8 @@ impl File {
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether the added organisations of the configuration are exactly the organisations
-    /// that `installed` asks for.
+    /// Returns whether the configuration contains exactly the added organisations that the
+    /// installations in `installed` require.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);

@@ -149,8 +149,8 @@ pub struct ScimFile {
     pub probe: Probing,
     /// The last day of the token's validity, such as `2027-03-01`.
     pub token_ends: Option<jiff::civil::Date>,
-    /// The Identity Store of AWS. If it is set, Beadle reads the members from the Identity Store,
-    /// not from the SCIM server.
+    /// The AWS Identity Store. If it is set, Beadle reads the members from the Identity Store, not
+    /// from the SCIM server.
     pub identity_store: Option<IdentityStoreFile>,
 }
 
@@ -197,15 +197,15 @@ pub enum Probing {
     Write,
 }
 
-/// `identity_store`: the Identity Store of AWS that belongs to the SCIM server.
+/// `identity_store`: the AWS Identity Store that belongs to the SCIM server.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityStoreFile {
     /// The id of the Identity Store, such as `d-1234567890`.
     pub id: String,
-    /// The region of AWS that contains the Identity Store.
+    /// The AWS region that contains the Identity Store.
     pub region: String,
-    /// The address of the Identity Store, if it is not the public address of AWS.
+    /// The address of the Identity Store, if it is not the public AWS address.
     pub endpoint: Option<String>,
 }
 

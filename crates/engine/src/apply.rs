@@ -56,24 +56,25 @@ pub use turns::Turn;
 pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
-    /// Plans one key. In the budget, the reads count as requests of `lane`. `hint` is the vendor's
-    /// name for the repository or group. A lookup by this name is faster. The planner must check
-    /// that the vendor's answer belongs to the key. The plan names the generation of the policy
-    /// that the planner used, because another generation can come into force during the reads.
+    /// Plans one key. The reads count against the budget as requests of `lane`. `hint` is the
+    /// vendor's name for the repository or group. A lookup by this name is faster. The planner must
+    /// check that the vendor's answer belongs to the key. The plan names the generation of the
+    /// policy that the planner used, because another generation can come into force during the
+    /// reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns the origins of this key, such as the group of a directory. The run of an origin
-    /// makes this key due. Deliveries about an origin can also explain the drift of this key.
+    /// Returns the origins of this key, such as the group of a directory. A run of an origin makes
+    /// this key due. Deliveries about an origin can also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {
         Vec::new()
     }
     /// Returns whether Beadle parks a key if the policy names something that does not exist. A
-    /// planner returns `false` if the same name applies to every key. The error is then in the
-    /// policy, so no key is parked. The next generation, event or sweep plans the key again.
+    /// planner returns `false` if every key uses the same name. The error is then in the policy, so
+    /// no key is parked. The next generation, event or sweep plans the key again.
     fn parks_unresolved(&self) -> bool {
         true
     }
-    /// Returns whether a delivery with this event and sender can report a change of an aspect by
-    /// somebody else. The sender can then be the other writer of a contested change.
+    /// Returns whether a delivery with this event and sender can report that somebody else changed
+    /// an aspect. The sender might then be the other writer of a contested change.
     fn reports(&self, _aspect: &str, _event: &str, _sender: Option<&str>) -> bool {
         false
     }
@@ -202,8 +203,8 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// The reason why the plan has no changes, if Beadle skipped the whole key.
     pub skipped: Option<String>,
-    /// The failure of the whole run. If several steps failed, it is the failure with the longest
-    /// wait. `None` means that no step failed.
+    /// The failure of the whole run. If several steps caused a failure, it is the most severe
+    /// failure. `None` means that no step caused a failure.
     #[serde(skip)]
     pub failure: Option<Failure>,
 }

@@ -1,10 +1,10 @@
-//! Finds out which policies can have asked for held changes. The authors of all these policies must
-//! not approve the changes.
+//! Finds out which policies could have asked for held changes. The authors of all these policies
+//! must not approve the changes.
 //!
-//! A sweep plans every key of an organisation, except the keys of unreadable rows. Suppose that the
-//! plans of a sweep without such rows did not show a change. Then no policy that was replaced
-//! before this sweep asked for the change. So it is enough to look at the policies that came into
-//! force since the beginning of this sweep.
+//! A sweep plans every key of an organisation, except the keys of unreadable rows. Suppose that a
+//! sweep found no such row, and that none of its plans showed a change. Then no policy that was
+//! replaced before this sweep asked for the change. So it is enough to look at the policies that
+//! came into force since the beginning of this sweep.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,18 +16,18 @@ use crate::key_state::KeyState;
 use crate::last_sweep::last_whole_sweep_at;
 use crate::store::{Store, StoreError};
 
-/// The policies that can have asked for held changes.
+/// The policies that could have asked for held changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskingPolicies {
-    /// The policies that came into force at this time or later can have asked for the changes.
+    /// The policies that came into force at this time or later could have asked for the changes.
     pub since: Time,
     /// The generations that asked for the changes: the generations of the first plans and of the
     /// latest plans.
     pub generations: BTreeSet<String>,
 }
 
-/// Finds the policies that can have asked for these held changes. The policy in force can also have
-/// asked for these changes. All holds belong to one organisation.
+/// Finds the policies that could have asked for these held changes. The policy in force is one of
+/// them. All holds belong to one organisation.
 pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<AskingPolicies, StoreError> {
     let known = asked_for_holds(store, holds).await?;
     let first = known.iter().filter_map(|(first, _)| first.clone());

@@ -8,10 +8,10 @@ use crate::store::{History, Store, StoreError};
 
 /// The number of entries that one read of the store returns.
 const WINDOW: u32 = 500;
-/// The maximum number of entries about policies that one search reads.
+/// The maximum number of policy entries that one search reads.
 const MOST: usize = 5_000;
 
-/// The policies of some authors that came into force.
+/// The policies that some authors wrote and that came into force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthoredPolicies {
     /// For each organisation, the generations of the authors.
@@ -22,12 +22,12 @@ pub struct AuthoredPolicies {
 }
 
 impl AuthoredPolicies {
-    /// The maximum number of journal entries about policies that one search reads.
+    /// The maximum number of policy entries in the journal that one search reads.
     pub const LIMIT: usize = MOST;
 
     /// Reads the policies that came into force since the previous call. The first call reads the
-    /// newest policies of the journal. `is_author` returns whether Beadle searches for a person. The
-    /// person can be the author of the policy or of its base.
+    /// newest policies of the journal. `is_author` returns whether a person is one of the searched
+    /// authors. The person can be the author of the policy or of its base.
     ///
     /// # Errors
     ///

@@ -93,8 +93,8 @@ struct State {
     /// How many times in a row each account was blocked. Each further block makes the wait longer.
     /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// The calls or points that this process itself used from each account, with the period of this
-    /// use.
+    /// The calls or points that this process itself used from each account, and the period in which
+    /// it used them.
     own: HashMap<Resource, (i64, u64)>,
     /// The time of the first denial since the vendor last accepted the credential.
     denied_since: Option<Time>,
@@ -125,7 +125,8 @@ pub struct Budgets {
     /// The percentage of each account that sweeps must leave to events and operators.
     reserve: u64,
     /// The number of equal parts into which the accounts are divided. The number is greater than 1
-    /// if several processes use the credential, but no process knows what the others spend.
+    /// if several processes use the credential, but no process knows how much the other processes
+    /// use.
     parts: u64,
     state: Arc<Mutex<State>>,
 }
@@ -261,8 +262,8 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// Returns the time since which the vendor has denied the credential. Returns `None` if the
-    /// vendor does not deny the credential now.
+    /// Returns since when the vendor has denied the credential. Returns `None` if the vendor does
+    /// not deny the credential now.
     pub fn denied_since(&self) -> Option<Time> {
         self.state().denied_since
     }
@@ -285,9 +286,9 @@ impl Budgets {
         shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Records that the vendor refused a request of another process. Ignores the refusal if the
-    /// time at which it ends is not plausible. A denied credential is ignored, because it concerns
-    /// only the other process.
+    /// Records that the vendor refused a request of another process. Ignores the refusal if `until`
+    /// is not credible. Also ignores a denied credential, because the denial concerns only the
+    /// other process.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
         if resource == Resource::Credential || !is_credible(until, now) {
             return;

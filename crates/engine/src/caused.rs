@@ -143,8 +143,8 @@ impl PlannedValues {
     }
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
-    /// plan has. A value also counts as new if all writes of the added plans with this value need
-    /// more approval than the write of this plan. A change stays in the returned part, even if it
+    /// plan has. A value also counts as new if every write that sets it in the added plans needs
+    /// more approval than the write in this plan. A change stays in the returned part, even if it
     /// depends on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
@@ -228,8 +228,8 @@ fn values<W>(change: &Change<W>) -> Vec<Field> {
     vec![Field { name: String::new(), before, after, asked: None, risk: Risk::Changes }]
 }
 
-/// Uses up one known value of `leaves` whose writes need at most as much approval as `leave`.
-/// Returns `false` if `leaves` has no such value.
+/// Uses up one known value of `leaves`. The write of this value must need no more approval than
+/// `leave`. Returns `false` if `leaves` has no such value.
 fn take(leaves: &mut Leaves, leave: Leave) -> bool {
     let found = leaves.range_mut(leave..).find(|(_, count)| **count > 0);
     let Some((_, count)) = found else { return false };
@@ -276,7 +276,7 @@ mod tests {
         let found = caused(vec![change("", vec![wiki()])], vec![change("", vec![wiki(), issues()])]);
         assert_eq!(names(&found.plan), ["has_issues"]);
         assert_eq!(found.drift, 1);
-        // An approval is about the whole write, and the write also contains the drift.
+        // An approval applies to the whole write, and the write also contains the drift.
         assert_eq!(found.approvable(), [change("", vec![wiki(), issues()])]);
         let found = caused(vec![change("", vec![issues()])], vec![change("", vec![wiki(), issues()])]);
         assert_eq!((names(&found.plan), found.drift), (vec!["has_wiki"], 1));

@@ -1,11 +1,11 @@
-//! The name of a change, for a text about one change of a key. The name contains no value and not
-//! the name of the repository. So the same change of several repositories has the same name.
+//! The name of a change, for a text about one change of a key. The name contains neither a value
+//! nor the name of the repository. So the same change of several repositories has the same name.
 
 use std::collections::BTreeSet;
 
 use crate::plan::{Change, PolicyLocation};
 
-/// The maximum number of values, and of lines of the policy, in a name.
+/// The maximum number of values in a name, and the maximum number of policy lines in a name.
 const NAMED: usize = 3;
 
 /// Returns the name of a change, and the lines of the policy that ask for it. Examples are `settings
@@ -28,7 +28,7 @@ pub(crate) fn change_name<W>(change: &Change<W>) -> String {
     format!("{name} ({})", list(asked.into_iter().map(ToString::to_string).collect()))
 }
 
-/// Returns the first words, and the number of the others.
+/// Returns the first words, and the number of the other words.
 fn list(mut words: Vec<String>) -> String {
     let more = words.len().saturating_sub(NAMED);
     words.truncate(NAMED);

@@ -56,8 +56,8 @@ enum Missed {
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// The number of writes with a lost answer. They count only for guarded changes. If other
-    /// changes were counted too, an outage of the vendor would look like a second writer.
+    /// The number of writes with a lost answer. These writes count only for guarded changes. If
+    /// other changes were counted too, an outage of the vendor would look like a second writer.
     lost: u32,
     last: Time,
 }

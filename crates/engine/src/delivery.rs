@@ -83,7 +83,8 @@ mod tests {
             (vec![1, 2], vec![1], false),
             (vec![1], vec![], false),
             (vec![], vec![], false),
-            // A key can have several marks, and a store can report its row once or several times.
+            // A key can have several marks, and a store can report the row of a key once or several
+            // times.
             (vec![1, 1], vec![1], true),
             (vec![1, 1, 2], vec![1, 1], false),
         ] {

@@ -68,8 +68,8 @@ impl Failure {
         (self.not_sent || self.class.changed_nothing()) && !self.is_partial
     }
 
-    /// Returns whether no request of the run can be sent, although a later run can succeed. For
-    /// example, Beadle gets no token for its requests.
+    /// Returns whether this run can send no request, although a later run can succeed. For example,
+    /// Beadle gets no token for its requests.
     pub(crate) fn stops_every_request(&self) -> bool {
         self.not_sent && self.class == Class::Retry
     }

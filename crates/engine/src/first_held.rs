@@ -33,7 +33,7 @@ impl FirstHeld {
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Returns an error if the store does not answer.
     pub async fn of(store: &dyn Store, hold: &Hold) -> Result<Option<Self>, StoreError> {
         if is_undo(&hold.generation) {
             return Ok(None);
@@ -65,10 +65,10 @@ impl FirstHeld {
     }
 }
 
-/// Finds the latest row of runs that held a change, and returns the time of the first run in this
-/// row. `runs` begins with the newest run. `since` is the beginning of the hold. A later run
-/// without the change does not end the row, because it can be the run of an undo. An undo does not
-/// plan the changes of the policy.
+/// Finds the latest sequence of runs that held a change, and returns the time of the first run in
+/// this sequence. `runs` begins with the newest run. `since` is the beginning of the hold. A later
+/// run without the change does not end the sequence, because this run might write an undo. An undo
+/// does not plan the changes of the policy.
 fn first_run(runs: &[Entry], digest: &str, since: Time) -> Option<Time> {
     let is_of_hold = |run: &Entry| run.at >= since && holds(run, digest) == Some(true);
     let before = &runs[runs.iter().rposition(is_of_hold).unwrap_or(0)..];

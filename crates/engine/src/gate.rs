@@ -216,9 +216,9 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }
 
-/// Returns whether an operator must see a change before an approval of its generation. This is true
-/// if the gate counts the change. It is also true if the change always needs an approval, because
-/// the approval of the generation also approves this change.
+/// Returns whether an operator must see a change before the operator approves its generation. This
+/// is true if the gate counts the change. It is also true if the change always needs an approval,
+/// because the approval of the generation also approves this change.
 pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())

@@ -162,7 +162,7 @@ fn parked(left: Option<&KeyState>, row: Option<&Row>, max_attempts: u32) -> Opti
     let refused =
         left.and_then(|left| Some((left.refused.as_deref()?, left.refused_since.unwrap_or(left.since))));
     if let Some((why, since)) = refused {
-        // A later run can have failed for another reason, before it stored a state.
+        // A later run might have failed for another reason before that run stored a state.
         let parked = row.and_then(|row| row.parked.as_ref());
         if parked.is_none_or(|parked| parked.why == why) {
             let why = format!("a change was refused: {why}");
@@ -177,7 +177,7 @@ fn parked(left: Option<&KeyState>, row: Option<&Row>, max_attempts: u32) -> Opti
 }
 
 /// Returns the state of a key whose change the guard holds. Uses the holds in the store, because an
-/// operator can decide about them after the last run.
+/// operator might have decided about the changes after the last run.
 fn held(left: Option<&KeyState>, holds: Option<&KeyHolds>) -> Option<Finding> {
     let (count, since) = match (holds, left) {
         (Some(holds), _) => (holds.held, holds.since),

@@ -52,9 +52,9 @@ pub struct KeyState {
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_since: Option<Time>,
-    /// Since when the vendor has refused changes. The next two fields are the same for failed
-    /// changes and for unknown parts. `None` if there is no such problem, and in states of older
-    /// versions.
+    /// Since when the vendor has refused changes. The next two fields have the same meaning for
+    /// failed changes and for unknown parts. `None` if there is no such problem, and in states of
+    /// older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Time>,
     /// See [`Self::refused_since`].
@@ -307,7 +307,8 @@ impl KeyState {
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };
-        // The key might have differed from the policy long before, for another reason.
+        // `since` does not show when a problem began: the key might have differed from the policy
+        // long before, for another reason.
         let began = |is: fn(&Self) -> bool, at: fn(&Self) -> Option<Time>| {
             is(&found).then(|| match &before {
                 Some(before) if is(before) => at(before).unwrap_or(before.since).min(now),

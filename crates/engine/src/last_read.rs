@@ -1,5 +1,5 @@
-//! A sweep does not read every part of a repository each time. This module stores when Beadle last
-//! read such a part, in one note for each key.
+//! A sweep does not read every part of a repository each time. For such parts, one note for each
+//! key stores the times when Beadle last read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,8 +26,8 @@ pub trait Metadata: Serialize + DeserializeOwned {
     const IS_NEEDED: bool = false;
 }
 
-/// The name of a note. The name can also be a prefix for the names of other notes, which
-/// [`Note::list`] lists.
+/// The name of a note. The name can also be a prefix. [`Note::list`] lists the notes with names
+/// that begin with the prefix.
 #[derive(Debug)]
 pub struct Note<M> {
     name: String,

@@ -41,7 +41,7 @@ pub fn reaches_of(changes: &[GroupedChange<'_>]) -> u64 {
     changes.iter().map(|one| u64::from(one.change.reaches)).sum()
 }
 
-/// Returns the first names, and the number of the others, such as `a, b, c and 167 more`.
+/// Returns the first names, and the number of the other names, such as `a, b, c and 167 more`.
 pub fn examples(names: &[&str], most: usize) -> String {
     let shown = names.iter().take(most).copied().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(most) {
@@ -200,8 +200,8 @@ mod tests {
         change("teams", &format!("team {name}"), &[risk])
     }
 
-    /// Returns for each part of an undo the names of the part's keys, and the things that the
-    /// part's changes are about.
+    /// For each part of an undo, returns the names of the part's keys, and the things that the
+    /// part's changes affect.
     fn parts(plans: &[(Key, Plan<()>)]) -> Vec<(String, Vec<&str>)> {
         let mut shown = Vec::new();
         for part in undo_parts(plans.iter().map(|(key, plan)| (key, plan))) {

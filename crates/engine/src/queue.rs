@@ -57,8 +57,8 @@ pub struct Parked {
     pub why: String,
     /// The time when the key was parked.
     pub since: Time,
-    /// The reason and the further fields that only a newer version knows. With each mark of the
-    /// key, a store writes the reason and the fields back.
+    /// The reason and the further fields that only a newer version knows. When a store marks the
+    /// key, the store writes the reason and the fields back.
     newer: (Option<String>, Map<String, Value>),
 }
 

@@ -74,7 +74,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     }
 
     async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
-        // A key that waits for a budget stays due, so no sweep ends without its plan.
+        // A key that waits for a budget stays due, so no sweep ends before this key has a plan.
         if !matches!(failure.class, Class::RateLimited { .. }) {
             remember_failure(key, self.store.as_ref(), self.clock.now()).await?;
         }

@@ -17,8 +17,7 @@ pub(crate) fn of_run(claim: &Claim, now: Time) -> Span {
             .with("beadle.attempt", i64::from(claim.attempt))
     });
     drop(Span::begin(|_| {
-        // If the beginning of the wait is in the future because of a wrong clock, the wait has no
-        // length.
+        // If the wait began in the future because of a wrong clock, its span has no length.
         NewSpan::within(span.context(), "wait in queue").since(claim.since.min(now)).with("beadle.key", key())
     }));
     span

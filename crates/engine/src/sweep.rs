@@ -88,7 +88,8 @@ pub async fn summarise(
     }
     let is_parked =
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
-    // The row of an unreadable key can belong to each sweep.
+    // If the key of such a row is unreadable too, the row might belong to any sweep, so each sweep
+    // counts it.
     let mut failed: HashSet<String> = unreadable_keys
         .into_iter()
         .filter(|key| key.parse::<Key>().map_or(true, |key| is_its(&key)))

@@ -25,8 +25,7 @@ const INTERRUPTED: Duration = Duration::from_secs(120);
 const UNFINISHED: &str = "copy:unfinished";
 /// The names of the notes about the store itself, which a copy leaves out. One is the note of the
 /// store's health check. The other contains a number of a journal entry: all intents up to this
-/// number have results. The copy leaves out this note because the numbers of another journal can
-/// begin again.
+/// number have results. The copy leaves out this note because each journal has its own such number.
 const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.

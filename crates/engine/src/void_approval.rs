@@ -17,10 +17,10 @@ use crate::store::{History, Store, StoreError};
 
 /// The maximum number of void approvals of one key. If there are more, the oldest one is forgotten.
 const MOST: usize = 20;
-/// The number of decisions about a key that Beadle searches for the time of an approval.
+/// How many decisions about a key Beadle reads to find the time of an approval.
 const DECISIONS: u32 = 200;
-/// The maximum time between the end of an approval and the new hold of the same change. A sweep can
-/// plan the key some time after the new generation that ended the approval.
+/// The maximum time between the end of an approval and the new hold of the same change. A new
+/// generation ends the approval, and a sweep might plan the key only some time later.
 const LATER: Duration = Duration::from_secs(24 * 3600);
 
 /// An approval that ended before Beadle wrote the change.
@@ -62,7 +62,7 @@ impl VoidApproval {
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Returns an error if the store does not answer.
     pub async fn record(store: &dyn Store, ended: &[Hold], now: Time) -> Result<(), StoreError> {
         let mut by_key: BTreeMap<&Key, Vec<(&Hold, &String)>> = BTreeMap::new();
         for hold in ended.iter().filter(|hold| !hold.spent) {
@@ -95,7 +95,7 @@ impl VoidApproval {
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Returns an error if the store does not answer.
     pub async fn of(store: &dyn Store, holds: &[Hold]) -> Result<Vec<Option<Self>>, StoreError> {
         let notes: Vec<Note<VoidApprovals>> = holds.iter().map(|hold| note(&hold.key)).collect();
         let found = Note::get_all(store, &notes).await?;

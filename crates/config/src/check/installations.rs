@@ -1,4 +1,4 @@
-//! The checks of `[installations]`.
+//! Checks `[installations]`.
 
 use super::{check_reference, check_valid_secrets};
 use crate::installations::is_login;

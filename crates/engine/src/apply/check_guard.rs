@@ -21,7 +21,7 @@ pub(super) struct CheckedPlan {
     pub(super) results: Vec<Option<StepResult>>,
     /// The positions of the changes that were submitted to the guard.
     pub(super) asked: HashSet<usize>,
-    /// The operators whose approvals let changes pass, by the positions of the changes.
+    /// The operators who approved changes that passed the guard, by the positions of the changes.
     pub(super) approved: HashMap<usize, String>,
     /// The failure that the run reports for the changes that it does not write.
     pub(super) failure: Option<Failure>,
@@ -51,8 +51,8 @@ pub(super) async fn check_guard<W>(
         let result = if !is_allowed(plan, change) {
             Some(StepResult::Withheld)
         } else if let Some(refused) = refused {
-            // The time of the next try is not a part of the failure. So all tries of all keys with
-            // the same refusal have the same failure.
+            // The failure does not contain the time of the next try. So the same refusal causes the
+            // same failure in every try and for every key.
             let again = Failure::new(Class::Rejected, refused.reason());
             failure = Some(more_severe(failure, refused_change(change, again)));
             Some(StepResult::Failed(refused.why_stopped()))
@@ -98,7 +98,7 @@ pub(super) async fn check_guard<W>(
 }
 
 /// Returns the operators whose approvals let changes pass. `passed` maps the digests of the passed
-/// changes to their positions. A passed change has a hold only if an operator approved it.
+/// changes to their positions. A passed change has a hold only if an operator approved the change.
 async fn approvals(
     key: &Key,
     passed: &HashMap<String, usize>,

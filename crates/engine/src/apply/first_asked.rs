@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 /// The maximum number of changes in the note of a key, because a note must stay small.
 const MOST: usize = 200;
 
-/// Maps the digest of each new change of a plan to the earliest time at which the policy can have
+/// Maps the digest of each new change of a plan to the earliest time at which the policy could have
 /// asked for the change. The time is `None` if it is not known.
 pub(super) type NewChanges = BTreeMap<String, Option<Time>>;
 
@@ -40,7 +40,7 @@ struct AskedChange {
     /// The part of the aspect. Empty in the notes of versions that did not store the part.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     what: String,
-    /// The earliest time at which a policy can have asked for the change. `None` in the notes of
+    /// The earliest time at which a policy could have asked for the change. `None` in the notes of
     /// older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Time>,
@@ -70,7 +70,7 @@ pub fn first_asked_note(key: &Key) -> String {
 }
 
 /// For each hold, returns the generation that first asked for the held change, and the earliest
-/// time at which a policy can have asked for the change. Both are `None` if they are not known.
+/// time at which a policy could have asked for the change. Both are `None` if they are not known.
 pub(crate) async fn asked_for_holds(
     store: &dyn Store,
     holds: &[&Hold],
@@ -91,7 +91,7 @@ pub(crate) async fn asked_for_holds(
 ///
 /// # Errors
 ///
-/// The store does not answer.
+/// Returns an error if the store does not answer.
 pub async fn first_asking_generations(
     store: &dyn Store,
     holds: &[&Hold],
@@ -163,9 +163,9 @@ impl FirstAsked {
     }
 
     /// Returns the changes of a plan that have no record yet. If another change of the same part
-    /// has a record, the policy can have asked for the new change as early as for the recorded one.
-    /// The reason is that the value before the change, or another field of the part, can have
-    /// changed in the meantime.
+    /// has a record, the policy could have asked for the new change as early as for the recorded
+    /// one: the value before the change, or another field of the part, might have changed in the
+    /// meantime.
     fn new_changes<W>(&self, key: &Key, plan: &Plan<W>, now: Time, can_hide: CanHide<'_>) -> NewChanges {
         let changes = plan.changes.iter().map(|change| (change.digest(key), change));
         let new = changes.filter(|(digest, _)| !self.changes.contains_key(digest));
@@ -202,8 +202,8 @@ impl FirstAsked {
             }
             open.push((digest, change));
         }
-        // The write ended all other differences of its part, except the differences that are also
-        // in the plan.
+        // The write ended all earlier differences of its part, except those that the plan still
+        // contains.
         let is_open = |digest: &String| open.iter().any(|(its, _)| its == digest);
         after.changes.retain(|digest, asked| {
             !written.contains(&(asked.aspect.as_str(), asked.what.as_str())) || is_open(digest)
@@ -222,8 +222,8 @@ impl FirstAsked {
         after
     }
 
-    /// Removes changes until the note is small. Held changes stay longest, because an approval
-    /// needs the authors of these changes.
+    /// Removes changes until the note is small. Held changes are removed last: at an approval,
+    /// Beadle must know who wrote the policy that asked for the change.
     fn shorten(&mut self, held: &BTreeSet<String>) {
         for keeps_held in [true, false] {
             let excess = self.changes.len().saturating_sub(MOST);

@@ -51,8 +51,8 @@ impl Hidden {
         Self(after)
     }
 
-    /// Returns the time since which plans could not show a change. Returns `None` if the plan
-    /// before this one would have shown the change.
+    /// Returns since when plans could not show a change. Returns `None` if the plan before this one
+    /// would have shown the change.
     pub(super) fn since(&self, aspect: &str, what: &str, can_hide: CanHide<'_>) -> Option<Time> {
         let hides = |name: &str| name == ALL || name == aspect || can_hide(name, aspect, what);
         self.0.iter().filter(|(name, _)| hides(name)).map(|(_, since)| *since).min()

@@ -9,9 +9,9 @@ pub(super) fn ends_run(failure: &Failure) -> bool {
     is_for_all || failure.stops_every_request()
 }
 
-/// Returns the more severe of two failures. Whoever handles the more severe failure also handles
-/// the less severe failure. A defect is the most severe failure. Of all other failures, a failure
-/// that ends the run is more severe than one that lets the run continue.
+/// Returns the more severe of two failures. The handling of the more severe failure also covers the
+/// less severe failure. A defect is the most severe failure. Of all other failures, a failure that
+/// ends the run is more severe than one that lets the run continue.
 pub(super) fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

@@ -30,7 +30,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// Asks the writer for the turn of each change. Only a run for an event writes in parallel. All
-    /// other runs write one change at a time, so that they do not slow down others.
+    /// other runs write one change at a time, so that they do not slow down other runs.
     pub(super) fn new<W: Send + Sync + 'static>(
         plan: &Plan<W>,
         writer: &dyn PlanWriter<W>,

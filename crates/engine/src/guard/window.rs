@@ -98,8 +98,8 @@ pub struct GuardReservation {
     /// The number of repositories that the change affects.
     #[serde(default = "one")]
     pub reaches: u32,
-    /// The number of an intent in the journal. The write of this intent uses the room. `None` if
-    /// the write has not begun, or if an older version began it.
+    /// The journal number of the intent whose write uses the room. `None` if the write has not
+    /// begun, or if an older version began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
     /// The fields that only a newer version knows. If a store keeps a window as one text, the store

@@ -19,7 +19,7 @@ const NAME: usize = 100;
 /// topic, the ledger stores only the smallest identities. When Beadle compares two states, both
 /// therefore contain the same selection.
 const MEMBERS: usize = 200;
-/// The maximum number of stored identities of all topics. A table of DynamoDB limits the size of a
+/// The maximum number of stored identities of all topics. A DynamoDB table limits the size of a
 /// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the
 /// ledger stores fewer identities for each of them.
 const ALL_MEMBERS: usize = 40 * MEMBERS;
@@ -194,7 +194,8 @@ impl From<StoredMembers> for Members {
 impl Members {
     /// Returns the number of problems that `before` does not have.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // If hashes were left out, the stored hashes do not contain all problems.
+        // If hashes of `before` were left out, only the hashes up to its largest one show whether a
+        // problem is new.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 /// again, because somebody might have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
-/// The keys whose rows could not be read recently, each with the time of the last read.
+/// The keys whose rows could not be read recently, each with the time of the last attempt to read
+/// its row.
 #[derive(Debug, Default)]
 pub struct Damaged(Mutex<BTreeMap<String, Instant>>);
 

@@ -50,7 +50,7 @@ pub trait Inbox: Send + Sync + 'static {
     /// already stored, the call changes nothing. A key with an unreadable row is skipped. If the
     /// rows of all keys are unreadable, the store keeps nothing and returns an error that names one
     /// of the rows. The sender then sends the delivery again. A store without such transactions
-    /// keeps the delivery, and tries to mark its keys again.
+    /// keeps the delivery, and later tries again to make its keys due.
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError>;
     /// Lists deliveries, with the newest delivery first.
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError>;

@@ -1,5 +1,5 @@
-//! Checks two things. The guard learns the end of a write although the store fails at that moment.
-//! If an answer of the store comes too late, no write follows.
+//! Checks two things. The guard learns the end of a write even if the store fails at that moment.
+//! No write begins if the store answers too late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +98,7 @@ struct Slow {
     world: Arc<World>,
     clock: Clock,
     opened: Time,
-    /// The time from the opening to the write.
+    /// The time from the opening of the writer to the write.
     sent: Arc<Mutex<Option<Duration>>>,
 }
 

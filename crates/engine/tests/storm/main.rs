@@ -37,7 +37,7 @@ use sabotage::Sabotage;
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 300;
-/// If a line is missing, a promise must break within this number of storms.
+/// If a [`Sabotage`] leaves out a line, a promise must break within this number of storms.
 const SOON: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {

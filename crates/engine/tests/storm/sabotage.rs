@@ -63,7 +63,7 @@ impl Sabotage {
         Self::DoubtNotReported,
     ];
 
-    /// Returns some promises. If the line is missing, at least one of these promises must break.
+    /// Returns the promises that a missing line can break. At least one of them must break.
     pub(crate) fn breaks(self) -> &'static [Promise] {
         match self {
             // If the key was due for another reason, the next run seems to cover the delivery.

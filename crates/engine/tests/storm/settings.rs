@@ -14,9 +14,10 @@ pub(crate) const KEYS: u64 = 3;
 /// The largest difference between two clocks, in milliseconds.
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
-/// The part of the window where every write certainly counts. If a clock is ahead by [`APART`], a
-/// reservation leaves the window earlier by this time. A slow store can execute a call late, with
-/// an old time. A run and its calls end after five minutes.
+/// The part of the window where every write certainly counts. Two things make this part shorter
+/// than the window. A clock that is ahead by [`APART`] ends a reservation earlier by this time. A
+/// slow store can execute a call late, with an old time. A run and its calls end after five
+/// minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
 /// The limits of the guard. They are small, so that a storm reaches them.

@@ -15,8 +15,8 @@ use crate::settings::{INSTANCES, LIMITS, PROCESSES, START, with_share};
 use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
-/// The number of minutes after the last fault. Every key must become as declared within this time.
-/// The clocks can differ by 20 minutes, and a contested change might have to wait for an hour.
+/// Every key must become as declared within this number of minutes after the last fault. The clocks
+/// can differ by 20 minutes, and a contested change might have to wait for an hour.
 const ROUNDS: u32 = 150;
 
 /// The result of a storm.

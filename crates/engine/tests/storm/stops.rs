@@ -1,4 +1,5 @@
-//! Checks two things while the store hangs: a process stops in time, and a function runs its tasks.
+//! Checks two things while the store hangs: a process stops in time, and the driver of a Lambda
+//! function runs its tasks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -73,7 +73,7 @@ impl State {
         };
         let (mut before, mut after) = (self.dice.below(3), 0_u64);
         if self.dice.happens(hangs) {
-            // A lease lasts one minute, and a run may take five minutes.
+            // Some waits are longer than a lease (one minute) or a run (five minutes).
             let wait = [500, 5_000, 30_000, 90_000, 400_000][self.dice.at(5)];
             if self.dice.happens(500) {
                 before += wait;

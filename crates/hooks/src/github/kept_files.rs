@@ -34,8 +34,8 @@ fn is_pushed(payload: &Payload<'_>, known: &OrgFacts) -> bool {
         return false;
     }
     let commits = payload.commits.as_deref().unwrap_or_default();
-    // In these cases, the lists do not contain all changed files. For example, a forced push can
-    // remove commits, and the lists do not contain the files of these commits.
+    // In the following cases, the lists do not contain all changed files. For example, a forced
+    // push can remove commits, and the lists do not contain the files of these commits.
     let is_short = payload.commits.is_none() || payload.forced == Some(true) || commits.len() >= MOST_COMMITS;
     if is_short { known.keeps_files() } else { known.keeps(commits.iter().flat_map(PushedCommit::paths)) }
 }

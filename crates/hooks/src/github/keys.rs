@@ -76,8 +76,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // Only runs in the lane `sweep` can reuse the answers of earlier reads. The sender of
-            // the event does not matter.
+            // The runs may reuse the answers of earlier reads only if the kind of the event asks
+            // for the lane `sweep`. It does not matter whether Beadle itself caused the event.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }

@@ -36,7 +36,7 @@ pub struct Sender {
     pub app_id: Option<u64>,
     /// The valid secrets. Usually there is one secret. During a rotation, there are two secrets.
     pub secrets: Vec<SecretString>,
-    /// Those facts about the organisation that can change while the service runs.
+    /// The facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
     /// The events that make Beadle dispatch a workflow.
     pub dispatches: Vec<Dispatched>,

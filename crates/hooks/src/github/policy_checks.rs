@@ -108,7 +108,8 @@ fn subjects(event: &str, payload: &Payload<'_>) -> Vec<CheckSubject> {
         {
             pull(repository, payload)
         }
-        // A new title changes nothing that Beadle checks.
+        // Only a new base branch needs another check. A new title changes nothing that Beadle
+        // checks.
         ("pull_request", "edited")
             if payload.changes.as_ref().is_some_and(|changes| changes.base.is_some()) =>
         {

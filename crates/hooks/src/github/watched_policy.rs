@@ -3,7 +3,7 @@
 /// A policy in a repository of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPolicy {
-    /// The name, in the configuration, of the organisation that uses the policy.
+    /// The configured name of the organisation that uses the policy.
     pub instance: String,
     /// The name of the repository. Comparisons ignore case.
     pub repository: String,

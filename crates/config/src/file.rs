@@ -24,7 +24,7 @@ pub struct File {
     /// The listeners of `beadle serve`.
     #[serde(default)]
     pub server: ServerFile,
-    /// How old stored data may become before Beadle deletes it.
+    /// The age at which Beadle deletes stored data.
     #[serde(default)]
     pub retention: RetentionFile,
     /// How often Beadle searches for missed webhooks.
@@ -128,7 +128,7 @@ impl Default for ServerFile {
     }
 }
 
-/// `[retention]`: how old stored data may become before Beadle deletes it.
+/// `[retention]`: the age at which Beadle deletes stored data.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionFile {

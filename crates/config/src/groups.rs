@@ -52,7 +52,7 @@ pub struct GroupsFile {
     /// What Beadle does if the group no longer exists in the directory.
     #[serde(default)]
     pub on_delete: OnDelete,
-    /// True if Beadle takes over an existing group of the target that has the same name.
+    /// True if Beadle takes over an existing group with the same name at the target.
     #[serde(default)]
     pub adopt: bool,
     /// True if a group of the directory may have no members. If the value is `false`, the removals

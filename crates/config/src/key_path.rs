@@ -97,7 +97,7 @@ mod tests {
             (org(1).key("guard").key("window"), 8),
             (org(1).key("guard").key("webhook_secrets").entry(1), 11),
             (KeyPath::new("server").key("listen"), 14),
-            // If a key is missing, the line is the line of its table.
+            // If a key is missing, the result is the line of its table.
             (org(0).key("app"), 1),
             (org(1).key("token"), 4),
             (KeyPath::new("server").key("operator"), 13),

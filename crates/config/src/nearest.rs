@@ -15,7 +15,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance <= other.len().max(name.len()) / 3 + 1).then_some(other)
 }
 
-/// Returns a hint with the most similar known name, if one is similar enough.
+/// Returns a hint with the most similar known name, if a known name is similar enough.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }

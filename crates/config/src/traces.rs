@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::{Invalid, KeyPath};
 
-/// `[traces]`: the export of traces with OpenTelemetry. If a key is missing, an environment
-/// variable of OpenTelemetry can set its value.
+/// `[traces]`: the export of traces with OpenTelemetry. If a key is missing, an OpenTelemetry
+/// environment variable can set its value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TracesFile {

@@ -58,14 +58,15 @@ impl AuthoredPolicies {
         Ok(())
     }
 
-    /// Returns whether a search stopped at its limit. The journal can then have older policies of
-    /// the authors.
+    /// Returns whether a search stopped at its limit. The journal might then contain older policies
+    /// that the authors wrote.
     pub fn has_unread(&self) -> bool {
         self.has_unread
     }
 
-    /// Returns the note for a search that stopped at its limit, without a full stop. `author`
-    /// describes the author, such as `this author`. The pages and the commands show this note.
+    /// Returns the remark about a search that stopped at its limit. The text has no full stop.
+    /// `author` describes the author, such as `this author`. The pages and the commands show this
+    /// remark.
     pub fn unread_note(author: &str) -> String {
         format!(
             "Beadle searched only the newest {MOST} journal entries about policies for policies of {author}: writes \
@@ -73,8 +74,8 @@ impl AuthoredPolicies {
         )
     }
 
-    /// Returns whether one of the policies asked for the write of an intent. The policy was in force
-    /// during the write, or it was the first policy that asked for the change.
+    /// Returns whether one of the policies asked for the write of an intent. Such a policy was in
+    /// force during the write, or was the first policy that asked for the change.
     pub fn asked_for(&self, intent: &Entry) -> bool {
         let (Detail::Change(intended), Ok(key)) = (&intent.detail, intent.key.parse::<Key>()) else {
             return false;

@@ -17,8 +17,8 @@ use crate::store::{Listing, Store};
 
 /// The period that Beadle searches for repeated writes of the same change.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
-/// How long Beadle waits before it writes a contested change again for the first time. The wait
-/// doubles with each further write, up to an hour.
+/// The wait before Beadle repeats a contested change for the first time. The wait doubles with each
+/// further write, up to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.

@@ -151,7 +151,7 @@ impl KeyState {
         self.pending == 0 && self.unknown.is_empty()
     }
 
-    /// Returns whether a list of problems contains the key: it is not settled, or it had a
+    /// Returns whether a list of problems contains the key. Such a key is not settled, or had a
     /// contested change when the state was stored.
     pub fn is_problem(&self) -> bool {
         !self.is_settled() || !self.contests.is_empty()

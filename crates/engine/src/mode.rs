@@ -14,7 +14,7 @@ pub enum Mode {
     /// Beadle makes plans and writes nothing. New organisations start in this mode.
     #[default]
     Observe,
-    /// Beadle never removes, weakens or exposes.
+    /// Beadle writes no change that removes, weakens or exposes something.
     AddOnly,
     /// Beadle writes all changes within the guard's limits.
     Enforce,

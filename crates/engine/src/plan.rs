@@ -310,8 +310,8 @@ pub struct Unknown {
 /// The reason for skipping an archived repository. GitHub accepts no write to such a repository.
 pub const ARCHIVED: &str = "archived";
 
-/// The reason for skipping a repository that a run did not find. The repository might exist, but
-/// the App has no access to it. The policy then still applies to the repository.
+/// The reason for skipping a repository that a run did not find. Perhaps the repository exists and
+/// the App has no access to it. In this case, the policy still applies to the repository.
 pub const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// A difference that waits for a person. Beadle cannot do more. The difference is neither a change

@@ -122,8 +122,8 @@ impl Refusals {
         self.changes.remove(digest);
     }
 
-    /// Keeps only the refusals of the `planned` changes, and forgets all others. If an aspect is
-    /// wholly unknown, its refusals stay, because its changes could not be planned.
+    /// Keeps only the refusals of the `planned` changes, and forgets all other refusals. If an
+    /// aspect is wholly unknown, its refusals stay, because its changes could not be planned.
     pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
         self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
     }

@@ -1,5 +1,4 @@
-//! Lets several callers share the result of one read. Many calls at the same time then cause few
-//! reads.
+//! Lets several callers share the result of one read. Many simultaneous calls then cause few reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

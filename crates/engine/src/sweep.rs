@@ -38,7 +38,7 @@ fn note(name: &str) -> Note<Begun> {
 }
 
 /// Records that a sweep has begun. Returns `false` if the previous sweep of the same name has not
-/// ended. The keys of the previous sweep then belong to the new one.
+/// ended. The keys of the previous sweep then belong to the new sweep.
 pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Result<bool, StoreError> {
     let is_first = note(name).get(store).await?.is_none();
     let begun = Begun { at: now, count: count as u64, last: None };

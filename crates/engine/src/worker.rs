@@ -305,7 +305,8 @@ impl Worker {
         }
     }
 
-    /// Returns whether this cause must be logged now, because it is new for the key's instance.
+    /// Returns whether this cause must be logged now, because the cause is new for the key's
+    /// instance.
     fn is_news(&self, key: &Key, why: &str) -> bool {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }

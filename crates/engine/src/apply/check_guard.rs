@@ -123,8 +123,8 @@ pub(super) fn is_allowed<W>(plan: &Plan<W>, change: &Change<W>) -> bool {
     change.mode.allows(&risks) && !is_doubtful()
 }
 
-/// Returns a change in the form in which Beadle submits it to the guard. If the planner stops the
-/// change, the planner's reason becomes the reason of the hold.
+/// Returns a change in the form that Beadle submits to the guard. If the planner stops the change,
+/// the planner's reason becomes the reason of the hold.
 pub(super) fn submitted<W>((key, plan): (&Key, &Plan<W>), change: &Change<W>, now: Time) -> Hold {
     Hold {
         why: change.stop.clone().unwrap_or_default(),

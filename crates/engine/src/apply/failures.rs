@@ -49,15 +49,15 @@ pub(super) fn lease_lost() -> Failure {
     Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
 }
 
-/// Returns the failure that the run reports for a failed change. If the vendor refused the change, a
-/// person must act, so the text names the change and the lines of the policy that ask for it. Other
-/// failures, such as an outage, have the same text for all changes.
+/// Returns the failure that the run reports for a failed change. If the vendor refused the change,
+/// a person must act. The text then names the change, and the policy lines that ask for the change.
+/// Other failures, such as an outage, have the same text for all changes.
 pub(super) fn refused_change<W>(change: &Change<W>, failure: Failure) -> Failure {
     if failure.class == Class::Rejected { failure.during(change_name(change)) } else { failure }
 }
 
 /// Returns whether it is certain that a failed change had no effect at the vendor. A change with
-/// several guarded fields can need several requests. The vendor might have accepted the first
+/// several guarded fields might need several requests. The vendor might have accepted the first
 /// request and refused the last one.
 pub(super) fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();

@@ -37,7 +37,7 @@ impl Hidden {
 
     /// Returns what is hidden after a plan.
     pub(super) fn after<W>(&self, plan: &Plan<W>, now: Time) -> Self {
-        // A policy asks for nothing in a repository that it excludes.
+        // A policy asks for no change in a repository that the policy excludes.
         let is_hidden = |why: &&String| [ARCHIVED, NOT_FOUND].contains(&why.as_str());
         let skipped = plan.skipped.iter().filter(is_hidden).map(|_| ALL);
         let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());

@@ -110,8 +110,8 @@ impl Limits {
     }
 
     /// Returns two numbers. The first number is a maximum: in one aspect and one window, Beadle may
-    /// remove or weaken something in this number of repositories. The second number counts all
-    /// repositories. Returns `None` if the number of repositories is unknown.
+    /// remove or weaken something in this number of repositories. The second number is the number
+    /// of all repositories. Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
@@ -151,7 +151,7 @@ pub struct Rejection {
 }
 
 /// A change that the guard holds. The hold ends when an operator approves the change, when another
-/// generation of the policy replaces it, or when the change is no longer planned.
+/// generation of the policy comes into force, or when the change is no longer planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     /// The digest of the change ([`Change::digest`]). An operator uses it to approve the change.

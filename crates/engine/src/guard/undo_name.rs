@@ -1,4 +1,4 @@
-//! The name of an undo: the writes that the undo reverts, and the part to which it is limited.
+//! The name of an undo. It contains the writes that the undo reverts, and the limit of the undo.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -42,7 +42,7 @@ impl UndoName {
         self.only == other.only && self.codes() == other.codes()
     }
 
-    /// Returns the numbers and the codes of what the undo reverts, without their kinds.
+    /// Returns the numbers and the codes of the reverted items, without the kinds of the items.
     fn codes(&self) -> BTreeSet<&str> {
         self.of.iter().filter_map(|item| item.rsplit(' ').next()).collect()
     }

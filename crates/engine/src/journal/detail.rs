@@ -44,7 +44,7 @@ pub enum Detail {
     ObservedDispatch(ObservedDispatch),
     /// For an aspect that became contested.
     Contested(ContestedAspect),
-    /// For a policy that came into force: where it comes from.
+    /// For a policy that came into force: its generation and its commits.
     Policy(PolicyInForce),
     /// For a policy generation that the gate holds: the reason for the hold, and the code of the
     /// plan.

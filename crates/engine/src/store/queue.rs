@@ -59,7 +59,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes the keys of these marks due, except the keys of unreadable rows. Such a row stays as
     /// it is, and the log and [`Queue::all_rows`] name it. Returns one text for each of these rows,
     /// as in [`super::RowList::unreadable`]. This call is for many keys: one unreadable row must
-    /// not delay the others, and a later sweep marks the key of this row again.
+    /// not delay the other keys, and a later sweep marks the key of this row again.
     async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError>;
     /// Makes the keys of these marks due. If the row of a key is unreadable, the call returns an
     /// error that names the row. It still makes all other keys due.

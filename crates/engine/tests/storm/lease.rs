@@ -1,5 +1,5 @@
-//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and
-//! are doubled. Processes are killed, and their clocks differ and jump. Two processes must never
+//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers, or
+//! happen twice. Processes are killed, and their clocks differ and jump. Two processes must never
 //! hold the lease at the same time. After the last fault, one process must hold the lease.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The connection of one process to the store. Each call can fail, hang, lose its answer or be
-//! doubled. The witness sees what the store really did.
+//! The connection of one process to the store. Each call can fail, hang, lose its answer, or happen
+//! twice. The witness sees what the store really did.
 
 use std::sync::Arc;
 

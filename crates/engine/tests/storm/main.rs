@@ -1,5 +1,5 @@
 //! Storms: the engine as a whole in a deterministic simulation. The store keeps its data in memory
-//! and follows the engine's own rules. Its calls fail, hang, lose their answers and are doubled.
+//! and follows the engine's own rules. Its calls fail, hang, lose their answers, or happen twice.
 //! Three processes are killed and started, and their clocks differ and jump. Other writers,
 //! policies and operators change things at the same time. A witness checks the promises of the
 //! engine after each step. After the last fault, every key must become as declared.

@@ -73,7 +73,8 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
-/// A pull request, as the event `pull_request` and the check events of a commit contain it.
+/// A pull request in the form that the event `pull_request` and the check events of a commit
+/// contain.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,

@@ -199,9 +199,9 @@ fn room_that_was_reserved_long_ago_begins_no_write() {
     assert!(begin(&mut window, None, &change.digest, limits.window, 1, late));
 }
 
-/// Two runs write the same change. Each run asks, begins, and records its end twice. A store
-/// records the end twice if it repeats a call after a lost answer. The test tries every order of
-/// these steps.
+/// Two runs write the same change. Each run asks the guard, begins the write, and records the end
+/// of the write twice. A store records the end twice if it repeats a call after a lost answer. The
+/// test tries every order of these steps.
 #[test]
 fn each_write_keeps_its_own_room_whatever_the_order_of_two_runs() {
     let limits = Limits { removes: 9, ..Limits::default() };

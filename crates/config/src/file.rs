@@ -136,7 +136,7 @@ pub struct RetentionFile {
     pub bodies: Span,
     /// How long Beadle keeps the ids of deliveries.
     pub ids: Span,
-    /// How long Beadle keeps the entries of the journal.
+    /// How long Beadle keeps the journal entries.
     pub journal: Span,
 }
 

@@ -40,7 +40,7 @@ pub struct GroupsFile {
     /// What Beadle does if the target has no group with the mapped name.
     #[serde(default)]
     pub on_missing_group: OnMissingGroup,
-    /// What Beadle does if the target has no account of a person.
+    /// What Beadle does if the target has no account for a person.
     #[serde(default)]
     pub on_missing_user: OnMissingUser,
     /// Whether Beadle manages the accounts at the target.
@@ -63,7 +63,7 @@ pub struct GroupsFile {
     /// the group is large.
     #[serde(default)]
     pub protected: Vec<String>,
-    /// The role that the members have in a team of GitHub.
+    /// The role that the members have in a GitHub team.
     pub role: Option<Role>,
     /// The parent team that Beadle gives to a new team.
     pub parent: Option<String>,
@@ -111,7 +111,7 @@ pub enum OnMissingGroup {
     Error,
 }
 
-/// What Beadle does if the target has no account of a person.
+/// What Beadle does if the target has no account for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingUser {
@@ -159,7 +159,7 @@ pub enum OnDelete {
     Delete,
 }
 
-/// The role that the members have in a team of GitHub.
+/// The role that the members have in a GitHub team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -61,7 +61,7 @@ impl TargetFile {
 pub struct TeamsFile {
     /// The name of the `[[org]]`. Beadle uses the credential and the budget of this organisation.
     pub org: String,
-    /// The ways to find the account of a person. The most reliable way comes first.
+    /// The ways to find a person's account. The most reliable way comes first.
     #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
     /// The path of a file that assigns accounts to people. The lines of the file have the form
@@ -109,7 +109,7 @@ impl TeamsFile {
     }
 }
 
-/// One way to find the account of a person at GitHub.
+/// One way to find a person's GitHub account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
@@ -135,7 +135,7 @@ pub struct ScimFile {
     pub paging: Option<Paging>,
     /// Where Beadle reads the members of a group.
     pub members: Option<Members>,
-    /// How a request of Beadle removes members from a group.
+    /// How Beadle's requests remove members from a group.
     pub removal: Option<Removal>,
     /// The maximum number of entries that Beadle requests in one page.
     pub page: Option<usize>,
@@ -174,7 +174,7 @@ pub enum Members {
     Users,
 }
 
-/// How a request of Beadle removes members from a group.
+/// How Beadle's requests remove members from a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removal {

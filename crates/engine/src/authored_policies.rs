@@ -1,4 +1,4 @@
-//! Finds the writes that the policies of a person asked for.
+//! Finds the writes that a person's policies asked for.
 
 use std::collections::{BTreeSet, HashMap};
 

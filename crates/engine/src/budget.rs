@@ -205,7 +205,7 @@ impl Budgets {
         }
     }
 
-    /// Records the figures of a vendor's answer. Answers can arrive in another order than their
+    /// Records the figures of a vendor's answer. Answers do not always arrive in the order of their
     /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
     /// ignored, with one exception. Beadle uses such figures if the known period is over, or if the
     /// end of the known period is not credible. In these cases, a clock was ahead when Beadle

@@ -174,7 +174,7 @@ impl PlannedValues {
     }
 
     /// Leaves out each key of a new content if another plan sets this key to the same value. If a
-    /// write can need an approval, its value stays whole, because any key of the value can be the
+    /// write might need an approval, its value stays whole, because any key of the value can be the
     /// reason.
     fn without_known_keys<W: Instructions>(
         &self,

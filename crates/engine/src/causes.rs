@@ -7,7 +7,7 @@ use crate::journal::Cause;
 use crate::key::Key;
 use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
-/// The maximum number of deliveries in one entry of the journal.
+/// The maximum number of deliveries in one journal entry.
 const MOST: usize = 5;
 /// The number of deliveries that one call reads.
 const PAGE: u32 = 50;

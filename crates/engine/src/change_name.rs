@@ -8,9 +8,10 @@ use crate::plan::{Change, PolicyLocation};
 /// The maximum number of values in a name, and the maximum number of policy lines in a name.
 const NAMED: usize = 3;
 
-/// Returns the name of a change, and the lines of the policy that ask for it. Examples are `settings
-/// delete_branch_on_merge (settings.yml:3)` and `teams team core: permission (settings.yml:7)`. If a
-/// whole part, such as a team, appears or disappears, the name has no values.
+/// Returns the name of a change, and the policy lines that ask for the change. Examples are
+/// `settings delete_branch_on_merge (settings.yml:3)` and `teams team core: permission
+/// (settings.yml:7)`. If a whole part, such as a team, appears or disappears, the name has no
+/// values.
 pub(crate) fn change_name<W>(change: &Change<W>) -> String {
     let Change { aspect, what, fields, .. } = change;
     let is_whole = fields.iter().any(|field| field.before.is_null() || field.after.is_null());

@@ -189,7 +189,7 @@ fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }
 
-/// Returns a name as one argument of a command in a shell. The name of a group comes from a directory,
+/// Returns a name as one argument of a shell command. The name of a group comes from a directory,
 /// and can contain any characters. Between single quotes, a shell changes only the single quote.
 fn argument(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);

@@ -49,7 +49,7 @@ pub struct Failure {
     /// failed part.
     pub is_partial: bool,
     /// True if the limit that this request waits for does not apply to other requests. A run then
-    /// goes on with the changes of other aspects.
+    /// continues with the changes of other aspects.
     pub spares_others: bool,
     /// True if Beadle did not send the request, so the vendor does not know of it. The class still
     /// decides what the engine does next.

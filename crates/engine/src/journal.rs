@@ -26,7 +26,7 @@ pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
 pub use unwritten::{DriftCause, UnwrittenChange};
 pub use waiver::WaiverEnded;
 
-/// What an entry of the journal reports.
+/// What a journal entry reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
@@ -79,7 +79,7 @@ impl EntryKind {
     }
 }
 
-/// One entry of the journal.
+/// One journal entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The number of the entry. Numbers begin at 1 and follow the order of the writes. The number

@@ -27,7 +27,7 @@ pub struct EndedSweep {
 }
 
 impl EndedSweep {
-    /// Returns the beginning of the sweep. The store has the duration of a sweep only in whole
+    /// Returns the beginning of the sweep. The store keeps the duration of a sweep only in whole
     /// seconds, so the result can be up to a second too early.
     pub(crate) fn begun(&self) -> Time {
         self.at - Duration::from_secs(self.end.took_s + 1)

@@ -364,8 +364,8 @@ impl Row {
         }
         if interrupts_urgent && self.hint != mark.hint {
             // The next run has the lane of this mark. The next run might also have to do the work
-            // of the run in progress. The hint of a sweep can allow a run to read less than an
-            // event needs. The next run therefore has no hint.
+            // of the run in progress. A sweep's hint might allow a run to read less than an event
+            // needs. The next run therefore has no hint.
             self.hint = None;
         } else {
             self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);

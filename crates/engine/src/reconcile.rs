@@ -152,9 +152,9 @@ fn writers<P: Planner>(
     after: &[Cause],
     lane: Lane,
 ) -> BTreeMap<String, String> {
-    // Beadle's own writes also cause deliveries, which make keys due in the lane of the sweeps. If
-    // a delivery of another writer is about the same key, the planner leaves out the delivery of
-    // Beadle's write.
+    // Beadle's own writes also cause deliveries, which make keys due in the lane `sweep`. If
+    // another writer's delivery has made the key due too, the lane is `event`, and the planner
+    // leaves out the deliveries of Beadle's own writes.
     if lane != Lane::Event {
         return BTreeMap::new();
     }

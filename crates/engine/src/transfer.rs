@@ -14,8 +14,8 @@ use crate::store::{Listing, Store, StoreError, StoreRecord};
 
 /// The number of records that are written at the same time.
 const AT_ONCE: usize = 16;
-/// The maximum number of notes that are in memory at the same time. A note can be large, because a
-/// stored answer of a vendor can have several hundred kilobytes.
+/// The maximum number of notes that are in memory at the same time. A note can be large: a vendor's
+/// answer in a note can have several hundred kilobytes.
 const NOTES: u32 = 100;
 /// The number of journal entries in one record.
 const ENTRIES: u32 = 500;
@@ -59,7 +59,7 @@ pub enum CopyError {
     /// The source store is incomplete, because an earlier copy into it did not end.
     #[error("the source store comes from an earlier copy that did not finish: copy from the original store")]
     FromUnfinished,
-    /// A newer version wrote an entry of the journal. A copy would lose the kind of the entry.
+    /// A newer version wrote a journal entry. A copy would lose the kind of the entry.
     #[error(
         "this version of Beadle does not know the kind of entry {0} of the journal: copy with the newest version of \
          Beadle that has used the source store"

@@ -13,8 +13,8 @@ pub(crate) struct ListSize {
     pub(crate) values: usize,
 }
 
-/// The size of the list in one entry of the journal. In the mode `observe`, a repository has the
-/// same unwritten changes in each run. The entries must therefore stay small. The entries name no
+/// The size of the list in one journal entry. In the mode `observe`, a repository has the same
+/// unwritten changes in each run. The entries must therefore stay small. The entries name no
 /// values, see [`in_journal`].
 pub(crate) const IN_JOURNAL: ListSize = ListSize { changes: 5, values: 0 };
 
@@ -56,10 +56,10 @@ pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
     }
 }
 
-/// Returns the unwritten changes of a run in the form of the journal. If an entry has a field or a
-/// cause that the previous version does not know, that version cannot read the entry. The form
-/// therefore has no names of values, and a blocked change has the cause that the previous version
-/// gave to such a change. The state of the key has the names and the exact cause.
+/// Returns the unwritten changes of a run in the form that the journal stores. If an entry has a
+/// field or a cause that the previous version does not know, that version cannot read the entry.
+/// The form therefore has no names of values, and a blocked change has the cause that the previous
+/// version gave to such a change. The state of the key has the names and the exact cause.
 fn in_journal(report: &Report) -> Vec<UnwrittenChange> {
     let form = |change: UnwrittenChange| UnwrittenChange {
         part: ChangedPart { values: Vec::new(), more_values: 0, ..change.part },

@@ -27,7 +27,7 @@ pub(super) struct CheckedPlan {
     pub(super) failure: Option<Failure>,
 }
 
-/// Decides before the first write of a plan which changes of the plan may be written.
+/// Decides which changes of a plan may be written, before the first write of the plan.
 pub(super) async fn check_guard<W>(
     key: &Key,
     plan: &Plan<W>,

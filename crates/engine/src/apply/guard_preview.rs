@@ -54,8 +54,8 @@ pub async fn preview_guard(
     let keys: Vec<&Key> = keys.into_iter().collect();
     let mut known: BTreeMap<String, Hold> = BTreeMap::new();
     for batch in keys.chunks(READS) {
-        // An unreadable hold must not stop the preview of the other keys. The run of its key fails
-        // later, with an error that names the hold.
+        // An unreadable hold must not stop the preview of the other keys. The run of the hold's key
+        // fails later, with an error that names the hold.
         let lists = try_join_all(batch.iter().map(|key| store.all_holds_of(key))).await?;
         let holds = lists.into_iter().flat_map(|list| list.holds);
         known.extend(holds.map(|hold| (hold.digest.clone(), hold)));

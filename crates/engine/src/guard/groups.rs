@@ -96,8 +96,8 @@ impl HoldGroup {
     }
 }
 
-/// Groups held changes. The groups that wait for a decision come first. Among equal states, more
-/// severe groups come first, then larger ones.
+/// Groups held changes. The groups that wait for a decision come first. Among groups with the same
+/// state, more severe groups come first, then larger groups.
 pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
     let mut groups: BTreeMap<GroupKey, Vec<Hold>> = BTreeMap::new();
     for hold in holds {

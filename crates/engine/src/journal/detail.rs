@@ -16,8 +16,7 @@ use super::unwritten::UnwrittenChange;
 use super::waiver::WaiverEnded;
 use crate::plan::{Change, Unknown};
 
-/// The facts of an entry of the journal. Secrets are removed before the facts are stored in this
-/// type.
+/// The facts of a journal entry. Secrets are removed before the facts are stored in this type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
     /// For an intent: the change that a run is about to write.

@@ -1,4 +1,4 @@
-//! Sentences for entries of the journal. The pages and the commands show the same sentences.
+//! Sentences for journal entries. The pages and the commands show the same sentences.
 
 use std::fmt;
 

@@ -46,7 +46,7 @@ pub enum ProblemKind {
     SweepFailed,
     /// A credential ends soon, or the vendor denies it.
     CredentialEnds,
-    /// Beadle reverted the change of a person.
+    /// Beadle reverted a person's change.
     Reverted,
     /// This version of Beadle cannot read a stored hold or waiver.
     Unreadable,

@@ -98,7 +98,7 @@ fn a_run_has_no_hint_of_a_sweep_while_it_can_stand_for_an_event() {
         // The run of the event can fail, or its process can end.
         (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R#swept"), None),
         (hinted(Lane::Manual, "R"), hinted(Lane::Sweep, "R#swept"), None),
-        // A webhook of Beadle's own write, and a sweep after a sweep.
+        // A webhook that Beadle's own write caused, and a sweep after a sweep.
         (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R"), Some("R")),
         (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Sweep, "R"), Some("R")),
         (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Event, "R"), Some("R")),
@@ -119,7 +119,7 @@ fn a_run_of_two_marks_reads_everything_if_one_of_them_needs_it() {
     let (careful, swept) = (Some("R"), Some("R#swept"));
     for (first, second, expected) in [
         (swept, swept, swept),
-        // The webhook of a write by Beadle has the lane of a sweep.
+        // A webhook that Beadle's own write caused has the lane `sweep`.
         (careful, swept, careful),
         (swept, careful, careful),
         (None, swept, careful),

@@ -15,7 +15,7 @@ use crate::queue::Lease;
 /// The maximum number of entries in memory during a search of the whole journal.
 const PAGE: u32 = 1000;
 
-/// Stores the entries of the journal.
+/// Stores the journal entries.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// Adds entries to the journal, and returns their numbers. If a lease is given and is not

@@ -364,7 +364,7 @@ pub(super) async fn a_key_is_found_by_every_name_that_it_had(store: SharedStore)
         assert!(subjects.iter().any(|known| known == subject), "{subject}: {subjects:?}");
     }
     assert_eq!(store.subjects(2).await.unwrap().len(), 2);
-    // The directory of a company can have names that are longer than an entry of an index.
+    // A company's directory can have names that are too long for an index entry.
     let parts: Vec<String> =
         (1..4_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
     let long = parts.concat();

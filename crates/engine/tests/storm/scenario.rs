@@ -51,7 +51,7 @@ pub(crate) struct Scenario {
     pub(crate) ahead: [u64; PROCESSES],
     /// How often Beadle may make the same change within an hour; zero means no limit.
     pub(crate) repeats: u32,
-    /// The time between two writes of sweeps, in milliseconds.
+    /// The time between two bulk writes, in milliseconds.
     pub(crate) pace: u64,
     /// True if an instance may occupy only a part of the places of a worker.
     pub(crate) are_runs_shared: bool,

@@ -51,7 +51,7 @@ impl Source {
         values(&self.text)
     }
 
-    /// Returns the error for an invalid value, completed with the file and the line of the key.
+    /// Returns the error for an invalid value, together with the file and the line of the key.
     pub fn error(&self, invalid: Invalid) -> ConfigError {
         let line = invalid.at().line(&self.text);
         ConfigError::Invalid { file: self.file.clone(), line, invalid }

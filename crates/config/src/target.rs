@@ -219,8 +219,8 @@ pub struct GroupGuardFile {
     pub percent: Option<usize>,
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,
-    /// How many more members may leave, if the directory confirms that the access of each of these
-    /// members must end.
+    /// How many additional members may leave, if the directory confirms for each of them that the
+    /// access must end.
     pub leavers: Option<usize>,
     /// The length of the window. Beadle counts the members who leave within the window.
     pub window: Option<Span>,

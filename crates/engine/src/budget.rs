@@ -29,7 +29,7 @@ pub enum Resource {
     Core,
     /// The account for the points of GraphQL queries.
     GraphQl,
-    /// The account that counts the points per minute of all kinds of calls.
+    /// The account for the points that calls of all kinds use in one minute.
     Secondary,
     /// The credential as a whole. This account has no count. Beadle blocks the account while the
     /// vendor denies the credential.

@@ -353,7 +353,8 @@ impl KeyState {
 /// Returns the first refused change and the reason of the vendor, if the run failed only because the
 /// vendor refused changes.
 fn refused(report: &Report) -> Option<String> {
-    // A refusal is the least severe failure, so no change failed for another reason.
+    // A refusal is the least severe failure. If it is the failure of the run, no change failed for
+    // another reason.
     let failure = report.failure.as_ref().filter(|failure| failure.class == Class::Rejected)?;
     let has_failed = report.count(|result| matches!(result, StepResult::Failed(_))) > 0;
     has_failed.then(|| failure.text.clone())

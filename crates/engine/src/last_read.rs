@@ -1,5 +1,5 @@
-//! A sweep does not read every part of a repository each time. For such parts, one note for each
-//! key stores the times when Beadle last read them.
+//! Some parts of a repository are not read by every sweep. For each key, one note contains the
+//! times of the last reads of these parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

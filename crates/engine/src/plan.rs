@@ -231,8 +231,8 @@ impl<W> Change<W> {
         risks
     }
 
-    /// Returns the place of the change in the list of an undo. It is the place of the change's
-    /// first risk in [`Risk::OF_UNDO`]. A change without values comes last.
+    /// Returns the place of the change in the list of an undo. Of all risks of the change, the risk
+    /// that comes first in [`Risk::OF_UNDO`] decides the place. A change without values comes last.
     pub fn undo_place(&self) -> usize {
         let is_here = |risk: &Risk| self.fields.iter().any(|field| field.risk == *risk);
         Risk::OF_UNDO.iter().position(is_here).unwrap_or(Risk::OF_UNDO.len())

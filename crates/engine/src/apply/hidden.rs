@@ -1,6 +1,6 @@
 //! Remembers what the plans of a key could not show. A policy can ask for a change long before a
-//! plan shows it. Until then, an aspect was unknown, a waiver exempted the value, or no plan could
-//! be made.
+//! plan shows it. Until then, the aspect might be unknown, a waiver might exempt the value, or
+//! Beadle might make no plan.
 
 use std::collections::BTreeMap;
 

@@ -83,7 +83,7 @@ pub struct IntendedDispatch {
     pub workflow: String,
     /// The repository that contains the workflow.
     pub repository: String,
-    /// The branch or tag for the run of the workflow.
+    /// The branch or tag of the workflow's run.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The inputs of the workflow.

@@ -85,7 +85,7 @@ impl NewSpan {
         Self { kind, ..self }
     }
 
-    /// Sets a beginning of the span that is earlier than now.
+    /// Sets the beginning of the span to a time before now.
     #[must_use]
     pub fn since(self, since: Time) -> Self {
         Self { since: Some(since), ..self }

@@ -50,8 +50,8 @@ pub struct VerifiedHook {
     /// before the delivery. The store might already have an event, from another delivery or from
     /// the System Log. In this case, the event's keys do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself. The store must get the delivery after all events of the delivery. So a
-    /// delivery in the store means that all its events are in the store.
+    /// The delivery itself. The store must get the delivery after all events of the delivery. If
+    /// the store contains a delivery, it therefore also contains all events of the delivery.
     pub delivery: Delivery,
 }
 

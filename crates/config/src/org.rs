@@ -322,9 +322,10 @@ pub struct BudgetFile {
     /// The period for counting points. At GitHub, the period is a minute. Only a simulator uses a
     /// shorter period.
     pub minute: Span,
-    /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
+    /// The maximum number of points that REST requests may use in a minute. GitHub's limit is 900.
     pub rest_points: u32,
-    /// The maximum number of points of GraphQL requests in a minute. GitHub's limit is 2,000.
+    /// The maximum number of points that GraphQL requests may use in a minute. GitHub's limit is
+    /// 2,000.
     pub graphql_points: u32,
     write_every: Option<Span>,
 }

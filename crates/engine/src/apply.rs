@@ -125,7 +125,7 @@ pub trait Session<W>: Send + Sync {
 /// Everything that `apply` needs besides the plan: the store, the clock, the lease and the limits.
 #[derive(Clone)]
 pub struct ApplyContext {
-    /// The store of the guard's window, the holds and the journal.
+    /// The store that contains the guard's window, the holds and the journal.
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,

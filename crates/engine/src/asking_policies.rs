@@ -22,7 +22,7 @@ pub struct AskingPolicies {
     /// The policies that came into force at this time or later could have asked for the changes.
     pub since: Time,
     /// The generations that asked for the changes: the generations of the first plans and of the
-    /// latest plans.
+    /// latest plans with these changes.
     pub generations: BTreeSet<String>,
 }
 

@@ -86,7 +86,7 @@ impl GateLimits {
     pub const CREATES: u32 = 1000;
     /// The default for the maximum percentage of the repositories.
     pub const PERCENT: u32 = 10;
-    /// The default for the number of repositories that is always allowed.
+    /// The default for the number of repositories that are always allowed.
     pub const REPOSITORIES: u32 = 3;
 
     fn of(&self, risk: Risk) -> Option<u32> {
@@ -216,7 +216,7 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }
 
-/// Returns whether an operator must see a change before the operator approves its generation. This
+/// Returns whether an operator must see a change before the operator approves the generation. This
 /// is true if the gate counts the change. It is also true if the change always needs an approval,
 /// because the approval of the generation also approves this change.
 pub fn is_counted<W>(change: &Change<W>) -> bool {

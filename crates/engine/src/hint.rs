@@ -19,7 +19,7 @@ pub fn read_hint(hint: &str) -> (&str, bool) {
     }
 }
 
-/// Returns the hint that a key has after a mark. `before` is the hint of the key, and `mark` the
+/// Returns the hint that a key has after a mark. `before` is the hint of the key, and `mark` is the
 /// hint of the mark. `is_covered` is true if completed runs cover all earlier marks of the key.
 ///
 /// A run that covers several marks may use earlier answers only if each of the marks allows it.

@@ -259,9 +259,9 @@ impl KeyState {
     }
 
     /// Deletes the states of the keys in a scope, except the keys in `keys`. With each state, also
-    /// deletes the list of unwritten changes, and the notes about the policies of these changes.
-    /// The repositories or groups of the deleted states no longer exist, so no run reads these
-    /// states.
+    /// deletes the list of unwritten changes, and the notes about the policies that asked for these
+    /// changes. The repositories or groups of the deleted states no longer exist, so no run reads
+    /// these states.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,
@@ -360,8 +360,8 @@ fn refused(report: &Report) -> Option<String> {
     has_failed.then(|| failure.text.clone())
 }
 
-/// Returns the aspects with a change that Beadle only observes after an undo, and without another
-/// change that the mode does not allow.
+/// Returns the aspects with a change that Beadle only observes after an undo. Leaves out an aspect
+/// with another change that the mode does not allow.
 fn only_undone(report: &Report) -> BTreeSet<String> {
     let aspects = |undone: bool| {
         let its = report.steps.iter().filter(|step| step.outcome == StepResult::Withheld);

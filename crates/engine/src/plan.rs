@@ -340,7 +340,7 @@ pub struct Waived {
     pub asked: Option<PolicyLocation>,
 }
 
-/// The list of changes after which a key is as declared.
+/// The list of changes that would make a key match the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
     /// The name that people use for the key, such as `acme/widgets`.

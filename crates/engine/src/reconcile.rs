@@ -57,7 +57,7 @@ pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
     pub planner: P,
     /// Writes the planned changes.
     pub writer: W,
-    /// The store of the guard's window, the holds and the journal.
+    /// The store that contains the guard's window, the holds and the journal.
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,

@@ -69,10 +69,10 @@ pub async fn summarise(
     let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
     // Nobody works on the key of an unreadable row, so such a row does not delay the end of the sweep.
     let RowList { rows, unreadable_keys, .. } = store.all_rows(u32::MAX).await?;
-    // The writes of a run cause webhooks, which mark the key again during the run. Such a row no
-    // longer shows that the run belongs to the sweep. Beadle therefore waits for all runs that are
-    // in progress now. Beadle does not wait for runs that begin later, because the sweep of a busy
-    // organisation would never end.
+    // The writes of a run cause webhooks, which mark the key again during the run. The row of the
+    // key then no longer shows that the run belongs to the sweep. Beadle therefore waits for all
+    // runs that are in progress now. Beadle does not wait for runs that begin later, because the
+    // sweep of a busy organisation would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
         rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();

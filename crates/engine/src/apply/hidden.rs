@@ -28,7 +28,7 @@ impl Hidden {
         self.0.is_empty()
     }
 
-    /// Returns what stays hidden after a failure that left the key without a plan.
+    /// Returns what remains hidden if a failure prevented a plan of the key.
     pub(super) fn after_failure(&self, now: Time) -> Self {
         let mut after = self.clone();
         after.0.entry(ALL.to_owned()).or_insert(now);

@@ -312,7 +312,7 @@ pub struct Intent {
 /// Whether a write may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The write may begin. The number is the number of the intent in the journal.
+    /// The write may begin. The value is the journal number of the intent.
     Yes(u64),
     /// The lease is no longer valid, because another worker took the key or the lease ended.
     LeaseLost,

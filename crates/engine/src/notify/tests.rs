@@ -351,7 +351,8 @@ fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
 fn in_a_large_topic_only_further_problems_are_new() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..1000), 0..100);
-    // Identities that the ledger left out replace the identities of ended problems.
+    // The ledger now stores identities that it had left out, in place of the identities of ended
+    // problems.
     channel.watch(&held(0..700), 100..200);
     channel.watch(&held(200..700), 200..600);
     assert_eq!(channel.received.len(), 1, "{:?}", channel.received);

@@ -97,7 +97,7 @@ pub struct CommentApprovalFile {
     pub team: String,
 }
 
-/// What Beadle refuses in a policy because the organisation's mode allows writes.
+/// What Beadle refuses in an organisation's policy. It depends on the organisation's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals {
     /// JavaScript validators. Beadle does not run validators, so Beadle would also write values

@@ -37,7 +37,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Returns the name of the account for output and for labels of metrics.
+    /// Returns the name of the account for output and for metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",

@@ -14,8 +14,8 @@ const PAGE: u32 = 50;
 /// The maximum number of calls for one key. Beadle's own writes also cause deliveries, and the list
 /// begins with these deliveries.
 const PAGES: u32 = 10;
-/// The maximum time from a delivery about an origin until the run of the origin marks the key. This
-/// run might have to wait for a debounce or for a retry.
+/// The maximum time between a delivery about an origin and the moment when the run of the origin
+/// marks the key. This run might have to wait for a debounce or for a retry.
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was

@@ -1,5 +1,5 @@
-//! Finds the newest sweep that meets a condition: for example the newest sweep in which Beadle wrote
-//! something, so that a person can undo this sweep without a search for its number.
+//! Finds the newest sweep that meets a condition. An example is the newest sweep in which Beadle
+//! wrote something: a person can then undo this sweep without a search for its number.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::store::{History, Store, StoreError};
 
 /// The number of sweeps that one read of the store returns.
 const WINDOW: u32 = 100;
-/// The maximum number of sweeps that the search for a writing sweep reads, so that the overview stays
-/// fast.
+/// The maximum number of sweeps that the search for a sweep with writes reads, so that the overview
+/// stays fast.
 const MOST_FOR_WRITES: usize = 500;
 /// The maximum number of sweeps that the search for an earlier sweep reads.
 const MOST_FOR_TIME: usize = 10_000;

@@ -203,7 +203,7 @@ pub enum Outcome {
 pub struct Timing {
     /// How long a key waits after an event, so that one run covers several events.
     pub debounce: Duration,
-    /// The maximum wait from the first of several events, if new events keep arriving.
+    /// The maximum wait after the first of several events, if new events keep arriving.
     pub ceiling: Duration,
     /// How long a lease is valid if the worker does not renew it.
     pub lease: Duration,

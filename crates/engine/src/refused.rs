@@ -1,5 +1,5 @@
 //! Remembers changes that the vendor refused permanently, so that a sweep does not send the same
-//! change each time. A refusal belongs to one pair of an observed and a desired value. Beadle
+//! change each time. A refusal applies to one pair: an observed value and a desired value. Beadle
 //! forgets the refusal when a plan no longer contains the change. If the same drift comes back
 //! later, Beadle sends the change again.
 
@@ -17,8 +17,8 @@ use crate::store::{Store, StoreError};
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
 /// credential causes the same answer, and somebody might soon repair the credential.
 const FIRST: Duration = Duration::from_secs(60);
-/// After each further refusal, the wait of sweeps grows by this factor. The waits are a minute, an
-/// hour and 60 hours, and then the maximum.
+/// After each further refusal, sweeps wait longer by this factor. The waits are a minute, an hour
+/// and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
 /// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
 /// change again after this time.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 pub struct SharedRead<T> {
     /// The number of calls of [`SharedRead::get`].
     asked: AtomicU64,
-    /// The result of the last read, and the number of calls before that read began.
+    /// The result of the last read, and the number of calls that were made before that read began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 

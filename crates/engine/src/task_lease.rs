@@ -7,9 +7,9 @@
 //! over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer than
 //! [`VALID`].
 //!
-//! If a machine was suspended, its process might go on with a run although the lease is lost. The
-//! run notices this only when it looks at the clock again. A task must therefore not rely on the
-//! lease alone. An action that must never happen twice needs a conditional write to the store
+//! If a machine was suspended, its process might continue a run although the lease is lost. The run
+//! notices this only when it looks at the clock again. A task must therefore not rely on the lease
+//! alone. An action that must never happen twice needs a conditional write to the store
 //! ([`crate::Note::replace`]).
 
 use std::sync::Arc;
@@ -116,8 +116,8 @@ impl TaskLease {
     /// Looks at the stored lease once. Then this process renews the lease, takes the lease over if
     /// it may do so, or notices that another process holds the lease.
     pub async fn look(&self) -> Result<(), StoreError> {
-        // The time counts from the moment before the call, because the store can store the lease
-        // long before this process gets the answer.
+        // The time counts from the moment before the call, because the lease might be stored long
+        // before this process gets the answer.
         let renewal = Renewal { begun: Instant::now(), at: self.clock.now() };
         let stored = note().stored(self.store.as_ref()).await?;
         let beat = stored.value.as_ref().map_or(0, |lease| lease.beat);

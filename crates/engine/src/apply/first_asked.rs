@@ -164,8 +164,8 @@ impl FirstAsked {
 
     /// Returns the changes of a plan that have no record yet. If another change of the same part
     /// has a record, the policy could have asked for the new change as early as for the recorded
-    /// one: the value before the change, or another field of the part, might have changed in the
-    /// meantime.
+    /// one. The reason: the value before the change, or another field of the part, might have
+    /// changed in the meantime.
     fn new_changes<W>(&self, key: &Key, plan: &Plan<W>, now: Time, can_hide: CanHide<'_>) -> NewChanges {
         let changes = plan.changes.iter().map(|change| (change.digest(key), change));
         let new = changes.filter(|(digest, _)| !self.changes.contains_key(digest));

@@ -26,8 +26,8 @@ pub struct GuardPreview {
 
 /// Returns the changes that the guard would hold if Beadle wrote these plans now, in the order of
 /// the list. All plans belong to one instance. Writes and reserves nothing, so other runs can use
-/// the room of the window first. A change that is contested or that the vendor refused earlier
-/// counts as a write.
+/// the room of the window first. A contested change counts as a write, and so does a change that
+/// the vendor refused earlier.
 ///
 /// # Errors
 ///

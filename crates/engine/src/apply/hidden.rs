@@ -17,8 +17,8 @@ const ALL: &str = "";
 /// The maximum number of names in a note, because a note must stay small.
 const MOST: usize = 100;
 
-/// What plans could not show: aspects, and waived keys of the policy. Each has the time of the
-/// first plan that could not show it.
+/// What plans could not show: aspects, and waived keys of the policy. Each entry has the time of
+/// the first plan that could not show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Hidden(BTreeMap<String, Time>);

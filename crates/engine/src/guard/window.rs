@@ -83,8 +83,8 @@ pub struct GuardReservation {
     /// The aspect of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub aspect: String,
-    /// The time when the room was reserved. After the write has begun, it is the time when the
-    /// write began.
+    /// The time when the room was reserved. After the write has begun, this field contains the time
+    /// when the write began.
     pub at: Time,
     /// What happened to the room.
     #[serde(alias = "written")]
@@ -381,10 +381,10 @@ pub fn begin(
 /// change has no end, and the room of the change still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The change was written. The number is the number of the write's intent in the journal.
+    /// The change was written. The value is the journal number of the write's intent.
     Written(u64),
-    /// The write began, and it certainly had no effect. The number is the number of the write's
-    /// intent in the journal.
+    /// The write began, and certainly had no effect. The value is the journal number of the write's
+    /// intent.
     Refused(u64),
     /// The write did not begin.
     NotBegun,

@@ -253,8 +253,8 @@ impl Ledger {
     }
 
     /// Forgets problems that ended long ago. If such a problem comes back, it is new. If the
-    /// problems of a topic do not change, the topic forgets ended problems earlier, see
-    /// [`Self::compose`].
+    /// problems of a topic do not change, the ledger forgets the topic's ended problems earlier,
+    /// see [`Self::compose`].
     fn forget_ended(&mut self, present: &Present, now: Time) {
         for told in &mut self.told {
             let found = present.get(&told.topic).filter(|found| found.members != told.members);

@@ -13,8 +13,7 @@ pub struct RowList {
     /// cannot read it. For example, `the row of repository:acme:1: ...`. The reason quotes no stored
     /// text.
     pub unreadable: Vec<String>,
-    /// The keys of the unreadable rows, in the form that the store has. The order is that of
-    /// `unreadable`.
+    /// The keys of the unreadable rows, in their stored form. The order is that of `unreadable`.
     pub unreadable_keys: Vec<String>,
 }
 

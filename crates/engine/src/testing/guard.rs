@@ -1,4 +1,4 @@
-//! Checks of a store's guard: the window, holds, approvals, and the conditions for a write.
+//! The checks of a store's guard: the window, holds, approvals, and the conditions for a write.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Checks of the queue: claims, lanes, leases, pauses and parked keys.
+//! The checks of the queue: claims, lanes, leases, pauses and parked keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Checks of stored data: deliveries, the journal, notes, the deletion of old data, and copies
+//! The checks of stored data: deliveries, the journal, notes, the deletion of old data, and copies
 //! between stores.
 
 use std::time::Duration;

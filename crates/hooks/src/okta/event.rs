@@ -32,7 +32,7 @@ pub const TYPES: &[&str] = &[
 /// The type of an event that reports a changed profile. Such a change does not affect access. If
 /// Okta fills in a field for all people, thousands of these events arrive.
 const PROFILE: &str = "user.account.update_profile";
-/// The beginning of the event types that change only the members of a group.
+/// The prefix of the event types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
 /// The maximum number of keys that one event marks as due. An event with more keys causes a sweep
 /// of all groups instead.

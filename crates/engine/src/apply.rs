@@ -287,10 +287,9 @@ impl Report {
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
 /// that depend on it. A used-up budget, a conflict, a lost lease or a credential without a token
 /// ends the run. Some limits apply only to certain requests. If a change must wait for such a
-/// limit, the other changes of its aspect wait too, and Beadle continues with the changes of other
-/// aspects. A run for an event can write changes in parallel, see [`Turn`]. `remembered` contains
-/// the notes of the key. `apply` calls `on_step` with the result of each step immediately after the
-/// step ends.
+/// limit, the other changes of its aspect wait too, but changes of other aspects do not wait. A run
+/// for an event can write changes in parallel, see [`Turn`]. `remembered` contains the notes of the
+/// key. `apply` calls `on_step` with the result of each step immediately after the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,

@@ -26,8 +26,9 @@ pub struct AskingPolicies {
     pub generations: BTreeSet<String>,
 }
 
-/// Finds the policies that could have asked for these held changes. The policy in force is one of
-/// them. All holds belong to one organisation.
+/// Finds the policies that could have asked for these held changes. The policy in force could also
+/// have asked for them, even if the result does not contain this policy. All holds belong to one
+/// organisation.
 pub async fn asking_policies(store: &dyn Store, holds: &[&Hold]) -> Result<AskingPolicies, StoreError> {
     let known = asked_for_holds(store, holds).await?;
     let first = known.iter().filter_map(|(first, _)| first.clone());

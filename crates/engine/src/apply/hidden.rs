@@ -1,6 +1,6 @@
 //! Remembers what the plans of a key could not show. A policy can ask for a change long before a
 //! plan shows it. Until then, the aspect might be unknown, a waiver might exempt the value, or
-//! Beadle might make no plan.
+//! Beadle might not be able to make a plan.
 
 use std::collections::BTreeMap;
 

@@ -38,7 +38,8 @@ mod tests {
 
     fn member(name: &str, dependencies: &[&str]) -> Member {
         let dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
-        Member { name: name.to_owned(), folder: PathBuf::new(), roots: Vec::new(), dependencies }
+        let (folder, roots, with_testing) = (PathBuf::new(), Vec::new(), Vec::new());
+        Member { name: name.to_owned(), folder, roots, dependencies, with_testing }
     }
 
     fn layers() -> Vec<Vec<String>> {

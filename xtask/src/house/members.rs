@@ -16,6 +16,8 @@ pub(super) struct Member {
     pub(super) roots: Vec<PathBuf>,
     /// The dependencies of the package. The list leaves out packages that only its tests need.
     pub(super) dependencies: Vec<String>,
+    /// The dependencies whose feature `testing` the manifest asks for.
+    pub(super) with_testing: Vec<String>,
 }
 
 /// Asks cargo for the packages of the workspace.
@@ -44,11 +46,18 @@ fn member(package: &Value) -> anyhow::Result<Member> {
     let roots = every("targets").filter(is_product).filter_map(|target| target["src_path"].as_str());
     let built_with = every("dependencies").filter(|dependency| dependency["kind"] != "dev");
     let dependencies = built_with.filter_map(|dependency| dependency["name"].as_str());
+    let asks_for_testing = |dependency: &&Value| {
+        let features = dependency["features"].as_array().map_or(&[][..], Vec::as_slice);
+        features.iter().any(|feature| feature == "testing")
+    };
+    let with_testing = every("dependencies").filter(asks_for_testing);
+    let with_testing = with_testing.filter_map(|dependency| dependency["name"].as_str());
     Ok(Member {
         name: name.to_owned(),
         folder,
         roots: roots.map(PathBuf::from).collect(),
         dependencies: dependencies.map(str::to_owned).collect(),
+        with_testing: with_testing.map(str::to_owned).collect(),
     })
 }
 
@@ -69,12 +78,14 @@ mod tests {
             "dependencies": [
                 { "name": "beadle-engine", "kind": null },
                 { "name": "beadle-sim", "kind": "dev" },
+                { "name": "beadle-secrets", "kind": "dev", "features": ["testing"] },
             ],
         });
         let member = member(&package).unwrap();
         assert_eq!(member.folder, PathBuf::from("/beadle/crates/groups"));
         assert_eq!(member.roots, [PathBuf::from("/beadle/crates/groups/src/lib.rs")]);
         assert_eq!(member.dependencies, ["beadle-engine"]);
+        assert_eq!(member.with_testing, ["beadle-secrets"]);
     }
 
     #[test]

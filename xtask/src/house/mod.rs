@@ -4,6 +4,7 @@
 //!   together with the files below it. See `uses` for the definition of a use.
 //! - **A file has at most 500 lines.**
 //! - **A package depends only on packages of lower layers.**
+//! - **A package asks for the feature `testing` of each package whose tools its tests use.**
 //!
 //! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
 //! no longer necessary is also a problem. So every new exception is a change that a reviewer sees.
@@ -15,6 +16,7 @@ mod members;
 mod modules;
 mod rules;
 mod sizes;
+mod testing;
 mod uses;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let rules = rules::read(&path)?;
     let members = members::members()?;
     let mut problems = layers::problems(&rules.layers, &members);
+    problems.extend(testing::problems(&members)?);
     let folders: Vec<PathBuf> =
         members.iter().map(|member| member.folder.canonicalize()).collect::<std::io::Result<_>>()?;
     problems.extend(sizes::problems(&root().canonicalize()?, &folders, &rules.large)?);

@@ -15,7 +15,16 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
     let matched = pair(checks, seen, closeness);
-    if matched.only_desired.is_empty() && matched.only_observed.is_empty() {
+    // A check from whichever App is not missing if the policy also declares this check with its App:
+    // the rule requires the check then. GitHub could keep only one of the two entries, so Beadle
+    // would write the list again and again.
+    let is_covered = |at: usize| {
+        let check = &checks[at];
+        check.binding == Binding::Unsaid
+            && matched.observed_of(at).is_none()
+            && checks.iter().any(|other| other.context == check.context && other.binding != Binding::Unsaid)
+    };
+    if matched.only_desired.iter().all(|at| is_covered(*at)) && matched.only_observed.is_empty() {
         return None;
     }
     // The App that must report each check after the write.
@@ -23,8 +32,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
         (Binding::Unsaid, Some(live)) => seen[live].app_id.map_or(Binding::Any, Binding::App),
         (binding, _) => binding,
     };
-    let after: Vec<(&str, Binding)> =
-        checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
+    let after = checks.iter().enumerate().filter(|(at, _)| !is_covered(*at));
+    let after: Vec<(&str, Binding)> = after.map(|(at, check)| (check.context.as_str(), bound(at))).collect();
     // The rule does not become weaker if it still requires every live check from the same App. It
     // also does not become weaker if every App can report a live check now, and the policy
     // restricts this check to one App.
@@ -128,6 +137,8 @@ pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use beadle_github::Allowances;
     use proptest::prelude::*;
     use serde_json::Map;
@@ -214,6 +225,19 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
+    #[test]
+    fn a_check_with_its_app_and_the_same_check_without_an_app_come_to_rest() {
+        let policy = "{ context: ci }, { context: ci, app_id: -1 }";
+        let (_, input) = planned(policy, &live(&[])).unwrap();
+        assert_eq!(input, json!([{ "context": "ci", "appId": "any" }]));
+        assert_eq!(planned(policy, &live(&[("ci", None)])), None);
+        // A check that two Apps report stays as it is, because each entry has its check.
+        assert_eq!(planned(policy, &live(&[("ci", None), ("ci", Some(7))])), None);
+        // The check from every App is missing, so it is added.
+        let (risk, input) = planned(policy, &live(&[("ci", Some(7))])).unwrap();
+        assert_eq!((risk, input.as_array().unwrap().len()), (Risk::Changes, 2));
+    }
+
     /// Returns the checks that GitHub has after the write. If a check has no App, GitHub binds the
     /// check to the App with the most recent report of the check.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
@@ -223,7 +247,10 @@ mod tests {
             None => Some(9),
         };
         let checks = input.as_array().unwrap().iter();
-        checks.map(|check| (check["context"].as_str().unwrap().to_owned(), bound(check))).collect()
+        let checks = checks.map(|check| (check["context"].as_str().unwrap().to_owned(), bound(check)));
+        // Beadle reads each check only once, even if GitHub lists it twice.
+        let checks: BTreeSet<(String, Option<i64>)> = checks.collect();
+        checks.into_iter().collect()
     }
 
     fn rule_of(checks: &[(String, Option<i64>)]) -> Rule {
@@ -233,13 +260,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_list_is_quiet_once_it_is_written_and_every_change_of_a_check_is_found(
-            wanted in proptest::collection::vec((0u8..3, 0i64..4), 0..6),
+            wanted in proptest::collection::vec((0u8..3, 0i64..5), 0..6),
             before in proptest::collection::btree_set((0u8..3, proptest::option::of(1i64..4)), 0..5),
         ) {
             let text: Vec<String> = wanted
                 .iter()
                 .map(|(name, app)| match app {
                     0 => format!("{{ context: c{name}, app_id: null }}"),
+                    4 => format!("{{ context: c{name} }}"),
                     app => format!("{{ context: c{name}, app_id: {app} }}"),
                 })
                 .collect();
@@ -247,7 +275,11 @@ mod tests {
             let before: Vec<_> = before.into_iter().map(|(name, app)| (format!("c{name}"), app)).collect();
             let after = planned(&text, &rule_of(&before)).map_or(before, |(_, input)| written(&input));
             prop_assert_eq!(planned(&text, &rule_of(&after)), None);
-            for at in 0..after.len() {
+            // An entry without an App matches a check from each App, and does not require that a
+            // check with the same name has another entry.
+            let open: BTreeSet<String> =
+                wanted.iter().filter(|(_, app)| *app == 4).map(|(name, _)| format!("c{name}")).collect();
+            for at in (0..after.len()).filter(|at| !open.contains(&after[*at].0)) {
                 let mut fewer = after.clone();
                 fewer.remove(at);
                 prop_assert!(planned(&text, &rule_of(&fewer)).is_some());

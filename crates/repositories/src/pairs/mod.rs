@@ -9,9 +9,9 @@
 //! In some pairs, the first reads fail or are incomplete. In some pairs, somebody else renames,
 //! deletes or adds things after the first applies.
 //!
-//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tests more pairs.
-//! `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure contains
-//! the seed and the files.
+//! `PAIRS=10000 cargo test --release -p beadle-repositories --lib whatever_is_applied` tests more
+//! pairs. `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure
+//! contains the seed and the files.
 
 mod dice;
 mod entries;

@@ -2,8 +2,9 @@
 //! `testing`, which exists only with this feature.
 //!
 //! If one package of a build asks for the feature, cargo sets it for all packages of the build. So a
-//! package that lacks the feature in its manifest can be built together with the whole workspace.
-//! But it cannot be built alone, for example with `cargo test --package` or `cargo xtask storm`.
+//! package that lacks the feature in its manifest can be tested together with the whole workspace.
+//! But its tests cannot be built alone, for example with `cargo test --package` or `cargo xtask
+//! storm`.
 
 use std::path::PathBuf;
 
@@ -47,11 +48,25 @@ fn uses_testing(text: &str, name: &str) -> bool {
     code.match_indices(&prefix).any(|(at, _)| {
         let rest = &code[at + prefix.len()..];
         let items = match rest.strip_prefix('{') {
-            Some(items) => items.split('}').next().unwrap_or_default(),
+            Some(items) => group(items),
             None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
         };
         items.split(|c: char| !c.is_alphanumeric() && c != '_').any(|item| item == "testing")
     })
+}
+
+/// Returns the items of a group of imports. `text` begins after the opening brace of the group.
+fn group(text: &str) -> &str {
+    let mut depth = 1;
+    let end = text.find(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    &text[..end.unwrap_or(text.len())]
 }
 
 #[cfg(test)]
@@ -92,6 +107,7 @@ mod tests {
         assert!(uses("use CRATE::testing;"));
         assert!(uses("    let hold = CRATE::testing::hold(1);"));
         assert!(uses("use CRATE::{\n    Key, testing,\n};"));
+        assert!(uses("use CRATE::{guard::{Hold, Ruling}, testing};"));
         assert!(!uses("use CRATE::{Key, Lane};\nuse another::testing;"));
         assert!(!uses("// use CRATE::testing;"));
         assert!(!uses("use CRATE::testing_times;"));

@@ -155,8 +155,8 @@ async fn decide_by_form(
     let asked = AskedApproval { codes: &codes, reason: &reason, shown };
     let ruled = Ruled { codes: codes.clone(), ruling, reason: reason.clone(), shown, confirmed, token };
     match sign_in.decide(visitor, ruled).await {
-        Ok(DecisionEnd::Done(done)) => {
-            answers::page(StatusCode::OK, "Decided", "/holds", decided(ruling, &done))
+        Ok(DecisionEnd::Done(DecisionDone { changes })) => {
+            answers::page(StatusCode::OK, "Decided", "/holds", decided(ruling, changes))
         }
         Ok(DecisionEnd::Unconfirmed(holds)) => {
             let content = ruling_confirmation::content(&holds, visitor, asked);
@@ -167,16 +167,11 @@ async fn decide_by_form(
 }
 
 /// Returns the content of the page about a stored decision: its result, and what happens next.
-fn decided(ruling: Ruling, done: &DecisionDone) -> Vec<Html> {
-    const OF_POLICY: &str = "Beadle writes approved changes in its next run. The journal shows each write.";
-    const OF_UNDO: &str = "To write the approved changes of an undo, request the same undo again.";
-    let DecisionDone { changes, of_undo } = *done;
+fn decided(ruling: Ruling, changes: usize) -> Vec<Html> {
     let what = format!("{} {}.", counted(changes, "change", "changes"), past(ruling));
     let next = match ruling {
-        Ruling::Approve if of_undo == 0 => OF_POLICY.to_owned(),
-        Ruling::Approve if of_undo == changes => OF_UNDO.to_owned(),
-        Ruling::Approve => format!("{OF_POLICY} {OF_UNDO}"),
-        Ruling::Reject => "Beadle goes on holding rejected changes until somebody approves them.".to_owned(),
+        Ruling::Approve => "Beadle writes approved changes in its next run. The journal shows each write.",
+        Ruling::Reject => "Beadle goes on holding rejected changes until somebody approves them.",
     };
     let result = element(Tag::P, &[Attribute::Class("call"), Attribute::Role("status")], [text(what)]);
     let (holds, journal) = (Link::to("/holds"), Link::to("/journal"));
@@ -244,7 +239,7 @@ async fn decide_by_program(
     // A program shows the changes to the person in its own way, so one request is enough.
     let ruled = Ruled { codes: vec![code], ruling, reason, shown, confirmed: true, token: token(headers) };
     match sign_in.decide(&visitor, ruled).await {
-        Ok(DecisionEnd::Done(DecisionDone { changes, .. })) => {
+        Ok(DecisionEnd::Done(DecisionDone { changes })) => {
             Json(json!({ "decision": past(ruling), "changes": changes })).into_response()
         }
         Ok(DecisionEnd::Unconfirmed(_)) => {

@@ -88,7 +88,7 @@ impl Decisions for Remembered {
             return Ok(DecisionEnd::Unconfirmed(vec![testing::hold(1), testing::hold(2)]));
         }
         self.0.lock().push(asked.clone());
-        Ok(DecisionEnd::Done(DecisionDone { changes: 1 + usize::from(pair), of_undo: usize::from(pair) }))
+        Ok(DecisionEnd::Done(DecisionDone { changes: 1 + usize::from(pair) }))
     }
 
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {

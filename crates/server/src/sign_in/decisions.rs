@@ -32,9 +32,6 @@ pub struct DecisionRequest {
 pub struct DecisionDone {
     /// The number of changes whose decision was stored.
     pub changes: usize,
-    /// How many of these changes belong to an undo. Beadle writes them only if somebody requests the
-    /// same undo again.
-    pub of_undo: usize,
 }
 
 /// The answer to a decision that Beadle did not refuse.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds, is_undo};
+use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
 use beadle_server::pages::is_cut;
 use beadle_server::sign_in::{DecisionDone, DecisionEnd, DecisionRefusal, DecisionRequest, OperationDone};
@@ -198,13 +198,10 @@ fn needs_confirmation(named: &[NamedChange<'_>], asked: &DecisionRequest) -> boo
 
 /// Returns the effect of a decision. `decided` contains the stored holds.
 fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone, DecisionRefusal> {
-    let (mut changes, mut of_undo, mut other) = (0, 0, None);
+    let (mut changes, mut other) = (0, None);
     for hold in decided {
         match hold.as_ref().map_or(Effect::Gone, |hold| effect(hold, decision)) {
-            Effect::Done => {
-                changes += 1;
-                of_undo += usize::from(hold.as_ref().is_some_and(|hold| is_undo(&hold.generation)));
-            }
+            Effect::Done => changes += 1,
             Effect::Before(by) => other = Some(format!("{by} decided the same before")),
             Effect::Rejected(by) => other = Some(already_rejected(by)),
             Effect::Begun => {
@@ -214,7 +211,7 @@ fn outcome(decided: &[Option<Hold>], decision: &Decision) -> Result<DecisionDone
         }
     }
     match other {
-        None => Ok(DecisionDone { changes, of_undo }),
+        None => Ok(DecisionDone { changes }),
         Some(why) if changes == 0 => Err(DecisionRefusal::Conflict(why)),
         Some(why) => {
             let count = counted(changes as u64, "change", "changes");
@@ -314,10 +311,7 @@ mod tests {
         let begun = Some(Hold { spent: true, ..hold(1) });
         let rejection = || Rejection { by: "hubot".into(), reason: None, at: Time(0) };
         let rejected = || Some(Hold { rejected: Some(rejection()), ..hold(1) });
-        assert_eq!(outcome(&[approved("mona")], &decision), Ok(DecisionDone { changes: 1, of_undo: 0 }));
-        let of_undo = approved("mona").map(|hold| Hold { generation: "undo of run 7".into(), ..hold });
-        let both = outcome(&[approved("mona"), of_undo], &decision);
-        assert_eq!(both, Ok(DecisionDone { changes: 2, of_undo: 1 }));
+        assert_eq!(outcome(&[approved("mona")], &decision), Ok(DecisionDone { changes: 1 }));
         for (decided, part) in [
             (vec![approved("hubot")], "hubot decided the same before"),
             (vec![rejected()], "already rejected by hubot"),

@@ -15,9 +15,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
     let matched = pair(checks, seen, closeness);
-    // A check from whichever App is not missing if the policy also declares this check with its App:
-    // the rule requires the check then. GitHub could keep only one of the two entries, so Beadle
-    // would write the list again and again.
+    // If the policy declares a check once with an App and once without one, the second entry requires
+    // no further check. As a further check, it can become equal to the first entry at GitHub. Beadle
+    // would then read one check, miss the other one, and write the list again and again.
     let is_covered = |at: usize| {
         let check = &checks[at];
         check.binding == Binding::Unsaid
@@ -231,7 +231,7 @@ mod tests {
         let (_, input) = planned(policy, &live(&[])).unwrap();
         assert_eq!(input, json!([{ "context": "ci", "appId": "any" }]));
         assert_eq!(planned(policy, &live(&[("ci", None)])), None);
-        // A check that two Apps report stays as it is, because each entry has its check.
+        // Each entry has its check, so the check of App 7 stays.
         assert_eq!(planned(policy, &live(&[("ci", None), ("ci", Some(7))])), None);
         // The check from every App is missing, so it is added.
         let (risk, input) = planned(policy, &live(&[("ci", Some(7))])).unwrap();

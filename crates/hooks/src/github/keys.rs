@@ -33,8 +33,8 @@ pub const MEMBERSHIP: &str = "organisation";
 /// The key kind for the list of an App's installations.
 pub const INSTALLATIONS: &str = "installations";
 
-/// Returns the mark for an event about the App itself: somebody installed, removed or suspended the
-/// App.
+/// Returns the mark for an event about the App itself. Such an event reports that somebody
+/// installed, removed or suspended the App.
 pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
     let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
     (event == "installation").then(|| Mark::new(Key::new(INSTALLATIONS, NO_INSTANCE, app), Lane::Event))
@@ -76,8 +76,9 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // The runs may reuse the answers of earlier reads only if the kind of the event asks
-            // for the lane `sweep`. It does not matter whether Beadle itself caused the event.
+            // Some kinds of events affect all repositories, but only in the lane `sweep`. Only
+            // after such an event, the runs may reuse answers of earlier reads. If the lane is
+            // `sweep` only because Beadle itself caused the event, the runs must not reuse answers.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }

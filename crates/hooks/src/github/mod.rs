@@ -72,8 +72,9 @@ impl Dispatched {
     }
 }
 
-/// The headers that Beadle reads. GitHub does not sign the headers, so Beadle does not trust them.
-/// Beadle uses the headers only as names.
+/// The headers that Beadle reads. GitHub signs the body but not the headers, so Beadle does not
+/// trust the headers. Beadle uses the headers to check and parse the body, and to name the event
+/// and the delivery.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// The value of `X-Hub-Signature-256`.

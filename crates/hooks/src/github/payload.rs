@@ -73,8 +73,8 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
-/// A pull request in the form that the event `pull_request` and the check events of a commit
-/// contain.
+/// A pull request in a payload. Its form is the same in the event `pull_request` and in the events
+/// about a check suite or a check run.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,

@@ -7,7 +7,7 @@ pub struct WatchedPolicy {
     pub instance: String,
     /// The name of the repository. Comparisons ignore case.
     pub repository: String,
-    /// The branch, the tag or the commit.
+    /// The branch, tag or commit from which Beadle reads the policy.
     pub reference: String,
 }
 

@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Event {
         let event = Value::deserialize(from)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let targets = event["target"].as_array().into_iter().flatten();
-        // The comparison ignores case, because an example in Okta's console has another case.
+        // The comparison ignores case, because Okta's console shows an example that uses a
+        // different case.
         let result = event["outcome"]["result"].as_str();
         Ok(Self {
             uuid: text(&event["uuid"]),

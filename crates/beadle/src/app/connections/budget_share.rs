@@ -58,9 +58,9 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
-    /// other processes still notice that this process has ended, because this process no longer
-    /// updates its share.
+    /// Gives this process's share of the budget back to the other processes. If the store does not
+    /// answer in time, the other processes still notice that this process has ended, because this
+    /// process no longer updates its share.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {

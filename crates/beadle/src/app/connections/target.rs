@@ -96,7 +96,8 @@ pub(in crate::app) fn open_teams(
         };
         listed.boxed()
     };
-    // A target of teams reads no repositories, so the reader needs no list of fields.
+    // If the groups of a target are teams, Beadle reads no repositories for the target. So the
+    // reader needs no list of fields.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
     let reader = TeamReader::new(reader, config::found_by(teams), Arc::new(listed));
     let reader = Arc::new(reader.with_membership(config::membership_limits(teams)));

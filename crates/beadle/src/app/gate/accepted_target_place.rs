@@ -38,7 +38,7 @@ pub(super) async fn of(store: &dyn Store, name: &str) -> Result<Option<String>, 
     Ok(note(name).get(store).await?.map(|AcceptedTargetPlace(place)| place))
 }
 
-/// Records that this place of the target with this name is accepted.
+/// Records this place as the accepted place of the target with this name.
 pub(super) async fn remember(store: &dyn Store, name: &str, place: String) -> Result<(), StoreError> {
     note(name).put(store, &AcceptedTargetPlace(place)).await
 }

@@ -61,7 +61,8 @@ pub(crate) async fn held_plan(
         generation_holds::end(store, &note, &policy.generation, now).await?;
         return Ok(None);
     }
-    // A repository that does not exist yet must not raise the limit of the gate.
+    // The gate's limit depends on the number of existing repositories. A repository that does not
+    // exist yet must not raise the limit.
     let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
     let total = plans.iter().filter(|(key, _)| exists(key)).count() as u64;
     let planned = HeldGeneration::of_policy((file.name.as_str(), policy), plans, total, now);
@@ -76,8 +77,8 @@ pub(crate) async fn held_plan(
     Ok(None)
 }
 
-/// If a command would use mappings to a target that the gate of a service holds, returns the held
-/// generation. A command always uses the mappings in the files.
+/// Returns the held generation if the gate of a service holds the mappings that a command would use
+/// for a target. A command always uses the mappings in the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::app::store;
 
-    /// Returns the generation `g1`, which removes a team from this number of repositories.
+    /// Returns the generation `g1`, which removes a team from `removes` repositories.
     fn planned(removes: u64) -> HeldGeneration {
         let plan = |n: u64| {
             let changes = vec![change("teams", "team a", &[Risk::Removes])];

@@ -16,7 +16,7 @@ const BATCH: usize = 500;
 /// The changes that a generation would make in the groups of all targets.
 #[derive(Default)]
 pub(in crate::app) struct GenerationGroupChanges {
-    /// The generation of all mappings that would then be in force.
+    /// The generation of all mappings that would be in force with the new policy.
     pub(in crate::app) generation: String,
     /// The values that only the new mappings, teams and members ask for.
     pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
@@ -24,7 +24,8 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the plan of the policy in force also contains.
     pub(in crate::app) drift: u64,
-    /// The total number of groups at those targets whose mappings, teams or members would change.
+    /// The number of all groups at the affected targets. A target is affected if its mappings,
+    /// teams or members would change.
     pub(in crate::app) total: u64,
     /// The reasons why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,

@@ -45,7 +45,7 @@ pub(crate) struct HeldGeneration {
     pub(crate) sums: GateSums,
     /// The repositories and groups in which the generation removes, weakens or exposes something.
     /// `None` if an older version stored the hold. [`GateSums::repositories`] also counts the
-    /// repositories that a change of the organisation itself reaches.
+    /// repositories that a change to the organisation itself affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) places: Option<ChangedPlaces>,
     /// The number of repositories in the organisation.
@@ -53,7 +53,7 @@ pub(crate) struct HeldGeneration {
     /// The changes, sorted into groups. There is one group for each kind of change. The most severe
     /// group comes first.
     pub(crate) groups: Vec<HeldGroup>,
-    /// The number of groups that are left out.
+    /// The number of groups that `groups` leaves out.
     #[serde(default)]
     pub(crate) more_groups: usize,
     /// The number of drifted values. The policy in force already asks for these values, so the sums
@@ -69,7 +69,7 @@ pub(crate) struct HeldGeneration {
     pub(crate) approved: Option<GenerationApproval>,
 }
 
-/// Equal changes of several repositories.
+/// Identical changes to several repositories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HeldGroup {
     /// The most severe risk of the changes.
@@ -304,7 +304,7 @@ impl HeldGeneration {
 }
 
 impl HeldGroup {
-    /// Creates a group of these equal changes.
+    /// Creates a group of these identical changes.
     pub(crate) fn new((risk, aspect, what): (Risk, String, String), changes: &[GroupedChange<'_>]) -> Self {
         let examples = subjects_of(changes).into_iter().take(EXAMPLES).map(str::to_owned);
         let fields = changes.iter().flat_map(|one| &one.change.fields);
@@ -322,7 +322,7 @@ impl HeldGroup {
 
     /// Returns the number of repositories that the examples leave out. If the list of examples is
     /// not full, it leaves out nothing. The number of repositories can still be larger than the
-    /// list, because a change of the organisation itself also reaches repositories that have no
+    /// list, because a change to the organisation itself also affects repositories that have no
     /// entry.
     pub(crate) fn unnamed(&self) -> usize {
         if self.examples.len() < EXAMPLES {

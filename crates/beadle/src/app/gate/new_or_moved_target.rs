@@ -1,7 +1,7 @@
 //! Begins the work on a target, if the gate lets the target pass. If a target is new, its groups
 //! are also new. If the address, the organisation or the kind of a target has changed, the target
-//! contains other groups than before. In both cases, the gate counts everything that Beadle would
-//! write to the target.
+//! contains different groups than before. In both cases, the gate counts everything that Beadle
+//! would write to the target.
 
 use std::sync::Arc;
 
@@ -88,14 +88,14 @@ pub(crate) async fn adopt(
     }
     let planner = target.planner(Some(store), service.clock());
     // Beadle compares the mappings with an empty list of mappings, so the gate counts each change
-    // of the target.
+    // to the target.
     let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
     if let Some(first) = preview.incomplete.first() {
         let text = format!("the target {name} waits for the gate: {first}");
         return Err(Failure::new(Class::Retry, text));
     }
-    // The plan takes minutes. Another process might have accepted the same approved target, and the
-    // changes must not pass twice.
+    // The plan takes minutes. Another process might have accepted the same approved target during
+    // this time. The same changes must not pass the guard twice.
     let known = accepted_target_place::of(store.as_ref(), name).await?;
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beadle_engine::{Failure, Time};
 
 /// The time between the first failed attempt and the second one. The time doubles with each
-/// failure. An attempt can read the whole organisation, and uses the same budget as the runs of
+/// failure. An attempt can read the whole organisation, and uses the same budget as the runs for
 /// keys.
 const SHORTEST: Duration = Duration::from_secs(30);
 /// The longest time between two attempts.

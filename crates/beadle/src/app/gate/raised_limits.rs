@@ -1,4 +1,4 @@
-//! Starts to use raised limits of the guard, if the gate lets the limits pass. The raised limits
+//! Starts to use the guard's raised limits, if the gate lets the limits pass. The raised limits
 //! would release held changes, so the gate counts these changes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,9 +97,10 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns those planned changes that the configured limits
-    /// would release. Also returns the generation that causes these changes: the generation of the
-    /// policy or of the mappings.
+    /// Plans the keys that have held changes. Returns those planned changes that the configured
+    /// limits would release. Also returns the generation that causes these changes. For an
+    /// organisation, this is the generation of the policy. For a target, it is the generation of
+    /// the mappings.
     async fn plan(
         &self,
         service: &Service,
@@ -114,8 +115,8 @@ impl Limited {
                 let planner = target.planner(Some(&service.store), service.clock());
                 let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
                 if generation.is_empty() {
-                    // The window holds no change, so Beadle has made no plan yet that contains the
-                    // generation of the mappings.
+                    // No change is held because of the guard's window. So Beadle has made no plan
+                    // yet that contains the generation of the mappings.
                     generation.clone_from(&service.directories.mappings().generation);
                 }
                 if let Some(groups) = self.configured().groups {
@@ -171,8 +172,8 @@ pub(crate) async fn adopt(
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
-        // The hold belongs to the process that plans. That process might have another
-        // configuration.
+        // The hold belongs to the process that makes the plans for the gate. That process might
+        // have a different configuration.
         if !service.is_chosen() {
             return Ok(LimitsAdoption::Unchanged);
         }
@@ -208,7 +209,7 @@ pub(crate) async fn adopt(
     }
     let (plans, asking) = of.plan(service, &holds).await?;
     // The plan takes minutes. Another process might start to use the same approved limits during
-    // this time. The changes must not pass twice.
+    // this time. The same changes must not pass the guard twice.
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
     }
@@ -272,7 +273,8 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 /// The held changes that wider limits can release.
 #[derive(Clone, Default)]
 pub(crate) struct Released {
-    /// For each key, the digests of the changes that the guard's window holds.
+    /// For each key, the digests of the changes that are held because of a limit on the guard's
+    /// window.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys with a change that needs an approval, for example because of the limits of a group.
     stopped: BTreeSet<Key>,
@@ -291,7 +293,7 @@ impl Released {
 
 /// Returns the held changes that wider limits can release. If an operator decided about a change,
 /// the change does not depend on the limits. A contested change depends only on the limit
-/// `repeats`. A change of an undo waits until the operator runs the undo again.
+/// `repeats`. A held change that belongs to an undo waits until the operator runs the undo again.
 fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
     let mut found = Released::default();
     for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {

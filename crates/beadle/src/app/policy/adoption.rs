@@ -22,7 +22,7 @@ use crate::pull_request::rechecks;
 /// The failure text if the caller's organisation is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
 
-/// The plans of keys.
+/// Several keys, each with its plan.
 type Plans = [(Key, Plan<()>)];
 
 /// The result of an attempt to use a new generation.
@@ -185,7 +185,7 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why });
     }
     // The plan can read every repository, so only one process makes the plan. If two processes made
-    // the plan, the changes of an approved generation could also pass twice.
+    // the plan, the changes of an approved generation could also pass the guard twice.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -266,8 +266,8 @@ async fn enact(
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
     // The store might answer so late that the lease has ended. Another process might then have
-    // started to use the same approved generation. The changes of the generation must not pass
-    // twice.
+    // started to use the same approved generation. The changes of the generation must not pass the
+    // guard twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
         if !is_same || !service.is_chosen() {
@@ -312,7 +312,8 @@ async fn enact(
         service.bell.notify_one();
     }
     fail::fail_point!("after-generation-marks", |_| std::process::abort());
-    // The generation is in force. The task that reads the policy repeats these two steps.
+    // The generation is in force. If one of the next two steps fails, the task that reads the
+    // policy repeats it.
     if let Err(error) = generation_holds::end(store, &file.name, &generation, now).await {
         tracing::warn!(organisation = file.name, generation, %error, "hold of the policy in force not ended, retrying");
     }
@@ -422,7 +423,8 @@ pub(crate) async fn withdraw(
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    // The hold belongs to the process that plans. That process might have read newer files.
+    // The hold belongs to the process that makes the plans for the gate. That process might have
+    // read newer files.
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();

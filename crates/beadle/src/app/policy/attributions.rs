@@ -1,6 +1,6 @@
-//! Finds out who asked for the writes of the journal: the authors of the policies, and the lines
-//! that last declared the removed entries. Beadle reads these facts only when a person looks at a
-//! write.
+//! Finds out who asked for the writes in the journal. Finds the authors of the policies, and the
+//! policy lines that last declared the removed entries. Beadle reads these facts only when a person
+//! looks at a write.
 
 use std::sync::Arc;
 

@@ -46,11 +46,11 @@ async fn authors_of(
     Ok(authors(&found))
 }
 
-/// Returns the logins of the people who wrote the policies that might have asked for held changes:
-/// the policy in force, and the policies that came into force since the last sweep without these
-/// changes in its plans. The people who wrote the policy in force are not enough. If another person
-/// wrote the policy in force, the author of the earlier policy that asked for a change could
-/// otherwise approve this change.
+/// Returns the logins of the people who wrote the policies that might have asked for held changes.
+/// These are the policy in force, and each policy that came into force after the last sweep whose
+/// plans did not contain these changes. A list of only the people who wrote the policy in force is
+/// not enough. If another person wrote the policy in force, the author of an earlier policy could
+/// then approve the changes that the earlier policy asked for.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is unknown at this server, returns an empty list.
@@ -105,10 +105,10 @@ async fn earlier_policies(
 }
 
 /// Returns the logins of the people who wrote a held policy. These people are the authors and the
-/// committers of all commits from the policy in force to the held policy. The people of the last
-/// commit are not enough. If another person wrote the last commit, the author of an earlier commit
-/// could otherwise approve their own commit. A hold does not contain the commit of the base. So if
-/// the policy has a base, the people are not known.
+/// committers of all commits from the policy in force to the held policy. A list of only the people
+/// of the last commit is not enough. If another person wrote the last commit, the author of an
+/// earlier commit could then approve their own commit. A hold does not contain the commit of the
+/// base. So if the policy has a base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

@@ -59,7 +59,8 @@ pub(crate) async fn policy_commits(
 ) -> Result<Vec<PolicyCommit>, StoreError> {
     let file = &organisation.file;
     let Some(source) = file.policy.repository() else { return Ok(Vec::new()) };
-    // The configuration might have had another repository before.
+    // The policy in force and the held policy might come from a repository that the configuration
+    // no longer specifies.
     let home = format!("{}/{}", source.owner(&file.name), source.repository);
     let mut commits: Vec<PolicyCommit> = Vec::new();
     let policy = org.policy.current();

@@ -42,8 +42,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. If the preview failed, records the failure as an incomplete
-    /// part. If Beadle must only wait for a budget, returns the failure instead.
+    /// Returns the plans of a preview. If the preview failed only because Beadle must wait for a
+    /// budget, returns the failure. Records every other failure as an incomplete part.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {
@@ -121,7 +121,7 @@ pub(crate) async fn preview(
     Ok(all)
 }
 
-/// Returns the changed files that declare groups, by the names of their targets. `before` and
+/// Returns the changed files that declare groups, keyed by the names of their targets. `before` and
 /// `after` contain the texts of all files of a policy.
 pub(in crate::app) fn changed_files(
     config: &Config,

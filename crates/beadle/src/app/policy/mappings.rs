@@ -93,8 +93,8 @@ async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String
     match note.get(store).await {
         Ok(None) if targets.0.is_empty() => return Ok(()),
         Ok(Some(before)) if before == targets => return Ok(()),
-        // The policy in force has the same targets, so Beadle is allowed to replace the note of a
-        // newer version.
+        // The policy in force has the same targets, so Beadle is allowed to replace a note that a
+        // newer version of Beadle stored.
         Ok(_) | Err(StoreError::Newer { .. }) => {}
         Err(error) => return Err(error),
     }

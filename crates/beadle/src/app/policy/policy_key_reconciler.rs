@@ -16,7 +16,7 @@ struct PolicyReconciler {
     organisation: Arc<ServedOrganisation>,
 }
 
-/// Makes the service work on the key of each policy that is in a repository.
+/// Makes the service process the key of each policy that is in a repository.
 pub(crate) fn begin(service: &Arc<Service>) {
     for organisation in service.orgs.iter().filter(|org| org.file.policy.repository().is_some()) {
         let reconciler =
@@ -44,8 +44,8 @@ impl Reconcile for PolicyReconciler {
         });
         let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
         let skipped = match reloaded {
-            // When the other process accepts the generation, the task of the policy also starts to
-            // use the generation in this process.
+            // If another process plans the generation, that process might accept it. The task that
+            // reads the policy then starts to use the generation in this process.
             Ok(None | Some(Adoption::InForce { .. } | Adoption::Elsewhere { .. })) => None,
             Ok(Some(Adoption::Held { generation, why })) => {
                 Some(format!("generation {generation} held: {why}; see `beadle holds`"))
@@ -55,8 +55,8 @@ impl Reconcile for PolicyReconciler {
                 let failure = error.downcast_ref::<Failure>();
                 let class = failure.map_or(Class::Rejected, |failure| failure.class);
                 let why = format!("{error:#}");
-                // If the policy is invalid, a retry of the key does not help. The task of the
-                // policy reports the error until somebody pushes another commit.
+                // If the policy is invalid, a retry of the key does not help. The task that reads
+                // the policy reports the error until somebody pushes another commit.
                 if class != Class::Rejected {
                     return Err(Failure::new(class, why));
                 }

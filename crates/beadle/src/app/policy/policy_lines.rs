@@ -1,7 +1,8 @@
-//! Finds the texts of the policy's lines that asked for changes, for the commands.
+//! For the commands, finds the texts of those policy lines that asked for changes.
 //!
 //! The store has the files of only these policies: the policy in force, the accepted policy, and
-//! the newest policy that Beadle has read. So the lines of older generations have no text here.
+//! the newest policy that Beadle has read. So Beadle does not find the texts of lines in older
+//! generations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,15 +24,15 @@ struct StoredPolicies {
     accepted: Option<AcceptedPolicy>,
 }
 
-/// The name of a file: the organisation, the generation of the policy, and the path.
+/// The name of a file. It consists of the organisation, the generation of the policy, and the path.
 type FileName = (String, String, String);
 
 /// Finds the texts of lines. Reads each file only once.
 pub(crate) struct PolicyLines {
     store: Arc<dyn Store>,
     orgs: Vec<Arc<OrgConfig>>,
-    /// The stored policies by the name of the organisation. `None` if the configuration has no
-    /// organisation of this name.
+    /// The stored policies, keyed by the name of the organisation. `None` if the configuration has
+    /// no organisation of this name.
     policies: HashMap<String, Option<Arc<StoredPolicies>>>,
     /// The texts that were read. `None` if the store does not have the text.
     texts: HashMap<FileName, Option<Arc<str>>>,

@@ -84,8 +84,8 @@ impl PolicyPart {
         })
     }
 
-    /// Reads the texts of a commit, except the texts in `known`. Returns the texts by the ids of
-    /// their contents.
+    /// Reads the texts of a commit, except the texts in `known`. Returns the texts, keyed by the
+    /// ids of their contents.
     pub(crate) async fn missing(
         &self,
         of: &PolicyCommit,

@@ -63,7 +63,7 @@ impl PolicyCommit {
         }
     }
 
-    /// Returns `known` if it has the same files as this commit.
+    /// Returns `known` if `known` has the same files as this commit, and this commit otherwise.
     fn or_same(self, known: Self) -> Self {
         let is_same =
             (&self.repository, &self.path, &self.files) == (&known.repository, &known.path, &known.files);
@@ -129,8 +129,8 @@ fn in_force_note(organisation: &str) -> Note<InForce> {
     Note::of(&[organisation])
 }
 
-/// Returns the note of a policy by the name of the policy's commits. With an empty name, returns
-/// the prefix of all policies.
+/// Returns the note of the policy whose commits have this name. With an empty name, returns the
+/// prefix of all policies.
 fn commit_note(organisation: &str, name: &str) -> Note<KeptPolicy> {
     Note::of(&[organisation, name])
 }
@@ -157,7 +157,7 @@ pub(crate) async fn all(store: &dyn Store, organisation: &str) -> Result<Vec<Kep
     Ok(all.into_iter().map(|(_, kept)| kept).collect())
 }
 
-/// Returns the stored texts of an organisation's policy, each by its content id.
+/// Returns the stored texts of an organisation's policy, keyed by their content ids.
 pub(crate) async fn texts(
     store: &dyn Store,
     organisation: &str,
@@ -166,7 +166,7 @@ pub(crate) async fn texts(
     Ok(join_named(parts.into_iter().map(|(name, FilePart(part))| (name, part))))
 }
 
-/// Returns one stored text of an organisation's policy, by its content id.
+/// Returns the stored text of an organisation's policy that has this content id.
 pub(crate) async fn text(
     store: &dyn Store,
     organisation: &str,
@@ -177,7 +177,7 @@ pub(crate) async fn text(
     Ok(join_named(named).remove(blob))
 }
 
-/// Stores the texts `new` by the ids of their contents. Then stores the policy with these texts.
+/// Stores the texts `new`, keyed by their content ids. Then stores the policy with these texts.
 /// Keeps this policy, the policy in force and the accepted policy, and deletes all other policies.
 /// The accepted policy can differ from the policy in force, because a process might end after it
 /// accepts a policy and before it records that this policy is in force.
@@ -270,8 +270,8 @@ pub(crate) async fn accept(
     forget_others(store, organisation, &spared).await
 }
 
-/// Creates a policy for the store from the texts of `policy`. Also returns these texts by the ids
-/// of their contents. Beadle computes these ids itself, so these ids differ from the ids that Git
+/// Creates a policy for the store from the texts of `policy`. Also returns these texts, keyed by
+/// their content ids. Beadle computes these ids itself, so these ids differ from the ids that Git
 /// uses.
 fn of_sources(
     policy: &Policy,
@@ -432,8 +432,8 @@ mod tests {
         }
         assert!(texts(store, "acme").await.unwrap().contains_key("b1"));
         assert_eq!(store.get(commit_note("acme", "c1").name()).await.unwrap().as_deref(), Some(newer));
-        // The newer version has deleted its policy. So this version deletes all files that are not
-        // in use.
+        // The newer version of Beadle has deleted its policy. So this version deletes all unused
+        // files.
         commit_note("acme", "c1").forget(store).await.unwrap();
         keep(store, "acme", &kept("c5", "b5"), &BTreeMap::from([text("b5")])).await.unwrap();
         assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b5")]));

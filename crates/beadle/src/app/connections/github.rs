@@ -20,7 +20,7 @@ const MOST_AT_ONCE: usize = 90;
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 
 impl GithubClients {
-    /// Creates the value. At first, only the client of this organisation is open.
+    /// Creates a set of clients in which only the client of this organisation is open.
     #[cfg(test)]
     pub(crate) fn with(organisation: &str, client: (Api, WritePace)) -> Self {
         Self(Mutex::new(HashMap::from([(organisation.to_owned(), client)])))

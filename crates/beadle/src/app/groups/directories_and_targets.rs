@@ -1,5 +1,5 @@
-//! The directories and the targets of the configuration, and the reconcilers for their events and
-//! sweeps.
+//! The directories and the targets of the configuration. This module also creates the reconcilers
+//! for directory events, for team events, and for the sweeps of directories.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(in crate::app) fn files_of(
 /// The directories and targets that are open.
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
-    /// The policy files that declare groups, by the names of their sources.
+    /// The policy files that declare groups, keyed by the names of their sources.
     pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
     /// The names of the unavailable targets. A target is unavailable if Beadle could not open the

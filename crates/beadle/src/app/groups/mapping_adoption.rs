@@ -58,8 +58,8 @@ pub(crate) async fn adopt(
         other = None;
     }
     if is_used && other.is_none() {
-        // The hold belongs to the process that plans. That process might have another
-        // configuration.
+        // The hold belongs to the process that makes the plans for the gate. That process might
+        // have a different configuration.
         if held.is_some()
             && service.is_chosen()
             && let Some(held) = generation_holds::end(store, name, &generation, service.clock().now()).await?
@@ -91,7 +91,7 @@ pub(crate) async fn adopt(
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
     // The plan takes minutes. Another process might start to use the same approved mappings during
-    // this time. The changes of the mappings must not pass twice.
+    // this time. The changes of the mappings must not pass the guard twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);

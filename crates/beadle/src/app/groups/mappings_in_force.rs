@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beadle_groups::{Mapping, Mappings};
 use parking_lot::{Mutex, RwLock};
 
-/// Mappings by the names of their targets.
+/// Mappings, keyed by the names of their targets.
 type ByTarget = BTreeMap<String, Vec<Mapping>>;
 
 /// The mappings from the configuration and from all policies, and a list that combines them. The
@@ -17,7 +17,8 @@ pub(crate) struct MappingsInForce {
 }
 
 struct Parts {
-    /// The mappings in `beadle.toml` and in the files of `groups_from`, by their targets.
+    /// The mappings in `beadle.toml` and in the files of `groups_from`, keyed by the names of their
+    /// targets.
     configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
@@ -32,7 +33,7 @@ struct OfPolicy {
 }
 
 impl MappingsInForce {
-    /// Creates the value. At first, it contains only the mappings of the configuration.
+    /// Creates the mappings in force. At first, these are only the mappings of the configuration.
     pub(super) fn new(configured: &Mappings) -> Self {
         let mut by_target = ByTarget::new();
         for mapping in &configured.all {

@@ -20,7 +20,7 @@ use crate::output::printer::Printer;
 
 /// Receives the results while Beadle writes a plan.
 pub(crate) trait Progress: Send + Sync {
-    /// Takes the result of one change of `subject`.
+    /// Takes the result of one change to `subject`.
     fn step(&self, subject: &str, step: &Step);
     /// Takes the name of a plan if its changes differ from the changes that the operator saw.
     fn outdated(&self, subject: &str);
@@ -56,7 +56,7 @@ pub(crate) struct Applier<'a, P, W> {
     /// Returns another name of a key's repository or group. Requests with this name are faster.
     pub(crate) hint: Hint<'a>,
     pub(crate) pace: WritePace,
-    /// The lane of the API calls that plan and write.
+    /// The lane of the API calls for plans and writes.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
     /// True if Beadle must write only the shown changes. This is the case if somebody confirmed
@@ -173,10 +173,10 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
-    // Beadle records the report before the claim of this process ends. After the claim, this report
-    // could replace the report of a later run. Beadle does not record a report that leaves out
-    // unconfirmed changes, or the report of an undo, because such a report does not show the state
-    // of the key.
+    // Beadle records the report before the claim of this process ends. After the end of the claim,
+    // this report could replace the report of a later run. Beadle does not record a report that
+    // leaves out unconfirmed changes, or the report of an undo, because such a report does not show
+    // the state of the key.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),

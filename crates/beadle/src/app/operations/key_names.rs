@@ -65,9 +65,9 @@ pub(crate) async fn repository_keys(
     Ok(found)
 }
 
-/// Returns the keys that have this name now. If no key has the name now, returns all keys, because
-/// each of these keys had the name earlier. So if two repositories had the same name, an action on
-/// this name affects only the present owner of the name.
+/// Returns those of the `keys` that have this name now. If none of them has the name now, returns
+/// all `keys`, because each of them had the name earlier. So if one repository got the former name
+/// of another one, an action on this name affects only the repository that has the name now.
 pub(crate) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
     let mut present = Vec::new();
     for key in &keys {

@@ -43,7 +43,7 @@ impl NotUndone {
     }
 }
 
-/// Returns one line for each kind of write that Beadle cannot undo. Equal writes to several
+/// Returns one line for each kind of write that Beadle cannot undo. Identical writes to several
 /// repositories share a line. `most` is the maximum number of names in a line.
 pub(crate) fn lines(all: &[NotUndone], most: usize) -> Vec<String> {
     let mut later: HashMap<String, Vec<String>> = HashMap::new();

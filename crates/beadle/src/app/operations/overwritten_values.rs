@@ -9,16 +9,16 @@ use beadle_repositories::undo::{overwritten, reverted};
 use crate::app::operations::not_undone::NotUndone;
 use crate::app::operations::written_changes::Written;
 
-/// Two lists: the writes of an undo, and the writes that the undo leaves out. Each left-out write
-/// has the reason.
+/// Two lists. The first list contains the writes of an undo. The second list contains the writes
+/// that the undo leaves out, each with the reason.
 pub(crate) type Split = (Vec<Written>, Vec<NotUndone>);
 
 /// Splits the selected writes into two lists. The first list has the values that no later write set
-/// again. The second list has all other values, each with the reason. `others` contains the other
-/// writes from the oldest to the newest. A selected write does not count as a later write. Without
-/// this split, an undo could wrongly give back access. For example, one policy removed the access,
-/// and a later policy removed it again. GitHub then has the value that the first policy wrote, so
-/// an undo of the first policy could give back the access.
+/// again. The second list has all other values, each with the reason. `others` contains the writes
+/// that are not selected, from the oldest to the newest. A selected write does not count as a later
+/// write. Without this split, an undo could wrongly give back access. For example, one policy
+/// removed the access, and a later policy removed it again. GitHub then has the value that the
+/// first policy wrote, so an undo of the first policy could give back the access.
 pub(crate) fn without_overwritten(selected: Vec<Written>, others: &[Written]) -> Split {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
     for one in selected {
@@ -48,15 +48,16 @@ pub(crate) fn without_overwritten(selected: Vec<Written>, others: &[Written]) ->
 }
 
 /// Returns the write that an undo made to revert a selected write. Returns `None` if there is no
-/// such write, or if a later write set the value again. `others` contains the other writes from the
-/// oldest to the newest.
+/// such write, or if a later write set the value again. `others` contains the writes that are not
+/// selected, from the oldest to the newest.
 pub(crate) fn reverting<'a>(one: &Written, others: &'a [Written]) -> Option<&'a Written> {
     let (its, later) = later(one, others);
     its.get(reverted(&one.change, &later)?).copied()
 }
 
-/// Returns the writes that are later than a write and have the same key. Also returns the changes
-/// of the later writes. The flag of a change is true if an undo wrote the change.
+/// Returns the writes in `others` that are later than the write `one` and have the same key. Also
+/// returns the changes of these later writes. The flag of a change is true if an undo wrote the
+/// change.
 fn later<'a>(one: &Written, others: &'a [Written]) -> (Vec<&'a Written>, Vec<(&'a Change<()>, bool)>) {
     let its: Vec<&Written> = others.iter().filter(|other| other.is_after(one)).collect();
     let is_of_undo = |other: &Written| other.generation.as_deref().is_some_and(is_undo);

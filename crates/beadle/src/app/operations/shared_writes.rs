@@ -1,5 +1,6 @@
-//! Explains to the operator how the undo of a policy treats writes that two policies share: one
-//! policy first asked for the change, and another policy was in force when Beadle wrote the change.
+//! Explains to the operator how the undo of a policy treats writes that two policies share. Two
+//! policies share a write if one policy first asked for the change, and the other one was in force
+//! when Beadle wrote the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,8 +11,8 @@ use crate::app::operations::written_changes::Written;
 use crate::output::journal_run_and_policy::commit;
 use crate::output::plural::counted;
 
-/// The maximum number of policies that the sentences name, and of lines that they name for one
-/// policy.
+/// The maximum number of policies that the sentences name. It is also the maximum number of lines
+/// that they name for one policy.
 const MOST: usize = 3;
 
 /// The writes of an undo that one policy asked for.

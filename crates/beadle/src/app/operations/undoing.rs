@@ -137,7 +137,7 @@ impl SelectedWrites {
 /// that the operator specified, and `keys` contains the paths of the selected values.
 fn is_selected(one: &Written, asked: &UndoSelection, (called, keys): (&BTreeSet<Key>, &[String])) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
-    // The paths lead to values of repositories.
+    // The paths in `keys` specify only values of repositories.
     let has_key = || one.key.kind() == "repository" && touches(&one.change, keys);
     asked.org.as_ref().is_none_or(is_org)
         && (asked.repo.is_empty() || called.contains(&one.key))

@@ -23,7 +23,7 @@ pub(crate) struct Written {
     seq: u64,
     at: Time,
     pub(crate) key: Key,
-    /// The name of the key at that time, such as `acme/widgets`.
+    /// The name of the key at the time of the write, such as `acme/widgets`.
     pub(crate) subject: String,
     pub(crate) change: Change<()>,
     /// The generation of the policy that was in force, or the name of the undo that wrote the
@@ -108,7 +108,8 @@ struct OfWord {
     writes: Vec<Written>,
 }
 
-/// The writes that the words read so far specify, by the numbers of the writes.
+/// The writes that an operator specified with several words. The maps contain each write under its
+/// number in the journal.
 #[derive(Default)]
 struct FoundWrites {
     titles: Vec<String>,
@@ -134,8 +135,8 @@ impl FoundWrites {
     }
 
     fn named(mut self) -> NamedWrites {
-        // Another word can specify the same write. The write then does not count as a write of
-        // another policy.
+        // If another word also specifies a write, the write does not count as a write of another
+        // policy.
         self.of_others.retain(|seq, _| !self.writes.contains_key(seq));
         NamedWrites {
             titles: self.titles,
@@ -367,8 +368,8 @@ async fn of_keys(
     keys: &BTreeSet<Key>,
 ) -> anyhow::Result<Vec<Written>> {
     let is_of_keys = |one: &Written| {
-        // A write that this version cannot read has no aspect. It stops the undo only if it might
-        // belong to this policy.
+        // A write that this version cannot read has no aspect. Such a write stops the undo only if
+        // it might belong to this policy.
         if one.change.aspect.is_empty() { is_of_policy(one, of) } else { keys.contains(&one.key) }
     };
     let whole = Listing { limit: PAGE, ..Listing::default() };

@@ -13,7 +13,7 @@ struct InstallationReconciler {
     service: Weak<Service>,
 }
 
-/// Makes the service work on the key of the App's installations, if the configuration has
+/// Makes the service process the key of the App's installations, if the configuration has
 /// `[installations]`.
 pub(crate) fn begin(service: &Arc<Service>) {
     if service.config().file.installations.is_some() {

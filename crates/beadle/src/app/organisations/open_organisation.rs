@@ -115,9 +115,9 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
-    /// repository. If there are `keys`, the undo restores only their values. `generation` is the
-    /// name of the undo, and `by` is the operator. The undo reads all parts of a repository, so the
-    /// undo does not share its reads with other planners.
+    /// repository. If `keys` is not empty, the undo restores only the values of these keys.
+    /// `generation` is the name of the undo, and `by` is the operator. The undo reads all parts of
+    /// a repository, so the undo does not share its reads with other planners.
     pub(crate) fn undo(
         &self,
         (wanted, keys): (BTreeMap<Key, Vec<Reversal>>, &[String]),
@@ -136,8 +136,8 @@ impl GithubOrganisation {
         (planner, writer)
     }
 
-    /// Returns the reconcilers of the organisation's repositories and sweeps. If `in_force` is set,
-    /// the runs of repositories use only the accepted generation.
+    /// Returns the reconciler for the organisation's repositories and the reconciler for its
+    /// sweeps. If `in_force` is set, the runs of repositories use only the accepted generation.
     pub(in crate::app) fn reconcilers(
         &self,
         store: &Arc<dyn Store>,

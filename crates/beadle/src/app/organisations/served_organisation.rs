@@ -30,7 +30,7 @@ use crate::config::OrgConfig;
 
 /// The log text for an organisation that Beadle cannot open. The text contains the consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// The maximum time that the work on the keys waits for the first attempt to use another
+/// Before Beadle works on the keys, it waits at most this time for the first attempt to use another
 /// generation. After this time, the work begins with the last accepted policy. In a large
 /// organisation, an attempt can take long, and every attempt might fail.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);

@@ -52,7 +52,8 @@ impl PageDecisions {
                 return Ok(DecisionEnd::Unconfirmed(holds.collect()));
             }
         }
-        // The check asks GitHub, and Beadle might hold other changes during the check.
+        // The check asks GitHub. Beadle might hold different changes after the check, so it reads
+        // the held changes again.
         let groups = group_holds(store.holds().await.map_err(|error| unavailable(&error))?);
         let named = shown(&groups, asked)?;
         check_rejections(&named, asked.ruling)?;

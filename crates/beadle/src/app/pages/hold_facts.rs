@@ -9,7 +9,7 @@ use beadle_server::pages::HoldFacts;
 
 use crate::app::policy::generations::PoliciesInForce;
 
-/// Returns the policies that asked for these held changes, by the digests of the changes.
+/// Returns the policies that asked for these held changes, keyed by the digests of the changes.
 pub(super) async fn known(
     store: &Arc<dyn Store>,
     holds: &[&Hold],

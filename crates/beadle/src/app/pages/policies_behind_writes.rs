@@ -10,7 +10,7 @@ use crate::app::policy::attributions::Attributions;
 use crate::app::service::Service;
 use crate::journal::attribution::Attribution;
 
-/// Returns the policies behind the writes of these entries, by the numbers of the entries.
+/// Returns the policies behind the writes of these entries, keyed by the numbers of the entries.
 pub(super) async fn known(
     service: &Service,
     entries: &[Entry],

@@ -1,6 +1,6 @@
-//! Finds the texts of the policy's lines for the pages, and the addresses of the lines at GitHub.
-//! The texts come from the policy in the memory of the process, so a page reads no file from the
-//! store.
+//! For the pages, finds the texts of the policy's lines, and the addresses of these lines at
+//! GitHub. The texts come from the policy in the memory of the process, so a page reads no file
+//! from the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Generation {
 /// Finds generations of policies.
 struct Generations<'a> {
     service: &'a Service,
-    /// The generations that were searched, by the organisation and the generation.
+    /// The generations that Beadle has searched, keyed by the organisation and the name of the
+    /// generation.
     found: HashMap<(String, String), Generation>,
     /// The newest entries of the journal about policies that came into force. `None` if Beadle has
     /// not read them yet.

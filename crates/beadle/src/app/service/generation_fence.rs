@@ -3,8 +3,8 @@
 //! more. The run would also remove the mark that made the key due because of the new generation.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
-//! write. At its next look, the process starts to use the accepted generation. Until then, other
-//! processes can work on the key.
+//! write. If the fence stops a run, a background task later makes the process use the accepted
+//! generation. Until then, other processes can work on the key of the stopped run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,8 +105,8 @@ struct FencedSession<X> {
 #[async_trait]
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
-        // If the fence stops the write, the key does not wait: Beadle plans the key again
-        // immediately. The result of this change is "not reached".
+        // If the fence stops the write of a change, the result of the change is "not reached". The
+        // key does not wait, because Beadle plans the key again immediately.
         let asked_at = self.clock.now();
         check(self.in_force.as_ref(), asked_at).await?;
         let now = self.clock.now();

@@ -13,8 +13,8 @@ use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 
-/// The number of states in one page. Without pages, the states of many repositories would need a
-/// lot of memory.
+/// The number of states that Beadle reads with one call of the store. If Beadle read all states at
+/// once, the states of many repositories would need a lot of memory.
 const PAGE: u32 = 1000;
 
 /// The time at which a generation of a policy came into force.

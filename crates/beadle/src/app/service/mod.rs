@@ -77,7 +77,7 @@ pub(crate) struct Service {
     lease: OnceLock<Arc<TaskLease>>,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
-    /// True if the service has begun with the last accepted mappings of the configuration.
+    /// True if the service has started to use the last accepted mappings of the configuration.
     has_mappings: AtomicBool,
 }
 
@@ -211,7 +211,7 @@ impl Service {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
 
-    /// Begins to work on the key of an organisation's policy. If the configuration names an
+    /// Begins to process the key of an organisation's policy. If the configuration names an
     /// organisation that Beadle cannot connect to, the runs of the key fail with the reason.
     pub(crate) fn begin_policy(&self, org: &ServedOrganisation, reconciler: Arc<dyn Reconcile>) {
         let readers = self.app.policy_readers(&org.file).unwrap_or_default();
@@ -219,7 +219,7 @@ impl Service {
         self.reconcilers.add_policy(&org.file.name, &readers, reconciler);
     }
 
-    /// Begins to work on the key of the App's installations.
+    /// Begins to process the key of the App's installations.
     pub(crate) fn begin_installations(&self, reconciler: Arc<dyn Reconcile>) {
         self.reconcilers.add_installations(reconciler);
     }
@@ -232,7 +232,7 @@ impl Service {
         }
     }
 
-    /// Opens all organisations at the same time. Returns no errors: if Beadle cannot open an
+    /// Opens all organisations at the same time. Returns no errors. If Beadle cannot open an
     /// organisation, a background task logs the error and retries.
     pub(crate) async fn open_all(&self) {
         if let Err(error) = self.follow_accepted_mappings().await

@@ -89,15 +89,15 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// Makes the runs of a reconciler use the App permissions that an owner has accepted. The
-/// reconciler of sweeps does not need this. A sweep only lists the repositories, and the list needs
-/// no new permission. The reconcilers of team events and of installations need no token of the
-/// organisation.
+/// Wraps a reconciler so that its runs can use the App permissions that an owner has accepted. The
+/// reconciler of sweeps needs no such wrapper. A sweep only lists the repositories, and the list
+/// needs no new permission. The reconcilers of team events and of installations need no token of
+/// the organisation.
 fn with_accepted_permissions(reader: &Reader, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
     Arc::new(WithAcceptedPermissions { inner, reader: reader.clone() })
 }
 
-/// The reconcilers for every kind of key, by instance.
+/// The reconcilers for every kind of key. Each instance has its own reconciler for a kind.
 pub(crate) struct ReconcilerRegistry {
     repositories: InstanceRouter,
     sweeps: InstanceRouter,
@@ -138,8 +138,8 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Adds the reconcilers of an organisation's repositories and sweeps. From now on, the worker
-    /// runs the keys of these repositories and sweeps.
+    /// Adds the reconciler for an organisation's repositories and the reconciler for its sweeps.
+    /// From now on, the worker runs the keys of these repositories and sweeps.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
             let (store, file, policy) = (store.clone(), org.file.clone(), org.policy.clone());
@@ -210,8 +210,8 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Adds the reconcilers for the events and the sweeps of a directory. The reconcilers work only
-    /// for open targets.
+    /// Adds the reconciler for the events of a directory, and the reconciler for its sweeps. The
+    /// reconcilers work only for open targets.
     pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));

@@ -30,11 +30,11 @@ pub(crate) struct ServiceRecord {
     pub(crate) process_started: Option<Time>,
     /// The version of Beadle.
     pub(crate) version: String,
-    /// The open organisations, by their names.
+    /// The open organisations, keyed by their names.
     pub(crate) organisations: BTreeMap<String, InForce>,
-    /// The modes of each target's mappings, by the name of the target.
+    /// The modes of each target's mappings, keyed by the name of the target.
     pub(crate) targets: BTreeMap<String, String>,
-    /// A digest of every value in the configuration file, by the path of the value's key.
+    /// A digest of every value in the configuration file, keyed by the path of the value's key.
     pub(crate) configuration: BTreeMap<String, String>,
 }
 
@@ -90,7 +90,7 @@ impl ServiceRecord {
     }
 
     /// Returns the keys whose values in the configuration and in the service differ. Also returns
-    /// the keys that are missing in one of the two.
+    /// each key that has a value only in the configuration or only in the service.
     pub(crate) fn differences(&self, config: &Config) -> Vec<String> {
         let present = digests(&config.values);
         let keys: BTreeSet<&String> = self.configuration.keys().chain(present.keys()).collect();

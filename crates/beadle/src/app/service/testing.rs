@@ -29,9 +29,9 @@ include = ["a"]
 "#;
 
 /// Creates a service with the directory `corp`, the target `aws` and a mapping between them.
-/// `organisations` is the text about organisations in `beadle.toml`. It can use the token `file:t`.
-/// `hold` is the time that a key waits while its instance is not open. Also returns the folder of
-/// the configuration and the store. The folder is deleted when the caller drops it.
+/// `organisations` is the text about organisations in `beadle.toml`. The text can use the token
+/// `file:t`. `hold` is the time that a key waits while its instance is not open. Also returns the
+/// folder of the configuration and the store. The folder is deleted when the caller drops it.
 pub(crate) fn service(organisations: &str, hold: Duration) -> (TempDir, Arc<Service>) {
     let (folder, store) = store::temporary().unwrap();
     let path = folder.path().join("beadle.toml");

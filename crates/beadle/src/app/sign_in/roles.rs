@@ -3,7 +3,7 @@
 use beadle_config::SignInFile;
 use beadle_server::sign_in::Role;
 
-/// The names of the teams or groups of each role.
+/// For each role, the names of the teams or groups that give the role.
 pub(super) struct Roles([(Role, Vec<String>); 3]);
 
 impl Roles {

@@ -1,7 +1,7 @@
 //! Finds the policy that asked for a repeated write. While a policy is in force, Beadle also
 //! repairs drift from values that an earlier policy already wrote. Such a write belongs to the
-//! earlier policy. If a policy between the two writes did not declare the value, or declared
-//! another value, the write belongs to the policy that declares the value again.
+//! earlier policy. If a policy between the two writes did not declare the value, or declared a
+//! different value, the later write belongs to the policy that declares the value again.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Written;
 
-/// A value of a key: the key, the aspect, the part and the name.
+/// The place of a value. It consists of the key, the aspect, the part and the name of the value.
 type Place<'a> = (&'a Key, &'a str, &'a str, &'a str);
 
 /// The last write of a value.
@@ -35,8 +35,8 @@ struct EarlierWrite {
 /// write. `all` contains the writes of some keys from the oldest to the newest.
 ///
 /// No policy asked for the drift that such a write repaired, so an undo must not restore this
-/// drift. So the function makes the values before and after the repeated write the same. The undo
-/// then restores only the values from before the earlier write.
+/// drift. So the function replaces the values before the repeated write with the values after this
+/// write. The undo then restores only the values from before the earlier write.
 pub(super) async fn assign_repairs(store: &dyn Store, all: &mut [Written]) -> Result<(), StoreError> {
     let asked = policies(store, all).await?;
     for (one, (asked, is_repair)) in all.iter_mut().zip(asked) {
@@ -70,7 +70,8 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
             if one.is_confirmed {
                 last.insert(place, LastWrite { value, at: one.at, asked: asked.clone() });
             } else {
-                // GitHub might have this value now.
+                // Beadle does not know whether this write succeeded, so GitHub might have the new
+                // value.
                 last.remove(&place);
             }
         }

@@ -76,9 +76,9 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // Some kinds of events affect all repositories, but only in the lane `sweep`. Only
-            // after such an event, the runs may reuse answers of earlier reads. If the lane is
-            // `sweep` only because Beadle itself caused the event, the runs must not reuse answers.
+            // If the kind of the event asks for the lane `sweep`, the runs may reuse the answers of
+            // earlier reads. If the lane is `sweep` only because Beadle itself caused the event,
+            // the runs must not reuse answers.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }
@@ -119,7 +119,7 @@ fn policies(payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
 }
 
 /// Returns whether the event creates or deletes a branch that affects the policy. The first branch
-/// of a new repository always affects it, because this branch becomes the default branch.
+/// of a new repository always affects the policy, because this branch becomes the default branch.
 fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     let name = payload.reference.as_deref().unwrap_or_default();
     let branch = match event {

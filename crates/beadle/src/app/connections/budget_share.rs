@@ -77,7 +77,7 @@ impl BudgetShare {
 }
 
 /// A share that a command updates in a spawned task until the command ends. The service does not
-/// use this type: a background task updates its shares.
+/// use this type, because a background task updates its shares.
 pub(crate) struct SpawnedShare {
     updates: JoinHandle<()>,
     stop: CancellationToken,

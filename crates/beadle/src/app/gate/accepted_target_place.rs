@@ -52,9 +52,9 @@ pub(super) async fn is_in_use(
     Ok(of(store, &file.name).await?.is_some_and(|known| known == place(config, file)))
 }
 
-/// Returns whether a service uses the target at a place that is not the configured place. There are
-/// two possible reasons: the service has not seen the configured place yet, or the gate has not let
-/// this place pass.
+/// Returns whether a service uses the target at a place that is not the configured place. Either
+/// the service has not seen the configured place yet, or the gate has not let the configured place
+/// pass yet.
 pub(crate) async fn is_used_elsewhere(
     config: &Config,
     file: &TargetConfig,

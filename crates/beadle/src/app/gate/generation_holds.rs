@@ -58,7 +58,7 @@ pub(crate) async fn end(
 }
 
 /// Ends the holds of a service for organisations and targets that the configuration no longer
-/// contains. No task looks at these holds.
+/// contains. No background task checks these holds.
 pub(crate) async fn end_unknown(
     store: &dyn Store,
     is_known: &(dyn Fn(&str) -> bool + Sync),

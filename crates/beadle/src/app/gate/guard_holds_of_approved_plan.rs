@@ -43,9 +43,9 @@ pub(in crate::app) async fn let_pass(
     Ok(())
 }
 
-/// Deletes the approved holds that [`let_pass`] stored. This is necessary if another process
-/// accepted a generation at the same moment. If a change still needs an approval, the guard then
-/// holds the change again. A hold stays if an operator rejects its change during this call.
+/// Deletes the approved holds that [`let_pass`] stored. The deletion is necessary if another
+/// process accepted a generation at the same moment. If a change still needs an approval, the guard
+/// then holds the change again. A hold stays if an operator rejects its change during this call.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
@@ -54,8 +54,8 @@ pub(in crate::app) async fn take_back(
         plan.changes.iter().map(|change| change.digest(key)).collect::<Vec<String>>()
     };
     let planned: BTreeSet<String> = plans.iter().flat_map(digests).collect();
-    // This version can read the holds that it stored. An unreadable hold stays, because an operator
-    // might have rejected its change.
+    // This version of Beadle can read the holds that it stored itself. An unreadable hold stays,
+    // because an operator might have rejected its change.
     let holds = store.all_holds().await?.holds.into_iter();
     let approved = holds.filter(|hold| hold.rejected.is_none() && planned.contains(&hold.digest));
     let approved: Vec<Hold> = approved.collect();

@@ -1,7 +1,7 @@
 //! Begins the work on a target, if the gate lets the target pass. If a target is new, its groups
 //! are also new. If the address, the organisation or the kind of a target has changed, the target
-//! contains different groups than before. In both cases, the gate counts everything that Beadle
-//! would write to the target.
+//! contains different groups than before. For a new or changed target, the gate counts everything
+//! that Beadle would write to the target.
 
 use std::sync::Arc;
 
@@ -51,7 +51,8 @@ pub(crate) async fn held(
 /// the gate lets the target pass, Beadle writes nothing to the target. If the process ends at any
 /// point of this function, the next call continues. `planned` is the generation of the mappings
 /// that this process used for its last plan of the held target. If the mappings have changed since
-/// that plan, Beadle plans the target again, because the target might now pass.
+/// that plan, Beadle plans the target again, because the target might pass the gate with the new
+/// mappings.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,
@@ -123,8 +124,8 @@ pub(crate) async fn adopt(
 }
 
 /// Returns whether Beadle can use a target without the gate, although no service has accepted the
-/// target. This is possible in two cases. In the first case, Beadle writes nothing because of the
-/// mode `observe`. In the second case, no service has accepted any place (`is_new`), but the store
+/// target. Beadle can do this in two cases. In the first case, the mode is `observe`, so Beadle
+/// writes nothing. In the second case, no service has accepted any place (`is_new`), but the store
 /// contains the groups of the target, because an older version of Beadle used the target.
 async fn needs_none(
     is_new: bool,

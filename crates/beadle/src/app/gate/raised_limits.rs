@@ -163,7 +163,7 @@ fn note_of(name: &str) -> String {
 /// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
 /// any point of this function, the next call continues. `planned` contains the held changes from
 /// this process's last plan of held limits. If some of these changes are no longer held, Beadle
-/// makes a new plan, because the limits might now pass.
+/// makes a new plan, because the limits might pass the gate with fewer changes.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -225,8 +225,8 @@ pub(crate) async fn adopt(
         }
         GateDecision::Passes(None) => {}
         GateDecision::Passes(Some(approval)) => {
-            // An operator might have decided about a change while Beadle made the plan. The
-            // approved plan would then differ from the plan that is necessary now.
+            // An operator might have decided about a change while Beadle made the plan. After such
+            // a decision, the approved plan differs from the plan that is necessary.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));

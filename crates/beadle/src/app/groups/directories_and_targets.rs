@@ -179,8 +179,8 @@ impl Directories {
     }
 
     /// Returns the budget of each directory and of each SCIM server, with its name. A directory has
-    /// several budgets. The function returns the first one, which is for the requests that Beadle
-    /// sends most often: the requests for tokens and for groups.
+    /// several budgets. Of these budgets, the function returns only the one for tokens and groups,
+    /// because Beadle requests tokens and groups most often.
     pub(crate) fn credentials(&self) -> Vec<(String, Budgets)> {
         let okta = self.okta.iter().filter_map(|(file, okta)| {
             let budgets = okta.budgets().next()?;

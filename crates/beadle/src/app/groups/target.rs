@@ -233,7 +233,8 @@ impl GroupTarget {
 }
 
 /// Reads the behaviour of a server from a note. If this version cannot read the note, Beadle must
-/// not treat the server as new. Otherwise nobody would notice a change of the server.
+/// not treat the server as new. Otherwise, nobody would notice that the server's behaviour has
+/// changed.
 fn read_evidence(note: &str, text: Option<&str>) -> Result<Evidence, StoreError> {
     let Some(text) = text else { return Ok(Evidence::default()) };
     let newer = |_| StoreError::Newer { doing: "comparing the server", what: format!("the note `{note}`") };

@@ -59,8 +59,8 @@ pub(crate) struct Applier<'a, P, W> {
     /// The lane of the API calls for plans and writes.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
-    /// True if Beadle must write only the shown changes. This is the case if somebody confirmed
-    /// exactly these changes.
+    /// True if Beadle must write only the shown changes, because somebody confirmed exactly these
+    /// changes.
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,

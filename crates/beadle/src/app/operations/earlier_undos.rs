@@ -38,8 +38,8 @@ pub(crate) async fn earlier_undos(
         history.before = Some(last.seq);
         for entry in entries {
             let Detail::Operator(OperatorAction::Undid { undid, by, .. }) = &entry.detail else { continue };
-            // An operator can repeat an undo. Then several entries have the same name, and a write
-            // belongs to the last entry before the write.
+            // An operator can repeat an undo, so several entries can have the same name. A write of
+            // an undo belongs to the last of these entries before the write.
             let is_other = |one: &&Written| {
                 one.generation.as_deref() != Some(undid.as_str())
                     || one.number() < entry.seq

@@ -33,7 +33,8 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     Ok(found)
 }
 
-/// Returns every key that has this present or former name. The result is empty if no key has it.
+/// Returns every key that has this present or former name. The result is empty if no key has this
+/// name.
 pub(crate) async fn named(
     config: &Config,
     store: &Arc<dyn Store>,

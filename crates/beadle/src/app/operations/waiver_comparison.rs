@@ -1,5 +1,5 @@
-//! Compares the waivers in force with the waivers of the last look. So Beadle finds the waivers
-//! that ended, that were removed, or that end soon.
+//! Compares the waivers in force with the waivers that were in force at the last look. So Beadle
+//! finds the waivers that ended, that were removed, or that end soon.
 
 use std::time::Duration;
 
@@ -89,8 +89,9 @@ impl KnownWaivers {
         Ok(Self { before, stored, unreadable })
     }
 
-    /// Compares the waivers with the waivers of the last look. The end of an unreadable waiver is
-    /// unknown. So if the last look saw this waiver in force, the waiver stays in force.
+    /// Compares the present waivers with the waivers that were in force at the last look. The end
+    /// of an unreadable waiver is unknown. So if the last look saw this waiver in force, the waiver
+    /// stays in force.
     pub(crate) fn look(&self, of_policy: &[Waiver], rules: &WaiverRules, now: Time) -> Look {
         let mut found = look(&self.before, (of_policy, &self.stored), rules, now);
         let (kept, ended): (Vec<Waiver>, Vec<Waiver>) =
@@ -123,9 +124,10 @@ pub(crate) struct Look {
     pub(crate) near: Vec<Waiver>,
 }
 
-/// Compares the present waivers with the waivers of the last look. `stored` contains the waivers of
-/// `beadle waive`. A stored waiver stays in the store until a look has found that the waiver ended.
-/// So a look also finds a waiver that began and ended while the service was down.
+/// Compares the present waivers with the waivers that were in force at the last look. `stored`
+/// contains the waivers of `beadle waive`. A stored waiver stays in the store until a look has
+/// found that the waiver ended. So a look also finds a waiver that began and ended while the
+/// service was down.
 pub(crate) fn look(
     before: &SeenWaivers,
     (of_policy, stored): (&[Waiver], &[Waiver]),
@@ -244,7 +246,7 @@ mod tests {
         let seen = known.look(&[], &rules, Time(0)).now;
         assert_eq!((seen.count(), known.check("acme")), (2, Ok(())));
         SeenWaivers::note("acme").put(store, &seen).await.unwrap();
-        // No look has seen this waiver.
+        // Beadle has not looked at the waivers since somebody stored this one.
         store.put(stored_waiver("acme", "c1").name(), "{").await.unwrap();
         store.put(of_labels.name(), r#"{"paths":["labels"]}"#).await.unwrap();
         let known = KnownWaivers::read(store, "acme").await.unwrap();

@@ -94,7 +94,7 @@ pub(crate) async fn undeclared(
 }
 
 /// Returns the number of keys in a waiver that are not exempt in a repository. A key of an absent
-/// entry also counts: the key is exempt, but the policy does not declare the entry.
+/// entry also counts, although the key is exempt, because the policy does not declare the entry.
 fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
     let own = exempt.iter().filter(|waived| waiver.is_source_of(waived) && !absent.contains(&waived.key));
     waiver.keys.len().saturating_sub(own.count())
@@ -102,7 +102,7 @@ fn idle(waiver: &Waiver, exempt: &[Waived], absent: &[String]) -> usize {
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
 /// stops all runs of the organisation, so an operator must be able to end the waiver. The function
-/// returns such a waiver as a waiver for all keys in all repositories.
+/// returns an unreadable waiver as a waiver for all keys in all repositories.
 pub(crate) async fn to_end(
     store: &dyn Store,
     file: &OrgConfig,

@@ -97,8 +97,8 @@ impl GithubOrganisation {
     }
 
     /// Returns a planner for a policy that nobody has approved yet. The planner does not share its
-    /// reads with other planners, because another policy needs other parts of the repositories. The
-    /// planner knows the names of the secrets, but not their values.
+    /// reads with other planners, because a different policy needs different parts of the
+    /// repositories. The planner knows the names of the secrets, but not their values.
     pub(crate) fn preview_planner(&self, store: &Arc<dyn Store>) -> RepositoryPlanner {
         let reader = Reader::new(self.api.clone(), self.policy.current().asks());
         let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));

@@ -193,7 +193,8 @@ impl ServedOrganisation {
         }
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
-            // Before the first call, the budget must know what the other processes have spent.
+            // Before the first call to GitHub, the budget must know what the other processes have
+            // spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }

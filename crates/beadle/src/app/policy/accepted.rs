@@ -23,8 +23,8 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes at the time of the acceptance.
     pub(crate) modes: String,
-    /// For each file, the codes of the parts of its text. Each part has its own note. There are two
-    /// reasons: a note must stay small, and most files do not change.
+    /// For each file, the codes of the parts of its text. Each part has its own note, because a
+    /// note must stay small, and because most files do not change between generations.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
     /// The repositories and the folders of the policy. `None` if the policy comes from a folder on

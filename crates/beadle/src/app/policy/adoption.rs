@@ -300,8 +300,8 @@ async fn enact(
     }
     mapped.mark(store, now).await?;
     // A sweep starts if the record of the last sweep contains another generation. So a sweep starts
-    // in two cases: the list of repositories is incomplete, or the process ends before it stores
-    // the record.
+    // if the list of repositories is incomplete, or if the process ends before it stores the new
+    // record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {

@@ -166,7 +166,7 @@ impl RepositoryPolicy {
     }
 
     /// Returns the last policy that was in force. Reads only the store. Returns `None` if the store
-    /// does not contain the policy, or if the configuration now has other repositories.
+    /// does not contain the policy, or if the configuration now has different repositories.
     pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
         let known = in_force(store.as_ref(), &self.organisation).await?;
@@ -174,7 +174,7 @@ impl RepositoryPolicy {
     }
 
     /// Returns the policy of a generation. Reads only the store. Returns `None` if the store does
-    /// not contain the policy, or if the configuration now has other repositories.
+    /// not contain the policy, or if the configuration now has different repositories.
     pub(crate) async fn kept(&self, generation: &str) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
         let all = all(store.as_ref(), &self.organisation).await?;
@@ -207,7 +207,7 @@ impl RepositoryPolicy {
     }
 }
 
-/// Returns the policy of a generation, even if the configuration now has another repository or
+/// Returns the policy of a generation, even if the configuration now has a different repository or
 /// folder. Reads only the store. The caller compares a new policy with the result. Returns `None`
 /// if the store does not contain the policy.
 pub(crate) async fn kept_from_anywhere(

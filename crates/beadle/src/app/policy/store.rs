@@ -44,7 +44,7 @@ pub(crate) struct PolicyCommit {
     pub(crate) logins: Vec<String>,
     /// The first line of the commit's message.
     pub(crate) subject: String,
-    /// The ids of the contents, by the paths of the files.
+    /// The ids of the contents, keyed by the paths of the files.
     pub(crate) files: BTreeMap<String, String>,
 }
 
@@ -328,7 +328,7 @@ async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String])
             others.push(name);
         }
     }
-    // If there is no other policy, there are no other files.
+    // If all policies are kept, no files are unused.
     if others.is_empty() || blobs.is_empty() {
         return Ok(());
     }

@@ -153,7 +153,8 @@ impl Service {
         &self.app.clock
     }
 
-    /// Returns the facts that the intake needs about each organisation, by the organisation's name.
+    /// Returns the facts that the intake needs about each organisation, keyed by the organisation's
+    /// name.
     pub(crate) fn org_facts(&self) -> HashMap<&str, OrgFacts> {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }

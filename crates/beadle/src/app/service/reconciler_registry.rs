@@ -183,9 +183,9 @@ impl ReconcilerRegistry {
         self.groups.add(name, groups);
     }
 
-    /// Adds a check to the runs: this process must use the accepted generation. The check is
-    /// necessary because other processes can accept another generation. The check applies only to
-    /// instances that the caller adds later.
+    /// Adds a check to the runs. A run passes the check only if this process uses the accepted
+    /// generation. The check is necessary because other processes can accept a different
+    /// generation. The check applies only to instances that the caller adds later.
     pub(crate) fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
     }

@@ -56,8 +56,8 @@ async fn policies(store: &dyn Store, all: &[Written]) -> Result<Vec<(Option<Stri
     let mut found = Vec::with_capacity(all.len());
     for one in all {
         let is_known = one.generation.as_deref().is_none_or(is_undo);
-        // A policy can also be the first one that plans a repair, although an earlier policy asked
-        // for the value.
+        // The policy that first plans a repair can be newer than the policy that asked for the
+        // value.
         let mut earlier = if is_known { None } else { repeated(one, &last) };
         if let Some(found) = &earlier
             && is_declared_again(&mut past, one, found).await?
@@ -98,8 +98,8 @@ fn values(one: &Written) -> impl Iterator<Item = (Place<'_>, &Value)> {
 }
 
 /// Returns the earlier writes that already wrote all values of a write. Returns `None` if one of
-/// the values has no earlier write, if its last write wrote another value, or if an undo wrote one
-/// of the values. Also returns `None` if two policies asked for the values.
+/// the values has no earlier write, if the last write of one of the values set a different value,
+/// or if an undo wrote one of the values. Also returns `None` if two policies asked for the values.
 fn repeated(one: &Written, last: &BTreeMap<Place<'_>, LastWrite<'_>>) -> Option<EarlierWrite> {
     let mut earlier: Option<(&str, Time)> = None;
     for (place, value) in values(one) {

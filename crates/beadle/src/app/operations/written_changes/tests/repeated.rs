@@ -56,7 +56,7 @@ async fn record_topics(store: &SqliteStore, at: i64, topics: &[&str]) {
     let line = || ControlLine { value: "true".into(), line: 1 };
     let mut controls: BTreeMap<String, ControlLine> =
         topics.iter().map(|topic| (format!("repository.topics[{topic}]"), line())).collect();
-    // The list must not contain other topics.
+    // The list must not contain any other topic.
     let none = ControlLine { value: "\"no other entries\"".into(), line: 1 };
     controls.insert("repository.topics".to_owned(), none);
     let lines = ControlLines { at, file: "settings.yml".into(), commit: "c".into(), controls };

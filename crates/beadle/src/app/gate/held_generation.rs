@@ -136,8 +136,8 @@ impl HeldGeneration {
         (judged, verdict)
     }
 
-    /// Creates the hold of a policy with the changes in `plans`. Does not compare the changes with
-    /// any limit.
+    /// Creates the hold of a policy. The hold contains the changes in `plans`. Does not compare the
+    /// changes with any limit.
     pub(crate) fn of_policy(
         (organisation, policy): (&str, &Policy),
         plans: &[(Key, Plan<()>)],
@@ -148,8 +148,8 @@ impl HeldGeneration {
         Self { commit, ..Self::new((organisation, policy.generation.as_str()), plans, total, since) }
     }
 
-    /// Creates the hold of a generation with the changes in `plans`. Does not compare the changes
-    /// with any limit.
+    /// Creates the hold of a generation. The hold contains the changes in `plans`. Does not compare
+    /// the changes with any limit.
     pub(crate) fn new(
         (organisation, generation): (&str, &str),
         plans: &[(Key, Plan<()>)],
@@ -371,7 +371,8 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups_of(plans, is_counted)
 }
 
-/// Groups changes like [`grouped`]. Leaves out the changes for which `is_shown` returns false.
+/// Groups changes as [`grouped`] does, but leaves out the changes for which `is_shown` returns
+/// false.
 fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
     let kind = |change: &Change<()>| {
         let risk = change.risks().gravest().filter(|_| is_shown(change))?;

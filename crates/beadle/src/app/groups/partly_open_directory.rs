@@ -28,7 +28,7 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
 }
 
 /// A reconciler that runs the keys of a directory for the open targets. For each target that is not
-/// open, the reconciler records that the target missed the key.
+/// open, the reconciler records that the target missed this run.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.

@@ -24,7 +24,7 @@ struct Asked {
     lines: BTreeSet<PolicyLocation>,
 }
 
-/// Returns sentences for the plan of an undo of these writes.
+/// Returns sentences for the plan of an undo. The undo reverts `writes`.
 pub(crate) async fn sentences(store: &dyn Store, writes: &[Written]) -> anyhow::Result<Vec<String>> {
     if writes.is_empty() {
         return Ok(Vec::new());
@@ -83,8 +83,8 @@ fn observed(writes: &[Written]) -> String {
     )
 }
 
-/// Returns the command that lets Beadle follow the policy again in the repositories of an undo.
-/// `of` contains the key and the name of each repository.
+/// Returns the command that makes Beadle follow the policy again in the repositories that an undo
+/// changed. `of` contains the key and the name of each repository.
 pub(crate) fn resume<'a>(of: impl Iterator<Item = (&'a Key, &'a str)>) -> String {
     let of: BTreeMap<&Key, &str> = of.collect();
     let mut organisations: Vec<&str> = of.keys().map(|key| key.instance()).collect();

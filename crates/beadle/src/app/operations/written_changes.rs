@@ -92,8 +92,8 @@ pub(crate) struct NamedWrites {
     pub(crate) writes: Vec<Written>,
     /// The generations of the named policies.
     pub(crate) policies: BTreeSet<String>,
-    /// The writes that Beadle made while a named policy was in force, but that an earlier policy
-    /// first asked for.
+    /// The writes that an earlier policy first asked for. Beadle made these writes while a named
+    /// policy was in force.
     pub(crate) of_others: Vec<Written>,
     /// The generations of the named policies that wrote nothing.
     pub(crate) idle: BTreeSet<String>,
@@ -360,8 +360,9 @@ async fn of_generation(
     of_keys(store, of, &keys).await
 }
 
-/// Returns the writes of a policy like [`of_generation`]. `keys` contains the keys of these writes.
-/// A later repair of the same values counts too, so the function reads all writes of these keys.
+/// Returns the writes of a policy, as [`of_generation`] does. `keys` contains the keys of these
+/// writes. A later repair of the same values counts too, so the function reads all writes of these
+/// keys.
 async fn of_keys(
     store: &dyn Store,
     of: (&str, Option<&str>),

@@ -19,7 +19,7 @@ const PAGE: u32 = 100;
 /// longer has the part.
 type PolicyParts = HashMap<String, Option<ControlLines>>;
 
-/// The declared values at a path. Each value comes with the rest of its path.
+/// The declared values at a path. Each value comes with the remaining part of its path.
 type Declared<'a> = BTreeSet<(Vec<&'a str>, &'a str)>;
 
 /// Answers many questions about the record of controls, and reads each note at most once.
@@ -30,11 +30,11 @@ pub struct PastPolicies<'a> {
     parts: HashMap<String, PolicyParts>,
 }
 
-/// The states of a repository that are already read.
+/// The states of a repository that [`PastPolicies`] has already read.
 struct PastStates {
     /// The newest state comes first.
     states: Vec<ControlState>,
-    /// The name of the last note that is read. `None` if all notes are read.
+    /// The name of the note that was read last. `None` if all notes were read.
     next: Option<String>,
 }
 
@@ -48,18 +48,18 @@ struct WrittenValue<'a> {
 }
 
 impl<'a> PastPolicies<'a> {
-    /// Creates a value that has not read any note yet.
+    /// Creates a reader of the record that has not read any note yet.
     #[must_use]
     pub fn new(store: &'a dyn Store) -> Self {
         Self { store, states: HashMap::new(), parts: HashMap::new() }
     }
 
     /// Returns whether the policy dropped one of the values of a change. The policy dropped a value
-    /// if it did not declare the value any more, or declared another value. If the value was the
-    /// removal of an entry, the policy dropped the removal as soon as it declared the entry. The
+    /// if the policy no longer declared the value, or declared another value. If the change removed
+    /// an entry, the policy dropped the removal as soon as the policy declared the entry. The
     /// function looks at the record of the repository between two writes of the same values. If the
-    /// record does not show the values, the result is `false`. Only repositories have such a
-    /// record.
+    /// record does not show the values, the result is `false`. Only repositories have a record of
+    /// controls.
     pub async fn was_dropped(
         &mut self,
         key: &Key,
@@ -88,7 +88,8 @@ impl PastStates {
         Self { states: Vec::new(), next: Some(String::new()) }
     }
 
-    /// Reads the states back to the state that was valid at the time `first`.
+    /// Reads the states, from the newest state back to the state that was valid at the time
+    /// `first`.
     async fn read_until(&mut self, store: &dyn Store, key: &Key, first: Time) -> Result<(), StoreError> {
         let notes = ControlState::of_repository(key.instance(), key.id());
         while self.states.last().is_none_or(|state| state.at > first) {
@@ -172,8 +173,8 @@ impl WrittenValue<'_> {
                 }
                 let names = parts(control).unwrap_or_default();
                 if names.len() < depth && line.is_list() {
-                    // A list that forbids other entries declares only that an entry is absent. It
-                    // does not declare the values of an entry.
+                    // A list that forbids undeclared entries declares only that an entry is absent.
+                    // It does not declare the values of an entry.
                     if self.after.is_null() {
                         found.insert((Vec::new(), NO_OTHERS));
                     }

@@ -12,9 +12,9 @@ pub(super) const GONE: &str = "the sweep did not find the repository, or the pol
 /// The maximum number of notes in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Records those repositories of an organisation that a sweep did not find. `found` contains the
-/// ids of the repositories that the sweep found. The sweep read its list at the time `listed`. If a
-/// later run has recorded a state, the function does not change this state.
+/// Records as gone each repository of an organisation that a sweep did not find. `found` contains
+/// the ids of the repositories that the sweep found. The sweep read its list at the time `listed`.
+/// If a later run has recorded a state, the function does not change this state.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

@@ -57,7 +57,8 @@ impl ControlLog {
         Self { store, clock: clock.clone(), found: Mutex::default(), parts: Mutex::default() }
     }
 
-    /// Keeps the values of a repository's plan until [`Self::record`].
+    /// Keeps the declared values from a repository's plan until [`Self::record`] records the end of
+    /// the run.
     pub(crate) fn keep<W>(
         &self,
         repository: u64,
@@ -110,7 +111,8 @@ impl ControlLog {
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
         // After its plan, a command can wait for a person. If the plan has no changes, the command
-        // does not plan again. So its findings might be older than the findings of another run.
+        // does not plan again. So the command's findings might be older than the findings of
+        // another run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {

@@ -12,7 +12,8 @@ use super::state::{ControlLines, ControlState};
 use crate::policy::{AbsentEntry, contains, exempts};
 
 /// For each repository, Beadle reads at most this number of states. For each part, it reads at most
-/// this number of versions of the lines. A search for a recently removed entry needs few of them.
+/// this number of versions of the lines. A search for a recently removed entry needs only a few
+/// states and versions.
 const NOTES: u32 = 200;
 
 /// The line that declared an entry for a repository, in the last recorded policy that has this
@@ -33,7 +34,8 @@ pub struct PastDeclarations {
     store: Arc<dyn Store>,
     /// The states of each repository. The newest state comes first.
     states: HashMap<Key, Arc<Vec<ControlState>>>,
-    /// The lines of the policy, by the organisation and the digest. The newest lines come first.
+    /// The lines of the policy, keyed by the organisation and the digest. The newest lines come
+    /// first.
     lines: HashMap<(String, String), Arc<Vec<ControlLines>>>,
 }
 
@@ -237,7 +239,8 @@ mod tests {
         lines(store.as_ref(), "base", 10, &[("core", 2)]).await;
         lines(store.as_ref(), "layer", 10, &[("ops", 4)]).await;
         let digests = |all: &[&str]| all.iter().map(|digest| (*digest).to_owned()).collect::<Vec<_>>();
-        // At the time 20, the repository loses the topic that the layer selects. The layer stays.
+        // At the time 20, the repository loses the topic that the layer selects. The policy still
+        // has the layer.
         for (at, all) in [(10, digests(&["base", "layer"])), (20, digests(&["base"]))] {
             let state = ControlState { at: Time(at), lines: all, ..ControlState::default() };
             ControlState::note("acme", "7", Time(at)).put(store.as_ref(), &state).await.unwrap();

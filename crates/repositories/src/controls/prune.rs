@@ -62,8 +62,9 @@ struct Newest {
 }
 
 impl Newest {
-    /// Returns whether a newer record of the same thing is also older than the limit. A report does
-    /// not need this record then. The function sees the newest record of a thing first.
+    /// Returns whether no report needs a record. This is the case if the function has already seen
+    /// a record of the same thing that is newer than this record, but older than the limit. The
+    /// function sees the newest record of a thing first.
     fn is_older(&mut self, thing: &str, is_before: bool) -> bool {
         if self.thing != thing {
             thing.clone_into(&mut self.thing);

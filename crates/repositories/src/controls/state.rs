@@ -89,7 +89,7 @@ impl ControlState {
 /// same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time since which the values are on these lines.
+    /// The start of the period in which the values are on these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,

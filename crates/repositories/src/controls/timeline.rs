@@ -93,7 +93,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of a stored answer that a sweep can use without a read.
+    /// Sets the maximum age of a stored answer that a sweep can use in place of a new read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -250,8 +250,8 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row
 }
 
-/// Returns the time at which Beadle parked each parked repository. The key is the id of the
-/// repository.
+/// Returns, for each parked repository, the time at which Beadle parked it. The key of the map is
+/// the id of the repository.
 async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
     let rows = store.rows(u32::MAX).await?.into_iter();
     let own = rows.filter(|row| row.key.kind() == "repository" && row.key.instance() == instance);

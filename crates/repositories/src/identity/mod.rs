@@ -105,8 +105,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 }
 
 /// Matches the entries of a policy with the entries at GitHub. GitHub might ignore the case of a
-/// name. So after all better matches, the function also matches entries whose names differ only in
-/// upper and lower case. Otherwise, Beadle would delete the entry and create it again.
+/// name. So once the function has made all better matches, it also matches entries whose names
+/// differ only in upper and lower case. Otherwise, Beadle would delete the entry and create it
+/// again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],

@@ -14,7 +14,7 @@ use super::rulesets::ruleset;
 use super::workflows;
 use crate::aspects::webhooks::shown;
 
-/// Adds the parts that need separate calls to `observed`.
+/// Adds to `observed` the parts of a repository that Beadle must read with separate calls.
 pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Observed) -> Result<(), Failure> {
     let is_public = seen.visibility == Visibility::Public;
     let alerts = seen.vulnerability_alerts.is_none().then(|| reader.below(seen, "vulnerability-alerts"));

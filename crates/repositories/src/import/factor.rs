@@ -9,8 +9,8 @@
 //!   repository's file overrides the value in `settings.yml`.
 //! - A layer sets a value only if every repository in the layer has this value.
 //! - A file contains an entry of a list only if every repository that the file applies to has this
-//!   entry. So all files that apply to a repository together contain exactly the entries of the
-//!   repository.
+//!   entry. Taken together, all files that apply to a repository therefore contain exactly the
+//!   repository's entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,8 @@ impl Part {
 /// from `settings.yml`.
 struct Fact {
     part: Part,
-    /// For a unit: the keys that a file must set, with their values. For a list: the entry.
+    /// If the fact is about a unit, the keys that a file must set, with their values. If the fact
+    /// is about a list, one entry of the list.
     value: Value,
     /// The repositories that are allowed to get the value from a layer.
     reach: Members,
@@ -63,8 +64,8 @@ struct Fact {
     left: Members,
 }
 
-/// Divides the values of all repositories. If `is_whole` is false, the organisation also has other
-/// repositories, so the function makes no shared files.
+/// Divides the values of all repositories. If `is_whole` is false, `all` contains only some of the
+/// organisation's repositories. The function then makes no shared files.
 pub(super) fn factor(all: &[Observed], is_whole: bool) -> Factored {
     let mut made = Factored { repositories: vec![Content::default(); all.len()], ..Factored::default() };
     let mut facts = Vec::new();
@@ -144,7 +145,7 @@ fn shared_unit(
             shared.is_some_and(|shared| shared.get(unit.name).is_some_and(|value| value == "private"))
         }
     };
-    // The value that a repository gets if no other file sets the unit.
+    // The value that a repository gets if no layer and no file in repos/ sets the unit.
     let base = match (unit.sharing, shared) {
         (Sharing::Careful, Some(shared)) => {
             if !is_said {
@@ -237,12 +238,13 @@ struct Candidate {
     members: Members,
     facts: Vec<usize>,
     /// The number of values that the files of single repositories can omit if this layer exists.
-    /// Each further layer can only make this number smaller.
+    /// Each new layer can only make this number smaller.
     gain: usize,
 }
 
 impl Candidate {
-    /// Returns each fact that the layer would explain for at least two repositories.
+    /// Returns each fact that at least two repositories would get from the layer. Each fact comes
+    /// with the number of these repositories.
     fn explained(&self, facts: &[Fact]) -> Vec<(usize, usize)> {
         let counted = self.facts.iter().filter_map(|at| {
             let fact = facts.get(*at).filter(|fact| self.members.is_subset(&fact.reach))?;
@@ -257,8 +259,8 @@ impl Candidate {
     }
 }
 
-/// Makes one layer for each selector that explains values of at least two repositories. The
-/// function starts with the selector that explains the most values.
+/// Makes one layer for each selector whose layer sets at least one fact for two or more
+/// repositories. The function starts with the selector whose layer sets the most values.
 fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
     let mut selectors = labels(all);
     for fact in facts.iter() {

@@ -9,8 +9,8 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the selector
-/// that comes first in this type.
+/// A selector of a layer. If layers with two different selectors would set the same number of
+/// values, the import uses the selector that comes first in this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
     /// The repositories with a topic.
@@ -45,7 +45,7 @@ impl Label {
         !decided.contains(&part)
     }
 
-    /// Returns the keys of a layer that contain this selector.
+    /// Returns the keys that give a layer this selector: `select` or `except`.
     pub(crate) fn selector(&self) -> Map<String, Value> {
         let (key, choice) = match self {
             Self::Topic(topic) => ("select", json!({ "topic": topic })),
@@ -92,9 +92,8 @@ impl Label {
 }
 
 /// Returns the selectors that match at least two repositories, but not all of them. If a list is
-/// unknown for one repository, Beadle could not know whether a selector for a value of this list
-/// matches the repository. The function therefore does not use the values of this list as
-/// selectors.
+/// unknown for one repository, Beadle could not know whether a selector with a value of this list
+/// matches the repository. The function therefore makes no selectors from the values of this list.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));

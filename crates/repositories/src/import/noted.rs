@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::observed::Observed;
 
 /// Returns the result of a read. If the read failed, the function records the reason for each part
-/// that `names` lists. Returns `Err` only if the whole import cannot continue.
+/// in `names`. Returns `Err` only if the whole import cannot continue.
 pub(super) fn known<T>(
     read: Result<T, Failure>,
     names: &[&'static str],

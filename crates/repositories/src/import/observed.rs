@@ -18,8 +18,8 @@ pub(crate) struct Observed {
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
     /// The units and lists that must not be in any file. Each unit or list comes with its reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
-    /// The lists of which the policy can declare only some entries. A policy file must not remove
-    /// the remaining entries.
+    /// The lists that the policy can declare only in part. A policy file must not remove the
+    /// undeclared entries of these lists.
     pub(crate) additive: BTreeSet<&'static str>,
     /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Content {
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The entries of each list. The map's key is the list's name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The lists for which Beadle does not remove other entries.
+    /// The additive lists. Beadle does not remove entries that are not in such a list.
     pub(crate) additive: BTreeSet<&'static str>,
 }
 

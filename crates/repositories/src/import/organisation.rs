@@ -64,8 +64,8 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        // GitHub shows `default_for_new_repos` in the answer to another request, and does not show
-        // `attach_to` at all.
+        // GitHub shows `default_for_new_repos` in the answer to a different request, and does not
+        // show `attach_to` at all.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {

@@ -295,7 +295,8 @@ async fn variables(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
-/// Returns the names of the repositories in a list below the organisation.
+/// Returns the names of the repositories in a list. `path` is the path of this list, relative to
+/// the organisation's path.
 async fn names(reader: &Reader, path: Path) -> Result<Value, Failure> {
     let path = path.query("per_page", 100);
     let rows = reader.rows_of_organisation(path, "repositories", &["name"]).await?;

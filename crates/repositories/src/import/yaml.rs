@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 /// The maximum length of a line. A line that contains a single long value can be longer.
 const WIDTH: usize = 100;
 
-/// The keys that come first in a block. Their order in a block is the same as here. All other keys
-/// follow in alphabetical order.
+/// The keys that come first in a block. In a block, these keys have the same order as in this
+/// constant. All other keys follow in alphabetical order.
 const FIRST: &[&str] = &[
     "name",
     "username",
@@ -168,8 +168,8 @@ fn is_plain(text: &str) -> bool {
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
-        // YAML does not allow some of these characters. Older readers treat the others as a line
-        // break.
+        // YAML does not allow some of these characters. Older readers treat the remaining
+        // characters as a line break.
         let is_odd =
             c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);
         match c {

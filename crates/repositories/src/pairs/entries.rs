@@ -272,7 +272,9 @@ fn entry(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Value {
     Value::Object(entry)
 }
 
-/// Removes keys that set the same value as another key.
+/// Changes a branch entry so that it fits its place. A live entry always has a rule. An entry of a
+/// policy sometimes has the protection `null`, or a minimum in place of a number. If the entry has
+/// both `checks` and `contexts`, the function removes `contexts`.
 fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     if place == Place::Live {
         if entry["name"] == "default" {

@@ -110,7 +110,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
 /// The values that the files set for one repository or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
-    /// The contents of all other files that might apply to the repository.
+    /// The contents of all files, except `settings.yml`, that might apply to the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }

@@ -21,12 +21,12 @@
 //!
 //! To see the test fail, remove one of these lines and run 2,000 storms:
 //!
-//! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle then
-//!   waits a minute although GitHub asked for a longer wait;
-//! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle then sends
-//!   requests while GitHub refuses all requests;
-//! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle then removes an entry
-//!   because a wrong row shows its id.
+//! - The call of `answer::retry_after` in the function `refused` (`transport/src/client.rs`).
+//!   Without this call, Beadle waits a minute although GitHub asked for a longer wait.
+//! - The loop over the blocked accounts in the function `admit` (`engine/src/budget.rs`). Without
+//!   this loop, Beadle sends requests while GitHub refuses all requests.
+//! - The call of `unique` in the function `identified` (`github/src/read.rs`). Without this call,
+//!   Beadle removes an entry because a wrong row shows the id of this entry.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,7 +54,7 @@ use crate::{Modes, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Se
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 10;
-/// The maximum number of seeds that the test tries to find a simple pair.
+/// The maximum number of seeds that the test tries until it finds a simple pair.
 const TRIES: u64 = 40;
 /// The maximum number of applies that write something.
 const ROUNDS: usize = 12;

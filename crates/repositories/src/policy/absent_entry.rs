@@ -15,7 +15,8 @@ pub struct AbsentEntry {
     /// The name of the entry.
     pub name: String,
     /// True if two conditions are met. First, the list can contain the entry without a value.
-    /// Second, the change looks the same whether the list lacks the entry or only its value.
+    /// Second, the change looks the same in two cases: the list does not contain the entry, or the
+    /// list contains the entry without a value.
     is_value: bool,
 }
 
@@ -25,7 +26,8 @@ impl AbsentEntry {
         format!("{}[{}]", self.list, self.name)
     }
 
-    /// Returns a predicate for a sentence whose subject is the list, such as `does not have core`.
+    /// Returns the words that follow the name of the list in a sentence, such as `does not have
+    /// core`.
     pub fn lacks(&self) -> String {
         if self.is_value {
             format!("has no value for {}", self.name)
@@ -92,15 +94,15 @@ const REMOVALS: &[Removal] = &[
 
 /// The text that comes before an organisation role's name in the title of a change.
 const ROLE: &str = "organization role ";
-/// The lists of an organisation role. In a change, a value from such a list has the name of the
-/// list.
+/// The lists of an organisation role. In a change, the name of a value from such a list is the name
+/// of the list.
 const HOLDERS: [&str; 2] = ["teams", "users"];
 
 /// Returns the entry that a value of a change removes. `what` is the part of the aspect, such as
 /// `team core`. Returns `None` if the value does not remove an entry of a list.
 pub fn absent_entry(aspect: &str, what: &str, field: &Field) -> Option<AbsentEntry> {
-    // An unblocked person has the value `false` after the removal. All other entries have no value
-    // then.
+    // After its removal, an entry has no value. The only exception is an unblocked person, who has
+    // the value `false`.
     let is_gone = field.after.is_null() || (aspect == "blocked_users" && field.after == Value::Bool(false));
     if !is_gone || field.before.is_null() {
         return None;

@@ -76,7 +76,7 @@ fn in_plan(text: &str) -> Option<Result<String, String>> {
     key_of_value(aspect, "", name).filter(|_| !name.contains(' ')).map(Ok)
 }
 
-/// Returns the path that the text after `team ` or a similar word means.
+/// Returns the path for the text that follows `team ` or a similar word.
 fn meant_entry(section: &str, text: &str) -> Result<String, String> {
     if text == EVERY {
         return Err(format!("be a path; `{section}[{EVERY}]` means every entry"));
@@ -152,8 +152,9 @@ pub(crate) fn inside_entry(list: &str, name: &str) -> String {
     }
 }
 
-/// Returns the path in two cases. First, the text has the name of an aspect in place of the
-/// section. Second, the text omits the section, and only one section has the key.
+/// Returns the path for a text that does not begin with a section. There are two such cases. First,
+/// the text has the name of an aspect in place of the section. Second, the text omits the section,
+/// and only one section has the key.
 fn with_section(text: &str) -> Option<String> {
     let (first, rest) = text.split_at(text.find(['.', '[', ' ']).unwrap_or(text.len()));
     let of_aspect = SECTIONS_OF_ASPECTS.iter().find(|(aspect, _)| *aspect == first);

@@ -37,7 +37,8 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
             _ => false,
         };
         for (name, value) in node.get("property").map(Node::entries).unwrap_or_default() {
-            // Beadle cannot compare such a property, so the selector would ignore it.
+            // Beadle cannot compare a property with this name or value. Without this error, the
+            // selector would ignore the property.
             if name.text().is_none() || !is_comparable(value) {
                 let name = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
                 let text = format!(

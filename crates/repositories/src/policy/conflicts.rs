@@ -1,4 +1,4 @@
-//! Finds values that two layers of equal rank set differently. Layers of equal rank have no order,
+//! Finds values that differ between two layers of equal rank. Layers of equal rank have no order,
 //! so the result must not depend on their order.
 
 use beadle_engine::PolicyLocation;

@@ -121,8 +121,8 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
         merging(repository, &mut found);
         topics(repository, &mut found);
     }
-    // The two sections can turn the same features on or off. For each feature, the layer of higher
-    // rank wins.
+    // The block `repository.security` and the section `security` can turn the same features on or
+    // off. For each feature, the layer of higher rank wins.
     let security = (repository.and_then(|node| node.get("security")), root.get("security"));
     let winner = |incumbent: &str, own: &'static str| {
         let one = security.0.and_then(|node| Some((node.get(incumbent)?, incumbent.to_owned())));

@@ -16,7 +16,7 @@ use super::waived_key::parts;
 use super::wants::Desired;
 use crate::aspects;
 
-/// The value of a control that forbids other entries in a list.
+/// The value of a control that forbids undeclared entries in a list.
 pub(crate) const NO_OTHERS: &str = "no other entries";
 
 /// One value that the policy declares for a repository.
@@ -24,7 +24,8 @@ pub(crate) const NO_OTHERS: &str = "no other entries";
 pub(crate) struct DeclaredControl {
     /// The path of the value, such as `branches[main].protection.enforce_admins`.
     pub(crate) path: String,
-    /// The value. For a control that forbids other entries in a list, the value is [`NO_OTHERS`].
+    /// The value. For a control that forbids undeclared entries in a list, the value is
+    /// [`NO_OTHERS`].
     pub(crate) value: Value,
     /// The line that sets the value.
     pub(crate) asked: PolicyLocation,

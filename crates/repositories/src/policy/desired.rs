@@ -91,8 +91,8 @@ impl Policy {
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
         if let (Some(old), Some(new)) = (&desired.security, section("security")) {
-            // The two sections can turn the same features on or off. For each feature, the layer of
-            // higher rank wins.
+            // The block `repository.security` and the section `security` can turn the same features
+            // on or off. For each feature, the layer of higher rank wins.
             let higher = |(key, value): &(Node, Node)| {
                 let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
                 let other = same.and_then(|(_, own)| new.get(own));
@@ -168,8 +168,8 @@ impl Policy {
     }
 }
 
-/// Returns whether an entry of a list applies to this repository. The keys `include` and `exclude`
-/// of the entry decide.
+/// Returns whether an entry of a list applies to this repository. This depends on the keys
+/// `include` and `exclude` of the entry.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
         // There are no invalid globs here, because validation of the policy rejects them.

@@ -247,8 +247,8 @@ impl Policy {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
                 self.validators.extend(validators(root));
-                // The list in a file of the policy replaces the list in the same file of the
-                // policy's base.
+                // If both the policy and its base set `restrictedRepos`, the value of the policy
+                // replaces the value of the base.
                 let value = root.get("restrictedRepos");
                 if let Some(restricted) = value.and_then(|value| Restricted::read(value, problems)) {
                     self.restricted = restricted;

@@ -130,8 +130,8 @@ fn is_yaml(path: &Path, stems: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the subfolder `.github` if it contains policy files. safe-settings keeps its files
-/// there.
+/// Returns the subfolder `.github` if it contains policy files. safe-settings keeps its files in
+/// this subfolder.
 pub(super) fn inner_policy(folder: &Path) -> Option<PathBuf> {
     let inner = folder.join(".github");
     let names = ["settings.yml", "settings.yaml", "suborgs", "layers", "repos"];

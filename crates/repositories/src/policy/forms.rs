@@ -69,7 +69,7 @@ pub const LOGIN: Form = Form { what: "a login", check: login };
 pub const REPOSITORY: Form = Form { what: "a repository's name", check: repository };
 /// The name that a repository had before a rename, without its owner.
 pub const FORMER_NAME: Form = Form { what: "a former repository name", check: repository };
-/// A template for other repositories: `owner/name`, or only the name.
+/// A template repository: `owner/name`, or only the name.
 pub const TEMPLATE: Form = Form { what: "a template repository", check: template };
 /// A repository to fork: `owner/name`.
 pub const FORKED: Form = Form { what: "a repository to fork", check: forked };

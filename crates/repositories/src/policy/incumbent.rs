@@ -45,8 +45,8 @@ fn warning(at: &Node, text: String) -> Problem {
 /// Converts the sections of a file, or the sections of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
-    // This rule does not apply to `additive_plugins` and `disable_plugins`. If such a key without a
-    // value were ignored, Beadle could remove more entries at GitHub.
+    // The function keeps `additive_plugins` and `disable_plugins` even if they have no value.
+    // Without one of these keys, Beadle could remove more entries at GitHub.
     let is_section = |name: &str, value: &Node| {
         let carried = |key: &&Key| key.status == Status::Carried && !drops_list(&key.shape, value);
         (selects && SELECTORS.contains(&name))

@@ -317,8 +317,8 @@ impl Layer {
         let root = root.without(&["rank", "select", "except", "first_match"]);
         let (mut root, mut list_modes) = plain(&root);
         if is_settings {
-            // Only this file can set the organisation's sections, so its edits have no list to
-            // change.
+            // Only `settings.yml` can set the organisation's sections. So an edit in one of these
+            // sections has no list to change.
             settle_sections(&mut root, &organisation::SECTIONS, problems);
         }
         let root = without_plugins(&root, &own);
@@ -383,8 +383,8 @@ impl Layer {
     }
 }
 
-/// Finds the lists whose modes two layers set differently. Returns the name of each such list, and
-/// the two lines that set the modes.
+/// Finds each list that has a different mode in each of two layers. Returns the name of the list,
+/// and the two lines that set the modes.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,

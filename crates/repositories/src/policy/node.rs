@@ -42,12 +42,12 @@ pub enum Kind {
     /// A block of keys and values. They have the same order as in the file. A key is also a node,
     /// because a key also has a line.
     Map(Vec<(Node, Node)>),
-    /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
-    /// merge of the layers applies this change. The parser itself returns a block of keys instead.
+    /// A layer's change to a list of lower layers. `list_forms.rs` creates this kind. The merge of
+    /// the layers applies this change. The parser itself returns a block of keys instead.
     Edit(Box<ListEdit>),
 }
 
-/// A layer's change of a list that lower layers set.
+/// A layer's change to a list of lower layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListEdit {
     /// True if the layer removes the complete list of lower layers.

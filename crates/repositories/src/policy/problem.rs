@@ -60,7 +60,7 @@ impl Problem {
         self
     }
 
-    /// Sets another severity.
+    /// Replaces the severity of the finding.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
@@ -106,8 +106,9 @@ impl Problem {
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
 /// file. The author might have written a secret's value in place of its name. This value must not
-/// get into a log. Returns `None` if the file has a lone carriage return. The YAML parser counts it
-/// as the end of a line, so `at` would mean another line here.
+/// get into a log. Returns `None` if the file has a lone carriage return. The YAML parser counts a
+/// lone carriage return as the end of a line, but this function does not. So `at` would mean a
+/// different line here.
 pub(super) fn shown(source: &str, at: usize) -> Option<String> {
     if source.match_indices('\r').any(|(end, _)| !source[end + 1..].starts_with('\n')) {
         return None;
@@ -153,7 +154,7 @@ fn is_below_secret(source: &str, at: usize) -> bool {
     false
 }
 
-/// Returns the indentation of a line. The signs of list entries are a part of the indentation.
+/// Returns the indentation of a line. The hyphens of list entries count as indentation.
 pub(super) fn column(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t', '-']).len()
 }

@@ -45,9 +45,9 @@ const HEX: usize = 16;
 /// The minimum length of a text in Base64 that can be a secret.
 const BASE64: usize = 32;
 
-/// Returns the text of a line, without its indentation and its comment. The first line is 1. Cuts a
-/// long line. Returns `None` if the file has no such line, if the line has no text, or if the line
-/// might contain a secret.
+/// Returns the text of a line, without its indentation and its comment. The first line is 1.
+/// Truncates a long line. Returns `None` if the file has no such line, if the line has no text, or
+/// if the line might contain a secret.
 pub fn quoted_line(source: &str, line: u32) -> Option<String> {
     let at = usize::try_from(line).ok()?.checked_sub(1)?;
     let whole = shown(source, at)?;
@@ -74,7 +74,7 @@ fn is_hidden(source: &str, at: usize) -> bool {
     for line in lines.into_iter().rev().map(str::trim_end).filter(|line| !line.is_empty()) {
         let own = column(line);
         if inner == usize::MAX {
-            // Without a key, the line continues a value that began in an earlier line.
+            // A line without a key continues a value that began in an earlier line.
             if own == 0 && !begins_with_key(line) {
                 return true;
             }

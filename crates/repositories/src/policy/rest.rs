@@ -181,7 +181,7 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
         // A repository is an exception only if it matches all keys of `except`. If there are
-        // several keys, no single value decides.
+        // several keys, no single value decides whether the repository is an exception.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -205,7 +205,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
 }
 
 /// Returns the condition of a suborg if the suborg has exactly one list. If there are several
-/// lists, a repository needs to match only one of them. So no single list decides.
+/// lists, a repository needs to match only one of them. So no single list decides whether the
+/// suborg applies.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {

@@ -222,7 +222,7 @@ mod tests {
             Policy::from_sources(sources, "admin", Path::new("policy")).unwrap().unmatched(names)
         };
         let excluding = "restrictedRepos:\n  exclude: ['acme-*']\n";
-        // Beadle skips the repository of the policy in any case.
+        // Beadle also skips `admin`, because this repository contains the policy.
         let found = unmatched(excluding, &["acme-shop", "acme-till", "admin"]);
         let [message] = found.as_slice() else { panic!("{found:?}") };
         let text = "deployment-settings.yml:2: the policy applies to no repository: `restrictedRepos` skips";

@@ -65,9 +65,9 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     problems
 }
 
-/// Returns whether a layer overrides other layers. Only the lowest `settings.yml` does not: this is
-/// the `settings.yml` of the base, or of the policy itself if the base has none. `layers` must be
-/// sorted by rank.
+/// Returns whether a layer overrides other layers. Every layer overrides other layers, except the
+/// lowest `settings.yml`. This is the `settings.yml` of the base. If there is no such file, it is
+/// the `settings.yml` of the policy itself. `layers` must be sorted by rank.
 pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
     lowest.is_none_or(|lowest| lowest.file != file)
@@ -194,8 +194,8 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
 }
 
 /// Returns a value in the form for rules. A minimum becomes a plain number, because a live number
-/// that is equal to the minimum matches the policy. As a block, the minimum would be greater than
-/// every number in a rule.
+/// that is equal to the minimum matches the policy. If the minimum stayed a block, a rule would
+/// treat it as greater than every number.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);

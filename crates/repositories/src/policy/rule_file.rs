@@ -21,12 +21,12 @@ static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
 /// The variables of a rule: the values of the lower layers, the values of the layer itself, and the
-/// merge of both. In a rule that uses only `resolved`, this variable contains all merged values of
-/// a repository.
+/// merge of both. In a rule that uses only `resolved`, the variable `resolved` contains all merged
+/// values of a repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
-/// The variables of rules for layers. A rule that uses one of these variables checks layers. Other
-/// rules check repositories.
+/// The variables of rules for layers. If a rule uses one of these variables, the rule checks
+/// layers. Otherwise, the rule checks repositories.
 const OF_LAYERS: [&str; 2] = ["base", "override"];
 
 /// One rule of the policy.

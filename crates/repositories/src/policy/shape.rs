@@ -294,14 +294,14 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let Some(key) = keys.iter().find(|key| key.name == text) else {
             let problem = Problem::error(name.asked.clone(), name.column, format!("{UNKNOWN_KEY} `{full}`"));
             let names = keys.iter().map(|key| key.name);
-            // If there are few keys, a hint with all keys helps more than a key that only contains
-            // the text.
+            // If there are few keys, a hint that lists all keys helps more than a hint with a key
+            // whose name only contains the text.
             let near =
                 if keys.len() > MOST_LISTED { nearest_key(&text, names) } else { nearest(&text, names) };
             let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
             problems.push(match near {
-                // Beadle does not support the similar key either. Its reason contains the name of
-                // the valid key.
+                // Beadle does not support the similar key either. But the reason in the status of
+                // the similar key contains the name of the valid key.
                 Some(Key { status: Status::Not(why), .. }) if why.starts_with("write ") => problem.hint(*why),
                 Some(near) => problem.hint(format!("did you mean `{}`?", near.name)),
                 None if keys.len() > MOST_LISTED => problem,

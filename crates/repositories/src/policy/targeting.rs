@@ -171,10 +171,10 @@ impl Policy {
     }
 
     /// Returns a message for each file or pattern of the policy that does not match any of `names`.
-    /// Also returns a message if `restrictedRepos` restricts all of them.
+    /// Also returns a message if `restrictedRepos` restricts all of `names`.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
-        // Both lists can have thousands of entries.
+        // The list of layers and `names` can both have thousands of entries.
         let known: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let is_known = |name: &str| known.contains(&name.to_ascii_lowercase());
         for layer in &self.layers {

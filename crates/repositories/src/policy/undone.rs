@@ -72,8 +72,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
 }
 
 /// Returns whether Beadle keeps the value of a condition. Beadle keeps the value if the list of the
-/// value is additive. Beadle also keeps the value if a file that might apply to the repositories
-/// sets it.
+/// value is additive. Beadle also keeps the value if any file sets the value, because this file
+/// might apply to the repositories.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,

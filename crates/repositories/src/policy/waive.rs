@@ -36,7 +36,8 @@ enum Left {
 enum Effect {
     /// The key has no effect.
     Nothing,
-    /// The policy does not declare the entry. The key only keeps the entries of the section.
+    /// The policy does not declare the entry. The waiver only makes Beadle keep the entries of the
+    /// section.
     KeepsEntries,
     /// The key is removed from the values.
     Removes,
@@ -152,7 +153,8 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
-/// Returns another key of the block that sets the same value at GitHub as the key `name`.
+/// Returns the second key that sets the same value at GitHub as the key `name`. Both keys belong to
+/// the same block.
 fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
     match (place, name) {
         (_, "contexts") => Some("checks"),

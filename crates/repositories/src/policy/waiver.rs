@@ -32,8 +32,8 @@ pub struct Waiver {
     pub reason: String,
     /// The person or team that is responsible for the waiver.
     pub owner: String,
-    /// The line of the policy that declares the waiver. The value is `None` for a waiver of
-    /// `beadle waive`.
+    /// The line of the policy that declares the waiver. The value is `None` for a waiver that
+    /// `beadle waive` made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<PolicyLocation>,
 }

@@ -151,8 +151,8 @@ async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read(
     let reads = LastRead { parts: [("autolinks".to_owned(), read(42_000))].into() };
     let key = Key::new("repository", "acme", 1);
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();
-    // The store does not contain the times of the other reads. So the report shows the earliest
-    // possible time.
+    // For the other parts, the store does not contain the time of the last read. So the report
+    // shows the earliest possible time.
     assert_eq!(checked(70_000).await, [42_000, 30_000, 50_000, 30_000, 50_000]);
     let reads = LastRead { parts: [("autolinks".to_owned(), read(80_000))].into() };
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();

@@ -31,8 +31,9 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             None => shared.push(*at),
         }
     }
-    // Returns the parts that certainly apply to every repository of part `at`. A policy can have
-    // thousands of files in repos/. Each of these files covers only parts of its own repository.
+    // Returns the parts that certainly apply to every repository that the part `at` applies to. A
+    // policy can have thousands of files in repos/. Each of these files can cover only the parts
+    // for its own repository.
     let covering = |at: usize| -> Vec<usize> {
         let part = &parts[at];
         let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
@@ -46,7 +47,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
     let classes = classes(&parts, &values, &covered);
-    // The pairs of classes that do not contradict each other.
+    // The pairs of classes (see [`classes`]) whose parts do not contradict each other.
     let mut clean: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (members, class) in covered.iter().zip(&classes) {
         let pair = (*class, *class);

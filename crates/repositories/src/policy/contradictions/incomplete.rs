@@ -1,5 +1,5 @@
 //! Finds rulesets and rules with a required value that no file sets. A file can declare only a part
-//! of a ruleset if another file adds the rest.
+//! of a ruleset if another file declares the remaining part.
 
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;

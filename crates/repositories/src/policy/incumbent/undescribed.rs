@@ -1,5 +1,5 @@
-//! Removes rules and parameters from the declared rulesets: those that GitHub supports but Beadle
-//! does not support. Beadle then does not change these rules and parameters at GitHub.
+//! Removes from the declared rulesets all rules and parameters that GitHub supports but Beadle does
+//! not support. Beadle then does not change these rules and parameters at GitHub.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
@@ -29,7 +29,7 @@ pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) 
 /// Returns whether Beadle supports a rule. Also removes the parameters that Beadle does not
 /// support.
 fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
-    // An entry of `without` can be only the type of the rule.
+    // An entry of `without` can be a plain text with the type of the rule.
     let kind = rule.get("type").unwrap_or(rule);
     if let Some(name) = kind.text().filter(|name| UNDESCRIBED.contains(name)) {
         problems.push(not_carried_out(kind, "rule", name));

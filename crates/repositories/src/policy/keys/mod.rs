@@ -120,7 +120,7 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names that a list of plugins can contain in addition to the names of sections. `topics` and
-/// `archive` are parts of the section `repository`. Beadle does not support the third name.
+/// `archive` are parts of the section `repository`. Beadle does not support `app_installations`.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);

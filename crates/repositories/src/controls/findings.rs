@@ -222,8 +222,8 @@ mod tests {
         Report { subject: "acme/shop".into(), steps, unknowns, skipped: None, failure: None }
     }
 
-    /// For a change with one field: returns the controls that are not met if Beadle does not write
-    /// the change.
+    /// Returns the controls that are not met if Beadle does not write a change. The change has one
+    /// field.
     fn not_met(aspect: &str, what: &str, name: &str, line: Option<u32>, after: Option<i64>) -> Vec<String> {
         let asked = line.map(|line| json!({ "file": "settings.yml", "line": line }));
         let field = json!({ "name": name, "before": 1, "after": after, "asked": asked, "risk": "changes" });

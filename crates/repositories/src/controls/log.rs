@@ -78,7 +78,7 @@ impl ControlLog {
         self.found.lock().insert(repository, declared);
     }
 
-    /// Keeps the changes of the plan that would replace restored values.
+    /// Keeps those changes of the plan that would replace restored values.
     pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
         if let Some(declared) = self.found.lock().get_mut(&repository) {
             declared.undone = Some(undone);
@@ -110,9 +110,9 @@ impl ControlLog {
         let declared = self.found.lock().remove(&id);
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
-        // After its plan, a command can wait for a person. If the plan has no changes, the command
-        // does not plan again. So the command's findings might be older than the findings of
-        // another run.
+        // After a command has made its plan, the command can wait for a person. If the plan has no
+        // changes, the command does not plan again. So the command's findings might be older than
+        // the findings of another run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {

@@ -15,7 +15,8 @@ pub enum ControlStatus {
     Unknown,
     /// The policy did not declare the control for the repository.
     NotApplicable,
-    /// The store does not contain a record of the repository from this time or before.
+    /// The store does not contain a record of the repository from this time or from an earlier
+    /// time.
     NotRecorded,
 }
 

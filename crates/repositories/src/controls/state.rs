@@ -65,7 +65,7 @@ impl ControlState {
         Note::of(&[instance, ""])
     }
 
-    /// Returns the prefix of all notes.
+    /// Returns the common prefix of all notes of this kind.
     pub(super) fn of_all() -> Note<Self> {
         Note::of(&[""])
     }
@@ -136,7 +136,7 @@ impl ControlLines {
         Note::of(&[instance, ""])
     }
 
-    /// Returns the prefix of all notes.
+    /// Returns the common prefix of all notes of this kind.
     pub(super) fn of_all() -> Note<Self> {
         Note::of(&[""])
     }

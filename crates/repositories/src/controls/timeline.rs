@@ -35,7 +35,7 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment. The newest sweep comes first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of a stored answer that a sweep can use without a read.
+    /// The maximum age of a stored answer that a sweep can use in place of a new read.
     age: Duration,
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
 }
 
 /// Matches the entries of a layer of higher rank (`over`) with the entries of a layer of lower rank
-/// (`under`). Only entries that are certainly the same at GitHub match.
+/// (`under`). Two entries match only if they are certainly the same at GitHub.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> EntryPairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < UNCERTAIN);

@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_section_of_an_aspect_is_imported() {
-        // This pattern exists only in the policy, so GitHub has no value for it.
+        // The section `validator` exists only in the policy, so GitHub has no value for it.
         let sections = crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections);
         for section in sections.filter(|section| section.name != "validator") {
             let is_list = LISTS.iter().any(|list| list.name == section.name);

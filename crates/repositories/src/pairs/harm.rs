@@ -1,6 +1,7 @@
 //! Checks the changes of an apply. An apply must change only values that a file sets. An apply must
 //! not remove anything from an unknown list. This module uses only the files and the state of the
-//! simulator. It does not use the planner's code, because the planner is the tested code.
+//! simulator. It does not use the planner's code, because the tests must find errors of the
+//! planner.
 
 use std::collections::{BTreeMap, BTreeSet};
 

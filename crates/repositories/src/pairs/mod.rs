@@ -2,12 +2,13 @@
 //! simulated GitHub in this process. The test makes the pairs from the description of the policy's
 //! files. For every pair, these conditions must be true:
 //!
-//! - After some applies, the plan is empty or unknown. Another apply then writes nothing.
+//! - After Beadle has applied the policy a few times, the plan is empty or unknown. One more apply
+//!   then writes nothing.
 //! - Beadle changed only values that a file sets.
 //! - Beadle removed nothing from a list that was unknown.
 //!
 //! In some pairs, the first reads fail or are incomplete. In some pairs, somebody else renames,
-//! deletes or adds things after the first applies.
+//! deletes or adds things after Beadle has applied the policy.
 //!
 //! `PAIRS=10000 cargo test --release -p beadle-repositories --lib whatever_is_applied` tests more
 //! pairs. `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure
@@ -50,7 +51,8 @@ use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, Reposit
 
 /// The number of pairs in a test run if `PAIRS` is not set.
 const USUAL: u64 = 150;
-/// The maximum number of applies for a pair. The final apply must not write anything.
+/// The maximum number of times that Beadle applies the policy of a pair. The final apply must not
+/// write anything.
 const ROUNDS: usize = 5;
 /// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
@@ -93,8 +95,8 @@ struct Counts {
     /// The number of pairs in which every apply wrote something. This happens if a layer selects
     /// repositories by values that other files set.
     moved: usize,
-    /// The number of pairs that needed more than two applies with writes. An apply that writes an
-    /// approved change does not count.
+    /// The number of pairs in which Beadle had to write in more than two applies. An apply that
+    /// writes an approved change does not count.
     slow: usize,
 }
 
@@ -290,8 +292,8 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies the policy until an apply writes nothing. If the test causes failed reads, reads fail
-/// only in the first apply.
+/// Applies the policy until an apply writes nothing. If the test makes reads fail, they fail only
+/// in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
     // A file never changes its own selection of repositories (`files::agree`). But another file can

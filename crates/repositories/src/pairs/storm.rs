@@ -1,8 +1,8 @@
 //! Tests Beadle in storms, with a simulated GitHub that has many faults (`beadle_sim::storm`).
 //! Beadle applies a random policy to a random organisation. During this time, GitHub refuses
-//! requests for hours, fails, breaks connections and answers late. The answers to writes are lost.
-//! Lists are wrong, and some answers show an earlier state. The test simulates time, so a storm of
-//! several hours needs only a moment.
+//! requests for hours, fails, breaks connections and answers late. The answers to write requests
+//! are lost. Lists are wrong, and some answers show an earlier state. The test simulates time, so a
+//! storm of several hours needs only a moment.
 //!
 //! First, a calm run applies the same policy to the same organisation. In the storm, these
 //! conditions must then be true:
@@ -68,7 +68,7 @@ struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// The effects that writes had in the storm but not in the calm run.
+    /// The effects of writes that occurred in the storm but not in the calm run.
     strange: Vec<String>,
 }
 

@@ -94,8 +94,8 @@ const REMOVALS: &[Removal] = &[
 
 /// The text that comes before an organisation role's name in the title of a change.
 const ROLE: &str = "organization role ";
-/// The lists of an organisation role. In a change, the name of a value from such a list is the name
-/// of the list.
+/// The lists of an organisation role. In a change, a value from one of these lists has the name
+/// `teams` or `users`.
 const HOLDERS: [&str; 2] = ["teams", "users"];
 
 /// Returns the entry that a value of a change removes. `what` is the part of the aspect, such as

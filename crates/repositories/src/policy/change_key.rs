@@ -101,8 +101,9 @@ fn readings(section: &str, text: &str) -> Vec<String> {
     let with_key =
         |(at, end): (usize, &str)| value_path(section, &text[..at], without_value(&text[at + end.len()..]));
     let mut found: Vec<String> = text.rmatch_indices(END).filter_map(with_key).collect();
-    // The text must contain only the name. With more text, the name would mean an unknown entry,
-    // and a waiver of an unknown entry keeps every undeclared entry of the section.
+    // The text must contain only the name. If it contained more, Beadle would read the whole text
+    // as the name of an unknown entry. A waiver of an unknown entry keeps every undeclared entry of
+    // the section.
     let is_name = !text.contains(END) && !text.contains(ARROW) && !text.ends_with(':');
     if is_name {
         found.extend(entry_path(section, text));

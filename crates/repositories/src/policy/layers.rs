@@ -85,8 +85,8 @@ pub struct Layer {
     pub rank: i64,
     /// The values that the file sets.
     pub root: Node,
-    /// The entries of `first_match`. Only the first entry that matches a repository applies to this
-    /// repository.
+    /// The entries of `first_match`. If several entries match a repository, only the first of these
+    /// entries applies.
     pub cases: Vec<Case>,
     /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,

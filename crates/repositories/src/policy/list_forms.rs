@@ -174,8 +174,9 @@ fn put(block: &mut Node, name: &str, node: Node) {
     }
 }
 
-/// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
-/// cannot restrict a check to a certain App.
+/// Converts an entry of `without` from the form of the list `checks` to the form of the list
+/// `contexts`, or in the opposite direction. The list `contexts` cannot restrict a check to a
+/// certain App.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };

@@ -1,12 +1,12 @@
-//! Selects values by keys of a policy. An operator specifies the keys in the form that waivers use,
-//! such as `branches.main` or `teams[core]`.
+//! Decides which values a key of a policy selects. An operator specifies the keys in the form that
+//! waivers use, such as `branches.main` or `teams[core]`.
 
 use super::waived_key::{BRANCHES, DEFAULT, EVERY, canonical, is_same_key, is_same_name, parts};
 
 /// Returns whether a key leads to the value with this path, or to a block or list that contains the
-/// value. The name of an entry must be the same in both texts. So the name of a branch does not
-/// match a pattern for branches. The name of a deploy key is its title. `*` in the key matches
-/// every entry.
+/// value. The name of an entry must be the same in the key and in the path. So the name of a branch
+/// does not match a pattern for branches. The name of a deploy key is its title. `*` in the key
+/// matches every entry.
 pub(crate) fn selects(key: &str, path: &str) -> bool {
     is_selected(key, path, is_same_name)
 }

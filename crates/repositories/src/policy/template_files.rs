@@ -41,7 +41,8 @@ impl<'a> Templates<'a> {
     }
 
     /// Puts the texts of templates into the entries that use these templates. All other code then
-    /// sees only texts. If a template changes, these entries also change.
+    /// handles only the texts, and not the names of templates. If a template changes, these entries
+    /// also change.
     pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
         let base = if file.starts_with(BASE) { BASE } else { "" };
         each(root, "files", |entry| self.fill_entry(base, entry, problems));

@@ -13,7 +13,7 @@ pub(super) const fn count(lists: &[&[Key]]) -> usize {
     sum
 }
 
-/// Joins lists of keys to one array. `N` must be the number of all keys, see [`count`].
+/// Joins lists of keys into one array. `N` must be the number of all keys, see [`count`].
 pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut joined = [key("", Shape::Any, ""); N];
     let (mut at, mut list) = (0, 0);
@@ -30,7 +30,7 @@ pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     joined
 }
 
-/// Joins the names of keys and some additional names to one array. `N` must be the number of all
+/// Joins the names of keys and some additional names into one array. `N` must be the number of all
 /// names.
 pub(super) const fn names<const N: usize>(keys: &[Key], more: &[&'static str]) -> [&'static str; N] {
     let mut names = [""; N];

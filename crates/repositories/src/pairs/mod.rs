@@ -196,8 +196,8 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // If a change depends on another change, the test checks only the change that
-                    // it depends on.
+                    // If a change depends on another change, the test checks only that other
+                    // change.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);

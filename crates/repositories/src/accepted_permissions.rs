@@ -9,10 +9,10 @@ use beadle_github::Reader;
 
 /// A reconciler that never uses a token with outdated permissions. The token must have the
 /// permissions that the last event about permissions reported. One process starts the sweep for
-/// such an event. This process stores the permissions before it marks any key. So a run that begins
-/// after the mark finds the permissions in the store, in every process.
+/// such an event. This process stores the permissions before it marks any key. So in every process,
+/// a run that begins after its key was marked finds these permissions in the store.
 pub struct WithAcceptedPermissions {
-    /// The reconciler of the keys.
+    /// The reconciler that runs the keys.
     pub inner: Arc<dyn Reconcile>,
     /// The reader, which contains the token that the reconciler uses.
     pub reader: Reader,

@@ -92,8 +92,8 @@ impl Resolved {
     }
 }
 
-/// Returns only those sections of a policy that belong to an aspect. Other keys, such as the
-/// selector of a layer, have an effect only through these sections.
+/// Returns only those sections of a policy that belong to an aspect. A key outside these sections,
+/// such as the selector of a layer, has an effect only through these sections.
 fn sections(root: &Node) -> Value {
     let names = || aspects::ALL.iter().flat_map(|aspect| aspect.sections).map(|section| section.name);
     let sections = root.entries().iter().filter_map(|(key, value)| {

@@ -1,8 +1,8 @@
 //! Some of GitHub's answers can contain secrets, so the store must not keep these answers. If such
 //! an answer matches the policy, Beadle stores only a digest of the compared values. This digest is
-//! the agreement. A sweep reads the part again if the agreement has changed, or if the read is due
-//! (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so an agreement alone never leads
-//! to a change.
+//! called the agreement. A sweep reads the part again if the agreement has changed, or if the read
+//! is due (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so an agreement alone
+//! never leads to a change.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,9 +25,9 @@ pub(crate) fn digest(value: &Value) -> String {
 
 /// Returns the agreement for the declared values of an aspect. The agreement is a digest of two
 /// things: the secrets that are named in the policy, and the version of Beadle. The version is part
-/// of the digest, because another version might compare other values. Like all stored digests of
-/// secrets, the digests of these secrets are keyed. [`beadle_engine::PartRead::declared`] contains
-/// the other declared values.
+/// of the digest, because a different version of Beadle might compare different values. Like all
+/// stored digests of secrets, the digests of these secrets are keyed.
+/// [`beadle_engine::PartRead::declared`] contains the declared values that are not secrets.
 ///
 /// Returns `None` if the configuration lacks a secret. Also returns `None` if the store does not
 /// contain the key for the digests. The run must then read the aspect.

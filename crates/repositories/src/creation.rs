@@ -1,11 +1,11 @@
 //! Creates the repositories that a policy declares with `force_create` in repos/.
 //!
 //! A repository that does not exist has no id. The key of such a repository therefore contains the
-//! name: `repository:acme:name/shop`. The run of such a key only creates the repository, and marks
-//! a second key as due. This second key contains the id, and its run applies the whole policy.
-//! Every new repository is private at first. A run makes the repository visible to more people only
-//! after it has applied the rest of the policy. The only exception is a fork of a public
-//! repository: GitHub always creates such a fork as public.
+//! name: `repository:acme:name/shop`. A run of the key with the name only creates the repository,
+//! and marks a second key as due. This second key contains the id, and its run applies the whole
+//! policy. Every new repository is private at first. A run makes the repository visible to more
+//! people only after it has applied the rest of the policy. The only exception is a fork of a
+//! public repository: GitHub always creates such a fork as public.
 //!
 //! The plan needs one or two GraphQL queries. The write needs one query before the call that
 //! creates the repository (two for a private fork), the call itself, and one query after it. If the

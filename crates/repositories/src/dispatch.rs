@@ -210,7 +210,8 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // In this case, the earlier process ended before it recorded GitHub's answer.
+                // If the journal has no result for the intent, the earlier process ended before it
+                // recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {

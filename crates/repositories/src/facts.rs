@@ -69,9 +69,9 @@ impl Facts {
     }
 }
 
-/// Returns whether a list of the policy explains a difference. A list explains that an entry exists
-/// now if the list contains the entry. A list explains that an entry no longer exists if the list
-/// is exclusive and does not contain the entry.
+/// Returns whether a list of the policy explains a difference. If an entry is new, a list that
+/// contains the entry explains the difference. If an entry is gone, an exclusive list that does not
+/// contain the entry explains the difference.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }

@@ -67,9 +67,10 @@ impl Gone {
 
 /// Returns the names of the stored notes about each repository. The key is the id of the
 /// repository. A file in repos/ belongs to one repository. If the policy still contains the file,
-/// the function omits the notes about its owner, so that Beadle keeps these notes. While the notes
-/// exist, another repository with the same name gets the file only if an operator confirms it. If
-/// the first repository returns under another name, the file still belongs to it.
+/// the function omits the notes about the owner of the file, so that Beadle keeps these notes.
+/// While the notes exist, a different repository with the same name gets the file only after an
+/// operator has confirmed this. If the first repository returns under a new name, the file still
+/// belongs to this repository.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,

@@ -62,8 +62,8 @@ impl Looks {
     }
 
     /// Returns the most recent read of an aspect. Returns `None` if the aspect is due, or if the
-    /// policy declared other values at the time of this read. If a run plans a second time, it uses
-    /// the answers of its first plan.
+    /// policy declared different values at the time of this read than it declares now. If a run
+    /// plans a second time, it uses the answers of its first plan.
     fn last(&self, aspect: &str, declared: Option<&str>) -> Option<PartRead> {
         let is_of = |read: &&PartRead| declared == Some(read.declared.as_str());
         if let Some(found) = self.found.lock().get(aspect) {

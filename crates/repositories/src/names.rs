@@ -17,9 +17,9 @@ const BELIEVED: Duration = Duration::from_secs(300);
 /// The kind of a named thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
-    /// A team. A policy uses the team's slug as its name.
+    /// A team. A policy identifies the team by its slug.
     Team,
-    /// An account. A policy uses the account's login as its name.
+    /// An account. A policy identifies the account by its login.
     User,
 }
 
@@ -60,14 +60,14 @@ pub struct Names {
 }
 
 impl Names {
-    /// Creates the value for the names in one organisation's policy.
+    /// Creates a [`Names`] value for one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
         let (looks_only, lane) = (false, Lane::Manual);
         Self { store, organisation, clock: clock.clone(), looks_only, lane, known: Arc::default() }
     }
 
-    /// Returns a copy for a run in this lane. Both copies share their memory.
+    /// Returns a copy for a run in this lane. The copy and the original share their memory.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }

@@ -71,7 +71,7 @@ fn lead(
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
     // In this case, somebody renamed the repository, and the policy already has a file with the
-    // present name.
+    // repository's present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
@@ -212,8 +212,8 @@ impl Overrides {
     }
 
     /// Returns whether the run of the repository `id` can use the answers that GitHub gave at the
-    /// time `at`. The run can always use them if the owner of every file is certain. Otherwise, it
-    /// needs recent answers. Except in a sweep, the run of a possible owner needs new answers.
+    /// time `at`. The run can always use them if the owner of every file is certain. Otherwise, the
+    /// run needs recent answers. Except in a sweep, the run of a possible owner needs new answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;

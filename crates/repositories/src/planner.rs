@@ -249,8 +249,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page. The memory never contains all repositories.
-    /// While Beadle plans one page, it already reads the next page.
+    /// Plans all repositories of a shard, page by page. So the process never has all repositories
+    /// in memory at the same time. While Beadle plans one page, it already reads the next page.
     async fn all(
         &self,
         policy: &Policy,
@@ -347,8 +347,9 @@ impl RepositoryPlanner {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
         // Data from a read of the whole organisation might be out of date. In three cases, Beadle
-        // therefore first reads this repository's data again: other layers apply to the repository
-        // now, the plan has a guarded change, or the plan changes teams or properties.
+        // therefore first reads this repository's data again: the repository differs from Beadle's
+        // memory or has a move that is not settled, the plan has a guarded change, or the plan
+        // changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
         let is_remembered = seen.last_seen.is_some()
             && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));

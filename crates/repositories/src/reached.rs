@@ -1,10 +1,10 @@
 //! Stores which layers applied to a repository in the previous run. Only layers with selectors
 //! count. A repository can leave or enter a layer although the policy did not change. The cause is
-//! a change of the repository's name, a property, a topic or a team. Such a change of layers is
-//! called a move. An administrator of the repository can cause a move. Each removal, weakening and
-//! exposure from a move therefore waits for an operator. Beadle settles a move separately for each
-//! section. If one section is unknown or waits for an approval, Beadle can still settle the other
-//! sections.
+//! that the repository's name, a property, a topic or a team has changed. Such a change of layers
+//! is called a move. An administrator of the repository can cause a move. Each removal, weakening
+//! and exposure from a move therefore waits for an operator. Beadle settles a move separately for
+//! each section. If one section is unknown or waits for an approval, Beadle can still settle the
+//! other sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,8 +52,8 @@ struct Memory {
 
 impl Metadata for Memory {
     const KIND: &'static str = "reached";
-    // Without this memory, Beadle would see no change as the effect of a move. So no change would
-    // wait for an operator.
+    // Without this memory, Beadle would not find out that a change is the effect of a move. So the
+    // change would not wait for an operator.
     const IS_NEEDED: bool = true;
 }
 
@@ -120,8 +120,8 @@ impl Moves {
 /// name of an entry.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// A selection of repositories: a layer, one case of a layer, or an entry of a list with `include`
-/// or `exclude`.
+/// A selection of repositories: a layer, one case of a layer, or a list entry that has `include` or
+/// `exclude`.
 struct Selection<'a> {
     /// The name of the selection in Beadle's memory.
     name: String,
@@ -131,11 +131,11 @@ struct Selection<'a> {
     /// The file or the case that contains the list's entry. This file or case must also apply to
     /// the repository.
     base: String,
-    /// The entry of a list that selects repositories. `None` for a layer or a case.
+    /// The list entry that selects repositories. `None` for a layer or a case.
     entry: Option<Entry<'a>>,
 }
 
-/// An entry of a list that applies only to some repositories.
+/// A list entry that applies only to some repositories.
 struct Entry<'a> {
     list: &'static str,
     who: &'a str,
@@ -208,8 +208,8 @@ fn digest(text: &str) -> String {
 }
 
 /// Returns the merged layers of a repository for an assumed state. In this state, each selection
-/// still contains the same repositories as in the previous run. For a new selection of the policy,
-/// the function uses the present repositories.
+/// still contains the same repositories as in the previous run. If the policy contains a new
+/// selection, the function uses the repositories that this selection contains now.
 fn as_before(
     policy: &Policy,
     target: &MergedLayers,

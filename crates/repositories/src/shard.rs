@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// The share with number `index`. There are `of` shares in total. The number of the first share is
-/// 1.
+/// The share with number `index`. The total number of shares is `of`. The number of the first share
+/// is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     index: u64,

@@ -47,9 +47,10 @@ impl Reconcile for Sweep {
             self.reader.renew_token().await?;
         }
         if run.lane < Lane::Sweep {
-            // With new permissions, GitHub might accept changes that it refused before. The marked
-            // runs must therefore send these changes again. These runs have the lane of a sweep. In
-            // this lane, the refused changes would wait without this call.
+            // With new permissions, GitHub might accept changes that it refused before. The runs of
+            // the marked keys must therefore send these changes again. These runs have the lane
+            // `sweep`. In this lane, a refused change waits before Beadle sends it again, unless
+            // this call deletes the record of the refusal.
             for kind in ["repository", "organisation"] {
                 forget_refusals(self.store.as_ref(), kind, instance).await?;
             }
@@ -71,8 +72,8 @@ impl Reconcile for Sweep {
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         // If an event started the sweep, the event might affect any part of each repository. So the
         // runs must read all parts. The runs must also read all parts if the sweep replaces lost
-        // events. The lane does not show whether an event started the sweep, because an event from
-        // Beadle's own writes also has the lane of a sweep.
+        // events. The lane does not show whether an event started the sweep, because an event that
+        // Beadle's own write caused also has the lane `sweep`.
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
@@ -118,8 +119,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Returns whether the runs of a sweep are allowed to use stored answers. They are allowed to if
-/// the hint of every mark of the sweep allows it.
+/// Returns whether the runs of a sweep are allowed to use stored answers. The runs are allowed to
+/// use stored answers only if every mark of the sweep has a hint that allows this.
 fn is_ordinary(run: &Run) -> bool {
     run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
 }
@@ -144,8 +145,8 @@ mod tests {
         for (marks, expected) in [
             (vec![(Lane::Sweep, ordinary())], true),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
-            // A mark without a hint comes from an event from Beadle's own writes, from lost events,
-            // or from an older version of Beadle.
+            // If a mark has no hint, the mark has one of three causes: an event that Beadle's own
+            // write caused, lost events, or an older version of Beadle.
             (vec![(Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),

@@ -36,8 +36,8 @@ impl UndoWriter {
 }
 
 /// A session that stores the values of a change before it writes the change. If the guard holds a
-/// change or the mode does not allow it, the session writes and stores nothing. Beadle then still
-/// repairs the values of this change.
+/// change or the mode does not allow the change, the session writes and stores nothing. Later runs
+/// then continue to repair the values of this change.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,

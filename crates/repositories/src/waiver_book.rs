@@ -1,5 +1,5 @@
-//! The waivers of an organisation. Some waivers come from the policy. The others come from `beadle
-//! waive`, and are in the store.
+//! The waivers of an organisation. Some waivers come from the policy. The other waivers come from
+//! `beadle waive`, and are in the store.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec
 }
 
 /// Returns the same waivers as [`stored_waivers`], so that the caller can show them to people. If a
-/// waiver is unreadable, the function still returns the others. The second list contains a text for
-/// each unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
+/// waiver is unreadable, the function still returns the other waivers. The second list contains a
+/// text for each unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
 pub async fn readable_waivers(
     store: &dyn Store,
     organisation: &str,
@@ -222,7 +222,7 @@ mod tests {
         };
         let note = stored_waiver("acme", "a");
         let book = WaiverBook::new("acme", &Clock::simulated(NOW)).stored_in(store.clone());
-        // Each row begins with three ends of the waiver: in the earlier policy, in the later
+        // Each row begins with three end times of the waiver: in the earlier policy, in the later
         // policy, and in the store.
         for (earlier, later, stored, stays) in [
             (None, None, None, false),

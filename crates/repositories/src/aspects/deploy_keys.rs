@@ -2,8 +2,8 @@
 //! ignores the comment in the public key. GitHub has no call to change a deploy key, and refuses to
 //! add the same key twice. To change a key, Beadle therefore deletes the key and adds it again.
 //! Beadle reads the keys of many repositories together. If the keys of a repository differ from the
-//! policy, Beadle makes one more call, to the REST API: a deletion needs ids, and GraphQL does not
-//! show these ids.
+//! policy, Beadle makes one more call, to the REST API, because a deletion needs ids that GraphQL
+//! does not show.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 

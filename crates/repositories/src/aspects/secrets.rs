@@ -6,7 +6,8 @@
 //! Beadle therefore stores a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle
 //! writes a secret if at least one of these is true: the secret is missing, the configured value
 //! has changed, Beadle has never written the secret, or somebody else has written the secret after
-//! Beadle. If a secret is missing in the policy, Beadle keeps it, unless the list is `exclusive`.
+//! Beadle wrote it. If a secret is missing in the policy, Beadle keeps it, unless the list is
+//! `exclusive`.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product. One call reads up to 30
 //! secrets. If the answer to a call has not changed, the call does not count toward the hourly

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::aspect::{Step, WriteTarget};
 
-/// The action of a change on an entry.
+/// The action that a change performs on an entry.
 pub(super) enum Entry {
     /// Creates the entry with this body.
     Create(Value),

@@ -1,4 +1,4 @@
-//! Plans and writes the variables of Actions. A repository and each of its environments can have
+//! Plans and writes Actions variables. A repository and each of its environments can have
 //! variables. GitHub ignores the case of a variable's name, and shows the name in upper case.
 //!
 //! One call reads up to 30 variables of a repository. If the answer to a call has not changed, the

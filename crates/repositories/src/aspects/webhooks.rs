@@ -215,9 +215,9 @@ impl AspectPlanner for Webhooks {
 }
 
 /// Plans the changes for a list of webhooks. The policy declares the entries `items` of `list`. If
-/// `exclusive` is true, Beadle removes other webhooks. `secrets` contains the configured secrets,
-/// `owner` is the owner of the webhooks, and `memory` contains the digests of the secrets that
-/// Beadle wrote.
+/// `exclusive` is true, Beadle removes the webhooks that the policy does not declare. `secrets`
+/// contains the configured secrets, `owner` is the owner of the webhooks, and `memory` contains the
+/// digests of the secrets that Beadle wrote.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],

@@ -1,7 +1,7 @@
-//! Plans and writes the Actions permissions of the organisation. They control which repositories
-//! can run Actions, and which actions are allowed. They also control the rights of the workflow
-//! token, and the retention of artifacts and logs. Each group of settings has its own API call.
-//! Beadle makes this call only if the policy has a key of the group.
+//! Plans and writes the Actions permissions of the organisation. These permissions control which
+//! repositories can run Actions, and which actions are allowed. The permissions also control the
+//! rights of the workflow token, and the retention of artifacts and logs. Each group of settings
+//! has its own API call. Beadle makes this call only if the policy has a key of the group.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -218,7 +218,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "default_workflow_permissions" => after == "write",
         "sha_pinning_required" | "require_approval_for_fork_pr_workflows" => *after == json!(false),
-        // With fewer days, GitHub deletes older artifacts and logs.
+        // With fewer days, GitHub deletes artifacts and logs earlier.
         "artifact_and_log_retention_days" => {
             return if after.as_i64() < before.as_i64() { Risk::Removes } else { Risk::Changes };
         }

@@ -64,8 +64,8 @@ impl OrganisationPlanner for BlockedUsers {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
-                    // The account of this login might have another login now, so Beadle unblocks
-                    // nobody.
+                    // The account that had this login might have a different login now, so Beadle
+                    // unblocks nobody.
                     is_complete = false;
                     plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));
                 }

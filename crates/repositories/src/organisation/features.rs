@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The features that have a default value, with the defaults from GitHub's published API
 /// description (`@octokit/openapi` 23.0.2). If a new configuration omits one of these features, the
-/// feature gets its default value. If a configuration omits another feature, GitHub does not change
-/// this feature in the repositories.
+/// feature gets its default value. If a configuration omits a feature that is not in this list,
+/// GitHub does not change the feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),

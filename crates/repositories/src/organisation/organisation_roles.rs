@@ -1,7 +1,8 @@
 //! Plans and writes the roles of the organisation, and the assignments of these roles to teams and
-//! people. GitHub itself defines some roles, such as `security_manager`. The policy can only assign
-//! GitHub's roles. If the policy has the section, Beadle reads all roles in one call. For each
-//! declared role, Beadle reads the teams in one more call, and the people in another call.
+//! people. GitHub itself defines some roles, such as `security_manager`. The policy can assign
+//! GitHub's roles, but cannot change them. If the policy has the section, Beadle reads all roles in
+//! one call. For each declared role, Beadle reads the teams in one more call, and the people in
+//! another call.
 //!
 //! <https://docs.github.com/rest/orgs/organization-roles>
 

@@ -96,9 +96,9 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the declared value of a field. At GitHub, the default value of a property is normally a
-/// text. For a property with several values, the default value is a list. A policy can use both
-/// forms.
+/// Returns the declared value of a field. At GitHub, the default value of a property is usually a
+/// string. For a property with several values, the default value is a list. For both kinds of
+/// property, a policy can use a string or a list.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {

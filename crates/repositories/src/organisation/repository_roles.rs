@@ -1,5 +1,5 @@
-//! The custom repository roles of the organisation. safe-settings also has this section. If the
-//! policy has the list, Beadle reads all roles in one call.
+//! Plans and writes the custom repository roles of the organisation. safe-settings also has a
+//! section for these roles. If the policy has the list, Beadle reads all roles in one call.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 

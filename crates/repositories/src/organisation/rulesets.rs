@@ -74,9 +74,9 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// If a ruleset's conditions contain only full names, returns the number of these repositories.
-/// Returns `None` if the conditions contain a pattern or a property, because these can match any
-/// repository.
+/// If a ruleset's conditions select repositories only by their ids or full names, returns the
+/// number of these ids or names. Returns `None` if the conditions contain a pattern or a property,
+/// because these can match any repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

@@ -66,8 +66,8 @@ struct RunnerGroups;
 
 enum Write {
     Create(Value),
-    /// Changes fields, and then the repositories. GitHub accepts the repositories only while the
-    /// visibility is `selected`.
+    /// Changes the fields of a group, and then the repositories of the group. GitHub accepts the
+    /// repositories only while the visibility is `selected`.
     Update {
         id: u64,
         body: Option<Value>,
@@ -227,7 +227,7 @@ async fn change(
         fields.push(field(key, before, after, Some(&node.asked), risk));
         body.insert((*key).to_owned(), node.json());
     }
-    // GitHub requires the name in each request.
+    // GitHub requires the name of the group in each request.
     let named = |mut body: Map<String, Value>| {
         body.insert("name".to_owned(), row["name"].clone());
         Value::Object(body)

@@ -1,4 +1,4 @@
-//! Plans and writes the organisation's secrets of Actions, Dependabot and Codespaces. The
+//! Plans and writes the organisation's secrets for Actions, Dependabot and Codespaces. The
 //! configuration contains the secret's value. The policy contains only the name that the secret has
 //! in the configuration. Beadle stores a keyed digest of each value that it wrote, as it does for
 //! the secrets of repositories (`aspects/secrets.rs`). If a secret is missing in the policy, Beadle

@@ -1,5 +1,5 @@
 //! The repositories that are selected for a variable, a secret or another setting of the
-//! organisation. The policy contains their names, and GitHub's API contains their ids.
+//! organisation. The policy uses the names of these repositories, and GitHub's API uses their ids.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Plans and writes the organisation's variables of Actions. Beadle reads the list in one call. For
+//! Plans and writes the organisation's Actions variables. Beadle reads the list in one call. For
 //! each variable with the visibility `selected`, Beadle reads the repositories in one more call.
 //! Beadle makes these calls only if the policy has the list.
 //!

@@ -22,7 +22,7 @@ impl RepositoryPlanner {
     /// Plans the protection of a repository again. The function does so if two conditions are true:
     /// this run makes the repository visible to more people, and the policy then declares a
     /// different protection. The new plan omits removals, weakenings and exposures in the
-    /// protection. The next run plans them.
+    /// protection. The next run plans these changes.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

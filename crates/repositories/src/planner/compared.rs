@@ -35,17 +35,17 @@ impl RepositoryPlanner {
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
         // All runs of a sweep share some lists. If a command created a hold, these lists might be
-        // older than the held change. A run that used them would not see the change, and would
-        // release the hold.
+        // older than the held change. A run that used these lists would not see the change, and
+        // would release the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
-    /// Expires the stored reads of the parts that this run found different or unknown, so that the
-    /// next sweep reads these parts. The function is for a run that reads all parts and does not
-    /// record its reads, such as the run of a command. Such a run can create holds. If the next
-    /// sweep used an older agreement or an older stored answer, it would see no difference and
-    /// release the holds.
+    /// Expires the stored reads of the parts that differ from the policy or are unknown in this
+    /// run, so that the next sweep reads these parts. The function is for a run that reads all
+    /// parts and does not record its reads, such as the run of a command. Such a run can create
+    /// holds. If the next sweep used an older agreement or an older stored answer, it would see no
+    /// difference and release the holds.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);

@@ -53,8 +53,8 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id of the key identifies the repository. The hint led to another repository or to
-            // none, so Beadle takes the node id from the list of all repositories.
+            // The id of the key identifies the repository. The hint led to a different repository
+            // or to no repository, so Beadle takes the node id from the list of all repositories.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -74,9 +74,9 @@ impl RepositoryPlanner {
 impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
-    /// Some writes replace a whole object. Beadle builds the body of such a write from its reads.
-    /// If the reads took too long, somebody might have changed the object in the meantime. Beadle
-    /// therefore plans again.
+    /// Plans the changes of a key. If the reads for the plan took too long, Beadle plans again. The
+    /// reason is that some writes replace a whole object, and Beadle builds the body of these
+    /// writes from its reads. During long reads, somebody might have changed the object.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let in_lane = self.in_lane(lane);
         let clock = in_lane.reader.clock();

@@ -43,8 +43,8 @@ pub struct Preview {
     /// The number of values that are in the plans of the new policy and also in the plans of the
     /// earlier policy.
     pub drift: usize,
-    /// The names of the repositories with such values. If the organisation itself has such a value,
-    /// its name is also in the list.
+    /// The names of the repositories with values that are in the plans of both policies. If the
+    /// organisation itself has such a value, its name is also in the list.
     pub drifted: BTreeSet<String>,
     /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
@@ -77,8 +77,8 @@ pub struct Affected {
     pub owners: FileOwners,
 }
 
-/// The owners of the files in repos/. The first value is for the earlier policy, and the second is
-/// for the new policy.
+/// The owners of the files in repos/. The first value is for the earlier policy, and the second
+/// value is for the new policy.
 #[derive(Default)]
 pub struct FileOwners(Option<(Overrides, Overrides)>);
 
@@ -156,9 +156,9 @@ impl RepositoryPlanner {
     /// Plans the repositories and the organisation sections for which `before` and `after` declare
     /// different values. Without `before`, the function plans everything. The result contains only
     /// the values that `before` does not declare. The result also contains the changes that wait
-    /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate,
-    /// even a waiver that the earlier policy already has. If `before` also causes a change at the
-    /// end of the same waiver, the change is not in the result.
+    /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate.
+    /// Even a waiver that is already in the earlier policy could do so. If `before` also causes a
+    /// change at the end of the same waiver, the change is not in the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -265,7 +265,7 @@ fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
-/// Returns the names that the selectors of both policies use.
+/// Returns the names of teams and properties that the selectors of one or both policies use.
 fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     let mut names = after.selected_by();
     if let Some(other) = before.map(Policy::selected_by) {
@@ -394,10 +394,10 @@ impl Comparison<'_> {
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
         let (mut waivers, mut at_end) = (Vec::new(), Vec::new());
-        // A waiver without an effect hides nothing, so Beadle needs no additional plan. The first
-        // plans show whether a waiver has an effect: a plan has exempted keys, or Beadle skips the
-        // repository because of a waiver of `archived`. The list of waivers does not show this,
-        // because a waiver might have ended after the first plans.
+        // A waiver without an effect hides nothing, so Beadle needs no additional plan. A waiver
+        // has an effect if one of the first plans has exempted keys, or if Beadle skips the
+        // repository because of a waiver of `archived`. The list of waivers does not show whether a
+        // waiver has an effect, because a waiver might have ended after the first plans.
         if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
             waivers = self.new.waivers_of(self.after, repository).await?;
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;

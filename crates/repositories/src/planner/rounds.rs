@@ -129,9 +129,9 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
         // The guard might hold a change in the first plans of the earlier policy. Beadle then might
-        // never make the later plans of this policy. So the changes in its later plan count as
-        // drift only in two cases: both policies make the same writes first, or the guard can hold
-        // no change in the first plans.
+        // never make the later plans of the earlier policy. So the changes in these later plans
+        // count as drift only in two cases: both policies make the same writes first, or the guard
+        // can hold no change in the first plans.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
@@ -194,8 +194,8 @@ mod tests {
         let before = [plan(&[&held]), plan(&[&team])];
         // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // In the next two cases, no hold delays the new policy. It removes the team immediately, or
-        // after a change that the guard does not hold.
+        // In the next two cases, no hold delays the new policy. The new policy removes the team
+        // immediately, or after a change that the guard does not hold.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);

@@ -32,11 +32,11 @@ impl RepositoryPlanner {
         Self { waivers: self.waivers.without_any(), ..self.clone() }
     }
 
-    /// Returns a planner for an earlier policy. The caller compares its plans with the plans of
-    /// [`Self::without_waivers`] for the policy `after`. The planner ignores the waivers of `beadle
-    /// waive`, and the waivers that both policies have. But the planner uses the waivers that
-    /// `after` removes or shortens, because the changes that these waivers hide are effects of
-    /// `after`.
+    /// Returns a planner for an earlier policy. The caller compares the plans of this planner with
+    /// the plans of [`Self::without_waivers`] for the policy `after`. The planner ignores the
+    /// waivers of `beadle waive`, and the waivers that both policies have. But the planner uses the
+    /// waivers that `after` removes or shortens, because the changes that these waivers hide are
+    /// effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }

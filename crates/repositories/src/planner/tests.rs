@@ -126,8 +126,8 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// Returns an organisation. `mona` is the id of the account `mona`, and `platform` is the id of the
-/// team `platform`.
+/// Returns an organisation. The parameter `mona` is the id of the account with this login. The
+/// parameter `platform` is the id of the team with this slug.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({

@@ -27,9 +27,9 @@ impl RepositoryPlanner {
             Plan::new("")
         } else {
             // The second plan omits declared values: the restored values that share a change with
-            // other values. So this plan must record neither controls nor reads. A planner that
-            // records no reads reads all parts. Such a plan is rare, because a change must have
-            // both restored values and other values.
+            // other values. So this plan must record neither controls nor reads. If a planner does
+            // not record its reads, the planner reads all parts. The second plan is rare, because
+            // it needs a change with both restored values and other values.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0

@@ -79,9 +79,10 @@ impl Reading {
     }
 
     /// Returns whether Beadle must read the whole log again. The two `looks` contain only failures,
-    /// so they do not show an attempt without an answer that the first reading missed. Usually, the
-    /// log does not need another reading, because three things are true: all wanted rows are on one
-    /// page, Beadle accepted all of them, and the looks show no other row.
+    /// so if the first reading missed an unanswered attempt, the `looks` do not show this attempt
+    /// either. Usually, the log does not need another reading, because three things are true: all
+    /// wanted rows are on one page, Beadle accepted all of them, and the looks show no row that the
+    /// first reading missed.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -116,7 +117,8 @@ pub(super) struct Findings {
 /// Compares the readings of the whole log with each other, and with two readings of only the
 /// failures (`looks`). Beadle made the `looks` after the first reading. `begun` is the start of the
 /// first reading. The readings agree if three conditions are true: both looks show the same
-/// failures, no reading shows another failure, and all readings show the same unaccepted attempts.
+/// failures, no reading shows a failure that the looks do not show, and all readings show the same
+/// unaccepted attempts.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
     // The next run reads the rows after this time again.
     let until = begun - OVERLAP;

@@ -38,7 +38,7 @@ const UNSEEN: Duration = Duration::from_secs(600);
 /// The maximum number of redeliveries that Beadle requests for one delivery. After this number of
 /// requests, Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The number of tries that Beadle stores for a delivery after Beadle has given up the delivery.
+/// The number that Beadle stores in place of the number of tries after it has given up a delivery.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// The maximum number of pages in one reading. This number is enough for more than three days of
 /// webhooks.

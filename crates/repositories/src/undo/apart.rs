@@ -72,7 +72,7 @@ fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
     one.aspect == other.aspect && one.what == other.what
 }
 
-/// Returns the path of a changed value in the policy.
+/// Returns the path that a changed value has in the policy.
 fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
     let (what, name) = reversal::named(change, field);
     path_of(&change.aspect, &what, &name)

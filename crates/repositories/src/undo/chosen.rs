@@ -1,5 +1,5 @@
-//! Chooses values of an undo by keys of the policy, so that an operator can undo only one setting.
-//! The keys have the form that waivers use.
+//! Chooses the values that an undo restores. The operator selects the values by their keys in the
+//! policy, and can so undo only one setting. The keys have the form that waivers use.
 
 use beadle_engine::Change;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(crate) fn chosen(all: &[Reversal], keys: &[String], default_branch: Option<&
     all.iter().filter(is_chosen).cloned().collect()
 }
 
-/// Returns the keys in which this name replaces the word `default`.
+/// Returns the keys after this name has replaced the word `default` in each of them.
 fn of_branch(keys: &[String], branch: &str) -> Vec<String> {
     keys.iter().map(|key| with_default_branch(key, branch)).collect()
 }

@@ -49,8 +49,8 @@ pub(super) fn put(
     // repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // This value contains all values of a deleted entry. `create` uses them when it restores the
-    // primary value of the entry.
+    // This value contains all values of a deleted entry. The function `create` uses this value when
+    // it restores the primary value of the entry.
     if one.name == DELETED {
         return Some(Ok(None));
     }

@@ -39,7 +39,7 @@ mod tests {
             ("teams[core].permission", "teams", "team core", true),
             ("teams[core]", "teams", "team web", false),
             ("teams[core]", "labels", "label core", false),
-            // An older version did not store the part.
+            // An older version of Beadle did not store the part.
             ("teams[core]", "teams", "", true),
             ("repository.has_wiki", "settings", "", true),
             ("repository.topics[web]", "topics", "", true),

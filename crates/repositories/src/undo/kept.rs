@@ -1,6 +1,6 @@
 //! Finds the values that an undo must not restore. The configuration lists the keys of these values
-//! in `never_waive`. After an undo, Beadle only observes a restored value. So an undo would exempt
-//! such a key forever.
+//! in `never_waive`. After an undo, Beadle only observes a restored value. So if an undo restored
+//! such a value, Beadle would stop enforcing the key of this value.
 
 use super::past::section;
 use super::paths::{entry_of, path_of};

@@ -17,9 +17,9 @@ use super::hidden::is_in_aspect;
 use super::kept::is_never_exempt;
 use super::reversal::{self, is_same};
 
-/// The time after an undo for which Beadle keeps all restored values in its memory. During this
-/// time, GitHub might still show the old value that the undo replaced. The policy declares the same
-/// old value. Without this rule, Beadle would conclude that the policy agrees with the undo.
+/// The minimum time for which Beadle keeps all restored values in its memory after an undo. During
+/// this time, GitHub might still show the old value that the undo replaced. The policy declares the
+/// same old value. Without this rule, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
 /// The number of keys that Beadle marks as due in one transaction.
@@ -52,7 +52,8 @@ struct UndoneValue {
     value: Option<Value>,
 }
 
-/// Reads a stored value. `null` is a value too: the undo removed something.
+/// Reads a stored value. The value `null` does not count as missing, because `null` means that the
+/// undo removed something.
 fn stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -8,9 +8,9 @@ use super::reversal::{is_same, parts, renamed, written};
 
 /// For each field of a change, returns the position of the newest later change that set the value
 /// of the field again. `later` contains the later changes of the same key in the order of their
-/// writes. The flag of a later change is true if an undo wrote it. The function ignores a later
-/// change in which an undo reverts the value, and also an undo of such an undo. So an operator can
-/// repeat an undo.
+/// writes. The flag of a later change is true if an undo wrote it. If a later change is an undo
+/// that reverts the value, the function ignores this change. The function also ignores an undo of
+/// this undo. So an operator can repeat an undo.
 pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Option<usize>> {
     let beside = beside(change, later);
     let mut found: Vec<Option<usize>> =
@@ -106,7 +106,8 @@ mod tests {
         for (later, expected) in [
             (vec![], None),
             (vec![(&other, false)], None),
-            // The value has its first value again, so the state at GitHub does not show the change.
+            // The permission has its first value again, so the state at GitHub does not show the
+            // later writes.
             (vec![(&given, false), (&removed, false)], Some(1)),
             (vec![(&given, false)], Some(0)),
             // Between the two writes, a person gave the permission back to the team.

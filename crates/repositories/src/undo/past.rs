@@ -15,7 +15,7 @@ use crate::policy::{Policy, PolicyError, Severity};
 
 /// The names of the values that can be null both at GitHub and in a policy.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
-/// The first characters of a security feature's name in plans.
+/// The prefix that the name of a security feature has in plans.
 const FEATURE: &str = "security_and_analysis.";
 
 /// The policy that declares the earlier values, and the values that it cannot declare.
@@ -164,7 +164,7 @@ fn put(
         "organization" => draft.put(&["organization"], name, declared()?),
         "actions" => match name.strip_prefix(FORKS).and_then(|rest| rest.strip_prefix('.')) {
             Some(key) => draft.put(&["actions", FORKS], key, declared()?),
-            // GitHub shows these values only for selected actions.
+            // GitHub shows these values only while `allowed_actions` is `selected`.
             None if before.is_null() && SELECTED.contains(&name) => {}
             None => draft.put(&["actions"], name, declared()?),
         },

@@ -189,7 +189,7 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the name of a value, and the old and the new value. For some things, a plan uses
+/// Returns the name of a value, its old value and its new value. For some things, a plan uses
 /// different words for a creation and a removal. The result uses the same words for both.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
@@ -223,7 +223,7 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
         (one, other) if is_whole(name) => one.is_null() == other.is_null(),
         (Value::Array(one), Value::Array(other)) => sorted(one) == sorted(other),
         (Value::String(one), Value::String(other)) if name == "color" => one.eq_ignore_ascii_case(other),
-        // GitHub shows the day with a time.
+        // GitHub shows the date together with a time of day.
         (Value::String(one), Value::String(other)) if name == "due_on" => one.get(..10) == other.get(..10),
         _ => one == other || (is_nothing(one) && is_nothing(other)),
     }

@@ -21,7 +21,7 @@ const MOST: usize = 32_000;
 /// Adds the present values of a thing to the change that deletes the thing.
 pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen: Option<&Repository>) {
     if let Some(values) = entry(change, observed) {
-        // For such an entry, the plan shows only one value.
+        // Without this field, the plan would show only one value of the deleted entry.
         let (before, after, risk) = (values, Value::Null, Risk::Changes);
         change.fields.push(Field { name: DELETED.to_owned(), before, after, asked: None, risk });
         return;

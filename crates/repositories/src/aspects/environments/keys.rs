@@ -5,7 +5,7 @@ use crate::policy::forms;
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{LOGIN, SLUG, layered};
 
-/// The longest wait timer that GitHub allows, in minutes. It is 30 days.
+/// The longest wait timer that GitHub allows: 30 days, as a number of minutes.
 const LONGEST_WAIT: i64 = 43_200;
 
 const ID: Shape = Shape::Int(1, i64::MAX);

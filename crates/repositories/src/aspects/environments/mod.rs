@@ -2,10 +2,10 @@
 //! GitHub ignores the case of an environment's name.
 //!
 //! One call reads up to 30 environments of a repository. Beadle does not use GraphQL here, because
-//! GraphQL does not show the Apps and the branches that can deploy. The branch patterns, the Apps,
-//! the variables and the secrets need one more call each. Beadle makes this call only if the policy
-//! declares the part. If the answer to a call has not changed, the call does not count toward the
-//! hourly limit.
+//! GraphQL does not show the Apps and the branches that can deploy. Four parts need one more call
+//! each: the branch patterns, the Apps, the variables and the secrets. Beadle makes the call for
+//! one of these parts only if the policy declares the part. If the answer to a call has not
+//! changed, the call does not count toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,

@@ -178,7 +178,8 @@ fn propose<'a>(
 /// Decides what Beadle must still do if the default branch already has all files.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // A branch that a person created without a commit only reserves the branch's name.
+    // If a branch has no commit and Beadle opened no pull request from it, a person has created the
+    // branch to reserve its name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

@@ -98,10 +98,11 @@ fn named(entries: &[Node]) -> Asks {
     Asks { topics: names("topics"), properties: names("properties"), ..Asks::default() }
 }
 
-/// Returns whether the change of a file weakens the protection of the repository. A workflow
-/// weakens it, because a workflow can use the secrets of the repository, and GitHub runs a workflow
-/// even from a branch that is not merged. A direct commit to `CODEOWNERS` also weakens it: this
-/// file decides who reviews, and nobody reviews a direct commit.
+/// Returns whether the change of a file weakens the protection of the repository. A new or changed
+/// workflow weakens the protection, because a workflow can use the secrets of the repository.
+/// GitHub runs a workflow even from a branch that is not merged. A direct commit to `CODEOWNERS`
+/// also weakens the protection, because this file decides who reviews, and nobody reviews a direct
+/// commit.
 fn weakens(file: &Wanted) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")

@@ -15,9 +15,10 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
     let matched = pair(checks, seen, closeness);
-    // If the policy declares a check once with an App and once without one, the second entry requires
-    // no further check. As a further check, it can become equal to the first entry at GitHub. Beadle
-    // would then read one check, miss the other one, and write the list again and again.
+    // The policy can declare the same check with an App and without an App. The live rule then needs
+    // no entry for the declaration without an App, because the other declaration already requires the
+    // check. If Beadle wrote both entries, they could become equal at GitHub. Beadle would then read
+    // only one of them, and write the list again in each run.
     let is_covered = |at: usize| {
         let check = &checks[at];
         check.binding == Binding::Unsaid
@@ -231,9 +232,10 @@ mod tests {
         let (_, input) = planned(policy, &live(&[])).unwrap();
         assert_eq!(input, json!([{ "context": "ci", "appId": "any" }]));
         assert_eq!(planned(policy, &live(&[("ci", None)])), None);
-        // Each entry has its check, so the check of App 7 stays.
+        // Each of the two declared entries matches one of the two live checks, so Beadle changes
+        // nothing.
         assert_eq!(planned(policy, &live(&[("ci", None), ("ci", Some(7))])), None);
-        // The check from every App is missing, so it is added.
+        // The check that every App can report is missing, so Beadle adds this check.
         let (risk, input) = planned(policy, &live(&[("ci", Some(7))])).unwrap();
         assert_eq!((risk, input.as_array().unwrap().len()), (Risk::Changes, 2));
     }
@@ -275,8 +277,8 @@ mod tests {
             let before: Vec<_> = before.into_iter().map(|(name, app)| (format!("c{name}"), app)).collect();
             let after = planned(&text, &rule_of(&before)).map_or(before, |(_, input)| written(&input));
             prop_assert_eq!(planned(&text, &rule_of(&after)), None);
-            // An entry without an App matches a check from each App, and does not require that a
-            // check with the same name has another entry.
+            // If a declared check has no `app_id`, it matches a live check of any App. So the loop
+            // below skips all live checks with the same name as such a declared check.
             let open: BTreeSet<String> =
                 wanted.iter().filter(|(_, app)| *app == 4).map(|(name, _)| format!("c{name}")).collect();
             for at in (0..after.len()).filter(|at| !open.contains(&after[*at].0)) {

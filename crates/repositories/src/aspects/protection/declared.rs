@@ -7,8 +7,8 @@ use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
 /// Returns the rule in the form that a policy uses. The function omits the default values of a new
-/// rule. The second part of the result names those lists of actors that GitHub does not show
-/// completely.
+/// rule. The second part of the result contains the names of those lists of actors that GitHub does
+/// not show completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {
         let flag = FLAGS.iter().find(|flag| flag.rest == rest);

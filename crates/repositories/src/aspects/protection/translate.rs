@@ -241,8 +241,8 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // An empty block means that every person with write access can dismiss reviews. It has
-            // the same meaning in REST.
+            // An empty block means that every person with write access can dismiss reviews. An
+            // empty block has the same meaning in REST.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);

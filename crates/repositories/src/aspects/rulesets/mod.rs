@@ -138,8 +138,8 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The layers that apply to the repository set only a part of the ruleset. Another
-                // layer sets the rest.
+                // The layers that apply to the repository set only a part of the ruleset. The other
+                // parts are in a layer that does not apply to the repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -173,8 +173,8 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns why Beadle does not plan a ruleset: the layers that apply to this repository set only a
-/// part of the ruleset.
+/// Returns the reason why Beadle does not plan an incomplete ruleset. A ruleset is incomplete if no
+/// layer that applies to this repository sets its `enforcement`.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
@@ -192,8 +192,8 @@ fn checks(want: &Node) -> Option<&Node> {
     want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
 }
 
-/// Returns why Beadle does not plan a ruleset: a layer removes all required checks of the ruleset,
-/// and GitHub refuses a ruleset whose rule for checks is empty.
+/// Returns the reason why Beadle does not plan a ruleset after a layer has removed all of its
+/// required checks. GitHub refuses a ruleset whose rule for checks is empty.
 fn without_check(list: &Node) -> String {
     format!(
         "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \

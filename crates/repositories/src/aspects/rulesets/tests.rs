@@ -239,7 +239,7 @@ proptest! {
         let mut refused = Vec::new();
         contradictions("", &policy, &mut refused);
         prop_assume!(refused.is_empty());
-        // GitHub stores equal entries only once.
+        // If a list has identical entries, GitHub stores only one of them.
         let mut kept: Vec<Value> = Vec::new();
         for entry in before {
             if !kept.contains(&entry) {

@@ -84,7 +84,7 @@ async fn an_event_and_a_command_read_the_list() {
     for (lane, hint) in [
         (Lane::Event, str::to_owned as fn(&str) -> String),
         (Lane::Manual, swept_hint as fn(&str) -> String),
-        // If Beadle's own write causes an event, the event has the lane of a sweep.
+        // If Beadle's own write causes an event, the event has the lane `sweep`.
         (Lane::Sweep, str::to_owned as fn(&str) -> String),
     ] {
         let done = run(&world, &world.rereading_parts(rule()), (lane, false), hint).await;
@@ -114,7 +114,8 @@ async fn a_sweep_reads_the_list_that_an_event_found_different() {
     assert_eq!(swept(&world).await, (0, 0), "no event reported it, and nothing is due");
     let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop webhooks"]);
-    // If the sweep used the earlier agreement, the sweep would release the hold of the event's run.
+    // If the sweep used the earlier agreement, the sweep would find no difference, and would
+    // release the hold of the run for the event.
     for _ in 0..2 {
         assert_eq!(swept(&world).await, (1, 1), "the change is planned on a new read");
     }

@@ -1,5 +1,5 @@
-//! Tests a ruleset of the organisation that now selects its repositories with another kind of
-//! condition.
+//! Tests a ruleset of the organisation that selects its repositories with a different kind of
+//! condition than before.
 
 use beadle_engine::{Limits, StepResult};
 

@@ -131,10 +131,10 @@ fn default_of(world: &World, name: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_takes_over_a_default_names_the_one_that_loses_it() {
     let stricter = |value: &str| json!({ "stricter": { "default_for_new_repos": value } });
-    // Each row has four values. The first is the live default of the configuration `stricter`. The
-    // second is the default that the policy sets for `baseline`. The third lists the kinds of new
-    // repositories that lose `stricter` as their default. The fourth is the default of `stricter`
-    // after the apply.
+    // Each row has four values. The first value is the live default of the configuration
+    // `stricter`. The second value is the default that the policy sets for `baseline`. The third
+    // value contains the kinds of new repositories that lose `stricter` as their default. The
+    // fourth value is the default of `stricter` after the apply.
     let table: [(&str, &str, &[&str], &str); 7] = [
         ("all", "all", &["private and internal", "public"], "none"),
         ("all", "public", &["public"], "private_and_internal"),

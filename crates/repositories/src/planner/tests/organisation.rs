@@ -71,7 +71,8 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     let children: Vec<(String, Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         Value::Array(items) if path.ends_with("/repositories") => {
-            let _ = items; // the table has this case: a changed id means one repository fewer
+            // A changed id detaches one repository. The empty list in `found` detaches all of them.
+            let _ = items;
             Vec::new()
         }
         Value::Array(items) => {

@@ -23,7 +23,8 @@ async fn entries_after_the_first_page_count() {
     });
     let rows = |key: &str, names: &[String]| -> String {
         names.iter().fold(String::new(), |mut rows, name| {
-            let _ = writeln!(rows, "  - {{ {key}: {name}, permission: push }}"); // a text takes everything
+            // A write to a string never fails.
+            let _ = writeln!(rows, "  - {{ {key}: {name}, permission: push }}");
             rows
         })
     };

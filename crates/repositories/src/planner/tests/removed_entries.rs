@@ -6,7 +6,7 @@ use super::world::{World, plans};
 use super::*;
 use crate::policy::absent_entry;
 
-/// A policy whose lists are not in brackets. Each list has one entry of the repository.
+/// A policy whose lists are not in brackets. Each list contains one entry that the repository has.
 const POLICY: &str = "
 repository:
   topics:

@@ -194,7 +194,7 @@ async fn only_a_sweep_uses_the_last_answers() {
     set_autolinks(&world, "other").await;
     for (lane, hint, is_seen) in [
         (Lane::Sweep, swept_hint as fn(&str) -> String, false),
-        // If Beadle's own write causes an event, the event has the lane of a sweep.
+        // If Beadle's own write causes an event, the event has the lane `sweep`.
         (Lane::Sweep, str::to_owned as fn(&str) -> String, true),
         (Lane::Event, str::to_owned as fn(&str) -> String, true),
         // Here, an event marked the key as due, and then a sweep marked the key too.
@@ -312,7 +312,8 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     let site =
         json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
     world.control("PATCH", &site).await;
-    // This run plans the removal, but does not write it: for example, the guard holds the removal.
+    // This run plans the removal, but does not write it, for example because the guard holds the
+    // removal.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
     // The first process found that the repository has no site. The store contains the time of this

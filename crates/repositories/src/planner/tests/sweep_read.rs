@@ -96,7 +96,7 @@ async fn the_batches_of_a_sweep_share_a_read_of_the_organisation() {
     // An event can report a change after the read of the first batch.
     let event: Cause = (Lane::Event, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], event).await), own(&rest[0]));
-    // If Beadle's own write causes an event, the event has the lane of a sweep.
+    // If Beadle's own write causes an event, the event has the lane `sweep`.
     let own_event: Cause = (Lane::Sweep, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], own_event).await), own(&rest[0]));
     assert_eq!(plan(&world, &planner, &rest[1..], SWEPT).await, [""; 0], "the read still serves the sweep");

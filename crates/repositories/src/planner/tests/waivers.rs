@@ -27,8 +27,8 @@ fn waivers_until(keys: &str, day: u32) -> String {
     )
 }
 
-/// Returns an organisation with one repository. The repository has a wiki, another topic, a team
-/// and no protection.
+/// Returns an organisation with one repository. The repository has a wiki, a topic that the policy
+/// does not list, a team and no protection.
 fn state() -> Value {
     let mut state = acme(501, 601);
     state["orgs"]["acme"]["repos"]["shop"]["teams"] = json!({ "platform": "push" });
@@ -262,10 +262,10 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let of_operator = |day: u32| format!("2027-01-{day}T08:00:00Z (beadle waive)");
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
-    // After its name, each row has five values. The first three are the waiver of the earlier
-    // policy, the waiver of the new policy, and the end of an operator's waiver. The fourth value
-    // is the expected result if only the new policy declares the removal. The fifth value is the
-    // expected result if both policies declare the removal.
+    // After its name, each row has five values. The first three values are the waiver of the
+    // earlier policy, the waiver of the new policy, and the end of an operator's waiver. The fourth
+    // value is the expected result if only the new policy declares the removal. The fifth value is
+    // the expected result if both policies declare the removal.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
         ("a removed waiver", until_20, NONE, None, &now, &now),

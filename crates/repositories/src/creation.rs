@@ -43,7 +43,7 @@ enum Source<'a> {
     /// From a template. GitHub copies the files of the template. The values are the owner and the
     /// name of the template.
     Template(&'a str, &'a str),
-    /// As a fork of another repository. The values are the owner and the name of the other
+    /// As a fork of an existing repository. The values are the owner and the name of the existing
     /// repository.
     Fork(&'a str, &'a str),
     /// Without a source. The new repository is empty, or has a first commit.
@@ -145,8 +145,8 @@ pub struct WithCreations<R> {
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
     /// The process might end before it marks the key with the id as due. In this case, the key with
-    /// the name is still due. Its next run finds the repository, and marks the key with the id as
-    /// due.
+    /// the name is still due. The next run of this key finds the repository, and marks the key with
+    /// the id as due.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 /// The maximum time until GitHub shows a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// A template must fail if it uses a value that is missing in the payload. It must not replace the
-/// missing value with an empty text.
+/// A template must fail if it uses a value that is missing in the payload. The template must not
+/// replace the missing value with an empty text.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
 /// A rule of the configuration that defines when Beadle dispatches a workflow, and which inputs the

@@ -24,7 +24,7 @@ impl PolicyHandle {
         self.0.read().clone()
     }
 
-    /// Makes another generation the policy in force.
+    /// Replaces the policy in force with a new generation.
     pub fn replace(&self, policy: Policy) {
         *self.0.write() = Arc::new(policy);
     }

@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreErr
 use serde::{Deserialize, Serialize};
 
 /// The time for which Beadle trusts a confirmed name without reading the store. A run for an event
-/// always reads the store, because an operator might have confirmed another owner.
+/// always reads the store, because an operator might have confirmed a new owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The kind of a named thing.
@@ -128,7 +128,7 @@ impl Names {
         }
     }
 
-    /// If the name now has another owner, returns a message that contains the line of the policy.
+    /// If the name now has a new owner, returns a message that contains the line of the policy.
     /// Returns `None` if the name still has the same owner.
     pub async fn another_owner(
         &self,

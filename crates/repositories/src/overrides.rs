@@ -70,22 +70,22 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // In this case, somebody renamed the repository, and the policy already has a file with the
-    // repository's present name.
+    // Somebody has renamed the repository, and the policy already has a file with the repository's
+    // present name. So the file `name` does not belong to this repository.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // Beadle might have renamed the repository because of this file. After that, another
-        // repository might have taken the old name.
+        // Beadle might have renamed the repository because of this file. After the rename, a
+        // different repository might have taken the old name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
 }
 
-/// Returns all names of a file. The first is the name of the file itself. The others are the new
-/// name and the former name that the file contains for its repository.
+/// Returns all names of a file. The first is the name of the file itself. The other names are the
+/// new name and the former name that the file contains for its repository.
 fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }

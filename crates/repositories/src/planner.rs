@@ -175,7 +175,7 @@ impl RepositoryPlanner {
     }
 
     /// Makes the planner's memory read-only. Only the policy in force is allowed to change the
-    /// memory. But a plan that Beadle only shows might use another policy.
+    /// memory. But a plan that Beadle only shows might use a different policy.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -413,7 +413,8 @@ impl RepositoryPlanner {
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
             // The layers of the repository changed. This change might weaken a section that Beadle
-            // could not read. Such a section therefore also waits for an approval.
+            // could not read. A section that Beadle could not read therefore also waits for an
+            // approval.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);

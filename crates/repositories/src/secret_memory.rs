@@ -210,7 +210,7 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
     // Another process might have created a key at the same time. All processes use the key that is
-    // in the store. If Beadle made a digest with another key, Beadle writes the secret again.
+    // in the store. If Beadle made a digest with a different key, Beadle writes the secret again.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))
 }

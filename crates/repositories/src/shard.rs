@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_share_of_an_id_is_the_same_for_ever() {
-        // The hash must not change. With another hash, a repository could move to another share.
+        // The hash must not change. With a different hash function, a repository could move to a
+        // different share.
         let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
             .iter()
             .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())

@@ -156,8 +156,8 @@ impl WaiverBook {
 }
 
 /// Returns `waivers` without the keys that `others` exempt for at least as long. The function
-/// checks each key separately, because the same waiver might have one more key or repository in
-/// another policy.
+/// checks each key separately, because the same waiver might have one more key or repository in a
+/// different policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     let mut left = Vec::new();
     for waiver in waivers {

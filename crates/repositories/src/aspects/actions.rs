@@ -97,9 +97,9 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, each with a path and a body. Beadle sends them in this order. The
-/// order matters: GitHub accepts the list of selected actions only after `allowed_actions` is
-/// `selected`.
+/// The PUT requests of a step, each with a path and a body. Beadle sends the requests in this
+/// order. The order matters: GitHub accepts the list of selected actions only after
+/// `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -163,8 +163,8 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An old GitHub server does not show the values that it does not know yet. Such a value
-        // counts as off.
+        // An old GitHub server does not show the values that it does not know yet. A value that the
+        // server does not show counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });

@@ -1,6 +1,6 @@
 //! The aspects of a repository. Each aspect has its own file. Each file describes its aspect (see
-//! [`Aspect`]), and Beadle derives everything else from the list [`ALL`]. To add an aspect, add its
-//! file and one line in the list. CONTRIBUTING.md describes the steps.
+//! [`Aspect`]), and Beadle derives everything else from the list [`ALL`]. To add an aspect, add a
+//! file for it, and add one line to the list. CONTRIBUTING.md describes the steps.
 
 pub mod actions;
 mod aspect;

@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step. Beadle sends them in this order.
+/// The requests of a step, in the order in which Beadle sends them.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]

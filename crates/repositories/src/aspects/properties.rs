@@ -85,8 +85,8 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     }
 }
 
-/// Returns the properties in the policy that the organisation does not define. Such a name might be
-/// the former name of a property that has a value, so the whole list is unknown.
+/// Returns the properties in the policy that the organisation does not define. An undefined name
+/// might be the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

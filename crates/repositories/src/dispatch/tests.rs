@@ -21,7 +21,7 @@ impl Wire for InProcess {
     }
 }
 
-/// Returns a simulated organisation. It contains the workflow of the rule.
+/// Returns a simulated organisation that contains the workflow of the rule.
 async fn simulated() -> Arc<Sim> {
     let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
     let workflow = json!({ "run_name": "police ${{ inputs.token }}" });

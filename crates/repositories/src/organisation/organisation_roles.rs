@@ -257,8 +257,8 @@ async fn holders(
 ) -> Result<(), Failure> {
     let path = Path::at(PATH).id(id).then(list).query("per_page", 100);
     let rows = context.reader.list_of_organisation(path, &["id", identity]).await?;
-    // A team or a person can also get the role through another team. In that case, GitHub's row is
-    // not an assignment.
+    // A person can also get the role as a member of a team, and a team can get the role from its
+    // parent team. GitHub's row is then not an assignment.
     let direct: Vec<&Value> = rows.iter().filter(|row| row["assignment"] != "indirect").collect();
     let part = format!("{what}: {list}");
     let (wanted, is_complete) = resolved(context, &part, kind, names, plan).await?;

@@ -111,7 +111,7 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
 /// Returns the risk of changing one field. Both values have the form that [`comparable`] returns.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // If a value is no longer allowed, the repositories with this value lose it.
+        // If a value is no longer allowed, the repositories with this value lose the value.
         "allowed_values" => {
             let kept = after.as_array().cloned().unwrap_or_default();
             let is_less = before.as_array().into_iter().flatten().any(|value| !kept.contains(value));

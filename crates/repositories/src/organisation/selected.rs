@@ -76,8 +76,8 @@ impl Selected {
     }
 }
 
-/// Adds the visibility of a variable or a secret to a body. If the caller gives repositories, the
-/// function also adds them.
+/// Adds the visibility of a variable or a secret to a body. If the caller passes repositories, the
+/// function also adds these repositories.
 pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
     body["visibility"] = json!(visibility);
     if visibility == SELECTED {

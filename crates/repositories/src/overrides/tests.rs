@@ -54,7 +54,7 @@ fn a_file_renames_the_repository_that_has_the_former_name() {
 }
 
 /// Returns the policy files that wait for a person's decision about this repository. Also returns
-/// whether another file belongs to the repository.
+/// whether a policy file belongs to the repository.
 async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
     let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
     let seen = Repository { id, owner: "acme".into(), ..repository(&given) };

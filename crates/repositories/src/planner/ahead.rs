@@ -1,7 +1,8 @@
 //! Protects a repository before more people can see it. With the new visibility, additional layers
 //! might apply to the repository, and these layers might protect the repository. A layer can also
 //! select the repository by a topic, a team or a property that the same run writes. Without this
-//! code, such a layer would apply only in the next run. The next run would be too late.
+//! code, such a layer would apply only in the next run, when more people can already see the
+//! repository.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;
@@ -19,9 +20,9 @@ fn widens(planned: &PlannedChange) -> bool {
 }
 
 impl RepositoryPlanner {
-    /// Plans the protection of a repository again. The function does so if two conditions are true:
-    /// this run makes the repository visible to more people, and the policy then declares a
-    /// different protection. The new plan omits removals, weakenings and exposures in the
+    /// Plans the protection of a repository again if two conditions are true: this run makes the
+    /// repository visible to more people, and the policy declares a different protection for the
+    /// state after this run. The new plan omits removals, weakenings and exposures in the
     /// protection. The next run plans these changes.
     pub(super) async fn protect_ahead(
         &self,

@@ -43,9 +43,9 @@ impl RepositoryPlanner {
 
     /// Expires the stored reads of the parts that differ from the policy or are unknown in this
     /// run, so that the next sweep reads these parts. The function is for a run that reads all
-    /// parts and does not record its reads, such as the run of a command. Such a run can create
-    /// holds. If the next sweep used an older agreement or an older stored answer, it would see no
-    /// difference and release the holds.
+    /// parts and does not record its reads, such as the run of a command. The run of a command can
+    /// create holds. If the next sweep used an older agreement or an older stored answer, it would
+    /// see no difference and release the holds.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner with a read-only memory stores nothing and creates no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);

@@ -30,8 +30,8 @@ type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 /// The changes that a new policy would cause.
 #[derive(Debug, Default)]
 pub struct Preview {
-    /// The plans. They contain only the values that the new policy declares and the earlier policy
-    /// does not declare. A plan has at least one change or one unknown part.
+    /// The plans. The plans contain only the values that the new policy declares and the earlier
+    /// policy does not declare. A plan has at least one change or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
     /// The changes that Beadle can write after an operator approves `plans`. Each change contains
     /// all values of its write. See [`beadle_engine::Caused::approvable`]. Changes that wait for

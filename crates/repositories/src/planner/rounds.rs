@@ -108,8 +108,8 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     let is_about = |waiver: &&Waiver| waiver.keys.iter().any(|key| is_in_aspect(key, &change.aspect));
     let mut waivers_of_change: Vec<&Waiver> = waivers.iter().filter(is_about).collect();
     if waivers_of_change.is_empty() {
-        // At the end of a waiver, another layer might start to apply to the repository. This layer
-        // can change any aspect.
+        // At the end of a waiver, an additional layer might start to apply to the repository. This
+        // layer can change any aspect.
         waivers_of_change = waivers.iter().collect();
     }
     waivers_of_change.sort_by_key(|waiver| waiver.until);

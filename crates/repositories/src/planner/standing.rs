@@ -26,8 +26,8 @@ impl RepositoryPlanner {
         Ok(standing)
     }
 
-    /// Returns a planner that ignores all waivers, including those of `beadle waive`. Such a
-    /// planner plans the changes of the policy after the end of the waivers.
+    /// Returns a planner that ignores all waivers, including those of `beadle waive`. This planner
+    /// plans the changes that the policy will cause after the end of the waivers.
     pub(super) fn without_waivers(&self) -> Self {
         Self { waivers: self.waivers.without_any(), ..self.clone() }
     }

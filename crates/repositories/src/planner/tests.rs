@@ -184,8 +184,8 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // The plan reads the topics first. Its read of the Actions permissions then waits for the
-    // budget.
+    // The plan reads the topics first. The plan's read of the Actions permissions then waits for
+    // the budget.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
     let somebody = async {

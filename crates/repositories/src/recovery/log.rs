@@ -12,7 +12,8 @@ use beadle_github::HookDelivery;
 /// out of order by at most this time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that the log shows with the filter `status=failure`. A delivery without an answer
-/// can have another status. To find such a delivery, Beadle must read the whole log.
+/// can have a status that is not in this list. To find such a delivery, Beadle must read the whole
+/// log.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
@@ -24,7 +25,7 @@ fn moment(row: &HookDelivery) -> Option<Time> {
 
 /// One reading of the log. The reading goes page by page, from the newest row back to a start time.
 pub(super) struct Reading {
-    /// The reading goes back to this time. It is the requested time minus the overlap.
+    /// The reading goes back to this time, which is the requested time minus the overlap.
     from: Time,
     /// The attempts that the reading found. The key is the attempt's id.
     attempts: BTreeMap<u64, HookDelivery>,

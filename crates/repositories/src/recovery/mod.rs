@@ -25,7 +25,7 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 pub use beadle_engine::journal::Recovered;
 
 /// The time for which GitHub keeps a delivery in the log. GitHub.com keeps a delivery for three
-/// days, and an Enterprise Server keeps it for seven days.
+/// days, and an Enterprise Server keeps a delivery for seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
@@ -106,7 +106,7 @@ pub struct Recovery {
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// The store. It contains the inbox, and the values that Beadle keeps between two readings.
+    /// The store, which contains the inbox, and the values that Beadle keeps between two readings.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,

@@ -52,7 +52,8 @@ fn public_key<'a>(before: &'a Value, after: &'a Value) -> Option<&'a str> {
 fn is_selected(keys: &[String], value: (&str, &str, &str), public: Option<&str>) -> bool {
     let (aspect, _, name) = value;
     let path = path(value);
-    // A policy names a deploy key by its public key, but a plan names it by its title.
+    // A policy identifies a deploy key by its public key, but a plan identifies the deploy key by
+    // its title.
     let by_key =
         public.filter(|_| aspect == DEPLOY_KEYS.0).map(|public| format!("{aspect}[{public}].{name}"));
     let is_public = |key: &String| by_key.as_deref().is_some_and(|path| selects_public_key(key, path));
@@ -84,7 +85,7 @@ fn path((aspect, what, name): (&str, &str, &str)) -> String {
         _ => None,
     };
     let path = exact.or_else(|| path_of(aspect, what, name)).or_else(|| entry_of(aspect, what));
-    // A name can contain characters that have another meaning in a path.
+    // A name can contain characters that have a special meaning in a path.
     path.filter(|path| parts(path).is_some()).unwrap_or_else(|| section(aspect).to_owned())
 }
 

@@ -62,7 +62,7 @@ impl<'a> Draft<'a> {
         at[key] = value;
     }
 
-    /// Sets the keys that must be set together with `key`. They get the present values of the
+    /// Sets the keys that must be set together with `key`. These keys get the present values of the
     /// repository.
     fn begin(&mut self, block: &[&str], key: &str) {
         let observed = self.observed;
@@ -101,8 +101,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. The result omits keys that have no effect because of
-    /// another value. A policy must not contain such keys.
+    /// Returns the sections of the file. The result omits keys that have no effect because of the
+    /// value of a different key. A policy must not contain such keys.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;
         for (name, entries) in self.lists {

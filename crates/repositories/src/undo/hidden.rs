@@ -4,8 +4,8 @@ use super::paths::entry_of;
 use crate::aspects;
 use crate::policy::exempts;
 
-/// The aspect of deploy keys. A waiver names a deploy key by its public key, and a change names it
-/// by its title.
+/// The aspect of deploy keys. A waiver identifies a deploy key by its public key, and a change
+/// identifies the deploy key by its title.
 const DEPLOY_KEYS: &str = "deploy_keys";
 
 /// Returns whether the path of a waived key leads into a section of an aspect.

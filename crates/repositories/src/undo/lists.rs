@@ -10,8 +10,8 @@ pub(super) struct Entries {
     pub(super) id: &'static str,
     /// The name of the value that a plan shows when it creates or removes an entry.
     pub(super) primary: &'static str,
-    /// True if a plan that removes an entry shows all values of the entry. These values are the
-    /// name and one more value.
+    /// True if a plan that removes an entry shows all values of the entry: its name and one more
+    /// value.
     pub(super) is_whole: bool,
 }
 

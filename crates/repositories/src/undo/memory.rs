@@ -196,8 +196,8 @@ pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> 
 }
 
 /// Deletes the notes about restored values in a scope, and marks the repositories as due. Beadle
-/// then writes the values of the policy again. Returns the number of these repositories. It is the
-/// number that [`count`] returns before the deletion.
+/// then writes the values of the policy again. Returns the number of these repositories. Before the
+/// deletion, [`count`] returns the same number.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {
@@ -236,7 +236,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// A text for reports. It shows who started the undo, and when.
+    /// A text for reports that shows who started the undo, and when.
     pub(crate) why: String,
 }
 
@@ -329,7 +329,7 @@ impl Memory {
 
     /// Deletes the restored values that agree with the policy of the most recent plan. Beadle calls
     /// this function only after it has applied the plan. A plan that an operator declined might
-    /// belong to another policy.
+    /// come from a different policy.
     pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };

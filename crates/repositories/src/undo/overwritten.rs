@@ -25,7 +25,7 @@ pub fn overwritten(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Vec<Op
 }
 
 /// Returns the position of the newest later change in which an undo reverted a value of `change`.
-/// The function ignores the undo if another change set the value again afterwards. `later` is the
+/// The function ignores the undo if a change after the undo set the value again. `later` is the
 /// same list as for [`overwritten`].
 pub fn reverted(change: &Change<()>, later: &[(&Change<()>, bool)]) -> Option<usize> {
     let beside = beside(change, later);
@@ -124,7 +124,7 @@ mod tests {
             (vec![(&given, true)], None),
             (vec![(&given, true), (&removed, true)], None),
             (vec![(&given, true), (&removed, false)], Some(1)),
-            // This undo reverts a write of another policy.
+            // This undo reverts a write of a different policy.
             (vec![(&removed, true)], Some(0)),
         ] {
             assert_eq!(overwritten(&removed, &later), [expected], "{later:?}");

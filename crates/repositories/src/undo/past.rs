@@ -192,7 +192,7 @@ fn put(
 }
 
 /// Puts the earlier value of a Pages site into the file. If Beadle created the site, the undo
-/// removes the site and all of its values.
+/// removes the site and all values of the site.
 fn pages(draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<(), String> {
     let is_created = |other: &Reversal| other.is_beside(one) && other.name == SITE && other.before == false;
     if all.iter().any(is_created) {

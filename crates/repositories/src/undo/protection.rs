@@ -1,5 +1,5 @@
-//! Puts the earlier values of branch protection rules into a policy file. For such a rule, the file
-//! contains only these earlier values. Beadle does not change the other values of the rule.
+//! Puts the earlier values of branch protection rules into a policy file. For each of these rules,
+//! the file contains only the earlier values. Beadle does not change the other values of the rule.
 
 use beadle_github::{Known, Repository};
 use serde_json::{Map, Value, json};

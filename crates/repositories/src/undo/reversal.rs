@@ -22,8 +22,8 @@ pub struct Reversal {
     pub(crate) name: String,
     /// The value before the writes. The undo restores this value.
     pub(crate) before: Value,
-    /// The value after the writes. If GitHub now has another value, somebody has changed the value
-    /// after the writes.
+    /// The value after the writes. If GitHub now has a different value, somebody has changed the
+    /// value after the writes.
     pub(crate) after: Value,
 }
 
@@ -237,8 +237,8 @@ pub(crate) enum Planned {
     /// The change contains no value that the undo must restore.
     Other,
     /// The undo does not write this change, although the change contains values that the undo must
-    /// restore. There are two possible reasons: the undo cannot restore all of these values, or the
-    /// change also contains other values. The list contains the positions of the values that stay
+    /// restore. The reason is that the undo cannot restore all of these values, or that the change
+    /// also contains other values. The list contains the positions of the values that stay
     /// unchanged. Each position comes with its reason.
     Leaves(Vec<(usize, String)>),
 }

@@ -32,8 +32,8 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if anyone can read the repository. In this case, the text of the pull request must not
-    /// mention the policy.
+    /// True if anyone can read the repository. The text of a pull request that anyone can read must
+    /// not mention the policy.
     pub(super) is_public: bool,
 }
 

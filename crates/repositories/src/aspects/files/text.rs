@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use super::wanted::Wanted;
 
-/// The title of the pull request. It is also the first line of each commit message in the pull
-/// request.
+/// The title of the pull request, and the first line of each commit message in the pull request.
 pub(super) const TITLE: &str = "Update files to match the policy";
 
 /// The text of a pull request that Beadle closes. This text has no list of files, because nobody

@@ -18,8 +18,8 @@ pub(super) struct OwnBranch {
 
 impl OwnBranch {
     /// Checks that nobody has committed to the branch since Beadle made the plan. Without this
-    /// check, such a commit would be lost. GitHub does not check the newest commit of a branch
-    /// before it moves or deletes the branch.
+    /// check, a person's new commit would be lost. GitHub does not check the newest commit of a
+    /// branch before it moves or deletes the branch.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
         let now = to.reader.kept_files(repository, &[]).await?;
         if now.branch.is_some_and(|branch| branch.id == self.id && branch.head == self.head) {
@@ -35,7 +35,7 @@ impl OwnBranch {
 pub(super) enum Onto {
     /// A new branch.
     New,
-    /// The present branch. Beadle first moves it to the head of the default branch.
+    /// The present branch. Beadle first moves this branch to the head of the default branch.
     Reset(OwnBranch),
     /// The present branch. Beadle does not move this branch first.
     Present(OwnBranch),

@@ -35,8 +35,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     };
     let after = checks.iter().enumerate().filter(|(at, _)| !is_covered(*at));
     let after: Vec<(&str, Binding)> = after.map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // The rule does not become weaker if it still requires every live check from the same App. It
-    // also does not become weaker if every App can report a live check now, and the policy
+    // The rule does not become weaker if it still requires every live check from the same App. The
+    // rule also does not become weaker if every App can report a live check now, and the policy
     // restricts this check to one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {

@@ -205,7 +205,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
 }
 
 /// Returns the actors without write access among the new exceptions of a push restriction. GitHub
-/// silently removes such actors. Without this check, Beadle would try to add them in every run.
+/// silently removes such actors. Without this check, Beadle would try to add these actors in every
+/// run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -271,8 +272,8 @@ async fn actors(
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Beadle also stores the ids of the actors in the live list. Before the next run, another
-        // account might get the name of one of these actors.
+        // Beadle also stores the ids of the actors in the live list. Before the next run, a
+        // different account might get the name of one of these actors.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);

@@ -107,11 +107,11 @@ impl AspectPlanner for Protection {
 }
 
 /// Returns the branches to which the entry `default` applies. Usually, `default` means the present
-/// default branch. But if the policy declares another branch as the default branch, and this branch
-/// exists, the same run makes it the default branch. `default` then means only the declared branch.
-/// Otherwise, Beadle would create a rule for the wrong branch after somebody changed the default
-/// branch by hand. If the mode does not let the run change the default branch, `default` means both
-/// branches.
+/// default branch. But if the policy declares a different branch as the default branch, and this
+/// branch exists, the same run makes it the default branch. `default` then means only the declared
+/// branch. Otherwise, Beadle would create a rule for the wrong branch after somebody changed the
+/// default branch by hand. If the mode does not let the run change the default branch, `default`
+/// means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();

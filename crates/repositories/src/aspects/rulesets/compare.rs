@@ -172,7 +172,7 @@ fn is_of_repositories(name: &str) -> bool {
     name.starts_with("repository_")
 }
 
-/// Returns the live conditions that a write removes because the policy has another kind of
+/// Returns the live conditions that a write removes because the policy has a different kind of
 /// condition.
 fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
     let live = seen["conditions"].as_object().into_iter().flatten();
@@ -198,7 +198,7 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // With another kind of condition, the ruleset might no longer apply to some repositories.
+        // With a new kind of condition, the ruleset might no longer apply to some repositories.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
                 && within(&after["exclude"], &before["exclude"])

@@ -50,7 +50,7 @@ fn normal(value: &Value) -> Value {
 /// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
-        // A rule without merge methods allows all of them.
+        // A rule that lists no merge methods allows all merge methods.
         value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
         value if is_nothing(&value) => Value::Null,
         value => value,
@@ -80,8 +80,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
 /// policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
-        // The policy declares only a minimum, so Beadle keeps the number at GitHub if it is
-        // greater.
+        // The policy declares only a minimum, so Beadle keeps the number at GitHub if this number
+        // is greater.
         return json!(seen.as_i64().map_or(least, |seen| seen.max(least)));
     }
     match (wanted, seen) {

@@ -250,7 +250,7 @@ impl AspectPlanner for Settings {
 /// The settings that an organisation can forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
 
-/// The merge methods. GitHub requires that at least one of them is on.
+/// The merge methods. GitHub requires that at least one merge method is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
 /// If the policy would turn off all merge methods, returns one of the settings that turn off a

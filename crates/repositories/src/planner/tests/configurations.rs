@@ -24,8 +24,8 @@ const OTHER_FEATURES: &[&str] = &[
     "secret_scanning_validity_checks",
 ];
 
-/// Returns all features except secret scanning. A configuration that sets all these features turns
-/// off none of them.
+/// Returns all features except secret scanning. If a configuration sets all these features, it
+/// turns off none of these features.
 fn others() -> Value {
     let mut others: Value = OTHER_FEATURES.iter().map(|feature| (*feature, "not_set")).collect();
     others["advanced_security"] = json!("enabled");

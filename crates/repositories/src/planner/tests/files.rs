@@ -76,8 +76,8 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["1"]["contents"]["CODEOWNERS"], "* @mona\n");
 
-    // The policy drops the file and declares another file. The open pull request would still add
-    // the file that the policy dropped.
+    // The policy drops the file and declares a different file. The open pull request would still
+    // add the file that the policy dropped.
     let other = BTreeMap::from([("settings.yml".to_owned(), policy("LICENSE", "MIT\n", ""))]);
     world.replace_policy(&other);
     Box::pin(world.apply()).await;

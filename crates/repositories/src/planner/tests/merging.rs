@@ -18,7 +18,7 @@ async fn the_last_merge_method_stays_on_and_the_other_settings_are_planned() {
     let unknowns = whole.plans.iter().flat_map(|(_, plan)| &plan.unknowns);
     let unknowns: Vec<Option<&str>> = unknowns.map(|unknown| unknown.part.as_deref()).collect();
     assert_eq!(unknowns, [Some("allow_squash_merge")]);
-    // If another merge method is on, Beadle turns these two methods off.
+    // If `allow_merge_commit` is on, Beadle turns the two other merge methods off.
     let on = json!({ "orgs": { "acme": { "repos": { "widgets": { "allow_merge_commit": true } } } } });
     world.control("PATCH", &on).await;
     world.apply().await;

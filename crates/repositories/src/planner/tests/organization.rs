@@ -49,7 +49,7 @@ const SKIPPED: &[&str] = &[
 /// The size of a group of changes. In each group, the test checks the calls of only one change.
 const CHECKED: usize = 8;
 
-/// Returns another valid text that can replace a text of the state.
+/// Returns a different valid text that can replace a text of the state.
 fn other_text(text: &str) -> String {
     match text {
         "none" => "read".to_owned(),
@@ -106,7 +106,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     }
 }
 
-/// Returns the state without the ids of objects, because a new object has another id.
+/// Returns the state without the ids of objects, because a new object has a new id.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map

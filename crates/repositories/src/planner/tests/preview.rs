@@ -19,9 +19,9 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with repositories. The layer applies to `web` repositories. There is
-/// also one repository that the layer does not select. Each repository has a wiki, and the policy
-/// does not declare this wiki.
+/// Creates an organisation with repositories. The layer applies to `web` repositories. The
+/// organisation also has one repository that the layer does not select. Each repository has a wiki,
+/// and the policy does not declare this wiki.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {
@@ -240,7 +240,7 @@ async fn a_preview_stores_nothing_and_does_not_change_what_the_planner_reads() {
     let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
     planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
     assert!(world.notes().await.is_empty());
-    // The preview needed the teams. The policy in force does not need them.
+    // The preview needed the teams. The policy in force does not need the teams.
     let page = planner.reader().page(&beadle_github::Cursor::default()).await.unwrap();
     let is_asked = page.repositories.iter().any(|repository| repository.topics.value().is_some());
     assert!(!is_asked, "the preview reads topics, the planner does not");

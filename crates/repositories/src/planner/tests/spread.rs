@@ -399,8 +399,8 @@ async fn the_answer_of_another_repository_with_the_name_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // For some time, the other repository has the name `shop`. Its run for an event then stores an
-    // answer under the path of `shop`.
+    // For some time, the other repository has the name `shop`. During this time, a run of the other
+    // repository for an event stores an answer under the path of `shop`.
     world.rename("shop", "old").await;
     world.rename("other", "shop").await;
     run(&world, &parts, (Lane::Event, false), str::to_owned).await;

@@ -32,7 +32,7 @@ async fn organisation() -> World {
     organisation_with(POLICY).await
 }
 
-/// Does the same as [`organisation`], but with another policy.
+/// Returns the same organisation as [`organisation`], but with the given policy.
 async fn organisation_with(policy: &str) -> World {
     let all: serde_json::Map<String, Value> =
         (0..MANY + 2).map(|n| (format!("r{n:02}"), repository(501 + n))).collect();

@@ -70,7 +70,7 @@ async fn what_somebody_changed_is_not_deleted_with_the_thing() {
     let state = world.sim.state();
     let shop = |path: &str| state.pointer(&format!("/orgs/acme/repos/shop/{path}")).is_some();
     assert!(shop("protection") && shop("environments/production"), "{state}");
-    // Another person makes the rule stricter, and adds another variable to the environment.
+    // Somebody makes the rule stricter, and adds a second variable to the environment.
     let theirs = json!({
         "protection": { "release/*": { "required_linear_history": true } },
         "environments": { "production": { "variables": { "THEIRS": "1" } } },

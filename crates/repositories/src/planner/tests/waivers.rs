@@ -303,7 +303,7 @@ async fn the_gate_does_not_count_what_both_policies_do_at_the_end_of_a_waiver() 
     let found = preview(&world, (REMOVES_TEAM, file), (REMOVES, file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["labels"]));
     assert_eq!(found.delayed.len(), 1, "{found:?}");
-    // The removal of the team does not count, even if the new policy has another change.
+    // The removal of the team does not count, even if the new policy causes an additional change.
     let with_wiki = format!("{REMOVES}repository: {{ has_wiki: false }}\n");
     let found = preview(&world, (REMOVES, file), (with_wiki.as_str(), file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["settings"]));

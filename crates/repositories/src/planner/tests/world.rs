@@ -88,7 +88,7 @@ impl World {
         self.parts_over(Arc::new(InProcess(self.sim.clone())), &self.store)
     }
 
-    /// Creates a planner and a writer with another network and another view of the store.
+    /// Creates a planner and a writer that use the network `wire` and the store `store`.
     pub(super) fn parts_over(
         &self,
         wire: Arc<dyn Wire>,
@@ -97,15 +97,15 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
-    /// Creates a planner and a writer like those of a command. Both keep GitHub's answers in the
-    /// store.
+    /// Creates a planner and a writer like the ones that a command uses. Both keep GitHub's answers
+    /// in the store.
     pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
         self.parts_of(api, &self.store)
     }
 
-    /// Creates a planner and a writer like those of the service. Both keep GitHub's answers in the
-    /// store. `rule` decides which parts a sweep reads again.
+    /// Creates a planner and a writer like the ones that the service uses. Both keep GitHub's
+    /// answers in the store. `rule` decides which parts a sweep reads again.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
         let (planner, writer) = self.keeping_parts();
         (planner.rereading(rule), writer)

@@ -8,9 +8,9 @@ use beadle_engine::{Failure, Key, Reconcile, Report, Run};
 use beadle_github::Reader;
 
 /// A reconciler that never uses a token with outdated permissions. The token must have the
-/// permissions that the last event about permissions reported. One process starts the sweep for
-/// such an event. This process stores the permissions before it marks any key. So in every process,
-/// a run that begins after its key was marked finds these permissions in the store.
+/// permissions that the last event about permissions reported. After an event about permissions,
+/// one process starts a sweep. This process stores the permissions before it marks any key. So in
+/// every process, a run that begins after its key was marked finds these permissions in the store.
 pub struct WithAcceptedPermissions {
     /// The reconciler that runs the keys.
     pub inner: Arc<dyn Reconcile>,

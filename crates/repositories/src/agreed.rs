@@ -1,8 +1,8 @@
-//! Some of GitHub's answers can contain secrets, so the store must not keep these answers. If such
-//! an answer matches the policy, Beadle stores only a digest of the compared values. This digest is
-//! called the agreement. A sweep reads the part again if the agreement has changed, or if the read
-//! is due (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so an agreement alone
-//! never leads to a change.
+//! Some of GitHub's answers can contain secrets, so the store must not keep these answers. If an
+//! answer that can contain secrets matches the policy, Beadle stores only a digest of the compared
+//! values. This digest is called the agreement. A sweep reads the part again if the agreement has
+//! changed, or if the read is due (`reread.rs`). To plan a change, Beadle needs GitHub's answer, so
+//! an agreement alone never leads to a change.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

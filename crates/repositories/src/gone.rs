@@ -69,8 +69,8 @@ impl Gone {
 /// repository. A file in repos/ belongs to one repository. If the policy still contains the file,
 /// the function omits the notes about the owner of the file, so that Beadle keeps these notes.
 /// While the notes exist, a different repository with the same name gets the file only after an
-/// operator has confirmed this. If the first repository returns under a new name, the file still
-/// belongs to this repository.
+/// operator has confirmed the new owner. If the first repository returns under a new name, the file
+/// still belongs to this repository.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,

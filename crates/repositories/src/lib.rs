@@ -38,8 +38,8 @@ pub mod writer;
 pub use accepted_permissions::WithAcceptedPermissions;
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
-/// Returns the names of all aspects. Some aspects belong to repositories, and the others belong to
-/// the organisation.
+/// Returns the names of all aspects. Some aspects belong to repositories, and the other aspects
+/// belong to the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name);
     aspects::ALL.iter().map(|aspect| aspect.name).chain([creation::ASPECT]).chain(own)

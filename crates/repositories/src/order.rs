@@ -33,11 +33,11 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
-/// Returns the track of a change. A track is a part of the change's stage. Beadle writes the
-/// changes of one track one after the other. Beadle writes different tracks at the same time.
-/// Usually, each aspect has one track. If Beadle is allowed to write the things of an aspect in any
-/// order, each thing has its own track. In some stages, all changes share one track, because these
-/// changes affect the whole repository or need an earlier feature.
+/// Returns the track of a change. A track is a part of a stage. Beadle writes the changes of one
+/// track one after the other. Beadle writes different tracks at the same time. Usually, each aspect
+/// has one track. If Beadle is allowed to write the things of an aspect in any order, each thing
+/// has its own track. In some stages, all changes share one track, because these changes affect the
+/// whole repository or need an earlier feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {

@@ -46,7 +46,7 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// The possible owner of a file whose owner is not stored, according to GitHub's answers.
+/// The possible owner, according to GitHub's answers, of a file whose owner is not stored.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
@@ -84,8 +84,8 @@ fn lead(
     }
 }
 
-/// Returns all names of a file. The first is the name of the file itself. The other names are the
-/// new name and the former name that the file contains for its repository.
+/// Returns all names of a file. The first name is the name of the file itself. The other names are
+/// the new name and the former name that the file contains for its repository.
 fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }
@@ -212,8 +212,9 @@ impl Overrides {
     }
 
     /// Returns whether the run of the repository `id` can use the answers that GitHub gave at the
-    /// time `at`. The run can always use them if the owner of every file is certain. Otherwise, the
-    /// run needs recent answers. Except in a sweep, the run of a possible owner needs new answers.
+    /// time `at`. The run can always use these answers if the owner of every file is certain.
+    /// Otherwise, the run needs recent answers. Except in a sweep, the run of a possible owner
+    /// needs new answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;

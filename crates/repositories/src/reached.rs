@@ -106,7 +106,8 @@ impl Moves {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// Returns the moves that are not settled yet. A section of such a move waits for an approval.
+    /// Returns the moves that are not settled yet. The sections of an unsettled move wait for an
+    /// approval.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));

@@ -1,8 +1,8 @@
 //! Decides when a sweep reads some parts of a repository again. Only REST shows these parts.
 //!
-//! Each such part costs at least one call for each repository. So a sweep reads only a share of
-//! these parts, and uses the stored answers for the other parts. Time is divided into periods, and
-//! each part is due once in each period. A hash decides when the periods of a part begin. All
+//! Each of these parts costs at least one call for each repository. So a sweep reads only a share
+//! of these parts, and uses the stored answers for the other parts. Time is divided into periods,
+//! and each part is due once in each period. A hash decides when the periods of a part begin. All
 //! sweeps of a period therefore read approximately the same number of parts.
 
 use std::sync::Arc;
@@ -70,8 +70,8 @@ impl Moment {
     /// Returns whether the run must read a part of a repository. `read` is the time of the most
     /// recent read.
     ///
-    /// The final sweep before the end of a period reads the part. If sweeps are rare, the period
-    /// might end without such a sweep. The part is then due when its most recent read is one period
+    /// The final sweep before the end of a period reads the part. If sweeps are rare, a period
+    /// might end without any sweep. The part is then due when its most recent read is one period
     /// old, and the next sweep reads the part.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
         // If the time of the read is in the future, this time comes from a wrong clock.

@@ -172,7 +172,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
 }
 
 /// Returns the complete body of a PUT request. The body contains the wanted values. For fields that
-/// the policy does not set, it contains the observed values.
+/// the policy does not set, the body contains the observed values.
 fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     let mut body = Map::new();
     for key in keys {
@@ -220,8 +220,8 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Before this change, all actions were allowed. Any list allows fewer
-                        // actions.
+                        // Before this change, all actions were allowed. A list of selected actions
+                        // allows fewer actions than before.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }

@@ -319,7 +319,8 @@ async fn selected_actions(
     };
     let (mut more, body) = SELECTED_ACTIONS.differences(section, &list);
     if list.is_null() && seen["allowed_actions"] == "all" {
-        // Before this change, all actions were allowed. Any list allows fewer actions.
+        // Before this change, all actions were allowed. A list of selected actions allows fewer
+        // actions than before.
         for field in &mut more {
             field.risk = Risk::Changes;
         }

@@ -20,8 +20,8 @@ pub(crate) struct OrganisationAspect {
     /// `organization`, such as `organization.webhooks`. In `settings.yml`, this section applies to
     /// the organisation and not to repositories.
     pub(crate) section: &'static str,
-    /// The description of the section. The list is empty if an aspect of repositories already
-    /// describes the section.
+    /// The description of the section. The list is empty if a repository aspect already describes
+    /// the section.
     pub(crate) sections: &'static [Key],
     /// The keys that the aspect adds to the section `organization`.
     pub(crate) keys: &'static [Key],
@@ -74,8 +74,8 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Creates the section that `node` declares. A list of the section `organization` can be a
-    /// block with a key that sets whether the list is exclusive. Without such a block, the
-    /// parameter `exclusive` decides.
+    /// block with a key that sets whether the list is exclusive. If the list is not such a block,
+    /// the parameter `exclusive` decides whether the list is exclusive.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
         match mode {

@@ -119,7 +119,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "required" | "require_explicit_values" if after.is_null() => Risk::Weakens,
         "values_editable_by" if after == "org_and_repo_actors" => Risk::Weakens,
-        // With a new default, a layer or a ruleset might select other repositories.
+        // With a new default, a layer or a ruleset might select different repositories than before.
         "default_value" if !before.is_null() => Risk::Weakens,
         _ => Risk::Changes,
     }

@@ -157,8 +157,8 @@ impl RepositoryPlanner {
     /// different values. Without `before`, the function plans everything. The result contains only
     /// the values that `before` does not declare. The result also contains the changes that wait
     /// for the end of a waiver. Without these changes, a waiver could hide removals from the gate.
-    /// Even a waiver that is already in the earlier policy could do so. If `before` also causes a
-    /// change at the end of the same waiver, the change is not in the result.
+    /// Even a waiver that is already in the earlier policy could hide removals. If `before` also
+    /// causes a change at the end of the same waiver, the change is not in the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,

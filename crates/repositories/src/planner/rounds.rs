@@ -138,7 +138,7 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
             of_both.learn(before);
         }
         let caused = known.caused(plan);
-        // A write that only `counted` contains is not a write of both policies.
+        // If only `counted` contains a write, the two policies do not both make this write.
         is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
         of_both.learn(plan);

@@ -83,8 +83,8 @@ impl Note {
     /// Returns the stored values about an organisation. Returns `None` if nothing is stored yet.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // If the stored text is invalid, Beadle reads the whole log. Beadle does the same if the
-        // stored time is in the future because of a wrong clock.
+        // If the stored text is invalid, Beadle reads the whole log. Beadle also reads the whole
+        // log if the stored time is in the future because of a wrong clock.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 

@@ -1,5 +1,5 @@
 //! Chooses the values that an undo restores. The operator selects the values by their keys in the
-//! policy, and can so undo only one setting. The keys have the form that waivers use.
+//! policy. So an operator can undo only one setting. The keys have the form that waivers use.
 
 use beadle_engine::Change;
 use serde_json::Value;

@@ -59,7 +59,7 @@ fn newest(name: &str, after: &Value, later: &[(usize, &Change<()>, bool)]) -> Op
         let Some((_, before, after)) = written(other).into_iter().find(|(its, ..)| its == name) else {
             continue;
         };
-        // An undo of the first write, or an undo of such an undo.
+        // The later change is an undo of the first write, or an undo of that undo.
         let continues = by_undo && found.is_none() && is_same(name, &last, &before);
         if !continues {
             found = Some(at);

@@ -61,8 +61,8 @@ pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a 
     values.filter(|values| values.is_object())
 }
 
-/// Returns whether a part is inside a thing that the undo creates again. For example, the part is a
-/// variable, and the undo creates the environment of this variable again.
+/// Returns whether a part is inside a thing that the undo creates again. For example, the part can
+/// be a variable whose environment the undo creates again.
 fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
     deleted(one, all).is_some()
@@ -190,7 +190,8 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
 }
 
 /// Returns the name of a value, its old value and its new value. For some things, a plan uses
-/// different words for a creation and a removal. The result uses the same words for both.
+/// different words for a creation and a removal. The result uses the same words for the creation
+/// and for the removal.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),

@@ -366,7 +366,8 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
 fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // An internal repository also matches `private: true`. GitHub does the same.
+        // An internal repository also matches `private: true`. GitHub also shows `private: true`
+        // for an internal repository.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,

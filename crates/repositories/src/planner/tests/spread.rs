@@ -123,7 +123,7 @@ pub(super) async fn sweep(world: &World, parts: &Parts) -> Done {
     run(world, parts, (Lane::Sweep, true), swept_hint).await
 }
 
-/// Sets the address of the autolink of every repository at GitHub. No webhook reports the change.
+/// Sets the address of the autolink of every repository at GitHub. No webhook reports this change.
 async fn set_autolinks(world: &World, host: &str) {
     let autolinks = json!({ "APO-": { "url_template": format!("https://{host}.example.com/APO-<num>") } });
     let changed: serde_json::Map<String, Value> =
